@@ -1,0 +1,1 @@
+"""The mathematics: plain functions and small state objects. No Beam, no Kafka, no clock."""

@@ -1,0 +1,1 @@
+"""One file a job: options, graph and command line."""

@@ -1,0 +1,1 @@
+"""What flows through sparsewatch: blocks, alerts, accounts, rejects, metrics and job settings. No Beam, no Kafka."""

@@ -1,0 +1,64 @@
+"""Findings of the detectors, and the alerts they become.
+
+A detector returns a `Finding`: what was seen, against what. A pipeline turns it into an `Alert` by adding
+job and window; the id is a digest of (job, rule, subject, window start), so the same cause written twice
+is written under one id.
+"""
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule that fired on one subject."""
+
+    #: Rule in snake case, as in docs/alerts.md: `feature_vanished`, `novel_pattern` …
+    rule: str
+    #: What it is about: a feature, a pattern, or `stream`.
+    subject: str
+    severity: Severity
+    #: The value seen, in the unit the rule states.
+    value: float
+    #: The value from which on the rule fires.
+    threshold: float
+    #: What the reference holds for `value`.
+    baseline: float
+    #: One sentence for a person.
+    message: str
+    #: Anything that helps to judge it; JSON types only.
+    evidence: dict[str, Any] = {}
+
+
+class Alert(Finding, frozen=True, kw_only=True):
+    """A finding with its job and window."""
+
+    id: str
+    job: str
+    #: Window in microseconds since the epoch, UTC; the end is exclusive.
+    window_start_us: int
+    window_end_us: int
+
+
+def alert_id(job: str, rule: str, subject: str, window_start_us: int) -> str:
+    """Deterministic id of 32 hex digits.
+
+    >>> alert_id("clicks", "feature_vanished", "ad", 0) == alert_id("clicks", "feature_vanished", "ad", 0)
+    True
+    """
+    identity = "\x1f".join((job, rule, subject, str(window_start_us)))
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us: int) -> Alert:
+    """The alert that `finding` becomes in this job and window."""
+    return Alert(
+        **msgspec.structs.asdict(finding),
+        id=alert_id(job, finding.rule, finding.subject, window_start_us),
+        job=job,
+        window_start_us=window_start_us,
+        window_end_us=window_end_us,
+    )

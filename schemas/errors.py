@@ -1,0 +1,46 @@
+"""Every error sparsewatch raises on purpose.
+
+    SparsewatchError
+      ConfigError     a setting is wrong; raised before anything is read        exit code 2
+      SchemaError     one record or one file does not fit its schema            becomes a reject in a stream
+      ModelError      a model artefact is missing, damaged or of another kind   exit code 2 at start
+      StateError      stored state cannot be read, or belongs to other settings exit code 2 at start
+      SourceError     the broker or a partition cannot be read                  retriable
+      SinkError       a result could not be written                             retriable
+
+Messages say what was expected, what came, and where.
+"""
+
+
+class SparsewatchError(Exception):
+    """Root of the tree; `retriable` says whether trying again can help."""
+
+    retriable: bool = False
+
+
+class ConfigError(SparsewatchError):
+    """A setting is wrong: the job stops before it reads."""
+
+
+class SchemaError(SparsewatchError):
+    """A record or a file does not fit its schema."""
+
+
+class ModelError(SparsewatchError):
+    """A model artefact is missing, damaged or of another kind."""
+
+
+class StateError(SparsewatchError):
+    """Stored state cannot be read, or belongs to other settings."""
+
+
+class SourceError(SparsewatchError):
+    """The broker or one of its partitions cannot be read."""
+
+    retriable = True
+
+
+class SinkError(SparsewatchError):
+    """A result could not be written."""
+
+    retriable = True

@@ -1,0 +1,36 @@
+"""Records set aside: rejects (cannot be used) and late ones (their window has closed). Original bytes kept."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SideKind = Literal["reject", "late"]
+
+
+@dataclass(frozen=True, slots=True)
+class SideRecord:
+    """One record, or the rows of a many-event record, on its way to the rejects or late topic."""
+
+    kind: SideKind
+    topic: str
+    partition: int
+    offset: int
+    #: Kafka timestamp of the record in milliseconds since the epoch.
+    timestamp_ms: int
+    key: bytes | None
+    #: The original bytes; of a many-event record only the rows concerned, encoded the same way.
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    #: Reason in snake case: `broken_json`, `wrong_type`, `missing_value` … or `late`.
+    code: str
+    message: str
+    #: Events this stands for; one unless it is part of a many-event record.
+    events: int = 1
+    #: Position of the first row concerned inside a many-event record; -1 for the whole record.
+    row: int = -1
+    #: True if the fault is ours and a replay can succeed unchanged; False if the record must be repaired.
+    retriable: bool = False
+
+    @property
+    def id(self) -> str:
+        """Deterministic id, so what is written twice is written the same."""
+        return f"{self.topic}/{self.partition}/{self.offset}/{self.row}/{self.code}"

@@ -1,0 +1,50 @@
+"""Wafer events and what is said of them.
+
+An event is one inspected wafer: either its defect points in micrometres from the wafer's centre, or a die map
+(0 outside, 1 good, 2 failing) that becomes one point a failing die.
+"""
+
+from typing import Literal
+
+import msgspec
+import pyarrow as pa
+
+#: Columns of a wafer event. Points and map are both nullable; one of them must be there.
+WAFER_COLUMNS = pa.schema(
+    [
+        pa.field("wafer_id", pa.string(), nullable=False),
+        pa.field("lot", pa.string(), nullable=False),
+        pa.field("step", pa.string(), nullable=False),
+        pa.field("tool", pa.string(), nullable=False),
+        pa.field("radius_um", pa.float64(), nullable=False),
+        pa.field("x_um", pa.list_(pa.float32())),
+        pa.field("y_um", pa.list_(pa.float32())),
+        pa.field("map_rows", pa.int32()),
+        pa.field("map_columns", pa.int32()),
+        pa.field("map", pa.list_(pa.int8())),
+    ]
+)
+
+Verdict = Literal["known", "normal", "novel"]
+
+
+class WaferResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the job says of one wafer. `id` is topic/partition/offset/row of its event."""
+
+    id: str
+    wafer_id: str
+    lot: str
+    step: str
+    tool: str
+    event_time_us: int
+    defects: int
+    verdict: Verdict
+    #: Most probable known class, also when the verdict is `novel`.
+    pattern: str
+    #: Probability of `pattern` in [0, 1].
+    probability: float
+    #: Negative log-likelihood of the latent under the Gaussian mixture; higher is more novel.
+    novelty: float
+    #: Conformal p-value of `novelty` among calibration wafers, in (0, 1].
+    p_value: float
+    model: str

@@ -1,0 +1,1 @@
+"""Thin Beam transforms around the detectors, and the Kafka source and sinks."""
