@@ -1,0 +1,1 @@
+"""What tests share: real services on free ports, builders, and waiting with a deadline."""
