@@ -1,13 +1,13 @@
 """Records set aside: rejects (cannot be used) and late ones (their window has closed). Original bytes kept."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 SideKind = Literal["reject", "late"]
 
 
-@dataclass(frozen=True, slots=True)
-class SideRecord:
+class SideRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One record, or the rows of a many-event record, on its way to the rejects or late topic."""
 
     kind: SideKind

@@ -1,7 +1,7 @@
 """Wafer events and what is said of them.
 
-An event is one inspected wafer: either its defect points in micrometres from the wafer's centre, or a die map
-(0 outside, 1 good, 2 failing) that becomes one point a failing die.
+An event is one inspected wafer: either its defect points in micrometres from the wafer's centre, or
+a die map (0 outside, 1 good, 2 failing) that becomes one point a failing die.
 """
 
 from typing import Literal

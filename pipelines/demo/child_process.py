@@ -1,6 +1,8 @@
 """One child process: started with its output in a file, stopped by its own id and no other's."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -28,10 +30,10 @@ def port_answers(port: int) -> bool:
 
 
 class ChildProcess:
-    """A program run beside this one, in a session of its own.
+    """A program run beside this one, in a session and process group of its own.
 
     A Ctrl-C at the terminal thus reaches this process alone, which then stops its children in the
-    right order.
+    right order; and what a child started in turn is ended with it.
 
     Args:
         command: Program and arguments.
@@ -92,20 +94,21 @@ class ChildProcess:
         return None if self._process is None else self._process.poll()
 
     def stop(self) -> None:
-        """End it: asked first (SIGTERM), ended after ten seconds (SIGKILL). Idle when stopped."""
+        """End it and what it started: asked (SIGTERM), after ten seconds or its end killed."""
         if self._process is None:
             return
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_TERM_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
 
     def kill(self) -> None:
-        """End it at once (SIGKILL), as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        """End it and what it started at once (SIGKILL), as a crash would."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def log_tail(self, n_bytes: int = 2000) -> str:
         """Return the last `n_bytes` of what it printed, for an error message."""

@@ -1,0 +1,111 @@
+"""The command line: `sparsewatch COMMAND`. Errors made on purpose end with one message and exit code 2."""
+
+import logging
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from schemas.errors import SparsewatchError
+
+_EPILOG = """
+A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.md), `sparsewatch check JOB.toml`,
+`sparsewatch run JOB.toml`.
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--verbose", "-v", count=True, help="Say more; twice for debugging.")
+@click.version_option(version("sparsewatch"), prog_name="sparsewatch")
+def cli(verbose: int) -> None:
+    """Watch Kafka streams of sparse data and say, in time, that something is wrong or new."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    for chatty in ("apache_beam", "kafka", "root"):
+        logging.getLogger(chatty).setLevel(logging.ERROR if verbose < 2 else level)
+
+
+_JOB = click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
+_SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, e.g. windows.length=10m."
+)
+
+
+@cli.command()
+@_JOB
+@_SET
+def check(job_file: Path, overrides: tuple[str, ...]) -> None:
+    """Validate JOB.toml whole: settings, models, broker, topics. Reads no record."""
+    from pipelines.job_files import load_job
+    from pipelines.preflight import check_broker, check_models
+    from pipelines.topics import topics_of
+
+    job = load_job(job_file, overrides)
+    check_models(job)
+    partitions = check_broker(job)
+    click.echo(f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {len(partitions)} partition(s).")
+    click.echo(f"Results go to {topics_of(job).windows!r}, alerts to {topics_of(job).alerts!r}.")
+
+
+@cli.command()
+@_JOB
+@_SET
+@click.option(
+    "--until",
+    default="forever",
+    show_default=True,
+    metavar="latest|forever|TIME",
+    help="Stop at the records there are now, never, or at those written at a time (ISO-8601).",
+)
+@click.option(
+    "--runner", type=click.Choice(["auto", "inprocess", "prism", "portable"]), default="auto", show_default=True
+)
+@click.option(
+    "--keep-open",
+    is_flag=True,
+    help="With a bounded run: leave windows that have not ended to the next run, instead of closing them.",
+)
+@click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
+def run(
+    job_file: Path,
+    overrides: tuple[str, ...],
+    until: str,
+    runner: str,
+    keep_open: bool,
+    beam_options: tuple[str, ...],
+) -> None:
+    """Run a job. It goes on where it stopped; what it wrote twice has the same ids.
+
+    `auto` takes Prism for continuous runs and the in-process runner for bounded ones. `portable` hands the graph to
+    any Beam job server; give its options after `--`, e.g. `-- --job_endpoint=localhost:8099`.
+    """
+    from pipelines.job_files import load_job
+    from pipelines.run import run_job
+
+    summary = run_job(load_job(job_file, overrides), until, runner, close_at_end=not keep_open, extra=beam_options)
+    click.echo(summary)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        cli.main(standalone_mode=False)
+    except SparsewatchError as error:
+        click.echo(f"sparsewatch: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("sparsewatch: stopped; the next run goes on from the last committed window", err=True)
+        sys.exit(130)
+    except Exception as error:
+        logging.getLogger(__name__).debug("failed", exc_info=True)
+        click.echo(f"sparsewatch: failed while running: {_last_line(error)} (-vv shows the traceback)", err=True)
+        sys.exit(1)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__

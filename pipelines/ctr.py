@@ -1,0 +1,173 @@
+"""The click-through job: blocks -> counts a feature and row scores -> ranking, checks -> alerts, metrics."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from detectors.checks import CheckSettings, check_window
+from detectors.profile import WindowProfile, profile_window
+from detectors.reference import Reference
+
+from detectors.apre.model import RowModel
+from detectors.feature_counts import FeatureCounts
+from detectors.outrank.ranking import RankedFeature, rank_features
+from detectors.row_scores import RowCheck, RowScores, check_rows, score_block
+from pipelines.books import close_books, fixed_windows
+from schemas.block import Block
+from schemas.errors import ConfigError
+from schemas.jobs import CtrJob
+from schemas.metrics import MetricSample
+from transforms.close_books import Conclusion, Window
+from transforms.codecs.events import event_schema
+from transforms.kafka.source import ReadKafka, ReadSpec
+from transforms.measure import Measure, MeasureWindows
+
+#: Features whose metrics are exported, best ranked first: labels stay few.
+_EXPORTED_FEATURES = 50
+
+
+@functools.lru_cache(maxsize=4)
+def _row_model(path: str) -> RowModel:
+    return RowModel.load(path)
+
+
+@functools.lru_cache(maxsize=4)
+def _reference(path: str) -> Reference:
+    return Reference.load(path)
+
+
+class ClickMeasure:
+    """Counts of every feature, and the summary of row scores where there is a model."""
+
+    def __init__(self, features: Sequence[str], label: str, row_model: str | None, alarm_rate: float) -> None:
+        self.counts = FeatureCounts(features, label)
+        self.scores: RowScores | None = None
+        self._row_model = row_model
+        self._alarm_rate = alarm_rate
+
+    def add(self, block: Block) -> None:
+        """See `transforms.measure.Measure`."""
+        self.counts.update(block.rows)
+        if self._row_model is not None:
+            self._merge_scores(score_block(_row_model(self._row_model), block.rows, self._alarm_rate))
+
+    def _merge_scores(self, scores: RowScores) -> None:
+        self.scores = scores if self.scores is None else self.scores.merge(scores)
+
+    def merge_bytes(self, data: bytes) -> None:
+        """Add a measure that was made elsewhere."""
+        counts, scores = msgspec.msgpack.decode(data, type=tuple[bytes, bytes | None])
+        self.counts.merge(FeatureCounts.from_bytes(counts))
+        if scores is not None:
+            self._merge_scores(RowScores.from_bytes(scores))
+
+    def to_bytes(self) -> bytes:
+        """See `transforms.measure.Measure`."""
+        scores = None if self.scores is None else self.scores.to_bytes()
+        return msgspec.msgpack.encode((self.counts.to_bytes(), scores))
+
+
+@dataclass(frozen=True)
+class ConcludeClicks:
+    """Closes a window of clicks: ranks features, checks them against the reference, checks rows."""
+
+    features: tuple[str, ...]
+    label: str
+    reference: str | None
+    checks: CheckSettings
+    rows: RowCheck
+    results_per_row: bool = False
+
+    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
+        """See `transforms.close_books.Conclude`."""
+        del window
+        measure = ClickMeasure(self.features, self.label, None, 0.01)
+        for data in measures:
+            measure.merge_bytes(data)
+        if not measure.counts.rows:
+            return Conclusion(rows=0, summary={"ranking": []}, findings=[], metrics=[])
+        return self._conclude(measure.counts, measure.scores)
+
+    def _conclude(self, counts: FeatureCounts, scores: RowScores | None) -> Conclusion:
+        ranking = rank_features(counts)
+        reference = None if self.reference is None else _reference(self.reference)
+        profile = profile_window(counts, ranking, None if reference is None else reference.known_values)
+        findings = [] if reference is None else check_window(counts, profile, reference, self.checks)
+        if scores is not None:
+            findings += check_rows(scores, self.rows)
+        summary = {"ranking": ranking, "profile": profile}
+        return Conclusion(counts.rows, summary, findings, click_metrics(ranking, profile, scores))
+
+
+def click_metrics(
+    ranking: Sequence[RankedFeature], profile: WindowProfile, scores: RowScores | None
+) -> list[MetricSample]:
+    """Samples of one window of clicks, features limited to the best ranked."""
+    samples = [
+        _gauge("sparsewatch_window_rows", "Rows of the last closed window.", profile.rows),
+        _gauge("sparsewatch_window_click_ratio", "Share of clicks in the last closed window.", profile.click_rate),
+    ]
+    for ranked in ranking[:_EXPORTED_FEATURES]:
+        labels = {"feature": ranked.feature}
+        samples += [
+            _gauge("sparsewatch_feature_score_nats", "MI less its expectation by chance.", ranked.score, labels),
+            _gauge("sparsewatch_feature_rank", "Rank by score, 1 is best.", ranked.rank, labels),
+            _gauge("sparsewatch_feature_cardinality", "Distinct values in the window.", ranked.cardinality, labels),
+            _gauge("sparsewatch_feature_null_ratio", "Share of nulls.", 1 - ranked.coverage, labels),
+        ]
+    if scores is not None:
+        share = scores.alarms / max(1, scores.rows)
+        samples.append(_gauge("sparsewatch_row_alarm_ratio", "Share of rows unlike training.", share))
+    return samples
+
+
+def _gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> MetricSample:
+    return MetricSample(name=name, kind="gauge", help=text, value=float(value), labels=labels or {})
+
+
+def load_ctr_models(job: CtrJob) -> ConcludeClicks:
+    """Load and check what the job names, and the closing step made of it.
+
+    Raises:
+        ConfigError: If a threshold is unknown or out of range, or a model does not fit the job's columns.
+        ModelError: If a model is missing or damaged.
+    """
+    if job.rows.model is not None:
+        model = _row_model(job.rows.model)
+        if missing := sorted(set(model.encoder.names) - set(job.columns)):
+            raise ConfigError(f"rows.model: {job.rows.model} was trained on columns the job has not: {missing}")
+    if job.checks.reference is not None:
+        _reference(job.checks.reference)
+    return ConcludeClicks(
+        features=job.ranked_features,
+        label=job.label,
+        reference=job.checks.reference,
+        checks=_thresholds("checks.thresholds", job.checks.thresholds, CheckSettings),
+        rows=_thresholds("rows.thresholds", job.rows.thresholds, RowCheck),
+    )
+
+
+def _thresholds(key: str, given: dict[str, Any], settings: Callable[..., Any]) -> Any:
+    try:
+        return msgspec.convert(given, settings)  # type: ignore[type-var]
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def new_click_measure(job: CtrJob) -> Callable[[], Measure]:
+    """Makes empty measures for this job; sent to workers."""
+    return functools.partial(ClickMeasure, job.ranked_features, job.label, job.rows.model, job.rows.alarm_rate)
+
+
+def build_ctr(pipeline: beam.Pipeline, job: CtrJob, specs: tuple[ReadSpec, ...]) -> None:
+    """The graph of a click-through job."""
+    read = pipeline | "ReadClicks" >> ReadKafka(specs, event_schema(job))
+    measures = (
+        read.blocks
+        | "WindowBlocks" >> fixed_windows(job)
+        | "CountFeatures" >> MeasureWindows(job.name, new_click_measure(job))
+    )
+    close_books(job, read, [measures], load_ctr_models(job))

@@ -1,0 +1,46 @@
+"""Everything that can be wrong with a job is found here, before anything is read."""
+
+from pipelines.ctr import load_ctr_models
+from pipelines.topics import create_output_topics, topics_of
+from pipelines.wafer import load_wafer_model
+from schemas.errors import ConfigError
+from schemas.jobs import CtrJob, Job
+from transforms.kafka.client import open_admin, read_password
+
+
+def check_models(job: Job) -> None:
+    """Load what the job names: models, references, thresholds, secrets.
+
+    Raises:
+        ConfigError: If a setting is wrong.
+        ModelError: If a model is missing, damaged or of another kind.
+    """
+    read_password(job.kafka)
+    if isinstance(job, CtrJob):
+        load_ctr_models(job)
+    else:
+        load_wafer_model(job)
+
+
+def check_broker(job: Job) -> tuple[int, ...]:
+    """Ask the broker for the job's topic, create output topics.
+
+    Returns:
+        The partitions of the source topic.
+
+    Raises:
+        ConfigError: If the topic, or an output topic that may not be created, is missing.
+        SourceError: If no broker answers.
+    """
+    admin = open_admin(job.kafka)
+    try:
+        partitions = admin.partitions(job.source.topic)
+        if not partitions:
+            raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}")
+        if job.output.create_topics:
+            create_output_topics(admin, job)
+        elif not admin.partitions(topics_of(job).progress):
+            raise ConfigError(f"output.create_topics is false and topic {topics_of(job).progress!r} is not there")
+        return partitions
+    finally:
+        admin.close()

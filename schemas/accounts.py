@@ -1,0 +1,111 @@
+"""Accounts: what a reader remembers, what a marker states, what is committed.
+
+All are msgspec structs, written as MessagePack (restriction) or JSON (progress topic).
+
+**Resume.** A partition resumes at `offset`, the first one any still open window needs, with `newest_us`, the newest
+event time *before* that offset, so lateness is decided again exactly as it was. Records below `high` were read
+before: late ones, rejects and rows of closed windows among them are accounted already and are skipped.
+"""
+
+import msgspec
+
+#: Newest event time of a partition that has none yet.
+NEVER_US = -(2**62)
+
+
+class OpenWindow(msgspec.Struct, frozen=True, array_like=True):
+    """Rows of one partition in a window that has not closed."""
+
+    window_us: int
+    first_offset: int
+    #: Newest event time of the partition just before `first_offset`.
+    newest_before_us: int
+    rows: int
+
+
+class PartitionState(msgspec.Struct, frozen=True, array_like=True):
+    """What a reader knows of one partition."""
+
+    partition: int
+    #: Next offset to read.
+    position: int
+    newest_us: int
+    #: Offsets below were read by an earlier run (see module text).
+    high: int
+    open_windows: tuple[OpenWindow, ...] = ()
+
+
+class ReaderState(msgspec.Struct, frozen=True, array_like=True):
+    """The restriction: one vector of positions with all the reader needs to go on."""
+
+    partitions: tuple[PartitionState, ...]
+    #: End of the last closed window; nothing before it can be on time.
+    closed_end_us: int = 0
+    #: Records set aside since the last marker.
+    late: int = 0
+    rejected: int = 0
+    #: Markers emitted so far.
+    markers: int = 0
+    #: Bounded mode: stop before these offsets, in the order of `partitions`.
+    stop: tuple[int, ...] = ()
+    #: Bounded mode: partitions with nothing to read in this run; they do not hold the windows.
+    silent: tuple[int, ...] = ()
+    finished: bool = False
+
+
+class ResumePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one partition starts again."""
+
+    offset: int
+    newest_us: int
+    high: int
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of one window: rows on time, and what was set aside while it was the next to close."""
+
+    counted: int = 0
+    late: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: "Account") -> "Account":
+        """Sum, number by number."""
+        return Account(
+            counted=self.counted + other.counted,
+            late=self.late + other.late,
+            rejected=self.rejected + other.rejected,
+        )
+
+    @property
+    def read(self) -> int:
+        """Everything that was read."""
+        return self.counted + self.late + self.rejected
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader's statement that a window is closed, emitted inside that window."""
+
+    reader: int
+    #: Position in the reader's sequence of markers, from 1: commits keep this order.
+    sequence: int
+    window_us: int
+    window_end_us: int
+    account: Account
+    #: Resume points by partition, valid once this window's results are durable.
+    resume: dict[int, ResumePoint]
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """The one committed record of a job: atomic, so partitions never disagree on what is closed."""
+
+    job: str
+    topic: str
+    #: Digest of the settings that shape windows; a job with others refuses to resume.
+    settings: str
+    closed_end_us: int
+    partitions: dict[int, ResumePoint]
+    #: Last marker committed, by reader.
+    sequences: dict[int, int]
+    #: Sums since the job began.
+    totals: Account
+    windows: int = 0

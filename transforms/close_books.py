@@ -1,0 +1,230 @@
+"""The last step of every job: conclude a window, write it, compare the books, commit.
+
+Parts of a window meet here under one key. A window whose readers did not close it (the open end of a bounded run) has
+no marker: it is not written and is read again by the next run. The commit follows the durable results, so a crash at
+any point leads to the same results being written again under the same ids.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import apache_beam as beam
+import msgspec
+
+from schemas.accounts import Account, Progress
+from schemas.alerts import Alert, Finding, raise_alert
+from schemas.errors import SinkError
+from schemas.jobs import KafkaSettings
+from schemas.metrics import MetricSample
+from transforms.kafka.client import Writer, open_admin, open_writer
+from transforms.kafka.progress import ProgressLog, load_progress
+from transforms.parts import Part, WindowParts, sort_parts
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A pane of event time, microseconds since the epoch; the end is exclusive."""
+
+    start_us: int
+    end_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a job says of a window."""
+
+    #: Rows its measures hold, to be compared with the account.
+    rows: int
+    #: The window's record, JSON types only.
+    summary: dict[str, Any]
+    findings: list[Finding]
+    metrics: list[MetricSample]
+
+
+class Conclude(Protocol):
+    """A job's own part of closing a window."""
+
+    #: Whether each row has a result of its own, acknowledged apart.
+    results_per_row: bool
+
+    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
+        """Merge the measures and decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookSettings:
+    """Where a job's results go."""
+
+    job: str
+    kafka: KafkaSettings
+    source_topic: str
+    settings_digest: str
+    windows_topic: str
+    alerts_topic: str
+    metrics_topic: str
+    progress_topic: str
+    alerts_file: str | None = None
+
+
+def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, results_per_row: bool) -> Finding | None:
+    """The finding that a window's numbers do not meet, None if they do."""
+    stated = {"counted": account.counted, "late": account.late, "rejected": account.rejected}
+    found = {"counted": conclusion.rows, "late": parts.acks.late, "rejected": parts.acks.rejected}
+    if results_per_row:
+        stated["results"], found["results"] = account.counted, parts.acks.results
+    if stated == found:
+        return None
+    return Finding(
+        rule="books_unbalanced",
+        subject="stream",
+        severity="critical",
+        value=float(sum(found.values())),
+        threshold=float(sum(stated.values())),
+        baseline=float(sum(stated.values())),
+        message=f"the reader stated {stated}, the results hold {found}; the window is not committed",
+        evidence={"stated": stated, "found": found},
+    )
+
+
+class _CloseBooks(beam.DoFn):
+    def __init__(self, settings: BookSettings, conclude: Conclude) -> None:
+        self._settings = settings
+        self._conclude = conclude
+        self._writer: Writer | None = None
+
+    def _open(self) -> Writer:
+        if self._writer is None:
+            s = self._settings
+            start = load_progress(s.kafka, s.progress_topic, s.job, s.settings_digest)
+            self._log = ProgressLog(s.job, s.source_topic, s.settings_digest, s.progress_topic, start)
+            self._writer = open_writer(s.kafka)
+        return self._writer
+
+    def process(self, keyed: tuple[str, Iterable[bytes]], window: Any = beam.DoFn.WindowParam) -> None:
+        parts = sort_parts(keyed[1])
+        if not parts.markers:
+            return
+        self._close(Window(window.start.micros, window.end.micros), parts)
+
+    def _close(self, window: Window, parts: WindowParts) -> None:
+        writer = self._open()
+        account = sum((m.account for m in parts.markers), Account())
+        conclusion = self._conclude(window, parts.measures)
+        fault = unbalanced(account, conclusion, parts, self._conclude.results_per_row)
+        findings = [*conclusion.findings, *([fault] if fault else [])]
+        alerts = [raise_alert(f, self._settings.job, window.start_us, window.end_us) for f in findings]
+        self._write(writer, window, account, conclusion, alerts)
+        if fault is None and self._log.done(parts.markers, writer):
+            self._write_metrics(writer, window, conclusion, alerts)
+            self._commit_group()
+
+    def _write(
+        self, writer: Writer, window: Window, account: Account, conclusion: Conclusion, alerts: list[Alert]
+    ) -> None:
+        s = self._settings
+        summary = {
+            "job": s.job,
+            "window_start_us": window.start_us,
+            "window_end_us": window.end_us,
+            "account": account,
+            "alerts": [alert.id for alert in alerts],
+            **conclusion.summary,
+        }
+        writer.send(s.windows_topic, f"{s.job}/{window.start_us}".encode(), msgspec.json.encode(summary))
+        for alert in alerts:
+            _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
+            writer.send(s.alerts_topic, alert.id.encode(), msgspec.json.encode(alert))
+        writer.flush()
+        if s.alerts_file and alerts:
+            lines = b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts)
+            with Path(s.alerts_file).open("ab") as file:
+                file.write(lines)
+
+    def _write_metrics(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
+        s = self._settings
+        for sample in [*job_metrics(self._log.progress, window, alerts), *conclusion.metrics]:
+            sample = msgspec.structs.replace(sample, labels={"job": s.job, **sample.labels})
+            writer.send(s.metrics_topic, sample.key.encode(), msgspec.json.encode(sample))
+        writer.flush()
+
+    def _commit_group(self) -> None:
+        progress = self._log.progress
+        offsets = {p: point.offset for p, point in progress.partitions.items()}
+        try:
+            admin = open_admin(self._settings.kafka)
+            admin.commit_group(f"sparsewatch.{progress.job}", progress.topic, offsets)
+            admin.close()
+        except SinkError as error:
+            _logger.info("lag tools will not see this job: %s", error)
+
+    def teardown(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def job_metrics(progress: Progress, window: Window, alerts: Sequence[Alert]) -> list[MetricSample]:
+    """Samples every job has."""
+    totals = {"counted": progress.totals.counted, "late": progress.totals.late, "rejected": progress.totals.rejected}
+    samples = [
+        MetricSample(
+            name="sparsewatch_records_total",
+            kind="counter",
+            help="Records read, by what became of them.",
+            value=number,
+            labels={"outcome": outcome},
+        )
+        for outcome, number in totals.items()
+    ]
+    samples += [
+        MetricSample(
+            name="sparsewatch_windows_closed_total",
+            kind="counter",
+            help="Windows closed and committed.",
+            value=progress.windows,
+        ),
+        MetricSample(
+            name="sparsewatch_window_end_timestamp_seconds",
+            kind="gauge",
+            help="End of the last closed window, in event time.",
+            value=window.end_us / 1e6,
+        ),
+        MetricSample(
+            name="sparsewatch_window_closed_timestamp_seconds",
+            kind="gauge",
+            help="When the last window was closed, by the clock.",
+            value=time.time(),
+        ),
+        MetricSample(
+            name="sparsewatch_window_alerts",
+            kind="gauge",
+            help="Alerts of the last closed window.",
+            value=len(alerts),
+        ),
+    ]
+    return samples
+
+
+@dataclass
+class CloseBooks(beam.PTransform):
+    """Windowed parts in; results, alerts, metrics and progress go to their topics."""
+
+    settings: BookSettings
+    conclude: Conclude
+
+    def __post_init__(self) -> None:
+        beam.PTransform.__init__(self)
+
+    def expand(self, parts: Any) -> Any:
+        """Keyed `Part`s of all kinds in, nothing out."""
+        return (
+            parts
+            | "Meet" >> beam.GroupByKey().with_input_types(Part)
+            | "ConcludeWriteCommit" >> beam.ParDo(_CloseBooks(self.settings, self.conclude))
+        )

@@ -1,0 +1,222 @@
+"""Fetched records of several partitions to one columnar batch, and to the rejects among them.
+
+Records say how they are coded by a `content-type` header (`application/json` or
+`application/vnd.apache.arrow.stream`); those that do not follow the source's `format`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.block import META
+from schemas.errors import SchemaError
+from schemas.side_records import SideKind, SideRecord
+from transforms.codecs.arrow import decode_arrow, encode_arrow, read_arrow
+from transforms.codecs.events import EventSchema, Fault, settle
+from transforms.codecs.json import decode_json
+from transforms.kafka.client import Fetched
+
+JSON_TYPE = b"application/json"
+ARROW_TYPE = b"application/vnd.apache.arrow.stream"
+_FORMATS = {JSON_TYPE: "json", ARROW_TYPE: "arrow"}
+
+#: A record: (position in the list of fetched runs, position in the run).
+_Record = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Usable events in order of partition, offset and row, and what was set aside."""
+
+    topic: str
+    #: The schema's columns, then `schemas.block.META`.
+    rows: pa.RecordBatch
+    rejects: list[SideRecord]
+    fetched: Sequence[Fetched]
+    #: Record of each row: positions as in `_Record`, shape (n, 2).
+    records: np.ndarray
+
+    def set_aside(self, rows: np.ndarray, kind: SideKind, code: str, message: str) -> list[SideRecord]:
+        """Side records of some rows of the batch, one a record.
+
+        Args:
+            rows: Positions in `self.rows`, ascending.
+            kind: Reject or late.
+            code: Reason in snake case.
+            message: Reason for a person.
+        """
+        inside = self.rows.column("_row").to_numpy()
+        groups: dict[_Record, list[int]] = {}
+        for i in rows.tolist():
+            run, position = self.records[i].tolist()
+            groups.setdefault((run, position), []).append(int(inside[i]))
+        return [
+            _side(self.topic, self.fetched[run], position, kind, code, message, members)
+            for (run, position), members in groups.items()
+        ]
+
+
+def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decoded:
+    """Columns of everything fetched; what cannot be used becomes a reject with its original bytes.
+
+    Args:
+        topic: Where the records come from.
+        fetched: Runs of records; their order by partition is kept.
+        schema: What an event must look like.
+    """
+    rejects: list[SideRecord] = []
+    by_format: dict[str, list[_Record]] = {"json": [], "arrow": []}
+    for run, records in enumerate(fetched):
+        _classify(topic, run, records, schema, by_format, rejects)
+    parts = [
+        _decode_json(topic, fetched, by_format["json"], schema, rejects),
+        *_decode_arrow(topic, fetched, by_format["arrow"], schema, rejects),
+    ]
+    rows, places = _joined([p for p in parts if p[0].num_rows], schema)
+    times, faults = settle(rows, _timestamps(fetched, places), schema)
+    decoded = Decoded(topic, _with_meta(rows, places, times, fetched), rejects, fetched, places[:, :2])
+    return _without_faults(decoded, faults)
+
+
+def _classify(
+    topic: str,
+    run: int,
+    records: Fetched,
+    schema: EventSchema,
+    by_format: dict[str, list[_Record]],
+    rejects: list[SideRecord],
+) -> None:
+    plain = not any(records.headers)
+    for i, value in enumerate(records.values):
+        if value is None:
+            message = "expected an event, got a record without a value"
+            rejects.append(_side(topic, records, i, "reject", "null_value", message))
+        elif len(value) > schema.max_record_bytes:
+            message = f"expected at most {schema.max_record_bytes} bytes, got {len(value)}"
+            rejects.append(_side(topic, records, i, "reject", "too_large", message))
+        else:
+            by_format[schema.default_format if plain else _format(records.headers[i], schema)].append((run, i))
+
+
+def _format(headers: Iterable[tuple[str, bytes]], schema: EventSchema) -> str:
+    for name, value in headers:
+        if name == "content-type":
+            return _FORMATS.get(value, schema.default_format)
+    return schema.default_format
+
+
+#: Rows, and for each its (run, position, row inside the record).
+_Part = tuple[pa.RecordBatch, np.ndarray]
+
+
+def _decode_json(
+    topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
+) -> _Part:
+    values = [fetched[run].values[i] or b"" for run, i in records]
+    rows, faults = decode_json(values, schema.columns)
+    for row, code, message in faults:
+        run, i = records[row]
+        rejects.append(_side(topic, fetched[run], i, "reject", code, message))
+    places = np.zeros((len(records), 3), dtype=np.int32)
+    places[:, :2] = np.array(records, dtype=np.int32).reshape(-1, 2)
+    if faults:
+        keep = np.ones(len(records), dtype=bool)
+        keep[[row for row, _, _ in faults]] = False
+        rows, places = rows.filter(pa.array(keep)), places[keep]
+    return rows, places
+
+
+def _decode_arrow(
+    topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
+) -> list[_Part]:
+    parts: list[_Part] = []
+    for run, i in records:
+        try:
+            rows = decode_arrow(fetched[run].values[i] or b"", schema.columns)
+        except SchemaError as error:
+            rejects.append(_side(topic, fetched[run], i, "reject", "foreign_schema", str(error)))
+            continue
+        places = np.empty((rows.num_rows, 3), dtype=np.int32)
+        places[:, 0], places[:, 1], places[:, 2] = run, i, np.arange(rows.num_rows)
+        parts.append((rows, places))
+    return parts
+
+
+def _joined(parts: list[_Part], schema: EventSchema) -> _Part:
+    if not parts:
+        return pa.RecordBatch.from_pylist([], schema=schema.columns), np.empty((0, 3), dtype=np.int32)
+    if len(parts) == 1:
+        return parts[0]
+    rows = pa.concat_batches([rows for rows, _ in parts])
+    places = np.concatenate([places for _, places in parts])
+    order = np.lexsort((places[:, 2], places[:, 1], places[:, 0]))
+    if np.array_equal(order, np.arange(len(order))):
+        return rows, places
+    return rows.take(pa.array(order)), places[order]
+
+
+def _timestamps(fetched: Sequence[Fetched], places: np.ndarray) -> np.ndarray:
+    return _looked_up([f.timestamps_ms for f in fetched], places)
+
+
+def _looked_up(columns: list[list[int]], places: np.ndarray) -> np.ndarray:
+    starts = np.cumsum([0, *map(len, columns)])
+    flat = np.array([x for column in columns for x in column], dtype=np.int64)
+    looked_up: np.ndarray = flat[starts[places[:, 0]] + places[:, 1]]
+    return looked_up
+
+
+def _with_meta(
+    rows: pa.RecordBatch, places: np.ndarray, times: np.ndarray, fetched: Sequence[Fetched]
+) -> pa.RecordBatch:
+    partitions = np.array([f.partition for f in fetched], dtype=np.int32)
+    meta = [
+        pa.array(partitions[places[:, 0]] if len(fetched) else places[:, 0]),
+        pa.array(_looked_up([f.offsets for f in fetched], places)),
+        pa.array(places[:, 2]),
+        pa.array(times),
+    ]
+    return pa.RecordBatch.from_arrays([*rows.columns, *meta], schema=pa.schema([*rows.schema, *META]))
+
+
+def _without_faults(decoded: Decoded, faults: list[Fault]) -> Decoded:
+    if not faults:
+        return decoded
+    for row, code, message in faults:
+        decoded.rejects.extend(decoded.set_aside(np.array([row]), "reject", code, message))
+    keep = np.ones(decoded.rows.num_rows, dtype=bool)
+    keep[[row for row, _, _ in faults]] = False
+    return Decoded(
+        decoded.topic, decoded.rows.filter(pa.array(keep)), decoded.rejects, decoded.fetched, decoded.records[keep]
+    )
+
+
+def _side(
+    topic: str, records: Fetched, i: int, kind: SideKind, code: str, message: str, rows: Sequence[int] = ()
+) -> SideRecord:
+    value, part = records.values[i], list(rows)
+    if value is not None and part and _holds_many(value, records.headers[i]):
+        value = encode_arrow(read_arrow(value).take(part))
+    else:
+        part = []
+    return SideRecord(
+        kind=kind,
+        topic=topic,
+        partition=records.partition,
+        offset=records.offsets[i],
+        timestamp_ms=records.timestamps_ms[i],
+        key=records.keys(i),
+        value=value,
+        headers=tuple((name, bytes(content or b"")) for name, content in records.headers[i]),
+        code=code,
+        message=message[:1000],
+        events=max(1, len(part)),
+        row=part[0] if part else -1,
+    )
+
+
+def _holds_many(value: bytes, headers: Iterable[tuple[str, bytes]]) -> bool:
+    named = dict(headers).get("content-type")
+    return named == ARROW_TYPE or (named is None and value[:4] == b"\xff\xff\xff\xff")

@@ -1,0 +1,112 @@
+"""How elements travel between stages: Arrow IPC for blocks, MessagePack for structs. Nothing is pickled.
+
+A block's bytes are one Arrow IPC stream whose schema carries the spans, so they cost no second header.
+"""
+
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+import pyarrow as pa
+from apache_beam import coders
+
+from schemas.accounts import Marker, ReaderState
+from schemas.block import Block, Span
+from schemas.errors import StateError
+from schemas.side_records import SideRecord
+
+_SPANS = b"sparsewatch.spans"
+_VERSION = b"sparsewatch.block"
+_BLOCK_VERSION = b"1"
+
+
+class Aside(msgspec.Struct, frozen=True):
+    """Side records of one fetch, written together."""
+
+    records: tuple[SideRecord, ...]
+
+
+def encode_block(block: Block) -> bytes:
+    """Bytes of a block."""
+    spans = msgspec.json.encode([(s.topic, s.partition, s.first_offset, s.end_offset) for s in block.spans])
+    schema = block.rows.schema.with_metadata({_VERSION: _BLOCK_VERSION, _SPANS: spans})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as stream:
+        stream.write_batch(pa.RecordBatch.from_arrays(block.rows.columns, schema=schema))
+    return bytes(sink.getvalue())
+
+
+def decode_block(data: bytes) -> Block:
+    """The block of `encode_block`'s bytes.
+
+    Raises:
+        StateError: If the bytes are no block, or one of a later version.
+    """
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+            batch = stream.read_next_batch()
+    except (pa.ArrowInvalid, StopIteration) as error:
+        raise StateError(f"expected a block, got {len(data)} other bytes: {error}") from error
+    metadata = batch.schema.metadata or {}
+    if metadata.get(_VERSION) != _BLOCK_VERSION:
+        raise StateError(f"expected a block of version 1, got {metadata.get(_VERSION)!r}")
+    spans = tuple(Span(*span) for span in msgspec.json.decode(metadata[_SPANS]))
+    return Block(spans, batch.replace_schema_metadata(None))
+
+
+class BlockCoder(coders.Coder):
+    """Beam coder of `Block`."""
+
+    def encode(self, value: Block) -> bytes:
+        """See `encode_block`."""
+        return encode_block(value)
+
+    def decode(self, encoded: bytes) -> Block:
+        """See `decode_block`."""
+        return decode_block(encoded)
+
+    def is_deterministic(self) -> bool:
+        """Equal blocks may differ in buffers, so bytes are not compared."""
+        return False
+
+
+class StructCoder(coders.Coder):
+    """Beam coder of one msgspec struct."""
+
+    struct: type[Any]
+
+    def encode(self, value: Any) -> bytes:
+        """MessagePack of the struct."""
+        return msgspec.msgpack.encode(value)
+
+    def decode(self, encoded: bytes) -> Any:
+        """The struct; strict about types."""
+        return msgspec.msgpack.decode(encoded, type=self.struct)
+
+    def is_deterministic(self) -> bool:
+        """Structs have a fixed order of fields."""
+        return True
+
+
+class ReaderStateCoder(StructCoder):
+    """Beam coder of the source's restriction."""
+
+    struct = ReaderState
+
+
+class MarkerCoder(StructCoder):
+    """Beam coder of `Marker`."""
+
+    struct = Marker
+
+
+class AsideCoder(StructCoder):
+    """Beam coder of `Aside`."""
+
+    struct = Aside
+
+
+def register() -> None:
+    """Make Beam use these coders for our element types."""
+    for element, coder in ((Block, BlockCoder), (Marker, MarkerCoder), (Aside, AsideCoder)):
+        beam.coders.registry.register_coder(element, coder)

@@ -1,0 +1,1 @@
+"""Kafka source and sinks: one small client protocol, a reader over many partitions, exact accounts."""

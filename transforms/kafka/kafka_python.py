@@ -1,0 +1,214 @@
+"""The client protocol over kafka-python: pure Python, the default."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic as KafkaNewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.structs import OffsetAndMetadata
+
+from schemas.errors import SinkError, SourceError
+from schemas.jobs import KafkaSettings, parse_duration_us
+from transforms.kafka.client import Fetched, Headers, NewTopic, read_password
+
+_logger = logging.getLogger(__name__)
+
+#: Room beside the largest record in one fetch and in one request.
+_MARGIN_BYTES = 1 << 20
+#: Largest record we write: a reject carries its original bytes whatever their size.
+_MAX_REQUEST_BYTES = 64 << 20
+_FOREVER_MS = 2**31 - 1
+
+
+def connection(settings: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments every kafka-python client takes from our settings."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(settings.bootstrap_servers),
+        "security_protocol": settings.security_protocol,
+        "client_id": "sparsewatch",
+    }
+    if settings.ca_file:
+        options["ssl_cafile"] = settings.ca_file
+    if settings.sasl_mechanism:
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.username
+        options["sasl_plain_password"] = read_password(settings)
+    return options
+
+
+class KafkaPythonReader:
+    """See `transforms.kafka.client.Reader`."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, max_bytes: int) -> None:
+        self._topic = topic
+        self._timeout_ms = parse_duration_us(settings.timeout) // 1000
+        self._partitions: tuple[int, ...] = ()
+        try:
+            self._consumer = KafkaConsumer(
+                **connection(settings),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_partition_fetch_bytes=max_bytes + _MARGIN_BYTES,
+                fetch_max_bytes=max(50 << 20, max_bytes + _MARGIN_BYTES),
+            )
+        except KafkaError as error:
+            raise SourceError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        """See the protocol."""
+        self._partitions = tuple(sorted(positions))
+        self._consumer.assign([TopicPartition(self._topic, p) for p in self._partitions])
+        for partition in self._partitions:
+            self._consumer.seek(TopicPartition(self._topic, partition), positions[partition])
+
+    def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
+        """See the protocol."""
+        got = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+        return [self._columns(tp, records) for tp, records in got.items() if records]
+
+    def _columns(self, tp: TopicPartition, records: list[Any]) -> Fetched:
+        return Fetched(
+            partition=tp.partition,
+            offsets=[r.offset for r in records],
+            timestamps_ms=[r.timestamp for r in records],
+            values=[r.value for r in records],
+            headers=[r.headers for r in records],
+            keys=lambda i: records[i].key,
+            next_offset=max(records[-1].offset + 1, self._consumer.position(tp)),
+        )
+
+    def end_offsets(self) -> dict[int, int]:
+        """See the protocol."""
+        return self._ask(self._consumer.end_offsets, self._assigned())
+
+    def begin_offsets(self) -> dict[int, int]:
+        """See the protocol."""
+        return self._ask(self._consumer.beginning_offsets, self._assigned())
+
+    def offsets_at(self, timestamp_ms: int) -> dict[int, int]:
+        """See the protocol."""
+        found = self._ask(self._consumer.offsets_for_times, dict.fromkeys(self._assigned(), timestamp_ms))
+        ends = self.end_offsets()
+        return {p: ends[p] if found[p] is None else found[p].offset for p in ends}
+
+    def _assigned(self) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, p) for p in self._partitions]
+
+    def _ask(self, question: Callable[..., Mapping[TopicPartition, Any]], about: Any) -> dict[int, Any]:
+        try:
+            answer = question(about, timeout_ms=self._timeout_ms)
+        except KafkaError as error:
+            raise SourceError(f"the broker does not tell offsets of topic {self._topic!r}: {error!r}") from error
+        return {tp.partition: offset for tp, offset in answer.items()}
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._consumer.close(autocommit=False)
+
+
+class KafkaPythonWriter:
+    """See `transforms.kafka.client.Writer`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._pending: list[tuple[str, Any]] = []
+        try:
+            self._producer = KafkaProducer(
+                **connection(settings),
+                acks="all",
+                linger_ms=5,
+                batch_size=1 << 17,
+                max_request_size=_MAX_REQUEST_BYTES,
+                delivery_timeout_ms=_FOREVER_MS,
+                max_block_ms=_FOREVER_MS,
+            )
+        except KafkaError as error:
+            raise SinkError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """See the protocol."""
+        future = self._producer.send(
+            topic, value=value, key=key, headers=list(headers), partition=partition, timestamp_ms=timestamp_ms
+        )
+        self._pending.append((topic, future))
+
+    def flush(self) -> None:
+        """See the protocol."""
+        self._producer.flush()
+        pending, self._pending = self._pending, []
+        for topic, future in pending:
+            if future.failed():
+                raise SinkError(f"topic {topic!r} refused a record: {future.exception}") from future.exception
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._producer.close()
+
+
+class KafkaPythonAdmin:
+    """See `transforms.kafka.client.Admin`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._timeout_ms = parse_duration_us(settings.timeout) // 1000
+        try:
+            self._consumer = KafkaConsumer(
+                **connection(settings), group_id=None, enable_auto_commit=False, request_timeout_ms=self._timeout_ms
+            )
+        except KafkaError as error:
+            raise SourceError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+
+    def partitions(self, topic: str) -> tuple[int, ...]:
+        """See the protocol."""
+        try:
+            if topic not in self._consumer.topics():
+                return ()
+            return tuple(sorted(self._consumer.partitions_for_topic(topic) or ()))
+        except KafkaError as error:
+            raise SourceError(f"the broker does not tell its topics: {error}") from error
+
+    def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
+        """See the protocol."""
+        admin = KafkaAdminClient(**connection(self._settings))
+        try:
+            for topic in topics:
+                self._create(admin, topic, replication)
+        finally:
+            admin.close()
+
+    @staticmethod
+    def _create(admin: KafkaAdminClient, topic: NewTopic, replication: int) -> None:
+        settings = {"cleanup.policy": "compact"} if topic.compact else {}
+        if topic.max_record_bytes:
+            settings["max.message.bytes"] = str(topic.max_record_bytes)
+        try:
+            admin.create_topics([KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings)])
+        except TopicAlreadyExistsError:
+            _logger.debug("topic %s is there already", topic.name)
+        except KafkaError as error:
+            raise SinkError(f"topic {topic.name!r} cannot be created: {error}") from error
+
+    def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """See the protocol."""
+        consumer = KafkaConsumer(**connection(self._settings), group_id=group, enable_auto_commit=False)
+        try:
+            consumer.assign([TopicPartition(topic, p) for p in offsets])
+            consumer.commit({TopicPartition(topic, p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()})
+        except KafkaError as error:
+            raise SinkError(f"group {group!r} takes no offsets: {error}") from error
+        finally:
+            consumer.close(autocommit=False)
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._consumer.close(autocommit=False)

@@ -1,0 +1,140 @@
+"""Where a job stands: one record in a compacted topic, written only behind durable results.
+
+One record holds all partitions, so a crash can never leave them disagreeing on which windows are closed.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+
+import msgspec
+
+from schemas.accounts import Account, Marker, Progress
+from schemas.errors import StateError
+from schemas.jobs import Job, KafkaSettings
+from transforms.kafka.client import Fetched, Reader, Writer, open_reader
+
+_logger = logging.getLogger(__name__)
+
+_MAX_RECORD_BYTES = 4 << 20
+_FETCH_S = 0.5
+#: Empty fetches in a row after which a topic is taken as read.
+_PATIENCE = 20
+
+
+def settings_digest(job: Job) -> str:
+    """Digest of what shapes windows and lateness: a job must not resume with other such settings."""
+    shape = [job.source.topic, job.source.time_column, job.source.time_format, job.windows.length, job.windows.disorder]
+    return hashlib.sha256("\x1f".join(shape).encode()).hexdigest()[:16]
+
+
+def read_topic(reader: Reader) -> Iterator[Fetched]:
+    """Everything the assigned partitions hold now.
+
+    Some brokers answer the start of the last batch when asked for the end, so reading goes on until nothing comes.
+    """
+    ends = reader.end_offsets()
+    reached = dict.fromkeys(ends, 0)
+    if not any(ends.values()):
+        ends = {}
+    silent = 0
+    while ends and silent < _PATIENCE:
+        got = reader.fetch(_FETCH_S, 10_000)
+        yield from got
+        for fetched in got:
+            reached[fetched.partition] = fetched.next_offset
+        silent = 0 if got else silent + 1
+        if silent and all(reached[p] >= end for p, end in ends.items() if end):
+            return
+
+
+def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) -> Progress | None:
+    """The newest progress of a job, None if it never committed.
+
+    Raises:
+        StateError: If the record cannot be read, or was written with other settings that shape windows.
+        SourceError: If the broker does not answer.
+    """
+    reader = open_reader(settings, topic, _MAX_RECORD_BYTES)
+    try:
+        reader.assign({0: 0})
+        newest: bytes | None = None
+        for fetched in read_topic(reader):
+            for i, value in enumerate(fetched.values):
+                if fetched.keys(i) == job.encode():
+                    newest = value
+    finally:
+        reader.close()
+    return None if newest is None else _checked(newest, topic, job, digest)
+
+
+def _checked(value: bytes, topic: str, job: str, digest: str) -> Progress:
+    try:
+        progress = msgspec.json.decode(value, type=Progress)
+    except msgspec.DecodeError as error:
+        raise StateError(f"topic {topic!r}: the progress of job {job!r} cannot be read: {error}") from error
+    if progress.settings != digest:
+        raise StateError(
+            f"job {job!r} was run with another topic, time column, window length or disorder: its open windows do not "
+            f"fit. Go back to those settings, or begin anew under another name (or with topic {topic!r} deleted)."
+        )
+    return progress
+
+
+class ProgressLog:
+    """Commits markers in the order they were emitted, each only when its results are durable."""
+
+    def __init__(self, job: str, source_topic: str, digest: str, topic: str, start: Progress | None) -> None:
+        self._topic = topic
+        self._ready: dict[tuple[int, int], tuple[Marker, ...]] = {}
+        self.progress = start or Progress(
+            job=job,
+            topic=source_topic,
+            settings=digest,
+            closed_end_us=0,
+            partitions={},
+            sequences={},
+            totals=Account(),
+        )
+
+    def done(self, markers: tuple[Marker, ...], writer: Writer) -> bool:
+        """A window's results are durable: commit it, and those that waited for it.
+
+        Args:
+            markers: All markers of the window, one a reader.
+            writer: Where the progress record goes; flushed here.
+
+        Returns:
+            Whether something was committed.
+        """
+        self._ready.update({(m.reader, m.sequence): markers for m in markers})
+        before = self.progress
+        while (step := self._next()) is not None:
+            self.progress = advance(self.progress, step)
+        if self.progress is before:
+            return False
+        writer.send(self._topic, self.progress.job.encode(), msgspec.json.encode(self.progress))
+        writer.flush()
+        return True
+
+    def _next(self) -> tuple[Marker, ...] | None:
+        sequences = self.progress.sequences
+        for key in [k for k in self._ready if k[1] <= sequences.get(k[0], 0)]:
+            del self._ready[key]
+        for markers in self._ready.values():
+            if all(m.sequence == sequences.get(m.reader, 0) + 1 for m in markers):
+                return markers
+        return None
+
+
+def advance(progress: Progress, markers: tuple[Marker, ...]) -> Progress:
+    """The progress after a window whose markers these are."""
+    account = sum((m.account for m in markers), Account())
+    return msgspec.structs.replace(
+        progress,
+        closed_end_us=max(progress.closed_end_us, *(m.window_end_us for m in markers)),
+        partitions=progress.partitions | {p: point for m in markers for p, point in m.resume.items()},
+        sequences=progress.sequences | {m.reader: m.sequence for m in markers},
+        totals=progress.totals + account,
+        windows=progress.windows + 1,
+    )

@@ -1,0 +1,329 @@
+"""The Kafka source: a splittable DoFn whose element is a reader of many partitions.
+
+One reader sees all its partitions, so watermark and window closing are decided in one place (docs/accounts.md).
+Outputs: blocks of rows on time (main), side records (`ASIDE`) and markers (`MARKERS`), each stamped inside its window.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import apache_beam as beam
+import msgspec
+import numpy as np
+import pyarrow as pa
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.transforms.core import RestrictionProvider
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Duration, Timestamp
+
+from schemas.accounts import Marker, ReaderState
+from schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
+from schemas.jobs import KafkaSettings
+from schemas.side_records import SideRecord
+from transforms.codecs.decode import Decoded, decode
+from transforms.codecs.events import EventSchema
+from transforms.coders import Aside, ReaderStateCoder
+from transforms.kafka.accounts import WindowRules, close_all, close_windows, start_state, take, watermark_us
+from transforms.kafka.client import Reader, open_reader
+from transforms.kafka.fetching import fetch_batch, stop_before
+from transforms.kafka.idle import IdleClock
+from transforms.kafka.progress import load_progress
+from transforms.kafka.tracker import ReaderTracker
+
+_logger = logging.getLogger(__name__)
+
+ASIDE = "aside"
+MARKERS = "markers"
+#: A bundle of the continuous mode lasts so long; a checkpoint waits for its end.
+_BUNDLE_S = 1.0
+#: Records are gathered for so long before a smaller block is decoded.
+_GATHER_S = 0.25
+_RESUME_AFTER_S = 0.05
+
+
+class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One reader: the element of the source."""
+
+    job: str
+    settings_digest: str
+    kafka: KafkaSettings
+    topic: str
+    progress_topic: str
+    reader: int
+    partitions: tuple[int, ...]
+    length_us: int
+    disorder_us: int
+    idle_after_us: int
+    block_rows: int
+    max_record_bytes: int
+    start: Literal["earliest", "latest"]
+    #: `forever`, `latest`, or a Kafka timestamp in milliseconds to stop at.
+    until: Literal["forever", "latest"] | int = "forever"
+    #: At the end of a bounded run: close what is open (a backfill), or leave it to the next run.
+    close_at_end: bool = True
+
+    @property
+    def rules(self) -> WindowRules:
+        """How windows are cut."""
+        return WindowRules(self.length_us, self.disorder_us)
+
+
+def open_spec_reader(spec: ReadSpec) -> Reader:
+    """The client that reads for `spec`."""
+    return open_reader(spec.kafka, spec.topic, spec.max_record_bytes)
+
+
+def initial_state(spec: ReadSpec) -> ReaderState:
+    """Where a reader starts and, in bounded mode, stops. Asks the broker.
+
+    Raises:
+        StateError: If the job's progress was written with other settings.
+        SourceError: If the broker does not answer.
+    """
+    progress = load_progress(spec.kafka, spec.progress_topic, spec.job, spec.settings_digest)
+    reader = open_spec_reader(spec)
+    try:
+        reader.assign(dict.fromkeys(spec.partitions, 0))
+        begin, end = reader.begin_offsets(), reader.end_offsets()
+        state = start_state(progress, spec.partitions, end if spec.start == "latest" else begin, spec.reader)
+        for part in state.partitions:
+            if part.position < begin[part.partition]:
+                _logger.error(
+                    "%s/%d: records from offset %d to %d are gone from the broker before they were read",
+                    spec.topic,
+                    part.partition,
+                    part.position,
+                    begin[part.partition],
+                )
+        if spec.until == "forever":
+            return state
+        stop = end if spec.until == "latest" else reader.offsets_at(spec.until)
+        return bounded_state(state, stop)
+    finally:
+        reader.close()
+
+
+def bounded_state(state: ReaderState, stop: dict[int, int]) -> ReaderState:
+    """The state of a run that stops before these offsets."""
+    return msgspec.structs.replace(
+        state,
+        stop=tuple(stop[p.partition] for p in state.partitions),
+        silent=tuple(p.partition for p in state.partitions if p.position >= stop[p.partition]),
+    )
+
+
+class ReaderProvider(RestrictionProvider):
+    """Restrictions of the source; the element is a `ReadSpec` as JSON."""
+
+    def initial_restriction(self, element: bytes) -> ReaderState:
+        """See `initial_state`."""
+        return initial_state(decode_spec(element))
+
+    def create_tracker(self, restriction: ReaderState) -> ReaderTracker:
+        """See `ReaderTracker`."""
+        return ReaderTracker(restriction, bounded=bool(restriction.stop))
+
+    def restriction_size(self, element: bytes, restriction: ReaderState) -> float:
+        """Offsets left in bounded mode."""
+        del element
+        done = sum(p.position for p in restriction.partitions)
+        return float(max(1, sum(restriction.stop) - done))
+
+    def restriction_coder(self) -> ReaderStateCoder:
+        """MessagePack."""
+        return ReaderStateCoder()
+
+    def truncate(self, element: bytes, restriction: ReaderState) -> None:
+        """A drained pipeline stops reading; open windows are read again by the next run."""
+        del element, restriction
+
+
+def decode_spec(element: bytes) -> ReadSpec:
+    """The spec of an element."""
+    return msgspec.json.decode(element, type=ReadSpec)
+
+
+@dataclass
+class _Step:
+    """What one batch gives: blocks, side records and markers with their windows, and the state after it."""
+
+    state: ReaderState
+    blocks: list[tuple[int, Block]]
+    aside: list[SideRecord]
+    aside_window_us: int
+    markers: list[Marker]
+
+
+class _ReadEvents(beam.DoFn):
+    """Reads until the bundle's end (continuous) or the stop offsets (bounded)."""
+
+    def __init__(self, schema: EventSchema) -> None:
+        self._schema = schema
+        self._reader: Reader | None = None
+        self._positions: dict[int, int] = {}
+        self._idle = IdleClock(time.monotonic)
+
+    def teardown(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def read(self, element: bytes, tracker: Any, estimator: Any) -> Iterator[Any]:
+        spec = decode_spec(element)
+        state: ReaderState = tracker.current_restriction()
+        reader = self._positioned(spec, state)
+        bundle_end = time.monotonic() + _BUNDLE_S
+        while not state.finished:
+            step = self._step(spec, reader, state)
+            if not tracker.try_claim(step.state):
+                return
+            state = step.state
+            self._positions = {p.partition: p.position for p in state.partitions}
+            yield from _outputs(step, spec.length_us)
+            if state.closed_end_us > 0:
+                estimator.set_watermark(Timestamp(micros=state.closed_end_us))
+            if not state.stop and (step.markers or time.monotonic() >= bundle_end):
+                tracker.defer_remainder(Duration(_RESUME_AFTER_S))
+                return
+
+    def _positioned(self, spec: ReadSpec, state: ReaderState) -> Reader:
+        wanted = {p.partition: p.position for p in state.partitions}
+        if self._reader is None:
+            self._reader = open_spec_reader(spec)
+            self._positions = {}
+        if wanted != self._positions:
+            self._reader.assign(wanted)
+            self._positions = wanted
+            self._idle.reset()
+        return self._reader
+
+    def _step(self, spec: ReadSpec, reader: Reader, state: ReaderState) -> _Step:
+        fetched = fetch_batch(reader, spec.block_rows, _GATHER_S)
+        if state.stop:
+            fetched = stop_before(fetched, {p.partition: s for p, s in zip(state.partitions, state.stop, strict=True)})
+        decoded = decode(spec.topic, fetched, self._schema)
+        positions = {f.partition: f.next_offset for f in fetched}
+        routed, step = route(decoded, state, spec.rules, positions)
+        if state.stop:
+            step.state, step.markers = _close_bounded(routed, spec)
+        else:
+            idle = self._idle.idle_us(routed, reader, positions, spec.idle_after_us)
+            step.state, step.markers = close_windows(
+                routed, spec.rules, watermark_us(routed, spec.rules, idle), spec.reader
+            )
+        return step
+
+
+def route(
+    decoded: Decoded, state: ReaderState, rules: WindowRules, positions: dict[int, int]
+) -> tuple[ReaderState, _Step]:
+    """Split a decoded batch into blocks by window and side records, and take it into the accounts."""
+    rows = decoded.rows
+    partitions, offsets = rows.column(PARTITION).to_numpy(), rows.column(OFFSET).to_numpy()
+    times = rows.column(EVENT_TIME_US).to_numpy()
+    high = {p.partition: p.high for p in state.partitions}
+    rejects: dict[int, list[int]] = {}
+    for record in decoded.rejects:
+        rejects.setdefault(record.partition, []).extend([record.offset] * record.events)
+    routing = take(state, rules, partitions, offsets, times, positions, rejects)
+    aside = [r for r in decoded.rejects if r.offset >= high[r.partition]]
+    if len(routing.late):
+        aside += decoded.set_aside(routing.late, "late", "late", "its window had closed")
+    blocks = [
+        (window, Block(_spans(decoded.topic, partitions[at], offsets[at]), _rows_at(rows, at)))
+        for window, at in routing.on_time.items()
+    ]
+    return routing.state, _Step(routing.state, blocks, aside, state.closed_end_us, [])
+
+
+def _rows_at(rows: pa.RecordBatch, at: np.ndarray) -> pa.RecordBatch:
+    return rows if len(at) == rows.num_rows else rows.take(pa.array(at))
+
+
+def _spans(topic: str, partitions: np.ndarray, offsets: np.ndarray) -> tuple[Span, ...]:
+    spans = []
+    for partition in np.unique(partitions):
+        mine = offsets[partitions == partition]
+        spans.append(Span(topic, int(partition), int(mine[0]), int(mine[-1]) + 1))
+    return tuple(spans)
+
+
+def _close_bounded(state: ReaderState, spec: ReadSpec) -> tuple[ReaderState, list[Marker]]:
+    # A partition that ended holds the windows all the same: the next run may bring rows of its open ones.
+    watermark = watermark_us(state, spec.rules, dict.fromkeys(state.silent, 0))
+    state, markers = close_windows(state, spec.rules, watermark, spec.reader)
+    done = all(p.position >= s for p, s in zip(state.partitions, state.stop, strict=True))
+    if done and spec.close_at_end:
+        state, last = close_all(state, spec.rules, spec.reader)
+        markers += last
+    return msgspec.structs.replace(state, finished=done), markers
+
+
+def _outputs(step: _Step, length_us: int) -> Iterator[Any]:
+    for window, block in step.blocks:
+        yield TimestampedValue(block, _inside(window, length_us))
+    if step.aside:
+        aside = TimestampedValue(Aside(tuple(step.aside)), _inside(step.aside_window_us, length_us))
+        yield beam.pvalue.TaggedOutput(ASIDE, aside)
+    for marker in step.markers:
+        yield beam.pvalue.TaggedOutput(MARKERS, TimestampedValue(marker, _inside(marker.window_us, length_us)))
+
+
+def _inside(window_us: int, length_us: int) -> Timestamp:
+    return Timestamp(micros=window_us + length_us - 1)
+
+
+class _ReadBounded(_ReadEvents):
+    def process(
+        self,
+        element: bytes,
+        tracker: Any = beam.DoFn.RestrictionParam(ReaderProvider()),
+        estimator: Any = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider()),
+    ) -> Iterator[Any]:
+        yield from self.read(element, tracker, estimator)
+
+
+class _ReadForever(_ReadEvents):
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: bytes,
+        tracker: Any = beam.DoFn.RestrictionParam(ReaderProvider()),
+        estimator: Any = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider()),
+    ) -> Iterator[Any]:
+        yield from self.read(element, tracker, estimator)
+
+
+@dataclass
+class ReadKafka(beam.PTransform):
+    """Blocks, side records and markers of a topic.
+
+    Args:
+        specs: One a reader; together they read each partition once.
+        schema: What an event must look like.
+    """
+
+    specs: tuple[ReadSpec, ...]
+    schema: EventSchema
+
+    def __post_init__(self) -> None:
+        beam.PTransform.__init__(self)
+
+    def expand(self, pbegin: Any) -> Any:
+        """Three typed collections: main `Block`, tags `ASIDE` and `MARKERS`."""
+        forever = any(spec.until == "forever" for spec in self.specs)
+        read = _ReadForever(self.schema) if forever else _ReadBounded(self.schema)
+        outputs = (
+            pbegin
+            | "Readers" >> beam.Create([msgspec.json.encode(spec) for spec in self.specs])
+            | "DealOut" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(read).with_outputs(ASIDE, MARKERS, main="blocks")
+        )
+        # Tagged outputs take no type hints of their own; without a type they would be pickled between stages.
+        outputs.blocks.element_type = Block
+        outputs[ASIDE].element_type = Aside
+        outputs[MARKERS].element_type = Marker
+        return outputs

@@ -1,0 +1,72 @@
+"""Blocks of wafers to results: one record a wafer, written and acknowledged, and the window's counts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.transforms.window import IntervalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from detectors.wafer_counts import WaferCounts
+from schemas.block import Block
+from schemas.jobs import KafkaSettings
+from schemas.wafers import WaferResult
+from transforms.kafka.client import Writer, open_writer
+from transforms.parts import Ack, Part, ack_part, measure_part
+
+#: Verdicts of a block, one a wafer; makes its model when first called, once a process.
+Recognise = Callable[[Block], Sequence[WaferResult]]
+
+
+class _Recognise(beam.DoFn):
+    def __init__(self, job: str, kafka: KafkaSettings, topic: str, recognise: Recognise) -> None:
+        self._job = job
+        self._kafka = kafka
+        self._topic = topic
+        self._recognise = recognise
+        self._writer: Writer | None = None
+
+    def start_bundle(self) -> None:
+        self._open: dict[IntervalWindow, WaferCounts] = {}
+
+    def process(self, block: Block, window: Any = beam.DoFn.WindowParam) -> None:
+        results = self._recognise(block)
+        if self._writer is None:
+            self._writer = open_writer(self._kafka)
+        for result in results:
+            self._writer.send(self._topic, result.id.encode(), msgspec.json.encode(result))
+        self._open.setdefault(window, WaferCounts()).add(results)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        # Flushed once a bundle: only then are the results acknowledged.
+        if self._open and self._writer is not None:
+            self._writer.flush()
+        for window, counts in self._open.items():
+            for part in (measure_part(counts.to_bytes()), ack_part(Ack(results=counts.wafers))):
+                yield WindowedValue((self._job, part), window.max_timestamp(), (window,))
+        self._open = {}
+
+    def teardown(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+@dataclass
+class RecogniseWafers(beam.PTransform):
+    """Windowed blocks of wafers in, measures and acknowledgements out; results go to `topic`."""
+
+    job: str
+    kafka: KafkaSettings
+    topic: str
+    recognise: Recognise
+
+    def __post_init__(self) -> None:
+        beam.PTransform.__init__(self)
+
+    def expand(self, blocks: Any) -> Any:
+        """`Block` in, `Part` out."""
+        step = _Recognise(self.job, self.kafka, self.topic, self.recognise)
+        return blocks | "RecogniseWriteCount" >> beam.ParDo(step).with_output_types(Part)
