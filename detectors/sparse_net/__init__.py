@@ -1,0 +1,1 @@
+"""Submanifold sparse-convolution network over the defects of a wafer, at their native resolution."""

@@ -1,0 +1,188 @@
+"""The network: submanifold sparse convolutions from native resolution to a handful of cells.
+
+Frittoli et al., "Deep Open-Set Recognition for Silicon Wafer Production Monitoring" (Pattern Recognition,
+2022), name the layer type; Graham and van der Maaten, "Submanifold Sparse Convolutional Networks" (2017),
+define it. Sizes are ours. A wafer's cost follows its defects, not its resolution.
+"""
+
+import warnings
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean, rule_book
+from schemas.errors import ConfigError
+
+with warnings.catch_warnings():
+    # spconv 2.3.6 decorates with torch.cuda.amp.custom_fwd, deprecated since torch 2.4.
+    warnings.filterwarnings("ignore", category=FutureWarning, message=r".*custom_(fwd|bwd)")
+    import spconv.pytorch as spconv
+    from spconv.core import ConvAlgo
+    from spconv.pytorch.core import IndiceData
+
+#: Channels that every level adds: 1, ln(1 + points), share of the cell filled, distance from the centre.
+PLACE = 4
+#: From this side on a level halves the one before; above it a level quarters it.
+_COARSE = 64
+_SMALLEST = 4
+#: Of the last levels; those before have 8 channels and one convolution, as few of their sites have neighbours.
+_CHANNELS = (12, 16, 32, 48, 64)
+_CONVOLUTIONS = (1, 2, 2, 2, 1)
+_KEY = "neighbours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetConfig:
+    """Sizes of a `WaferNet`."""
+
+    #: Cells a side of each level after the first; the first is the wafer's own resolution.
+    sides: tuple[int, ...]
+    #: Channels of each level, the first among them.
+    channels: tuple[int, ...]
+    #: Convolutions of each level.
+    convolutions: tuple[int, ...]
+    #: Levels at the end whose mean and maximum over a wafer reach the head.
+    read_levels: int = 3
+    latent: int = 48
+    classes: int
+
+    def __post_init__(self) -> None:
+        levels = len(self.sides) + 1
+        if len(self.channels) != levels or len(self.convolutions) != levels:
+            raise ConfigError(
+                f"expected channels and convolutions of {levels} levels, one more than sides, "
+                f"got {len(self.channels)} and {len(self.convolutions)}"
+            )
+        if any(b >= a for a, b in pairwise(self.sides)) or min(self.sides, default=1) < 1:
+            raise ConfigError(f"expected falling sides from 1 up, got {self.sides}")
+        if min(self.channels) < 1 or min(self.convolutions) < 1 or self.latent < 1:
+            raise ConfigError("channels, convolutions and latent start at 1")
+        if not 1 <= self.read_levels <= levels:
+            raise ConfigError(f"read_levels is 1 to {levels}, got {self.read_levels}")
+        if self.classes < 2:
+            raise ConfigError(f"expected at least 2 classes, got {self.classes}")
+
+    @classmethod
+    def for_grid(cls, side: int, classes: int) -> "NetConfig":
+        """Levels for wafers of about `side` cells a side: quarters while fine, halves from 64 on."""
+        sides = []
+        while side > _SMALLEST:
+            side //= 8 if side >= 16 * _COARSE else 4 if side >= 4 * _COARSE else 2
+            sides.append(max(side, _SMALLEST))
+        levels = len(sides) + 1
+        return cls(
+            sides=tuple(sides),
+            channels=((8,) * levels + _CHANNELS)[-levels:],
+            convolutions=((1,) * levels + _CONVOLUTIONS)[-levels:],
+            read_levels=min(3, levels),
+            classes=classes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the network says of a batch of wafers."""
+
+    #: float32 of shape (wafers, latent).
+    latent: Tensor
+    #: float32 of shape (wafers, classes).
+    logits: Tensor
+    #: ln(1 + active cells) at each level, float32 of shape (wafers, levels).
+    occupied: Tensor
+
+
+class _ActiveNorm(nn.BatchNorm1d):
+    """Batch norm over the active sites.
+
+    In evaluation torch's own is several times slower where there are many sites and few channels.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.training or self.running_mean is None or self.running_var is None:
+            return super().forward(features)
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return torch.addcmul(self.bias - self.running_mean * scale, features, scale)
+
+
+class Level(nn.Module):
+    """Submanifold convolutions at one resolution, each followed by batch norm and ReLU."""
+
+    def __init__(self, channels_in: int, channels: int, convolutions: int) -> None:
+        super().__init__()
+        sizes = [channels_in] + [channels] * convolutions
+        algorithm = None if torch.cuda.is_available() else ConvAlgo.Native
+        self.convolutions = nn.ModuleList(
+            spconv.SubMConv2d(a, b, 3, bias=False, indice_key=_KEY, algo=algorithm) for a, b in pairwise(sizes)
+        )
+        self.norms = nn.ModuleList(_ActiveNorm(channels) for _ in range(convolutions))
+
+    def forward(self, features: Tensor, grid: Grid) -> Tensor:
+        """Features of each site: (sites, channels_in) to (sites, channels)."""
+        sparse = _sparse(features, grid)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            sparse = convolution(sparse)
+            sparse = sparse.replace_feature(torch.relu_(norm(sparse.features)))
+        return torch.as_tensor(sparse.features)
+
+
+class WaferNet(nn.Module):
+    """Sites of wafers to latent vectors and class logits."""
+
+    def __init__(self, config: NetConfig) -> None:
+        super().__init__()
+        self.config = config
+        before = [0, *config.channels[:-1]]
+        self.levels = nn.ModuleList(
+            Level(b + PLACE, c, n) for b, c, n in zip(before, config.channels, config.convolutions, strict=True)
+        )
+        read = 2 * sum(config.channels[-config.read_levels :])
+        self.to_latent = nn.Sequential(nn.BatchNorm1d(read), nn.Linear(read, config.latent))
+        self.to_logits = nn.Linear(config.latent, config.classes)
+
+    def forward(self, grid: Grid) -> Encoded:
+        """Encode a batch; a wafer without a site gets the latent of an empty map."""
+        features = grid.count.new_zeros(grid.sites, 0)
+        first_read = len(self.levels) - self.config.read_levels
+        read, occupied = [], []
+        area = grid.shape.prod(dim=1).float()
+        for i, level in enumerate(self.levels):
+            if i:
+                coarse, parent = coarsen(grid, self.config.sides[i - 1])
+                features, grid = pool_max(features, parent, coarse.sites), coarse
+            features = level(torch.cat([features, _place(grid, area)], dim=1), grid)
+            occupied.append(torch.bincount(grid.wafer, minlength=grid.wafers))
+            if i >= first_read:
+                read.append(pool_mean(features, grid.wafer, grid.wafers))
+                read.append(pool_max(features, grid.wafer, grid.wafers))
+        latent = self.to_latent(torch.cat(read, dim=1))
+        return Encoded(
+            latent,
+            self.to_logits(torch.relu(latent)),
+            torch.log1p(torch.stack(occupied, dim=1).float()),
+        )
+
+
+def _place(grid: Grid, area: Tensor) -> Tensor:
+    """The channels a level adds, float32 of shape (sites, PLACE)."""
+    rows, columns = grid.sides()
+    x = (2 * grid.column + 1) / columns - 1
+    y = (2 * grid.row + 1) / rows - 1
+    cells = (area / grid.shape.prod(dim=1))[grid.wafer]
+    place = (torch.ones_like(x), torch.log1p(grid.count), grid.count / cells, torch.hypot(x, y))
+    return torch.stack(place, dim=1)
+
+
+def _sparse(features: Tensor, grid: Grid) -> spconv.SparseConvTensor:
+    """Spconv's tensor, on a CPU with our rule book in place of its hash table."""
+    indices = torch.stack([grid.wafer, grid.row, grid.column], dim=1).int()
+    space = [grid.height, grid.width]
+    sparse = spconv.SparseConvTensor(features, indices, space, grid.wafers)
+    if not features.is_cuda:
+        pairs, numbers = rule_book(grid)
+        sparse.indice_dict[_KEY] = IndiceData(
+            indices, indices, pairs, numbers, space, space,
+            is_subm=True, algo=ConvAlgo.Native, ksize=[3, 3], stride=[1, 1], dilation=[1, 1], padding=[1, 1],
+        )  # fmt: skip
+    return sparse

@@ -1,0 +1,128 @@
+"""`sparsewatch train wafer`: labelled wafers to a model artefact."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from detectors.open_set.novelty import NoveltyConfig
+from detectors.sparse_net.train import Epoch, TrainConfig
+from detectors.wafer_model import WaferModel
+from detectors.wafer_training import WaferMetrics, WaferTrainingConfig, train_wafer_model
+from pipelines.wafer_files import LabelledWafers, read_labelled_wafers
+
+
+@click.command("wafer")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models/wafer"),
+    show_default=True,
+    help="Folder of the model; a new version is written below it.",
+)
+@click.option("--hold-out", multiple=True, metavar="CLASS", help="Leave a class out; repeatable.")
+@click.option("--epochs", type=click.IntRange(1), default=40, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--grid",
+    type=click.IntRange(0),
+    default=0,
+    help="Cells a side for wafers given as points; 0: 16384, or the usual side of the die maps.",
+)
+@click.option(
+    "--false-novel-rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.02,
+    show_default=True,
+    help="Share of known wafers that may be called novel.",
+)
+@click.option("--time-budget", type=click.FloatRange(0), help="Stop training after so many seconds.")
+def train_wafer(
+    data: Path,
+    out: Path,
+    hold_out: tuple[str, ...],
+    epochs: int,
+    seed: int,
+    grid: int,
+    false_novel_rate: float,
+    time_budget: float | None,
+) -> None:
+    """Train the wafer model on DATA, an .npz of die maps or a .parquet with a column `label`."""
+    console = Console()
+    config = WaferTrainingConfig(
+        hold_out=hold_out,
+        grid=grid,
+        train=TrainConfig(epochs=epochs, seed=seed),
+        novelty=NoveltyConfig(false_novel_rate=false_novel_rate),
+    )
+    wafers = read_labelled_wafers(data)
+    with _progress(console, epochs, time_budget) as report:
+        model, metrics = train_wafer_model(wafers.rows, wafers.labels, config, report)
+    _show(console, model, metrics)
+    path = save_trained(model, metrics, config, wafers, out, data)
+    console.print(f"wrote {path}")
+
+
+def save_trained(
+    model: WaferModel,
+    metrics: WaferMetrics,
+    config: WaferTrainingConfig,
+    wafers: LabelledWafers,
+    out: Path,
+    data: Path | None = None,
+) -> Path:
+    """Write the model with what it was trained on and what it reached; returns the version's folder."""
+    training = {
+        "config": asdict(config),
+        "wafers": wafers.rows.num_rows,
+        "file": data.name if data else None,
+        "sha256": hashlib.sha256(data.read_bytes()).hexdigest() if data else None,
+    }
+    reached = {
+        "macro_f1": metrics.macro_f1,
+        "confusion": metrics.confusion.tolist(),
+        "auroc_withheld": metrics.auroc,
+        "wafers": dict(zip(("train", "validation", "calibration"), metrics.wafers, strict=True)),
+    }
+    return model.save(out, metrics=reached, training=training)
+
+
+@contextmanager
+def _progress(console: Console, epochs: int, budget: float | None) -> Iterator[Callable[[Epoch], bool]]:
+    """A bar by epoch, and the callback that moves it and keeps to the budget."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    started = time.monotonic()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("training", total=epochs)
+
+        def report(epoch: Epoch) -> bool:
+            said = f"epoch {epoch.number}: loss {epoch.loss:.3f}, macro-F1 {epoch.macro_f1:.3f}"
+            progress.update(task, completed=epoch.number, description=said)
+            return budget is None or time.monotonic() - started < budget
+
+        yield report
+
+
+def _show(console: Console, model: WaferModel, metrics: WaferMetrics) -> None:
+    """Macro-F1, the confusion matrix and the withheld classes."""
+    table = Table(title="rows: true class, columns: recognised as")
+    for heading in ("", *model.classes):
+        table.add_column(heading, justify="right")
+    for name, counts in zip(model.classes, metrics.confusion.tolist(), strict=True):
+        table.add_row(name, *(str(n) for n in counts))
+    train, validation, held_out = metrics.wafers
+    console.print(table)
+    console.print(
+        f"macro-F1 {metrics.macro_f1:.3f} on {held_out} wafers of lots left out of training "
+        f"({train} trained on, {validation} to stop early)"
+    )
+    for name, auroc in metrics.auroc.items():
+        console.print(f"AUROC {auroc:.3f} of novelty, {name} (withheld) against known wafers")
