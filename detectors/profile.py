@@ -1,0 +1,88 @@
+"""What a window of clicks looks like: one line of figures a feature, for checks and metrics."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import polars as pl
+
+from detectors.feature_counts import FeatureCounts
+from detectors.outrank.ranking import RankedFeature
+
+
+class FeatureProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one feature in one window."""
+
+    #: Share of rows without a value, in [0, 1]; 0 without rows.
+    null_share: float
+    #: Distinct values, the missing one left out.
+    cardinality: int
+    #: Mutual information with the label less its chance level, nats.
+    score: float
+    #: Standard deviation of `score` by chance, nats.
+    noise: float
+    #: `score` as a share of the label's entropy.
+    normalised: float
+    #: Place in the ranking, 1 is best.
+    rank: int
+    #: Share of the rows with a value whose value the reference does not know; None without a reference or a value.
+    unseen_share: float | None
+
+
+class WindowProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one window."""
+
+    rows: int
+    clicks: int
+    #: Clicks a row; 0 without rows.
+    click_rate: float
+    features: dict[str, FeatureProfile]
+
+
+def profile_window(
+    counts: FeatureCounts,
+    ranking: Sequence[RankedFeature],
+    known_values: Mapping[str, pl.Series] | None,
+) -> WindowProfile:
+    """Figures of a window.
+
+    Args:
+        counts: The window's counts.
+        ranking: What `rank_features` makes of them.
+        known_values: Values of the reference, by feature; features that are not in it get no unseen share.
+    """
+    known = known_values or {}
+    return WindowProfile(
+        rows=counts.rows,
+        clicks=counts.clicks,
+        click_rate=counts.clicks / counts.rows if counts.rows else 0.0,
+        features={
+            ranked.feature: FeatureProfile(
+                null_share=counts.nulls(ranked.feature) / counts.rows if counts.rows else 0.0,
+                cardinality=ranked.cardinality,
+                score=ranked.score,
+                noise=ranked.noise,
+                normalised=ranked.normalised,
+                rank=ranked.rank,
+                unseen_share=_unseen_share(counts, ranked.feature, known.get(ranked.feature)),
+            )
+            for ranked in ranking
+        },
+    )
+
+
+def unseen_values(counts: FeatureCounts, feature: str, known: pl.Series) -> pl.DataFrame:
+    """Counts of the values that `known` lacks: columns value, rows, clicks, by ascending value.
+
+    Values of another type than `known` are all unseen. Values beyond the cap of `counts` are not among them.
+    """
+    table = counts.table(feature).filter(pl.col("value").is_not_null())
+    if table["value"].dtype != known.dtype:
+        return table
+    return table.join(known.to_frame("value"), on="value", how="anti", maintain_order="left")
+
+
+def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series | None) -> float | None:
+    listed = counts.rows - counts.nulls(feature) - counts.others(feature).rows
+    if known is None or not listed:
+        return None
+    return int(unseen_values(counts, feature, known)["rows"].sum()) / listed
