@@ -1,0 +1,95 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from detectors.apre.net import ProbabilisticAutoencoder
+from detectors.apre.score import LIKELIHOOD, score, variance
+from detectors.apre.train import TrainConfig, train_net
+from schemas.errors import ConfigError
+
+
+def noise(n: int, d: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+
+
+def weights(net: ProbabilisticAutoencoder) -> torch.Tensor:
+    return torch.cat([weight.flatten() for weight in net.state_dict().values()])
+
+
+def loss(net: ProbabilisticAutoencoder, X: np.ndarray) -> torch.Tensor:
+    rows = torch.from_numpy(X)
+    with torch.no_grad():
+        mean, raw = net(rows)
+    return score(mean, raw, rows, LIKELIHOOD)
+
+
+@pytest.mark.parametrize("batch_rows", [200, 64])
+def test_a_seed_repeats_to_the_bit_and_another_differs(batch_rows: int) -> None:
+    X = noise(300, 5)
+    nets = [train_net(X, TrainConfig(steps=20, seed=seed, batch_rows=batch_rows)) for seed in (7, 7, 8)]
+    assert torch.equal(weights(nets[0]), weights(nets[1]))
+    assert not torch.equal(weights(nets[0]), weights(nets[2]))
+
+
+def test_the_callers_random_numbers_are_left_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    train_net(noise(50, 3), TrainConfig(steps=2))
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("batch_rows", [1000, 100])
+def test_training_lowers_the_loss_of_rows_on_a_line(batch_rows: int) -> None:
+    X = noise(1000, 1) @ np.ones((1, 6), dtype=np.float32)
+    seen: list[tuple[int, float]] = []
+    config = TrainConfig(steps=300, batch_rows=batch_rows)
+    net = train_net(X, config, lambda step, value: seen.append((step, value)))
+    assert [step for step, _ in seen] == list(range(1, 301))
+    assert loss(net, X).mean() < seen[0][1] - 6
+
+
+def test_variance_of_isotropic_noise_is_stationary() -> None:
+    X = noise(1000, 8)
+    net = train_net(X, TrainConfig(steps=1500, learning_rate=3e-3))
+    rows = torch.from_numpy(X)
+    with torch.no_grad():
+        mean, raw = net(rows)
+    v = variance(raw)
+    # The derivative of the loss by the bias of each raw variance, relative to its positive part.
+    weight = torch.sigmoid(raw) / v
+    scaled = (weight * (rows - mean).square() / v).sum(dim=0) / weight.sum(dim=0)
+    assert scaled.tolist() == pytest.approx([1.0] * 8, abs=0.1)
+
+
+def test_one_batch_covers_each_row_at_most_once() -> None:
+    X = np.arange(30, dtype=np.float32)[:, None]
+    seen: list[torch.Tensor] = []
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda module, args: seen.append(args[0].flatten()) if isinstance(module, ProbabilisticAutoencoder) else None
+    )
+    try:
+        train_net(X, TrainConfig(steps=6, batch_rows=10))
+    finally:
+        hook.remove()
+    for epoch in (seen[:3], seen[3:]):
+        assert sorted(torch.cat(epoch).tolist()) == X[:, 0].tolist()
+    assert not torch.equal(seen[0], seen[3])
+
+
+def test_trimming_leaves_the_odd_rows_out() -> None:
+    X = noise(400, 4)
+    X[:20] += 12
+    losses = [loss(train_net(X, TrainConfig(steps=400, trim_share=share)), X)[:20].mean() for share in (0.0, 0.1)]
+    assert losses[1] > 2 * losses[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"steps": 0}, {"batch_rows": 0}, {"learning_rate": 0.0}, {"trim_share": 1.0}, {"seed": -1}],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        TrainConfig(**wrong)
