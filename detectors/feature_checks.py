@@ -179,7 +179,7 @@ def feature_unseen_values(view: View) -> Finding | None:
     threshold = usual.mean + max(view.settings.unseen_rise, tolerance)
     if share < threshold:
         return None
-    unseen = unseen_values(view.counts, view.name, view.reference.values[view.name])
+    unseen = unseen_values(view.counts, view.name, view.reference.known_values[view.name])
     message = f"{share:.1%} of values are not in the reference, {usual.mean:.1%} expected; {unseen.height} distinct"
     return view.finding(
         "feature_unseen_values",

@@ -58,7 +58,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     click_rate: Statistic
     features: dict[str, FeatureReference]
     #: All values of each feature, ascending, without the missing one.
-    values: dict[str, pl.Series]
+    known_values: dict[str, pl.Series]
     #: How often values occur, for each feature.
     abundances: dict[str, Abundances]
 
@@ -66,7 +66,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         """Write as a new version below `folder`; returns the version's folder."""
         tensors = {}
         for name in self.features:
-            tensors[f"values/{name}"] = _to_tensor(self.values[name])
+            tensors[f"values/{name}"] = _to_tensor(self.known_values[name])
             tensors[f"sizes/{name}"] = self.abundances[name].sizes
             tensors[f"times/{name}"] = self.abundances[name].times
         meta = {
@@ -94,7 +94,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 volume=msgspec.convert(artefact.meta["volume"], Statistic),
                 click_rate=msgspec.convert(artefact.meta["click_rate"], Statistic),
                 features=features,
-                values={name: _from_tensor(tensors[f"values/{name}"]) for name in features},
+                known_values={name: _from_tensor(tensors[f"values/{name}"]) for name in features},
                 abundances={name: Abundances(tensors[f"sizes/{name}"], tensors[f"times/{name}"]) for name in features},
             )
         except (KeyError, pa.ArrowInvalid, msgspec.ValidationError) as error:
@@ -122,7 +122,7 @@ def fit_reference(windows: Iterable[FeatureCounts]) -> Reference:
         volume=_statistic([profile.rows for profile in profiles]),
         click_rate=_statistic([profile.click_rate for profile in profiles]),
         features=_placed(features),
-        values={name: stretch.values for name, stretch in stretches.items()},
+        known_values={name: stretch.values for name, stretch in stretches.items()},
         abundances={name: stretch.abundances for name, stretch in stretches.items()},
     )
 
