@@ -5,22 +5,15 @@ Frittoli et al., "Deep Open-Set Recognition for Silicon Wafer Production Monitor
 define it. Sizes are ours. A wafer's cost follows its defects, not its resolution.
 """
 
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from detectors.sparse_net.engine import ConvAlgo, SparseConvTensor, SubMConv2d, indice_subm_conv
 from detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean, rule_book
 from schemas.errors import ConfigError
-
-with warnings.catch_warnings():
-    # spconv 2.3.6 decorates with torch.cuda.amp.custom_fwd, deprecated since torch 2.4.
-    warnings.filterwarnings("ignore", category=FutureWarning, message=r".*custom_(fwd|bwd)")
-    import spconv.pytorch as spconv
-    from spconv.core import ConvAlgo
-    from spconv.pytorch.core import IndiceData
 
 #: Channels that every level adds: 1, ln(1 + points), share of the cell filled, distance from the centre.
 PLACE = 4
@@ -114,13 +107,29 @@ class Level(nn.Module):
         sizes = [channels_in] + [channels] * convolutions
         algorithm = None if torch.cuda.is_available() else ConvAlgo.Native
         self.convolutions = nn.ModuleList(
-            spconv.SubMConv2d(a, b, 3, bias=False, indice_key=_KEY, algo=algorithm) for a, b in pairwise(sizes)
+            SubMConv2d(a, b, 3, bias=False, indice_key=_KEY, algo=algorithm) for a, b in pairwise(sizes)
         )
         self.norms = nn.ModuleList(_ActiveNorm(channels) for _ in range(convolutions))
 
     def forward(self, features: Tensor, grid: Grid) -> Tensor:
-        """Features of each site: (sites, channels_in) to (sites, channels)."""
-        sparse = _sparse(features, grid)
+        """Features of each site: (sites, channels_in) to (sites, channels).
+
+        On a CPU spconv's native algorithm gets our rule book: its own hash table takes longer than the
+        convolution. On CUDA spconv finds the neighbours and picks the algorithm.
+        """
+        if features.is_cuda:
+            return self._on_cuda(features, grid)
+        pairs, numbers = rule_book(grid)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            weight = convolution.weight
+            features = indice_subm_conv(features, weight, pairs, numbers, grid.sites, ConvAlgo.Native)
+            features = torch.relu_(norm(features))
+        return features
+
+    def _on_cuda(self, features: Tensor, grid: Grid) -> Tensor:
+        indices = torch.stack([grid.wafer, grid.row, grid.column], dim=1).int()
+        space = [grid.height, grid.width]
+        sparse = SparseConvTensor(features, indices, space, grid.wafers)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             sparse = convolution(sparse)
             sparse = sparse.replace_feature(torch.relu_(norm(sparse.features)))
@@ -172,17 +181,3 @@ def _place(grid: Grid, area: Tensor) -> Tensor:
     cells = (area / grid.shape.prod(dim=1))[grid.wafer]
     place = (torch.ones_like(x), torch.log1p(grid.count), grid.count / cells, torch.hypot(x, y))
     return torch.stack(place, dim=1)
-
-
-def _sparse(features: Tensor, grid: Grid) -> spconv.SparseConvTensor:
-    """Spconv's tensor, on a CPU with our rule book in place of its hash table."""
-    indices = torch.stack([grid.wafer, grid.row, grid.column], dim=1).int()
-    space = [grid.height, grid.width]
-    sparse = spconv.SparseConvTensor(features, indices, space, grid.wafers)
-    if not features.is_cuda:
-        pairs, numbers = rule_book(grid)
-        sparse.indice_dict[_KEY] = IndiceData(
-            indices, indices, pairs, numbers, space, space,
-            is_subm=True, algo=ConvAlgo.Native, ksize=[3, 3], stride=[1, 1], dilation=[1, 1], padding=[1, 1],
-        )  # fmt: skip
-    return sparse
