@@ -24,8 +24,8 @@ from schemas.errors import ConfigError, SchemaError, StateError
 P_VALUE_BINS = 20
 #: Worst rows kept.
 WORST_ROWS = 10
-#: Columns named for each of the worst rows.
-WORST_COLUMNS = 3
+#: Columns tried and named for each row beyond the threshold.
+BLAMED_COLUMNS = 3
 
 RULE = "rows_unlike_training"
 
@@ -37,7 +37,7 @@ class WorstRow(msgspec.Struct, frozen=True, array_like=True):
     partition: int
     offset: int
     row: int
-    #: The columns that add most to the score beyond what is usual for them, with that excess.
+    #: The columns that make it odd, with the fall of the score were they at their centre.
     columns: tuple[tuple[str, float], ...]
 
     @property
@@ -60,7 +60,8 @@ class RowScores(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     #: Rows beyond the threshold.
     above: int = 0
-    #: Of these, how many each column carries: the one with the largest excess. Same order as `columns`.
+    #: Of these, how many each column carries: the one without which the score falls most.
+    #: Same order as `columns`.
     carried: tuple[int, ...] = ()
     #: Rows by p-value: bin i holds i / 20 < p <= (i + 1) / 20.
     p_values: tuple[int, ...] = (0,) * P_VALUE_BINS
@@ -155,18 +156,23 @@ def score_block(model: RowModel, rows: pa.RecordBatch, alarm_rate: float) -> Row
     above = scores > threshold
     positions = _positions(rows)
     worst = _worst(scores, positions)
-    excess = model.attribute_matrix(X[above]) - model.usual
-    carried = np.bincount(excess.argmax(axis=1), minlength=len(model.usual))
+    shown = np.concatenate([worst, np.setdiff1d(np.flatnonzero(above), worst)])
+    blamed, falls = model.blame_matrix(X[shown], BLAMED_COLUMNS)
+    carried = np.bincount(blamed[above[shown], 0], minlength=len(model.usual))
+    names = model.encoder.names
     return RowScores(
         model=model.id,
         alarm_rate=alarm_rate,
         calibration_rows=len(model.calibration),
-        columns=model.encoder.names,
+        columns=names,
         rows=rows.num_rows,
         above=int(above.sum()),
         carried=tuple(carried.tolist()),
         p_values=_histogram(model.p_values(scores)),
-        worst=_worst_rows(model, X[worst], scores[worst], positions[worst]),
+        worst=tuple(
+            _worst_row(float(scores[row]), positions[row], [names[j] for j in blamed[i]], falls[i])
+            for i, row in enumerate(worst)
+        ),
     )
 
 
@@ -252,19 +258,10 @@ def _worst(scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return candidates[np.lexsort((row, offset, partition, -scores[candidates]))[:k]]
 
 
-def _worst_rows(model: RowModel, X: np.ndarray, scores: np.ndarray, positions: np.ndarray) -> tuple[WorstRow, ...]:
-    excess = model.attribute_matrix(X) - model.usual
-    leading = np.argsort(-excess, axis=1, kind="stable")[:, :WORST_COLUMNS]
-    return tuple(
-        WorstRow(
-            score=float(scores[i]),
-            partition=int(positions[i, 0]),
-            offset=int(positions[i, 1]),
-            row=int(positions[i, 2]),
-            columns=tuple((model.encoder.names[j], float(excess[i, j])) for j in leading[i]),
-        )
-        for i in range(len(scores))
-    )
+def _worst_row(score: float, position: np.ndarray, columns: list[str], falls: np.ndarray) -> WorstRow:
+    partition, offset, row = position.tolist()
+    blamed = tuple(zip(columns, falls.tolist(), strict=True))
+    return WorstRow(score=score, partition=partition, offset=offset, row=row, columns=blamed)
 
 
 def _histogram(p_values: np.ndarray) -> tuple[int, ...]:

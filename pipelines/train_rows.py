@@ -4,6 +4,7 @@ Files are read once, in pieces. A seeded sample of the rows is kept: those whose
 files in the same order give the same sample, whatever the size of the pieces.
 """
 
+import csv
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,6 @@ import pyarrow.csv
 import pyarrow.parquet
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from detectors.apre import EncoderConfig, RowModel, TrainConfig, train_row_model
 from schemas.errors import ConfigError, SchemaError
@@ -188,7 +188,6 @@ def _trained(table: pa.Table, encoder: EncoderConfig, training: TrainConfig) -> 
 
 
 def _report(model: RowModel, rows: int, rate: float, threshold: float, version: Path) -> None:
-    table = Table("", "", show_header=False, box=None)
     quartiles = np.quantile(model.calibration, (0.25, 0.5, 0.75))
     usual = sorted(zip(model.usual, model.encoder.names, strict=True), reverse=True)
     for what, value in (
@@ -199,8 +198,7 @@ def _report(model: RowModel, rows: int, rate: float, threshold: float, version: 
         ("threshold", f"{threshold:.3f}, passed by {rate:.2%} of rows like these"),
         ("hardest to predict", ", ".join(name for _, name in usual[:5])),
     ):
-        table.add_row(what, value)
-    Console(soft_wrap=True).print(table)
+        click.echo(f"{what:<20}{value}")
 
 
 def _read_parquet(
@@ -215,8 +213,8 @@ def _read_parquet(
 
 
 def _read_csv(path: Path, columns: tuple[str, ...], types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-    with path.open() as file:
-        _expect_columns(path, columns, next(file, "").rstrip("\r\n").replace('"', "").split(","))
+    with path.open(newline="") as file:
+        _expect_columns(path, columns, next(csv.reader(file), []))
     convert = pa.csv.ConvertOptions(include_columns=list(columns), column_types=dict(types), strings_can_be_null=True)
     read = pa.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
     with pa.csv.open_csv(path, read_options=read, convert_options=convert) as reader:

@@ -17,6 +17,7 @@ from torch import Tensor
 from detectors.apre.encode import EncoderConfig, RowEncoder, fit_encoder, one_batch
 from detectors.apre.net import ProbabilisticAutoencoder
 from detectors.apre.score import ScoreConfig, score, score_terms
+from detectors.apre.threads import one_thread
 from detectors.apre.train import OnStep, TrainConfig, train_net
 from detectors.models import load_artefact, save_artefact
 from schemas.errors import ConfigError, ModelError
@@ -24,8 +25,9 @@ from schemas.errors import ConfigError, ModelError
 KIND = "rows"
 #: Fewest rows a model is trained on.
 MIN_ROWS = 20
-#: Floats of one chunk in scoring: its tensors stay in a core's cache.
+#: Most floats and rows of one chunk in scoring: its tensors stay in a core's cache.
 _CHUNK_FLOATS = 131_072
+_CHUNK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -73,6 +75,29 @@ class RowModel:
             return np.add.reduceat(terms, first, axis=1)
 
         return self._chunked(X, (len(first),), by_column)
+
+    def blame_matrix(self, X: np.ndarray, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
+        """The columns that make encoded rows odd, and by how much the score falls without each.
+
+        One absurd value spoils the reconstruction of all other columns, so their contributions rise, too.
+        Hence the columns whose contributions exceed the usual ones most are tried in turn: each is set to
+        its centre, and the row scored again.
+
+        Args:
+            X: Encoded rows, float32 of shape (n, d).
+            n_columns: Columns to try, the most conspicuous ones; fewer if the model has fewer.
+
+        Returns:
+            Indices of columns and the fall of the score, both of shape (n, n_columns), largest fall first.
+        """
+        excess = self.attribute_matrix(X) - self.usual
+        tried = np.argsort(-excess, axis=1, kind="stable")[:, :n_columns]
+        owner = np.repeat(np.arange(len(self.usual)), [c.n_features for c in self.encoder.columns])
+        centred = [np.where(owner == columns[:, None], np.float32(0), X) for columns in tried.T]
+        scores = self.score_matrix(np.concatenate([X, *centred])).reshape(-1, len(X))
+        falls = (scores[0] - scores[1:]).T
+        order = np.argsort(-falls, axis=1, kind="stable")
+        return np.take_along_axis(tried, order, axis=1), np.take_along_axis(falls, order, axis=1)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """Conformal p-value of each score, in (0, 1], float64 of shape (n,).
@@ -152,7 +177,7 @@ class RowModel:
         out = np.empty((len(X), *shape), dtype=np.float32)
         buffer = np.zeros((step, self.encoder.n_features), dtype=np.float32)
         rows = torch.from_numpy(buffer)
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             for start in range(0, len(X), step):
                 part = X[start : start + step]
                 buffer[: len(part)] = part
@@ -211,7 +236,7 @@ def train_row_model(
 
 def _chunk_rows(n_features: int) -> int:
     """Rows of a chunk: a multiple of 64, so that vector code has no remainder."""
-    return max(64, _CHUNK_FLOATS // n_features // 64 * 64)
+    return max(64, min(_CHUNK_ROWS, _CHUNK_FLOATS // n_features // 64 * 64))
 
 
 def _with_prefix(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -6,7 +6,6 @@ hence the small default. Large samples are cut into mini-batches, of which each 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from detectors.apre.net import ProbabilisticAutoencoder
 from detectors.apre.score import LIKELIHOOD, score
+from detectors.apre.threads import one_thread
 from schemas.errors import ConfigError
 
 #: Rows whose loss is computed at once when trimming.
@@ -67,7 +67,7 @@ def train_net(X: np.ndarray, config: TrainConfig, on_step: OnStep | None = None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = ProbabilisticAutoencoder(rows.shape[1])
-    with _one_thread():
+    with one_thread():
         _fit(net, rows, config, on_step)
     return net.eval()
 
@@ -85,16 +85,6 @@ def _fit(net: ProbabilisticAutoencoder, rows: Tensor, config: TrainConfig, on_st
         optimiser.step()
         if on_step is not None:
             on_step(step + 1, float(loss.detach()))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _batches(rows: Tensor, batch_rows: int, rng: np.random.Generator) -> Iterator[Tensor]:
