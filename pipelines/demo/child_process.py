@@ -55,6 +55,7 @@ class ChildProcess:
         self._env = {**os.environ, **(env or {})}
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
+        self._group: int | None = None  # while it may hold a process
 
     def start(self) -> Self:
         """Start the program.
@@ -76,6 +77,7 @@ class ChildProcess:
                 cwd=self._cwd,
                 start_new_session=True,
             )
+        self._group = self._process.pid
         return self
 
     @property
@@ -95,20 +97,19 @@ class ChildProcess:
 
     def stop(self) -> None:
         """End it and what it started: asked (SIGTERM), after ten seconds or its end killed."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_TERM_S)
-        self.kill()
+        if self._process is not None and self._group is not None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_TERM_S)
+            self.kill()
 
     def kill(self) -> None:
         """End it and what it started at once (SIGKILL), as a crash would."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process is not None and self._group is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)
+            self._group = None
+            self._process.wait()
 
     def log_tail(self, n_bytes: int = 2000) -> str:
         """Return the last `n_bytes` of what it printed, for an error message."""

@@ -49,13 +49,9 @@ def fetched(target: str, paths: Sequence[Path], tools: Sequence[str]) -> None:
         return
     lacking = [tool for tool in ("make", *tools) if shutil.which(tool) is None]
     if lacking:
-        raise ServiceMissingError(
-            f"needs `make {target}`, which needs {', '.join(lacking)} on PATH"
-        )
+        raise ServiceMissingError(f"needs `make {target}`, which needs {', '.join(lacking)} on PATH")
     command = ["make", "-f", "deploy/services.mk", target]
-    done = subprocess.run(
-        command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=_FETCH_S, check=False
-    )
+    done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=_FETCH_S, check=False)
     if done.returncode != 0:
         raise ServiceMissingError(f"`make {target}` failed: {(done.stdout + done.stderr)[-600:]}")
 

@@ -97,13 +97,20 @@ class KafkaBroker:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._java, "kafka.tools.StorageTool", "format"]
         command += ["-t", cluster, "-c", str(self._properties)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_FORMAT_S, check=False, cwd=self.folder
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_S, check=False, cwd=self.folder)
         assert done.returncode == 0, f"cannot format: {done.stdout[-1000:]}{done.stderr[-1000:]}"
 
+    def close(self) -> None:
+        """Stop the broker and remove its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(
         self,
@@ -111,8 +118,7 @@ class KafkaBroker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
 
 
 _JVM_FLAGS = (

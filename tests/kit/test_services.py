@@ -81,8 +81,10 @@ def test_second_kafka_takes_other_ports_and_settings_and_survives_a_kill(
 
 
 def test_broken_kafka_setting_fails_with_the_brokers_own_words(kafka_broker: KafkaBroker) -> None:
-    with pytest.raises(AssertionError, match=r"message\.max\.bytes"):
-        KafkaBroker({"message.max.bytes": "many"}).start()
+    broken = KafkaBroker({"message.max.bytes": "many"})
+    with pytest.raises(AssertionError, match=r"message\.max\.bytes"), broken:
+        pass
+    assert not broken.folder.exists()
 
 
 def test_embedded_broker_leaves_when_stopped() -> None:

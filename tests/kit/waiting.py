@@ -25,7 +25,5 @@ def wait_for(condition: Callable[[], T], deadline_s: float, what: str, poll_s: f
         if answer:
             return answer
         if time.monotonic() >= end:
-            raise AssertionError(
-                f"waited {deadline_s:g} s in vain for: {what}; last answer {answer!r}"
-            )
+            raise AssertionError(f"waited {deadline_s:g} s in vain for: {what}; last answer {answer!r}")
         time.sleep(poll_s)
