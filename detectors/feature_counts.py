@@ -49,6 +49,7 @@ class FeatureCounts:
         self.rows = 0
         self.clicks = 0
         self._buffer: list[pa.RecordBatch] = []
+        self._buffered = 0
         self._schema: pa.Schema | None = None
         self._columns = {name: ValueCounts(max_values) for name in self.features}
 
@@ -71,7 +72,7 @@ class FeatureCounts:
         self._schema = rows.schema
         self.rows += rows.num_rows
         self.clicks += clicks
-        self._push([rows.select([*self.features, self.label])])
+        self._push(rows.select([*self.features, self.label]))
 
     def merge(self, other: "FeatureCounts") -> None:
         """Add the counts of `other`, which is not changed.
@@ -87,7 +88,8 @@ class FeatureCounts:
             column.merge(other._columns[name])
         self.rows += other.rows
         self.clicks += other.clicks
-        self._push(other._buffer)
+        for batch in tuple(other._buffer):
+            self._push(batch)
 
     def table(self, feature: str) -> pl.DataFrame:
         """Counts of one feature: columns value, rows, clicks by ascending value, the missing value first.
@@ -182,25 +184,28 @@ class FeatureCounts:
         self._count_buffer()
         return self._columns[feature]
 
-    def _push(self, batches: Sequence[pa.RecordBatch]) -> None:
-        self._buffer.extend(batch for batch in batches if batch.num_rows)
-        rows = sum(batch.num_rows for batch in self._buffer)
-        if rows >= BUFFER_ROWS or len(self._buffer) >= BUFFER_BATCHES:
+    def _push(self, batch: pa.RecordBatch) -> None:
+        """Buffer a batch; all that is buffered has one schema."""
+        if self._buffer and not batch.schema.equals(self._buffer[0].schema):
+            self._count_buffer()
+        if batch.num_rows:
+            self._buffer.append(batch)
+            self._buffered += batch.num_rows
+        if self._buffered >= BUFFER_ROWS or len(self._buffer) >= BUFFER_BATCHES:
             self._count_buffer()
 
     def _count_buffer(self) -> None:
         if not self._buffer:
             return
-        label = pa.chunked_array([batch.column(self.label).cast(pa.int8()) for batch in self._buffer])
-        clicked = np.flatnonzero(label.to_numpy())
+        buffer = pa.Table.from_batches(self._buffer).combine_chunks()
+        clicked = np.flatnonzero(buffer.column(self.label).cast(pa.int8()).to_numpy())
         for name, column in self._columns.items():
             if column.kind is None:
                 # A column without a type holds nothing but nulls.
-                column.nulls = column.nulls.plus(Bucket(len(label), int(clicked.size)))
+                column.nulls = column.nulls.plus(Bucket(buffer.num_rows, int(clicked.size)))
             else:
-                chunks = [batch.column(name) for batch in self._buffer]
-                column.add(*count_values(chunks, column.kind, clicked))
-        self._buffer = []
+                column.add(*count_values(buffer.column(name), column.kind, clicked))
+        self._buffer, self._buffered = [], 0
 
 
 def _clicks(name: str, label: Any) -> int:

@@ -9,7 +9,6 @@ was among the smallest at any earlier time, so its count is exact, and the outco
 merges (bottom-k sampling: Cohen and Kaplan, PODC 2007).
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +60,7 @@ def kind_of(column: str, arrow_type: Any) -> str | None:
         return "int"
     if pa.types.is_floating(arrow_type):
         return "float"
-    if any(check(arrow_type) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+    if _is_text(arrow_type) or pa.types.is_string_view(arrow_type):
         return "str"
     raise SchemaError(
         f"feature {column!r}: expected integers (up to 64 bits with sign), booleans, floats or "
@@ -69,22 +68,19 @@ def kind_of(column: str, arrow_type: Any) -> str | None:
     )
 
 
-def count_values(chunks: Sequence[Any], kind: str, clicked: NDArray[np.int64]) -> tuple[Part, Bucket]:
+def count_values(column: Any, kind: str, clicked: NDArray[np.int64]) -> tuple[Part, Bucket]:
     """Counts of one column.
 
     Args:
-        chunks: At least one array, each of a type of this kind or of nulls.
+        column: A chunked array of a type of this kind or of nulls.
         kind: A key of `ARROW_TYPES`.
         clicked: Positions of the rows with label 1, ascending.
 
     Returns:
         Counts by value, and those of the missing value: null or NaN.
     """
-    values = pa.concat_arrays([chunk.cast(ARROW_TYPES[kind]) for chunk in chunks])
-    if kind == "float":
-        # Adding zero makes -0.0 equal to 0.0 in its bytes too.
-        values = pc.if_else(pc.is_nan(values), None, pc.add(values, 0.0))
-    distinct, codes = _encode(values)
+    distinct, codes = _encode(_comparable(column, kind))
+    distinct = distinct.cast(ARROW_TYPES[kind])
     rows = np.bincount(codes, minlength=len(distinct))
     clicks = np.bincount(codes[clicked], minlength=len(distinct))
     if not distinct.null_count:
@@ -92,6 +88,23 @@ def count_values(chunks: Sequence[Any], kind: str, clicked: NDArray[np.int64]) -
     null = int(np.flatnonzero(distinct.is_null().to_numpy(zero_copy_only=False))[0])
     nulls = Bucket(int(rows[null]), int(clicks[null]))
     return Part(distinct.drop_null(), np.delete(rows, null), np.delete(clicks, null)), nulls
+
+
+def _comparable(column: Any, kind: str) -> Any:
+    """The column as one array in which equal values, and only those, have equal bytes."""
+    # Numbers and strings are left as they are, since casting the distinct ones is cheaper. More than one chunk means
+    # strings of more than 2 GiB.
+    if column.num_chunks == 1 and (pa.types.is_integer(column.type) or _is_text(column.type)):
+        return column.chunk(0)
+    values = column.cast(ARROW_TYPES[kind]).combine_chunks()
+    if kind == "float":
+        # Adding zero makes -0.0 equal to 0.0.
+        values = pc.if_else(pc.is_nan(values), None, pc.add(values, 0.0))
+    return values
+
+
+def _is_text(arrow_type: Any) -> bool:
+    return any(is_text(arrow_type) for is_text in (pa.types.is_string, pa.types.is_large_string))
 
 
 class ValueCounts:
