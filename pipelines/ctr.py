@@ -7,13 +7,14 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
-from detectors.checks import CheckSettings, check_window
-from detectors.profile import WindowProfile, profile_window
-from detectors.reference import Reference
 
 from detectors.apre.model import RowModel
+from detectors.check_settings import CheckSettings
+from detectors.checks import check_window
 from detectors.feature_counts import FeatureCounts
 from detectors.outrank.ranking import RankedFeature, rank_features
+from detectors.profile import WindowProfile, profile_window
+from detectors.reference import Reference
 from detectors.row_scores import RowCheck, RowScores, check_rows, score_block
 from pipelines.books import close_books, fixed_windows
 from schemas.block import Block
@@ -83,19 +84,20 @@ class ConcludeClicks:
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         """See `transforms.close_books.Conclude`."""
-        del window
         measure = ClickMeasure(self.features, self.label, None, 0.01)
         for data in measures:
             measure.merge_bytes(data)
         if not measure.counts.rows:
             return Conclusion(rows=0, summary={"ranking": []}, findings=[], metrics=[])
-        return self._conclude(measure.counts, measure.scores)
+        return self._conclude(window, measure.counts, measure.scores)
 
-    def _conclude(self, counts: FeatureCounts, scores: RowScores | None) -> Conclusion:
+    def _conclude(self, window: Window, counts: FeatureCounts, scores: RowScores | None) -> Conclusion:
         ranking = rank_features(counts)
         reference = None if self.reference is None else _reference(self.reference)
         profile = profile_window(counts, ranking, None if reference is None else reference.known_values)
-        findings = [] if reference is None else check_window(counts, profile, reference, self.checks)
+        findings = (
+            [] if reference is None else check_window(counts, profile, reference, self.checks, complete=window.complete)
+        )
         if scores is not None:
             findings += check_rows(scores, self.rows)
         summary = {"ranking": ranking, "profile": profile}
@@ -119,7 +121,7 @@ def click_metrics(
             _gauge("sparsewatch_feature_null_ratio", "Share of nulls.", 1 - ranked.coverage, labels),
         ]
     if scores is not None:
-        share = scores.alarms / max(1, scores.rows)
+        share = scores.above / max(1, scores.rows)
         samples.append(_gauge("sparsewatch_row_alarm_ratio", "Share of rows unlike training.", share))
     return samples
 
@@ -152,7 +154,7 @@ def load_ctr_models(job: CtrJob) -> ConcludeClicks:
 
 def _thresholds(key: str, given: dict[str, Any], settings: Callable[..., Any]) -> Any:
     try:
-        return msgspec.convert(given, settings)  # type: ignore[type-var]
+        return msgspec.convert(given, settings)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{key}: {error}") from error
 

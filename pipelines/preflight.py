@@ -1,8 +1,6 @@
 """Everything that can be wrong with a job is found here, before anything is read."""
 
-from pipelines.ctr import load_ctr_models
 from pipelines.topics import create_output_topics, topics_of
-from pipelines.wafer import load_wafer_model
 from schemas.errors import ConfigError
 from schemas.jobs import CtrJob, Job
 from transforms.kafka.client import open_admin, read_password
@@ -16,9 +14,14 @@ def check_models(job: Job) -> None:
         ModelError: If a model is missing, damaged or of another kind.
     """
     read_password(job.kafka)
+    # Imported where needed: each kind of job brings its own heavy libraries.
     if isinstance(job, CtrJob):
+        from pipelines.ctr import load_ctr_models
+
         load_ctr_models(job)
     else:
+        from pipelines.wafer import load_wafer_model
+
         load_wafer_model(job)
 
 

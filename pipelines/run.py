@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from pipelines.ctr import build_ctr
 from pipelines.preflight import check_broker, check_models
 from pipelines.reading import parse_until, read_specs
 from pipelines.runners import choose_runner, runner_options
 from pipelines.topics import topics_of
-from pipelines.wafer import build_wafer
 from schemas.accounts import Progress
 from schemas.jobs import CtrJob, Job
 from transforms import coders
@@ -39,8 +37,12 @@ def run_job(job: Job, until: str, runner: str, *, close_at_end: bool = True, ext
     specs = read_specs(job, partitions, stop, close_at_end)
     with beam.Pipeline(options=runner_options(chosen, stop, extra)) as pipeline:
         if isinstance(job, CtrJob):
+            from pipelines.ctr import build_ctr
+
             build_ctr(pipeline, job, specs)
         else:
+            from pipelines.wafer import build_wafer
+
             build_wafer(pipeline, job, specs)
     return describe(job, load_job_progress(job))
 

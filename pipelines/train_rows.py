@@ -5,7 +5,6 @@ files in the same order give the same sample, whatever the size of the pieces.
 """
 
 import csv
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,16 +17,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from detectors.apre import EncoderConfig, RowModel, TrainConfig, train_row_model
+from pipelines.job_files import load_job
 from schemas.errors import ConfigError, SchemaError
-from schemas.jobs import CtrJob, parse_job
+from schemas.jobs import CtrJob
+from transforms.codecs.events import event_schema
 
 #: Rows read at once.
 PIECE_ROWS = 65_536
 #: Bytes of CSV read at once; column types are guessed from the first such block.
 _CSV_BLOCK_BYTES = 16 * 2**20
-
-#: Arrow types of a job's column types.
-_ARROW_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
 
 
 def read_pieces(path: Path, columns: tuple[str, ...], types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
@@ -95,14 +93,11 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
     Raises:
         ConfigError: If the file is no valid job of that kind.
     """
-    try:
-        settings = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the job {path}: {error}") from error
-    job = parse_job(settings, str(path))
+    job = load_job(path)
     if not isinstance(job, CtrJob):
         raise ConfigError(f"{path}: expected a job of kind 'ctr', which alone scores rows")
-    return {name: _ARROW_TYPES[job.columns[name]] for name in job.ranked_features}
+    schema = event_schema(job).columns
+    return {name: schema.field(name).type for name in job.ranked_features}
 
 
 @click.command("rows")

@@ -46,6 +46,8 @@ class ReaderState(msgspec.Struct, frozen=True, array_like=True):
     rejected: int = 0
     #: Markers emitted so far.
     markers: int = 0
+    #: Whether a window with rows has closed: the first one may have begun before the reader did.
+    began: bool = False
     #: Bounded mode: stop before these offsets, in the order of `partitions`.
     stop: tuple[int, ...] = ()
     #: Bounded mode: partitions with nothing to read in this run; they do not hold the windows.
@@ -91,6 +93,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     window_us: int
     window_end_us: int
     account: Account
+    #: False for the first window of a job and for one closed by the end of a run: rows of it may be missing.
+    complete: bool = True
     #: Resume points by partition, valid once this window's results are durable.
     resume: dict[int, ResumePoint]
 

@@ -2,7 +2,8 @@
 
 Parts of a window meet here under one key. A window whose readers did not close it (the open end of a bounded run) has
 no marker: it is not written and is read again by the next run. The commit follows the durable results, so a crash at
-any point leads to the same results being written again under the same ids.
+any point leads to the same results being written again under the same ids. Numbers of late records and rejects stand
+in the progress, not in a window's record: which window states them depends on when records were fetched.
 """
 
 import logging
@@ -20,7 +21,7 @@ from schemas.alerts import Alert, Finding, raise_alert
 from schemas.errors import SinkError
 from schemas.jobs import KafkaSettings
 from schemas.metrics import MetricSample
-from transforms.kafka.client import Writer, open_admin, open_writer
+from transforms.kafka.client import Admin, Writer, open_admin, open_writer
 from transforms.kafka.progress import ProgressLog, load_progress
 from transforms.parts import Part, WindowParts, sort_parts
 
@@ -33,6 +34,8 @@ class Window:
 
     start_us: int
     end_us: int
+    #: False if rows of it may be missing: the first of a job, and one cut off by the end of a run.
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,9 @@ class Conclusion:
 class Conclude(Protocol):
     """A job's own part of closing a window."""
 
-    #: Whether each row has a result of its own, acknowledged apart.
-    results_per_row: bool
+    @property
+    def results_per_row(self) -> bool:
+        """Whether each row has a result of its own, acknowledged apart."""
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         """Merge the measures and decide."""
@@ -97,6 +101,8 @@ class _CloseBooks(beam.DoFn):
         self._settings = settings
         self._conclude = conclude
         self._writer: Writer | None = None
+        self._admin: Admin | None = None
+        self._committed = False
 
     def _open(self) -> Writer:
         if self._writer is None:
@@ -110,7 +116,8 @@ class _CloseBooks(beam.DoFn):
         parts = sort_parts(keyed[1])
         if not parts.markers:
             return
-        self._close(Window(window.start.micros, window.end.micros), parts)
+        complete = all(marker.complete for marker in parts.markers)
+        self._close(Window(window.start.micros, window.end.micros, complete), parts)
 
     def _close(self, window: Window, parts: WindowParts) -> None:
         writer = self._open()
@@ -119,24 +126,24 @@ class _CloseBooks(beam.DoFn):
         fault = unbalanced(account, conclusion, parts, self._conclude.results_per_row)
         findings = [*conclusion.findings, *([fault] if fault else [])]
         alerts = [raise_alert(f, self._settings.job, window.start_us, window.end_us) for f in findings]
-        self._write(writer, window, account, conclusion, alerts)
+        self._write(writer, window, conclusion, alerts)
         if fault is None and self._log.done(parts.markers, writer):
-            self._write_metrics(writer, window, conclusion, alerts)
-            self._commit_group()
+            self._write_metrics(writer, conclusion, alerts)
+            self._committed = True
 
-    def _write(
-        self, writer: Writer, window: Window, account: Account, conclusion: Conclusion, alerts: list[Alert]
-    ) -> None:
+    def _write(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
         s = self._settings
         summary = {
             "job": s.job,
             "window_start_us": window.start_us,
             "window_end_us": window.end_us,
-            "account": account,
+            "rows": conclusion.rows,
+            "complete": window.complete,
             "alerts": [alert.id for alert in alerts],
             **conclusion.summary,
         }
-        writer.send(s.windows_topic, f"{s.job}/{window.start_us}".encode(), msgspec.json.encode(summary))
+        if conclusion.rows:
+            writer.send(s.windows_topic, f"{s.job}/{window.start_us}".encode(), msgspec.json.encode(summary))
         for alert in alerts:
             _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
             writer.send(s.alerts_topic, alert.id.encode(), msgspec.json.encode(alert))
@@ -146,20 +153,26 @@ class _CloseBooks(beam.DoFn):
             with Path(s.alerts_file).open("ab") as file:
                 file.write(lines)
 
-    def _write_metrics(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
+    def _write_metrics(self, writer: Writer, conclusion: Conclusion, alerts: list[Alert]) -> None:
         s = self._settings
-        for sample in [*job_metrics(self._log.progress, window, alerts), *conclusion.metrics]:
+        for sample in [*job_metrics(self._log.progress, alerts), *conclusion.metrics]:
             sample = msgspec.structs.replace(sample, labels={"job": s.job, **sample.labels})
             writer.send(s.metrics_topic, sample.key.encode(), msgspec.json.encode(sample))
         writer.flush()
+
+    def finish_bundle(self) -> None:
+        # Once a bundle is often enough for tools that show lag; the job itself never reads these offsets.
+        if self._committed:
+            self._commit_group()
+            self._committed = False
 
     def _commit_group(self) -> None:
         progress = self._log.progress
         offsets = {p: point.offset for p, point in progress.partitions.items()}
         try:
-            admin = open_admin(self._settings.kafka)
-            admin.commit_group(f"sparsewatch.{progress.job}", progress.topic, offsets)
-            admin.close()
+            if self._admin is None:
+                self._admin = open_admin(self._settings.kafka)
+            self._admin.commit_group(f"sparsewatch.{progress.job}", progress.topic, offsets)
         except SinkError as error:
             _logger.info("lag tools will not see this job: %s", error)
 
@@ -167,9 +180,12 @@ class _CloseBooks(beam.DoFn):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
 
 
-def job_metrics(progress: Progress, window: Window, alerts: Sequence[Alert]) -> list[MetricSample]:
+def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSample]:
     """Samples every job has."""
     totals = {"counted": progress.totals.counted, "late": progress.totals.late, "rejected": progress.totals.rejected}
     samples = [
@@ -193,7 +209,7 @@ def job_metrics(progress: Progress, window: Window, alerts: Sequence[Alert]) -> 
             name="sparsewatch_window_end_timestamp_seconds",
             kind="gauge",
             help="End of the last closed window, in event time.",
-            value=window.end_us / 1e6,
+            value=progress.closed_end_us / 1e6,
         ),
         MetricSample(
             name="sparsewatch_window_closed_timestamp_seconds",

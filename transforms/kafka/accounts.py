@@ -152,7 +152,7 @@ def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]
 
 
 def close_windows(
-    state: ReaderState, rules: WindowRules, watermark: int, reader: int
+    state: ReaderState, rules: WindowRules, watermark: int, reader: int, *, ended: bool = True
 ) -> tuple[ReaderState, list[Marker]]:
     """Close every window that ended at or before the watermark.
 
@@ -161,6 +161,7 @@ def close_windows(
         rules: How windows are cut.
         watermark: As from `watermark_us`.
         reader: Number of the reader, for its markers.
+        ended: False if the run ends rather than the windows.
 
     Returns:
         The new state, and one marker for each window that holds rows or an account, in order of time.
@@ -173,12 +174,14 @@ def close_windows(
         ending.add(state.closed_end_us)
     markers: list[Marker] = []
     for window in sorted(ending):
-        state, marker = _close_one(state, rules, window, reader)
+        state, marker = _close_one(state, rules, window, reader, ended)
         markers.append(marker)
     return msgspec.structs.replace(state, closed_end_us=closed_end), markers
 
 
-def _close_one(state: ReaderState, rules: WindowRules, window: int, reader: int) -> tuple[ReaderState, Marker]:
+def _close_one(
+    state: ReaderState, rules: WindowRules, window: int, reader: int, ended: bool
+) -> tuple[ReaderState, Marker]:
     counted = sum(w.rows for p in state.partitions for w in p.open_windows if w.window_us == window)
     partitions = tuple(
         msgspec.structs.replace(p, open_windows=tuple(w for w in p.open_windows if w.window_us != window))
@@ -191,10 +194,17 @@ def _close_one(state: ReaderState, rules: WindowRules, window: int, reader: int)
         window_us=window,
         window_end_us=end,
         account=Account(counted=counted, late=state.late, rejected=state.rejected),
+        complete=ended and state.began,
         resume={p.partition: _resume_point(p) for p in partitions},
     )
     state = msgspec.structs.replace(
-        state, partitions=partitions, closed_end_us=end, late=0, rejected=0, markers=marker.sequence
+        state,
+        partitions=partitions,
+        closed_end_us=end,
+        late=0,
+        rejected=0,
+        markers=marker.sequence,
+        began=state.began or counted > 0,
     )
     return state, marker
 
@@ -212,7 +222,7 @@ def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[Read
     ends = [w.window_us + rules.length_us for p in state.partitions for w in p.open_windows]
     if state.late or state.rejected:
         ends.append(state.closed_end_us + rules.length_us)
-    return close_windows(state, rules, max(ends), reader) if ends else (state, [])
+    return close_windows(state, rules, max(ends), reader, ended=False) if ends else (state, [])
 
 
 def start_state(
@@ -229,4 +239,5 @@ def start_state(
         ),
         closed_end_us=0 if progress is None else progress.closed_end_us,
         markers=0 if progress is None else progress.sequences.get(reader, 0),
+        began=progress is not None and progress.totals.counted > 0,
     )

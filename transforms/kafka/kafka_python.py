@@ -160,6 +160,7 @@ class KafkaPythonAdmin:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self._groups: dict[str, KafkaConsumer] = {}
         self._timeout_ms = parse_duration_us(settings.timeout) // 1000
         try:
             self._consumer = KafkaConsumer(
@@ -200,15 +201,19 @@ class KafkaPythonAdmin:
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """See the protocol."""
-        consumer = KafkaConsumer(**connection(self._settings), group_id=group, enable_auto_commit=False)
+        if group not in self._groups:
+            self._groups[group] = KafkaConsumer(**connection(self._settings), group_id=group, enable_auto_commit=False)
+        consumer = self._groups[group]
         try:
             consumer.assign([TopicPartition(topic, p) for p in offsets])
-            consumer.commit({TopicPartition(topic, p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()})
+            consumer.commit(
+                {TopicPartition(topic, p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()},
+                timeout_ms=self._timeout_ms,
+            )
         except KafkaError as error:
-            raise SinkError(f"group {group!r} takes no offsets: {error}") from error
-        finally:
-            consumer.close(autocommit=False)
+            raise SinkError(f"group {group!r} takes no offsets: {error!r}") from error
 
     def close(self) -> None:
         """See the protocol."""
-        self._consumer.close(autocommit=False)
+        for consumer in (self._consumer, *self._groups.values()):
+            consumer.close(autocommit=False)
