@@ -123,18 +123,6 @@ class RowCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if not self.least_ratio >= 1:
             raise ConfigError(f"least_ratio: expected at least 1, got {self.least_ratio}")
 
-    @classmethod
-    def from_thresholds(cls, thresholds: dict[str, Any]) -> "RowCheck":
-        """From a job's settings, by name.
-
-        Raises:
-            ConfigError: Naming the key that is unknown, of the wrong type or out of range.
-        """
-        try:
-            return msgspec.convert(thresholds, cls)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"rows.thresholds: {error}") from error
-
 
 def score_block(model: RowModel, rows: pa.RecordBatch, alarm_rate: float) -> RowScores:
     """Score the rows of a block and summarise them.

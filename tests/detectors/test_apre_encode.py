@@ -77,6 +77,13 @@ def test_booleans_and_dictionaries_are_categories() -> None:
     np.testing.assert_allclose(X[:, 1], np.log([3 / 4, 3 / 4, 3 / 4, 1 / 4]), rtol=1e-6)
 
 
+def test_decimal_numbers_named_categorical_are_categories_and_nan_is_one() -> None:
+    table = pa.table({"c": [0.5, 0.5, float("nan"), 2.0]})
+    rows = pa.table({"c": pa.array([0.5, float("nan"), 3.0, None])})
+    X = unscaled(table, rows, categorical=("c",))
+    np.testing.assert_allclose(X[:, 0], np.log([2 / 4, 1 / 4, 0.5 / 4, 0.5 / 4]), atol=1e-5)
+
+
 def test_fitted_numbers_have_mean_0_and_the_deviation_of_the_formula() -> None:
     rng = np.random.default_rng(0)
     table = pa.table({"x": rng.normal(1e6, 50, 4000), "n": rng.integers(0, 9, 4000)})

@@ -103,6 +103,17 @@ def test_a_score_does_not_depend_on_the_rows_around_it(model: RowModel, cuts: li
     np.testing.assert_array_equal(attributed, model.attribute_matrix(X)[order])
 
 
+@pytest.mark.parametrize("n_features", [1, 39, 150, 300])
+def test_this_holds_for_networks_of_any_width(model: RowModel, n_features: int) -> None:
+    rng = np.random.default_rng(n_features)
+    X = rng.normal(size=(3000, n_features)).astype(np.float32)
+    numbers = pa.table({f"x{j}": X[:200, j] for j in range(n_features)})
+    wide = train_row_model(numbers, training=TrainConfig(steps=2))
+    order = rng.permutation(3000)
+    scores = np.concatenate([wide.score_matrix(part) for part in np.split(X[order], [1, 700])])
+    np.testing.assert_array_equal(scores, wide.score_matrix(X)[order])
+
+
 def test_no_rows_have_no_scores(model: RowModel) -> None:
     batch = one_batch(clicks(1, 0).slice(0, 0))
     assert model.score(batch).shape == (0,)

@@ -197,13 +197,9 @@ def test_no_rows_are_no_finding() -> None:
     assert check_rows(RowScores(), RowCheck()) == []
 
 
-def test_thresholds_of_a_job_are_checked() -> None:
-    assert RowCheck.from_thresholds({"least_ratio": 5.0}) == RowCheck(least_ratio=5.0)
-    for wrong, message in (
-        ({"ratio": 5.0}, "ratio"),
-        ({"level": "low"}, "level"),
-        ({"level": 1.0}, "level"),
-        ({"least_ratio": 0.5}, "least_ratio"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            RowCheck.from_thresholds(wrong)
+@pytest.mark.parametrize("wrong", [{"level": 1.0}, {"level": 0.0}, {"least_ratio": 0.5}])
+def test_thresholds_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        RowCheck(**wrong)
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        msgspec.convert(wrong, RowCheck)

@@ -122,6 +122,21 @@ def test_a_job_gives_features_and_types(parquet: Path, tmp_path: Path) -> None:
     model.encoder.check_schema(pa.schema([("ad", pa.string()), ("price", pa.float64())]))
 
 
+def test_a_wafer_job_scores_no_rows(tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    ctr = JOB.replace('"ctr"', '"wafer"').replace('label = "click"\n', "")
+    job.write_text(ctr[: ctr.index("[columns]")] + '[wafers]\nmodel = "models/wafer"\n')
+    with pytest.raises(ConfigError, match="expected a job of kind 'ctr'"):
+        job_columns(job)
+
+
+def test_csv_names_may_be_quoted_and_hold_commas(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text('"a,b",c\r\n1,x\r\n2,\r\n')
+    read = pa.Table.from_batches(list(read_pieces(path, ("c", "a,b"), {"a,b": pa.float64()})))
+    assert read.to_pydict() == {"c": ["x", None], "a,b": [1.0, 2.0]}
+
+
 def test_several_files_are_read_as_one(tmp_path: Path) -> None:
     table, files = events(300), []
     for i in range(3):
@@ -140,7 +155,7 @@ def test_several_files_are_read_as_one(tmp_path: Path) -> None:
         (["--columns", ","], "different names"),
         ([], "either --columns or --job"),
         (["--columns", "ad", "--job", "x.toml"], "either --columns or --job"),
-        (["--job", "none.toml"], r"cannot read the job none\.toml"),
+        (["--job", "none.toml"], r"none\.toml: the job file cannot be read"),
         (["--columns", "ad", "--categorical", "price"], r"categorical: .*\['price'\]"),
         (["--columns", "ad", "--alarm-rate", "0.001"], "alarm rate: expected at least 0.005"),
         (["--columns", "ad", "--steps", "0"], "steps: expected at least 1"),
