@@ -8,6 +8,7 @@ about 24 bytes (numbers) or 40 to 80 bytes (strings) for each distinct value, `m
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
@@ -17,13 +18,15 @@ import pyarrow.compute as pc
 
 from detectors.count_bytes import Header, decode, encode
 from detectors.outrank.mutual_information import Counts
-from detectors.value_counts import Bucket, ValueCounts, count_values, kind_of
+from detectors.value_counts import Bucket, ValueCounts, kind_of
 from schemas.errors import ConfigError, SchemaError, StateError
 
 #: Rows gathered before they are counted: counting fewer at a time costs more a row.
 BUFFER_ROWS = 65_536
 #: Batches gathered before they are counted, however small.
 BUFFER_BATCHES = 1_024
+#: Threads that count features side by side.
+THREADS = 2
 #: Distinct values a feature may hold.
 MAX_VALUES = 1_000_000
 
@@ -199,12 +202,12 @@ class FeatureCounts:
             return
         buffer = pa.Table.from_batches(self._buffer).combine_chunks()
         clicked = np.flatnonzero(buffer.column(self.label).cast(pa.int8()).to_numpy())
-        for name, column in self._columns.items():
-            if column.kind is None:
-                # A column without a type holds nothing but nulls.
-                column.nulls = column.nulls.plus(Bucket(buffer.num_rows, int(clicked.size)))
-            else:
-                column.add(*count_values(buffer.column(name), column.kind, clicked))
+        # Encoding, most of the work, lets go of the interpreter's lock.
+        with ThreadPoolExecutor(THREADS) as pool:
+            for done in [
+                pool.submit(column.count, buffer.column(name), clicked) for name, column in self._columns.items()
+            ]:
+                done.result()
         self._buffer, self._buffered = [], 0
 
 

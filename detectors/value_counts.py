@@ -119,6 +119,19 @@ class ValueCounts:
         self.others = Bucket(0, 0)
         self._parts: list[Part] = []
 
+    def count(self, column: Any, clicked: NDArray[np.int64]) -> None:
+        """Add rows.
+
+        Args:
+            column: A chunked array of a type of this kind or of nulls.
+            clicked: Positions of the rows with label 1, ascending.
+        """
+        if self.kind is None:
+            # A column without a type holds nothing but nulls.
+            self.nulls = self.nulls.plus(Bucket(len(column), int(clicked.size)))
+        else:
+            self.add(*count_values(column, self.kind, clicked))
+
     def add(self, part: Part, nulls: Bucket) -> None:
         """Add counts, whose arrays are kept."""
         self.nulls = self.nulls.plus(nulls)
@@ -150,8 +163,9 @@ class ValueCounts:
     def sorted(self) -> Part:
         """As `merged`, by ascending value."""
         part = self.merged()
-        order = pl.Series(part.values).arg_sort().to_numpy()
-        return Part(part.values.take(pa.array(order)), part.rows[order], part.clicks[order])
+        order = pc.sort_indices(part.values)
+        positions = order.to_numpy()
+        return Part(part.values.take(order), part.rows[positions], part.clicks[positions])
 
     def cardinality(self) -> int:
         """Distinct values; beyond the cap an estimate with a relative sd of 1 / sqrt(max_values)."""
