@@ -5,7 +5,7 @@ Fitted once, kept as a model artefact, compared with each new window by `detecto
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -86,13 +86,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             ModelError: If it is missing, damaged or no reference.
         """
         artefact = load_artefact(path, KIND)
-        tensors = artefact.tensors
+        meta, tensors = artefact.meta, artefact.tensors
         try:
-            features = msgspec.convert(artefact.meta["features"], dict[str, FeatureReference])
+            features = msgspec.convert(meta["features"], dict[str, FeatureReference])
             return cls(
-                **msgspec.convert({k: artefact.meta[k] for k in ("label", "windows")}, dict[str, Any]),
-                volume=msgspec.convert(artefact.meta["volume"], Statistic),
-                click_rate=msgspec.convert(artefact.meta["click_rate"], Statistic),
+                label=msgspec.convert(meta["label"], str),
+                windows=msgspec.convert(meta["windows"], int),
+                volume=msgspec.convert(meta["volume"], Statistic),
+                click_rate=msgspec.convert(meta["click_rate"], Statistic),
                 features=features,
                 known_values={name: _from_tensor(tensors[f"values/{name}"]) for name in features},
                 abundances={name: Abundances(tensors[f"sizes/{name}"], tensors[f"times/{name}"]) for name in features},

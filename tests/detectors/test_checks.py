@@ -198,3 +198,12 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float], message: 
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
         msgspec.convert({"zz": 1}, CheckSettings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "windows", "number"), [(500, 15, 500), (2_000, 3, 300), (20_000, 8, 200)])
+def test_a_thousand_clean_windows_raise_nothing(rows: int, windows: int, number: int) -> None:
+    clicks = Clicks(seed=rows + 1)
+    reference = fit_reference(clicks.windows(windows, rows))
+    for _ in range(number):
+        assert findings(clicks.window(int(clicks.rng.poisson(rows))), reference) == []

@@ -1,5 +1,8 @@
 import itertools
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -233,3 +236,24 @@ def test_damaged_bytes_are_refused() -> None:
     for damaged in (b"", b"nonsense", data[: len(data) // 2], pa.schema([]).serialize().to_pybytes()):
         with pytest.raises(StateError, match="bytes of feature counts"):
             FeatureCounts.from_bytes(damaged)
+
+
+def test_the_hash_that_picks_values_is_the_same_in_every_process() -> None:
+    script = (
+        "import pyarrow as pa; from detectors.feature_counts import FeatureCounts\n"
+        "counts = FeatureCounts(['x'], 'click', max_values=20)\n"
+        "counts.update(pa.record_batch({'x': pa.array(map(str, range(200))), 'click': pa.array([0] * 200)}))\n"
+        "print(counts.to_bytes().hex())"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            check=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env={"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
