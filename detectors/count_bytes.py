@@ -69,7 +69,7 @@ def decode(data: bytes) -> tuple[Header, list[Part]]:
         if header.version != FORMAT:
             raise StateError(f"expected feature counts of version {FORMAT}, got {header.version}")
         return header, list(_parts(header, batch))
-    except (pa.ArrowInvalid, OSError, StopIteration, KeyError, TypeError, msgspec.MsgspecError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, StopIteration, msgspec.MsgspecError) as error:
         raise StateError(f"expected the bytes of feature counts, got {len(data)} others") from error
 
 
