@@ -115,7 +115,7 @@ def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list
     Args:
         counts: A window's wafers.
         settings: Rates and levels.
-        normal: Name of the pattern of normal wafers, never reported.
+        normal: Name of the pattern of normal wafers, never reported; empty if the model knows none.
     """
     findings = []
     novel = counts.verdicts.get("novel", 0)

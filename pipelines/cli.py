@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipelines.lazy_commands import lazy_group
 from schemas.errors import SparsewatchError
 
 _EPILOG = """
@@ -15,7 +16,20 @@ A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.m
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+_COMMANDS = {
+    "publish": ("pipelines.publish:publish", "Write a Parquet, CSV or wafer file to a topic, paced if asked."),
+    "rejects": ("pipelines.rejects:rejects", "List rejected records, replay repaired ones."),
+    "exporter": ("pipelines.exporter:exporter", "Serve a job's metrics to Prometheus."),
+    "demo": ("pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
+}
+_TRAIN = {
+    "wafer": ("pipelines.train_wafer:train_wafer", "Wafer patterns: sparse network and Gaussian mixture."),
+    "rows": ("pipelines.train_rows:train_rows", "Rows: autoencoder and its calibration."),
+    "reference": ("pipelines.train_reference:train_reference", "Reference of a click job, from files."),
+}
+
+
+@click.group(cls=lazy_group(_COMMANDS), epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--verbose", "-v", count=True, help="Say more; twice for debugging.")
 @click.version_option(version("sparsewatch"), prog_name="sparsewatch")
 def cli(verbose: int) -> None:
@@ -85,6 +99,11 @@ def run(
 
     summary = run_job(load_job(job_file, overrides), until, runner, close_at_end=not keep_open, extra=beam_options)
     click.echo(summary)
+
+
+@cli.group(cls=lazy_group(_TRAIN))
+def train() -> None:
+    """Train what a job needs: wafer model, row model, reference."""
 
 
 def main() -> None:

@@ -44,6 +44,7 @@ from pipelines.wafer_files import LabelledWafers, read_labelled_wafers
     show_default=True,
     help="Share of known wafers that may be called novel.",
 )
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--time-budget", type=click.FloatRange(0), help="Stop training after so many seconds.")
 def train_wafer(
     data: Path,
@@ -53,6 +54,7 @@ def train_wafer(
     seed: int,
     grid: int,
     false_novel_rate: float,
+    threads: int,
     time_budget: float | None,
 ) -> None:
     """Train the wafer model on DATA, an .npz of die maps or a .parquet with a column `label`."""
@@ -60,7 +62,7 @@ def train_wafer(
     config = WaferTrainingConfig(
         hold_out=hold_out,
         grid=grid,
-        train=TrainConfig(epochs=epochs, seed=seed),
+        train=TrainConfig(epochs=epochs, seed=seed, threads=threads),
         novelty=NoveltyConfig(false_novel_rate=false_novel_rate),
     )
     wafers = read_labelled_wafers(data)

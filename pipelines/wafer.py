@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 import msgspec
-from detectors.wafer_model import WaferModel
 
 from detectors.sparse_net.events import validate_wafers
 from detectors.wafer_counts import WaferCheck, WaferCounts, check_wafers
+from detectors.wafer_model import WaferModel
 from pipelines.books import close_books, fixed_windows
 from pipelines.topics import topics_of
 from schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
@@ -119,7 +119,7 @@ def load_wafer_model(job: WaferJob) -> ConcludeWafers:
         raise ConfigError(
             f"wafers.thresholds.expected_rates: expected patterns of the model {model.classes}, got {unknown}"
         )
-    return ConcludeWafers(check, model.normal)
+    return ConcludeWafers(check, model.normal or "")
 
 
 def build_wafer(pipeline: beam.Pipeline, job: WaferJob, specs: tuple[ReadSpec, ...]) -> None:

@@ -58,6 +58,8 @@ def read_wafer_npz(path: Path | str) -> LabelledWafers:
     n = len(offsets) - 1
     if len(shapes) != n or len(arrays["labels"]) != n:
         raise SchemaError(f"expected {n} shapes and labels in {path}, got {len(shapes)} and {len(arrays['labels'])}")
+    if n and int(arrays["labels"].max()) >= len(names):
+        raise SchemaError(f"expected labels of {len(names)} classes in {path}, got higher ones")
     ids = arrays.get("orig_index", np.arange(n)).astype(np.int64)
     maps = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(arrays["maps_flat"].astype(np.int8)))
     columns = {
@@ -101,14 +103,18 @@ def _read_wafer_parquet(path: Path) -> LabelledWafers:
         raise SchemaError(f"{path} is not a Parquet file: {error}") from error
     if LABEL not in table.column_names:
         raise SchemaError(f"expected a column {LABEL!r} in {path}, got {table.column_names}")
-    columns = {
-        field.name: table[field.name].cast(field.type).combine_chunks()
-        if field.name in table.column_names
-        else _default(field, table.num_rows)
-        for field in WAFER_COLUMNS
-    }
+    columns = {field.name: _column(table, field, path) for field in WAFER_COLUMNS}
     rows = pa.RecordBatch.from_pydict(columns, schema=WAFER_COLUMNS)
     return LabelledWafers(rows, table[LABEL].cast(pa.string()).to_pylist())
+
+
+def _column(table: pa.Table, field: pa.Field, path: Path) -> pa.Array:
+    if field.name not in table.column_names:
+        return _default(field, table.num_rows)
+    try:
+        return pa.concat_arrays(table[field.name].cast(field.type).chunks)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaError(f"column {field.name!r} of {path} does not fit: {error}") from error
 
 
 def _default(field: pa.Field, n: int) -> pa.Array:

@@ -1,6 +1,7 @@
 """The client protocol over kafka-python: pure Python, the default."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
 _MAX_REQUEST_BYTES = 64 << 20
 _FOREVER_MS = 2**31 - 1
+#: How long a first fetch at the end of a partition may take.
+_LOOK_S = 5.0
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
@@ -81,8 +84,27 @@ class KafkaPythonReader:
         )
 
     def end_offsets(self) -> dict[int, int]:
-        """See the protocol."""
-        return self._ask(self._consumer.end_offsets, self._assigned())
+        """See the protocol.
+
+        A fetch knows the end best: some brokers answer the start of the last batch when asked for it. So partitions
+        that were never fetched from are fetched from once, at the end they state.
+        """
+        stated = self._ask(self._consumer.end_offsets, self._assigned())
+        unknown = [tp for tp in self._assigned() if self._consumer.highwater(tp) is None]
+        if unknown:
+            self._look_at_ends(unknown, stated)
+        known = {tp.partition: self._consumer.highwater(tp) or 0 for tp in self._assigned()}
+        return {p: max(end, known[p]) for p, end in stated.items()}
+
+    def _look_at_ends(self, partitions: list[TopicPartition], stated: Mapping[int, int]) -> None:
+        back = {tp: self._consumer.position(tp) for tp in self._assigned()}
+        for tp in partitions:
+            self._consumer.seek(tp, stated[tp.partition])
+        deadline = time.monotonic() + _LOOK_S
+        while time.monotonic() < deadline and any(self._consumer.highwater(tp) is None for tp in partitions):
+            self._consumer.poll(timeout_ms=50)
+        for tp, position in back.items():
+            self._consumer.seek(tp, position)
 
     def begin_offsets(self) -> dict[int, int]:
         """See the protocol."""

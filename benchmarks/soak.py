@@ -1,0 +1,306 @@
+"""Long runs of the click-through job on Prism and Apache Kafka, against an offline recount.
+
+`continuous`: ten minutes at a steady rate with two idle partitions; windows, memory and delays are watched.
+`kill`: the job is killed with SIGKILL at seeded random moments and started again; late, disordered and broken records
+are in the stream. Afterwards every window, score and number must equal an offline recount.
+"""
+
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+from benchmarks.harness import Result, write_results
+from kafka import KafkaProducer
+
+from pipelines.job_files import load_job
+from pipelines.run import load_job_progress
+from schemas.jobs import Job
+from tests.kit.services import KafkaBroker
+from tests.kit.topics import Raw, create_topic, newest_by_key, read_all
+from tests.oracles.accounts import Record, recount
+from tests.oracles.windows import assert_window_equals, json_events, window_truths
+
+WINDOW_S = 5
+DISORDER_S = 1
+FEATURES = {"ad": "int", "site": "str", "user": "int", "hour": "int", "device": "str", "mobile": "bool"}
+JOB = """
+kind = "ctr"
+name = "soak"
+label = "label"
+[kafka]
+bootstrap_servers = ["{bootstrap}"]
+[source]
+topic = "soak"
+time_column = "t"
+time_format = "epoch_ms"
+[windows]
+length = "{window}s"
+disorder = "{disorder}s"
+idle_after = "3s"
+[columns]
+{columns}
+label = "int"
+"""
+
+
+@dataclass
+class Stream(threading.Thread):
+    """Writes events at a steady rate, stamped with the clock: some out of order, late or broken."""
+
+    bootstrap: str
+    rate: int
+    seconds: float
+    partitions: int
+    dirty: bool
+    seed: int
+    sent: int = 0
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        threading.Thread.__init__(self, daemon=True)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def run(self) -> None:
+        """Send until the time is up."""
+        rng = random.Random(self.seed)
+        producer = KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=10)
+        start = time.time()
+        while self.sent < self.rate * self.seconds:
+            due = min(int((time.time() - start) * self.rate), int(self.rate * self.seconds))
+            for _ in range(due - self.sent):
+                producer.send("soak", self._event(rng, time.time()), partition=self.sent % self.partitions)
+                self.sent += 1
+            time.sleep(0.02)
+        producer.flush()
+        producer.close()
+        self.done.set()
+
+    def _event(self, rng: random.Random, now: float) -> bytes:
+        if self.dirty:
+            luck = rng.random()
+            if luck < 0.005:
+                return b"{broken"
+            if luck < 0.015:
+                now -= rng.uniform(8, 20)
+            elif luck < 0.3:
+                now -= rng.random() * 0.9 * DISORDER_S
+        ad = rng.randrange(30)
+        return json.dumps(
+            {
+                "t": round(now * 1000),
+                "ad": ad,
+                "site": f"s{rng.randrange(200)}",
+                "user": rng.randrange(3000),
+                "hour": rng.randrange(24),
+                "device": rng.choice(["a", "b", None]),
+                "mobile": rng.random() < 0.5,
+                "label": int(rng.random() < 0.02 + 0.005 * ad),
+            }
+        ).encode()
+
+
+@dataclass
+class Run:
+    """The job as a user starts it, in a process group of its own."""
+
+    job_file: Path
+    log: Path
+    until: str = "forever"
+
+    def start(self) -> "Run":
+        """Start `sparsewatch run`."""
+        runner = "prism" if self.until == "forever" else "inprocess"
+        command = ["sparsewatch", "run", str(self.job_file), "--until", self.until, "--runner", runner]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(Path(sys.executable).parent / command[0]), *command[1:]],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL to the job and the runner it started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def memory_mb(self) -> float:
+        """Resident memory of the job's process and its children."""
+        total, waiting = 0.0, [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            try:
+                status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+            except FileNotFoundError:
+                continue
+            total += next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+            waiting += [int(child) for child in children.split()]
+        return total
+
+
+def prepared(folder: Path, bootstrap: str, partitions: int) -> Path:
+    """The job file, with its topic created."""
+    create_topic(bootstrap, "soak", partitions)
+    columns = "\n".join(f'{name} = "{kind}"' for name, kind in FEATURES.items())
+    job_file = folder / "soak.toml"
+    job_file.write_text(JOB.format(bootstrap=bootstrap, window=WINDOW_S, disorder=DISORDER_S, columns=columns))
+    return job_file
+
+
+def compare(job: Job, bootstrap: str) -> dict[str, Any]:
+    """The job's topics against an offline recount of its source; raises AssertionError where they differ."""
+    raw = read_all(bootstrap, "soak")
+    topic: dict[int, list[Record]] = {}
+    for record in raw:
+        broken = (record.value or b"").startswith(b"{b")
+        topic.setdefault(record.partition, []).append(None if broken else [json.loads(record.value or b"")["t"] * 1000])
+    truth = recount(topic, WINDOW_S * 1_000_000, DISORDER_S * 1_000_000)
+    written = read_all(bootstrap, "soak.windows")
+    windows = newest_by_key(written)
+    assert {w["window_start_us"]: w["rows"] for w in windows.values()} == dict(truth.windows)
+    for record in written:
+        assert rows_of(record) == windows[(record.key or b"").decode()]["rows"], (
+            "a window was written with other numbers"
+        )
+    events = _on_time(raw, {(p, o) for p, o, _ in truth.late})
+    truths = window_truths(events, "t", WINDOW_S * 1_000_000, list(FEATURES), "label")
+    for window in windows.values():
+        assert_window_equals(window, truths[window["window_start_us"]])
+    progress = load_job_progress(job)
+    assert progress is not None
+    totals = progress.totals
+    assert (totals.counted, totals.late, totals.rejected) == (
+        sum(truth.windows.values()),
+        len(truth.late),
+        len(truth.rejected),
+    )
+    assert totals.read == len(raw)
+    assert ids_of(read_all(bootstrap, "soak.late")) == {(p, o) for p, o, _ in truth.late}
+    assert ids_of(read_all(bootstrap, "soak.rejects")) == set(truth.rejected)
+    return {"records": len(raw), "windows": len(windows), "late": totals.late, "rejected": totals.rejected}
+
+
+def rows_of(record: Raw) -> int:
+    """Rows of a record of the windows topic."""
+    return int(json.loads(record.value or b"{}")["rows"])
+
+
+def ids_of(records: list[Raw]) -> set[tuple[int, int]]:
+    """Partition and offset that side records came from."""
+    found = [dict(record.headers) for record in records]
+    return {(int(h["sparsewatch.partition"]), int(h["sparsewatch.offset"])) for h in found}
+
+
+def _on_time(raw: list[Raw], late: set[tuple[int, int]]) -> pl.DataFrame:
+    return json_events(
+        r.value for r in raw if r.value and not r.value.startswith(b"{b") and (r.partition, r.offset) not in late
+    )
+
+
+@click.group()
+def soak() -> None:
+    """Long runs against an offline recount."""
+
+
+@soak.command()
+@click.option("--kills", default=20, show_default=True)
+@click.option("--rate", default=600, show_default=True, help="Events a second.")
+@click.option("--seed", default=1, show_default=True)
+def kill(kills: int, rate: int, seed: int) -> None:
+    """Kill the job again and again, then recount."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as name, KafkaBroker() as broker:
+        folder = Path(name)
+        job_file = prepared(folder, broker.bootstrap, 3)
+        waits = [rng.uniform(6, 20) for _ in range(kills)]
+        stream = Stream(broker.bootstrap, rate, sum(waits) + 10, 3, dirty=True, seed=seed)
+        stream.start()
+        run = Run(job_file, folder / "run.log")
+        for number, wait in enumerate(waits, 1):
+            run.start()
+            time.sleep(wait)
+            assert run.process.poll() is None, run.log.read_text()[-3000:]
+            run.kill()
+            click.echo(f"kill {number} after {wait:.1f} s, {stream.sent} events sent")
+        stream.done.wait()
+        Run(job_file, folder / "run.log", until="latest").start().process.wait()
+        found = compare(load_job(job_file), broker.bootstrap)
+        click.echo(f"equal to the recount: {found}")
+    write_results("soak_kill", [Result(name=f"kills_{k}", value=float(v), unit=k) for k, v in found.items()])
+
+
+@soak.command()
+@click.option("--seconds", default=600, show_default=True)
+@click.option("--rate", default=2000, show_default=True, help="Events a second.")
+def continuous(seconds: int, rate: int) -> None:
+    """Run on and watch windows, memory and delays."""
+    with tempfile.TemporaryDirectory() as name, KafkaBroker() as broker:
+        folder = Path(name)
+        # Two of four partitions never get a record.
+        job_file = prepared(folder, broker.bootstrap, 4)
+        run = Run(job_file, folder / "run.log").start()
+        stream = Stream(broker.bootstrap, rate, seconds, 2, dirty=False, seed=3)
+        stream.start()
+        memory = list(_watch(run, stream))
+        _wait_for_windows(broker.bootstrap, seconds // WINDOW_S - 2)
+        run.kill()
+        delays = _delays(broker.bootstrap)
+        Run(job_file, folder / "run.log", until="latest").start().process.wait()
+        found = compare(load_job(job_file), broker.bootstrap)
+    half = len(memory) // 2
+    results = [
+        Result(name="windows", value=float(found["windows"]), unit="windows"),
+        Result(name="records", value=float(found["records"]), unit="records"),
+        Result(name="memory_first_half", value=statistics.median(memory[half // 2 : half]), unit="MB"),
+        Result(name="memory_second_half", value=statistics.median(memory[half:]), unit="MB"),
+        Result(name="delay_median", value=statistics.median(delays), unit="s after the window's end"),
+        Result(
+            name="delay_worst",
+            value=max(delays),
+            unit="s after the window's end",
+            target=DISORDER_S + 2.0,
+            met=max(delays) <= DISORDER_S + 2.0,
+        ),
+    ]
+    write_results("soak_continuous", results)
+
+
+def _watch(run: Run, stream: Stream) -> Iterator[float]:
+    while not stream.done.wait(5):
+        assert run.process.poll() is None, run.log.read_text()[-3000:]
+        yield run.memory_mb()
+
+
+def _wait_for_windows(bootstrap: str, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(newest_by_key(read_all(bootstrap, "soak.windows"))) < count:
+        assert time.monotonic() < deadline, f"fewer than {count} windows were written"
+
+
+def _delays(bootstrap: str) -> list[float]:
+    """Seconds from each window's end to its record, without the first (the job was starting)."""
+    written = sorted(
+        (json.loads(r.value or b"{}")["window_end_us"], r.timestamp_ms) for r in read_all(bootstrap, "soak.windows")
+    )
+    return [stamp / 1e3 - end / 1e6 for end, stamp in written[2:]]
+
+
+if __name__ == "__main__":
+    soak()

@@ -1,0 +1,39 @@
+"""Command groups that import a command only when it is used: `sparsewatch --help` must not wait for torch."""
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group whose further commands are named as `module:attribute`."""
+
+    #: Command -> (where it is, its one line in the overview).
+    lazy: Mapping[str, tuple[str, str]]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, those not imported yet among them."""
+        return sorted({*super().list_commands(ctx), *self.lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now if need be."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview, without importing anything."""
+        rows = []
+        for name in self.list_commands(ctx):
+            known = self.commands.get(name)
+            rows.append((name, self.lazy[name][1] if known is None else known.get_short_help_str(limit=90)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def lazy_group(lazy: Mapping[str, tuple[str, str]]) -> type[LazyGroup]:
+    """A group class with these commands."""
+    return type("LazyCommands", (LazyGroup,), {"lazy": lazy})
