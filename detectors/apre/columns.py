@@ -1,8 +1,7 @@
 """How one column of rows becomes features: numbers as they are, categories by the frequency of their value.
 
 A category is encoded as ln(rows with its value / rows fitted). Values beyond the cap share the mean frequency of
-that tail; a value never seen has half a row. Rows that took part in the fitting are encoded without themselves
-(leave one out): else no such row would ever hold an unseen value, and later rows often do.
+that tail; a value never seen has half a row.
 """
 
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ class NumericColumn:
         """Features of this column."""
         return 2 if self.nullable else 1
 
-    def features(self, column: pa.Array, *, fitted: bool) -> list[np.ndarray]:  # noqa: ARG002
+    def features(self, column: pa.Array) -> list[np.ndarray]:
         """Raw features, float64 of shape (n,) each: the numbers with NaN for null, the indicator."""
         numbers = _numbers(column, self.name)
         if not self.nullable:
@@ -56,27 +55,20 @@ class CategoricalColumn:
     total_rows: int
     n_features: int = 1
 
-    def features(self, column: pa.Array, *, fitted: bool) -> list[np.ndarray]:
-        """The raw feature, float64 of shape (n,): log-frequency of each value.
-
-        Args:
-            column: The values.
-            fitted: Whether these are the rows of the fitting, to be encoded without themselves.
-        """
+    def features(self, column: pa.Array) -> list[np.ndarray]:
+        """The raw feature, float64 of shape (n,): log-frequency of each value."""
         column = _cast(column, self.values.type, self.name)
-        table = self._log_frequencies(fitted)
         index = pc.fill_null(pc.index_in(column, value_set=self.values), len(self.values))
         index = index.to_numpy(zero_copy_only=False)
         if column.null_count:
             nulls = pc.is_null(column).to_numpy(zero_copy_only=False)
             index = np.where(nulls, len(self.values) + 1, index)
-        return [table[index]]
+        return [self._log_frequencies()[index]]
 
-    def _log_frequencies(self, fitted: bool) -> np.ndarray:
+    def _log_frequencies(self) -> np.ndarray:
         """Log-frequency of each kept value, of any other, and of null."""
         least = max(self.tail_rows, UNSEEN_ROWS)
-        known = np.append(self.counts, self.null_rows).astype(np.float64) - fitted
-        rows = np.insert(np.maximum(known, least), len(self.counts), least)
+        rows = np.concatenate([self.counts, [least, max(least, self.null_rows)]])
         frequencies: np.ndarray = np.log(rows / self.total_rows)
         return frequencies
 

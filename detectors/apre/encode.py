@@ -78,12 +78,11 @@ class RowEncoder:
         """Index of each column's first feature, int64 of shape (columns,); they lie side by side."""
         return np.cumsum([0, *(column.n_features for column in self.columns[:-1])])
 
-    def transform(self, rows: pa.RecordBatch, *, fitted: bool = False) -> np.ndarray:
+    def transform(self, rows: pa.RecordBatch) -> np.ndarray:
         """Encode rows; columns are found by name, others are ignored.
 
         Args:
             rows: Rows with at least the columns fitted.
-            fitted: Whether these very rows were fitted; categories then count without the row itself.
 
         Returns:
             Finite float32 of shape (n, n_features), C-contiguous.
@@ -93,7 +92,7 @@ class RowEncoder:
         """
         X = np.empty((rows.num_rows, self.n_features), dtype=np.float32)
         for column, first in zip(self.columns, self.first_features, strict=True):
-            for step, raw in enumerate(column.features(_find(rows, column.name), fitted=fitted)):
+            for step, raw in enumerate(column.features(_find(rows, column.name))):
                 X[:, first + step] = self._scaled(column, raw, first + step)
         return X
 
@@ -168,7 +167,7 @@ def fit_encoder(table: pa.Table, config: EncoderConfig) -> RowEncoder:
         categorical = name in config.categorical
         column = fit_column(name, values, categorical=categorical, max_values=config.max_values)
         columns.append(column)
-        for raw in column.features(values, fitted=True):
+        for raw in column.features(values):
             centre, spread = _centre_and_spread(raw, config.scaling)
             centres.append(centre)
             spreads.append(spread)

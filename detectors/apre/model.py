@@ -222,7 +222,7 @@ def train_row_model(
     fitted = fit_encoder(rows, encoder or EncoderConfig())
     model = RowModel(
         encoder=fitted,
-        net=train_net(fitted.transform(one_batch(rows), fitted=True), training, on_step),
+        net=train_net(fitted.transform(one_batch(rows)), training, on_step),
         config=scoring or ScoreConfig(),
         calibration=np.empty(0, dtype=np.float32),
         usual=np.zeros(len(fitted.columns), dtype=np.float32),

@@ -11,20 +11,20 @@ from detectors.apre.encode import EncoderConfig, RowEncoder, fit_encoder, one_ba
 from schemas.errors import ConfigError, ModelError, SchemaError
 
 
-def encode(table: pa.Table, rows: pa.Table | None = None, *, fitted: bool = False, **config: Any) -> np.ndarray:
+def encode(table: pa.Table, rows: pa.Table | None = None, **config: Any) -> np.ndarray:
     encoder = fit_encoder(table, EncoderConfig(**config))
-    return encoder.transform(one_batch(table if rows is None else rows), fitted=fitted)
+    return encoder.transform(one_batch(table if rows is None else rows))
 
 
-def unscaled(table: pa.Table, rows: pa.Table, *, fitted: bool = False, **config: Any) -> np.ndarray:
+def unscaled(table: pa.Table, rows: pa.Table, **config: Any) -> np.ndarray:
     """Raw features: the scaling undone."""
     encoder = fit_encoder(table, EncoderConfig(clip=1e9, **config))
-    X = encoder.transform(one_batch(rows), fitted=fitted).astype(np.float64)
+    X = encoder.transform(one_batch(rows)).astype(np.float64)
     raw: np.ndarray = X * (encoder.spread + 1e-5) + encoder.centre
     return raw
 
 
-def log_frequencies(fitted: list[Any], rows: list[Any], cap: int, *, own: bool) -> list[float]:
+def log_frequencies(fitted: list[Any], rows: list[Any], cap: int) -> list[float]:
     """The encoding of categories, value by value."""
     counts = {value: fitted.count(value) for value in fitted if value is not None}
     kept = sorted(counts, key=lambda value: (-counts[value], value))[:cap]
@@ -34,7 +34,7 @@ def log_frequencies(fitted: list[Any], rows: list[Any], cap: int, *, own: bool) 
     def seen(value: Any) -> float:
         if value is not None and value not in kept:
             return least
-        return max(least, fitted.count(value) - own)
+        return max(least, fitted.count(value))
 
     return [math.log(seen(value) / len(fitted)) for value in rows]
 
@@ -50,9 +50,7 @@ def test_strings_are_encoded_by_the_frequency_of_their_value(
 ) -> None:
     table, later = (pa.table({"c": pa.array(v, pa.string())}) for v in (fitted, rows))
     X = unscaled(table, later, max_values=cap)
-    np.testing.assert_allclose(X[:, 0], log_frequencies(fitted, rows, cap, own=False), rtol=1e-5, atol=1e-5)
-    X = unscaled(table, table, max_values=cap, fitted=True)
-    np.testing.assert_allclose(X[:, 0], log_frequencies(fitted, fitted, cap, own=True), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(X[:, 0], log_frequencies(fitted, rows, cap), rtol=1e-5, atol=1e-5)
 
 
 @settings(deadline=None)
@@ -60,7 +58,7 @@ def test_strings_are_encoded_by_the_frequency_of_their_value(
 def test_numbers_named_categorical_are_encoded_by_frequency(fitted: list[int | None], rows: list[int | None]) -> None:
     table, later = (pa.table({"c": pa.array(v, pa.int32())}) for v in (fitted, rows))
     X = unscaled(table, later, categorical=("c",))
-    np.testing.assert_allclose(X[:, 0], log_frequencies(fitted, rows, 99, own=False), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(X[:, 0], log_frequencies(fitted, rows, 99), rtol=1e-5, atol=1e-5)
 
 
 def test_booleans_and_dictionaries_are_categories() -> None:

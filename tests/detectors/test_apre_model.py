@@ -82,6 +82,15 @@ def test_blame_is_the_fall_of_the_score_with_a_column_at_its_centre(model: RowMo
     assert (np.diff(falls, axis=1) <= 0).all()
 
 
+def test_a_column_is_tried_for_its_contribution_beyond_the_usual_one(model: RowModel) -> None:
+    rows = clicks(400, 6)
+    broken = rows.set_column(1, "double", pa.array([-20.0] * 400))
+    X = model.encoder.transform(one_batch(broken))
+    assert np.mean(model.blame_matrix(X, 1)[0] == 1) > 0.5
+    usual = np.where(np.arange(4) == 1, np.float32(1e6), model.usual)
+    assert not (replace(model, usual=usual).blame_matrix(X, 1)[0] == 1).any()
+
+
 @pytest.mark.parametrize(("column", "value"), [(1, -20.0), (2, "never seen")])
 def test_blame_falls_on_the_broken_column(model: RowModel, column: int, value: object) -> None:
     rows = clicks(400, 6)
