@@ -1,7 +1,7 @@
 """The wafer model: network and novelty detector as one versioned artefact that gives a verdict on each wafer."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from detectors.models import Artefact, load_artefact, save_artefact
+from detectors.open_set.calibration import novelty_threshold
 from detectors.open_set.gmm import Mixture
 from detectors.open_set.novelty import Novelty
 from detectors.sparse_net.encode import Encodings, encode
+from detectors.sparse_net.engine import torch_threads
 from detectors.sparse_net.events import read_points, validate_wafers
 from detectors.sparse_net.net import NetConfig, WaferNet
 from schemas.errors import ConfigError, ModelError, SchemaError
@@ -61,11 +63,30 @@ class WaferModel:
         if self.normal is not None and self.normal not in self.classes:
             raise ConfigError(f"expected normal to be one of {self.classes}, got {self.normal!r}")
 
+    @property
+    def false_novel_rate(self) -> float:
+        """Largest share of known wafers that the threshold calls novel, by the calibration."""
+        above = np.count_nonzero(self.novelty.calibration > self.novelty.threshold)
+        return (1 + int(above)) / (1 + len(self.novelty.calibration))
+
+    def with_false_novel_rate(self, rate: float) -> "WaferModel":
+        """The same model with its threshold moved.
+
+        Args:
+            rate: see `calibration.novelty_threshold`.
+
+        Raises:
+            ConfigError: rate out of range, or too few calibration wafers for it.
+        """
+        threshold = novelty_threshold(self.novelty.calibration, rate)
+        return replace(self, novelty=replace(self.novelty, threshold=threshold))
+
     def recognise(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """A verdict on each wafer, in order.
 
         A wafer is `novel` if its p-value is at most the false-novel rate the model was calibrated for,
         else `normal` or `known` by its most probable class. One without a defect is normal by rule.
+        Takes one CPU thread: a stream's workers share the cores.
 
         Args:
             rows: columns of `WAFER_COLUMNS`.
@@ -81,7 +102,8 @@ class WaferModel:
             row, code, message = failures[0]
             raise SchemaError(f"{len(failures)} bad wafers, the first in row {row}, {code}: {message}")
         points = read_points(rows)
-        encodings = encode(self.net, points, self.grid)
+        with torch_threads(1):
+            encodings = encode(self.net, points, self.grid)
         return self._judge(encodings, points.defects, points.outside)
 
     def save(self, folder: Path | str, *, metrics: Mapping[str, Any], training: Mapping[str, Any]) -> Path:

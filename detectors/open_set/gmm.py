@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from schemas.errors import ConfigError
 
@@ -62,7 +63,8 @@ def fit_mixture(
     model = GaussianMixture(
         components, reg_covar=regularisation, n_init=starts, max_iter=200, tol=1e-4, random_state=seed
     )
-    with warnings.catch_warnings():
+    # One thread: see `engine.torch_threads`.
+    with warnings.catch_warnings(), threadpool_limits(1):
         # A mixture stopped at 200 iterations is a usable density all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(samples)

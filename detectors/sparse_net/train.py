@@ -12,6 +12,7 @@ from torch import nn
 from detectors.sparse_net.augment import AugmentConfig, augment
 from detectors.sparse_net.data import split_wafers, to_sites
 from detectors.sparse_net.encode import encode
+from detectors.sparse_net.engine import torch_threads
 from detectors.sparse_net.events import WaferPoints
 from detectors.sparse_net.grid import to_grid
 from detectors.sparse_net.net import NetConfig, WaferNet
@@ -32,12 +33,14 @@ class TrainConfig:
     label_smoothing: float = 0.05
     #: Epochs without a better macro-F1 after which training stops.
     patience: int = 15
+    #: CPU threads; with more than one the last digits differ from run to run.
+    threads: int = 1
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_points, self.batch_wafers, self.patience) < 1:
-            raise ConfigError("epochs, batch_points, batch_wafers and patience start at 1")
+        if min(self.epochs, self.batch_points, self.batch_wafers, self.patience, self.threads) < 1:
+            raise ConfigError("epochs, batch_points, batch_wafers, patience, threads start at 1")
         if not self.learning_rate > 0 or self.weight_decay < 0:
             raise ConfigError("expected learning_rate above 0 and weight_decay from 0")
         if not 0 <= self.label_smoothing < 1:
@@ -87,6 +90,23 @@ def train_net(
     Returns:
         The network in evaluation mode, on a CUDA device if there is one.
     """
+    with torch_threads(config.threads):
+        return _train(sizes, config, train, validation, grid, report)
+
+
+def macro_f1(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> float:
+    """Unweighted mean of the F1 of the classes that occur."""
+    return float(f1_score(labels, logits.argmax(axis=1), labels=np.unique(labels), average="macro"))
+
+
+def _train(
+    sizes: NetConfig,
+    config: TrainConfig,
+    train: Labelled,
+    validation: Labelled,
+    grid: int,
+    report: Callable[[Epoch], bool],
+) -> WaferNet:
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     net = WaferNet(sizes).to("cuda" if torch.cuda.is_available() else "cpu")
@@ -109,11 +129,6 @@ def train_net(
             break
     net.load_state_dict(best)
     return net.eval()
-
-
-def macro_f1(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> float:
-    """Unweighted mean of the F1 of the classes that occur."""
-    return float(f1_score(labels, logits.argmax(axis=1), labels=np.unique(labels), average="macro"))
 
 
 def _train_epoch(
