@@ -13,6 +13,8 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     #: Chance is excluded beyond so many standard deviations; 5 is 1 in 3.5 million a check.
     z: float = 5.0
+    #: As `z` for signal, which varies more and must change more to count.
+    signal_z: float = 4.0
     #: Rows (with a value) below which a window or a feature is not judged; volume always is.
     min_rows: int = 200
     #: Rows of each label below which signal is not judged.
@@ -48,6 +50,7 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for name in ("volume_high", "cardinality_high", "signal_gained"):
             _within(name, getattr(self, name), 1.0, float("inf"))
         _within("z", self.z, 1.0, 20.0)
+        _within("signal_z", self.signal_z, 1.0, 20.0)
         _within("click_rate_change", self.click_rate_change, 0.0, float("inf"))
         _within("min_rows", self.min_rows, 0, float("inf"))
         _within("min_clicks", self.min_clicks, 0, float("inf"))

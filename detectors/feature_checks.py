@@ -195,7 +195,7 @@ def feature_unseen_values(view: View) -> Finding | None:
 
 def feature_signal_lost(view: View) -> Finding | None:
     """A feature that told about the label does so no more."""
-    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view)
+    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
     if tolerance is None or usual < view.settings.min_signal:
         return None
     threshold = min(view.settings.signal_lost * usual, usual - tolerance)
@@ -210,7 +210,7 @@ def feature_signal_lost(view: View) -> Finding | None:
 
 def feature_signal_gained(view: View) -> Finding | None:
     """A feature tells far more about the label than it did: a leak, or news."""
-    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view)
+    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=True)
     if tolerance is None:
         return None
     threshold = max(view.settings.signal_gained * usual, usual + view.settings.signal_rise, usual + tolerance)
@@ -236,7 +236,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _signal_tolerance(view: View) -> float | None:
+def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
     """How far the share of the label's entropy may lie from its reference; None if that cannot be judged.
 
     Where a signal is, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
@@ -248,12 +248,12 @@ def _signal_tolerance(view: View) -> float | None:
         return None
     if view.listed < settings.min_rows or _resolution_changed(view):
         return None
-    label = entropy(np.array([counts.rows - counts.clicks, counts.clicks]))
+    label, z = entropy(np.array([counts.rows - counts.clicks, counts.clicks])), settings.signal_z
     sampling_sd = math.sqrt(view.figures.noise**2 + 2 * max(before.score.mean, 0.0) / counts.rows)
-    sampling = (settings.z * sampling_sd + settings.z**2 / 2 / counts.rows) / label
+    sampling = (z * sampling_sd + (z**2 / 2 / counts.rows if upwards else 0.0)) / label
     spread = before.normalised.sd * math.sqrt(max(1.0, view.reference.volume.mean / counts.rows))
     windows = view.reference.windows
-    between = between_windows(spread, sampling_sd / label, windows, settings.z)
+    between = between_windows(spread, sampling_sd / label, windows, z)
     return widen(max(sampling, between), windows)
 
 
