@@ -79,9 +79,9 @@ class Stream(threading.Thread):
         """Send until the time is up."""
         rng = random.Random(self.seed)
         producer = KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=10)
-        start = time.time()
-        while self.sent < self.rate * self.seconds:
-            due = min(int((time.time() - start) * self.rate), int(self.rate * self.seconds))
+        start, total = time.time(), int(self.rate * self.seconds)
+        while self.sent < total:
+            due = min(int((time.time() - start) * self.rate), total)
             for _ in range(due - self.sent):
                 producer.send("soak", self._event(rng, time.time()), partition=self.sent % self.partitions)
                 self.sent += 1

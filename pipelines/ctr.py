@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import apache_beam as beam
 import msgspec
@@ -12,13 +12,14 @@ from detectors.apre.model import RowModel
 from detectors.check_settings import CheckSettings
 from detectors.checks import check_window
 from detectors.feature_counts import FeatureCounts
+from detectors.models import resolve_version
 from detectors.outrank.ranking import RankedFeature, rank_features
 from detectors.profile import WindowProfile, profile_window
 from detectors.reference import Reference
 from detectors.row_scores import RowCheck, RowScores, check_rows, score_block
 from pipelines.books import close_books, fixed_windows
 from schemas.block import Block
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, SparsewatchError
 from schemas.jobs import CtrJob
 from schemas.metrics import MetricSample
 from transforms.close_books import Conclusion, Window
@@ -28,6 +29,15 @@ from transforms.measure import Measure, MeasureWindows
 
 #: Features whose metrics are exported, best ranked first: labels stay few.
 _EXPORTED_FEATURES = 50
+
+
+@overload
+def _version(path: str) -> str: ...
+@overload
+def _version(path: None) -> None: ...
+def _version(path: str | None) -> str | None:
+    # Settled once, when the graph is built: workers must not follow `latest` to different versions.
+    return None if path is None else str(resolve_version(path).resolve())
 
 
 @functools.lru_cache(maxsize=4)
@@ -138,18 +148,24 @@ def load_ctr_models(job: CtrJob) -> ConcludeClicks:
         ModelError: If a model is missing or damaged.
     """
     if job.rows.model is not None:
-        model = _row_model(job.rows.model)
-        if missing := sorted(set(model.encoder.names) - set(job.columns)):
-            raise ConfigError(f"rows.model: {job.rows.model} was trained on columns the job has not: {missing}")
+        _check_row_model(job, _row_model(_version(job.rows.model)))
     if job.checks.reference is not None:
-        _reference(job.checks.reference)
+        _reference(_version(job.checks.reference))
     return ConcludeClicks(
         features=job.ranked_features,
         label=job.label,
-        reference=job.checks.reference,
+        reference=_version(job.checks.reference),
         checks=_thresholds("checks.thresholds", job.checks.thresholds, CheckSettings),
         rows=_thresholds("rows.thresholds", job.rows.thresholds, RowCheck),
     )
+
+
+def _check_row_model(job: CtrJob, model: RowModel) -> None:
+    try:
+        model.encoder.check_schema(event_schema(job).columns)
+        model.threshold(job.rows.alarm_rate)
+    except SparsewatchError as error:
+        raise ConfigError(f"rows: the model {job.rows.model} does not fit the job: {error}") from error
 
 
 def _thresholds(key: str, given: dict[str, Any], settings: Callable[..., Any]) -> Any:
@@ -161,7 +177,9 @@ def _thresholds(key: str, given: dict[str, Any], settings: Callable[..., Any]) -
 
 def new_click_measure(job: CtrJob) -> Callable[[], Measure]:
     """Makes empty measures for this job; sent to workers."""
-    return functools.partial(ClickMeasure, job.ranked_features, job.label, job.rows.model, job.rows.alarm_rate)
+    return functools.partial(
+        ClickMeasure, job.ranked_features, job.label, _version(job.rows.model), job.rows.alarm_rate
+    )
 
 
 def build_ctr(pipeline: beam.Pipeline, job: CtrJob, specs: tuple[ReadSpec, ...]) -> None:

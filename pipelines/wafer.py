@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 import msgspec
 
+from detectors.models import resolve_version
 from detectors.sparse_net.events import validate_wafers
 from detectors.wafer_counts import WaferCheck, WaferCounts, check_wafers
 from detectors.wafer_model import WaferModel
@@ -125,7 +126,8 @@ def load_wafer_model(job: WaferJob) -> ConcludeWafers:
 def build_wafer(pipeline: beam.Pipeline, job: WaferJob, specs: tuple[ReadSpec, ...]) -> None:
     """The graph of a wafer job."""
     read = pipeline | "ReadWafers" >> ReadKafka(specs, event_schema(job, validate_wafers))
-    recognise = RecogniseBlock(job.wafers.model, job.wafers.false_novel_rate)
+    # Settled once: workers must not follow `latest` to different versions.
+    recognise = RecogniseBlock(str(resolve_version(job.wafers.model).resolve()), job.wafers.false_novel_rate)
     parts = (
         read.blocks
         | "WindowBlocks" >> fixed_windows(job)

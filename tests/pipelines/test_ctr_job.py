@@ -51,8 +51,11 @@ def assert_balanced(job: Job, account: Account) -> None:
     assert progress.totals == account
 
 
-def test_a_stream_with_late_and_broken_records_adds_up(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
-    rng, topic, start = random.Random(5), "adds-up", 1_700_000_000_000
+@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+def test_a_stream_with_late_and_broken_records_adds_up(kafka_broker: KafkaBroker, tmp_path: Path, client: str) -> None:
+    if client == "confluent":
+        pytest.importorskip("confluent_kafka", reason="needs the extra `confluent`")
+    rng, topic, start = random.Random(5), f"adds-up-{client}", 1_700_000_000_000
     create_topic(kafka_broker.bootstrap, topic, 3)
     records: list[tuple[int, bytes | None]] = []
     truth: dict[int, list[Record]] = {0: [], 1: [], 2: []}
@@ -63,7 +66,7 @@ def test_a_stream_with_late_and_broken_records_adds_up(kafka_broker: KafkaBroker
         records.append((i % 3, b"{broken" if broken else click(rng, time)))
         truth[i % 3].append(None if broken else [time * 1000])
     produce(kafka_broker.bootstrap, topic, records)
-    job = load_job(write_job(tmp_path, kafka_broker.bootstrap, topic, FEATURES))
+    job = load_job(write_job(tmp_path, kafka_broker.bootstrap, topic, FEATURES), [f"kafka.client={client}"])
     run_job(job, "latest", "inprocess")
 
     expected = recount(truth, 60_000_000, 10_000_000)
