@@ -1,0 +1,63 @@
+# One-line recipes for everything one does here; `make` lists them. `make PYTHON=/path/to/python3.12 init` picks another
+# Python for the environment, which is made once and then left alone until the lock file or pyproject.toml changes.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# PYTHON is a user's to set; deploy/services.mk has a default of its own for it.
+BASE = $(if $(filter-out undefined default file,$(origin PYTHON)),$(PYTHON),$(firstword $(foreach \
+  python,python3.11 python3.12 python3.13 python3,$(if $(call supported,$(python)),$(python)))))
+supported = $(shell $(1) -c 'import sys; print("yes" if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+UV := .cache/uv/bin/uv
+
+.PHONY: help init demo test test-all fmt lint type imports check bench-report soak-prism soak-kill lock clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+init: $(READY) ## Set up .venv from the lock file (done by itself where a target needs it)
+demo: $(READY) ## Two streams with planted faults, found live
+	$(BIN)/sparsewatch demo
+test: $(READY) ## Tests that take seconds; those that miss a service skip and say so
+	$(BIN)/pytest
+test-all: $(READY) ## All tests, also those that take minutes
+	$(BIN)/pytest --slow
+fmt: $(READY) ## Format and mend what ruff can
+	$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+lint: $(READY) ## Style and formatting
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+type: $(READY) ## Types, strictly
+	$(BIN)/mypy
+imports: $(READY) ## Layers: pipelines > transforms > detectors > schemas
+	$(BIN)/lint-imports --no-cache
+check: lint type imports test ## Exactly what CI runs
+bench-%: $(READY) ## A benchmark with its table: bench-stream, bench-apre, bench-feature_counts …
+	$(BIN)/python -m benchmarks.$*
+bench-report: $(READY) ## Write docs/benchmarks.md from benchmarks/results
+	$(BIN)/python -m benchmarks.report
+soak-prism: $(READY) services-prism services-kafka ## Ten minutes on Prism at 2,000 rows a second
+	$(BIN)/python -m benchmarks.soak continuous
+soak-kill: $(READY) services-prism services-kafka ## Twenty kills at random moments, then an offline recount
+	$(BIN)/python -m benchmarks.soak kill
+lock: $(UV) ## Resolve all dependencies anew into requirements.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --extra confluent --extra demo --group pyproject.toml:dev pyproject.toml -o requirements.lock
+clean: ## Remove the environment and all caches
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+# Two stamps: a change of pyproject.toml does not go through the lock file again.
+$(VENV)/.locked: requirements.lock
+	@test -n "$(BASE)" || { echo "sparsewatch needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(BIN)/python || $(BASE) -m venv $(VENV)
+	$(PIP) install -q --require-hashes -r requirements.lock
+	touch $@
+$(READY): $(VENV)/.locked pyproject.toml
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	touch $@
+$(UV):
+	$(BASE) -m venv .cache/uv
+	.cache/uv/bin/pip install -q uv
+
+services-flink: $(READY)
+include deploy/services.mk
