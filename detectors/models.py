@@ -161,9 +161,7 @@ def _next_version(folder: Path) -> str:
     return f"{max(numbers, default=0) + 1:04d}"
 
 
-def _manifest(
-    kind: str, name: str, version: str, meta: Mapping[str, Any], files: Mapping[str, bytes]
-) -> bytes:
+def _manifest(kind: str, name: str, version: str, meta: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
     manifest = {
         "format": FORMAT,
         "kind": kind,

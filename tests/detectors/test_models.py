@@ -78,9 +78,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[]", "manifest of format 1"),
         (json.dumps({"format": 1, "kind": "rows"}), "lacks files, meta, name, version"),
         (
-            json.dumps(
-                {"format": 1, "kind": "rows", "name": "m", "version": "1", "files": {}, "meta": {}}
-            ),
+            json.dumps({"format": 1, "kind": "rows", "name": "m", "version": "1", "files": {}, "meta": {}}),
             r"expected weights\.safetensors among the files",
         ),
     ],

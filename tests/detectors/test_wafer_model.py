@@ -93,6 +93,21 @@ def test_false_novel_wafers_keep_to_the_rate(trained: Trained) -> None:
     assert alarms < 0.02 + 3 * np.sqrt(0.02 * 0.98 * (1 / 600 + 1 / 140))
 
 
+def test_another_rate_moves_the_threshold_and_nothing_else(trained: Trained) -> None:
+    model, _, _ = trained
+    assert 0 < model.false_novel_rate <= 0.02
+    rows, _ = labelled(200, seed=4)
+    eager = model.with_false_novel_rate(0.3)
+    before, after = model.recognise(rows), eager.recognise(rows)
+    assert after["novelty"].equals(before["novelty"])
+    novel = np.array(after["verdict"].to_pylist()) == "novel"
+    np.testing.assert_array_equal(novel, after["p_value"].to_numpy() <= 0.3)
+    assert share(after, "verdict", "novel") > share(before, "verdict", "novel")
+    assert 0.02 < eager.false_novel_rate <= 0.3
+    with pytest.raises(ConfigError, match="calibration wafers"):
+        model.with_false_novel_rate(1e-6)
+
+
 def test_answers_fit_their_schema_and_each_other(trained: Trained) -> None:
     model, _, _ = trained
     rows, _ = labelled(50, seed=5)
