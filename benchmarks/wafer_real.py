@@ -14,6 +14,7 @@ import click
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
+from benchmarks.harness import rate, write_results
 from detectors.sparse_net.train import Epoch, TrainConfig
 from detectors.wafer_training import WaferTrainingConfig, lot_places, train_wafer_model
 from pipelines.wafer_files import read_wafer_npz, select_wafers
@@ -85,14 +86,15 @@ def main(withhold: str, file: str, epochs: int, seed: int, threads: int) -> None
     folder = Path(os.environ.get("SPARSEWATCH_DATA", "../shared/data"))
     config = TrainConfig(epochs=epochs, seed=seed, threads=threads)
     outcome = measure(folder / file, withhold, config)
-    print(
-        f"{withhold} withheld: macro-F1 {outcome.macro_f1:.3f} on {outcome.test_known} known wafers, "
-        f"AUROC {outcome.auroc:.3f} for {outcome.test_withheld} withheld ones"
-    )
-    print(
-        f"called novel: {outcome.true_novel:.3f} of the withheld, {outcome.false_novel:.3f} of the "
-        f"known; trained in {outcome.train_seconds:.0f} s"
-    )
+    what = f"{outcome.test_known} known wafers, {outcome.test_withheld} of {withhold}, which was withheld"
+    results = [
+        rate("macro_f1", outcome.macro_f1, "macro-F1 of the known classes", target=0.85, note=what),
+        rate(f"auroc_{withhold}", outcome.auroc, "area under the ROC curve", target=0.75, note=what),
+        rate("called_novel_withheld", outcome.true_novel, "share", note=what),
+        rate("called_novel_known", outcome.false_novel, "share", note=what),
+        rate("training", outcome.train_seconds, "s", note=f"{epochs} epochs at most, {threads} threads"),
+    ]
+    write_results("wafer_real", results)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def fit_mixture(
     samples: NDArray[np.float64],
     components: int,
     *,
-    shrinkage: float = 0.1,
+    shrinkage: float = 0.3,
     regularisation: float = 1e-3,
     starts: int = 2,
     seed: int = 0,

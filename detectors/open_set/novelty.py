@@ -20,7 +20,7 @@ class NoveltyConfig:
     #: Share of the variance that the principal components keep. Range is (0, 1].
     variance_kept: float = 0.95
     #: See `gmm.fit_mixture`.
-    shrinkage: float = 0.1
+    shrinkage: float = 0.3
     #: Share of known wafers that may be called novel. Range is (0, 1).
     false_novel_rate: float = 0.02
 
