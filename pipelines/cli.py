@@ -1,6 +1,7 @@
 """The command line: `sparsewatch COMMAND`. Errors made on purpose end with one message and exit code 2."""
 
 import logging
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -108,6 +109,7 @@ def train() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         cli.main(standalone_mode=False)
     except SparsewatchError as error:
@@ -123,6 +125,11 @@ def main() -> None:
         logging.getLogger(__name__).debug("failed", exc_info=True)
         click.echo(f"sparsewatch: failed while running: {_last_line(error)} (-vv shows the traceback)", err=True)
         sys.exit(1)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    # As Ctrl-C: what was started is stopped on the way out.
+    raise KeyboardInterrupt
 
 
 def _last_line(error: Exception) -> str:

@@ -29,13 +29,13 @@ class TickTracker(OffsetRestrictionTracker):
 class TickRange(RestrictionProvider):
     """The ticks still to come, as a restriction."""
 
-    def initial_restriction(self, element: float) -> OffsetRange:  # noqa: ARG002 - Beam passes it
+    def initial_restriction(self, element: float) -> OffsetRange:
         return OffsetRange(0, _END)
 
     def create_tracker(self, restriction: OffsetRange) -> TickTracker:
         return TickTracker(restriction)
 
-    def restriction_size(self, element: float, restriction: OffsetRange) -> int:  # noqa: ARG002 - as above
+    def restriction_size(self, element: float, restriction: OffsetRange) -> int:
         return 1
 
 

@@ -39,7 +39,8 @@ def write_job(folder: Path, bootstrap: str, topic: str, columns: dict[str, str],
 
 
 def click(rng: random.Random, time_ms: int) -> bytes:
-    ad, event = rng.randrange(20), {"t": time_ms}
+    ad = rng.randrange(20)
+    event: dict[str, Any] = {"t": time_ms}
     event |= {"ad": ad, "site": f"s{rng.randrange(9)}", "user": rng.randrange(5000), "mobile": rng.random() < 0.5}
     event |= {"price": rng.choice([None, 0.5, 1.25]), "label": int(rng.random() < 0.1 + 0.02 * ad)}
     return json.dumps(event).encode()
