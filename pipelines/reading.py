@@ -1,9 +1,9 @@
 """From a job's settings to its source: readers with their partitions, and what ends them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Literal
 
+from pipelines.event_files import parse_moment_us
 from pipelines.topics import topics_of
 from schemas.errors import ConfigError
 from schemas.jobs import Job, parse_duration_us, parse_size
@@ -25,14 +25,9 @@ def parse_until(text: str) -> Until:
     if text in ("forever", "latest"):
         return text  # type: ignore[return-value]
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"--until: expected 'latest', 'forever' or a time such as 2026-01-31T12:00Z, got {text!r}"
-        ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+        return parse_moment_us(text) // 1000
+    except ConfigError as error:
+        raise ConfigError(f"--until: expected 'latest', 'forever' or a time; {error}") from error
 
 
 def read_specs(job: Job, partitions: Sequence[int], until: Until, close_at_end: bool = True) -> tuple[ReadSpec, ...]:
