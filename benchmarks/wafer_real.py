@@ -78,7 +78,7 @@ def measure(data: Path, withheld: str, config: TrainConfig, report: bool = True)
 @click.command()
 @click.option("--withhold", default="Donut", show_default=True, metavar="CLASS")
 @click.option("--file", default="wafers/wm811k_dev_small.npz", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=15, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 def main(withhold: str, file: str, epochs: int, seed: int, threads: int) -> None:

@@ -29,7 +29,7 @@ class TrainConfig:
     #: Most wafers a batch.
     batch_wafers: int = 64
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
+    weight_decay: float = 0.05
     label_smoothing: float = 0.05
     #: Epochs without a better macro-F1 after which training stops.
     patience: int = 15
