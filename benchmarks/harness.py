@@ -23,6 +23,8 @@ from rich.table import Table
 RESULTS = Path(__file__).resolve().parent / "results"
 #: Packages whose versions stand in every entry, where installed.
 PACKAGES = ("sparsewatch", "apache-beam", "numpy", "polars", "pyarrow", "torch", "kafka-python", "confluent-kafka")
+#: Characters; where output is no terminal, the library would take 80 and break every word.
+_TABLE_WIDTH = 140
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ class Entry(Result, frozen=True, kw_only=True):
 class Rounds(msgspec.Struct, frozen=True):
     """The same figure from several rounds."""
 
-    values: tuple[float, ...]
+    values: Sequence[float]
 
     @property
     def median(self) -> float:
@@ -177,9 +179,10 @@ def print_table(benchmark: str, results: Iterable[Result]) -> None:
     table = Table("what", "value", "unit", "peer", "peer's", "ratio", "target", "met", title=benchmark)
     for column in (1, 4, 5, 6):
         table.columns[column].justify = "right"
+    table.columns[0].no_wrap = True
     for result in results:
         table.add_row(*cells(result))
-    Console().print(table)
+    Console(width=_TABLE_WIDTH).print(table)
 
 
 def cells(result: Result) -> tuple[str, ...]:

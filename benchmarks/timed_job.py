@@ -1,0 +1,93 @@
+"""One bounded run of a job in a process of its own, timed from its first read to its last commit.
+
+`python -m benchmarks.timed_job JOB.toml` does what `sparsewatch run JOB.toml --until latest --runner inprocess` does
+and prints its times as JSON.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from pipelines.job_files import load_job
+from pipelines.run import load_job_progress, run_job
+from transforms.kafka import source
+from transforms.kafka.client import Fetched, Reader
+from transforms.kafka.progress import ProgressLog
+from transforms.kafka.source import ReadSpec
+
+
+class Timing(msgspec.Struct, kw_only=True):
+    """Moments by the system's monotonic clock, which all processes share; processor seconds of all threads."""
+
+    first_read: float = 0.0
+    last_commit: float = 0.0
+    processor_at_first_read: float = 0.0
+    processor_at_last_commit: float = 0.0
+    rows: int = 0
+    peak_memory_mb: float = 0.0
+    #: Seconds from the start of the process, filled in by whoever started it.
+    start_up: float = 0.0
+    summary: str = ""
+
+    def read(self) -> None:
+        """The job asks for records."""
+        if not self.first_read:
+            self.first_read, self.processor_at_first_read = time.monotonic(), time.process_time()
+
+    def committed(self) -> None:
+        """A window's results are durable and its progress is written."""
+        self.last_commit, self.processor_at_last_commit = time.monotonic(), time.process_time()
+
+
+class _TimedReader:
+    """A reader that says when it was first asked; everything else is the reader's own."""
+
+    def __init__(self, reader: Reader, timing: Timing) -> None:
+        self._reader = reader
+        self._timing = timing
+
+    def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
+        self._timing.read()
+        return self._reader.fetch(timeout_s, max_records)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+def timed_run(job_file: Path) -> Timing:
+    """Run the job to the end of its topic."""
+    timing, job = Timing(), load_job(job_file)
+    open_reader, done = source.open_spec_reader, ProgressLog.done
+
+    def timed_reader(spec: ReadSpec) -> Any:
+        return _TimedReader(open_reader(spec), timing)
+
+    def timed_done(log: ProgressLog, *arguments: Any) -> bool:
+        committed = done(log, *arguments)
+        timing.committed()
+        return committed
+
+    with patch.object(source, "open_spec_reader", timed_reader), patch.object(ProgressLog, "done", timed_done):
+        timing.summary = run_job(job, "latest", "inprocess")
+    progress = load_job_progress(job)
+    timing.rows = 0 if progress is None else progress.totals.counted
+    timing.peak_memory_mb = _peak_memory_mb()
+    return timing
+
+
+def _peak_memory_mb() -> float:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def main() -> None:
+    """Time one run of the job file named on the command line."""
+    print(msgspec.json.encode(timed_run(Path(sys.argv[1]))).decode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Streams that benchmarks share, made from a seed: clicks shaped like public display-advertising logs, and wafers."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+#: Distinct values of the 13 integer and the 26 text features, long-tailed as in click logs.
+INTEGERS = (3, 10, 25, 50, 100, 200, 400, 800, 1_500, 3_000, 6_000, 12_000, 25_000)
+TEXTS = (
+    *(2, 3, 4, 7, 10, 15, 25, 40, 75, 120, 200, 300, 500, 700, 1_000, 1_500, 2_200, 3_300),
+    *(5_000, 8_000, 12_000, 18_000, 28_000, 45_000, 70_000, 100_000),
+)
+FEATURES = {f"I{i + 1}": "int" for i in range(len(INTEGERS))} | {f"C{i + 1}": "str" for i in range(len(TEXTS))}
+LABEL = "click"
+TIME = "t"
+_START_MS = 1_700_000_000_000
+_NULLS = 0.1
+
+
+def click_table(rows: int, seed: int, *, rows_per_second: float, first_row: int = 0) -> pa.Table:
+    """Clicks with 39 features, a label and event times in milliseconds that rise steadily.
+
+    Args:
+        rows: Number of rows.
+        seed: Of everything drawn.
+        rows_per_second: Rows in a second of event time.
+        first_row: Rows that came before: moves the event times on.
+    """
+    rng = np.random.default_rng(seed)
+    columns: dict[str, pa.Array] = {
+        TIME: pa.array(_START_MS + ((first_row + np.arange(rows)) * (1000 / rows_per_second)).astype(np.int64))
+    }
+    for name, distinct in zip(FEATURES, (*INTEGERS, *TEXTS), strict=True):
+        ranks = _ranks(rng, rows, distinct)
+        nulls = rng.random(rows) < _NULLS if distinct > 10 else None
+        if FEATURES[name] == "int":
+            columns[name] = pa.array(ranks, mask=nulls)
+        else:
+            # An odd factor makes the ranks' words distinct.
+            words = pa.array([f"{rank * 0x9E377 & 0xFFFFF:05x}" for rank in range(distinct)])
+            columns[name] = words.take(pa.array(ranks, mask=nulls))
+    columns[LABEL] = pa.array((rng.random(rows) < 0.1).astype(np.int64))
+    return pa.table(columns)
+
+
+def _ranks(rng: np.random.Generator, rows: int, distinct: int) -> np.ndarray:
+    """Ranks below `distinct`, density falling as one over the rank."""
+    ranks = np.expm1(rng.random(rows) * np.log1p(distinct)).astype(np.int64)
+    capped: np.ndarray = np.minimum(ranks, distinct - 1)
+    return capped
+
+
+def json_records(table: pa.Table) -> list[bytes]:
+    """One JSON object a row."""
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame.write_ndjson().encode().splitlines()
+
+
+def arrow_records(table: pa.Table, seed: int, smallest: int = 1_024, largest: int = 4_096) -> Iterator[bytes]:
+    """The table as Arrow IPC streams of `smallest` to `largest` rows each."""
+    rng = np.random.default_rng(seed)
+    start = 0
+    while start < table.num_rows:
+        rows = int(rng.integers(smallest, largest + 1))
+        sink = pa.BufferOutputStream()
+        piece = table.slice(start, rows).combine_chunks()
+        with pa.ipc.new_stream(sink, piece.schema) as stream:
+            stream.write_table(piece)
+        yield sink.getvalue().to_pybytes()
+        start += rows
