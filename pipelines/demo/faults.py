@@ -1,0 +1,54 @@
+"""What the demo plants, and which alerts each fault explains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.alerts import Alert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something wrong, from `start_us` up to `end_us` of event time."""
+
+    name: str
+    stream: str
+    #: Rules it explains; the first is the one expected.
+    rules: tuple[str, ...]
+    subject: str
+    start_us: int
+    end_us: int
+
+    def explains(self, alert: Alert) -> bool:
+        """Whether the alert is about this fault: job, subject, rule, and a window that overlaps it."""
+        return (
+            alert.job == self.stream
+            and alert.subject == self.subject
+            and alert.rule in self.rules
+            and alert.window_start_us < self.end_us
+            and alert.window_end_us > self.start_us
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the alerts match what was planted."""
+
+    found: tuple[Fault, ...]
+    missed: tuple[Fault, ...]
+    #: Alerts that no fault explains.
+    false_alarms: tuple[Alert, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every fault was found and nothing else was raised."""
+        return not self.missed and not self.false_alarms
+
+
+def judge(faults: Sequence[Fault], alerts: Sequence[Alert]) -> Verdict:
+    """Match alerts with faults."""
+    found = tuple(f for f in faults if any(f.explains(a) for a in alerts))
+    return Verdict(
+        found=found,
+        missed=tuple(f for f in faults if f not in found),
+        false_alarms=tuple(a for a in alerts if not any(f.explains(a) for f in faults)),
+    )

@@ -1,0 +1,124 @@
+"""What the demo prints, and its report as JSON."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.demo.faults import Fault, Verdict
+from schemas.accounts import Account
+from schemas.alerts import Alert
+
+_RANKS = 8
+
+
+def clock(time_us: int) -> str:
+    """Event time as hours and minutes.
+
+    >>> clock(3_900_000_000)
+    '01:05'
+    """
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%H:%M")
+
+
+def planted_table(faults: Sequence[Fault]) -> Table:
+    """What was planted."""
+    table = Table(title="Planted", title_justify="left", box=box.SIMPLE)
+    for column in ("event time", "fault", "alert expected", "about"):
+        table.add_column(column, no_wrap=True)
+    for f in faults:
+        table.add_row(f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject)
+    return table
+
+
+def alert_line(alert: Alert, delay_s: float | None) -> str:
+    """One alert, with its delay after the window's last event had been written."""
+    delay = "" if delay_s is None else f" [dim](+{delay_s:.1f} s)[/dim]"
+    color = {"critical": "red", "warning": "yellow", "info": "cyan"}[alert.severity]
+    window = f"{clock(alert.window_start_us)}-{clock(alert.window_end_us)}"
+    return f"[{color}]ALERT[/{color}] {window} [bold]{alert.rule}[/bold] {alert.subject}: {alert.message}{delay}"
+
+
+def ranking_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
+    """The best features before a fault, and where they stand during it."""
+    table = Table(
+        box=box.SIMPLE,
+        title_justify="left",
+        title="Ranking before and after ad_position lost its signal (share of the clicks' entropy explained)",
+    )
+    names = [f"{clock(record['window_start_us'])} " for record in (before, after)]
+    for column in ("rank", f"{names[0]}feature", "share", f"{names[1]}feature", "share "):
+        table.add_column(column, justify="left" if "feature" in column else "right")
+    for old, new in zip(before["ranking"][:_RANKS], after["ranking"][:_RANKS], strict=True):
+        table.add_row(
+            str(old["rank"]), old["feature"], f"{old['normalised']:.3f}", new["feature"], f"{new['normalised']:.3f}"
+        )
+    return table
+
+
+def accounts_table(accounts: Mapping[str, tuple[Account, Account]]) -> Table:
+    """What was written, and what the jobs account for."""
+    table = Table(box=box.SIMPLE, title="Accounts (read = counted + rejected + late)", title_justify="left")
+    for column in ("stream", "", "read", "counted", "rejected", "late"):
+        table.add_column(column, justify="left" if column in ("stream", "") else "right")
+    for stream, (written, accounted) in accounts.items():
+        for name, account in (("written", written), ("accounted", accounted)):
+            numbers = (account.read, account.counted, account.rejected, account.late)
+            table.add_row(stream, name, *(f"{n:,}" for n in numbers))
+    return table
+
+
+def verdict_lines(verdict: Verdict, balanced: bool) -> list[str]:
+    """The verdict, one line a point."""
+    lines = [
+        f"{len(verdict.found)} of {len(verdict.found) + len(verdict.missed)} planted faults found",
+        f"{len(verdict.false_alarms)} other alerts",
+        "the accounts balance" if balanced else "the accounts do NOT balance",
+    ]
+    lines += [f"missed: {fault.name}" for fault in verdict.missed]
+    lines += [f"not planted: {alert_line(alert, None)}" for alert in verdict.false_alarms]
+    return lines
+
+
+def report(
+    faults: Sequence[Fault],
+    verdict: Verdict,
+    alerts: Sequence[tuple[Alert, float | None]],
+    accounts: Mapping[str, tuple[Account, Account]],
+    rates: Mapping[str, float],
+) -> dict[str, Any]:
+    """The same as JSON."""
+    return {
+        "planted": [
+            {
+                "fault": f.name,
+                "stream": f.stream,
+                "rule": f.rules[0],
+                "subject": f.subject,
+                "start_us": f.start_us,
+                "end_us": f.end_us,
+                "found": f in verdict.found,
+            }
+            for f in faults
+        ],
+        "alerts": [
+            {**msgspec.to_builtins(a), "delay_s": delay, "planted": a not in verdict.false_alarms}
+            for a, delay in alerts
+        ],
+        "accounts": {name: _numbers(accounted) for name, (_, accounted) in accounts.items()},
+        "written": {name: _numbers(written) for name, (written, _) in accounts.items()},
+        "rates": dict(rates),
+    }
+
+
+def _numbers(account: Account) -> dict[str, int]:
+    return {"read": account.read, **msgspec.to_builtins(account)}
+
+
+def console(quiet: bool) -> Console:
+    """Where the demo prints."""
+    return Console(quiet=quiet, highlight=False, soft_wrap=True)

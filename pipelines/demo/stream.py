@@ -1,0 +1,84 @@
+"""The demo's streams into the broker, both at one pace: hours of event time in a minute."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from pipelines.demo.clicks import STREAM as CLICKS
+from pipelines.demo.clicks import WINDOW_US, Clicks
+from pipelines.demo.fab import STREAM as WAFERS
+from pipelines.demo.fab import WINDOW_US as WAFER_WINDOW_US
+from pipelines.demo.fab import Fab
+from schemas.accounts import Account
+from transforms.codecs.arrow import encode_arrow
+from transforms.codecs.decode import ARROW_TYPE
+from transforms.kafka.client import Writer
+
+CLICK_PARTITIONS = 3
+WAFER_PARTITIONS = 2
+#: Wafers that cannot be used, in the whole stream.
+_BROKEN_WAFER = b'{"wafer_id": "W-broken"'
+_BROKEN_EVERY = 7
+
+
+@dataclass
+class Published:
+    """What was written: the accounts must say the same."""
+
+    clicks: Account = field(default_factory=Account)
+    wafers: Account = field(default_factory=Account)
+    #: When the last event of the window that ends at an event time had been written, by the clock.
+    written_at: dict[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def written(self, window_end_us: int) -> float | None:
+        """When the window's events had been written, None if they had not."""
+        return self.written_at.get(window_end_us)
+
+
+def publish_live(writer: Writer, clicks: Clicks, fab: Fab, pace_s: float, done: Published) -> Iterator[int]:
+    """Write both streams window by window, `pace_s` seconds a window of clicks.
+
+    Args:
+        writer: Where to.
+        clicks: The click stream.
+        fab: The wafer stream, over the same event time.
+        pace_s: Seconds by the clock for five minutes of event time.
+        done: Filled as it goes on.
+
+    Yields:
+        The number of windows written.
+    """
+    started = time.monotonic()
+    per_fab_window = WAFER_WINDOW_US // WINDOW_US
+    wafers = pl.DataFrame()
+    for window in range(clicks.windows):
+        lines, late, broken = clicks.records(window)
+        for i, line in enumerate(lines):
+            writer.send(CLICKS, None, line, partition=i % CLICK_PARTITIONS)
+        done.clicks += Account(counted=len(lines) - late - broken, late=late, rejected=broken)
+        place = window % per_fab_window
+        if place == 0:
+            wafers = fab.window(window // per_fab_window)
+        _send_wafers(writer, wafers, place, per_fab_window, done)
+        if window % _BROKEN_EVERY == _BROKEN_EVERY - 1:
+            writer.send(WAFERS, None, _BROKEN_WAFER, partition=0)
+            done.wafers += Account(rejected=1)
+        time.sleep(max(0.0, started + (window + 1) * pace_s - time.monotonic()))
+        writer.flush()
+        done.written_at[clicks.start_us + (window + 1) * WINDOW_US] = time.time()
+        done.seconds = time.monotonic() - started
+        yield window + 1
+
+
+def _send_wafers(writer: Writer, wafers: pl.DataFrame, place: int, places: int, done: Published) -> None:
+    step = -(-wafers.height // places)
+    due = wafers.slice(place * step, step)
+    for partition in range(WAFER_PARTITIONS):
+        part = due.gather_every(WAFER_PARTITIONS, partition)
+        if part.height:
+            value = encode_arrow(part.to_arrow(compat_level=pl.CompatLevel.oldest()))
+            writer.send(WAFERS, None, value, [("content-type", ARROW_TYPE)], partition=partition)
+    done.wafers += Account(counted=due.height)
