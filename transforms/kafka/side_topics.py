@@ -1,4 +1,4 @@
-"""Writes side records: rejects to `<topic>.rejects`, late ones to `<topic>.late`, with their original bytes.
+"""Side records, written and read back: rejects in `<topic>.rejects`, late ones in `<topic>.late`, original bytes kept.
 
 Headers of ours say where a record came from and why it was set aside; the record's own headers stay.
 """
@@ -10,16 +10,17 @@ from typing import Any
 
 import apache_beam as beam
 
-from schemas.errors import SinkError
+from schemas.errors import SchemaError, SinkError
 from schemas.jobs import KafkaSettings
 from schemas.side_records import SideRecord
 from transforms.coders import Aside
-from transforms.kafka.client import Writer, open_writer
+from transforms.kafka.client import Fetched, Writer, open_writer
 from transforms.parts import Ack, Part, ack_part
 
 _logger = logging.getLogger(__name__)
 
 PREFIX = "sparsewatch."
+_VALUE_HEADER = PREFIX + "value"
 
 
 def rejects_topic(topic: str) -> str:
@@ -39,6 +40,7 @@ def side_headers(record: SideRecord) -> list[tuple[str, bytes]]:
         "topic": record.topic,
         "partition": str(record.partition),
         "offset": str(record.offset),
+        "timestamp-ms": str(record.timestamp_ms),
         "row": str(record.row),
         "events": str(record.events),
         "code": record.code,
@@ -47,6 +49,43 @@ def side_headers(record: SideRecord) -> list[tuple[str, bytes]]:
         "key": "none" if record.key is None else "kept",
     }
     return [*record.headers, *((PREFIX + name, text.encode()) for name, text in ours.items())]
+
+
+def read_back(records: Fetched, i: int) -> SideRecord:
+    """The side record that was written as record `i`: the inverse of writing it.
+
+    The value is None both where the original had none and where it was left out; `is_left_out` tells them apart.
+
+    Raises:
+        SchemaError: If our headers are missing or damaged.
+    """
+    headers = [(name, bytes(content or b"")) for name, content in records.headers[i]]
+    # Ours come last, so they win over headers of that name which the record had itself.
+    ours = {n.removeprefix(PREFIX): text.decode(errors="replace") for n, text in headers if n.startswith(PREFIX)}
+    try:
+        return SideRecord(
+            kind="late" if ours["code"] == "late" else "reject",
+            topic=ours["topic"],
+            partition=int(ours["partition"]),
+            offset=int(ours["offset"]),
+            timestamp_ms=int(ours["timestamp-ms"]),
+            key=records.keys(i) if ours["key"] == "kept" else None,
+            value=records.values[i],
+            headers=tuple((name, text) for name, text in headers if not name.startswith(PREFIX)),
+            code=ours["code"],
+            message=ours["message"],
+            events=int(ours["events"]),
+            row=int(ours["row"]),
+            retriable=ours["retriable"] == "true",
+        )
+    except (KeyError, ValueError) as error:
+        place = f"partition {records.partition}, offset {records.offsets[i]}"
+        raise SchemaError(f"{place}: expected a side record with its headers {PREFIX}*, got {error!r}") from error
+
+
+def is_left_out(records: Fetched, i: int) -> bool:
+    """Whether record `i` of a side topic stands there without its value, which the topic did not take."""
+    return records.values[i] is None and any(name == _VALUE_HEADER for name, _ in records.headers[i])
 
 
 def write_aside(writer: Writer, records: Iterable[SideRecord]) -> Ack:
@@ -82,7 +121,7 @@ def _write_or_point(writer: Writer, record: SideRecord) -> None:
         writer.flush()
     except SinkError:
         # The topic takes no record of this size: topic, partition and offset in the headers still lead to it.
-        _send(writer, record, None, ((PREFIX + "value", b"left out: larger than the topic takes"),))
+        _send(writer, record, None, ((_VALUE_HEADER, b"left out: larger than the topic takes"),))
         writer.flush()
 
 

@@ -1,0 +1,338 @@
+"""What could not be used, seen and brought back: `sparsewatch rejects list` and `sparsewatch rejects replay`."""
+
+import base64
+import binascii
+import itertools
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.job_files import load_job
+from pipelines.reject_topics import Originals, Reject, RejectsTopic, partitions_of, replayed_ids, replayed_topic
+from pipelines.replay import Replay, ReplayCount, ReplayPlan, shell_repair
+from schemas.errors import ConfigError
+from schemas.jobs import KafkaSettings
+from transforms.kafka.client import NewTopic, Writer, open_admin, open_writer
+
+_T = TypeVar("_T")
+
+_TABLE_RECORDS = 20
+_SHOWN_BYTES = 80
+#: Width of a table that goes into a file or a pipe.
+_WIDTH = 200
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Broker and source topic."""
+
+    kafka: KafkaSettings
+    topic: str
+    #: Replicas of a topic made here.
+    replication: int = 1
+
+
+class RepairLine(msgspec.Struct):
+    """One line of a repair file; lines of `rejects list --format json` are of this form, too."""
+
+    id: str
+    value: str | None = None
+    value_base64: str | None = None
+
+
+@click.group()
+def rejects() -> None:
+    """List rejected records, replay repaired ones."""
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    for decorate in (
+        click.option("--code", "codes", multiple=True, metavar="C", help="Only rejects with this code; repeatable."),
+        click.option(
+            "--client", type=click.Choice(["kafka-python", "confluent"]), default="kafka-python", show_default=True
+        ),
+        click.option("--bootstrap", multiple=True, metavar="HOST:PORT", help="Broker, if no job file is given."),
+        click.option(
+            "--job", type=click.Path(path_type=Path), metavar="JOB.toml", help="Take broker and topic from a job file."
+        ),
+        click.argument("topic", metavar="[TOPIC]", required=False),
+    ):
+        command = decorate(command)
+    return command
+
+
+@rejects.command("list")
+@_common
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help=f"Only the newest N. [default: {_TABLE_RECORDS}; all in JSON]"
+)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def list_rejects(
+    topic: str | None,
+    job: Path | None,
+    bootstrap: tuple[str, ...],
+    client: str,
+    codes: tuple[str, ...],
+    limit: int | None,
+    form: str,
+) -> None:
+    """What of source topic TOPIC could not be used, and why.
+
+    A record a crash made a job write twice is counted once. JSON is one line a reject with its whole value (`value`, or
+    `value_base64` where it is no UTF-8); the counts go to standard error. Edited, such lines are a --repair-file.
+    """
+    where = _where(topic, job, bootstrap, client)
+    done = replayed_ids(where.kafka, where.topic)
+    counts = _Counts(done)
+    with RejectsTopic(where.kafka, where.topic) as rejected:
+        found = counts.watch(r for r in rejected.read() if not codes or r.record.code in codes)
+        if form == "json":
+            for line in _newest((_json_line(r, r.id in done) for r in found), limit):
+                click.echo(line)
+        else:
+            rows = _newest((_row(r, r.id in done) for r in found), limit or _TABLE_RECORDS)
+            console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
+            console.print(_table(rows), counts.table())
+    click.echo(f"{counts.total} rejects of {where.topic!r}" + "".join(counts.texts()), err=form == "json")
+
+
+@rejects.command("replay")
+@_common
+@click.option("--only", multiple=True, metavar="ID", help="Only this reject; repeatable.")
+@click.option(
+    "--repair", metavar="COMMAND", help="Shell command: original bytes on stdin, repaired ones on stdout; may fail."
+)
+@click.option("--repair-file", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Repaired values by id.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing; --repair is run.")
+@click.option("--again", is_flag=True, help="Replay what was replayed before, too.")
+@click.option("--force", is_flag=True, help="Replay unrepaired records that are bad in themselves, too.")
+def replay_rejects(
+    topic: str | None,
+    job: Path | None,
+    bootstrap: tuple[str, ...],
+    client: str,
+    codes: tuple[str, ...],
+    only: tuple[str, ...],
+    repair: str | None,
+    repair_file: Path | None,
+    dry_run: bool,
+    again: bool,
+    force: bool,
+) -> None:
+    r"""Send rejects back to source topic TOPIC, repaired.
+
+    They keep key, headers, partition and Kafka timestamp; sparsewatch.* headers go, sparsewatch.replayed-from (the
+    reject's id) comes. Each is replayed once: ids replayed stand in TOPIC.rejects.replayed. A replayed event whose
+    window has closed by then becomes late.
+
+    \b
+    sparsewatch rejects replay clicks --job clicks.toml --code wrong_type --repair "sed 's/\"three\"/3/'"
+    sparsewatch rejects list clicks --job clicks.toml --format json > bad.jsonl    # edit, then
+    sparsewatch rejects replay clicks --job clicks.toml --repair-file bad.jsonl
+
+    A line of a repair file is {"id": ..., "value": text} or {"id": ..., "value_base64": ...}; only rejects it names are
+    replayed. A repair that changes nothing is no repair: without --force such a record is left, as is one whose repair
+    failed.
+    """
+    if repair is not None and repair_file is not None:
+        raise ConfigError("expected --repair or --repair-file, got both")
+    where = _where(topic, job, bootstrap, client)
+    values = {} if repair_file is None else _read_repairs(repair_file)
+    partitions = partitions_of(where.kafka, where.topic)
+    if not partitions:
+        raise ConfigError(f"the broker has no topic {where.topic!r}")
+    plan = ReplayPlan(
+        topic=where.topic,
+        partitions=partitions,
+        values=values,
+        repair=None if repair is None else shell_repair(repair),
+        force=force,
+        dry_run=dry_run,
+    )
+    done = set() if again else replayed_ids(where.kafka, where.topic)
+    with RejectsTopic(where.kafka, where.topic) as rejected:
+        places = _places(rejected, codes, _named(only, None if repair_file is None else values))
+        chosen = [place for id_, place in places.items() if id_ not in done]
+        count = _replay(where, plan, rejected.read_again(chosen))
+    _report(where.topic, count, len(places) - len(chosen), dry_run)
+
+
+def _where(topic: str | None, job: Path | None, bootstrap: tuple[str, ...], client: str) -> Where:
+    if job is not None:
+        settings = load_job(job)
+        return Where(settings.kafka, topic or settings.source.topic, settings.output.replication)
+    if not bootstrap or topic is None:
+        raise ConfigError("expected --job JOB.toml, or TOPIC and --bootstrap HOST:PORT")
+    return Where(KafkaSettings(bootstrap_servers=list(bootstrap), client=client), topic)  # type: ignore[arg-type]
+
+
+def _named(only: Iterable[str], values: Iterable[str] | None) -> set[str] | None:
+    """Ids to replay, None for all."""
+    asked = set(only) or None
+    if values is None or asked is None:
+        return asked if values is None else set(values)
+    return asked & set(values)
+
+
+def _places(rejected: RejectsTopic, codes: tuple[str, ...], named: set[str] | None) -> dict[str, tuple[int, int]]:
+    places, known = {}, set()
+    for reject in rejected.read():
+        if named is not None and reject.id not in named:
+            continue
+        known.add(reject.id)
+        if not codes or reject.record.code in codes:
+            places[reject.id] = reject.place
+    if unknown := sorted((named or set()) - known):
+        shown = ", ".join(repr(id_) for id_ in unknown[:3])
+        raise ConfigError(f"{len(unknown)} of the ids are no rejects of {rejected.topic!r}: {shown}")
+    return places
+
+
+def _replay(where: Where, plan: ReplayPlan, chosen: Iterator[Reject]) -> ReplayCount:
+    if not plan.dry_run:
+        _make_replayed_topic(where)
+    writer: Writer = open_writer(where.kafka)
+    try:
+        with Originals(where.kafka, where.topic) as originals:
+            replay = Replay(plan, writer, originals, tell=lambda line: click.echo(_printable(line)))
+            for reject in chosen:
+                replay.take(reject)
+            replay.finish()
+            return replay.count
+    finally:
+        writer.close()
+
+
+def _make_replayed_topic(where: Where) -> None:
+    admin = open_admin(where.kafka)
+    try:
+        if not admin.partitions(replayed_topic(where.topic)):
+            admin.create_topics([NewTopic(replayed_topic(where.topic), compact=True)], where.replication)
+    finally:
+        admin.close()
+
+
+def _report(topic: str, count: ReplayCount, before: int, dry_run: bool) -> None:
+    summary = (
+        f"{count.replayed} rejects ({count.events} events) {'would be ' if dry_run else ''}replayed to {topic!r}, "
+        f"{count.repaired} of them repaired; {count.left} left, {before} replayed before"
+    )
+    if count.left and not count.replayed:
+        raise ConfigError(summary)
+    click.echo(summary)
+
+
+def _read_repairs(path: Path) -> dict[str, bytes]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"--repair-file {path}: {error.strerror}") from error
+    values: dict[str, bytes] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            repair = msgspec.json.decode(line, type=RepairLine)
+            value = _repaired_value(repair)
+        except (msgspec.DecodeError, binascii.Error, ConfigError) as error:
+            raise ConfigError(f"--repair-file {path}, line {number}: {error}") from error
+        if repair.id in values:
+            raise ConfigError(f"--repair-file {path}, line {number}: id {repair.id!r} stands there twice")
+        values[repair.id] = value
+    return values
+
+
+def _repaired_value(repair: RepairLine) -> bytes:
+    if (repair.value is None) == (repair.value_base64 is None):
+        raise ConfigError("expected `value` (text) or `value_base64`, one of them")
+    if repair.value is not None:
+        return repair.value.encode()
+    return base64.b64decode(repair.value_base64 or "", validate=True)
+
+
+def _newest(items: Iterable[_T], limit: int | None) -> Iterable[_T]:
+    return items if limit is None else deque(items, maxlen=limit)
+
+
+class _Counts:
+    """Rejects by code, counted while they pass."""
+
+    def __init__(self, done: set[str]) -> None:
+        self._done = done
+        self._records: Counter[str] = Counter()
+        self._events: Counter[str] = Counter()
+        self._replayed: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        return self._records.total()
+
+    def watch(self, found: Iterable[Reject]) -> Iterator[Reject]:
+        for reject in found:
+            code = _printable(reject.record.code)
+            self._records[code] += 1
+            self._events[code] += reject.record.events
+            self._replayed[code] += reject.id in self._done
+            yield reject
+
+    def table(self) -> Table:
+        table = Table("code", "rejects", "events", "replayed", title="By code")
+        for code, records in self._records.most_common():
+            table.add_row(code, str(records), str(self._events[code]), str(self._replayed[code]))
+        return table
+
+    def texts(self) -> Iterator[str]:
+        separators = itertools.chain([": "], itertools.repeat(", "))
+        return (f"{between}{code} {n}" for between, (code, n) in zip(separators, self._records.most_common()))
+
+
+def _json_line(reject: Reject, replayed: bool) -> str:
+    record = reject.record
+    about: dict[str, Any] = {
+        "id": reject.id,
+        "code": record.code,
+        "message": record.message,
+        "events": record.events,
+        "timestamp_ms": record.timestamp_ms,
+        "retriable": record.retriable,
+        "replayed": replayed,
+    }
+    if record.value is not None:
+        try:
+            about["value"] = record.value.decode()
+        except UnicodeDecodeError:
+            about["value_base64"] = base64.b64encode(record.value).decode()
+    return msgspec.json.encode(about).decode()
+
+
+def _row(reject: Reject, replayed: bool) -> tuple[str, ...]:
+    record = reject.record
+    if reject.left_out:
+        value = "(too large for this topic)"
+    elif record.value is None:
+        value = "(none)"
+    else:
+        value = _printable(record.value[:_SHOWN_BYTES].decode(errors="backslashreplace"))
+        value += "…" if len(record.value) > _SHOWN_BYTES else ""
+    return _printable(reject.id), record.code, _printable(record.message), value, "yes" if replayed else "no"
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> Table:
+    table = Table(title="Rejects, newest last")
+    for name in ("id", "code", "message", "first bytes", "replayed"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _printable(text: str) -> str:
+    """Text that cannot move the cursor, change colours or reverse what is written."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
