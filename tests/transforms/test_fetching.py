@@ -17,6 +17,18 @@ def test_a_batch_never_holds_more_than_was_asked_for() -> None:
     assert [len(r.offsets) for r in fetch_batch(reader, 50, 0.5)] == [50]
 
 
+def test_large_records_fill_a_batch_by_their_bytes() -> None:
+    reader = FakeReader({0: [b"a" * 1000] * 400}, step=400)
+    reader.assign({0: 0})
+    assert [len(r.offsets) for r in fetch_batch(reader, 400, 0.5, max_bytes=50_000)] == [50]
+
+
+def test_a_record_larger_than_a_batch_is_read_all_the_same() -> None:
+    reader = FakeReader({0: [b"a" * 1000, b"b"]}, step=1)
+    reader.assign({0: 0})
+    assert [r.values for r in fetch_batch(reader, 400, 0.5, max_bytes=10)] == [[b"a" * 1000]]
+
+
 def test_keys_of_merged_runs_are_found_by_position() -> None:
     merged = merge([fetched(0, 0, [b"a"] * 2), fetched(0, 2, [b"b"] * 3)])
     assert [merged.keys(i) for i in range(5)] == [b"0", b"1", b"2", b"3", b"4"]

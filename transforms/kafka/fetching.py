@@ -6,16 +6,29 @@ from collections.abc import Callable, Mapping, Sequence
 from transforms.kafka.client import Fetched, Reader
 
 _POLL_S = 0.1
+#: Bytes of values after which a batch is full: it is decoded whole, and a record may hold thousands of events.
+BATCH_BYTES = 16 << 20
+#: Records asked for while their size is not known.
+_FIRST_RECORDS = 16
 
 
-def fetch_batch(reader: Reader, max_records: int, gather_s: float) -> list[Fetched]:
-    """Up to `max_records` records, gathered for at most `gather_s` seconds; one entry a partition."""
+def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: int = BATCH_BYTES) -> list[Fetched]:
+    """What arrives within `gather_s` seconds, one entry a partition.
+
+    Args:
+        reader: Asked again and again.
+        max_records: Records at most.
+        gather_s: Seconds at most, but for the last poll.
+        max_bytes: Bytes of values that fill a batch; the last poll may exceed them, by little where records are alike.
+    """
     runs: dict[int, list[Fetched]] = {}
-    count, end = 0, time.monotonic() + gather_s
-    while count < max_records and (left := end - time.monotonic()) > 0:
-        for fetched in reader.fetch(min(_POLL_S, left), max_records - count):
+    count, size, end = 0, 0, time.monotonic() + gather_s
+    while count < max_records and size < max_bytes and (left := end - time.monotonic()) > 0:
+        fit = (max_bytes - size) * count // size if size else _FIRST_RECORDS
+        for fetched in reader.fetch(min(_POLL_S, left), max(1, min(max_records - count, fit))):
             runs.setdefault(fetched.partition, []).append(fetched)
             count += len(fetched.offsets)
+            size += sum(map(len, filter(None, fetched.values)))
     return [merge(runs[partition]) for partition in sorted(runs)]
 
 
