@@ -35,10 +35,7 @@ _TRAIN = {
 @click.version_option(version("sparsewatch"), prog_name="sparsewatch")
 def cli(verbose: int) -> None:
     """Watch Kafka streams of sparse data and say, in time, that something is wrong or new."""
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    for chatty in ("apache_beam", "kafka", "root"):
-        logging.getLogger(chatty).setLevel(logging.ERROR if verbose < 2 else level)
+    _set_up_logging(verbose)
 
 
 _JOB = click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
@@ -53,10 +50,11 @@ _SET = click.option(
 def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     """Validate JOB.toml whole: settings, models, broker, topics. Reads no record."""
     from pipelines.job_files import load_job
+
+    job = load_job(job_file, overrides)
     from pipelines.preflight import check_broker, check_models
     from pipelines.topics import topics_of
 
-    job = load_job(job_file, overrides)
     check_models(job)
     partitions = check_broker(job)
     click.echo(f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {len(partitions)} partition(s).")
@@ -96,9 +94,12 @@ def run(
     any Beam job server; give its options after `--`, e.g. `-- --job_endpoint=localhost:8099`.
     """
     from pipelines.job_files import load_job
+
+    job = load_job(job_file, overrides)
+    # Beam is imported once the settings are sound: it takes seconds.
     from pipelines.run import run_job
 
-    summary = run_job(load_job(job_file, overrides), until, runner, close_at_end=not keep_open, extra=beam_options)
+    summary = run_job(job, until, runner, close_at_end=not keep_open, extra=beam_options)
     click.echo(summary)
 
 
@@ -107,8 +108,22 @@ def train() -> None:
     """Train what a job needs: wafer model, row model, reference."""
 
 
+def _set_up_logging(verbose: int) -> None:
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    handler = logging.StreamHandler()
+    # Libraries that log to the root itself have nothing to say to a user.
+    handler.addFilter(lambda record: verbose > 1 or record.name != "root")
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler], force=True
+    )
+    for chatty, quiet in (("apache_beam", logging.ERROR), ("PrismRunner", logging.ERROR), ("kafka", logging.CRITICAL)):
+        # What goes wrong with a broker for good reaches the user as an error of ours.
+        logging.getLogger(chatty).setLevel(quiet if verbose < 2 else level)
+
+
 def main() -> None:
     """Entry point of the console script."""
+    _set_up_logging(0)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         cli.main(standalone_mode=False)

@@ -110,9 +110,6 @@ class Demo:
                     worker.check()
                 if window == _WARM_UP_WINDOWS:
                     self._wait_for_start(kafka, jobs[0], workers)
-                if window == self.clicks.windows * 3 // 4:
-                    for worker in workers:
-                        worker.stand_by()
         finally:
             writer.close()
 
@@ -132,8 +129,6 @@ class Demo:
         with self.console.status("reading what is left, closing all windows …"):
             for worker in workers:
                 worker.finish()
-            for worker in workers:
-                worker.wait()
 
     def _tell(self, alert: Alert, at_s: float) -> None:
         written = self.written.written(alert.window_end_us)
@@ -205,7 +200,7 @@ def choose_mode(runner: str) -> str:
 )
 @click.option("--seed", default=1, show_default=True, help="Of the streams and models.")
 @click.option("--hours", default=8.0, show_default=True, type=click.FloatRange(4, 48), help="Event time to pass.")
-@click.option("--pace", default=0.5, show_default=True, help="Seconds for five minutes of event time.")
+@click.option("--pace", default=0.45, show_default=True, help="Seconds for five minutes of event time.")
 @click.option("--runner", type=click.Choice(["auto", "prism", "inprocess"]), default="auto", show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep job files, models and logs in this folder.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code tells.")

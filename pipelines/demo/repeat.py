@@ -21,21 +21,15 @@ def finish_file(job_file: Path) -> Path:
     return job_file.with_suffix(".finish")
 
 
-def main(job_file: str, only_last: bool) -> None:
-    """Run until told to finish.
-
-    Args:
-        job_file: The job.
-        only_last: Import all, then wait for the word and do the last run alone.
-    """
+def main(job_file: str) -> None:
+    """Run until told to finish."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     job = load_job(job_file)
     while not finish_file(Path(job_file)).exists():
-        if not only_last:
-            run_job(job, "latest", "inprocess", close_at_end=False)
+        run_job(job, "latest", "inprocess", close_at_end=False)
         time.sleep(_PAUSE_S)
     run_job(job, "latest", "inprocess", close_at_end=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], "--only-last" in sys.argv[2:])
+    main(sys.argv[1])

@@ -14,6 +14,8 @@ from schemas.accounts import Account
 from schemas.alerts import Alert
 
 _RANKS = 8
+#: Columns where no terminal says how many there are.
+_WIDTH = 140
 
 
 def clock(time_us: int) -> str:
@@ -121,4 +123,7 @@ def _numbers(account: Account) -> dict[str, int]:
 
 def console(quiet: bool) -> Console:
     """Where the demo prints."""
-    return Console(quiet=quiet, highlight=False, soft_wrap=True)
+    made = Console(quiet=quiet, highlight=False, soft_wrap=True)
+    if not made.is_terminal:
+        made.width = _WIDTH
+    return made

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pipelines.demo.child_process import ChildProcess
 from pipelines.demo.repeat import finish_file
+from pipelines.job_files import load_job
+from pipelines.run import run_job
 from schemas.errors import SourceError
 
 #: A last run reads what is left and closes all windows.
@@ -13,64 +15,50 @@ _LAST_RUN_S = 120.0
 
 
 class JobWorker:
-    """One job.
-
-    On Prism a second process stands by with everything imported, for the bounded run that closes what the continuous
-    one leaves open when it is stopped.
-    """
+    """One job: `sparsewatch run` on Prism, or bounded runs repeated in one process."""
 
     def __init__(self, job_file: Path, runner: str) -> None:
-        python, log = sys.executable, job_file.with_suffix(".log")
-        repeat = [python, "-W", "ignore", "-m", "pipelines.demo.repeat", str(job_file)]
-        self._continuous: ChildProcess | None = None
-        if runner == "prism":
-            command = [python, "-W", "ignore", "-c", "from pipelines.cli import main; main()", "run", str(job_file)]
-            self._continuous = ChildProcess([*command, "--runner", "prism"], log=log)
-            repeat.append("--only-last")
-        self._last = ChildProcess(repeat, log=log.with_suffix(".last.log") if self._continuous else log)
-        self._finish = finish_file(job_file)
-        self.name = job_file.stem
+        python, self._on_prism = [sys.executable, "-W", "ignore"], runner == "prism"
+        run = ["-c", "from pipelines.cli import main; main()", "run", str(job_file), "--runner", "prism"]
+        repeat = ["-m", "pipelines.demo.repeat", str(job_file)]
+        self._process = ChildProcess([*python, *(run if self._on_prism else repeat)], log=job_file.with_suffix(".log"))
+        self._job_file = job_file
 
     def start(self) -> None:
-        """Start what reads continuously."""
-        (self._continuous or self._last).start()
-
-    def stand_by(self) -> None:
-        """Start what does the last run, if it does not run already."""
-        if not self._last.running:
-            self._last.start()
+        """Start reading."""
+        self._process.start()
 
     def check(self) -> None:
-        """Raise if the job has ended by itself.
+        """Look whether it still runs.
 
         Raises:
-            SourceError: With the end of its log.
+            SourceError: If it has ended by itself; with the end of its log.
         """
-        worker = self._continuous or self._last
-        if worker.exit_code is not None:
-            raise SourceError(f"the {self.name} job ended with code {worker.exit_code}:\n{worker.log_tail()}")
+        if not self._process.running:
+            raise self._failed()
 
     def finish(self) -> None:
-        """Stop reading continuously; ask for the last run, which reads what is left and closes all windows."""
-        if self._continuous is not None:
-            self._continuous.kill()
-        self.stand_by()
-        self._finish.touch()
-
-    def wait(self) -> None:
-        """Wait for the last run.
+        """Read what is left and close all windows.
 
         Raises:
-            SourceError: If it fails or takes too long.
+            SourceError: If that fails or takes too long.
         """
+        if self._on_prism:
+            # Killed, not asked: what it had not committed is read again.
+            self._process.kill()
+            run_job(load_job(self._job_file), "latest", "inprocess")
+            return
+        finish_file(self._job_file).touch()
         deadline = time.monotonic() + _LAST_RUN_S
-        while self._last.running and time.monotonic() < deadline:
+        while self._process.running and time.monotonic() < deadline:
             time.sleep(0.1)
-        if self._last.exit_code != 0:
-            raise SourceError(f"the last run of the {self.name} job failed:\n{self._last.log_tail()}")
+        if self._process.exit_code != 0:
+            raise self._failed()
 
     def stop(self) -> None:
-        """End all at once."""
-        for process in (self._continuous, self._last):
-            if process is not None:
-                process.stop()
+        """End it at once."""
+        self._process.stop()
+
+    def _failed(self) -> SourceError:
+        code, log = self._process.exit_code, self._process.log_tail()
+        return SourceError(f"the job {self._job_file.stem} ended with code {code}:\n{log}")
