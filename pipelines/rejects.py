@@ -1,50 +1,47 @@
 """What could not be used, seen and brought back: `sparsewatch rejects list` and `sparsewatch rejects replay`."""
 
-import base64
-import binascii
-import itertools
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
-import msgspec
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pipelines.job_files import load_job
+from pipelines.reject_listing import RejectCounts, json_line, printable, record_table, table_row
 from pipelines.reject_topics import Originals, Reject, RejectsTopic, partitions_of, replayed_ids, replayed_topic
-from pipelines.replay import Replay, ReplayCount, ReplayPlan, shell_repair
+from pipelines.repairs import read_repairs, shell_repair
+from pipelines.replay import Replay, ReplayCount, ReplayPlan
 from schemas.errors import ConfigError
 from schemas.jobs import KafkaSettings
 from transforms.kafka.client import NewTopic, Writer, open_admin, open_writer
 
 _T = TypeVar("_T")
 
+_EXAMPLES = """
+\b
+Examples:
+  sparsewatch rejects replay --job clicks.toml --code broken_json --repair "sed 's/,}/}/'"
+  sparsewatch rejects list --job clicks.toml --format json > bad.jsonl    # edit it, then
+  sparsewatch rejects replay --job clicks.toml --repair-file bad.jsonl
+"""
+
 _TABLE_RECORDS = 20
-_SHOWN_BYTES = 80
 #: Width of a table that goes into a file or a pipe.
 _WIDTH = 200
 
 
-class Where(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Where:
     """Broker and source topic."""
 
     kafka: KafkaSettings
     topic: str
     #: Replicas of a topic made here.
     replication: int = 1
-
-
-class RepairLine(msgspec.Struct):
-    """One line of a repair file; lines of `rejects list --format json` are of this form, too."""
-
-    id: str
-    value: str | None = None
-    value_base64: str | None = None
 
 
 @click.group()
@@ -90,20 +87,20 @@ def list_rejects(
     """
     where = _where(topic, job, bootstrap, client)
     done = replayed_ids(where.kafka, where.topic)
-    counts = _Counts(done)
+    counts = RejectCounts(done)
     with RejectsTopic(where.kafka, where.topic) as rejected:
         found = counts.watch(r for r in rejected.read() if not codes or r.record.code in codes)
         if form == "json":
-            for line in _newest((_json_line(r, r.id in done) for r in found), limit):
+            for line in _newest((json_line(r, r.id in done) for r in found), limit):
                 click.echo(line)
         else:
-            rows = _newest((_row(r, r.id in done) for r in found), limit or _TABLE_RECORDS)
+            rows = _newest((table_row(r, r.id in done) for r in found), limit or _TABLE_RECORDS)
             console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
-            console.print(_table(rows), counts.table())
-    click.echo(f"{counts.total} rejects of {where.topic!r}" + "".join(counts.texts()), err=form == "json")
+            console.print(record_table(rows), counts.table())
+    click.echo(f"{counts.total} rejects of {where.topic!r}{counts.by_code}", err=form == "json")
 
 
-@rejects.command("replay")
+@rejects.command("replay", epilog=_EXAMPLES)
 @_common
 @click.option("--only", multiple=True, metavar="ID", help="Only this reject; repeatable.")
 @click.option(
@@ -126,25 +123,20 @@ def replay_rejects(
     again: bool,
     force: bool,
 ) -> None:
-    r"""Send rejects back to source topic TOPIC, repaired.
+    """Send rejects back to source topic TOPIC, repaired.
 
     They keep key, headers, partition and Kafka timestamp; sparsewatch.* headers go, sparsewatch.replayed-from (the
     reject's id) comes. Each is replayed once: ids replayed stand in TOPIC.rejects.replayed. A replayed event whose
     window has closed by then becomes late.
 
-    \b
-    sparsewatch rejects replay clicks --job clicks.toml --code wrong_type --repair "sed 's/\"three\"/3/'"
-    sparsewatch rejects list clicks --job clicks.toml --format json > bad.jsonl    # edit, then
-    sparsewatch rejects replay clicks --job clicks.toml --repair-file bad.jsonl
-
-    A line of a repair file is {"id": ..., "value": text} or {"id": ..., "value_base64": ...}; only rejects it names are
-    replayed. A repair that changes nothing is no repair: without --force such a record is left, as is one whose repair
-    failed.
+    A line of a repair file is {"id": ..., "value": text} or {"id": ..., "value_base64": ...}; a line without either is
+    passed over, a reject the file does not name stays. A repair that changes nothing is no repair: without --force
+    such a record is left, as is one whose repair failed.
     """
     if repair is not None and repair_file is not None:
         raise ConfigError("expected --repair or --repair-file, got both")
     where = _where(topic, job, bootstrap, client)
-    values = {} if repair_file is None else _read_repairs(repair_file)
+    values = {} if repair_file is None else read_repairs(repair_file)
     partitions = partitions_of(where.kafka, where.topic)
     if not partitions:
         raise ConfigError(f"the broker has no topic {where.topic!r}")
@@ -201,7 +193,7 @@ def _replay(where: Where, plan: ReplayPlan, chosen: Iterator[Reject]) -> ReplayC
     writer: Writer = open_writer(where.kafka)
     try:
         with Originals(where.kafka, where.topic) as originals:
-            replay = Replay(plan, writer, originals, tell=lambda line: click.echo(_printable(line)))
+            replay = Replay(plan, writer, originals, tell=lambda line: click.echo(printable(line)))
             for reject in chosen:
                 replay.take(reject)
             replay.finish()
@@ -229,110 +221,5 @@ def _report(topic: str, count: ReplayCount, before: int, dry_run: bool) -> None:
     click.echo(summary)
 
 
-def _read_repairs(path: Path) -> dict[str, bytes]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"--repair-file {path}: {error.strerror}") from error
-    values: dict[str, bytes] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            repair = msgspec.json.decode(line, type=RepairLine)
-            value = _repaired_value(repair)
-        except (msgspec.DecodeError, binascii.Error, ConfigError) as error:
-            raise ConfigError(f"--repair-file {path}, line {number}: {error}") from error
-        if repair.id in values:
-            raise ConfigError(f"--repair-file {path}, line {number}: id {repair.id!r} stands there twice")
-        values[repair.id] = value
-    return values
-
-
-def _repaired_value(repair: RepairLine) -> bytes:
-    if (repair.value is None) == (repair.value_base64 is None):
-        raise ConfigError("expected `value` (text) or `value_base64`, one of them")
-    if repair.value is not None:
-        return repair.value.encode()
-    return base64.b64decode(repair.value_base64 or "", validate=True)
-
-
 def _newest(items: Iterable[_T], limit: int | None) -> Iterable[_T]:
     return items if limit is None else deque(items, maxlen=limit)
-
-
-class _Counts:
-    """Rejects by code, counted while they pass."""
-
-    def __init__(self, done: set[str]) -> None:
-        self._done = done
-        self._records: Counter[str] = Counter()
-        self._events: Counter[str] = Counter()
-        self._replayed: Counter[str] = Counter()
-
-    @property
-    def total(self) -> int:
-        return self._records.total()
-
-    def watch(self, found: Iterable[Reject]) -> Iterator[Reject]:
-        for reject in found:
-            code = _printable(reject.record.code)
-            self._records[code] += 1
-            self._events[code] += reject.record.events
-            self._replayed[code] += reject.id in self._done
-            yield reject
-
-    def table(self) -> Table:
-        table = Table("code", "rejects", "events", "replayed", title="By code")
-        for code, records in self._records.most_common():
-            table.add_row(code, str(records), str(self._events[code]), str(self._replayed[code]))
-        return table
-
-    def texts(self) -> Iterator[str]:
-        separators = itertools.chain([": "], itertools.repeat(", "))
-        return (f"{between}{code} {n}" for between, (code, n) in zip(separators, self._records.most_common()))
-
-
-def _json_line(reject: Reject, replayed: bool) -> str:
-    record = reject.record
-    about: dict[str, Any] = {
-        "id": reject.id,
-        "code": record.code,
-        "message": record.message,
-        "events": record.events,
-        "timestamp_ms": record.timestamp_ms,
-        "retriable": record.retriable,
-        "replayed": replayed,
-    }
-    if record.value is not None:
-        try:
-            about["value"] = record.value.decode()
-        except UnicodeDecodeError:
-            about["value_base64"] = base64.b64encode(record.value).decode()
-    return msgspec.json.encode(about).decode()
-
-
-def _row(reject: Reject, replayed: bool) -> tuple[str, ...]:
-    record = reject.record
-    if reject.left_out:
-        value = "(too large for this topic)"
-    elif record.value is None:
-        value = "(none)"
-    else:
-        value = _printable(record.value[:_SHOWN_BYTES].decode(errors="backslashreplace"))
-        value += "…" if len(record.value) > _SHOWN_BYTES else ""
-    return _printable(reject.id), record.code, _printable(record.message), value, "yes" if replayed else "no"
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> Table:
-    table = Table(title="Rejects, newest last")
-    for name in ("id", "code", "message", "first bytes", "replayed"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
-
-
-def _printable(text: str) -> str:
-    """Text that cannot move the cursor, change colours or reverse what is written."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

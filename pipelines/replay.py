@@ -4,13 +4,13 @@ Order of writing: records, wait until they are durable, then their ids. A crash 
 those records again, never leave one out.
 """
 
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from pipelines.reject_topics import Originals, Reject, replayed_topic
+from pipelines.repairs import Repair
 from schemas.errors import SchemaError, SinkError
 from transforms.kafka.client import Writer
 from transforms.kafka.side_topics import PREFIX
@@ -18,8 +18,6 @@ from transforms.kafka.side_topics import PREFIX
 #: Records sent before they are waited for. A larger value is waited for alone, so a refusal is known to be its own.
 _BATCH_RECORDS = 200
 _ALONE_BYTES = 1 << 18
-
-Repair = Callable[[str, bytes | None], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +44,6 @@ class ReplayCount:
     repaired: int = 0
     #: Number of rejects left where they are.
     left: int = 0
-
-
-def shell_repair(command: str) -> Repair:
-    """A repair by a shell command: original bytes on its standard input, repaired ones on its standard output."""
-
-    def repair(_id: str, value: bytes | None) -> bytes:
-        done = subprocess.run(command, shell=True, input=value or b"", capture_output=True, check=False)
-        if done.returncode:
-            said = done.stderr.decode(errors="backslashreplace").strip().splitlines()[-1:]
-            raise SchemaError(": ".join([f"the repair ended with exit code {done.returncode}", *said]))
-        if not done.stdout:
-            raise SchemaError("the repair printed nothing")
-        return done.stdout
-
-    return repair
 
 
 class Replay:
