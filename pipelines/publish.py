@@ -5,23 +5,28 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 import polars as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipelines.event_files import EventFile, TimeRule, open_events, parse_moment_us, read_events
-from pipelines.job_files import load_job
+from pipelines.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
+from pipelines.event_files import EventFile, TimeRule, check_times, open_events, parse_moment_us, read_events
+from pipelines.publish_progress import publishing
 from schemas.errors import ConfigError
 from schemas.jobs import KafkaSettings, parse_duration_us
 from transforms.codecs.arrow import encode_arrow
 from transforms.codecs.decode import ARROW_TYPE
-from transforms.kafka.client import Headers, NewTopic, Writer, open_admin, open_writer
+from transforms.kafka.client import Headers, NewTopic, Writer, open_admin, open_reader, open_writer
 
 #: Paced sending works in slices of so many seconds.
 _SLICE_S = 0.05
 _FLUSH_RECORDS = 20_000
+#: A topic made here takes records of many events.
+_MAX_RECORD_BYTES = 16 << 20
+#: Of more partitions only their number is told.
+_SHOWN_PARTITIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +35,12 @@ class Plan:
 
     topic: str
     partitions: int
-    format: str = "json"
+    format: Literal["json", "arrow"] = "json"
     #: Events a record, Arrow only.
     rows_per_record: int = 1024
     #: Events a second; as fast as it goes if None.
     rate: float | None = None
-    #: JSON only: the record's key, which also chooses its partition.
+    #: JSON only: the record's key, which also chooses its partition; events without one alternate between partitions.
     key_column: str | None = None
 
 
@@ -64,7 +69,7 @@ def publish_batches(
     """
     started = time.monotonic()
     events = records = unflushed = 0
-    for piece in _paced(batches, plan.rate):
+    for piece in _paced(batches, plan):
         for partition, key, value, headers in _records(piece, plan, records, events):
             writer.send(plan.topic, key, value, headers, partition=partition)
             records += 1
@@ -78,14 +83,15 @@ def publish_batches(
     return Published(events, records, time.monotonic() - started)
 
 
-def _paced(batches: Iterable[pl.DataFrame], rate: float | None) -> Iterator[pl.DataFrame]:
-    if rate is None:
+def _paced(batches: Iterable[pl.DataFrame], plan: Plan) -> Iterator[pl.DataFrame]:
+    if plan.rate is None:
         yield from batches
         return
     started, sent = time.monotonic(), 0
+    rows = max(1, round(plan.rate * _SLICE_S), plan.rows_per_record if plan.format == "arrow" else 1)
     for batch in batches:
-        for piece in batch.iter_slices(max(1, round(rate * _SLICE_S))):
-            time.sleep(max(0.0, started + sent / rate - time.monotonic()))
+        for piece in batch.iter_slices(rows):
+            time.sleep(max(0.0, started + sent / plan.rate - time.monotonic()))
             yield piece
             sent += piece.height
 
@@ -104,17 +110,18 @@ def _records(piece: pl.DataFrame, plan: Plan, records: int, events: int) -> Iter
         for number, line in enumerate(lines, events):
             yield number % plan.partitions, None, line, ()
         return
-    for key, line in zip(piece[plan.key_column].cast(pl.String).fill_null("").to_list(), lines, strict=True):
-        coded = key.encode()
-        yield zlib.crc32(coded) % plan.partitions, coded, line, ()
+    keys = piece[plan.key_column].cast(pl.String).to_list()
+    for number, (key, line) in enumerate(zip(keys, lines, strict=True), events):
+        coded = None if key is None else key.encode()
+        yield (number if coded is None else zlib.crc32(coded)) % plan.partitions, coded, line, ()
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--topic", required=True, help="Where to.")
 @click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, the one to make.")
-@click.option("--job", type=click.Path(path_type=Path), metavar="JOB.toml", help="Take the broker from a job file.")
-@click.option("--bootstrap", multiple=True, metavar="HOST:PORT", help="Broker, if no job file is given.")
+@JOB_OPTION
+@BOOTSTRAP_OPTION
 @click.option("--format", "coding", type=click.Choice(["json", "arrow"]), default="json", show_default=True)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Events a second.")
 @click.option(
@@ -130,20 +137,27 @@ def _records(piece: pl.DataFrame, plan: Plan, records: int, events: int) -> Iter
     show_default=True,
     help="How event times are written; must equal the job's source.time_format.",
 )
-@click.option("--input-time-format", metavar="FMT", help="strptime pattern of the file's times, e.g. %y%m%d%H.")
+@click.option(
+    "--input-time-format",
+    metavar="FMT",
+    help="How the file writes times that are text or numbers: epoch_s, epoch_ms, epoch_us, iso8601, or a strptime "
+    "pattern such as %y%m%d%H.",
+)
 @click.option("--start", metavar="TIME", help="Make event times: the first (ISO-8601).")
 @click.option("--interval", default="1s", show_default=True, help="Make event times: the step between events.")
 @click.option(
     "--rows-per-record", type=click.IntRange(1), default=1024, show_default=True, help="Arrow: events a record."
 )
-@click.option("--client", type=click.Choice(["kafka-python", "confluent"]), default="kafka-python", show_default=True)
+@click.option(
+    "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
+)
 def publish(
     file: Path,
     topic: str,
     time_column: str,
     job: Path | None,
     bootstrap: tuple[str, ...],
-    coding: str,
+    coding: Literal["json", "arrow"],
     rate: float | None,
     partitions: int | None,
     limit: int | None,
@@ -154,15 +168,19 @@ def publish(
     start: str | None,
     interval: str,
     rows_per_record: int,
-    client: str,
+    client: str | None,
 ) -> None:
     r"""Write FILE (Parquet, CSV, or wafers as npz) to a topic.
+
+    Events go to the partitions in turn, so the same file fills them alike each time. Columns of times become what
+    --time-format says, numbers and text stay as they are. Memory does not depend on the size of
+    the file, unless it is sorted.
 
     \b
     sparsewatch publish clicks.parquet --topic clicks --time-column click_time --bootstrap localhost:9092
     sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-01 --interval 2s --job wafer.toml
     """
-    kafka = _kafka(job, bootstrap, client)
+    kafka = broker_of(job, bootstrap, client)
     events = open_events(file)
     rule = TimeRule(
         column=time_column,
@@ -171,6 +189,7 @@ def publish(
         start_us=None if start is None else parse_moment_us(start),
         interval_us=parse_duration_us(interval),
     )
+    check_times(events, rule)
     _check_key(key_column, coding, events)
     plan = Plan(
         topic=topic,
@@ -180,23 +199,18 @@ def publish(
         rate=rate,
         key_column=key_column,
     )
+    batches = _limited(read_events(events, rule, sort=sort), limit)
+    total = events.rows if limit is None else min(limit, events.rows or limit)
     writer = open_writer(kafka)
     try:
-        done = _with_progress(writer, _limited(read_events(events, rule, sort=sort), limit), plan, events, limit)
+        with publishing(file.name, total, Console(stderr=True)) as told:
+            done = publish_batches(writer, batches, plan, told)
     finally:
         writer.close()
     click.echo(
-        f"{done.events} events in {done.records} records to {topic!r} ({plan.partitions} partitions) in "
-        f"{done.seconds:.1f} s, {done.events / max(done.seconds, 1e-9):,.0f} events/s"
+        f"{done.events} events in {done.records} records to {topic!r} in {done.seconds:.1f} s, "
+        f"{done.events / max(done.seconds, 1e-9):,.0f} events/s; {_ends(kafka, topic, plan.partitions)}"
     )
-
-
-def _kafka(job: Path | None, bootstrap: tuple[str, ...], client: str) -> KafkaSettings:
-    if job is not None:
-        return load_job(job).kafka
-    if not bootstrap:
-        raise ConfigError("expected --job JOB.toml or --bootstrap HOST:PORT")
-    return KafkaSettings(bootstrap_servers=list(bootstrap), client=client)  # type: ignore[arg-type]
 
 
 def _check_key(key_column: str | None, coding: str, events: EventFile) -> None:
@@ -213,10 +227,22 @@ def _partitions(kafka: KafkaSettings, topic: str, wanted: int | None) -> int:
         if not found and wanted is None:
             raise ConfigError(f"the broker has no topic {topic!r}; --partitions N creates it")
         if not found:
-            admin.create_topics([NewTopic(topic, partitions=wanted or 1)])
+            admin.create_topics([NewTopic(topic, wanted or 1, max_record_bytes=_MAX_RECORD_BYTES)])
         return found or wanted or 1
     finally:
         admin.close()
+
+
+def _ends(kafka: KafkaSettings, topic: str, partitions: int) -> str:
+    reader = open_reader(kafka, topic, _MAX_RECORD_BYTES)
+    try:
+        reader.assign(dict.fromkeys(range(partitions), 0))
+        ends = reader.end_offsets()
+    finally:
+        reader.close()
+    if partitions > _SHOWN_PARTITIONS:
+        return f"{partitions} partitions"
+    return "partitions end at " + ", ".join(str(ends[p]) for p in sorted(ends))
 
 
 def _limited(batches: Iterator[pl.DataFrame], limit: int | None) -> Iterator[pl.DataFrame]:
@@ -229,13 +255,3 @@ def _limited(batches: Iterator[pl.DataFrame], limit: int | None) -> Iterator[pl.
         left -= min(left, batch.height)
         if not left:
             return
-
-
-def _with_progress(
-    writer: Writer, batches: Iterator[pl.DataFrame], plan: Plan, events: EventFile, limit: int | None
-) -> Published:
-    total = events.rows if limit is None else min(limit, events.rows or limit)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(events.path.name, total=total)
-        return publish_batches(writer, batches, plan, lambda n: progress.update(task, advance=n))

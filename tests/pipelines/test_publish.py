@@ -1,6 +1,8 @@
 """Files become records: times converted, partitions and keys deterministic, every event there."""
 
+import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from pipelines.demo.broker import EmbeddedBroker
+from pipelines.demo.child_process import free_port
 from pipelines.event_files import TimeRule, open_events, read_events
 from pipelines.publish import Plan, publish, publish_batches
-from schemas.errors import ConfigError
+from pipelines.publish_progress import publishing
+from schemas.errors import ConfigError, SourceError
 from tests.kit.topics import Raw, read_all
 from transforms.codecs.arrow import read_arrow
 
@@ -55,7 +60,8 @@ def test_json_events_arrive_whole_and_alternate_between_partitions(
         (1, 4),
     ]
     assert {e["text"] for e in events_of(records)} == set(EVENTS["text"])
-    assert "4 events in 4 records to 'pub-json' (2 partitions)" in result.output
+    assert "4 events in 4 records to 'pub-json' in " in result.output
+    assert result.output.rstrip().endswith("partitions end at 2, 2")
 
 
 def test_arrow_records_hold_many_events_and_say_so(embedded_broker: EmbeddedBroker, parquet: Path) -> None:
@@ -74,16 +80,54 @@ def test_sorting_puts_events_in_order_of_time(embedded_broker: EmbeddedBroker, p
     assert [r.partition for r in records] == [0, 0, 1]
 
 
-def test_equal_keys_share_a_partition(embedded_broker: EmbeddedBroker, parquet: Path) -> None:
+def test_equal_keys_share_a_partition_and_events_without_one_take_turns(
+    embedded_broker: EmbeddedBroker, parquet: Path
+) -> None:
     records, _ = published(embedded_broker, "pub-key", parquet, "--time-column", "t", "--key-column", "user")
-    assert sorted((r.key or b"").decode() for r in records) == ["", "a", "a", "b"]
+    assert sorted(r.key or b"none" for r in records) == [b"a", b"a", b"b", b"none"]
     assert len({r.partition for r in records if r.key == b"a"}) == 1
+    assert [r.partition for r in records if r.key is None] == [2 % 2]
 
 
 def test_a_pattern_reads_hours_written_as_integers(parquet: Path) -> None:
     rule = TimeRule(column="hour", pattern="%y%m%d%H", output="iso8601")
     [batch] = read_events(open_events(parquet), rule)
     assert batch["hour"].to_list()[:2] == ["2014-10-21T00:00:00.000000Z", "2014-10-21T23:00:00.000000Z"]
+
+
+@pytest.mark.parametrize(
+    ("values", "pattern"),
+    [
+        (["2023-11-14T22:13:20Z", None], "iso8601"),
+        (["2023-11-15 00:13:20.0+02:00", None], "iso8601"),
+        ([1_700_000_000, None], "epoch_s"),
+        ([1_700_000_000.0, None], "epoch_s"),
+        (["1700000000000000", None], "epoch_us"),
+        (["14.11.2023 22:13:20", None], "%d.%m.%Y %H:%M:%S"),
+    ],
+)
+def test_times_of_any_writing_become_the_same_milliseconds(tmp_path: Path, values: list[Any], pattern: str) -> None:
+    path = tmp_path / "times.parquet"
+    pl.DataFrame({"t": values}).write_parquet(path)
+    [batch] = read_events(open_events(path), TimeRule(column="t", pattern=pattern))
+    assert batch["t"].to_list() == [1_700_000_000_000, None]
+
+
+def test_every_column_of_times_is_written_alike(tmp_path: Path) -> None:
+    path = tmp_path / "times.parquet"
+    moments = pl.Series([1_700_000_000_000_000], dtype=pl.Int64).cast(pl.Datetime("us"))
+    there = moments.dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Berlin")
+    pl.DataFrame({"t": moments, "zoned": there, "day": moments.cast(pl.Date), "x": [1]}).write_parquet(path)
+    [batch] = read_events(open_events(path), TimeRule(column="t", output="epoch_s"))
+    assert batch.rows() == [(1_700_000_000, 1_700_000_000, 1_699_920_000, 1)]
+
+
+def test_sorting_follows_the_time_that_was_meant_not_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "days.csv"
+    path.write_text("t,n\n02.01.2024 00h,2\n01.02.2024 00h,3\n03.12.2023 00h,1\n")
+    rule = TimeRule(column="t", pattern="%d.%m.%Y %Hh")
+    [batch] = read_events(open_events(path), rule, sort=True)
+    assert batch["n"].to_list() == [1, 2, 3]
 
 
 def test_times_are_made_across_batches_where_a_file_has_none(tmp_path: Path) -> None:
@@ -111,16 +155,46 @@ def test_csv_and_wafer_files_are_read(tmp_path: Path) -> None:
     assert batch["map"].to_list() == [[0, 1, 2, 1]]
 
 
-def test_a_rate_is_kept(embedded_broker: EmbeddedBroker) -> None:
-    class Sent:
-        def send(self, *rest: Any, **more: Any) -> None: ...
-        def flush(self) -> None: ...
-        def close(self) -> None: ...
+class Sent:
+    """A writer that remembers when it was given what."""
 
+    def __init__(self) -> None:
+        self.records: list[tuple[float, bytes | None]] = []
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any, **more: Any) -> None:
+        self.records.append((time.monotonic(), value))
+
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_a_rate_is_kept_all_along() -> None:
+    sent, told = Sent(), list[int]()
     plan = Plan(topic="x", partitions=1, rate=400.0)
-    done = publish_batches(Sent(), [pl.DataFrame({"x": range(200)})], plan)
-    assert done.events == 200
+    done = publish_batches(sent, [pl.DataFrame({"x": range(150)}), pl.DataFrame({"x": range(50)})], plan, told.append)
+    assert (done.events, done.records, sum(told)) == (200, 200, 200)
     assert done.seconds >= 180 / 400
+    moments = np.array([at for at, _ in sent.records]) - sent.records[0][0]
+    # Never ahead of the clock by more than a slice of 20 events.
+    assert np.all(np.arange(200) <= moments * 400 + 20)
+
+
+def test_a_rate_does_not_make_arrow_records_smaller() -> None:
+    sent = Sent()
+    plan = Plan(topic="x", partitions=1, rate=4000.0, format="arrow", rows_per_record=1000)
+    done = publish_batches(sent, [pl.DataFrame({"x": range(2500)})], plan)
+    assert [read_arrow(value or b"").num_rows for _, value in sent.records] == [1000, 1000, 500]
+    assert done.seconds >= 2000 / 4000
+
+
+def test_progress_off_a_terminal_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 1.0, 6.0, 7.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    shown = io.StringIO()
+    with publishing("clicks.csv", 4000, Console(file=shown)) as told:
+        for _ in range(3):
+            told(1000)
+    assert shown.getvalue() == "clicks.csv: 2000 of 4000 events, 333/s\n"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +204,13 @@ def test_a_rate_is_kept(embedded_broker: EmbeddedBroker) -> None:
         (["--time-column", "t", "--key-column", "nope"], "--key-column 'nope'"),
         (["--time-column", "t", "--key-column", "user", "--format", "arrow"], "has no key"),
         (["--time-column", "user", "--input-time-format", "%Y"], "do not follow it"),
+        (["--time-column", "user"], "is large_string, not epoch_ms"),
+        (["--time-column", "hour", "--time-format", "iso8601"], "is int64, not iso8601"),
+        (["--time-column", "user", "--input-time-format", "iso8601"], "'a' of .* does not follow it"),
         (["--time-column", "t", "--start", "soon"], "got 'soon'"),
+        (["--time-column", "t", "--start", "2026-01-01"], "'t' is there"),
+        (["--time-column", "x", "--start", "2026-01-01", "--input-time-format", "%Y"], "one of both"),
+        (["--time-column", "t", "--job", "job.toml"], "either a job file or --bootstrap"),
     ],
 )
 def test_wrong_options_are_named(
@@ -141,7 +221,7 @@ def test_wrong_options_are_named(
 
 
 def test_a_missing_file_topic_or_broker_is_named(
-    embedded_broker: EmbeddedBroker, parquet: Path, tmp_path: Path
+    embedded_broker: EmbeddedBroker, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         open_events(tmp_path / "nothing.parquet")
@@ -151,3 +231,38 @@ def test_a_missing_file_topic_or_broker_is_named(
     arguments = [str(parquet), "--topic", "pub-none", "--time-column", "t", "--bootstrap", embedded_broker.bootstrap]
     with pytest.raises(ConfigError, match="--partitions N creates it"):
         CliRunner().invoke(publish, arguments, catch_exceptions=False)
+    with pytest.raises(ConfigError, match="--time-column 'nope'"):
+        published(embedded_broker, "pub-none", parquet, "--time-column", "nope")
+    assert read_all(embedded_broker.bootstrap, "pub-none") == []
+    monkeypatch.setattr("pipelines.broker_options._TIMEOUT", "1s")
+    with pytest.raises(SourceError, match="no broker answers"):
+        CliRunner().invoke(publish, [*arguments[:-1], f"127.0.0.1:{free_port()}"], catch_exceptions=False)
+
+
+_HOUR = pl.col("hour").cast(pl.Int64)
+
+
+@pytest.mark.parametrize(
+    ("name", "time_column", "options", "expected"),
+    [
+        ("talkingdata", "click_time", [], pl.col("click_time").dt.epoch("ms")),
+        (
+            "avazu",
+            "hour",
+            ["--input-time-format", "%y%m%d%H"],
+            # 2014-10-21 00:00 is 1,413,849,600 s; the file holds ten days of October from there on.
+            (1_413_849_600 + (_HOUR // 100 - 141021) * 86_400 + _HOUR % 100 * 3600) * 1000,
+        ),
+        ("criteo", "made", ["--start", "2026-01-01", "--interval", "500ms"], 1_767_225_600_000 + pl.row_index() * 500),
+    ],
+)
+def test_real_clicks_arrive_as_they_stand_in_the_file(
+    embedded_broker: EmbeddedBroker, data_dir: Path, name: str, time_column: str, options: list[str], expected: pl.Expr
+) -> None:
+    file = data_dir / "ctr" / f"{name}.parquet"
+    records, _ = published(
+        embedded_broker, f"pub-{name}", file, "--time-column", time_column, "--limit", "1500", *options
+    )
+    lines = {2 * r.offset + r.partition: r.value or b"" for r in records}
+    whole = pl.read_parquet(file).head(1500).with_columns(expected.cast(pl.Int64).alias(time_column))
+    assert [json.loads(lines[i]) for i in range(1500)] == whole.to_dicts()
