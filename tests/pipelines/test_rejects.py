@@ -12,20 +12,25 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.demo.broker import EmbeddedBroker
 from pipelines.job_files import load_job
+from pipelines.reject_topics import Originals, Reject
 from pipelines.rejects import rejects
+from pipelines.repairs import read_repairs
+from pipelines.replay import Replay, ReplayPlan
 from pipelines.run import load_job_progress, run_job
 from schemas.accounts import Account
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, SinkError
 from schemas.jobs import KafkaSettings
 from schemas.side_records import SideRecord
 from tests.kit.job_files import write_click_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, newest_by_key, produce, read_all
-from transforms.kafka.client import open_writer
-from transforms.kafka.side_topics import side_headers, write_aside
+from transforms.kafka.client import Fetched, open_writer
+from transforms.kafka.side_topics import read_back, side_headers, write_aside
 
 SENT_MS = 1_700_000_000_000
 HEADERS = (("trace", b"\x00\xff"), ("content-type", b"application/json"))
@@ -108,9 +113,8 @@ def test_poison_is_left_unless_repaired_or_forced_and_what_was_our_fault_goes(em
     assert f"{topic}/1/1/-1/wrong_type: left: unchanged it would be rejected again (wrong_type)" in result.output
     assert "1 rejects (3 events) replayed to 'replay-poison', 0 of them repaired; 1 left" in result.output
     assert values(read_all(bootstrap, topic)) == {ours.value}
-    for options in ([], ["--repair", "cat"]):
-        with pytest.raises(ConfigError, match=r"0 rejects .* 1 left, 1 replayed before"):
-            command(bootstrap, "replay", topic, *options)
+    with pytest.raises(ConfigError, match=r"0 rejects .* 1 left, 1 replayed before"):
+        command(bootstrap, "replay", topic, "--repair", "cat")
     command(bootstrap, "replay", topic, "--force")
     assert len(read_all(bootstrap, topic)) == 2
 
@@ -150,19 +154,13 @@ def test_edited_lines_of_the_list_are_a_repair_file(embedded_broker: EmbeddedBro
         ('{"id": "a", "value": "x", "value_base64": "eA=="}', "line 1: .*got both"),
         ('{"id": "a", "value_base64": "%"}', "line 1: "),
         ('{"id": "a", "value": "x"}\n{"id": "a", "value": "y"}', "line 2: id 'a' stands there twice"),
-        ('{"id": "a", "value": "x"}', "1 of the ids are no rejects of 'replay-wrong': 'a'"),
     ],
 )
-def test_a_wrong_repair_file_is_named_by_its_line(
-    embedded_broker: EmbeddedBroker, tmp_path: Path, lines: str, message: str
-) -> None:
-    bootstrap, topic, path = embedded_broker.bootstrap, "replay-wrong", tmp_path / "bad.jsonl"
-    if not read_all(bootstrap, f"{topic}.rejects"):
-        set_aside(bootstrap, topic, [reject(topic, 0)])
+def test_a_wrong_repair_file_is_named_by_its_line(tmp_path: Path, lines: str, message: str) -> None:
+    path = tmp_path / "bad.jsonl"
     path.write_text(lines)
     with pytest.raises(ConfigError, match=message):
-        command(bootstrap, "replay", topic, "--repair-file", str(path))
-    assert read_all(bootstrap, topic) == []
+        read_repairs(path)
 
 
 def test_a_value_the_rejects_topic_did_not_take_comes_from_the_source(
@@ -237,11 +235,89 @@ def test_wrong_options_are_named(
         CliRunner().invoke(rejects, [name, *arguments, *broker], catch_exceptions=False)
 
 
-def test_an_id_that_is_no_reject_is_named(embedded_broker: EmbeddedBroker) -> None:
-    topic = "replay-unknown"
-    set_aside(embedded_broker.bootstrap, topic, [reject(topic, 0)])
-    with pytest.raises(ConfigError, match="1 of the ids are no rejects of 'replay-unknown': 'typo'"):
-        command(embedded_broker.bootstrap, "replay", topic, "--only", "typo", "--force")
+def test_ids_that_are_no_rejects_are_named_before_anything_is_sent(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    bootstrap, topic, path = embedded_broker.bootstrap, "replay-unknown", tmp_path / "bad.jsonl"
+    set_aside(bootstrap, topic, [reject(topic, 0)])
+    path.write_text(f'{{"id": "misspelt", "value": "x"}}\n{{"id": "{reject(topic, 0).id}", "value": "x"}}')
+    for options in (["--only", "misspelt", "--only", reject(topic, 0).id], ["--repair-file", str(path)]):
+        with pytest.raises(ConfigError, match="1 of the ids are no rejects of 'replay-unknown': 'misspelt'"):
+            command(bootstrap, "replay", topic, "--force", *options)
+    assert read_all(bootstrap, topic) == []
+
+
+class Log:
+    """A writer that notes what is asked of it, and refuses values of `refused` bytes and more when flushed."""
+
+    def __init__(self, refused: int = 1 << 30) -> None:
+        self.calls: list[tuple[str, bytes | None]] = []
+        self._refused = refused
+        self._pending: list[bytes] = []
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any, **more: Any) -> None:
+        self.calls.append((topic, key))
+        self._pending.append(value or b"")
+
+    def flush(self) -> None:
+        pending, self._pending = self._pending, []
+        if any(len(value) >= self._refused for value in pending):
+            raise SinkError("too large")
+        self.calls.append(("flush", None))
+
+    def close(self) -> None: ...
+
+
+def replay_of(writer: Log, told: list[str]) -> Replay:
+    plan = ReplayPlan(topic="t", partitions=(0, 1), force=True)
+    return Replay(plan, writer, Originals(KafkaSettings(bootstrap_servers=[]), "t"), told.append)
+
+
+def test_ids_are_noted_only_behind_durable_records() -> None:
+    records, writer = [reject("t", i) for i in range(2)], Log()
+    replay = replay_of(writer, [])
+    for record in records:
+        replay.take(Reject(record, (0, 0), left_out=False))
+    assert replay.count.replayed == 0
+    replay.finish()
+    ids = [("t.rejects.replayed", record.id.encode()) for record in records]
+    assert writer.calls == [("t", b"k0"), ("t", b"k1"), ("flush", None), *ids, ("flush", None)]
+    assert replay.count.replayed == 2
+    refusing = Log(refused=1)
+    replay = replay_of(refusing, [])
+    replay.take(Reject(records[0], (0, 0), left_out=False))
+    with pytest.raises(SinkError, match="too large"):
+        replay.finish()
+    assert refusing.calls == [("t", b"k0")]
+
+
+def test_a_record_too_large_for_the_source_topic_is_left_and_harms_no_other() -> None:
+    writer, told = Log(refused=300_000), list[str]()
+    replay = replay_of(writer, told)
+    for i, size in enumerate([10, 300_000, 270_000, 10]):
+        replay.take(Reject(reject("t", i, value=b"x" * size), (0, i), left_out=False))
+    replay.finish()
+    assert told == ["t/1/1/-1/wrong_type: left: too large"]
+    noted = [key for topic, key in writer.calls if topic == "t.rejects.replayed"]
+    assert noted == [b"t/0/0/-1/wrong_type", b"t/0/2/-1/wrong_type", b"t/1/3/-1/wrong_type"]
+    assert (replay.count.replayed, replay.count.left) == (3, 1)
+
+
+@given(
+    key=st.none() | st.binary(),
+    value=st.none() | st.binary(),
+    headers=st.lists(st.tuples(st.sampled_from(["", "a", "ü"]), st.binary())),
+    message=st.text(st.characters(exclude_categories=["Cs"])),
+    retriable=st.booleans(),
+    row=st.integers(-1, 9),
+    timestamp_ms=st.integers(-1, 2**60),
+)
+def test_a_side_record_reads_back_as_it_was_written(**fields: Any) -> None:
+    record = reject("t", 7, **{**fields, "headers": tuple(fields["headers"])})
+    stored = [("sparsewatch.code", b"\xff earlier"), *side_headers(record)]
+    written_key = record.id.encode() if record.key is None else record.key
+    fetched = Fetched(0, [0], [0], [record.value], [stored], lambda _: written_key, 1)
+    assert read_back(fetched, 0) == record
 
 
 def clicks(first: int, seconds: range, rng: random.Random) -> list[bytes]:
