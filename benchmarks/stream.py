@@ -20,9 +20,21 @@ import msgspec
 import polars as pl
 from confluent_kafka import Producer
 
+from benchmarks import apre
 from benchmarks.harness import Result, Rounds, interleave, rate, seconds, write_results
 from benchmarks.timed_job import Timing
-from benchmarks.workloads import FEATURES, LABEL, TIME, arrow_records, click_table, json_records
+from benchmarks.workloads import (
+    FEATURES,
+    LABEL,
+    TIME,
+    arrow_records,
+    click_table,
+    json_records,
+    wafer_labels,
+    wafer_table,
+)
+from detectors.sparse_net.train import TrainConfig
+from detectors.wafer_training import WaferTrainingConfig, train_wafer_model
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
 
@@ -49,6 +61,24 @@ length = "1m"
 [columns]
 {columns}
 """
+_WAFER_JOB = """
+kind = "wafer"
+name = "{name}"
+[kafka]
+bootstrap_servers = ["{bootstrap}"]
+[source]
+topic = "{topic}"
+time_column = "{time}"
+[windows]
+length = "1m"
+[wafers]
+model = "{model}"
+"""
+DEFECTS = 1_000
+GRID = 16_384
+#: Wafers of a window of event time.
+WINDOW_WAFERS = 500
+_TRAINING_WAFERS = 800
 
 
 @dataclass
@@ -189,8 +219,47 @@ def bench_arrow(bench: Bench, rows: int) -> Iterator[Result]:
     yield from bench.compare("arrow", topic, click_job(bench, topic, "kafka-python"), 300_000, "rows/s")
 
 
-CASES: dict[str, Callable[[Bench, int], Iterator[Result]]] = {"json": bench_json, "arrow": bench_arrow}
-ROWS = {"json": 600_000, "arrow": 3_000_000}
+def train_model(folder: Path) -> Path:
+    """A wafer model of the usual size; its speed does not depend on how well it was trained."""
+    labels = wafer_labels(_TRAINING_WAFERS, 1)
+    rows = wafer_table(labels, 1, defects=DEFECTS, wafers_per_second=1).drop_columns(TIME).combine_chunks()
+    config = WaferTrainingConfig(grid=GRID, train=TrainConfig(epochs=2))
+    model, _ = train_wafer_model(rows.to_batches()[0], labels, config)
+    return model.save(folder, metrics={}, training={})
+
+
+def bench_wafers(bench: Bench, rows: int) -> Iterator[Result]:
+    """`wafers`: JSON, 1,000 defects a wafer, 16,384 cells a side."""
+    model = train_model(bench.folder / "model")
+    table = wafer_table(wafer_labels(rows, 2), 2, defects=DEFECTS, wafers_per_second=WINDOW_WAFERS / 60)
+    topic = bench.fill(Topic("wafers", "json", rows, json_records(table)))
+
+    def job(name: str) -> str:
+        return _WAFER_JOB.format(name=name, bootstrap=bench.bootstrap, topic=topic.name, time=TIME, model=model)
+
+    yield from bench.compare("wafers", topic, job, 300, "wafers/s")
+
+
+def bench_apre(_bench: Bench, _rows: int) -> Iterator[Result]:
+    """`apre`: rows of 32 floats scored alone, no job around them."""
+    measured = apre.measure()
+    yield rate(
+        "apre",
+        measured["rows_per_second"],
+        "rows/s",
+        peer="its layers' bare matrix products",
+        peer_value=measured["bare_products_rows_per_second"],
+        target=apre.TARGET_ROWS_PER_SECOND,
+    )
+
+
+CASES: dict[str, Callable[[Bench, int], Iterator[Result]]] = {
+    "json": bench_json,
+    "arrow": bench_arrow,
+    "wafers": bench_wafers,
+    "apre": bench_apre,
+}
+ROWS = {"json": 600_000, "arrow": 3_000_000, "wafers": 4_000, "apre": 0}
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """Streams that benchmarks share, made from a seed: clicks shaped like public display-advertising logs, and wafers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+
+from detectors.wafer_patterns import PATTERNS, make_wafers
 
 #: Distinct values of the 13 integer and the 26 text features, long-tailed as in click logs.
 INTEGERS = (3, 10, 25, 50, 100, 200, 400, 800, 1_500, 3_000, 6_000, 12_000, 25_000)
@@ -71,3 +73,16 @@ def arrow_records(table: pa.Table, seed: int, smallest: int = 1_024, largest: in
             stream.write_table(piece)
         yield sink.getvalue().to_pybytes()
         start += rows
+
+
+def wafer_labels(wafers: int, seed: int) -> list[str]:
+    """A pattern for each wafer, all as frequent."""
+    names = np.array(sorted(PATTERNS))
+    return [str(name) for name in np.random.default_rng(seed).choice(names, wafers)]
+
+
+def wafer_table(labels: Sequence[str], seed: int, *, defects: int, wafers_per_second: float) -> pa.Table:
+    """Wafers with these patterns as lists of points, and event times in milliseconds."""
+    rows = make_wafers(labels, np.random.default_rng(seed), defects=defects)
+    times = _START_MS + (np.arange(len(labels)) * (1000 / wafers_per_second)).astype(np.int64)
+    return pa.Table.from_batches([rows]).append_column(TIME, pa.array(times))
