@@ -1,5 +1,9 @@
 """Everything that can be wrong with a job is found here, before anything is read."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pipelines.topics import create_output_topics, topics_of
 from schemas.errors import ConfigError
 from schemas.jobs import CtrJob, Job
@@ -35,7 +39,8 @@ def check_broker(job: Job) -> tuple[int, ...]:
         ConfigError: If the topic, or an output topic that may not be created, is missing.
         SourceError: If no broker answers.
     """
-    admin = open_admin(job.kafka)
+    with _quiet_client():
+        admin = open_admin(job.kafka)
     try:
         partitions = admin.partitions(job.source.topic)
         if not partitions:
@@ -47,3 +52,16 @@ def check_broker(job: Job) -> tuple[int, ...]:
         return partitions
     finally:
         admin.close()
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    # A broker that is not there is told in one message of ours, not in one of the client's for each try.
+    logger = logging.getLogger("kafka")
+    level = logger.level
+    if level >= logging.ERROR:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -10,8 +10,14 @@ from typing import Any, Literal
 import msgspec
 
 from schemas.errors import ConfigError
+from schemas.wafers import WAFER_COLUMNS
 
 US_PER_SECOND = 1_000_000
+#: Longest duration: with it sums of times stay far inside 64 bits.
+_LONGEST_US = 36_500 * 86_400_000_000
+#: Largest record a job may accept: a reject must be writable with its headers.
+_LARGEST_RECORD_BYTES = 32 << 20
+_TOPIC_NAME = r"[A-Za-z0-9._-]{1,200}"
 _DURATION_US = {
     "ms": 1_000,
     "s": 1_000_000,
@@ -32,9 +38,12 @@ def parse_duration_us(text: str) -> int:
     1500000
 
     Raises:
-        ConfigError: If the text is no duration.
+        ConfigError: If the text is no duration, or one of more than 100 years.
     """
-    return round(_number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'"))
+    duration_us = round(_number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'"))
+    if duration_us > _LONGEST_US:
+        raise ConfigError(f"expected a duration of at most 100 years, got {text!r}")
+    return duration_us
 
 
 def parse_size(text: str) -> int:
@@ -223,34 +232,64 @@ def parse_job(settings: dict[str, Any], where: str) -> Job:
 
 
 def _check_job(job: Job) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", job.name):
-        raise ConfigError(f"name: expected letters, digits, '.', '_' or '-', got {job.name!r}")
-    for key, text in (
-        ("length", job.windows.length),
-        ("disorder", job.windows.disorder),
-        ("idle_after", job.windows.idle_after),
+    for key, name in (("name", job.name), ("output.prefix", job.output.prefix or job.name)):
+        if not re.fullmatch(_TOPIC_NAME, name):
+            raise ConfigError(f"{key}: expected letters, digits, '.', '_' or '-', got {name!r}")
+    for key, text, least_us in (
+        ("windows.length", job.windows.length, US_PER_SECOND),
+        ("windows.disorder", job.windows.disorder, 0),
+        ("windows.idle_after", job.windows.idle_after, 0),
+        ("source.max_ahead", job.source.max_ahead, 0),
+        ("kafka.timeout", job.kafka.timeout, US_PER_SECOND),
     ):
-        _checked(f"windows.{key}", text)
-    if parse_duration_us(job.windows.length) < US_PER_SECOND:
-        raise ConfigError(f"windows.length: expected at least '1s', got {job.windows.length!r}")
-    _checked("source.max_ahead", job.source.max_ahead)
-    _checked("kafka.timeout", job.kafka.timeout)
-    try:
-        parse_size(job.source.max_record_bytes)
-    except ConfigError as error:
-        raise ConfigError(f"source.max_record_bytes: {error}") from error
-    if not job.kafka.bootstrap_servers:
-        raise ConfigError("kafka.bootstrap_servers: expected at least one 'host:port', got an empty list")
-    for server in job.kafka.bootstrap_servers:
-        if not re.fullmatch(r"\S+:\d{1,5}", server):
-            raise ConfigError(f"kafka.bootstrap_servers: expected 'host:port', got {server!r}")
-    for key, number in (("readers", job.source.readers), ("block_rows", job.source.block_rows)):
+        _check_duration(key, text, least_us)
+    for key, number in (
+        ("source.readers", job.source.readers),
+        ("source.block_rows", job.source.block_rows),
+        ("output.replication", job.output.replication),
+    ):
         if number < 1:
-            raise ConfigError(f"source.{key}: expected at least 1, got {number}")
-    if job.kafka.security_protocol.startswith("SASL") and not (job.kafka.sasl_mechanism and job.kafka.username):
-        raise ConfigError("kafka: SASL needs sasl_mechanism and username")
+            raise ConfigError(f"{key}: expected at least 1, got {number}")
+    _check_record_size(job.source.max_record_bytes)
+    _check_kafka(job.kafka)
+    if job.source.time_column.startswith("_"):
+        raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
     if isinstance(job, CtrJob):
         _check_ctr(job)
+    elif job.source.time_column in WAFER_COLUMNS.names:
+        raise ConfigError(f"source.time_column: {job.source.time_column!r} is another column of a wafer event")
+
+
+def _check_duration(key: str, text: str, least_us: int) -> None:
+    try:
+        duration_us = parse_duration_us(text)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
+    if duration_us < least_us:
+        raise ConfigError(f"{key}: expected at least '{least_us // US_PER_SECOND}s', got {text!r}")
+
+
+def _check_record_size(text: str) -> None:
+    try:
+        size = parse_size(text)
+    except ConfigError as error:
+        raise ConfigError(f"source.max_record_bytes: {error}") from error
+    if not 1 <= size <= _LARGEST_RECORD_BYTES:
+        raise ConfigError(f"source.max_record_bytes: expected 1B to {_LARGEST_RECORD_BYTES >> 20}MiB, got {text!r}")
+
+
+def _check_kafka(kafka: KafkaSettings) -> None:
+    if not kafka.bootstrap_servers:
+        raise ConfigError("kafka.bootstrap_servers: expected at least one 'host:port', got an empty list")
+    for server in kafka.bootstrap_servers:
+        found = re.fullmatch(r"\S+:(\d{1,5})", server)
+        if found is None or not 0 < int(found[1]) < 1 << 16:
+            raise ConfigError(f"kafka.bootstrap_servers: expected 'host:port', got {server!r}")
+    if kafka.security_protocol.startswith("SASL"):
+        if not (kafka.sasl_mechanism and kafka.username):
+            raise ConfigError("kafka: SASL needs sasl_mechanism and username")
+        if not (kafka.password_env or kafka.password_file):
+            raise ConfigError("kafka: SASL needs password_env or password_file")
 
 
 def _check_ctr(job: CtrJob) -> None:
@@ -264,16 +303,11 @@ def _check_ctr(job: CtrJob) -> None:
         raise ConfigError(f"columns: {job.source.time_column!r} is the time column; its type is source.time_format")
     if unknown := sorted(set(job.ranked_features) - set(job.columns)):
         raise ConfigError(f"features: expected names of columns, got {unknown}")
+    if job.label in job.ranked_features or len(set(job.ranked_features)) < len(job.ranked_features):
+        raise ConfigError(f"features: expected each column once and the label not at all, got {job.features}")
     if reserved := sorted(name for name in job.columns if name.startswith("_")):
         raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
     if not job.ranked_features:
         raise ConfigError("columns: expected at least one feature besides the label")
     if not 0 < job.rows.alarm_rate < 1:
         raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {job.rows.alarm_rate}")
-
-
-def _checked(key: str, text: str) -> None:
-    try:
-        parse_duration_us(text)
-    except ConfigError as error:
-        raise ConfigError(f"{key}: {error}") from error

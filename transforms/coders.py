@@ -80,8 +80,15 @@ class StructCoder(coders.Coder):
         return msgspec.msgpack.encode(value)
 
     def decode(self, encoded: bytes) -> Any:
-        """The struct; strict about types."""
-        return msgspec.msgpack.decode(encoded, type=self.struct)
+        """The struct; strict about types.
+
+        Raises:
+            StateError: If the bytes are no such struct.
+        """
+        try:
+            return msgspec.msgpack.decode(encoded, type=self.struct)
+        except msgspec.DecodeError as error:
+            raise StateError(f"expected a {self.struct.__name__}, got {len(encoded)} other bytes: {error}") from error
 
     def is_deterministic(self) -> bool:
         """Structs have a fixed order of fields."""

@@ -1,40 +1,59 @@
 """Arrow IPC records, many events each, to columns. A record is one IPC stream: schema, then batches."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from schemas.errors import SchemaError
 
-
-def decode_arrow(value: bytes, columns: pa.Schema) -> pa.RecordBatch:
-    """The events of one record, with exactly the columns asked for.
-
-    Args:
-        value: An Arrow IPC stream.
-        columns: Names and types wanted. Narrower integers and floats, large or dictionary-coded text are widened
-            without loss; further columns are passed over.
-
-    Raises:
-        SchemaError: If the bytes are no IPC stream, or a column is absent or of another type.
-    """
-    table = read_arrow(value)
-    if missing := [name for name in columns.names if name not in table.schema.names]:
-        raise SchemaError(f"expected the columns {columns.names}, got {table.schema.names}: {missing} not there")
-    arrays = [_widened(table.column(field.name), field) for field in columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=columns)
+#: Columns of nulls take no bytes: without a limit a small record could claim any number of events.
+_MOST_ROWS = 1 << 20
 
 
 def read_arrow(value: bytes) -> pa.Table:
     """All columns of one record.
 
     Raises:
-        SchemaError: If the bytes are no IPC stream.
+        SchemaError: If the bytes are no IPC stream, or one of too many events.
     """
     try:
         table = pa.ipc.open_stream(pa.py_buffer(value)).read_all()
         table.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
+        # Names are read here: Arrow itself does not mind those that are no UTF-8.
+        _ = table.schema.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SchemaError(f"expected an Arrow IPC stream: {error}") from error
+    if table.num_rows > _MOST_ROWS:
+        raise SchemaError(f"expected an Arrow IPC stream of at most {_MOST_ROWS} events, got {table.num_rows}")
     return table
+
+
+def conform(table: pa.Table, columns: pa.Schema) -> pa.RecordBatch:
+    """Exactly the columns asked for, in their order.
+
+    Args:
+        table: The events of one record.
+        columns: Names and types wanted. Narrower integers and floats, large or dictionary-coded text are widened
+            without loss, coordinates may lose digits to single precision; further columns are passed over.
+
+    Raises:
+        SchemaError: If a column is absent, doubled or of another type.
+    """
+    found = Counter(table.schema.names)
+    if wrong := [name for name in columns.names if found[name] != 1]:
+        raise SchemaError(f"expected the columns {columns.names} once each, got {table.schema.names}: {wrong} not")
+    arrays = [_widened(table.column(field.name), field) for field in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns)
+
+
+def pick_rows(table: pa.Table, rows: Sequence[int]) -> pa.Table:
+    """Some rows of a table, in this order."""
+    try:
+        return table.take(pa.array(rows, pa.int64()))
+    except pa.ArrowNotImplementedError:
+        # Not every type of a column we pass over can be taken from; every type can be cut.
+        return pa.concat_tables([table.slice(row, 1) for row in rows])
 
 
 def encode_arrow(rows: pa.RecordBatch | pa.Table) -> bytes:
@@ -46,15 +65,13 @@ def encode_arrow(rows: pa.RecordBatch | pa.Table) -> bytes:
 
 
 def _widened(column: pa.ChunkedArray, field: pa.Field) -> pa.Array:
-    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if array.type == field.type:
-        return array
-    if not _widens(array.type, field.type):
-        raise SchemaError(f"column {field.name!r}: expected {field.type}, got {array.type}")
+    if column.type != field.type and not _widens(column.type, field.type):
+        raise SchemaError(f"column {field.name!r}: expected {field.type}, got {column.type}")
     try:
-        return array.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaError(f"column {field.name!r}: expected {field.type}, got {array.type}: {error}") from error
+        array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        return array if array.type == field.type else array.cast(field.type)
+    except pa.ArrowException as error:
+        raise SchemaError(f"column {field.name!r}: expected {field.type}, got {column.type}: {error}") from error
 
 
 def _widens(given: pa.DataType, wanted: pa.DataType) -> bool:

@@ -5,15 +5,16 @@ Records say how they are coded by a `content-type` header (`application/json` or
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from schemas.block import META
 from schemas.errors import SchemaError
 from schemas.side_records import SideKind, SideRecord
-from transforms.codecs.arrow import decode_arrow, encode_arrow, read_arrow
+from transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
 from transforms.codecs.events import EventSchema, Fault, settle
 from transforms.codecs.json import decode_json
 from transforms.kafka.client import Fetched
@@ -37,6 +38,8 @@ class Decoded:
     fetched: Sequence[Fetched]
     #: Record of each row: positions as in `_Record`, shape (n, 2).
     records: np.ndarray
+    #: Format of records that do not name theirs.
+    default_format: str
 
     def set_aside(self, rows: np.ndarray, kind: SideKind, code: str, message: str) -> list[SideRecord]:
         """Side records of some rows of the batch, one a record.
@@ -53,9 +56,14 @@ class Decoded:
             run, position = self.records[i].tolist()
             groups.setdefault((run, position), []).append(int(inside[i]))
         return [
-            _side(self.topic, self.fetched[run], position, kind, code, message, members)
+            _some_rows(self._whole(run, position, kind, code, message), members)
+            if _format(self.fetched[run].headers[position], self.default_format) == "arrow"
+            else self._whole(run, position, kind, code, message)
             for (run, position), members in groups.items()
         ]
+
+    def _whole(self, run: int, position: int, kind: SideKind, code: str, message: str) -> SideRecord:
+        return _side(self.topic, self.fetched[run], position, kind, code, message)
 
 
 def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decoded:
@@ -76,7 +84,9 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
     ]
     rows, places = _joined([p for p in parts if p[0].num_rows], schema)
     times, faults = settle(rows, _timestamps(fetched, places), schema)
-    decoded = Decoded(topic, _with_meta(rows, places, times, fetched), rejects, fetched, places[:, :2])
+    decoded = Decoded(
+        topic, _with_meta(rows, places, times, fetched), rejects, fetched, places[:, :2], schema.default_format
+    )
     return _without_faults(decoded, faults)
 
 
@@ -97,14 +107,15 @@ def _classify(
             message = f"expected at most {schema.max_record_bytes} bytes, got {len(value)}"
             rejects.append(_side(topic, records, i, "reject", "too_large", message))
         else:
-            by_format[schema.default_format if plain else _format(records.headers[i], schema)].append((run, i))
+            form = schema.default_format if plain else _format(records.headers[i], schema.default_format)
+            by_format[form].append((run, i))
 
 
-def _format(headers: Iterable[tuple[str, bytes]], schema: EventSchema) -> str:
+def _format(headers: Iterable[tuple[str, bytes]], default_format: str) -> str:
     for name, value in headers:
         if name == "content-type":
-            return _FORMATS.get(value, schema.default_format)
-    return schema.default_format
+            return _FORMATS.get(value, default_format)
+    return default_format
 
 
 #: Rows, and for each its (run, position, row inside the record).
@@ -133,10 +144,13 @@ def _decode_arrow(
 ) -> list[_Part]:
     parts: list[_Part] = []
     for run, i in records:
+        code = "broken_arrow"
         try:
-            rows = decode_arrow(fetched[run].values[i] or b"", schema.columns)
+            table = read_arrow(fetched[run].values[i] or b"")
+            code = "foreign_schema"
+            rows = conform(table, schema.columns)
         except SchemaError as error:
-            rejects.append(_side(topic, fetched[run], i, "reject", "foreign_schema", str(error)))
+            rejects.append(_side(topic, fetched[run], i, "reject", code, str(error)))
             continue
         places = np.empty((rows.num_rows, 3), dtype=np.int32)
         places[:, 0], places[:, 1], places[:, 2] = run, i, np.arange(rows.num_rows)
@@ -184,23 +198,21 @@ def _with_meta(
 def _without_faults(decoded: Decoded, faults: list[Fault]) -> Decoded:
     if not faults:
         return decoded
-    for row, code, message in faults:
-        decoded.rejects.extend(decoded.set_aside(np.array([row]), "reject", code, message))
+    # One side record for the rows of a record that share a fault: each costs reading its record again.
+    alike: dict[tuple[int, int, str], list[Fault]] = {}
+    for fault in faults:
+        run, position = decoded.records[fault[0]].tolist()
+        alike.setdefault((run, position, fault[1]), []).append(fault)
+    for (_, _, code), (first, *more) in alike.items():
+        message = first[2] if not more else f"{first[2]} (rows alike in this record: {1 + len(more)})"
+        at = np.array([row for row, _, _ in (first, *more)])
+        decoded.rejects.extend(decoded.set_aside(at, "reject", code, message))
     keep = np.ones(decoded.rows.num_rows, dtype=bool)
     keep[[row for row, _, _ in faults]] = False
-    return Decoded(
-        decoded.topic, decoded.rows.filter(pa.array(keep)), decoded.rejects, decoded.fetched, decoded.records[keep]
-    )
+    return replace(decoded, rows=decoded.rows.filter(pa.array(keep)), records=decoded.records[keep])
 
 
-def _side(
-    topic: str, records: Fetched, i: int, kind: SideKind, code: str, message: str, rows: Sequence[int] = ()
-) -> SideRecord:
-    value, part = records.values[i], list(rows)
-    if value is not None and part and _holds_many(value, records.headers[i]):
-        value = encode_arrow(read_arrow(value).take(part))
-    else:
-        part = []
+def _side(topic: str, records: Fetched, i: int, kind: SideKind, code: str, message: str) -> SideRecord:
     return SideRecord(
         kind=kind,
         topic=topic,
@@ -208,15 +220,14 @@ def _side(
         offset=records.offsets[i],
         timestamp_ms=records.timestamps_ms[i],
         key=records.keys(i),
-        value=value,
+        value=records.values[i],
         headers=tuple((name, bytes(content or b"")) for name, content in records.headers[i]),
         code=code,
         message=message[:1000],
-        events=max(1, len(part)),
-        row=part[0] if part else -1,
     )
 
 
-def _holds_many(value: bytes, headers: Iterable[tuple[str, bytes]]) -> bool:
-    named = dict(headers).get("content-type")
-    return named == ARROW_TYPE or (named is None and value[:4] == b"\xff\xff\xff\xff")
+def _some_rows(whole: SideRecord, rows: Sequence[int]) -> SideRecord:
+    """Of a many-event record only these rows, encoded the same way."""
+    value = encode_arrow(pick_rows(read_arrow(whole.value or b""), rows))
+    return msgspec.structs.replace(whole, value=value, events=len(rows), row=rows[0])

@@ -12,10 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.jobs import CtrJob, Job, TimeFormat, WaferJob, parse_duration_us, parse_size
+from schemas.jobs import CtrJob, Job, TimeFormat, parse_duration_us, parse_size
 from schemas.wafers import WAFER_COLUMNS
 
 _ARROW_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
+#: ISO 8601 by name: a format guessed from a batch would make a time's fate hang on its neighbours.
+_ISO_FORMATS = (
+    "%+",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d",
+)
 _US_PER_UNIT = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 
 #: A fault of one row: (row, code, message).
@@ -52,7 +62,7 @@ def event_schema(job: Job, check: EventCheck = no_check) -> EventSchema:
     """The event schema a job's settings describe."""
     time_type = pa.string() if job.source.time_format == "iso8601" else pa.int64()
     time = pa.field(job.source.time_column, time_type)
-    columns, required, label = _ctr(job) if isinstance(job, CtrJob) else _wafer(job)
+    columns, required, label = _ctr(job) if isinstance(job, CtrJob) else _wafer()
     return EventSchema(
         columns=pa.schema([time, *columns]),
         time_column=job.source.time_column,
@@ -70,9 +80,8 @@ def _ctr(job: CtrJob) -> tuple[list[pa.Field], tuple[str, ...], str | None]:
     return [pa.field(name, _ARROW_TYPES[kind]) for name, kind in job.columns.items()], (job.label,), job.label
 
 
-def _wafer(job: WaferJob) -> tuple[list[pa.Field], tuple[str, ...], str | None]:
-    fields = [f for f in WAFER_COLUMNS if f.name != job.source.time_column]
-    return [f.with_nullable(True) for f in fields], tuple(f.name for f in fields if not f.nullable), None
+def _wafer() -> tuple[list[pa.Field], tuple[str, ...], str | None]:
+    return [f.with_nullable(True) for f in WAFER_COLUMNS], tuple(f.name for f in WAFER_COLUMNS if not f.nullable), None
 
 
 def event_times_us(times: pa.Array, time_format: TimeFormat) -> tuple[np.ndarray, np.ndarray]:
@@ -98,9 +107,12 @@ def _iso_times_us(times: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     import polars as pl
 
     text = pl.Series(values=times, dtype=pl.String)
-    parsed = text.str.to_datetime(time_unit="us", time_zone="UTC", strict=False, exact=True)
-    if parsed.null_count() > text.null_count():
-        parsed = parsed.zip_with(parsed.is_not_null(), text.str.to_datetime("%+", time_unit="us", strict=False))
+    parsed = pl.Series([None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, len(text))
+    for form in _ISO_FORMATS:
+        left = parsed.is_null() & text.is_not_null()
+        if not left.any():
+            break
+        parsed = parsed.zip_with(~left, text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False))
     raw = parsed.cast(pl.Int64).fill_null(-1).to_numpy()
     return raw, raw >= 0
 

@@ -79,7 +79,11 @@ class Writer(Protocol):
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> None:
-        """Queue one record."""
+        """Queue one record.
+
+        Raises:
+            SinkError: If the record is larger than any request may be.
+        """
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged; a broker that is away is waited for.

@@ -31,6 +31,7 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": list(settings.bootstrap_servers),
         "security_protocol": settings.security_protocol,
         "client_id": "sparsewatch",
+        "bootstrap_timeout_ms": parse_duration_us(settings.timeout) // 1000,
     }
     if settings.ca_file:
         options["ssl_cafile"] = settings.ca_file
@@ -159,9 +160,12 @@ class KafkaPythonWriter:
         timestamp_ms: int | None = None,
     ) -> None:
         """See the protocol."""
-        future = self._producer.send(
-            topic, value=value, key=key, headers=list(headers), partition=partition, timestamp_ms=timestamp_ms
-        )
+        try:
+            future = self._producer.send(
+                topic, value=value, key=key, headers=list(headers), partition=partition, timestamp_ms=timestamp_ms
+            )
+        except KafkaError as error:
+            raise SinkError(f"topic {topic!r} takes no such record: {error}") from error
         self._pending.append((topic, future))
 
     def flush(self) -> None:

@@ -1,0 +1,138 @@
+"""Settings of a job: what is right is read as written, what is wrong is named by its key."""
+
+import contextlib
+import copy
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import ConfigError
+from schemas.jobs import CtrJob, WaferJob, parse_duration_us, parse_job, parse_size
+
+CTR: dict[str, Any] = {
+    "kind": "ctr",
+    "name": "clicks",
+    "label": "click",
+    "kafka": {"bootstrap_servers": ["broker:9092", "[::1]:9093"]},
+    "source": {"topic": "clicks", "time_column": "t"},
+    "windows": {"length": "5m"},
+    "columns": {"ad": "int", "site": "str", "click": "int"},
+}
+WAFER: dict[str, Any] = {
+    **{key: CTR[key] for key in ("name", "kafka", "source", "windows")},
+    "kind": "wafer",
+    "wafers": {"model": "models/wafer"},
+}
+SASL = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "u", "password_env": "P"}
+
+
+def changed(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    settings = copy.deepcopy(settings)
+    *path, last = key.split(".")
+    inner = settings
+    for name in path:
+        inner = inner.setdefault(name, {})
+    inner[last] = value
+    return settings
+
+
+def test_a_small_job_takes_the_defaults() -> None:
+    job = parse_job(CTR, "x.toml")
+    assert isinstance(job, CtrJob)
+    assert job.ranked_features == ("ad", "site")
+    assert (job.source.format, job.windows.disorder, job.kafka.client) == ("json", "10s", "kafka-python")
+    assert isinstance(parse_job(WAFER, "x.toml"), WaferJob)
+
+
+def test_named_features_keep_their_order() -> None:
+    job = parse_job(changed(CTR, "features", ["site", "ad"]), "x.toml")
+    assert isinstance(job, CtrJob)
+    assert job.ranked_features == ("site", "ad")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("kind", "clicks", r"Invalid value 'clicks' - at `\$.kind`"),
+        ("kafak", {}, "unknown field `kafak`"),
+        ("kafka.server", "x", r"unknown field `server` - at `\$.kafka`"),
+        ("source.block_rows", "1", r"Expected `int`, got `str` - at `\$.source.block_rows`"),
+        ("source.format", "avro", r"Invalid enum value 'avro' - at `\$.source.format`"),
+        ("columns.ad", "integer", r"Invalid enum value 'integer' - at `\$.columns\[...\]`"),
+        ("name", "my job", "name: expected letters, digits.*got 'my job'"),
+        ("output.prefix", "a/b", "output.prefix: expected letters, digits.*got 'a/b'"),
+        ("output.replication", 0, "output.replication: expected at least 1, got 0"),
+        ("windows.length", "5", "windows.length: expected a duration such as .*, got '5'"),
+        ("windows.length", "100ms", "windows.length: expected at least '1s', got '100ms'"),
+        ("windows.disorder", "-1s", "windows.disorder: expected a duration such as .*, got '-1s'"),
+        ("windows.idle_after", "soon", "windows.idle_after: expected a duration"),
+        ("source.max_ahead", "999999999999d", "source.max_ahead: expected a duration of at most 100 years"),
+        ("source.max_record_bytes", "4", "source.max_record_bytes: expected a size such as .*, got '4'"),
+        ("source.max_record_bytes", "0B", "source.max_record_bytes: expected 1B to 32MiB, got '0B'"),
+        ("source.max_record_bytes", "3000MB", "source.max_record_bytes: expected 1B to 32MiB, got '3000MB'"),
+        ("source.readers", 0, "source.readers: expected at least 1, got 0"),
+        ("source.block_rows", -1, "source.block_rows: expected at least 1, got -1"),
+        ("source.time_column", "ad", "columns: 'ad' is the time column"),
+        ("source.time_column", "_offset", "source.time_column: names that begin with '_' are reserved"),
+        ("kafka.timeout", "0s", "kafka.timeout: expected at least '1s', got '0s'"),
+        ("kafka.bootstrap_servers", [], "kafka.bootstrap_servers: expected at least one 'host:port'"),
+        ("kafka.bootstrap_servers", ["broker"], "expected 'host:port', got 'broker'"),
+        ("kafka.bootstrap_servers", ["broker:70000"], "expected 'host:port', got 'broker:70000'"),
+        ("kafka.security_protocol", "SASL_SSL", "kafka: SASL needs sasl_mechanism and username"),
+        ("kafka", {**CTR["kafka"], **SASL, "password_env": None}, "kafka: SASL needs password_env or password_file"),
+        ("label", "clicked", r"label: expected one of the columns \['ad', 'click', 'site'\], got 'clicked'"),
+        ("label", "site", "label: expected a column of type 'int' .*'site' is 'str'"),
+        ("features", ["ad", "user"], r"features: expected names of columns, got \['user'\]"),
+        ("features", ["ad", "click"], "features: expected each column once and the label not at all"),
+        ("features", ["ad", "ad"], "features: expected each column once"),
+        ("features", [], "expected at least one feature"),
+        ("columns._row", "int", r"names that begin with '_' are reserved, got \['_row'\]"),
+        ("rows.alarm_rate", 1.0, "rows.alarm_rate: expected a share between 0 and 1, got 1.0"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(key: str, value: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^x\.toml: .*{says}"):
+        parse_job(changed(CTR, key, value), "x.toml")
+
+
+def test_a_missing_setting_is_named() -> None:
+    for key in ("name", "label", "kafka", "source", "windows", "columns"):
+        with pytest.raises(ConfigError, match=f"missing required field `{key}`"):
+            parse_job({k: v for k, v in CTR.items() if k != key}, "x.toml")
+
+
+def test_the_time_of_a_wafer_is_no_other_column_of_it() -> None:
+    with pytest.raises(ConfigError, match=r"source\.time_column: 'lot' is another column of a wafer event"):
+        parse_job(changed(WAFER, "source.time_column", "lot"), "x.toml")
+
+
+def test_secrets_are_named_not_written() -> None:
+    assert parse_job(changed(CTR, "kafka", {**CTR["kafka"], **SASL}), "x.toml").kafka.password_env == "P"
+    with pytest.raises(ConfigError, match="unknown field `password`"):
+        parse_job(changed(CTR, "kafka.password", "secret"), "x.toml")
+
+
+@given(st.integers(0, 10**5), st.sampled_from([("ms", 10**3), ("s", 10**6), ("m", 6 * 10**7), ("h", 36 * 10**8)]))
+def test_durations_are_number_times_unit(number: int, unit: tuple[str, int]) -> None:
+    assert parse_duration_us(f"{number}{unit[0]}") == number * unit[1]
+    assert parse_duration_us(f" {number}.5 {unit[0]} ") == number * unit[1] + unit[1] // 2
+
+
+@given(st.text(max_size=8))
+def test_any_other_text_is_refused_by_both_and_nothing_else_happens(text: str) -> None:
+    for parse in (parse_duration_us, parse_size):
+        with contextlib.suppress(ConfigError):
+            assert 0 <= parse(text) < math.inf
+
+
+def test_sizes_know_both_kinds_of_units() -> None:
+    assert [parse_size(text) for text in ("12B", "1kB", "4MB", "64KiB", "1.5MiB")] == [
+        12,
+        1_000,
+        4_000_000,
+        65_536,
+        1_572_864,
+    ]

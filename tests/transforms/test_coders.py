@@ -1,0 +1,164 @@
+"""What travels between stages and lies in checkpoints: round trips, and stored bytes that must still decode."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+from apache_beam import coders as beam_coders
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.accounts import Account, Marker, OpenWindow, PartitionState, ReaderState, ResumePoint
+from schemas.block import META, Block, Span
+from schemas.errors import StateError
+from schemas.side_records import SideRecord
+from transforms import coders
+from transforms.coders import Aside, AsideCoder, BlockCoder, MarkerCoder, ReaderStateCoder, decode_block, encode_block
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+COLUMNS = pa.schema([("site", pa.string()), ("x_um", pa.list_(pa.float32())), ("label", pa.int64()), *META])
+BLOCK = Block(
+    (Span("clicks", 0, 5, 7), Span("clicks", 2, 1 << 40, (1 << 40) + 1)),
+    pa.RecordBatch.from_pylist(
+        [
+            {
+                "site": "é",
+                "x_um": [1.5, None],
+                "label": 1,
+                "_partition": 0,
+                "_offset": 5,
+                "_row": 0,
+                "_event_time_us": 7,
+            },
+            {"site": None, "x_um": [], "label": 0, "_partition": 0, "_offset": 6, "_row": 3, "_event_time_us": 8},
+            {"site": "", "x_um": None, "label": 0, "_partition": 2, "_offset": 1 << 40, "_row": 0, "_event_time_us": 9},
+        ],
+        schema=COLUMNS,
+    ),
+)
+STATE = ReaderState(
+    partitions=(
+        PartitionState(0, 7, 8, 3, (OpenWindow(0, 5, -(2**62), 2),)),
+        PartitionState(2, (1 << 40) + 1, -(2**62), 0),
+    ),
+    closed_end_us=60_000_000,
+    late=1,
+    rejected=2,
+    markers=3,
+    began=True,
+    stop=(9, 10),
+    silent=(2,),
+)
+MARKER = Marker(
+    reader=1,
+    sequence=3,
+    window_us=0,
+    window_end_us=60_000_000,
+    account=Account(counted=2, late=1, rejected=2),
+    complete=False,
+    resume={0: ResumePoint(offset=5, newest_us=-(2**62), high=7)},
+)
+ASIDE = Aside(
+    (
+        SideRecord(
+            kind="reject",
+            topic="clicks",
+            partition=0,
+            offset=6,
+            timestamp_ms=-1,
+            key=None,
+            value=b"\x00\xff",
+            headers=(("trace", b"\xfe"), ("trace", b"")),
+            code="broken_json",
+            message="expected one JSON object",
+        ),
+    )
+)
+#: Stored bytes of each element, its coder and its value.
+STORED: list[tuple[str, Any, Any]] = [
+    ("block-1.arrow", BlockCoder(), BLOCK),
+    ("reader-state-1.msgpack", ReaderStateCoder(), STATE),
+    ("marker-1.msgpack", MarkerCoder(), MARKER),
+    ("aside-1.msgpack", AsideCoder(), ASIDE),
+]
+
+
+@pytest.mark.parametrize(("name", "coder", "value"), STORED, ids=[name for name, _, _ in STORED])
+def test_bytes_stored_by_this_version_still_decode(name: str, coder: Any, value: Any) -> None:
+    assert coder.decode((GOLDEN / name).read_bytes()) == value
+
+
+@pytest.mark.parametrize(("name", "coder", "value"), STORED, ids=[name for name, _, _ in STORED])
+def test_an_element_is_what_it_was_after_a_round_trip(name: str, coder: Any, value: Any) -> None:
+    assert coder.decode(coder.encode(value)) == value
+
+
+def test_struct_bytes_have_not_changed() -> None:
+    for name, coder, value in STORED[1:]:
+        assert coder.encode(value) == (GOLDEN / name).read_bytes(), name
+
+
+@given(st.lists(st.tuples(st.none() | st.text(), st.none() | st.integers(-(2**63), 2**63 - 1)), max_size=20))
+def test_any_block_survives_with_its_types(rows: list[tuple[str | None, int | None]]) -> None:
+    events = [
+        {"site": s, "label": n, "_partition": 1, "_offset": i, "_row": 0, "_event_time_us": i}
+        for i, (s, n) in enumerate(rows)
+    ]
+    block = Block((Span("t", 1, 0, len(rows)),), pa.RecordBatch.from_pylist(events, schema=COLUMNS))
+    again = decode_block(encode_block(block))
+    assert again == block
+    assert again.rows.schema.equals(COLUMNS, check_metadata=True)
+
+
+def test_a_slice_travels_without_the_rows_around_it() -> None:
+    whole = pa.RecordBatch.from_pylist([{"site": "x" * 1000}] * 1000, schema=pa.schema([("site", pa.string())]))
+    cut = Block((), whole.slice(500, 2))
+    assert len(encode_block(cut)) < 5000
+    assert decode_block(encode_block(cut)) == cut
+
+
+def other_version() -> bytes:
+    with pa.ipc.open_stream(encode_block(BLOCK)) as stream:
+        rows = stream.read_next_batch()
+    sink = pa.BufferOutputStream()
+    later = rows.schema.with_metadata({**rows.schema.metadata, b"sparsewatch.block": b"2"})
+    with pa.ipc.new_stream(sink, later) as writer:
+        writer.write_batch(rows.replace_schema_metadata(later.metadata))
+    return bytes(sink.getvalue())
+
+
+def without_spans() -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, BLOCK.rows.schema) as writer:
+        writer.write_batch(BLOCK.rows)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (other_version(), "expected a block of version 1, got b'2'"),
+        (without_spans(), "expected a block of version 1, got None"),
+        (b"", "expected a block, got 0 other bytes"),
+        (b"\x80\x04K\x01.", "expected a block, got 5 other bytes"),
+        (encode_block(BLOCK)[:-200], "expected a block"),
+    ],
+    ids=["later", "foreign", "empty", "pickle", "cut"],
+)
+def test_other_bytes_are_no_block(data: bytes, says: str) -> None:
+    with pytest.raises(StateError, match=says):
+        decode_block(data)
+
+
+def test_structs_are_strict_about_their_fields() -> None:
+    for coder, data in ((MarkerCoder(), {"reader": "one"}), (ReaderStateCoder(), [["x"]]), (AsideCoder(), {})):
+        with pytest.raises(StateError, match=f"expected a {coder.struct.__name__}"):
+            coder.decode(msgspec.msgpack.encode(data))
+
+
+def test_beam_takes_our_coders_for_our_elements() -> None:
+    coders.register()
+    for element, coder in ((Block, BlockCoder), (Marker, MarkerCoder), (Aside, AsideCoder)):
+        assert isinstance(beam_coders.registry.get_coder(element), coder)
