@@ -336,7 +336,7 @@ def test_a_repaired_click_is_counted_and_one_whose_window_has_closed_is_late(
     broken = [good[70].replace(b"}", b",}"), good[3].replace(b"}", b",}"), b"beyond repair"]
     create_topic(bootstrap, topic)
     sent = [*good[:60], broken[1], *good[60:80], broken[0], broken[2], *good[80:]]
-    produce(bootstrap, topic, ((0, value) for value in sent), timestamp_ms=start)
+    produce(bootstrap, topic, ((0, value) for value in sent))
     path = write_click_job(tmp_path, bootstrap, topic)
     job = load_job(path)
     run_job(job, "latest", "inprocess", close_at_end=False)
