@@ -127,7 +127,8 @@ def replay_rejects(
 
     They keep key, headers, partition and Kafka timestamp; sparsewatch.* headers go, sparsewatch.replayed-from (the
     reject's id) comes. Each is replayed once: ids replayed stand in TOPIC.rejects.replayed. A replayed event whose
-    window has closed by then becomes late.
+    window has closed by then becomes late; and the topic's retention counts from the original timestamp, so run the
+    job soon.
 
     A line of a repair file is {"id": ..., "value": text} or {"id": ..., "value_base64": ...}; a line without either is
     passed over, a reject the file does not name stays. A repair that changes nothing is no repair: without --force
