@@ -116,7 +116,13 @@ def _records(piece: pl.DataFrame, plan: Plan, records: int, events: int) -> Iter
         yield (number if coded is None else zlib.crc32(coded)) % plan.partitions, coded, line, ()
 
 
-@click.command()
+_EXAMPLES = """\b
+sparsewatch publish clicks.parquet --topic clicks --time-column click_time --bootstrap localhost:9092
+sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-01 --interval 2s --job wafer.toml
+"""
+
+
+@click.command(epilog=_EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--topic", required=True, help="Where to.")
 @click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, the one to make.")
@@ -170,15 +176,11 @@ def publish(
     rows_per_record: int,
     client: str | None,
 ) -> None:
-    r"""Write FILE (Parquet, CSV, or wafers as npz) to a topic.
+    """Write FILE (Parquet, CSV, or wafers as npz) to a topic.
 
     Events go to the partitions in turn, so the same file fills them alike each time. Columns of times become what
     --time-format says, numbers and text stay as they are. Memory does not depend on the size of
     the file, unless it is sorted.
-
-    \b
-    sparsewatch publish clicks.parquet --topic clicks --time-column click_time --bootstrap localhost:9092
-    sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-01 --interval 2s --job wafer.toml
     """
     kafka = broker_of(job, bootstrap, client)
     events = open_events(file)
