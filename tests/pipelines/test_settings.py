@@ -153,7 +153,7 @@ def test_a_broker_that_does_not_answer_is_given_up_after_the_timeout(
     began = time.monotonic()
     answer = sparsewatch("run", job, "--until", "latest", "--set", "kafka.timeout=2s")
     assert_refused(answer, f"no broker answers at .*{re.escape(where)}")
-    assert 2 <= time.monotonic() - began < 25  # by itself the client would try for 30 s
+    assert time.monotonic() - began < 25  # by itself the client would try for 30 s
 
 
 def test_the_console_script_itself_says_it_in_one_line(tmp_path: Path) -> None:

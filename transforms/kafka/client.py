@@ -33,6 +33,15 @@ class Fetched:
     next_offset: int
 
 
+def passed_over(partition: int, next_offset: int) -> Fetched:
+    """No record, but reading goes on further ahead: markers of transactions take offsets and are no records."""
+    return Fetched(partition, [], [], [], [], _no_key, next_offset)
+
+
+def _no_key(position: int) -> bytes | None:
+    raise IndexError(position)
+
+
 class Reader(Protocol):
     """Reads partitions of one topic that were assigned by hand."""
 
@@ -40,7 +49,10 @@ class Reader(Protocol):
         """Read these partitions from these offsets on."""
 
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
-        """What has arrived, at most one entry a partition; empty if nothing came in time."""
+        """What has arrived, at most one entry a partition; empty if nothing came in time.
+
+        An entry without records says that the broker has passed over offsets that hold none.
+        """
 
     def end_offsets(self) -> dict[int, int]:
         """Offset after the last record of each assigned partition, asked of the broker now.

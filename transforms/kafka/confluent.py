@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from schemas.errors import SinkError, SourceError
 from schemas.jobs import KafkaSettings, parse_duration_us
-from transforms.kafka.client import Fetched, Headers, read_password
+from transforms.kafka.client import Fetched, Headers, passed_over, read_password
 
 _T = TypeVar("_T")
 
@@ -39,6 +39,8 @@ class ConfluentReader:
         self._topic = topic
         self._timeout_s = parse_duration_us(settings.timeout) / 1e6
         self._partitions: tuple[int, ...] = ()
+        #: Where reading goes on, as far as it was told.
+        self._next: dict[int, int] = {}
         self._consumer = Consumer(
             {
                 **connection(settings),
@@ -56,6 +58,7 @@ class ConfluentReader:
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
         self._partitions = tuple(sorted(positions))
+        self._next = dict(positions)
         self._consumer.assign([TopicPartition(self._topic, p, positions[p]) for p in self._partitions])
 
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
@@ -67,7 +70,18 @@ class ConfluentReader:
         good = [m for m in messages if self._is_record(m)]
         good.sort(key=lambda m: m.partition())
         runs = itertools.groupby(good, key=lambda m: m.partition())
-        return [_columns(partition, list(run)) for partition, run in runs]
+        fetched = [_columns(partition, list(run)) for partition, run in runs]
+        self._next.update({run.partition: run.next_offset for run in fetched})
+        return fetched + self._passed_over({run.partition for run in fetched})
+
+    def _passed_over(self, heard: set[int]) -> list[Fetched]:
+        # One entry a partition: those that gave records just now are looked at by the next fetch.
+        positions = self._consumer.position(
+            [TopicPartition(self._topic, p) for p in self._partitions if p not in heard]
+        )
+        ahead = [passed_over(tp.partition, tp.offset) for tp in positions if tp.offset > self._next[tp.partition]]
+        self._next.update({run.partition: run.next_offset for run in ahead})
+        return ahead
 
     def _is_record(self, message: Any) -> bool:
         error = message.error()

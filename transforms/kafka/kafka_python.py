@@ -12,7 +12,7 @@ from kafka.structs import OffsetAndMetadata
 
 from schemas.errors import SinkError, SourceError
 from schemas.jobs import KafkaSettings, parse_duration_us
-from transforms.kafka.client import Fetched, Headers, NewTopic, read_password
+from transforms.kafka.client import Fetched, Headers, NewTopic, passed_over, read_password
 
 _logger = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class KafkaPythonReader:
         self._topic = topic
         self._timeout_ms = parse_duration_us(settings.timeout) // 1000
         self._partitions: tuple[int, ...] = ()
+        #: Where reading goes on, as far as it was told.
+        self._next: dict[int, int] = {}
         try:
             self._consumer = KafkaConsumer(
                 **connection(settings),
@@ -64,6 +66,7 @@ class KafkaPythonReader:
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
         self._partitions = tuple(sorted(positions))
+        self._next = dict(positions)
         self._consumer.assign([TopicPartition(self._topic, p) for p in self._partitions])
         for partition in self._partitions:
             self._consumer.seek(TopicPartition(self._topic, partition), positions[partition])
@@ -71,7 +74,15 @@ class KafkaPythonReader:
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """See the protocol."""
         got = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
-        return [self._columns(tp, records) for tp, records in got.items() if records]
+        runs = [self._columns(tp, records) for tp, records in got.items() if records]
+        self._next.update({run.partition: run.next_offset for run in runs})
+        return runs + self._passed_over()
+
+    def _passed_over(self) -> list[Fetched]:
+        positions = {p: self._consumer.position(TopicPartition(self._topic, p)) for p in self._partitions}
+        ahead = [passed_over(p, at) for p, at in positions.items() if at is not None and at > self._next[p]]
+        self._next.update({run.partition: run.next_offset for run in ahead})
+        return ahead
 
     def _columns(self, tp: TopicPartition, records: list[Any]) -> Fetched:
         return Fetched(
