@@ -1,5 +1,6 @@
 """Which broker a command speaks to: that of a job file, or one named on the command line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ def broker_of(job_file: Path | None, bootstrap: tuple[str, ...], client: str | N
     """Settings of the broker a command was pointed to; `client`, where given, wins over the job's.
 
     Raises:
-        ConfigError: If neither a job nor an address is given, or both.
+        ConfigError: If neither a job nor an address is given, or both, or one that is no address.
     """
     if (job_file is None) == (not bootstrap):
         raise ConfigError("expected either a job file or --bootstrap HOST:PORT")
+    for server in bootstrap:
+        if not re.fullmatch(r"\S+:\d{1,5}", server):
+            raise ConfigError(f"--bootstrap: expected HOST:PORT, got {server!r}")
     kafka = KafkaSettings(bootstrap_servers=list(bootstrap)) if job_file is None else load_job(job_file).kafka
     changed = {"timeout": _TIMEOUT} | ({} if client is None else {"client": client})
     return msgspec.structs.replace(kafka, **changed)

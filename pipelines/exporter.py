@@ -5,99 +5,57 @@ beginning and serves the newest sample of each series. Restarted, it recovers fr
 """
 
 import logging
+import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import click
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from pipelines.broker_options import BOOTSTRAP_OPTION, broker_of
+from pipelines.exporter_series import MetricsCollector, Series
 from pipelines.job_files import load_job
-from pipelines.topics import topics_of
 from schemas.errors import ConfigError, SourceError
 from schemas.jobs import KafkaSettings
-from schemas.metrics import MetricSample
-from transforms.kafka.client import Fetched, Reader, open_admin, open_reader
+from transforms.kafka.client import Reader, open_admin, open_reader
+from transforms.kafka.progress import read_topic
 
 _logger = logging.getLogger(__name__)
 
 _MAX_RECORD_BYTES = 1 << 20
 _FETCH_S = 0.5
-_CHECK_S = 10.0
-_RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-
-
-class Samples:
-    """The newest sample of every series; a collector for prometheus_client."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._newest: dict[str, MetricSample] = {}
-        self._bad = 0
-        self.up = False
-        self.last_read = 0.0
-
-    def take(self, fetched: Fetched) -> None:
-        """Take records of the metrics topic; one without a value removes its series."""
-        with self._lock:
-            for i, value in enumerate(fetched.values):
-                self._take_one((fetched.keys(i) or b"").decode(errors="replace"), value)
-
-    def _take_one(self, key: str, value: bytes | None) -> None:
-        if value is None:
-            self._newest.pop(key, None)
-            return
-        try:
-            self._newest[key] = msgspec.json.decode(value, type=MetricSample)
-        except msgspec.DecodeError as error:
-            self._bad += 1
-            _logger.warning("a record of the metrics topic is no sample: %s", error)
-
-    def collect(self) -> Iterable[Metric]:
-        """All series, grouped by name, and the exporter's own."""
-        with self._lock:
-            newest, bad = sorted(self._newest.values(), key=lambda s: s.key), self._bad
-        families: dict[str, list[MetricSample]] = {}
-        for sample in newest:
-            families.setdefault(sample.name, []).append(sample)
-        yield from (_family(samples) for samples in families.values())
-        yield GaugeMetricFamily(
-            "sparsewatch_exporter_up", "Whether the metrics topic could be read last time.", value=float(self.up)
-        )
-        yield GaugeMetricFamily(
-            "sparsewatch_exporter_last_read_timestamp_seconds",
-            "When the metrics topic was read last.",
-            value=self.last_read,
-        )
-        yield CounterMetricFamily(
-            "sparsewatch_exporter_bad_samples_total", "Records of the metrics topic that are no sample.", value=bad
-        )
-
-
-def _family(samples: Sequence[MetricSample]) -> Metric:
-    first = samples[0]
-    names = sorted({name for sample in samples for name in sample.labels})
-    kind = CounterMetricFamily if first.kind == "counter" else GaugeMetricFamily
-    family: Metric = kind(first.name, first.help, labels=names)
-    for sample in samples:
-        family.add_metric([sample.labels.get(name, "") for name in names], sample.value)  # type: ignore[attr-defined]
-    return family
+#: A quiet topic looks like a broker that is away: so often the broker is asked something it must answer.
+_CHECK_S = 5.0
+_TIMEOUT = "10s"
+_CONNECT_S = 3.0
+_RETRY_S = (0.5, 1.0, 2.0, 5.0)
+_JOIN_S = 5.0
 
 
 class Exporter:
-    """Follows a metrics topic in a thread and serves `/metrics`; also a context manager."""
+    """Follows a metrics topic in a thread and serves `/metrics`; also a context manager.
+
+    Args:
+        kafka: The broker; it may be away, at first and later.
+        topic: The compacted topic of samples; it may be made later.
+        host: Address to listen on.
+        port: Port to listen on, a free one if 0.
+    """
 
     def __init__(self, kafka: KafkaSettings, topic: str, host: str = "127.0.0.1", port: int = 9464) -> None:
-        self.samples = Samples()
-        self._kafka = kafka
-        self._topic = topic
+        self._collector = MetricsCollector()
+        self._kafka = msgspec.structs.replace(kafka, timeout=_TIMEOUT)
+        #: The topic that is followed.
+        self.topic = topic
         self._host = host
         self._port = port
         self._stop = threading.Event()
+        self._failures = 0
 
     @property
     def url(self) -> str:
@@ -111,7 +69,7 @@ class Exporter:
             ConfigError: If the port cannot be bound.
         """
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(self.samples)
+        registry.register(self._collector)
         try:
             self._server, _ = start_http_server(self._port, self._host, registry)
         except OSError as error:
@@ -126,7 +84,8 @@ class Exporter:
         self._stop.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(timeout=10)
+        # A thread that waits for a broker which is away ends by itself when that wait is over.
+        self._thread.join(timeout=_JOIN_S)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -135,72 +94,105 @@ class Exporter:
         self.stop()
 
     def _follow(self) -> None:
-        failures = 0
         while not self._stop.is_set():
             try:
                 self._read()
-                failures = 0
-            except SourceError as error:
-                self.samples.up = False
-                wait = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
-                failures += 1
-                _logger.warning("the metrics topic cannot be read, next try in %.0f s: %s", wait, error)
+            except Exception as error:  # noqa: BLE001  whatever a client raises: a thread that ended would say it is up
+                self._collector.lost()
+                wait = _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+                self._failures += 1
+                _logger.warning("topic %r cannot be read, next try in %g s: %s", self.topic, wait, error)
                 self._stop.wait(wait)
 
     def _read(self) -> None:
         reader = self._opened()
-        checked = time.monotonic()
         try:
-            while not self._stop.is_set():
-                if time.monotonic() - checked > _CHECK_S:
-                    # A broker that is away looks like silence to a fetch; asked for an end it must answer.
-                    reader.end_offsets()
-                    checked = time.monotonic()
-                for fetched in reader.fetch(_FETCH_S, 10_000):
-                    self.samples.take(fetched)
-                self.samples.up = True
-                self.samples.last_read = time.time()
+            series, reached = Series(), dict[int, int]()
+            for fetched in read_topic(reader):
+                series.take(fetched)
+                reached[fetched.partition] = fetched.next_offset
+            # Only now: counters of half a topic would look as if they had been reset.
+            self._collector.serve(series, time.time())
+            self._failures = 0
+            self._read_on(reader, series, reached)
         finally:
             reader.close()
 
+    def _read_on(self, reader: Reader, series: Series, reached: dict[int, int]) -> None:
+        checked = time.monotonic()
+        while not self._stop.is_set():
+            for fetched in reader.fetch(_FETCH_S, 10_000):
+                if fetched.offsets and fetched.offsets[0] < reached.get(fetched.partition, 0):
+                    raise SourceError("it was made anew, and is read from the beginning")
+                series.take(fetched)
+                reached[fetched.partition] = fetched.next_offset
+                self._collector.seen(time.time())
+            if time.monotonic() - checked >= _CHECK_S:
+                _check_ends(reader.end_offsets, reached)
+                self._collector.seen(time.time())
+                checked = time.monotonic()
+
     def _opened(self) -> Reader:
+        _check_reachable(self._kafka)
         admin = open_admin(self._kafka)
         try:
-            partitions = admin.partitions(self._topic)
+            partitions = admin.partitions(self.topic)
         finally:
             admin.close()
         if not partitions:
-            raise SourceError(f"the broker has no topic {self._topic!r} yet")
-        reader = open_reader(self._kafka, self._topic, _MAX_RECORD_BYTES)
+            raise SourceError("the broker has no such topic yet")
+        reader = open_reader(self._kafka, self.topic, _MAX_RECORD_BYTES)
         reader.assign(dict.fromkeys(partitions, 0))
         return reader
 
 
+def _check_reachable(kafka: KafkaSettings) -> None:
+    # A kafka-python client that finds no broker leaves a thread and its sockets behind, one at each try.
+    for server in kafka.bootstrap_servers:
+        host, _, port = server.rpartition(":")
+        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
+            return
+    raise SourceError(f"nobody listens at {', '.join(kafka.bootstrap_servers)}")
+
+
+def _check_ends(ask: Callable[[], dict[int, int]], reached: dict[int, int]) -> None:
+    ends = ask()
+    if any(ends.get(partition, 0) < offset for partition, offset in reached.items()):
+        raise SourceError("it was made anew, and is read from the beginning")
+
+
 @click.command()
 @click.argument("job_file", metavar="[JOB.toml]", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--bootstrap", multiple=True, metavar="HOST:PORT", help="Broker, if no job file is given.")
+@BOOTSTRAP_OPTION
 @click.option("--topic", help="Metrics topic, if no job file is given: <prefix>.metrics.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
-@click.option("--port", default=9464, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=9464,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | None, host: str, port: int) -> None:
     """Serve a job's metrics to Prometheus until stopped.
 
     Reads the job's compacted metrics topic from the beginning and serves the newest sample of each series on
-    /metrics. It can be started before the job and survives restarts of job and broker.
+    /metrics. It can be started before the job and survives restarts of job and broker: meanwhile it goes on serving
+    what it knows, sparsewatch_exporter_up is 0, and sparsewatch_exporter_last_read_timestamp_seconds stands still.
     """
-    kafka, metrics_topic = _where(job_file, bootstrap, topic)
-    running = Exporter(kafka, metrics_topic, host, port).start()
-    click.echo(f"serving {metrics_topic} on {running.url}")
+    kafka = broker_of(job_file, bootstrap)
     try:
-        threading.Event().wait()
-    finally:
-        running.stop()
+        with Exporter(kafka, topic or _metrics_topic(job_file), host, port) as running:
+            click.echo(f"serving {running.topic} on {running.url}")
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo("stopped")
 
 
-def _where(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | None) -> tuple[KafkaSettings, str]:
-    if job_file is not None:
-        job = load_job(job_file)
-        return job.kafka, topic or topics_of(job).metrics
-    if not bootstrap or not topic:
-        raise ConfigError("expected a job file, or --bootstrap and --topic")
-    return KafkaSettings(bootstrap_servers=list(bootstrap)), topic
+def _metrics_topic(job_file: Path | None) -> str:
+    if job_file is None:
+        raise ConfigError("expected --topic PREFIX.metrics beside --bootstrap")
+    # Brings in Beam, which takes seconds and 60 MB: spared where the topic is named.
+    from pipelines.topics import topics_of
+
+    return topics_of(load_job(job_file)).metrics
