@@ -22,9 +22,9 @@ from typing import Any
 
 import click
 import polars as pl
-from benchmarks.harness import Result, write_results
 from kafka import KafkaProducer
 
+from benchmarks.harness import Result, write_results
 from pipelines.job_files import load_job
 from pipelines.run import load_job_progress
 from schemas.jobs import Job
