@@ -21,6 +21,8 @@ _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
 _MAX_REQUEST_BYTES = 64 << 20
 _FOREVER_MS = 2**31 - 1
+#: How long the broker holds a fetch that finds nothing: the end of a topic is known after one.
+_FETCH_WAIT_MS = 100
 #: How long a first fetch at the end of a partition may take.
 _LOOK_S = 5.0
 
@@ -59,6 +61,7 @@ class KafkaPythonReader:
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=max_bytes + _MARGIN_BYTES,
                 fetch_max_bytes=max(50 << 20, max_bytes + _MARGIN_BYTES),
+                fetch_max_wait_ms=_FETCH_WAIT_MS,
             )
         except KafkaError as error:
             raise SourceError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error

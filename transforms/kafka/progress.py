@@ -29,23 +29,16 @@ def settings_digest(job: Job) -> str:
 
 
 def read_topic(reader: Reader) -> Iterator[Fetched]:
-    """Everything the assigned partitions hold now.
-
-    Some brokers answer the start of the last batch when asked for the end, so reading goes on until nothing comes.
-    """
-    ends = reader.end_offsets()
-    reached = dict.fromkeys(ends, 0)
-    if not any(ends.values()):
-        ends = {}
+    """Everything the assigned partitions hold now."""
+    left = {partition: end for partition, end in reader.end_offsets().items() if end}
     silent = 0
-    while ends and silent < _PATIENCE:
+    while left and silent < _PATIENCE:
         got = reader.fetch(_FETCH_S, 10_000)
         yield from got
         for fetched in got:
-            reached[fetched.partition] = fetched.next_offset
+            if fetched.next_offset >= left.get(fetched.partition, 0):
+                left.pop(fetched.partition, None)
         silent = 0 if got else silent + 1
-        if silent and all(reached[p] >= end for p, end in ends.items() if end):
-            return
 
 
 def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) -> Progress | None:
