@@ -11,7 +11,7 @@ from schemas.jobs import KafkaSettings
 from schemas.side_records import SideRecord
 from transforms.kafka.client import Fetched, Reader, open_admin, open_reader
 from transforms.kafka.progress import read_topic
-from transforms.kafka.side_topics import is_left_out, read_back, rejects_topic
+from transforms.kafka.side_topics import PREFIX, is_left_out, read_back, rejects_topic
 
 _logger = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ _MAX_RECORD_BYTES = 64 << 20
 _FETCH_S = 0.5
 #: Empty fetches in a row after which a record that should be there is taken as gone.
 _PATIENCE = 20
+#: Header of a replayed record: id of its reject.
+REPLAYED_FROM = PREFIX + "replayed-from"
 
 
 def replayed_topic(topic: str) -> str:
@@ -148,24 +150,3 @@ def partitions_of(kafka: KafkaSettings, topic: str) -> tuple[int, ...]:
         return admin.partitions(topic)
     finally:
         admin.close()
-
-
-def replayed_ids(kafka: KafkaSettings, topic: str) -> set[str]:
-    """Ids of rejects of `topic` that were replayed.
-
-    Raises:
-        SourceError: If the broker does not answer.
-    """
-    partitions = partitions_of(kafka, replayed_topic(topic))
-    if not partitions:
-        return set()
-    reader = open_reader(kafka, replayed_topic(topic), 1 << 20)
-    try:
-        reader.assign(dict.fromkeys(partitions, 0))
-        return {
-            (fetched.keys(i) or b"").decode(errors="replace")
-            for fetched in read_topic(reader)
-            for i in range(len(fetched.offsets))
-        }
-    finally:
-        reader.close()

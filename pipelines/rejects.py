@@ -12,9 +12,10 @@ from rich.console import Console
 
 from pipelines.job_files import load_job
 from pipelines.reject_listing import RejectCounts, json_line, printable, record_table, table_row
-from pipelines.reject_topics import Originals, Reject, RejectsTopic, partitions_of, replayed_ids, replayed_topic
+from pipelines.reject_topics import Originals, Reject, RejectsTopic, partitions_of, replayed_topic
 from pipelines.repairs import read_repairs, shell_repair
 from pipelines.replay import Replay, ReplayCount, ReplayPlan
+from pipelines.replay_log import ReplayLog, begin_replay, end_replay, read_log
 from schemas.errors import ConfigError
 from schemas.jobs import KafkaSettings
 from transforms.kafka.client import NewTopic, Writer, open_admin, open_writer
@@ -86,7 +87,7 @@ def list_rejects(
     `value_base64` where it is no UTF-8); the counts go to standard error. Edited, such lines are a --repair-file.
     """
     where = _where(topic, job, bootstrap, client)
-    done = replayed_ids(where.kafka, where.topic)
+    done = read_log(where.kafka, where.topic).replayed
     counts = RejectCounts(done)
     with RejectsTopic(where.kafka, where.topic) as rejected:
         found = counts.watch(r for r in rejected.read() if not codes or r.record.code in codes)
@@ -126,7 +127,8 @@ def replay_rejects(
     """Send rejects back to source topic TOPIC, repaired.
 
     They keep key, headers, partition and Kafka timestamp; sparsewatch.* headers go, sparsewatch.replayed-from (the
-    reject's id) comes. Each is replayed once: ids replayed stand in TOPIC.rejects.replayed. A replayed event whose
+    reject's id) comes. Each is replayed once, also if a replay was cut off: ids stand in
+    TOPIC.rejects.replayed (run one replay of a topic at a time). A replayed event whose
     window has closed by then becomes late; and the topic's retention counts from the original timestamp, so run the
     job soon.
 
@@ -149,11 +151,12 @@ def replay_rejects(
         force=force,
         dry_run=dry_run,
     )
-    done = set() if again else replayed_ids(where.kafka, where.topic)
+    log = read_log(where.kafka, where.topic)
+    done = set() if again else log.replayed
     with RejectsTopic(where.kafka, where.topic) as rejected:
         places = _places(rejected, codes, _named(only, None if repair_file is None else values))
         chosen = [place for id_, place in places.items() if id_ not in done]
-        count = _replay(where, plan, rejected.read_again(chosen))
+        count = _replay(where, plan, log, rejected.read_again(chosen))
     _report(where.topic, count, len(places) - len(chosen), dry_run)
 
 
@@ -188,17 +191,21 @@ def _places(rejected: RejectsTopic, codes: tuple[str, ...], named: set[str] | No
     return places
 
 
-def _replay(where: Where, plan: ReplayPlan, chosen: Iterator[Reject]) -> ReplayCount:
+def _replay(where: Where, plan: ReplayPlan, log: ReplayLog, chosen: Iterator[Reject]) -> ReplayCount:
     if not plan.dry_run:
         _make_replayed_topic(where)
     writer: Writer = open_writer(where.kafka)
     try:
+        if not plan.dry_run:
+            begin_replay(where.kafka, where.topic, plan.partitions, log, writer)
         with Originals(where.kafka, where.topic) as originals:
             replay = Replay(plan, writer, originals, tell=lambda line: click.echo(printable(line)))
             for reject in chosen:
                 replay.take(reject)
             replay.finish()
-            return replay.count
+        if not plan.dry_run:
+            end_replay(where.topic, writer)
+        return replay.count
     finally:
         writer.close()
 

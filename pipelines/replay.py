@@ -1,7 +1,7 @@
 """Sends rejects back to the topic they came from, repaired or, if asked, as they are.
 
-Order of writing: records, wait until they are durable, then their ids. A crash in between makes the next replay send
-those records again, never leave one out.
+Order of writing: records, wait until they are durable, then their ids. Where a replay was cut off in between,
+`pipelines.replay_log` finds what it had sent.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pipelines.reject_topics import Originals, Reject, replayed_topic
+from pipelines.reject_topics import REPLAYED_FROM, Originals, Reject, replayed_topic
 from pipelines.repairs import Repair
 from schemas.errors import SchemaError, SinkError
 from transforms.kafka.client import Writer
-from transforms.kafka.side_topics import PREFIX
 
 #: Records sent before they are waited for. A larger value is waited for alone, so a refusal is known to be its own.
 _BATCH_RECORDS = 200
@@ -137,7 +136,7 @@ class Replay:
             self._plan.topic,
             record.key,
             value,
-            [*record.headers, (PREFIX + "replayed-from", reject.id.encode())],
+            [*record.headers, (REPLAYED_FROM, reject.id.encode())],
             partition=record.partition,
             timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
         )

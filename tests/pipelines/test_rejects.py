@@ -63,7 +63,8 @@ def command(bootstrap: str, name: str, topic: str, *options: str) -> Result:
 
 
 def replayed_ids(bootstrap: str, topic: str) -> list[str]:
-    return [(r.key or b"").decode() for r in read_all(bootstrap, f"{topic}.rejects.replayed")]
+    keys = [(r.key or b"").decode() for r in read_all(bootstrap, f"{topic}.rejects.replayed")]
+    return [key for key in keys if key != "under-way"]
 
 
 def values(records: Sequence[Raw]) -> set[bytes | None]:
@@ -103,6 +104,36 @@ def test_a_reject_is_replayed_once_however_often_it_stands_there_or_is_asked_for
     assert len(read_all(bootstrap, topic)) == 2
     assert "2 rejects" in command(bootstrap, "replay", topic, "--force", "--again").output
     assert len(read_all(bootstrap, topic)) == 4
+
+
+def test_what_was_sent_before_a_replay_was_cut_off_is_not_sent_again(
+    embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrap, topic = embedded_broker.bootstrap, "replay-cut"
+    set_aside(bootstrap, topic, [reject(topic, i) for i in range(5)])
+    produce(bootstrap, topic, [(0, b"from elsewhere"), (1, b"from elsewhere")])
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.replay._BATCH_RECORDS", 2)
+        noted = Replay.finish
+
+        def cut_off(self: Replay) -> None:
+            if self.count.replayed == 2:
+                raise SinkError("cut off")
+            noted(self)
+
+        patched.setattr(Replay, "finish", cut_off)
+        with pytest.raises(SinkError, match="cut off"):
+            command(bootstrap, "replay", topic, "--force")
+    assert len(replayed_ids(bootstrap, topic)) == 2
+    assert len(read_all(bootstrap, topic)) == 2 + 4
+    produce(bootstrap, topic, [(0, b"from elsewhere")])
+    listed = [json.loads(line) for line in command(bootstrap, "list", topic, "--format", "json").stdout.splitlines()]
+    assert [line["replayed"] for line in listed] == [True, True, True, True, False]
+    result = command(bootstrap, "replay", topic, "--force")
+    assert "1 rejects (1 events) replayed" in result.output
+    assert "4 replayed before" in result.output
+    sent = [dict(r.headers)["sparsewatch.replayed-from"].decode() for r in read_all(bootstrap, topic) if r.headers]
+    assert sorted(sent) == sorted(replayed_ids(bootstrap, topic)) == sorted(line["id"] for line in listed)
 
 
 def test_poison_is_left_unless_repaired_or_forced_and_what_was_our_fault_goes(embedded_broker: EmbeddedBroker) -> None:
