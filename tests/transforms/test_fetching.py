@@ -1,7 +1,11 @@
 """Small polls become one batch; a stop offset cuts it."""
 
+import pytest
+
+from schemas.errors import SourceError
 from tests.kit.fake_reader import FakeReader, fetched
-from transforms.kafka.fetching import fetch_batch, merge, stop_before
+from transforms.kafka.client import Fetched
+from transforms.kafka.fetching import FetchAhead, fetch_batch, merge, stop_before
 
 
 def test_small_polls_of_two_partitions_become_one_run_each() -> None:
@@ -42,3 +46,41 @@ def test_a_stop_offset_cuts_the_run_and_its_position() -> None:
 def test_a_stop_offset_beyond_the_run_changes_nothing() -> None:
     run = fetched(0, 10, [b"a"] * 5)
     assert stop_before([run], {0: 99}) == [run]
+
+
+def test_batches_fetched_ahead_come_in_order_and_none_is_lost() -> None:
+    reader = FakeReader({0: [b"a"] * 25}, step=10)
+    reader.assign({0: 0})
+    ahead = FetchAhead()
+    got = [ahead.batch(lambda: fetch_batch(reader, 10, 0.1)) for _ in range(4)]
+    ahead.close()
+    assert [run.offsets for runs in got for run in runs] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+
+
+def test_a_dropped_batch_is_fetched_again_from_the_new_position() -> None:
+    reader = FakeReader({0: [b"a"] * 25}, step=10)
+    reader.assign({0: 0})
+    ahead = FetchAhead()
+    ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
+    ahead.drop()
+    reader.assign({0: 10})
+    [run] = ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
+    ahead.close()
+    assert run.offsets[0] == 10
+
+
+def test_an_error_of_a_fetch_ahead_is_raised_by_the_next_batch() -> None:
+    reader = FakeReader({0: [b"a"] * 5})
+    reader.assign({0: 0})
+    ahead = FetchAhead()
+    ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
+    ahead.drop()
+
+    def fail() -> list[Fetched]:
+        raise SourceError("the broker is away")
+
+    assert ahead.batch(list) == []
+    ahead.drop()
+    with pytest.raises(SourceError, match="is away"):
+        ahead.batch(fail)
+    ahead.close()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from transforms.kafka.client import Fetched, Reader
 
@@ -30,6 +31,35 @@ def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: in
             count += len(fetched.offsets)
             size += sum(map(len, filter(None, fetched.values)))
     return [merge(runs[partition]) for partition in sorted(runs)]
+
+
+class FetchAhead:
+    """Fetches the next batch in a thread while this one is decoded and counted.
+
+    Arrow and polars work without Python's lock, a client mostly with it, so the two overlap. Between `batch` and
+    `drop` nobody else may use the reader.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fetch-ahead")
+        self._next: Future[list[Fetched]] | None = None
+
+    def batch(self, fetch: Callable[[], list[Fetched]]) -> list[Fetched]:
+        """The batch fetched meanwhile, or one fetched now; the one after it is begun."""
+        fetched = fetch() if self._next is None else self._next.result()
+        self._next = self._pool.submit(fetch)
+        return fetched
+
+    def drop(self) -> None:
+        """Wait for what was begun and forget it: the reader starts at other positions, or is closed."""
+        if self._next is not None:
+            self._next.exception()
+            self._next = None
+
+    def close(self) -> None:
+        """Drop, and end the thread."""
+        self.drop()
+        self._pool.shutdown()
 
 
 def merge(runs: Sequence[Fetched]) -> Fetched:

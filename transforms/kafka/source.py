@@ -4,6 +4,8 @@ One reader sees all its partitions, so watermark and window closing are decided 
 Outputs: blocks of rows on time (main), side records (`ASIDE`) and markers (`MARKERS`), each stamped inside its window.
 """
 
+import functools
+import gc
 import logging
 import time
 from collections.abc import Iterator
@@ -27,8 +29,8 @@ from transforms.codecs.decode import Decoded, decode
 from transforms.codecs.events import EventSchema
 from transforms.coders import Aside, ReaderStateCoder
 from transforms.kafka.accounts import WindowRules, close_all, close_windows, start_state, take, watermark_us
-from transforms.kafka.client import Reader, open_reader
-from transforms.kafka.fetching import fetch_batch, stop_before
+from transforms.kafka.client import Fetched, Reader, open_reader
+from transforms.kafka.fetching import FetchAhead, fetch_batch, stop_before
 from transforms.kafka.idle import IdleClock
 from transforms.kafka.progress import load_progress
 from transforms.kafka.tracker import ReaderTracker
@@ -42,6 +44,7 @@ _BUNDLE_S = 1.0
 #: Records are gathered for so long before a smaller block is decoded.
 _GATHER_S = 0.25
 _RESUME_AFTER_S = 0.05
+_GC_THRESHOLD = (100_000, 50, 1000)
 
 
 class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,8 +168,18 @@ class _ReadEvents(beam.DoFn):
         self._reader: Reader | None = None
         self._positions: dict[int, int] = {}
         self._idle = IdleClock(time.monotonic)
+        self._ahead: FetchAhead | None = None
+
+    def setup(self) -> None:
+        # Records are many small objects that live for one batch; the collector would look at them, and at all that was
+        # imported, every 700: without it fetching costs half.
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLD)
 
     def teardown(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -175,6 +188,17 @@ class _ReadEvents(beam.DoFn):
         spec = decode_spec(element)
         state: ReaderState = tracker.current_restriction()
         reader = self._positioned(spec, state)
+        try:
+            yield from self._read_on(spec, reader, state, tracker, estimator)
+        finally:
+            if self._ahead is not None:
+                self._ahead.drop()
+                # The client has gone on past what was claimed.
+                self._positions = {}
+
+    def _read_on(
+        self, spec: ReadSpec, reader: Reader, state: ReaderState, tracker: Any, estimator: Any
+    ) -> Iterator[Any]:
         bundle_end = time.monotonic() + _BUNDLE_S
         while not state.finished:
             step = self._step(spec, reader, state)
@@ -201,7 +225,7 @@ class _ReadEvents(beam.DoFn):
         return self._reader
 
     def _step(self, spec: ReadSpec, reader: Reader, state: ReaderState) -> _Step:
-        fetched = fetch_batch(reader, spec.block_rows, _GATHER_S)
+        fetched = self._fetched(spec, reader, bounded=bool(state.stop))
         if state.stop:
             fetched = stop_before(fetched, {p.partition: s for p, s in zip(state.partitions, state.stop, strict=True)})
         decoded = decode(spec.topic, fetched, self._schema)
@@ -215,6 +239,15 @@ class _ReadEvents(beam.DoFn):
                 routed, spec.rules, watermark_us(routed, spec.rules, idle), spec.reader
             )
         return step
+
+    def _fetched(self, spec: ReadSpec, reader: Reader, *, bounded: bool) -> list[Fetched]:
+        fetch = functools.partial(fetch_batch, reader, spec.block_rows, _GATHER_S)
+        if not bounded:
+            # A live stream is waited for, not worked off; and its reader is asked for ends in between.
+            return fetch()
+        if self._ahead is None:
+            self._ahead = FetchAhead()
+        return self._ahead.batch(fetch)
 
 
 def route(
