@@ -2,11 +2,10 @@
 
 import contextlib
 import json
+import logging
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pipelines.demo import clicks, fab, show
 from pipelines.demo.broker import EmbeddedBroker
 from pipelines.demo.faults import Fault, judge
 from pipelines.demo.jobs import train_clicks, train_wafers, write_job_files
+from pipelines.demo.ledger import Ledger, scraped_account
 from pipelines.demo.stream import CLICK_PARTITIONS, WAFER_PARTITIONS, Published, publish_live
 from pipelines.demo.watch import AlertWatch, window_records
 from pipelines.demo.workers import JobWorker
@@ -34,9 +34,9 @@ from transforms.kafka.client import NewTopic, open_admin, open_writer
 
 _ROWS = 1_200
 _WAFERS = 100
-#: Windows written before the clock starts: the jobs are up when their first result is there.
-_WARM_UP_WINDOWS = 4
-_START_S = 90.0
+#: Windows of clicks written at first, enough to close a window of either stream: its result shows that the job is up.
+_WARM_UP_WINDOWS = 5
+_START_S = 120.0
 
 
 @dataclass
@@ -69,16 +69,16 @@ class Demo:
             broker = stack.enter_context(EmbeddedBroker())
             kafka = KafkaSettings(bootstrap_servers=[broker.bootstrap])
             jobs, workers = self._prepared(kafka, broker.bootstrap, stack)
-            exporter = stack.enter_context(Exporter(kafka, topics_of(jobs[0]).metrics, port=0))
-            self.console.print(f"[bold]Metrics[/bold] for Prometheus: {exporter.url}")
+            exporters = [stack.enter_context(Exporter(kafka, topics_of(job).metrics, port=0)) for job in jobs]
+            self.console.print(f"[bold]Metrics[/bold] for Prometheus: {' and '.join(e.url for e in exporters)}")
             watch = stack.enter_context(AlertWatch(kafka, [topics_of(job).alerts for job in jobs], self._tell))
             prepared = time.monotonic()
             self._stream(kafka, jobs, workers)
             self._finish(workers)
             watch.stop()
-            passed = self._conclude(kafka, jobs, exporter)
+            passed = self._conclude(kafka, jobs, exporters)
         took = time.monotonic() - started
-        self.console.print(f"\n{took:.0f} s in all, {prepared - started:.0f} s of them to train and start")
+        self.console.print(f"\n{took:.0f} s in all, {prepared - started:.0f} s of them to train")
         return passed
 
     def _prepared(
@@ -109,14 +109,14 @@ class Demo:
                 for worker in workers:
                     worker.check()
                 if window == _WARM_UP_WINDOWS:
-                    self._wait_for_start(kafka, jobs[0], workers)
+                    self._wait_for_start(kafka, jobs, workers)
         finally:
             writer.close()
 
-    def _wait_for_start(self, kafka: KafkaSettings, job: Job, workers: list[JobWorker]) -> None:
+    def _wait_for_start(self, kafka: KafkaSettings, jobs: list[Job], workers: list[JobWorker]) -> None:
         deadline = time.monotonic() + _START_S
-        with self.console.status("waiting for the first window …"):
-            while not window_records(kafka, topics_of(job).windows):
+        with self.console.status("waiting for the first windows …"):
+            while not all(window_records(kafka, topics_of(job).windows) for job in jobs):
                 for worker in workers:
                     worker.check()
                 if time.monotonic() > deadline:
@@ -136,17 +136,14 @@ class Demo:
         self.alerts.append((alert, delay))
         self.console.print(show.alert_line(alert, delay))
 
-    def _conclude(self, kafka: KafkaSettings, jobs: list[Job], exporter: Exporter) -> bool:
+    def _conclude(self, kafka: KafkaSettings, jobs: list[Job], exporters: list[Exporter]) -> bool:
         verdict = judge(self.faults, [alert for alert, _ in self.alerts])
-        accounts = {
-            "ctr": (self.written.clicks, _accounted(jobs[0])),
-            "wafer": (self.written.wafers, _accounted(jobs[1])),
-        }
-        balanced = all(written == accounted for written, accounted in accounts.values())
+        books = {"ctr": _ledger(self.written.clicks, jobs[0], exporters[0])}
+        books["wafer"] = _ledger(self.written.wafers, jobs[1], exporters[1])
+        balanced = all(ledger.balanced for ledger in books.values())
         self._print_ranking(kafka, jobs[0])
-        self.console.print(show.accounts_table(accounts))
-        for line in _scraped(exporter):
-            self.console.print(f"[dim]{line}[/dim]", markup=True)
+        self.console.print(show.accounts_table(books))
+        self.console.print(show.found_table(self.faults, self.alerts))
         for line in show.verdict_lines(verdict, balanced):
             self.console.print(line)
         rates = {
@@ -154,7 +151,7 @@ class Demo:
             "wafers_per_second": self.written.wafers.read / self.written.seconds,
             "event_time_factor": self.clicks.windows * clicks.WINDOW_US / 1e6 / self.written.seconds,
         }
-        self.report = show.report(self.faults, verdict, self.alerts, accounts, rates)
+        self.report = show.report(self.faults, verdict, self.alerts, books, rates)
         return verdict.passed and balanced
 
     def _print_ranking(self, kafka: KafkaSettings, job: Job) -> None:
@@ -170,15 +167,10 @@ def _told(status: object, epoch: int) -> bool:
     return True
 
 
-def _accounted(job: Job) -> Account:
+def _ledger(written: Account, job: Job, exporter: Exporter) -> Ledger:
     progress = load_job_progress(job)
-    return Account() if progress is None else progress.totals
-
-
-def _scraped(exporter: Exporter) -> Iterator[str]:
-    with urllib.request.urlopen(exporter.url, timeout=5) as answer:
-        text = answer.read().decode()
-    yield from (line for line in text.splitlines() if line.startswith("sparsewatch_records_total"))
+    accounted = Account() if progress is None else progress.totals
+    return Ledger(written, accounted, scraped_account(exporter.url, job.name, accounted))
 
 
 def choose_mode(runner: str) -> str:
@@ -192,6 +184,13 @@ def choose_mode(runner: str) -> str:
     if runner == "auto":
         return "inprocess" if find_prism() is None else "prism"
     return runner
+
+
+def _told_mode(asked: str, mode: str) -> str:
+    if mode == "prism":
+        return "both jobs run continuously on Prism"
+    why = "no Prism here; `make services-prism` builds it" if asked == "auto" else "as asked"
+    return f"bounded runs, repeated ({why})"
 
 
 @click.command()
@@ -214,16 +213,19 @@ def demo(
     written is accounted for.
     """
     console, mode = show.console(quiet), choose_mode(runner)
+    # The last run is done in this process; what it logs is shown as alerts already.
+    logging.getLogger("transforms").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="sparsewatch-demo-") as temporary:
         folder = (keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         running = Demo(folder, mode, seed, hours, pace, console)
-        if mode == "prism":
-            console.print("[bold]Mode[/bold]: both jobs run continuously on Prism")
-        else:
-            console.print("[bold]Mode[/bold]: bounded runs, repeated (no Prism here; `make services-prism` builds it)")
+        console.print(f"[bold]Mode[/bold]: {_told_mode(runner, mode)}")
         console.print(show.planted_table(running.faults))
-        passed = running.run()
+        try:
+            passed = running.run()
+        except KeyboardInterrupt:
+            console.print("stopped; broker, jobs and exporters are stopped, too")
+            sys.exit(130)
         if report_file is not None:
             report_file.write_text(json.dumps(running.report, indent=1), encoding="utf-8")
     console.print("[bold green]passed[/bold green]" if passed else "[bold red]failed[/bold red]")

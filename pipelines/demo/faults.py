@@ -52,3 +52,14 @@ def judge(faults: Sequence[Fault], alerts: Sequence[Alert]) -> Verdict:
         missed=tuple(f for f in faults if f not in found),
         false_alarms=tuple(a for a in alerts if not any(f.explains(a) for f in faults)),
     )
+
+
+def first_delay_s(fault: Fault, alerts: Sequence[tuple[Alert, float | None]]) -> float | None:
+    """Delay of the first window's alert on a fault; None if there is none or it is not known.
+
+    Args:
+        fault: The fault.
+        alerts: All alerts, with the seconds each came after its window's last event.
+    """
+    explained = [(alert.window_start_us, delay) for alert, delay in alerts if fault.explains(alert)]
+    return min(explained, key=lambda pair: pair[0])[1] if explained else None

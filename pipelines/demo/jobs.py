@@ -39,6 +39,7 @@ time_column = "{time}"
 [windows]
 length = "5m"
 disorder = "2m"
+idle_after = "5m"
 
 [columns]
 {columns}
@@ -65,6 +66,7 @@ format = "arrow"
 [windows]
 length = "20m"
 disorder = "2m"
+idle_after = "5m"
 
 [wafers]
 model = "{models}/wafer"

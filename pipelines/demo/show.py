@@ -9,7 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.demo.faults import Fault, Verdict
+from pipelines.demo.faults import Fault, Verdict, first_delay_s
+from pipelines.demo.ledger import Ledger
 from schemas.accounts import Account
 from schemas.alerts import Alert
 
@@ -62,15 +63,29 @@ def ranking_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
     return table
 
 
-def accounts_table(accounts: Mapping[str, tuple[Account, Account]]) -> Table:
-    """What was written, and what the jobs account for."""
-    table = Table(box=box.SIMPLE, title="Accounts (read = counted + rejected + late)", title_justify="left")
+def accounts_table(books: Mapping[str, Ledger]) -> Table:
+    """What was written, what the jobs account for, and what their exporters serve."""
+    table = Table(title="Accounts (read = counted + rejected + late)", title_justify="left", box=box.SIMPLE)
     for column in ("stream", "", "read", "counted", "rejected", "late"):
         table.add_column(column, justify="left" if column in ("stream", "") else "right")
-    for stream, (written, accounted) in accounts.items():
-        for name, account in (("written", written), ("accounted", accounted)):
+    for stream, ledger in books.items():
+        for name in ("written", "accounted", "exported"):
+            account: Account = getattr(ledger, name)
             numbers = (account.read, account.counted, account.rejected, account.late)
             table.add_row(stream, name, *(f"{n:,}" for n in numbers))
+    return table
+
+
+def found_table(faults: Sequence[Fault], alerts: Sequence[tuple[Alert, float | None]]) -> Table:
+    """What became of each fault."""
+    table = Table(title="Found", title_justify="left", box=box.SIMPLE)
+    for column in ("fault", "alerts", "first after"):
+        table.add_column(column, justify="left" if column == "fault" else "right")
+    for fault in faults:
+        number, delay = sum(fault.explains(alert) for alert, _ in alerts), first_delay_s(fault, alerts)
+        table.add_row(
+            fault.name, str(number) if number else "[red]none[/red]", "" if delay is None else f"{delay:.1f} s"
+        )
     return table
 
 
@@ -90,7 +105,7 @@ def report(
     faults: Sequence[Fault],
     verdict: Verdict,
     alerts: Sequence[tuple[Alert, float | None]],
-    accounts: Mapping[str, tuple[Account, Account]],
+    books: Mapping[str, Ledger],
     rates: Mapping[str, float],
 ) -> dict[str, Any]:
     """The same as JSON."""
@@ -104,6 +119,7 @@ def report(
                 "start_us": f.start_us,
                 "end_us": f.end_us,
                 "found": f in verdict.found,
+                "first_delay_s": first_delay_s(f, alerts),
             }
             for f in faults
         ],
@@ -111,8 +127,9 @@ def report(
             {**msgspec.to_builtins(a), "delay_s": delay, "planted": a not in verdict.false_alarms}
             for a, delay in alerts
         ],
-        "accounts": {name: _numbers(accounted) for name, (_, accounted) in accounts.items()},
-        "written": {name: _numbers(written) for name, (written, _) in accounts.items()},
+        "accounts": {name: _numbers(ledger.accounted) for name, ledger in books.items()},
+        "written": {name: _numbers(ledger.written) for name, ledger in books.items()},
+        "exported": {name: _numbers(ledger.exported) for name, ledger in books.items()},
         "rates": dict(rates),
     }
 

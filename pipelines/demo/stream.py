@@ -31,6 +31,7 @@ class Published:
     wafers: Account = field(default_factory=Account)
     #: When the last event of the window that ends at an event time had been written, by the clock.
     written_at: dict[int, float] = field(default_factory=dict)
+    #: Spent here: what a caller does between windows is not counted.
     seconds: float = 0.0
 
     def written(self, window_end_us: int) -> float | None:
@@ -51,10 +52,11 @@ def publish_live(writer: Writer, clicks: Clicks, fab: Fab, pace_s: float, done: 
     Yields:
         The number of windows written.
     """
-    started = time.monotonic()
     per_fab_window = WAFER_WINDOW_US // WINDOW_US
     wafers = pl.DataFrame()
     for window in range(clicks.windows):
+        # From here, not from the first window: a caller that paused does not get a burst for it.
+        started = time.monotonic()
         lines, late, broken = clicks.records(window)
         for i, line in enumerate(lines):
             writer.send(CLICKS, None, line, partition=i % CLICK_PARTITIONS)
@@ -66,10 +68,10 @@ def publish_live(writer: Writer, clicks: Clicks, fab: Fab, pace_s: float, done: 
         if window % _BROKEN_EVERY == _BROKEN_EVERY - 1:
             writer.send(WAFERS, None, _BROKEN_WAFER, partition=0)
             done.wafers += Account(rejected=1)
-        time.sleep(max(0.0, started + (window + 1) * pace_s - time.monotonic()))
         writer.flush()
         done.written_at[clicks.start_us + (window + 1) * WINDOW_US] = time.time()
-        done.seconds = time.monotonic() - started
+        time.sleep(max(0.0, started + pace_s - time.monotonic()))
+        done.seconds += time.monotonic() - started
         yield window + 1
 
 

@@ -121,8 +121,8 @@ def test_the_demo_finds_all_it_planted_with_repeated_bounded_runs(tmp_path: Path
     told = json.loads(report.read_text())
     assert all(planted["found"] for planted in told["planted"])
     assert all(one["planted"] for one in told["alerts"])
-    assert set(told) == {"planted", "alerts", "accounts", "written", "rates"}
+    assert set(told) == {"planted", "alerts", "accounts", "written", "exported", "rates"}
     for stream in ("ctr", "wafer"):
         account = told["accounts"][stream]
-        assert account == told["written"][stream]
+        assert account == told["written"][stream] == told["exported"][stream]
         assert account["read"] == account["counted"] + account["rejected"] + account["late"] > 0
