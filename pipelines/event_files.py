@@ -157,7 +157,9 @@ def _arrow_batches(file: EventFile) -> Iterator[pa.RecordBatch]:
             yield from reader
     else:
         with pq.ParquetFile(file.path) as parquet:
-            yield from parquet.iter_batches(BATCH_ROWS)
+            # Group by group: over the whole file the reader keeps the bytes of every group it has passed.
+            for group in range(parquet.num_row_groups):
+                yield from parquet.iter_batches(BATCH_ROWS, row_groups=[group])
 
 
 def _timed(batch: pl.DataFrame, rule: TimeRule, first: int, path: Path) -> pl.DataFrame:

@@ -138,6 +138,16 @@ def test_times_are_made_across_batches_where_a_file_has_none(tmp_path: Path) -> 
     assert made.to_list() == list(range(5_000, 5_000 + 200_000, 2))
 
 
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path, rng = tmp_path / "long.parquet", np.random.default_rng(0)
+    columns = {f"c{i}": rng.integers(0, 1 << 40, 400_000) for i in range(10)}
+    pl.DataFrame(columns).write_parquet(path, row_group_size=20_000)
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in read_events(open_events(path), TimeRule(column="made", start_us=0, interval_us=1)):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert 0 < most < path.stat().st_size / 4
+
+
 def test_csv_and_wafer_files_are_read(tmp_path: Path) -> None:
     csv = tmp_path / "events.csv"
     EVENTS.select("hour", "user").write_csv(csv)
