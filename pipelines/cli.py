@@ -108,17 +108,23 @@ def train() -> None:
     """Train what a job needs: wafer model, row model, reference."""
 
 
+#: Least level shown of loggers that speak to developers; Beam sets levels of its own, so the handler has the last word.
+#: What goes wrong with a broker for good reaches the user as an error of ours.
+_QUIET = {
+    "root": logging.CRITICAL,
+    "PrismRunner": logging.ERROR,
+    "apache_beam": logging.ERROR,
+    "kafka": logging.CRITICAL,
+}
+
+
 def _set_up_logging(verbose: int) -> None:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = logging.StreamHandler()
-    # Libraries that log to the root itself have nothing to say to a user.
-    handler.addFilter(lambda record: verbose > 1 or record.name != "root")
+    handler.addFilter(lambda record: verbose > 1 or record.levelno >= _QUIET.get(record.name.split(".")[0], level))
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler], force=True
     )
-    for chatty, quiet in (("apache_beam", logging.ERROR), ("PrismRunner", logging.ERROR), ("kafka", logging.CRITICAL)):
-        # What goes wrong with a broker for good reaches the user as an error of ours.
-        logging.getLogger(chatty).setLevel(quiet if verbose < 2 else level)
 
 
 def main() -> None:
