@@ -12,6 +12,7 @@ from schemas.errors import ConfigError
 
 RUNNERS = ("auto", "inprocess", "prism", "portable")
 _PROJECT_CACHE = Path(__file__).resolve().parent.parent / ".cache" / "services" / "bin" / "prism"
+_TEN_YEARS_S = 315_360_000
 _BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
 
 
@@ -59,6 +60,8 @@ def runner_options(runner: str, until: Until, extra: Sequence[str] = ()) -> Pipe
         extra: Options passed through to Beam as they are.
     """
     streaming = ["--streaming"] if until == "forever" else []
+    # Beam ends the streams it follows a job by after this time (300 s unless told), and the job with them.
+    patience = f"--job_server_timeout={_TEN_YEARS_S}"
     if runner == "inprocess":
         # Named, since Beam's direct runner picks Prism silently where it finds it.
         return PipelineOptions(["--runner=FnApiRunner", *extra])
@@ -68,8 +71,9 @@ def runner_options(runner: str, until: Until, extra: Sequence[str] = ()) -> Pipe
                 "--runner=PrismRunner",
                 f"--prism_location={find_prism()}",
                 "--environment_type=LOOPBACK",
+                patience,
                 *streaming,
                 *extra,
             ]
         )
-    return PipelineOptions(["--runner=PortableRunner", *streaming, *extra])
+    return PipelineOptions(["--runner=PortableRunner", patience, *streaming, *extra])
