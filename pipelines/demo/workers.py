@@ -1,6 +1,5 @@
 """The demo's jobs as processes: on Prism continuously, else as bounded runs repeated."""
 
-import gc
 import sys
 from pathlib import Path
 
@@ -43,8 +42,6 @@ class JobWorker:
         """
         self.stop()
         run_job(load_job(self._job_file), "latest", "inprocess")
-        # The reader takes all it finds out of the collector's sight; extensions of torch call that leaked at the end.
-        gc.unfreeze()
 
     def stop(self) -> None:
         """End it at once."""

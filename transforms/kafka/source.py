@@ -171,9 +171,8 @@ class _ReadEvents(beam.DoFn):
         self._ahead: FetchAhead | None = None
 
     def setup(self) -> None:
-        # Records are many small objects that live for one batch; the collector would look at them, and at all that was
-        # imported, every 700: without it fetching costs half.
-        gc.freeze()
+        # Records are many small objects that live for one batch; a collector that looks at them every 700 doubles what
+        # fetching costs.
         gc.set_threshold(*_GC_THRESHOLD)
 
     def teardown(self) -> None:
