@@ -65,6 +65,10 @@ class BlockCoder(coders.Coder):
         """See `decode_block`."""
         return decode_block(encoded)
 
+    def estimate_size(self, value: Block) -> int:
+        """Bytes of the columns. Beam samples sizes, of few large elements nearly all, and would encode each for it."""
+        return int(value.rows.nbytes)
+
     def is_deterministic(self) -> bool:
         """Equal blocks may differ in buffers, so bytes are not compared."""
         return False

@@ -162,3 +162,13 @@ def test_beam_takes_our_coders_for_our_elements() -> None:
     coders.register()
     for element, coder in ((Block, BlockCoder), (Marker, MarkerCoder), (Aside, AsideCoder)):
         assert isinstance(beam_coders.registry.get_coder(element), coder)
+
+
+def test_the_size_of_a_block_is_told_without_coding_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = Block((), pa.RecordBatch.from_pydict({"x": pa.array(range(1000), pa.int64())}))
+
+    def coded(_: Block) -> bytes:
+        raise AssertionError("the block was coded")
+
+    monkeypatch.setattr(coders, "encode_block", coded)
+    assert BlockCoder().get_impl().estimate_size(block) == 8000
