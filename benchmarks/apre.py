@@ -16,8 +16,8 @@ import torch
 
 from detectors.apre import TrainConfig, train_row_model
 from detectors.apre.net import layer_widths
-from detectors.apre.threads import one_thread
 from detectors.row_scores import score_block
+from detectors.torch_threads import torch_threads
 from schemas.block import META
 
 FEATURES = 32
@@ -64,7 +64,7 @@ def _bare_products(X: np.ndarray) -> Callable[[], None]:
     rows = torch.from_numpy(X)
 
     def run() -> None:
-        with one_thread(), torch.inference_mode():
+        with torch_threads(1), torch.inference_mode():
             for start in range(0, ROWS, CHUNK):
                 hidden = rows[start : start + CHUNK]
                 for weight in weights:

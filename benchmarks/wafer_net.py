@@ -14,10 +14,11 @@ import torch
 from benchmarks.harness import Rounds, interleave, rate, seconds, write_results
 from detectors.open_set.novelty import NoveltyConfig
 from detectors.sparse_net.data import to_sites
-from detectors.sparse_net.engine import ConvAlgo, get_indice_pairs, torch_threads
+from detectors.sparse_net.engine import ConvAlgo, get_indice_pairs
 from detectors.sparse_net.events import read_points
 from detectors.sparse_net.grid import rule_book, to_grid
 from detectors.sparse_net.train import TrainConfig
+from detectors.torch_threads import torch_threads
 from detectors.wafer_model import WaferModel
 from detectors.wafer_patterns import PATTERNS, make_wafers
 from detectors.wafer_training import GRID, WaferTrainingConfig, train_wafer_model

@@ -16,9 +16,9 @@ from detectors.open_set.calibration import novelty_threshold
 from detectors.open_set.gmm import Mixture
 from detectors.open_set.novelty import Novelty
 from detectors.sparse_net.encode import Encodings, encode
-from detectors.sparse_net.engine import torch_threads
 from detectors.sparse_net.events import read_points, validate_wafers
 from detectors.sparse_net.net import NetConfig, WaferNet
+from detectors.torch_threads import torch_threads
 from schemas.errors import ConfigError, ModelError, SchemaError
 
 #: Kind of the artefact.

@@ -17,9 +17,9 @@ from torch import Tensor
 from detectors.apre.encode import EncoderConfig, RowEncoder, fit_encoder, one_batch
 from detectors.apre.net import ProbabilisticAutoencoder
 from detectors.apre.score import ScoreConfig, score, score_terms
-from detectors.apre.threads import one_thread
 from detectors.apre.train import OnStep, TrainConfig, train_net
 from detectors.models import load_artefact, save_artefact
+from detectors.torch_threads import torch_threads
 from schemas.errors import ConfigError, ModelError
 
 KIND = "rows"
@@ -177,7 +177,7 @@ class RowModel:
         out = np.empty((len(X), *shape), dtype=np.float32)
         buffer = np.zeros((step, self.encoder.n_features), dtype=np.float32)
         rows = torch.from_numpy(buffer)
-        with one_thread(), torch.inference_mode():
+        with torch_threads(1), torch.inference_mode():
             for start in range(0, len(X), step):
                 part = X[start : start + step]
                 buffer[: len(part)] = part

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from detectors.apre.net import ProbabilisticAutoencoder
 from detectors.apre.score import LIKELIHOOD, score
-from detectors.apre.threads import one_thread
+from detectors.torch_threads import torch_threads
 from schemas.errors import ConfigError
 
 #: Rows whose loss is computed at once when trimming.
@@ -67,7 +67,7 @@ def train_net(X: np.ndarray, config: TrainConfig, on_step: OnStep | None = None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = ProbabilisticAutoencoder(rows.shape[1])
-    with one_thread():
+    with torch_threads(1):
         _fit(net, rows, config, on_step)
     return net.eval()
 

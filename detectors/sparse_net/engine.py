@@ -1,8 +1,6 @@
 """What the network takes of spconv, imported without the deprecation warnings of its release 2.3.6."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -27,20 +25,4 @@ __all__ = [
     "SubMConv2d",
     "get_indice_pairs",
     "indice_subm_conv",
-    "torch_threads",
 ]
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many CPU threads, then as many as before.
-
-    Its operations here are short. Where other work keeps the cores busy, its threads wait for each other
-    longer than they compute: two were seen ten times slower than one.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

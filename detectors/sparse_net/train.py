@@ -12,10 +12,10 @@ from torch import nn
 from detectors.sparse_net.augment import AugmentConfig, augment
 from detectors.sparse_net.data import split_wafers, to_sites
 from detectors.sparse_net.encode import encode
-from detectors.sparse_net.engine import torch_threads
 from detectors.sparse_net.events import WaferPoints
 from detectors.sparse_net.grid import to_grid
 from detectors.sparse_net.net import NetConfig, WaferNet
+from detectors.torch_threads import torch_threads
 from schemas.errors import ConfigError
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from detectors.sparse_net.encode import Encodings, encode, spread
-from detectors.sparse_net.engine import torch_threads
 from detectors.sparse_net.events import WaferPoints, offsets_of, read_points
 from detectors.sparse_net.net import NetConfig, WaferNet
 from detectors.sparse_net.train import Epoch, Labelled, TrainConfig, macro_f1, train_net
+from detectors.torch_threads import torch_threads
 from detectors.wafer_patterns import make_wafers
 from schemas.errors import ConfigError
 
