@@ -10,14 +10,27 @@ from detectors.outrank.expected_mi import permutation_moments
 from detectors.outrank.mutual_information import entropy, mutual_information
 
 
-class RankedFeature(msgspec.Struct, frozen=True, kw_only=True):
-    """What one feature says about the label, in nats."""
+class ScoredFeature(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature, or a combination of some, in a ranking by any heuristic."""
 
     feature: str
     #: 1 is best; equal scores rank by name.
     rank: int
-    #: `mutual_information` less `expected`: 0 on average for a feature that says nothing, whatever its cardinality.
+    #: In the unit of the heuristic; more is better.
     score: float
+    #: Distinct values, the missing one left out.
+    cardinality: int
+    #: Share of rows with a value, in [0, 1]; 0 without rows.
+    coverage: float
+
+
+class RankedFeature(ScoredFeature, frozen=True, kw_only=True):
+    """What one feature says about the label, in nats.
+
+    `score` is `mutual_information` less `expected`: 0 on average for a feature that says nothing, whatever its
+    cardinality.
+    """
+
     #: Plug-in mutual information with the label; the missing value is a value.
     mutual_information: float
     #: Mean of `mutual_information` over all permutations of the label.
@@ -26,10 +39,6 @@ class RankedFeature(msgspec.Struct, frozen=True, kw_only=True):
     noise: float
     #: `score` as a share of the label's entropy; 0 if that is 0.
     normalised: float
-    #: Distinct values, the missing one left out.
-    cardinality: int
-    #: Share of rows with a value, in [0, 1]; 0 without rows.
-    coverage: float
 
 
 class _Score(NamedTuple):

@@ -1,0 +1,104 @@
+"""Columns as integer codes, and the contingency table of two of them.
+
+Everything pairwise starts here: equal values have equal codes, so a table of two columns is a count of pairs of codes.
+The missing value (null or NaN) is a value.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from detectors.outrank.mutual_information import Counts
+
+#: Cells of a dense table, as a multiple of the rows, up to which counting beats sorting.
+DENSE_CELLS_PER_ROW = 4
+DENSE_CELLS = 65_536
+
+
+class Codes(NamedTuple):
+    """A column whose values are numbered."""
+
+    #: Shape (n_rows,), each in [0, n_values).
+    codes: NDArray[np.int32]
+    n_values: int
+
+
+class Joint(NamedTuple):
+    """The cells of a contingency table that hold rows, by ascending first and second code."""
+
+    #: Rows of each cell, shape (n_cells,), > 0.
+    rows: Counts
+    #: Codes of each cell, shape (n_cells,).
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+
+
+def encode(values: Any) -> Codes:
+    """Number the values of a column in the order they first appear.
+
+    Args:
+        values: An Arrow array, a polars series or a numpy array of numbers, booleans or text, shape (n_rows,).
+    """
+    encoded = _arrow(values).dictionary_encode(null_encoding="encode")
+    return Codes(encoded.indices.to_numpy(zero_copy_only=False), len(encoded.dictionary))
+
+
+def encode_as_text(values: Any) -> Codes:
+    """Number the values by the order of their text, as the public `outrank` does: "10" comes before "2".
+
+    Args:
+        values: As for `encode`. The missing value comes first.
+    """
+    text = _arrow(values).cast(pa.large_string())
+    encoded = text.dictionary_encode(null_encoding="encode")
+    order = pc.sort_indices(encoded.dictionary, null_placement="at_start").to_numpy()
+    place = np.empty(order.size, np.int32)
+    place[order] = np.arange(order.size, dtype=np.int32)
+    return Codes(place[encoded.indices.to_numpy(zero_copy_only=False)], int(order.size))
+
+
+def combine(columns: list[Codes]) -> Codes:
+    """One column whose value is the combination of the columns' values; no two combinations share a code."""
+    codes, n_values = columns[0]
+    for column in columns[1:]:
+        keys = codes.astype(np.int64) * column.n_values + column.codes
+        distinct, places = np.unique(keys, return_inverse=True)
+        codes, n_values = places.astype(np.int32), int(distinct.size)
+    return Codes(codes, n_values)
+
+
+def joint_counts(first: Codes, second: Codes) -> Joint:
+    """The contingency table of two columns of the same rows; O(n_rows), or O(n_rows log n_rows) where it is sparse."""
+    cells = first.n_values * second.n_values
+    keys = first.codes.astype(np.int64) * second.n_values + second.codes
+    if cells <= max(DENSE_CELLS, DENSE_CELLS_PER_ROW * keys.size):
+        table = np.bincount(keys, minlength=cells)
+        held = np.flatnonzero(table)
+        rows = table[held]
+    else:
+        held, rows = np.unique(keys, return_counts=True)
+    return Joint(rows, held // second.n_values, held % second.n_values)
+
+
+def marginal(column: Codes) -> Counts:
+    """Rows of each value, shape (n_values,)."""
+    return np.bincount(column.codes, minlength=column.n_values)
+
+
+def _arrow(values: Any) -> Any:
+    if isinstance(values, pl.Series):
+        values = values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    elif not isinstance(values, pa.Array | pa.ChunkedArray):
+        values = pa.array(values, from_pandas=True)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_floating(values.type):
+        # Adding zero makes -0.0 equal to 0.0.
+        values = pc.if_else(pc.is_nan(values), None, pc.add(values, 0.0))
+    return values
