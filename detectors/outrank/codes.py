@@ -4,6 +4,7 @@ Everything pairwise starts here: equal values have equal codes, so a table of tw
 The missing value (null or NaN) is a value.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,27 +56,30 @@ def encode_as_text(values: Any) -> Codes:
     """
     text = _arrow(values).cast(pa.large_string())
     encoded = text.dictionary_encode(null_encoding="encode")
-    order = pc.sort_indices(encoded.dictionary, null_placement="at_start").to_numpy()
+    # The missing value sorts last.
+    order = np.roll(pc.sort_indices(encoded.dictionary).to_numpy(), encoded.dictionary.null_count)
     place = np.empty(order.size, np.int32)
     place[order] = np.arange(order.size, dtype=np.int32)
     return Codes(place[encoded.indices.to_numpy(zero_copy_only=False)], int(order.size))
 
 
-def combine(columns: list[Codes]) -> Codes:
-    """One column whose value is the combination of the columns' values; no two combinations share a code."""
-    codes, n_values = columns[0]
+def combine(columns: Sequence[Codes]) -> Codes:
+    """One column whose value is the combination of the columns' values; no two combinations share a code.
+
+    Args:
+        columns: At least one, of the same rows.
+    """
+    whole = columns[0]
     for column in columns[1:]:
-        keys = codes.astype(np.int64) * column.n_values + column.codes
-        distinct, places = np.unique(keys, return_inverse=True)
-        codes, n_values = places.astype(np.int32), int(distinct.size)
-    return Codes(codes, n_values)
+        whole = _renumbered(_pair_keys(whole, column), whole.n_values * column.n_values)
+    return whole
 
 
 def joint_counts(first: Codes, second: Codes) -> Joint:
     """The contingency table of two columns of the same rows; O(n_rows), or O(n_rows log n_rows) where it is sparse."""
     cells = first.n_values * second.n_values
-    keys = first.codes.astype(np.int64) * second.n_values + second.codes
-    if cells <= max(DENSE_CELLS, DENSE_CELLS_PER_ROW * keys.size):
+    keys = _pair_keys(first, second)
+    if _is_dense(cells, keys.size):
         table = np.bincount(keys, minlength=cells)
         held = np.flatnonzero(table)
         rows = table[held]
@@ -87,6 +91,25 @@ def joint_counts(first: Codes, second: Codes) -> Joint:
 def marginal(column: Codes) -> Counts:
     """Rows of each value, shape (n_values,)."""
     return np.bincount(column.codes, minlength=column.n_values)
+
+
+def _pair_keys(first: Codes, second: Codes) -> NDArray[np.int64]:
+    return first.codes.astype(np.int64) * second.n_values + second.codes
+
+
+def _is_dense(cells: int, n_rows: int) -> bool:
+    return cells <= max(DENSE_CELLS, DENSE_CELLS_PER_ROW * n_rows)
+
+
+def _renumbered(keys: NDArray[np.int64], cells: int) -> Codes:
+    """Codes without gaps, in the order of the keys, which lie in [0, cells)."""
+    if not _is_dense(cells, keys.size):
+        distinct, places = np.unique(keys, return_inverse=True)
+        return Codes(places.astype(np.int32), int(distinct.size))
+    held = np.zeros(cells, np.int32)
+    held[keys] = 1
+    place = np.cumsum(held, dtype=np.int32)
+    return Codes(place[keys] - 1, int(place[-1]) if cells else 0)
 
 
 def _arrow(values: Any) -> Any:
