@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from pipelines.parquet_files import read_row_groups
 from pipelines.wafer_files import read_wafer_npz
 from schemas.errors import ConfigError
 from schemas.jobs import TimeFormat
@@ -157,9 +158,7 @@ def _arrow_batches(file: EventFile) -> Iterator[pa.RecordBatch]:
             yield from reader
     else:
         with pq.ParquetFile(file.path) as parquet:
-            # Group by group: over the whole file the reader keeps the bytes of every group it has passed.
-            for group in range(parquet.num_row_groups):
-                yield from parquet.iter_batches(BATCH_ROWS, row_groups=[group])
+            yield from read_row_groups(parquet, BATCH_ROWS)
 
 
 def _timed(batch: pl.DataFrame, rule: TimeRule, first: int, path: Path) -> pl.DataFrame:

@@ -1,0 +1,70 @@
+"""Rows that could not be used."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Samples kept for each reason.
+SAMPLES = 5
+#: Characters of a row that a sample shows.
+SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row that could not be used as it is."""
+
+    path: Path
+    #: Its number in the file, from 1. CSV: of the record, where the header is one and a blank line none. Vowpal
+    #: Wabbit: of the line.
+    record: int
+    reason: str
+    #: What was expected, what came.
+    detail: str
+
+
+@dataclass(slots=True)
+class Rejected:
+    """Counts and first samples, filled while the input is read."""
+
+    #: Rows that were left out, by reason.
+    counts: Counter[str] = field(default_factory=Counter)
+    #: Rows that were kept without a part that could not be used, by reason.
+    ignored: Counter[str] = field(default_factory=Counter)
+    #: The first of each reason.
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Rows that were left out."""
+        return self.counts.total()
+
+    def add(self, samples: Sequence[Sample], number: int) -> None:
+        """Count `number` rows that are left out for one reason; `samples` are the first of them, at least one."""
+        self.counts[samples[0].reason] += number
+        self._show(samples)
+
+    def ignore(self, samples: Sequence[Sample], number: int) -> None:
+        """As `add`, for rows that are kept without a part of them."""
+        self.ignored[samples[0].reason] += number
+        self._show(samples)
+
+    def _show(self, samples: Sequence[Sample]) -> None:
+        known = sum(known.reason == samples[0].reason for known in self.samples)
+        self.samples.extend(samples[: max(0, SAMPLES - known)])
+
+    def clear(self) -> None:
+        """Start again."""
+        self.counts.clear()
+        self.ignored.clear()
+        self.samples.clear()
+
+
+def shown(text: str) -> str:
+    """A text as a sample shows it: quoted, cut, on one line.
+
+    >>> shown("a" * 100 + "b") == repr("a" * 80) + "..."
+    True
+    """
+    return repr(text) if len(text) <= SHOWN else repr(text[:SHOWN]) + "..."
