@@ -11,12 +11,18 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from detectors.value_counts import ARROW_TYPES, Bucket, Part
+from detectors.hashed_tail import Tail
+from detectors.value_counts import ARROW_TYPES, Bucket, Part, hash_mark
 from schemas.errors import StateError
 
 #: Version of the layout.
-FORMAT = 1
+FORMAT = 2
 _HEADER = b"feature_counts"
+_NONE = np.zeros(0, np.int64)
+
+
+class _Version(msgspec.Struct):
+    version: int
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,19 +37,24 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     #: Key of `ARROW_TYPES`, or None for a feature whose type is not known yet.
     kinds: tuple[str | None, ...]
     nulls: tuple[Bucket, ...]
-    others: tuple[Bucket, ...]
-    #: Distinct values.
+    #: Distinct values kept.
     sizes: tuple[int, ...]
+    #: Whether there are more, and all are counted by hash.
+    hashed: tuple[bool, ...]
+    #: See `detectors.value_counts.hash_mark`.
+    hash_mark: int
 
 
-def encode(header: Header, parts: Sequence[Part]) -> bytes:
-    """Bytes of `header` and of one part a feature; equal input gives equal bytes."""
+def encode(header: Header, parts: Sequence[Part], tails: Sequence[Tail]) -> bytes:
+    """Bytes of `header`, of one part a feature and one tail a hashed feature; equal input gives equal bytes."""
     lists = {
         kind: _values([part for part, k in zip(parts, header.kinds, strict=True) if k == kind], kind)
         for kind in ARROW_TYPES
     }
     lists["rows"] = pa.array(np.concatenate([part.rows for part in parts]))
     lists["clicks"] = pa.array(np.concatenate([part.clicks for part in parts]))
+    lists["tail_rows"] = pa.array(np.concatenate([_NONE, *[tail.rows for tail in tails]]))
+    lists["tail_clicks"] = pa.array(np.concatenate([_NONE, *[tail.clicks for tail in tails]]))
     batch = pa.RecordBatch.from_arrays(
         [pa.LargeListArray.from_arrays([0, len(values)], values) for values in lists.values()],
         names=list(lists),
@@ -56,21 +67,28 @@ def encode(header: Header, parts: Sequence[Part]) -> bytes:
     return bytes(sink.getvalue())
 
 
-def decode(data: bytes) -> tuple[Header, list[Part]]:
-    """Header and parts that `encode` wrote.
+def decode(data: bytes) -> tuple[Header, list[Part], list[Tail | None]]:
+    """Header, parts and tails that `encode` wrote; None for a feature that is not hashed.
 
     Raises:
-        StateError: If the bytes are damaged or of another version.
+        StateError: If the bytes are damaged, of another version, or hold hashes of another version of polars.
     """
     try:
         with pa.ipc.open_stream(data) as reader:
             batch = reader.read_next_batch()
+        _expect_version(batch.schema.metadata[_HEADER])
         header = msgspec.json.decode(batch.schema.metadata[_HEADER], type=Header)
-        if header.version != FORMAT:
-            raise StateError(f"expected feature counts of version {FORMAT}, got {header.version}")
-        return header, list(_parts(header, batch))
+        if any(header.hashed) and header.hash_mark != hash_mark():
+            raise StateError("expected feature counts hashed as by this version of polars, got another hash")
+        return header, list(_parts(header, batch)), list(_tails(header, batch))
     except (ValueError, LookupError, TypeError, AttributeError, OSError, StopIteration, msgspec.MsgspecError) as error:
         raise StateError(f"expected the bytes of feature counts, got {len(data)} others") from error
+
+
+def _expect_version(header: bytes) -> None:
+    version = msgspec.json.decode(header, type=_Version).version
+    if version != FORMAT:
+        raise StateError(f"expected feature counts of version {FORMAT}, got {version}")
 
 
 def _values(parts: Sequence[Part], kind: str) -> Any:
@@ -89,3 +107,13 @@ def _parts(header: Header, batch: Any) -> Iterator[Part]:
             done[kind] += size
         yield Part(values, rows[first : first + size], clicks[first : first + size])
         first += size
+
+
+def _tails(header: Header, batch: Any) -> Iterator[Tail | None]:
+    rows, clicks = (batch.column(name).values.to_numpy() for name in ("tail_rows", "tail_clicks"))
+    size, first = Tail.size(header.max_values), 0
+    if rows.size != size * sum(header.hashed):
+        raise ValueError(f"expected {sum(header.hashed)} tails of {size} counters, got {rows.size} counters")
+    for hashed in header.hashed:
+        yield Tail(rows[first : first + size].copy(), clicks[first : first + size].copy()) if hashed else None
+        first += size * hashed

@@ -146,7 +146,7 @@ def feature_cardinality(view: View) -> Finding | None:
     low = expected * min(settings.cardinality_low, 1 - tolerance)
     high = expected * max(settings.cardinality_high, 1 + tolerance)
     surprise = settings.z**2 / 2
-    known = float(abundances.times.sum())
+    known = abundances.values
     fell = seen <= low and max((expected - seen) ** 2 / (2 * expected), _excess(known - seen, missing)) >= surprise
     rose = seen >= high and _excess(seen, expected) >= surprise
     if not (fell or rose):
@@ -179,8 +179,10 @@ def feature_unseen_values(view: View) -> Finding | None:
     threshold = usual.mean + max(view.settings.unseen_rise, tolerance)
     if share < threshold:
         return None
-    unseen = unseen_values(view.counts, view.name, view.reference.known_values[view.name])
-    message = f"{share:.1%} of values are not in the reference, {usual.mean:.1%} expected; {unseen.height} distinct"
+    reference = view.reference
+    unseen = unseen_values(view.counts, view.name, reference.known_values[view.name], reference.hash_limit(view.name))
+    distinct = round(float(unseen["weight"].sum()))
+    message = f"{share:.1%} of values are not in the reference, {usual.mean:.1%} expected; {distinct} distinct"
     return view.finding(
         "feature_unseen_values",
         "warning",
@@ -188,7 +190,7 @@ def feature_unseen_values(view: View) -> Finding | None:
         threshold,
         usual.mean,
         message,
-        unseen=unseen.height,
+        unseen=distinct,
         top_values=_top(unseen),
     )
 
@@ -291,7 +293,7 @@ def _excess(seen: float, expected: float) -> float:
 def _top(table: pl.DataFrame) -> list[dict[str, Any]]:
     """The most frequent values, ties by value."""
     top = table.sort(["rows", "value"], descending=[True, False]).head(EXAMPLES)
-    return [{"value": _shown(value), "rows": rows} for value, rows, _ in top.iter_rows()]
+    return [{"value": _shown(value), "rows": rows} for value, rows in top.select("value", "rows").iter_rows()]
 
 
 def _shown(value: Any) -> Any:

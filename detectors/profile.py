@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from detectors.feature_counts import FeatureCounts
+from detectors.hashed_tail import HASH_RANGE, counters_of
 from detectors.outrank.ranking import RankedFeature
 
 
@@ -42,6 +44,7 @@ def profile_window(
     counts: FeatureCounts,
     ranking: Sequence[RankedFeature],
     known_values: Mapping[str, pl.Series] | None,
+    hash_limits: Mapping[str, int] | None = None,
 ) -> WindowProfile:
     """Figures of a window.
 
@@ -49,8 +52,9 @@ def profile_window(
         counts: The window's counts.
         ranking: What `rank_features` makes of them.
         known_values: Values of the reference, by feature; features that are not in it get no unseen share.
+        hash_limits: Of features of which the reference knows only the values whose hash is below a limit, the limit.
     """
-    known = known_values or {}
+    known, limits = known_values or {}, hash_limits or {}
     return WindowProfile(
         rows=counts.rows,
         clicks=counts.clicks,
@@ -63,26 +67,39 @@ def profile_window(
                 noise=ranked.noise,
                 normalised=ranked.normalised,
                 rank=ranked.rank,
-                unseen_share=_unseen_share(counts, ranked.feature, known.get(ranked.feature)),
+                unseen_share=_unseen_share(
+                    counts, ranked.feature, known.get(ranked.feature), limits.get(ranked.feature, HASH_RANGE)
+                ),
             )
             for ranked in ranking
         },
     )
 
 
-def unseen_values(counts: FeatureCounts, feature: str, known: pl.Series) -> pl.DataFrame:
-    """Counts of the values that `known` lacks: columns value, rows, clicks, by ascending value.
+def unseen_values(counts: FeatureCounts, feature: str, known: pl.Series, hash_limit: int = HASH_RANGE) -> pl.DataFrame:
+    """Counts of the values that `known` lacks: columns value, rows, clicks, weight, by ascending value.
 
-    Values of another type than `known` are all unseen. Values beyond the cap of `counts` are not among them.
+    Values of another type than `known` are all unseen. Where `counts` or `known` hold a sample of the values by hash,
+    both are compared where both have them; `weight` says how many values each stands for.
     """
-    table = counts.table(feature).filter(pl.col("value").is_not_null())
+    return _without(counts.sampled_values(feature, hash_limit).table, known).sort("value")
+
+
+def _without(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
     if table["value"].dtype != known.dtype:
         return table
-    return table.join(known.to_frame("value"), on="value", how="anti", maintain_order="left")
+    return table.join(known.to_frame("value"), on="value", how="anti")
 
 
-def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series | None) -> float | None:
-    listed = counts.rows - counts.nulls(feature) - counts.others(feature).rows
+def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series | None, hash_limit: int) -> float | None:
+    """Share of the rows with a value; heavy values without a name are unseen if no known value can be theirs."""
+    listed = counts.rows - counts.nulls(feature)
     if known is None or not listed:
         return None
-    return int(unseen_values(counts, feature, known)["rows"].sum()) / listed
+    sampled = counts.sampled_values(feature, hash_limit)
+    unseen = _without(sampled.table, known)
+    rows = float(unseen["weight"].dot(unseen["rows"]) or 0.0)
+    if hash_limit == HASH_RANGE and sampled.unnamed.size:
+        taken = counters_of(known.hash().to_numpy(), sampled.n_counters)
+        rows += float(sampled.unnamed[~np.isin(sampled.counters, taken)].sum())
+    return min(rows / listed, 1.0)

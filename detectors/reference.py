@@ -13,10 +13,12 @@ import polars as pl
 import pyarrow as pa
 
 from detectors.feature_counts import FeatureCounts
+from detectors.hashed_tail import HASH_RANGE
 from detectors.models import load_artefact, save_artefact
 from detectors.outrank.ranking import rank_features
 from detectors.profile import WindowProfile, profile_window
 from detectors.rarefaction import Abundances
+from detectors.value_counts import hash_mark
 from schemas.errors import ConfigError, ModelError
 
 KIND = "reference"
@@ -57,10 +59,16 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     volume: Statistic
     click_rate: Statistic
     features: dict[str, FeatureReference]
-    #: All values of each feature, ascending, without the missing one.
+    #: All values of each feature, ascending, without the missing one; of a feature in `hash_limits` a sample.
     known_values: dict[str, pl.Series]
+    #: Of features with more values than a window keeps: the hashes of those known are below the limit.
+    hash_limits: dict[str, int]
     #: How often values occur, for each feature.
     abundances: dict[str, Abundances]
+
+    def hash_limit(self, feature: str) -> int:
+        """The hashes of the known values are below it; `HASH_RANGE` where all are known."""
+        return self.hash_limits.get(feature, HASH_RANGE)
 
     def save(self, folder: Path | str, *, version: str | None = None) -> Path:
         """Write as a new version below `folder`; returns the version's folder."""
@@ -75,6 +83,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "volume": self.volume,
             "click_rate": self.click_rate,
             "features": self.features,
+            "hash_limits": self.hash_limits,
+            "hash_mark": hash_mark(),
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -89,6 +99,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         meta, tensors = artefact.meta, artefact.tensors
         try:
             features = msgspec.convert(meta["features"], dict[str, FeatureReference])
+            limits = msgspec.convert(meta.get("hash_limits", {}), dict[str, int])
+            if limits and meta["hash_mark"] != hash_mark():
+                raise ModelError(f"{path}: expected values sampled by the hash of this version of polars, got another")
             return cls(
                 label=msgspec.convert(meta["label"], str),
                 windows=msgspec.convert(meta["windows"], int),
@@ -96,7 +109,16 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 click_rate=msgspec.convert(meta["click_rate"], Statistic),
                 features=features,
                 known_values={name: _from_tensor(tensors[f"values/{name}"]) for name in features},
-                abundances={name: Abundances(tensors[f"sizes/{name}"], tensors[f"times/{name}"]) for name in features},
+                hash_limits=limits,
+                abundances={
+                    name: Abundances(
+                        tensors[f"sizes/{name}"],
+                        tensors[f"times/{name}"],
+                        HASH_RANGE / limits.get(name, HASH_RANGE),
+                        feature.listed,
+                    )
+                    for name, feature in features.items()
+                },
             )
         except (KeyError, pa.ArrowInvalid, msgspec.ValidationError) as error:
             raise ModelError(f"{path} is no reference of this version: {error}") from error
@@ -124,31 +146,40 @@ def fit_reference(windows: Iterable[FeatureCounts]) -> Reference:
         click_rate=_statistic([profile.click_rate for profile in profiles]),
         features=_placed(features),
         known_values={name: stretch.values for name, stretch in stretches.items()},
+        hash_limits={name: stretch.limit for name, stretch in stretches.items() if stretch.limit < HASH_RANGE},
         abundances={name: stretch.abundances for name, stretch in stretches.items()},
     )
 
 
 class _Stretch:
-    """Values of one feature over all windows."""
+    """Values of one feature over all windows: all, or those below a limit of the hash that every window has."""
 
     def __init__(self, windows: Sequence[FeatureCounts], feature: str) -> None:
+        self.limit = min(window.hash_limit(feature) for window in windows)
         tables = [
-            window.table(feature).lazy().with_columns(window=pl.lit(i, pl.Int64)) for i, window in enumerate(windows)
+            window.sampled_values(feature, self.limit).table.lazy().with_columns(window=pl.lit(i, pl.Int64))
+            for i, window in enumerate(windows)
         ]
         by_value = (
             pl.concat(tables, how="vertical_relaxed")
-            .filter(pl.col("value").is_not_null())
             .group_by("value")
-            .agg(pl.col("rows").sum(), pl.len().alias("windows"), pl.col("window").first())
+            .agg(
+                pl.col("rows").sum(),
+                pl.len().alias("windows"),
+                pl.col("window").first(),
+                (pl.col("rows") * pl.col("weight")).sum().alias("represented"),
+            )
             .sort("value")
             .collect()
         )
         alone = by_value.filter(pl.col("windows") == 1)
         self.values = by_value["value"]
-        self.abundances = Abundances.of(by_value["rows"].to_numpy())
         #: Rows with a value in each window, and those whose value no other window has.
         self.listed = np.array([window.rows - window.nulls(feature) for window in windows])
-        self.alone = np.bincount(alone["window"].to_numpy(), alone["rows"].to_numpy(), minlength=len(windows))
+        self.alone = np.bincount(alone["window"].to_numpy(), alone["represented"].to_numpy(), minlength=len(windows))
+        self.abundances = Abundances.of(
+            by_value["rows"].to_numpy(), scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
+        )
 
 
 def _feature(name: str, profiles: Sequence[WindowProfile], stretch: _Stretch) -> FeatureReference:

@@ -6,7 +6,7 @@ a feature of n rows has at most sqrt(2n) distinct counts, however many values it
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,37 @@ class Moments(NamedTuple):
     sd: float
 
 
-class _Outcomes(NamedTuple):
+class Chance(NamedTuple):
+    """Mutual information with a binary label that is permuted at random, as far as ranking needs it."""
+
+    #: Nats, and their square.
+    mean: float = 0.0
+    variance: float = 0.0
+    #: Mean over permutations and rows of the squared information of a row, ln(p(value, label) / p(value) p(label)).
+    square: float = 0.0
+    #: Distinct rows of a value, ascending, and the mean part of such a value in n times mutual information.
+    rows: Counts = np.zeros(0, np.int64)
+    parts: Floats = np.zeros(0)
+
+    def parts_of(self, rows: Counts) -> Floats:
+        """Mean parts of values of so many rows each, which must be among those of the feature."""
+        return self.parts[np.searchsorted(self.rows, rows)] if self.parts.size else np.zeros(rows.size)
+
+
+class _ValueMoments(NamedTuple):
+    """Moments of the parts that values have in n times mutual information, shape (n_values,) each."""
+
+    mean: Floats
+    variance: Floats
+    #: Regression on the value's clicks.
+    slope: Floats
+    #: Standard deviation of what the part owes to their square beyond that.
+    bend: Floats
+    #: Mean sum of squared information of the value's rows.
+    square: Floats
+
+
+class Outcomes(NamedTuple):
     """Outcomes of several hypergeometric cells, one cell after the other."""
 
     #: First outcome of each cell.
@@ -60,16 +90,26 @@ def expected_mutual_information(feature: Counts, label: Counts) -> float:
     total = int(feature.sum())
     if total != label.sum():
         raise ValueError(f"expected marginals of equal sum, got {total} and {label.sum()} rows")
-    a, a_times = _distinct(feature)
-    b, b_times = _distinct(label)
+    a, a_times = distinct_counts(feature)
+    b, b_times = distinct_counts(label)
     a, b = np.repeat(a, b.size), np.tile(b, a.size)
     times = np.outer(a_times, b_times).ravel()
-    cost = 0.0
-    for cells, outcomes in _outcomes(a, b, total):
+    return float(times @ cell_expectations(a, b, total)) / total if total else 0.0
+
+
+def cell_expectations(a: Counts, b: Counts, total: int) -> Floats:
+    """Mean part of each cell in n times mutual information, given its two marginals.
+
+    Args:
+        a: Shape (n_cells,), in [1, total].
+        b: Shape (n_cells,), in [1, total].
+        total: Rows.
+    """
+    means = np.empty(a.size)
+    for cells, outcomes in outcomes_of(a, b, total):
         mean = (a[cells] * (b[cells] / total))[outcomes.cell]
-        per_cell = np.add.reduceat(outcomes.p * kl_div(outcomes.k, mean), outcomes.starts)
-        cost += float(times[cells] @ per_cell)
-    return cost / total if total else 0.0
+        means[cells] = np.add.reduceat(outcomes.p * kl_div(outcomes.k, mean), outcomes.starts)
+    return means
 
 
 def permutation_moments(rows: Counts, clicks: int) -> Moments:
@@ -86,63 +126,104 @@ def permutation_moments(rows: Counts, clicks: int) -> Moments:
     Returns:
         Mean and standard deviation in nats; zeros where one label or one value is missing.
     """
-    total = int(rows.sum())
-    a, times = _distinct(rows)
-    if total < 2 or not 0 < clicks < total or times.sum() < 2:
-        return Moments(0.0, 0.0)
-    mean, variance, slope, bend = (np.empty(a.size) for _ in range(4))
-    for cells, outcomes in _outcomes(a, np.full_like(a, clicks), total):
-        mean[cells], variance[cells], slope[cells], bend[cells] = _value_moments(a[cells], clicks, total, outcomes)
-    rate = clicks / total
-    linear = rate * (1 - rate) / (total - 1) * _off_diagonal(slope * a, times)
-    # Squared deviations correlate by the square of the deviations' correlation.
-    quadratic = _off_diagonal(bend * a / np.maximum(total - a, 1), times)
-    spread = float(times @ variance) + quadratic - linear
-    return Moments(float(times @ mean) / total, float(np.sqrt(max(spread, 0.0))) / total)
+    chance = permutation_chance(rows, clicks)
+    return Moments(chance.mean, float(np.sqrt(chance.variance)))
 
 
-def _value_moments(a: Counts, clicks: int, total: int, outcomes: _Outcomes) -> tuple[Floats, Floats, Floats, Floats]:
-    """Moments of each value's part of n times mutual information.
+def permutation_chance(rows: Counts, clicks: int, weights: Floats | None = None) -> Chance:
+    """As `permutation_moments`, and more.
 
-    Returns:
-        Its mean and variance, its slope on the value's clicks, and the standard deviation of what it owes to their
-        square beyond that.
+    Args:
+        rows: Rows of each value, shape (n_values,), >= 0.
+        clicks: Rows of label 1, between 0 and the sum of weight times rows.
+        weights: How many values each stands for, shape (n_values,); 1 by default.
     """
+    if weights is None:
+        a, times = distinct_counts(rows)
+    else:
+        a, inverse = np.unique(rows, return_inverse=True)
+        times = np.bincount(inverse, weights, a.size)
+    total = round(float(times @ a))
+    if total < 2 or not 0 < clicks < total or np.count_nonzero(rows) < 2:
+        return Chance()
+    moments = _all_moments(a, clicks, total)
+    rate = clicks / total
+    linear = rate * (1 - rate) / (total - 1) * _off_diagonal(moments.slope * a, times)
+    # Squared deviations correlate by the square of the deviations' correlation.
+    quadratic = _off_diagonal(moments.bend * a / np.maximum(total - a, 1), times)
+    mean = float(times @ moments.mean)
+    variance = max(float(times @ moments.variance) + quadratic - linear, 0.0)
+    return Chance(
+        mean=mean / total,
+        variance=variance / total**2,
+        square=float(times @ moments.square) / total,
+        rows=a,
+        parts=moments.mean,
+    )
+
+
+def _all_moments(a: Counts, clicks: int, total: int) -> _ValueMoments:
+    """Moments for values of `a` rows each, ascending and distinct; zeros for one without rows."""
+    moments = _ValueMoments(*(np.zeros(a.size) for _ in _ValueMoments._fields))
+    first = int(np.searchsorted(a, 1))
+    a = a[first:]
+    for cells, outcomes in outcomes_of(a, np.full_like(a, clicks), total):
+        for whole, part in zip(moments, _value_moments(a[cells], clicks, total, outcomes), strict=True):
+            whole[first:][cells] = part
+    return moments
+
+
+def _value_moments(a: Counts, clicks: int, total: int, outcomes: Outcomes) -> _ValueMoments:
     rows, rate = a[outcomes.cell], clicks / total
-    part = kl_div(outcomes.k, rows * rate) + kl_div(rows - outcomes.k, rows * (1 - rate))
+    others = rows - outcomes.k
+    part = kl_div(outcomes.k, rows * rate) + kl_div(others, rows * (1 - rate))
 
     def mean(x: Floats) -> Floats:
         return np.add.reduceat(outcomes.p * x, outcomes.starts)
 
-    first = mean(part)
+    first, square = mean(part), mean(squared_information(rows, outcomes.k, rate))
     part -= first[outcomes.cell]
     deviation = outcomes.k - rows * rate
-    square = mean(deviation**2)
-    slope = _ratio(mean(part * deviation), square)
-    skew = _ratio(mean(deviation**3), square)
+    spread = mean(deviation**2)
+    slope = ratio(mean(part * deviation), spread)
+    skew = ratio(mean(deviation**3), spread)
     bent = deviation**2 - skew[outcomes.cell] * deviation
-    bent -= square[outcomes.cell]
-    bend = _ratio(mean(part * bent), np.sqrt(mean(bent**2)))
-    return first, mean(part**2), slope, bend
+    bent -= spread[outcomes.cell]
+    bend = ratio(mean(part * bent), np.sqrt(mean(bent**2)))
+    return _ValueMoments(first, mean(part**2), slope, bend, square)
 
 
-def _ratio(x: Floats, y: Floats) -> Floats:
+def squared_information(rows: Any, clicks: Any, rate: float) -> Floats:
+    """Sum over a value's rows of the squared information on the label: k ln(k/e)^2 of its two cells.
+
+    Args:
+        rows: Rows of each value, shape (n_values,), >= 1.
+        clicks: Those of label 1.
+        rate: Share of label 1 in all rows, inside (0, 1).
+    """
+    squares = np.zeros(np.shape(rows))
+    for count, expected in ((clicks, rows * rate), (rows - clicks, rows * (1 - rate))):
+        squares += count * np.log(np.where(count > 0, count, expected) / expected) ** 2
+    return squares
+
+
+def ratio(x: Floats, y: Floats) -> Floats:
     """Quotient, or 0 where the divisor is 0 but for rounding."""
     return np.divide(x, y, out=np.zeros_like(x), where=y > 1e-9)
 
 
-def _off_diagonal(x: Floats, times: Counts) -> float:
+def _off_diagonal(x: Floats, times: Any) -> float:
     """Sum of x_i x_j over all pairs of different values, where x_i occurs `times` times."""
     return float((times @ x) ** 2 - times @ x**2)
 
 
-def _distinct(counts: Counts) -> tuple[Counts, Counts]:
+def distinct_counts(counts: Counts) -> tuple[Counts, Counts]:
     """Distinct positive counts, ascending, and how often each occurs."""
     values, times = np.unique(counts[counts > 0], return_counts=True)
     return values.astype(np.int64), times.astype(np.int64)
 
 
-def _outcomes(a: Counts, b: Counts, total: int) -> Iterator[tuple[slice, _Outcomes]]:
+def outcomes_of(a: Counts, b: Counts, total: int) -> Iterator[tuple[slice, Outcomes]]:
     """Distributions of the cells with marginals `a` and `b`, in chunks of bounded size."""
     low, high = _range(a, b, total)
     ends = np.cumsum(high - low + 1)
@@ -171,7 +252,7 @@ def _range(a: Counts, b: Counts, total: int) -> tuple[Counts, Counts]:
     return low, high
 
 
-def _distribution(a: Counts, b: Counts, total: int, low: Counts, high: Counts) -> _Outcomes:
+def _distribution(a: Counts, b: Counts, total: int, low: Counts, high: Counts) -> Outcomes:
     """Hypergeometric probabilities by the ratio of neighbours, which keeps digits log-gamma loses."""
     sizes = high - low + 1
     starts = np.cumsum(sizes) - sizes
@@ -189,4 +270,4 @@ def _distribution(a: Counts, b: Counts, total: int, low: Counts, high: Counts) -
     log_p -= np.maximum.reduceat(log_p, starts)[cell]
     p = np.exp(log_p)
     p /= np.add.reduceat(p, starts)[cell]
-    return _Outcomes(starts, cell, k, p)
+    return Outcomes(starts, cell, k, p)

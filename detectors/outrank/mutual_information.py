@@ -35,3 +35,18 @@ def mutual_information(joint: Counts) -> float:
     expected = np.outer(joint.sum(axis=1), joint.sum(axis=0) / total)
     # Sum of k ln(k/e) - k + e: the last two cancel over the table, and keep every term >= 0.
     return float(kl_div(joint, expected).sum() / total)
+
+
+def values_information(rows: Counts, clicks: Counts, rate: float) -> NDArray[np.float64]:
+    """Part of each value in n times the mutual information with a binary label.
+
+    Args:
+        rows: Rows of each value, shape (n_values,), >= 0.
+        clicks: Those of label 1.
+        rate: Share of label 1 in all rows, inside (0, 1).
+
+    Returns:
+        Nats, >= 0, shape (n_values,).
+    """
+    information: NDArray[np.float64] = kl_div(clicks, rows * rate) + kl_div(rows - clicks, rows * (1 - rate))
+    return information

@@ -1,13 +1,20 @@
 """Features ranked by their cardinality-aware score: mutual information with the label less its chance level."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincc
 
 from detectors.feature_counts import FeatureCounts
-from detectors.outrank.expected_mi import permutation_moments
-from detectors.outrank.mutual_information import entropy, mutual_information
+from detectors.outrank.codes import Codes, joint_counts, marginal
+from detectors.outrank.expected_mi import permutation_chance, squared_information
+from detectors.outrank.label_chance import chance_of_labels
+from detectors.outrank.mutual_information import entropy, values_information
+from detectors.outrank.score_error import ScoreError, score_error
+from detectors.value_estimates import Marginals
 
 
 class ScoredFeature(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,12 +46,25 @@ class RankedFeature(ScoredFeature, frozen=True, kw_only=True):
     noise: float
     #: `score` as a share of the label's entropy; 0 if that is 0.
     normalised: float
+    #: Chance of as high a score if the feature says nothing (see `chance_of_score`).
+    p_value: float
+    #: Standard deviation of `score` over samples of as many rows from the same source.
+    standard_error: float
+    #: How far `score` may lie from that of exact counts (see `detectors.outrank.score_error`); 0 where they are exact.
+    score_error: float
 
 
 class _Score(NamedTuple):
     mutual_information: float = 0.0
     expected: float = 0.0
     noise: float = 0.0
+    p_value: float = 1.0
+    standard_error: float = 0.0
+    score_error: float = 0.0
+
+    @property
+    def score(self) -> float:
+        return self.mutual_information - self.expected
 
 
 def rank_features(counts: FeatureCounts) -> list[RankedFeature]:
@@ -52,30 +72,138 @@ def rank_features(counts: FeatureCounts) -> list[RankedFeature]:
 
     With one label only all scores are 0. About 1 ms a feature at 100,000 rows.
     """
-    label_entropy = entropy(np.array([counts.rows - counts.clicks, counts.clicks]))
-    scores = {name: _score(counts, name) for name in counts.features}
-    order = sorted(scores, key=lambda name: (scores[name].expected - scores[name][0], name))
-    return [_ranked(counts, name, rank, scores[name], label_entropy) for rank, name in enumerate(order, start=1)]
-
-
-def _score(counts: FeatureCounts, feature: str) -> _Score:
-    if not 0 < counts.clicks < counts.rows:
-        return _Score()
-    rows, clicks = counts.marginals(feature)
-    chance = permutation_moments(rows, counts.clicks)
-    return _Score(mutual_information(np.stack([rows - clicks, clicks], axis=1)), chance.mean, chance.sd)
-
-
-def _ranked(counts: FeatureCounts, feature: str, rank: int, score: _Score, label_entropy: float) -> RankedFeature:
-    net = score.mutual_information - score.expected
-    return RankedFeature(
-        feature=feature,
-        rank=rank,
-        score=net,
-        mutual_information=score.mutual_information,
-        expected=score.expected,
-        noise=score.noise,
-        normalised=net / label_entropy if label_entropy else 0.0,
-        cardinality=counts.cardinality(feature),
-        coverage=1 - counts.nulls(feature) / counts.rows if counts.rows else 0.0,
+    return _ranking(
+        {name: _score(counts.marginals(name), counts.rows, counts.clicks) for name in counts.features},
+        label_entropy=entropy(np.array([counts.rows - counts.clicks, counts.clicks])),
+        cardinality=counts.cardinality,
+        coverage=lambda name: 1 - counts.nulls(name) / counts.rows if counts.rows else 0.0,
     )
+
+
+def rank_codes(
+    columns: Mapping[str, Codes], label: Codes, *, missing: Mapping[str, int] | None = None
+) -> list[RankedFeature]:
+    """Features of a table in memory by descending score, for a label of any number of values.
+
+    Args:
+        columns: Each feature's values of all rows, shape (n_rows,).
+        label: The label's values, shape (n_rows,).
+        missing: Rows without a value, of the features that have some: there, one of the codes is the missing value.
+    """
+    labels = marginal(label)
+    rows, none = label.codes.size, missing or {}
+
+    def cardinality(name: str) -> int:
+        return int(np.count_nonzero(marginal(columns[name]))) - (none.get(name, 0) > 0)
+
+    return _ranking(
+        {name: _score_codes(column, label) for name, column in columns.items()},
+        label_entropy=entropy(labels),
+        cardinality=cardinality,
+        coverage=lambda name: 1 - none.get(name, 0) / rows if rows else 0.0,
+    )
+
+
+def chance_of_score(information: float, mean: float, variance: float) -> float:
+    """Chance that the permutation of a label gives as much mutual information, or more.
+
+    From a Gamma distribution of the permutations' mean and variance, which becomes the chi-square distribution of the
+    G-test where counts are large. Against 10,000 random permutations of features of 2 to 9,000 values, down to one row
+    a value, the share of p-values below 0.01 was 0.9 to 1.4 %, and of those below 0.05 it was 4.6 to 5.4 %.
+
+    Args:
+        information: Observed, nats.
+        mean: Of the permutations, nats.
+        variance: Of the permutations, nats squared.
+
+    Returns:
+        In [0, 1]; 1 if permutations do not differ.
+    """
+    # Below it mean and information differ by rounding alone.
+    if variance <= (1e-9 * mean) ** 2:
+        return 1.0
+    return float(gammaincc(mean**2 / variance, max(information, 0.0) * mean / variance))
+
+
+def _score(marginals: Marginals, rows: int, clicks: int) -> _Score:
+    if not 0 < clicks < rows:
+        return _Score()
+    values, clicked, weights = marginals.rows, marginals.clicks, marginals.weights
+    rate = clicks / rows
+    chance = permutation_chance(values, clicks, None if marginals.is_exact else weights)
+    parts = values_information(values, clicked, rate)
+    # A product of long vectors takes the threads of the linear algebra, which costs more than it saves.
+    information = _sum(weights * parts) / rows
+    square = _sum(weights * squared_information(values, clicked, rate)) / rows
+    error = (
+        ScoreError(0.0, 0.0) if marginals.is_exact else score_error(marginals, parts - chance.parts_of(values), rate)
+    )
+    return _Score(
+        mutual_information=information,
+        expected=chance.mean,
+        noise=float(np.sqrt(chance.variance)),
+        p_value=chance_of_score(information, chance.mean, chance.variance + error.variance),
+        standard_error=_standard_error(information, square, chance.mean, chance.square, chance.variance, rows),
+        score_error=error.bound,
+    )
+
+
+def _score_codes(column: Codes, label: Codes) -> _Score:
+    labels = marginal(label)
+    rows = int(labels.sum())
+    if np.count_nonzero(labels) < 2:
+        return _Score()
+    joint = joint_counts(column, label)
+    values = marginal(column)
+    ratio = np.log(joint.rows / (values[joint.first] * (labels[joint.second] / rows)))
+    information = _sum(joint.rows * ratio) / rows
+    chance = chance_of_labels(values, labels)
+    return _Score(
+        mutual_information=information,
+        expected=chance.mean,
+        noise=float(np.sqrt(chance.variance)),
+        p_value=chance_of_score(information, chance.mean, chance.variance),
+        standard_error=_standard_error(
+            information, _sum(joint.rows * ratio**2) / rows, chance.mean, chance.square, chance.variance, rows
+        ),
+    )
+
+
+def _sum(parts: NDArray[Any]) -> float:
+    """Sum in ascending order: values come in that of rows and merges, which must not decide between equal scores."""
+    return float(np.sum(np.sort(parts)))
+
+
+def _standard_error(
+    information: float, square: float, mean: float, mean_square: float, variance: float, rows: int
+) -> float:
+    """Standard deviation of the score: by chance, and by the delta method what a signal adds to it.
+
+    The delta method's variance of mutual information, that of a row's information over rows, is not 0 for a feature
+    that says nothing either; what it is on average over permutations is taken off.
+    Against simulated samples of features of 2 to 20,000 values the result was 0.86 to 1.05 of the truth.
+    """
+    signal = (square - information**2) - (mean_square - mean**2)
+    return float(np.sqrt(variance + max(signal, 0.0) / rows))
+
+
+def _ranking(
+    scores: Mapping[str, _Score],
+    *,
+    label_entropy: float,
+    cardinality: Callable[[str], int],
+    coverage: Callable[[str], float],
+) -> list[RankedFeature]:
+    order = sorted(scores, key=lambda name: (-scores[name].score, name))
+    return [
+        RankedFeature(
+            feature=name,
+            rank=rank,
+            score=scores[name].score,
+            normalised=scores[name].score / label_entropy if label_entropy else 0.0,
+            cardinality=cardinality(name),
+            coverage=coverage(name),
+            **scores[name]._asdict(),
+        )
+        for rank, name in enumerate(order, start=1)
+    ]

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors import feature_counts, value_counts
+from detectors import count_bytes, feature_counts, value_counts
 from detectors.feature_counts import FeatureCounts
+from detectors.hashed_tail import HASH_RANGE
 from schemas.errors import ConfigError, SchemaError, StateError
 
 FEATURES = ("number", "flag", "price", "name")
@@ -98,8 +99,9 @@ def test_beyond_the_cap_neither_split_nor_order_matters(
         merged.cardinality("number")
     assert merged.to_bytes() == whole.to_bytes()
     for name in FEATURES:
-        assert whole.marginals(name)[0].sum() == len(rows)
-        assert whole.marginals(name)[1].sum() == whole.clicks
+        marginals = whole.marginals(name)
+        assert marginals.weights @ marginals.rows == pytest.approx(len(rows))
+        assert 0 <= marginals.weights @ marginals.clicks <= len(rows) + 1e-9
 
 
 def test_counts_equal_a_group_by(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,3 +259,65 @@ def test_the_hash_that_picks_values_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+def test_every_value_is_counted_by_hash_beyond_the_cap() -> None:
+    rng = np.random.default_rng(2)
+    values = np.concatenate([np.full(5_000, 7), np.full(3_000, 8), rng.integers(100, 30_000, 20_000)])
+    clicks = rng.integers(0, 2, values.size)
+    counts = FeatureCounts(["x"], "click", max_values=1_000)
+    for part in np.array_split(rng.permutation(values.size), 9):
+        counts.update(pa.record_batch({"x": values[part], "click": clicks[part]}))
+    heavy = counts.heavy_values("x", pl.Series([7, 8, 9, 123_456, None]))
+    assert heavy["value"].to_list() == [7, 8]
+    for value, rows, clicked, excess in heavy.rows():
+        true = np.count_nonzero(values == value)
+        assert true <= rows <= true + excess
+        assert clicked >= clicks[values == value].sum()
+    kept = counts.table("x")["value"][:5]
+    assert counts.heavy_values("x", kept)["excess"].to_list() == [0.0] * 5
+
+
+def test_heavy_values_below_the_cap_are_exact() -> None:
+    heavy = counted([(1, True, 0.5, name, None, 1) for name in "aabcc"]).heavy_values(
+        "name", pl.Series(["a", "b", "z"])
+    )
+    assert heavy.rows() == [("a", 2, 2, 0.0), ("b", 1, 1, 0.0)]
+
+
+def test_the_same_limit_picks_the_same_values_of_any_counts() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 20_000, 60_000)
+    small, large = (FeatureCounts(["x"], "click", max_values=cap) for cap in (500, 100_000))
+    for counts in (small, large):
+        counts.update(pa.record_batch({"x": values, "click": values % 2}))
+    limit = small.hash_limit("x")
+    assert limit < large.hash_limit("x") == HASH_RANGE
+    samples = [counts.sampled_values("x", limit) for counts in (small, large)]
+    one, other = (sample.table.sort("value") for sample in samples)
+    assert one.select("value", "rows", "clicks").equals(other.select("value", "rows", "clicks"))
+    assert one.height == 499
+    for table, unnamed, *_ in samples:
+        assert table["weight"].dot(table["rows"]) + unnamed.sum() == pytest.approx(values.size)
+
+
+def test_state_of_another_version_or_hash_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    below, beyond = (counted([(i, True, 0.5, "a", None, 1) for i in range(4)], cap).to_bytes() for cap in (9, 2))
+    monkeypatch.setattr(count_bytes, "hash_mark", lambda: 1)
+    FeatureCounts.from_bytes(below)
+    with pytest.raises(StateError, match="another hash"):
+        FeatureCounts.from_bytes(beyond)
+    monkeypatch.setattr(count_bytes, "FORMAT", 3)
+    with pytest.raises(StateError, match="of version 3, got 2"):
+        FeatureCounts.from_bytes(below)
+
+
+def test_a_thousand_features_do_not_wait_in_the_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_counts, "BUFFER_CELLS", 2_000)
+    names = [f"f{i}" for i in range(100)]
+    counts = FeatureCounts(names, "click")
+    rows = pa.record_batch({**dict.fromkeys(names, pa.array(range(5))), "click": pa.array([0] * 5)})
+    for _ in range(9):
+        counts.update(rows)
+        assert counts._buffered < 2_000 // 100
+    assert counts.table("f99")["rows"].to_list() == [9] * 5

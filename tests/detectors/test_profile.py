@@ -37,7 +37,7 @@ def test_without_a_reference_nothing_is_unseen() -> None:
 
 def test_unseen_values_come_with_their_counts() -> None:
     unseen = unseen_values(count(), "word", pl.Series(["a", "b"]))
-    assert unseen.rows() == [("new", 2, 1), ("newer", 1, 0)]
+    assert unseen.rows() == [("new", 2, 1, 1.0), ("newer", 1, 0, 1.0)]
 
 
 def test_values_of_another_type_are_all_unseen() -> None:
@@ -58,3 +58,31 @@ def test_no_rows_give_zeros() -> None:
     profile = profile_window(counts, rank_features(counts), {"x": pl.Series([1])})
     assert (profile.rows, profile.click_rate) == (0, 0)
     assert (profile.features["x"].null_share, profile.features["x"].unseen_share) == (0, None)
+
+
+def test_unseen_share_is_right_where_both_sides_hold_samples() -> None:
+    rng = np.random.default_rng(1)
+    counts, known = (FeatureCounts(["x"], "click", max_values=cap) for cap in (2_000, 1_500))
+    values, before = rng.integers(0, 20_000, 60_000), rng.integers(0, 14_000, 300_000)
+    counts.update(pa.record_batch({"x": values, "click": rng.integers(0, 2, values.size)}))
+    known.update(pa.record_batch({"x": before, "click": np.zeros(before.size, np.int8)}))
+    limit = known.hash_limit("x")
+    sample = known.sampled_values("x").table["value"]
+    profile = profile_window(counts, rank_features(counts), {"x": sample}, {"x": limit})
+    assert profile.features["x"].unseen_share == pytest.approx(0.3, abs=0.05)
+    unseen = unseen_values(counts, "x", sample, limit)
+    assert (unseen["value"] >= 14_000).all()
+    assert unseen["weight"].sum() == pytest.approx(6_000, rel=0.15)
+
+
+@pytest.mark.parametrize(("heavy", "heavy_is_unseen"), [(3, False), (10**9, True)])
+def test_a_heavy_value_without_a_name_is_unseen_if_no_known_value_can_be_it(heavy: int, heavy_is_unseen: bool) -> None:
+    rng = np.random.default_rng(2)
+    counts = FeatureCounts(["x"], "click", max_values=2_000)
+    values = np.concatenate([rng.integers(100, 8_000, 40_000), np.full(20_000, heavy)])
+    counts.update(pa.record_batch({"x": values, "click": rng.integers(0, 2, values.size)}))
+    assert heavy not in counts.table("x")["value"]
+    known = pl.Series([3, *range(100, 900)])
+    true = (np.count_nonzero(values[:40_000] >= 900) + 20_000 * heavy_is_unseen) / values.size
+    found = profile_window(counts, rank_features(counts), {"x": known}).features["x"].unseen_share
+    assert found == pytest.approx(true, abs=0.03)

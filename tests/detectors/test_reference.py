@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from detectors.feature_counts import FeatureCounts
+from detectors.hashed_tail import HASH_RANGE
 from detectors.models import save_artefact
 from detectors.outrank.ranking import rank_features
 from detectors.reference import Reference, fit_reference
@@ -102,3 +103,30 @@ def test_an_artefact_that_is_no_reference_is_refused(tmp_path: Path) -> None:
     save_artefact(tmp_path / "r", kind="reference", tensors={"x": np.zeros(1)}, meta={"label": "click"})
     with pytest.raises(ModelError, match="no reference"):
         Reference.load(tmp_path / "r")
+
+
+def test_beyond_the_cap_the_figures_are_those_of_all_values(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    samples: list[FeatureCounts] = []
+    whole: list[FeatureCounts] = []
+    for _ in range(4):
+        rows = {"x": rng.integers(0, 30_000, 20_000), "click": rng.integers(0, 2, 20_000)}
+        for windows, cap in ((samples, 3_000), (whole, 100_000)):
+            windows.append(FeatureCounts(["x"], "click", max_values=cap))
+            windows[-1].update(pa.record_batch(rows))
+    sampled, exact = fit_reference(samples), fit_reference(whole)
+    assert exact.hash_limits == {}
+    assert exact.hash_limit("x") == HASH_RANGE
+    one, other = sampled.features["x"], exact.features["x"]
+    assert one.unseen_share is not None
+    assert other.unseen_share is not None
+    assert one.unseen_share.mean == pytest.approx(other.unseen_share.mean, rel=0.1)
+    assert one.cardinality_ratio.mean == pytest.approx(1, abs=0.05)
+    assert sampled.abundances["x"].values == pytest.approx(exact.abundances["x"].values, rel=0.1)
+    for n in (5_000, 200_000):
+        expected = exact.abundances["x"].expected_distinct(n)
+        assert sampled.abundances["x"].expected_distinct(n) == pytest.approx(expected, rel=0.1)
+    loaded = Reference.load(sampled.save(tmp_path / "r"))
+    assert loaded.hash_limits == sampled.hash_limits
+    assert loaded.abundances["x"].values == sampled.abundances["x"].values
+    assert loaded.abundances["x"].rows == sampled.abundances["x"].rows == 80_000

@@ -80,5 +80,5 @@ def findings(
     counts: FeatureCounts, reference: Reference, settings: CheckSettings | None = None, *, complete: bool = True
 ) -> list[Finding]:
     """What the checks say of a window."""
-    profile = profile_window(counts, rank_features(counts), reference.known_values)
+    profile = profile_window(counts, rank_features(counts), reference.known_values, reference.hash_limits)
     return check_window(counts, profile, reference, settings or CheckSettings(), complete=complete)
