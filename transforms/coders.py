@@ -10,6 +10,8 @@ import msgspec
 import pyarrow as pa
 from apache_beam import coders
 
+from detectors.feature_counts import FeatureCounts
+from detectors.outrank.ranking import RankedFeature
 from schemas.accounts import Marker, ReaderState
 from schemas.block import Block, Span
 from schemas.errors import StateError
@@ -26,14 +28,36 @@ class Aside(msgspec.Struct, frozen=True):
     records: tuple[SideRecord, ...]
 
 
+def encode_batch(batch: pa.RecordBatch) -> bytes:
+    """Bytes of a record batch; of a slice, its own rows alone."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def decode_batch(data: bytes) -> pa.RecordBatch:
+    """The record batch of `encode_batch`'s bytes.
+
+    Raises:
+        StateError: If the bytes are no record batch.
+    """
+    return _decode("record batch", data)
+
+
+def _decode(what: str, data: bytes) -> pa.RecordBatch:
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+            return stream.read_next_batch()
+    except (pa.ArrowInvalid, StopIteration) as error:
+        raise StateError(f"expected a {what}, got {len(data)} other bytes: {error}") from error
+
+
 def encode_block(block: Block) -> bytes:
     """Bytes of a block."""
     spans = msgspec.json.encode([(s.topic, s.partition, s.first_offset, s.end_offset) for s in block.spans])
     schema = block.rows.schema.with_metadata({_VERSION: _BLOCK_VERSION, _SPANS: spans})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as stream:
-        stream.write_batch(pa.RecordBatch.from_arrays(block.rows.columns, schema=schema))
-    return bytes(sink.getvalue())
+    return encode_batch(pa.RecordBatch.from_arrays(block.rows.columns, schema=schema))
 
 
 def decode_block(data: bytes) -> Block:
@@ -42,11 +66,7 @@ def decode_block(data: bytes) -> Block:
     Raises:
         StateError: If the bytes are no block, or one of a later version.
     """
-    try:
-        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
-            batch = stream.read_next_batch()
-    except (pa.ArrowInvalid, StopIteration) as error:
-        raise StateError(f"expected a block, got {len(data)} other bytes: {error}") from error
+    batch = _decode("block", data)
     metadata = batch.schema.metadata or {}
     if metadata.get(_VERSION) != _BLOCK_VERSION:
         raise StateError(f"expected a block of version 1, got {metadata.get(_VERSION)!r}")
@@ -72,6 +92,46 @@ class BlockCoder(coders.Coder):
     def is_deterministic(self) -> bool:
         """Equal blocks may differ in buffers, so bytes are not compared."""
         return False
+
+
+class RecordBatchCoder(coders.Coder):
+    """Beam coder of an Arrow record batch."""
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        """See `encode_batch`."""
+        return encode_batch(value)
+
+    def decode(self, encoded: bytes) -> pa.RecordBatch:
+        """See `decode_batch`."""
+        return decode_batch(encoded)
+
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """Bytes of the columns, as for blocks."""
+        return int(value.nbytes)
+
+    def is_deterministic(self) -> bool:
+        """As for blocks."""
+        return False
+
+
+class FeatureCountsCoder(coders.Coder):
+    """Beam coder of `FeatureCounts`."""
+
+    def encode(self, value: FeatureCounts) -> bytes:
+        """See `FeatureCounts.to_bytes`."""
+        return value.to_bytes()
+
+    def decode(self, encoded: bytes) -> FeatureCounts:
+        """See `FeatureCounts.from_bytes`."""
+        return FeatureCounts.from_bytes(encoded)
+
+    def estimate_size(self, value: FeatureCounts) -> int:
+        """A bound of the bytes of numbers: to know the values' own would take merging them, for each sampled size."""
+        return 24 * len(value.features) * min(value.rows, value.max_values)
+
+    def is_deterministic(self) -> bool:
+        """Equal counts have equal bytes."""
+        return True
 
 
 class StructCoder(coders.Coder):
@@ -117,7 +177,24 @@ class AsideCoder(StructCoder):
     struct = Aside
 
 
+class RankedFeatureCoder(StructCoder):
+    """Beam coder of `RankedFeature`."""
+
+    struct = RankedFeature
+
+
+#: Coder of each type of element.
+CODERS: dict[Any, type[Any]] = {
+    Block: BlockCoder,
+    Marker: MarkerCoder,
+    Aside: AsideCoder,
+    pa.RecordBatch: RecordBatchCoder,
+    FeatureCounts: FeatureCountsCoder,
+    RankedFeature: RankedFeatureCoder,
+}
+
+
 def register() -> None:
     """Make Beam use these coders for our element types."""
-    for element, coder in ((Block, BlockCoder), (Marker, MarkerCoder), (Aside, AsideCoder)):
+    for element, coder in CODERS.items():
         beam.coders.registry.register_coder(element, coder)

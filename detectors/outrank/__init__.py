@@ -1,6 +1,92 @@
-"""Cardinality-aware feature ranking by mutual information with a binary label.
+"""Cardinality-aware feature ranking by mutual information with a label, and what goes with it.
 
 After OutRank (Škrlj and Mramor, RecSys 2023, arXiv 2309.01552): the score of a feature is its mutual information with
 the label less what a feature of the same cardinality would have by chance. The chance part is computed exactly from
-counts, so the score depends neither on the order of rows nor on a random generator. All scores are in nats.
+counts, so the score depends neither on the order of rows nor on a random generator. Scores are in nats unless a
+heuristic says otherwise; higher is more relevant, rank 1 is best.
+
+A column is `Codes` (`encode`); `score` takes two of them, `rank_codes` a table of them, `rank_features` the counts of a
+stream. Names are loaded when they are first used, so that importing the package costs nothing.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detectors.outrank.adjusted_mi import adjusted_mutual_information as adjusted_mutual_information
+    from detectors.outrank.adjusted_mi import codes_mutual_information as codes_mutual_information
+    from detectors.outrank.adjusted_mi import net_mutual_information as net_mutual_information
+    from detectors.outrank.codes import Codes as Codes
+    from detectors.outrank.codes import combine as combine
+    from detectors.outrank.codes import encode as encode
+    from detectors.outrank.codes import encode_as_text as encode_as_text
+    from detectors.outrank.column_report import ColumnReport as ColumnReport
+    from detectors.outrank.column_report import report_columns as report_columns
+    from detectors.outrank.expected_mi import expected_mutual_information as expected_mutual_information
+    from detectors.outrank.feature_cost import ColumnSize as ColumnSize
+    from detectors.outrank.feature_cost import FeatureCost as FeatureCost
+    from detectors.outrank.feature_cost import column_sizes as column_sizes
+    from detectors.outrank.feature_cost import feature_costs as feature_costs
+    from detectors.outrank.heuristics import DEFAULT_HEURISTIC as DEFAULT_HEURISTIC
+    from detectors.outrank.heuristics import HEURISTICS as HEURISTICS
+    from detectors.outrank.heuristics import score as score
+    from detectors.outrank.interactions import interaction_columns as interaction_columns
+    from detectors.outrank.interactions import interaction_names as interaction_names
+    from detectors.outrank.leakage import LeakReport as LeakReport
+    from detectors.outrank.leakage import LeakSettings as LeakSettings
+    from detectors.outrank.leakage import Suspicion as Suspicion
+    from detectors.outrank.leakage import suspect_leaks as suspect_leaks
+    from detectors.outrank.mutual_information import entropy as entropy
+    from detectors.outrank.pairwise import PairScores as PairScores
+    from detectors.outrank.pairwise import pairwise_scores as pairwise_scores
+    from detectors.outrank.quantile_bins import CodedColumn as CodedColumn
+    from detectors.outrank.quantile_bins import code_column as code_column
+    from detectors.outrank.rank_drift import FeatureDrift as FeatureDrift
+    from detectors.outrank.rank_drift import RankDrift as RankDrift
+    from detectors.outrank.rank_drift import compare_rankings as compare_rankings
+    from detectors.outrank.rank_drift import rank_biased_overlap as rank_biased_overlap
+    from detectors.outrank.ranking import RankedFeature as RankedFeature
+    from detectors.outrank.ranking import ScoredFeature as ScoredFeature
+    from detectors.outrank.ranking import rank_codes as rank_codes
+    from detectors.outrank.ranking import rank_features as rank_features
+    from detectors.outrank.selector import OutRankSelector as OutRankSelector
+    from detectors.outrank.shifted_mi import shifted_mutual_information as shifted_mutual_information
+    from detectors.outrank.three_mr import RankedStep as RankedStep
+    from detectors.outrank.three_mr import rank_three_mr as rank_three_mr
+    from detectors.outrank.twins import Twins as Twins
+    from detectors.outrank.twins import find_twins as find_twins
+
+#: Public names by module. Loaded late: `feature_counts`, which a ranking needs, itself needs a module of this package,
+#: and the selector needs scikit-learn. What a type checker reads above says the same.
+_NAMES = {
+    "adjusted_mi": ("adjusted_mutual_information", "codes_mutual_information", "net_mutual_information"),
+    "codes": ("Codes", "combine", "encode", "encode_as_text"),
+    "column_report": ("ColumnReport", "report_columns"),
+    "expected_mi": ("expected_mutual_information",),
+    "feature_cost": ("ColumnSize", "FeatureCost", "column_sizes", "feature_costs"),
+    "heuristics": ("DEFAULT_HEURISTIC", "HEURISTICS", "score"),
+    "interactions": ("interaction_columns", "interaction_names"),
+    "leakage": ("LeakReport", "LeakSettings", "Suspicion", "suspect_leaks"),
+    "mutual_information": ("entropy",),
+    "pairwise": ("PairScores", "pairwise_scores"),
+    "quantile_bins": ("CodedColumn", "code_column"),
+    "rank_drift": ("FeatureDrift", "RankDrift", "compare_rankings", "rank_biased_overlap"),
+    "ranking": ("RankedFeature", "ScoredFeature", "rank_codes", "rank_features"),
+    "selector": ("OutRankSelector",),
+    "shifted_mi": ("shifted_mutual_information",),
+    "three_mr": ("RankedStep", "rank_three_mr"),
+    "twins": ("Twins", "find_twins"),
+}
+_HOMES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
