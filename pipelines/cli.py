@@ -19,6 +19,7 @@ A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.m
 
 _COMMANDS = {
     "publish": ("pipelines.publish:publish", "Write a Parquet, CSV or wafer file to a topic, paced if asked."),
+    "rank": ("pipelines.rank:rank", "Rank the features of a file or folder by what they tell of a label."),
     "rejects": ("pipelines.rejects:rejects", "List rejected records, replay repaired ones."),
     "exporter": ("pipelines.exporter:exporter", "Serve a job's metrics to Prometheus."),
     "demo": ("pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),

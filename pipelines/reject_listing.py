@@ -9,6 +9,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.printable import printable
 from pipelines.reject_topics import Reject
 
 _SHOWN_BYTES = 80
@@ -95,8 +96,3 @@ def record_table(rows: Iterable[tuple[str, ...]]) -> Table:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def printable(text: str) -> str:
-    """Text that cannot move the cursor, change colours or reverse what is written."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 
 from pipelines.job_files import load_job
-from pipelines.reject_listing import RejectCounts, json_line, printable, record_table, table_row
+from pipelines.printable import printable
+from pipelines.reject_listing import RejectCounts, json_line, record_table, table_row
 from pipelines.reject_topics import Originals, Reject, RejectsTopic, partitions_of, replayed_topic
 from pipelines.repairs import read_repairs, shell_repair
 from pipelines.replay import Replay, ReplayCount, ReplayPlan

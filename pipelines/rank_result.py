@@ -1,0 +1,47 @@
+"""What `sparsewatch rank` found, whole: the one thing that tables, files, pages and pictures are made of."""
+
+import msgspec
+
+from detectors.outrank.column_report import ColumnReport
+from detectors.outrank.feature_cost import FeatureCost
+from detectors.outrank.leakage import Suspicion
+from detectors.outrank.pairwise import PairScores
+from detectors.outrank.rank_drift import RankDrift
+from detectors.outrank.ranking import RankedFeature, ScoredFeature
+from detectors.outrank.twins import Twins
+
+
+class RankResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A ranking and what else is known of its columns."""
+
+    #: File or folder, as the user named it.
+    source: str
+    label: str
+    heuristic: str
+    #: Rows that were counted, and lines that could not be used, by reason.
+    rows: int
+    rejected: dict[str, int]
+    #: Rows the ranking rests on where it was made from a sample; None where all rows were counted.
+    sampled_rows: int | None
+    #: Nats.
+    label_entropy: float
+    label_values: int
+    #: Features and combinations (`a AND b`), best first.
+    ranking: list[RankedFeature] | list[ScoredFeature]
+    columns: list[ColumnReport]
+    #: Redundancy of all pairs of columns, where it was asked for.
+    pairs: PairScores | None = None
+    #: Scores of pairs of columns in nats, for the files of the public tool alone.
+    pair_scores: PairScores | None = None
+    twins: list[Twins] = []
+    leaks: list[Suspicion] = []
+    #: Why features that know other rows or the future could not be looked for; None if they were, or nobody asked.
+    untold: str | None = None
+    #: In the order of the ranking, without combinations.
+    costs: list[FeatureCost] = []
+    #: Change against another file.
+    drift: RankDrift | None = None
+    #: Seconds spent, by part.
+    seconds: dict[str, float] = {}
+    #: Settings of the command, for the record.
+    arguments: dict[str, str] = {}
