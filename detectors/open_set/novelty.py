@@ -102,7 +102,8 @@ def principal_components(
     _, spread, axes = np.linalg.svd((samples - centre) * scale, full_matrices=False)
     share = np.cumsum(spread**2) / np.sum(spread**2)
     k = int(np.searchsorted(share, variance_kept - 1e-12)) + 1
-    return centre, scale[:, None] * axes[:k].T
+    # Row by row, as it is read back from a file: products of another layout may round another way.
+    return centre, np.ascontiguousarray(scale[:, None] * axes[:k].T)
 
 
 def _score(
