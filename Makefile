@@ -10,6 +10,8 @@ BASE = $(if $(filter-out undefined default file,$(origin PYTHON)),$(PYTHON),$(fi
 supported = $(shell $(1) -c 'import sys; print("yes" if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 UV := .cache/uv/bin/uv
+# Tools that benchmarks run beside ours, each in an environment of its own.
+PEERS := .cache/peers
 
 .PHONY: help init demo test test-all fmt lint type imports check bench-report soak-prism soak-kill lock clean
 
@@ -34,6 +36,7 @@ imports: $(READY) ## Layers: pipelines > transforms > detectors > schemas
 check: lint type imports test ## Exactly what CI runs
 bench-%: $(READY) ## A benchmark with its table: bench-stream, bench-apre, bench-feature_counts …
 	$(BIN)/python -m benchmarks.$*
+bench-outrank: $(PEERS)/outrank/.ready # what the pattern above needs besides
 bench-report: $(READY) ## Write docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.report
 soak-prism: $(READY) services-prism services-kafka ## Ten minutes on Prism at 2,000 rows a second
@@ -54,6 +57,10 @@ $(VENV)/.locked: requirements.lock
 	touch $@
 $(READY): $(VENV)/.locked pyproject.toml
 	$(PIP) install -q --no-deps --no-build-isolation -e .
+	touch $@
+$(PEERS)/%/.ready: benchmarks/peers/%.txt | $(VENV)/.locked
+	$(BASE) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -q -r $<
 	touch $@
 $(UV):
 	$(BASE) -m venv .cache/uv

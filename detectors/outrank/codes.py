@@ -77,15 +77,22 @@ def combine(columns: Sequence[Codes]) -> Codes:
 
 def joint_counts(first: Codes, second: Codes) -> Joint:
     """The contingency table of two columns of the same rows; O(n_rows), or O(n_rows log n_rows) where it is sparse."""
-    cells = first.n_values * second.n_values
-    keys = _pair_keys(first, second)
-    if _is_dense(cells, keys.size):
-        table = np.bincount(keys, minlength=cells)
-        held = np.flatnonzero(table)
-        rows = table[held]
-    else:
-        held, rows = np.unique(keys, return_counts=True)
+    held, rows = count_keys(_pair_keys(first, second), first.n_values * second.n_values)
     return Joint(rows, held // second.n_values, held % second.n_values)
+
+
+def count_keys(keys: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], Counts]:
+    """Distinct keys, ascending, and how often each occurs.
+
+    Args:
+        keys: Each in [0, most).
+        most: Counting beats sorting where it is small.
+    """
+    if not _is_dense(most, keys.size):
+        return np.unique(keys, return_counts=True)
+    table = np.bincount(keys, minlength=most)
+    held = np.flatnonzero(table)
+    return held, table[held]
 
 
 def marginal(column: Codes) -> Counts:
