@@ -105,6 +105,12 @@ class FeatureCounts:
         for batch in tuple(other._buffer):
             self._push(batch)
 
+    def without_rows(self) -> Self:
+        """Counts of no rows that take the same features, label and kinds of values."""
+        counts = type(self)(self.features, self.label, max_values=self.max_values)
+        counts._expect({name: column.kind for name, column in self._columns.items()})
+        return counts
+
     def table(self, feature: str) -> pl.DataFrame:
         """Counts of one feature: columns value, rows, clicks by ascending value, the missing value first.
 

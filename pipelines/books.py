@@ -8,7 +8,7 @@ from apache_beam.transforms.window import FixedWindows
 from pipelines.topics import topics_of
 from schemas.accounts import Marker
 from schemas.jobs import Job, parse_duration_us
-from transforms.close_books import BookSettings, CloseBooks, Conclude
+from transforms.close_books import BookSettings, CloseBooks, Conclude, LookBack
 from transforms.kafka.progress import settings_digest
 from transforms.kafka.side_topics import WriteSideRecords
 from transforms.kafka.source import ASIDE, MARKERS
@@ -32,6 +32,7 @@ def book_settings(job: Job) -> BookSettings:
         alerts_topic=topics.alerts,
         metrics_topic=topics.metrics,
         progress_topic=topics.progress,
+        panes_topic=topics.panes,
         alerts_file=job.output.alerts_file,
     )
 
@@ -44,7 +45,7 @@ class _MarkerParts(beam.DoFn):
         yield self._job, marker_part(marker)
 
 
-def close_books(job: Job, read: Any, parts: list[Any], conclude: Conclude) -> None:
+def close_books(job: Job, read: Any, parts: list[Any], conclude: Conclude, look_back: LookBack | None = None) -> None:
     """Bring all parts of a window together and close it.
 
     Args:
@@ -52,6 +53,7 @@ def close_books(job: Job, read: Any, parts: list[Any], conclude: Conclude) -> No
         read: Outputs of `ReadKafka`.
         parts: Windowed collections of measures and of acknowledgements of results.
         conclude: The job's own part of closing a window.
+        look_back: Its view over the last windows, if it has one.
     """
     aside = (
         read[ASIDE] | "WindowAside" >> fixed_windows(job) | "WriteSideRecords" >> WriteSideRecords(job.name, job.kafka)
@@ -64,5 +66,5 @@ def close_books(job: Job, read: Any, parts: list[Any], conclude: Conclude) -> No
     _ = (
         (*parts, aside, markers)
         | "AllParts" >> beam.Flatten()
-        | "CloseBooks" >> CloseBooks(book_settings(job), conclude)
+        | "CloseBooks" >> CloseBooks(book_settings(job), conclude, look_back)
     )

@@ -1,4 +1,7 @@
-"""The click-through job: blocks -> counts a feature and row scores -> ranking, checks -> alerts, metrics."""
+"""The click-through job: blocks -> counts a feature and row scores -> ranking, checks -> alerts, metrics.
+
+What it tells of whole rows is in `pipelines.ctr_rows`, its view over the last windows in `pipelines.ctr_sliding`.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -15,12 +18,15 @@ from detectors.feature_counts import FeatureCounts
 from detectors.models import resolve_version
 from detectors.outrank.ranking import RankedFeature, rank_features
 from detectors.profile import WindowProfile, profile_window
+from detectors.ranking_checks import RankingThresholds
 from detectors.reference import Reference
 from detectors.row_scores import RowCheck, RowScores, check_rows, score_block
 from pipelines.books import close_books, fixed_windows
+from pipelines.ctr_rows import RowMeasure, is_asked_for, tell_of_rows
+from pipelines.ctr_sliding import SlidingRanking, pane_state
 from schemas.block import Block
 from schemas.errors import ConfigError, SparsewatchError
-from schemas.jobs import CtrJob
+from schemas.jobs import CtrJob, RankingSettings
 from schemas.metrics import MetricSample
 from transforms.close_books import Conclusion, Window
 from transforms.codecs.events import event_schema
@@ -50,11 +56,33 @@ def _reference(path: str) -> Reference:
     return Reference.load(path)
 
 
-class ClickMeasure:
-    """Counts of every feature, and the summary of row scores where there is a model."""
+class _MeasureState(msgspec.Struct, frozen=True, array_like=True):
+    counts: bytes
+    scores: bytes | None = None
+    rows: bytes | None = None
 
-    def __init__(self, features: Sequence[str], label: str, row_model: str | None, alarm_rate: float) -> None:
-        self.counts = FeatureCounts(features, label)
+
+class ClickMeasure:
+    """Counts of every feature, the summary of row scores where there is a model, and what the job asks of whole rows.
+
+    Args:
+        features: Columns to rank.
+        label: Column of clicks.
+        ranking: What is asked for beyond counts.
+        row_model: Folder of the row model, if rows are scored.
+        alarm_rate: Of the row model's threshold.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[str],
+        label: str,
+        ranking: RankingSettings,
+        row_model: str | None = None,
+        alarm_rate: float = 0.01,
+    ) -> None:
+        self.counts = FeatureCounts(features, label, max_values=ranking.max_values)
+        self.rows = RowMeasure(features, label, ranking) if is_asked_for(ranking) else None
         self.scores: RowScores | None = None
         self._row_model = row_model
         self._alarm_rate = alarm_rate
@@ -62,6 +90,8 @@ class ClickMeasure:
     def add(self, block: Block) -> None:
         """See `transforms.measure.Measure`."""
         self.counts.update(block.rows)
+        if self.rows is not None:
+            self.rows.add(block)
         if self._row_model is not None:
             self._merge_scores(score_block(_row_model(self._row_model), block.rows, self._alarm_rate))
 
@@ -70,48 +100,66 @@ class ClickMeasure:
 
     def merge_bytes(self, data: bytes) -> None:
         """Add a measure that was made elsewhere."""
-        counts, scores = msgspec.msgpack.decode(data, type=tuple[bytes, bytes | None])
-        self.counts.merge(FeatureCounts.from_bytes(counts))
-        if scores is not None:
-            self._merge_scores(RowScores.from_bytes(scores))
+        state = msgspec.msgpack.decode(data, type=_MeasureState)
+        self.counts.merge(FeatureCounts.from_bytes(state.counts))
+        if state.scores is not None:
+            self._merge_scores(RowScores.from_bytes(state.scores))
+        if self.rows is not None and state.rows is not None:
+            self.rows.merge_bytes(state.rows)
 
     def to_bytes(self) -> bytes:
         """See `transforms.measure.Measure`."""
         scores = None if self.scores is None else self.scores.to_bytes()
-        return msgspec.msgpack.encode((self.counts.to_bytes(), scores))
+        rows = None if self.rows is None else self.rows.to_bytes()
+        return msgspec.msgpack.encode(_MeasureState(self.counts.to_bytes(), scores, rows))
 
 
 @dataclass(frozen=True)
 class ConcludeClicks:
-    """Closes a window of clicks: ranks features, checks them against the reference, checks rows."""
+    """Closes a window of clicks: ranks features, checks them against the reference, checks rows, looks for leaks."""
 
     features: tuple[str, ...]
     label: str
     reference: str | None
     checks: CheckSettings
     rows: RowCheck
+    ranking: RankingSettings
+    thresholds: RankingThresholds
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         """See `transforms.close_books.Conclude`."""
-        measure = ClickMeasure(self.features, self.label, None, 0.01)
+        measure = ClickMeasure(self.features, self.label, self.ranking)
         for data in measures:
             measure.merge_bytes(data)
         if not measure.counts.rows:
             return Conclusion(rows=0, summary={"ranking": []}, findings=[], metrics=[])
-        return self._conclude(window, measure.counts, measure.scores)
+        return self._conclude(window, measure)
 
-    def _conclude(self, window: Window, counts: FeatureCounts, scores: RowScores | None) -> Conclusion:
+    def _conclude(self, window: Window, measure: ClickMeasure) -> Conclusion:
+        counts = measure.counts
         ranking = rank_features(counts)
         reference = None if self.reference is None else _reference(self.reference)
-        profile = profile_window(counts, ranking, None if reference is None else reference.known_values)
+        profile = profile_window(
+            counts,
+            ranking,
+            None if reference is None else reference.known_values,
+            None if reference is None else reference.hash_limits,
+        )
         findings = (
             [] if reference is None else check_window(counts, profile, reference, self.checks, complete=window.complete)
         )
-        if scores is not None:
-            findings += check_rows(scores, self.rows)
-        summary = {"ranking": ranking, "profile": profile}
-        return Conclusion(counts.rows, summary, findings, click_metrics(ranking, profile, scores))
+        if measure.scores is not None:
+            findings += check_rows(measure.scores, self.rows)
+        summary: dict[str, Any] = {"ranking": ranking, "profile": profile}
+        metrics = click_metrics(ranking, profile, measure.scores)
+        if measure.rows is not None:
+            told = tell_of_rows(
+                measure.rows, ranking, self.label, self.ranking, self.thresholds, (window.start_us, window.end_us)
+            )
+            summary, findings, metrics = summary | told.summary, findings + told.findings, metrics + told.metrics
+        pane = pane_state(window, counts, ranking, findings) if self.ranking.panes else None
+        return Conclusion(counts.rows, summary, findings, metrics, pane)
 
 
 def click_metrics(
@@ -157,6 +205,8 @@ def load_ctr_models(job: CtrJob) -> ConcludeClicks:
         reference=_version(job.checks.reference),
         checks=_thresholds("checks.thresholds", job.checks.thresholds, CheckSettings),
         rows=_thresholds("rows.thresholds", job.rows.thresholds, RowCheck),
+        ranking=job.ranking,
+        thresholds=_thresholds("ranking.thresholds", job.ranking.thresholds, RankingThresholds),
     )
 
 
@@ -178,7 +228,7 @@ def _thresholds(key: str, given: dict[str, Any], settings: Callable[..., Any]) -
 def new_click_measure(job: CtrJob) -> Callable[[], Measure]:
     """Makes empty measures for this job; sent to workers."""
     return functools.partial(
-        ClickMeasure, job.ranked_features, job.label, _version(job.rows.model), job.rows.alarm_rate
+        ClickMeasure, job.ranked_features, job.label, job.ranking, _version(job.rows.model), job.rows.alarm_rate
     )
 
 
@@ -190,4 +240,6 @@ def build_ctr(pipeline: beam.Pipeline, job: CtrJob, specs: tuple[ReadSpec, ...])
         | "WindowBlocks" >> fixed_windows(job)
         | "CountFeatures" >> MeasureWindows(job.name, new_click_measure(job))
     )
-    close_books(job, read, [measures], load_ctr_models(job))
+    conclude = load_ctr_models(job)
+    look_back = SlidingRanking(job.ranking.panes, conclude.thresholds) if job.ranking.panes else None
+    close_books(job, read, [measures], conclude, look_back)

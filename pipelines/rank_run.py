@@ -18,7 +18,7 @@ from detectors.outrank.heuristics import DEFAULT_HEURISTIC, score
 from detectors.outrank.leakage import LeakReport, suspect_leaks
 from detectors.outrank.mutual_information import entropy
 from detectors.outrank.pairwise import pairwise_scores
-from detectors.outrank.ranking import RankedFeature, ScoredFeature, rank_codes, rank_features
+from detectors.outrank.ranking import RankedFeature, ScoredFeature, in_order, rank_codes, rank_features
 from detectors.outrank.three_mr import min_max, rank_three_mr
 from detectors.outrank.twins import find_twins
 from pipelines.rank_inputs import RankInput
@@ -128,12 +128,6 @@ def _rank(gathered: Pass, counts: FeatureCounts, sample: _Sample | None, s: Rank
     if s.heuristic in COUNTED and not gathered.many_labels:
         scores |= {one.feature: Scored(one.score, one.cardinality) for one in _by_counts(counts, s.heuristic)}
     return _scored(scores, counts)
-
-
-def in_order(features: Sequence[Any]) -> list[Any]:
-    """Features by descending score, ties by name, ranked anew."""
-    ordered = sorted(features, key=lambda feature: (-feature.score, feature.feature))
-    return [msgspec.structs.replace(feature, rank=rank) for rank, feature in enumerate(ordered, start=1)]
 
 
 def _by_counts(counts: FeatureCounts, name: str) -> list[Any]:

@@ -18,6 +18,7 @@ class Topics:
     alerts: str
     metrics: str
     progress: str
+    panes: str
     wafers: str
     rejects: str
     late: str
@@ -31,6 +32,7 @@ def topics_of(job: Job) -> Topics:
         alerts=f"{prefix}.alerts",
         metrics=f"{prefix}.metrics",
         progress=f"{prefix}.progress",
+        panes=f"{prefix}.panes",
         wafers=f"{prefix}.wafers",
         rejects=rejects_topic(job.source.topic),
         late=late_topic(job.source.topic),
@@ -51,5 +53,7 @@ def create_output_topics(admin: Admin, job: Job) -> None:
     ]
     if isinstance(job, WaferJob):
         wanted.append(NewTopic(topics.wafers))
+    elif job.ranking.panes:
+        wanted.append(NewTopic(topics.panes, compact=True))
     missing = [topic for topic in wanted if not admin.partitions(topic.name)]
     admin.create_topics(missing, job.output.replication)

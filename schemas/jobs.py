@@ -135,6 +135,27 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     thresholds: dict[str, Any] = {}
 
 
+class RankingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is told of features beyond their ranking in a window; see docs/ranking.md."""
+
+    #: Windows the sliding ranking and its drift look back on, the newest among them; 0 for none.
+    panes: int = 0
+    #: Rows of a window kept for what needs whole rows: combinations, twins, leakage; 0 for none of these.
+    sample_rows: int = 0
+    #: Features a combination; 1 for none.
+    interactions: int = 1
+    #: Combinations a window; over the windows each has its turn.
+    max_combinations: int = 256
+    #: Distinct values of a feature that are counted one by one.
+    max_values: int = 65_536
+    #: Bytes of each feature, and what they buy.
+    costs: bool = False
+    #: Least, greatest and mean value of numeric features, and quantiles.
+    quantiles: bool = False
+    #: Thresholds by name, handed to the checks.
+    thresholds: dict[str, Any] = {}
+
+
 class RowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Scoring of rows."""
 
@@ -177,6 +198,7 @@ class CtrJob(
     label: str
     #: Columns to rank; all but label and time if absent.
     features: list[str] | None = None
+    ranking: RankingSettings = RankingSettings()
     checks: CheckSettings = CheckSettings()
     rows: RowSettings = RowSettings()
     output: OutputSettings = OutputSettings()
@@ -309,5 +331,22 @@ def _check_ctr(job: CtrJob) -> None:
         raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
     if not job.ranked_features:
         raise ConfigError("columns: expected at least one feature besides the label")
+    _check_ranking(job.ranking)
     if not 0 < job.rows.alarm_rate < 1:
         raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {job.rows.alarm_rate}")
+
+
+def _check_ranking(ranking: RankingSettings) -> None:
+    for key, number, least, most in (
+        ("panes", ranking.panes, 0, 10_000),
+        ("sample_rows", ranking.sample_rows, 0, 1 << 20),
+        ("interactions", ranking.interactions, 1, 3),
+        ("max_combinations", ranking.max_combinations, 1, 1 << 20),
+        ("max_values", ranking.max_values, 1_024, 1 << 24),
+    ):
+        if not least <= number <= most:
+            raise ConfigError(f"ranking.{key}: expected {least} to {most}, got {number}")
+    if ranking.panes == 1:
+        raise ConfigError("ranking.panes: expected 0 or at least 2, got 1: one window alone is no sliding view")
+    if ranking.interactions > 1 and not ranking.sample_rows:
+        raise ConfigError("ranking.interactions: combinations need whole rows, but ranking.sample_rows is 0")

@@ -4,8 +4,13 @@ Parts of a window meet here under one key. A window whose readers did not close 
 no marker: it is not written and is read again by the next run. The commit follows the durable results, so a crash at
 any point leads to the same results being written again under the same ids. Numbers of late records and rejects stand
 in the progress, not in a window's record: which window states them depends on when records were fetched.
+
+A job that looks back keeps a pane of each window (see `transforms.panes`). Windows that fire in one bundle are then
+closed in their order, a few held at a time, since each is seen beside the ones before it.
 """
 
+import bisect
+import dataclasses
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -23,9 +28,13 @@ from schemas.jobs import KafkaSettings
 from schemas.metrics import MetricSample
 from transforms.kafka.client import Admin, Writer, open_admin, open_writer
 from transforms.kafka.progress import ProgressLog, load_progress
+from transforms.panes import Pane, PaneLog, load_panes
 from transforms.parts import Part, WindowParts, sort_parts
 
 _logger = logging.getLogger(__name__)
+
+#: Windows of one bundle that are held to be closed in their order.
+_HELD_WINDOWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,8 @@ class Conclusion:
     summary: dict[str, Any]
     findings: list[Finding]
     metrics: list[MetricSample]
+    #: State for the views of later windows, where the job looks back.
+    pane: bytes | None = None
 
 
 class Conclude(Protocol):
@@ -59,6 +70,17 @@ class Conclude(Protocol):
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         """Merge the measures and decide."""
+
+
+class LookBack(Protocol):
+    """A job's view of a window together with those before it."""
+
+    @property
+    def panes(self) -> int:
+        """Windows a view reaches over, its own among them; at least 2."""
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        """What the window's own pane and earlier ones, oldest first, tell; `rows` are those of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +95,8 @@ class BookSettings:
     alerts_topic: str
     metrics_topic: str
     progress_topic: str
+    #: Needed where the job looks back.
+    panes_topic: str = ""
     alerts_file: str | None = None
 
 
@@ -97,9 +121,11 @@ def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, res
 
 
 class _CloseBooks(beam.DoFn):
-    def __init__(self, settings: BookSettings, conclude: Conclude) -> None:
+    def __init__(self, settings: BookSettings, conclude: Conclude, look_back: LookBack | None = None) -> None:
         self._settings = settings
         self._conclude = conclude
+        self._look_back = look_back
+        self._panes: PaneLog | None = None
         self._writer: Writer | None = None
         self._admin: Admin | None = None
         self._committed = False
@@ -109,20 +135,36 @@ class _CloseBooks(beam.DoFn):
             s = self._settings
             start = load_progress(s.kafka, s.progress_topic, s.job, s.settings_digest)
             self._log = ProgressLog(s.job, s.source_topic, s.settings_digest, s.progress_topic, start)
+            if self._look_back is not None:
+                kept = load_panes(s.kafka, s.panes_topic, s.job)
+                self._panes = PaneLog(s.job, s.panes_topic, self._look_back.panes, kept)
             self._writer = open_writer(s.kafka)
         return self._writer
+
+    def start_bundle(self) -> None:
+        self._held: list[tuple[int, Window, WindowParts]] = []
 
     def process(self, keyed: tuple[str, Iterable[bytes]], window: Any = beam.DoFn.WindowParam) -> None:
         parts = sort_parts(keyed[1])
         if not parts.markers:
             return
         complete = all(marker.complete for marker in parts.markers)
-        self._close(Window(window.start.micros, window.end.micros, complete), parts)
+        closed = Window(window.start.micros, window.end.micros, complete)
+        if self._look_back is None:
+            self._close(closed, parts)
+            return
+        bisect.insort(self._held, (closed.start_us, closed, parts), key=lambda held: held[0])
+        self._close_held(_HELD_WINDOWS)
+
+    def _close_held(self, most: int) -> None:
+        while len(self._held) > most:
+            _, window, parts = self._held.pop(0)
+            self._close(window, parts)
 
     def _close(self, window: Window, parts: WindowParts) -> None:
         writer = self._open()
         account = sum((m.account for m in parts.markers), Account())
-        conclusion = self._conclude(window, parts.measures)
+        conclusion = self._with_view(window, self._conclude(window, parts.measures), writer)
         fault = unbalanced(account, conclusion, parts, self._conclude.results_per_row)
         findings = [*conclusion.findings, *([fault] if fault else [])]
         alerts = [raise_alert(f, self._settings.job, window.start_us, window.end_us) for f in findings]
@@ -130,6 +172,21 @@ class _CloseBooks(beam.DoFn):
         if fault is None and self._log.done(parts.markers, writer):
             self._write_metrics(writer, conclusion, alerts)
             self._committed = True
+
+    def _with_view(self, window: Window, conclusion: Conclusion, writer: Writer) -> Conclusion:
+        """The conclusion and what the view over earlier panes adds to it; the window's own pane is sent."""
+        if self._look_back is None or self._panes is None or conclusion.pane is None:
+            return conclusion
+        pane = Pane(window.start_us, window.end_us, conclusion.pane, learned=not conclusion.findings)
+        view = self._look_back(pane, self._panes.before(window.start_us, window.end_us - window.start_us))
+        findings = [*conclusion.findings, *view.findings]
+        self._panes.put(dataclasses.replace(pane, learned=not findings), writer)
+        return dataclasses.replace(
+            conclusion,
+            summary={**conclusion.summary, **view.summary},
+            findings=findings,
+            metrics=[*conclusion.metrics, *view.metrics],
+        )
 
     def _write(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
         s = self._settings
@@ -161,6 +218,7 @@ class _CloseBooks(beam.DoFn):
         writer.flush()
 
     def finish_bundle(self) -> None:
+        self._close_held(0)
         # Once a bundle is often enough for tools that show lag; the job itself never reads these offsets.
         if self._committed:
             self._commit_group()
@@ -233,6 +291,7 @@ class CloseBooks(beam.PTransform):
 
     settings: BookSettings
     conclude: Conclude
+    look_back: LookBack | None = None
 
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
@@ -242,5 +301,5 @@ class CloseBooks(beam.PTransform):
         return (
             parts
             | "Meet" >> beam.GroupByKey().with_input_types(Part)
-            | "ConcludeWriteCommit" >> beam.ParDo(_CloseBooks(self.settings, self.conclude))
+            | "ConcludeWriteCommit" >> beam.ParDo(_CloseBooks(self.settings, self.conclude, self.look_back))
         )

@@ -1,7 +1,7 @@
 """Features ranked by their cardinality-aware score: mutual information with the label less its chance level."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import gammaincc
 
 from detectors.feature_counts import FeatureCounts
-from detectors.outrank.codes import Codes, joint_counts, marginal
+from detectors.outrank.codes import Codes, Joint, count_keys, joint_counts, marginal
 from detectors.outrank.expected_mi import permutation_chance, squared_information
 from detectors.outrank.label_chance import chance_of_labels
-from detectors.outrank.mutual_information import entropy, values_information
+from detectors.outrank.mutual_information import Counts, entropy, values_information
 from detectors.outrank.score_error import ScoreError, score_error
 from detectors.value_estimates import Marginals
 
@@ -54,6 +54,9 @@ class RankedFeature(ScoredFeature, frozen=True, kw_only=True):
     score_error: float
 
 
+AnyFeature = TypeVar("AnyFeature", bound=ScoredFeature)
+
+
 class _Score(NamedTuple):
     mutual_information: float = 0.0
     expected: float = 0.0
@@ -90,18 +93,26 @@ def rank_codes(
         label: The label's values, shape (n_rows,).
         missing: Rows without a value, of the features that have some: there, one of the codes is the missing value.
     """
-    labels = marginal(label)
-    rows, none = label.codes.size, missing or {}
-
-    def cardinality(name: str) -> int:
-        return int(np.count_nonzero(marginal(columns[name]))) - (none.get(name, 0) > 0)
-
+    labels, none = marginal(label), missing or {}
+    rows = int(labels.sum())
+    tables = ((name, joint_counts(column, label)) for name, column in columns.items())
+    scores, cardinality = {}, {}
+    for name, joint in tables:
+        values = np.bincount(joint.first, joint.rows).astype(np.int64)
+        scores[name] = _score_table(joint, values, labels)
+        cardinality[name] = int(np.count_nonzero(values)) - (none.get(name, 0) > 0)
     return _ranking(
-        {name: _score_codes(column, label) for name, column in columns.items()},
+        scores,
         label_entropy=entropy(labels),
-        cardinality=cardinality,
+        cardinality=cardinality.__getitem__,
         coverage=lambda name: 1 - none.get(name, 0) / rows if rows else 0.0,
     )
+
+
+def in_order(features: Iterable[AnyFeature]) -> list[AnyFeature]:
+    """Features by descending score, ties by name, ranked anew."""
+    ordered = sorted(features, key=lambda one: (-one.score, one.feature))
+    return [msgspec.structs.replace(one, rank=rank) for rank, one in enumerate(ordered, start=1)]
 
 
 def chance_of_score(information: float, mean: float, variance: float) -> float:
@@ -148,15 +159,15 @@ def _score(marginals: Marginals, rows: int, clicks: int) -> _Score:
     )
 
 
-def _score_codes(column: Codes, label: Codes) -> _Score:
-    labels = marginal(label)
+def _score_table(joint: Joint, values: Counts, labels: Counts) -> _Score:
+    """Score of a feature from its table with the label, and rows of each value and label."""
     rows = int(labels.sum())
     if np.count_nonzero(labels) < 2:
         return _Score()
-    joint = joint_counts(column, label)
-    values = marginal(column)
-    ratio = np.log(joint.rows / (values[joint.first] * (labels[joint.second] / rows)))
-    information = _sum(joint.rows * ratio) / rows
+    of_cell, of_value, label, times = _kinds(joint, values, labels.size)
+    ratio = np.log(of_cell / (of_value * (labels[label] / rows)))
+    weights = times * of_cell
+    information = float(np.sum(weights * ratio)) / rows
     chance = chance_of_labels(values, labels)
     return _Score(
         mutual_information=information,
@@ -164,9 +175,25 @@ def _score_codes(column: Codes, label: Codes) -> _Score:
         noise=float(np.sqrt(chance.variance)),
         p_value=chance_of_score(information, chance.mean, chance.variance),
         standard_error=_standard_error(
-            information, _sum(joint.rows * ratio**2) / rows, chance.mean, chance.square, chance.variance, rows
+            information, float(np.sum(weights * ratio**2)) / rows, chance.mean, chance.square, chance.variance, rows
         ),
     )
+
+
+def _kinds(joint: Joint, values: Counts, n_labels: int) -> tuple[Counts, Counts, Counts, Counts]:
+    """Rows of the cell, rows of its value, label, and number of cells of each kind.
+
+    Cells of equal numbers add the same to a score. Added kind by kind, its last digit hangs on no order of rows.
+    """
+    most = int(values.max()) + 1
+    if most**2 * n_labels >= 1 << 62:
+        order = np.lexsort((joint.second, joint.rows, values[joint.first]))
+        return joint.rows[order], values[joint.first[order]], joint.second[order], np.ones(order.size, np.int64)
+    keys = (values[joint.first] * most + joint.rows) * n_labels + joint.second
+    kinds, times = count_keys(keys, most**2 * n_labels)
+    cell, label = np.divmod(kinds, n_labels)
+    of_value, of_cell = np.divmod(cell, most)
+    return of_cell, of_value, label, times
 
 
 def _sum(parts: NDArray[Any]) -> float:

@@ -160,6 +160,8 @@ class Demo:
         before, after = records.get(lost.start_us - clicks.WINDOW_US), records.get(lost.start_us)
         if before and after:
             self.console.print(show.ranking_table(before, after))
+            for line in show.drift_lines(after):
+                self.console.print(line)
 
 
 def _told(status: object, epoch: int) -> bool:

@@ -44,6 +44,9 @@ idle_after = "5m"
 [columns]
 {columns}
 
+[ranking]
+panes = 12
+
 [checks]
 reference = "{models}/reference"
 

@@ -47,20 +47,38 @@ def alert_line(alert: Alert, delay_s: float | None) -> str:
 
 
 def ranking_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
-    """The best features before a fault, and where they stand during it."""
+    """The best features before a fault, during it, and in the sliding ranking, which moves more slowly."""
     table = Table(
         box=box.SIMPLE,
         title_justify="left",
         title="Ranking before and after ad_position lost its signal (share of the clicks' entropy explained)",
     )
     names = [f"{clock(record['window_start_us'])} " for record in (before, after)]
-    for column in ("rank", f"{names[0]}feature", "share", f"{names[1]}feature", "share "):
-        table.add_column(column, justify="left" if "feature" in column else "right")
-    for old, new in zip(before["ranking"][:_RANKS], after["ranking"][:_RANKS], strict=True):
-        table.add_row(
-            str(old["rank"]), old["feature"], f"{old['normalised']:.3f}", new["feature"], f"{new['normalised']:.3f}"
-        )
+    names.append(f"last {after['sliding']['panes']} windows ")
+    table.add_column("rank", justify="right")
+    for name in names:
+        table.add_column(f"{name}feature")
+        table.add_column("share", justify="right")
+    rankings = (before["ranking"], after["ranking"], after["sliding"]["ranking"])
+    for rank, row in enumerate(zip(*(ranking[:_RANKS] for ranking in rankings), strict=True), start=1):
+        cells = [cell for one in row for cell in (one["feature"], f"{one['normalised']:.3f}")]
+        table.add_row(str(rank), *cells)
     return table
+
+
+def drift_lines(record: Mapping[str, Any]) -> list[str]:
+    """What moved in a window against those before it, one line a feature."""
+    drift = record["drift"]
+    if drift["untold"]:
+        return [f"drift not told: {drift['untold']}"]
+    lines = [f"overlap with the {drift['panes']} windows before that had no finding: {drift['overlap']:.2f}"]
+    lines += [
+        f"{one['feature']} drifted: share {one['normalised_before']:.3f} -> {one['normalised_now']:.3f}, "
+        f"rank {one['rank_before']} -> {one['rank_now']}, p = {one['p_value']:.1e}"
+        for one in drift["features"]
+        if one["significant"]
+    ]
+    return lines
 
 
 def accounts_table(books: Mapping[str, Ledger]) -> Table:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.row_sample import RowSample, row_identities
+from detectors.row_sample import RowSample, row_identities, stretch_identities
 from schemas.errors import ConfigError, SchemaError, StateError
 
 COLUMNS = ("number", "word")
@@ -118,3 +118,14 @@ def test_damaged_bytes_are_refused() -> None:
     for damaged in (b"", b"nonsense", data[: len(data) // 2], pa.schema([]).serialize().to_pybytes()):
         with pytest.raises(StateError, match="bytes of a row sample"):
             RowSample.from_bytes(damaged)
+
+
+def test_stretches_are_kept_whole_but_for_the_last() -> None:
+    n, length, capacity = 20_000, 100, 1_050
+    rows = pa.record_batch({"i": np.arange(n)})
+    sample = RowSample(["i"], capacity)
+    identities = stretch_identities(np.arange(n) // length, 3, np.arange(n))
+    for part in np.array_split(np.random.default_rng(0).permutation(n), 9):
+        sample.update(rows.take(pa.array(part)), identities[part])
+    kept = np.bincount(sample.rows().column("i").to_numpy() // length, minlength=n // length)
+    assert sorted(kept[kept > 0]) == [50] + [length] * 10

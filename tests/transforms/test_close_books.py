@@ -1,5 +1,6 @@
 """Closing the books: results before the commit, no commit for numbers that do not meet, no record without a marker."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from schemas.alerts import Finding
 from schemas.jobs import KafkaSettings
 from transforms import close_books
 from transforms.close_books import BookSettings, Conclusion, Window, _CloseBooks
+from transforms.panes import Pane
 from transforms.parts import Ack, ack_part, marker_part, measure_part
 
 SETTINGS = BookSettings(
@@ -35,7 +37,7 @@ class Log:
         self.events: list[tuple[str, Any]] = []
 
     def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any) -> None:
-        self.events.append((topic, msgspec.json.decode(value or b"null")))
+        self.events.append((topic, None if topic == "" else msgspec.json.decode(value or b"null")))
 
     def flush(self) -> None:
         self.events.append(("flush", None))
@@ -137,3 +139,53 @@ def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(writ
     assert (first["window_start_us"], first["window_end_us"]) == (10_000_000, 20_000_000)
     assert written.of("j.windows")[0]["complete_seen"] is False
     assert written.of("j.windows")[0]["alerts"] == [first["id"]]
+
+
+class Keep:
+    """A view that tells how far back it saw."""
+
+    panes = 3
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        seen = [p.start_us // 10_000_000 for p in earlier]
+        return Conclusion(0, {"earlier": seen, "learned": [p.learned for p in earlier]}, [], [])
+
+
+class CountPanes(CountRows):
+    """As `CountRows`, with a pane."""
+
+    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
+        conclusion = super().__call__(window, measures)
+        findings = self.findings if window.start_us == 20_000_000 else []
+        return dataclasses.replace(conclusion, pane=b"state", findings=findings)
+
+
+def window_parts(sequence: int) -> tuple[list[bytes], IntervalWindow]:
+    start, end = sequence * 10_000_000, (sequence + 1) * 10_000_000
+    marker = Marker(
+        reader=0,
+        sequence=sequence,
+        window_us=start,
+        window_end_us=end,
+        account=Account(counted=1),
+        resume={0: ResumePoint(offset=5, newest_us=1, high=5)},
+    )
+    return [measure_part(b"1"), marker_part(marker)], IntervalWindow(Timestamp(sequence * 10), Timestamp(end // 10**6))
+
+
+def test_windows_of_one_bundle_are_seen_in_their_order_beside_those_before(
+    written: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(close_books, "load_panes", lambda *_: [])
+    finding = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
+    books = _CloseBooks(SETTINGS, CountPanes(finding), Keep())
+    books.start_bundle()
+    for sequence in (3, 1, 4, 2):
+        parts, window = window_parts(sequence)
+        books.process(("j", parts), window)
+    assert written.events == []
+    monkeypatch.setattr(books, "_commit_group", lambda: None)
+    books.finish_bundle()
+    assert [w["earlier"] for w in written.of("j.windows")] == [[], [1], [1, 2], [2, 3]]
+    assert [w["learned"] for w in written.of("j.windows")] == [[], [True], [True, False], [False, True]]
+    assert written.of("j.progress")[-1]["windows"] == 4
