@@ -12,14 +12,12 @@ import msgspec
 from rich.console import Console
 
 from detectors.outrank.heuristics import DEFAULT_HEURISTIC, HEURISTICS
-from detectors.outrank.rank_drift import compare_rankings
-from detectors.outrank.ranking import RankedFeature
 from detectors.outrank.reference_model import ReferenceModel, parse_reference_model
 from pipelines.rank_construct import Construction
 from pipelines.rank_inputs import InputSettings, RankInput, open_input
 from pipelines.rank_pass import RankSettings
 from pipelines.rank_result import RankResult
-from pipelines.rank_run import rank_input
+from pipelines.rank_run import Ranked, compare_inputs, rank_input
 from pipelines.rank_scores import Combinations
 from schemas.errors import ConfigError
 
@@ -103,11 +101,11 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
     inputs = _input_settings(options)
     source = open_input(path, inputs)
     settings = _settings(options, source, model, reports=output in ("json", "html"))
-    result = _ranked(path, source, settings)
+    ranked = _ranked(path, source, settings)
+    result = ranked.result
     if (against := options["against"]) is not None:
-        result = _compared(
-            result, _ranked(against, open_input(against, inputs), replace(settings, pairs=False)), options
-        )
+        before = _ranked(against, open_input(against, inputs), replace(settings, pairs=False, reports=False))
+        result = compare_inputs(ranked, before, options["alpha"])
     result = msgspec.structs.replace(result, arguments=_shown(path, options))
     _write(result, output, out, top, options)
 
@@ -171,12 +169,12 @@ def _expect(names: list[str], source: RankInput) -> None:
             raise ConfigError(f"expected a column {name!r}, the input has {', '.join(source.columns)}")
 
 
-def _ranked(path: Path, source: RankInput, settings: RankSettings) -> RankResult:
+def _ranked(path: Path, source: RankInput, settings: RankSettings) -> Ranked:
     with _progress(path, source) as on_block:
-        result = rank_input(source, settings, str(path), on_block)
+        ranked = rank_input(source, settings, str(path), on_block)
     for sample in source.rejected.samples:
         click.echo(f"{sample.path}, record {sample.record}: {sample.reason}: {sample.detail}", err=True)
-    return result
+    return ranked
 
 
 @contextmanager
@@ -190,14 +188,6 @@ def _progress(path: Path, source: RankInput) -> Iterator[Callable[[], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"reading {path.name}", total=source.total_bytes)
         yield lambda: bar.update(task, completed=source.bytes_read)
-
-
-def _compared(now: RankResult, before: RankResult, options: dict[str, Any]) -> RankResult:
-    for result in (now, before):
-        if not all(isinstance(feature, RankedFeature) for feature in result.ranking):
-            raise ConfigError(f"--against compares scores of known spread: expected --heuristic {DEFAULT_HEURISTIC}")
-    drift = compare_rankings(now.ranking, before.ranking, alpha=options["alpha"])  # type: ignore[arg-type]
-    return msgspec.structs.replace(now, drift=drift)
 
 
 def _shown(path: Path, options: dict[str, Any]) -> dict[str, str]:

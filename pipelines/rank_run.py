@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,9 +18,11 @@ from detectors.outrank.heuristics import DEFAULT_HEURISTIC, score
 from detectors.outrank.leakage import LeakReport, suspect_leaks
 from detectors.outrank.mutual_information import entropy
 from detectors.outrank.pairwise import pairwise_scores
+from detectors.outrank.rank_drift import compare_rankings
 from detectors.outrank.ranking import RankedFeature, ScoredFeature, in_order, rank_codes, rank_features
 from detectors.outrank.three_mr import min_max, rank_three_mr
 from detectors.outrank.twins import find_twins
+from detectors.ranking_checks import compare_at_equal_rows
 from pipelines.rank_inputs import RankInput
 from pipelines.rank_labels import ManyLabelsError
 from pipelines.rank_pass import COUNTED, LABEL, TIME_US, Pass, RankSettings
@@ -32,7 +34,15 @@ from schemas.errors import ConfigError
 NO_LABEL = "no label"
 
 
-def rank_input(source: RankInput, settings: RankSettings, name: str, on_block: Callable[[], None]) -> RankResult:
+class Ranked(NamedTuple):
+    """A result and the counts it rests on."""
+
+    result: RankResult
+    #: With a label of more than two values, counts of values alone: all labels are 0 then.
+    counts: FeatureCounts
+
+
+def rank_input(source: RankInput, settings: RankSettings, name: str, on_block: Callable[[], None]) -> Ranked:
     """Read an input and rank its columns.
 
     Args:
@@ -69,7 +79,30 @@ def rank_input(source: RankInput, settings: RankSettings, name: str, on_block: C
         columns=[],
         seconds=seconds,
     )
-    return _with_findings(result, gathered, counts, sample, settings)
+    return Ranked(_with_findings(result, gathered, counts, sample, settings), counts)
+
+
+def compare_inputs(now: Ranked, before: Ranked, alpha: float) -> RankResult:
+    """The later result and what changed since the earlier one.
+
+    Features are compared as of equally many rows; where the label has more than two values, and combinations, as they
+    stand.
+
+    Raises:
+        ConfigError: If a ranking is by a score whose spread is not known.
+    """
+    rankings = []
+    for result in (now.result, before.result):
+        ranking = [one for one in result.ranking if isinstance(one, RankedFeature)]
+        if len(ranking) < len(result.ranking):
+            raise ConfigError(f"--against compares scores of known spread: expected --heuristic {DEFAULT_HEURISTIC}")
+        rankings.append(ranking)
+    if {now.result.label_values, before.result.label_values} == {2}:
+        own = [one for one in rankings[0] if one.feature in now.counts.features]
+        drift = compare_at_equal_rows(now.counts, in_order(own), before.counts, alpha)
+    else:
+        drift = compare_rankings(rankings[0], rankings[1], alpha=alpha)
+    return msgspec.structs.replace(now.result, drift=drift)
 
 
 def _rejected(source: RankInput, gathered: Pass) -> dict[str, int]:

@@ -101,7 +101,7 @@ def test_a_third_label_value_after_the_first_block_is_ranked_too(tmp_path: Path)
     frame.write_csv(path := tmp_path / "late.csv")
     whole = ranked(path)
     source = open_input(path, InputSettings(block_rows=256))
-    blocks = rank_input(source, RankSettings(label="label"), "late", lambda: None)
+    blocks = rank_input(source, RankSettings(label="label"), "late", lambda: None).result
     assert blocks.label_values == whole["label_values"] == 3
     assert [one.score for one in blocks.ranking] == pytest.approx([one["score"] for one in whole["ranking"]])
 
@@ -109,7 +109,7 @@ def test_a_third_label_value_after_the_first_block_is_ranked_too(tmp_path: Path)
 def test_blocks_do_not_matter(parquet: Path) -> None:
     settings = RankSettings(label="label", combinations=Combinations(orders=(2,)), pairs=True)
     small, large = (
-        rank_input(open_input(parquet, InputSettings(block_rows=rows)), settings, "x", lambda: None)
+        rank_input(open_input(parquet, InputSettings(block_rows=rows)), settings, "x", lambda: None).result
         for rows in (97, 65_536)
     )
     assert small.ranking == large.ranking
@@ -163,6 +163,19 @@ def test_what_changed_against_another_file_is_named(parquet: Path, tmp_path: Pat
     assert [one["feature"] for one in drift["features"] if one["significant"]] == ["needle"]
     clicks(seed=2).write_parquet(same := tmp_path / "same.parquet")
     assert not any(one["significant"] for one in ranked(same, "--against", parquet)["drift"]["features"])
+
+
+def test_volume_alone_changes_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+
+    def write(name: str, n: int) -> Path:
+        site = rng.integers(0, 2_000, n)
+        label = (rng.random(n) < 0.05 + 0.3 * (site % 5 == 0)).astype(int)
+        pl.DataFrame({"site": site, "other": rng.integers(0, 9, n), "label": label}).write_csv(path := tmp_path / name)
+        return path
+
+    drift = ranked(write("small.csv", 5_000), "--against", write("large.csv", 100_000))["drift"]
+    assert [one["significant"] for one in drift["features"]] == [False, False]
 
 
 def test_a_feature_of_the_next_second_is_suspected(tmp_path: Path) -> None:
