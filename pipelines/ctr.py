@@ -27,7 +27,7 @@ from pipelines.ctr_sliding import SlidingRanking, pane_state
 from schemas.block import Block
 from schemas.errors import ConfigError, SparsewatchError
 from schemas.jobs import CtrJob, RankingSettings
-from schemas.metrics import MetricSample
+from schemas.metrics import MetricSample, gauge
 from transforms.close_books import Conclusion, Window
 from transforms.codecs.events import event_schema
 from transforms.kafka.source import ReadKafka, ReadSpec
@@ -167,25 +167,21 @@ def click_metrics(
 ) -> list[MetricSample]:
     """Samples of one window of clicks, features limited to the best ranked."""
     samples = [
-        _gauge("sparsewatch_window_rows", "Rows of the last closed window.", profile.rows),
-        _gauge("sparsewatch_window_click_ratio", "Share of clicks in the last closed window.", profile.click_rate),
+        gauge("sparsewatch_window_rows", "Rows of the last closed window.", profile.rows),
+        gauge("sparsewatch_window_click_ratio", "Share of clicks in the last closed window.", profile.click_rate),
     ]
     for ranked in ranking[:_EXPORTED_FEATURES]:
         labels = {"feature": ranked.feature}
         samples += [
-            _gauge("sparsewatch_feature_score_nats", "MI less its expectation by chance.", ranked.score, labels),
-            _gauge("sparsewatch_feature_rank", "Rank by score, 1 is best.", ranked.rank, labels),
-            _gauge("sparsewatch_feature_cardinality", "Distinct values in the window.", ranked.cardinality, labels),
-            _gauge("sparsewatch_feature_null_ratio", "Share of nulls.", 1 - ranked.coverage, labels),
+            gauge("sparsewatch_feature_score_nats", "MI less its expectation by chance.", ranked.score, labels),
+            gauge("sparsewatch_feature_rank", "Rank by score, 1 is best.", ranked.rank, labels),
+            gauge("sparsewatch_feature_cardinality", "Distinct values in the window.", ranked.cardinality, labels),
+            gauge("sparsewatch_feature_null_ratio", "Share of nulls.", 1 - ranked.coverage, labels),
         ]
     if scores is not None:
         share = scores.above / max(1, scores.rows)
-        samples.append(_gauge("sparsewatch_row_alarm_ratio", "Share of rows unlike training.", share))
+        samples.append(gauge("sparsewatch_row_alarm_ratio", "Share of rows unlike training.", share))
     return samples
-
-
-def _gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> MetricSample:
-    return MetricSample(name=name, kind="gauge", help=text, value=float(value), labels=labels or {})
 
 
 def load_ctr_models(job: CtrJob) -> ConcludeClicks:

@@ -19,6 +19,7 @@ from detectors.outrank.leakage import LeakReport, suspect_leaks
 from detectors.outrank.pair_schedule import CombinationSchedule
 from detectors.outrank.pairwise import pairwise_scores
 from detectors.outrank.ranking import RankedFeature, in_order, rank_codes
+from detectors.outrank.second_pairs import STRETCH_US
 from detectors.outrank.twins import Twins, find_twins
 from detectors.ranking_checks import RankingThresholds, leak_findings
 from detectors.row_sample import RowSample, row_identities, stretch_identities
@@ -26,10 +27,8 @@ from pipelines.rank_scores import Combinations, combined, encode_table
 from schemas.alerts import Finding
 from schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from schemas.jobs import RankingSettings
-from schemas.metrics import MetricSample
+from schemas.metrics import MetricSample, gauge
 
-#: Rows are sampled for leakage by stretches of this length.
-STRETCH_US = 10_000_000
 #: Combinations in a window's record, the best ones, and those scored at a time.
 _TOLD_COMBINATIONS = 100
 _SCORED_AT_A_TIME = 32
@@ -201,16 +200,14 @@ def _leaks(rows: pa.RecordBatch, label: str, thresholds: RankingThresholds, leng
 
 def _metrics(groups: Sequence[Twins], suspicions: Sequence[Finding]) -> list[MetricSample]:
     return [
-        MetricSample(
-            name="sparsewatch_redundant_features",
-            kind="gauge",
-            help="Features of the last closed window that have a twin worth keeping.",
-            value=float(sum(len(group.drop) for group in groups)),
+        gauge(
+            "sparsewatch_redundant_features",
+            "Features of the last closed window that have a twin worth keeping.",
+            sum(len(group.drop) for group in groups),
         ),
-        MetricSample(
-            name="sparsewatch_leakage_suspects",
-            kind="gauge",
-            help="Features of the last closed window that may be leaks.",
-            value=float(len(suspicions)),
+        gauge(
+            "sparsewatch_leakage_suspects",
+            "Features of the last closed window that may be leaks.",
+            len(suspicions),
         ),
     ]

@@ -24,7 +24,7 @@ from detectors.outrank.ranking import RankedFeature, rank_features
 from detectors.ranking_checks import RankingThresholds, compare_at_equal_rows, drift_findings
 from schemas.alerts import Finding
 from schemas.errors import SchemaError, StateError
-from schemas.metrics import MetricSample
+from schemas.metrics import MetricSample, gauge
 from transforms.close_books import Conclusion, Window
 from transforms.panes import Pane
 
@@ -182,21 +182,17 @@ def _metrics(ranking: Sequence[RankedFeature], drift: RankDrift | None) -> list[
     for one in ranking[:_EXPORTED_FEATURES]:
         labels = {"feature": one.feature}
         samples += [
-            _gauge(
+            gauge(
                 "sparsewatch_sliding_score_nats", "MI less its chance level, over the last windows.", one.score, labels
             ),
-            _gauge("sparsewatch_sliding_rank", "Rank by score over the last windows, 1 is best.", one.rank, labels),
+            gauge("sparsewatch_sliding_rank", "Rank by score over the last windows, 1 is best.", one.rank, labels),
         ]
     if drift is None:
         return samples
     samples.append(
-        _gauge("sparsewatch_rank_overlap_ratio", "Rank-biased overlap with the windows before.", drift.overlap)
+        gauge("sparsewatch_rank_overlap_ratio", "Rank-biased overlap with the windows before.", drift.overlap)
     )
     for change in drift.features[:_EXPORTED_FEATURES]:
         text = "Chance of as large a change of a feature's score if nothing changed."
-        samples.append(_gauge("sparsewatch_feature_drift_p_value", text, change.p_value, {"feature": change.feature}))
+        samples.append(gauge("sparsewatch_feature_drift_p_value", text, change.p_value, {"feature": change.feature}))
     return samples
-
-
-def _gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> MetricSample:
-    return MetricSample(name=name, kind="gauge", help=text, value=float(value), labels=labels or {})

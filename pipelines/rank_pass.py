@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from detectors.feature_counts import MAX_VALUES, FeatureCounts
 from detectors.outrank.feature_cost import ColumnSize, add_sizes, column_sizes
 from detectors.outrank.heuristics import DEFAULT_HEURISTIC, heuristic
+from detectors.outrank.second_pairs import STRETCH_US
 from detectors.row_sample import RowSample, row_identities, stretch_identities
 from pipelines.rank_construct import Construction, Constructor
 from pipelines.rank_inputs import RankInput
@@ -30,8 +31,6 @@ BATCHED = ("MI-numba-randomized", "correlation-Pearson", "max-value-coverage")
 #: Most cells of a sample of rows, about 8 bytes each.
 SAMPLE_CELLS = 16_000_000
 LEAST_SAMPLE_ROWS = 1_024
-#: Rows are sampled for leakage by stretches of this length.
-STRETCH_US = 10_000_000
 #: Columns of ours beside the features: the label as 0 and 1, and event time in microseconds.
 LABEL = "_label"
 TIME_US = "_event_time_us"

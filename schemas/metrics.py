@@ -22,3 +22,8 @@ class MetricSample(msgspec.Struct, frozen=True, kw_only=True):
         """Identity of the series: name and sorted labels."""
         inside = ",".join(f'{k}="{v}"' for k, v in sorted(self.labels.items()))
         return f"{self.name}{{{inside}}}"
+
+
+def gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> MetricSample:
+    """A sample of a gauge."""
+    return MetricSample(name=name, kind="gauge", help=text, value=float(value), labels=labels or {})

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from detectors.outrank.text_values import text_values
+from detectors.outrank.text_values import most_frequent, text_values
 from schemas.errors import ConfigError
 
 #: Tokens of a feature that get a column.
@@ -65,12 +65,7 @@ def frequent_tokens(counts: Sequence[pl.DataFrame], max_tokens: int = MAX_TOKENS
     Raises:
         ConfigError: If `max_tokens` is below 1.
     """
-    if max_tokens < 1:
-        raise ConfigError(f"tokens of a multi-value feature: expected at most 1 or more, got {max_tokens}")
-    if not counts:
-        return []
-    total = pl.concat(counts).group_by("token").agg(pl.col("rows").sum())
-    return total.sort("rows", "token", descending=[True, False])["token"].head(max_tokens).to_list()
+    return [token for (token,) in most_frequent(counts, max_tokens, "tokens of a multi-value feature")]
 
 
 def token_columns(rows: pa.RecordBatch | pa.Table, feature: str, tokens: Sequence[str]) -> pa.RecordBatch:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int64]
 
 SECOND_US = 1_000_000
+#: A sample of rows keeps them by stretches of this length, so that whole seconds stand side by side.
+STRETCH_US = 10 * SECOND_US
 
 
 class Partners(NamedTuple):

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detectors.outrank.text_values import TextValues, text_values
+from detectors.outrank.text_values import TextValues, most_frequent, text_values
 from schemas.errors import ConfigError, SchemaError
 
 #: Columns a mapping may give.
@@ -91,13 +91,7 @@ def frequent_columns(counts: Sequence[pl.DataFrame], max_columns: int = MAX_COLU
     Raises:
         ConfigError: If `max_columns` is below 1.
     """
-    if max_columns < 1:
-        raise ConfigError(f"columns of a sub-feature: expected at most 1 or more, got {max_columns}")
-    if not counts:
-        return []
-    names = [name for name in counts[0].columns if name != "rows"]
-    total = pl.concat(counts).group_by(names).agg(pl.col("rows").sum())
-    return total.sort("rows", *names, descending=[True, *[False] * len(names)]).select(names).head(max_columns).rows()
+    return most_frequent(counts, max_columns, "columns of a sub-feature")
 
 
 def sub_feature_columns(

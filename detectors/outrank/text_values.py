@@ -1,5 +1,6 @@
 """A column as text: its distinct values and which row holds which."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.value_counts import kind_of
-from schemas.errors import SchemaError
+from schemas.errors import ConfigError, SchemaError
 
 
 class TextValues(NamedTuple):
@@ -44,3 +45,23 @@ def text_values(rows: pa.RecordBatch | pa.Table, feature: str) -> TextValues:
     encoded = column.cast(pa.large_string()).dictionary_encode()
     codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
     return TextValues(pl.Series(encoded.dictionary, dtype=pl.String), codes)
+
+
+def most_frequent(counts: Sequence[pl.DataFrame], most: int, what: str) -> list[tuple[str, ...]]:
+    """Values, or combinations of values, of most rows, by descending rows; ties by value.
+
+    Args:
+        counts: Of each block, in any order: a column `rows`, the others together name what was counted.
+        most: How many at most.
+        what: What they are, for the error.
+
+    Raises:
+        ConfigError: If `most` is below 1.
+    """
+    if most < 1:
+        raise ConfigError(f"{what}: expected at most 1 or more, got {most}")
+    if not counts:
+        return []
+    names = [name for name in counts[0].columns if name != "rows"]
+    total = pl.concat(counts).group_by(names).agg(pl.col("rows").sum())
+    return total.sort("rows", *names, descending=[True, *[False] * len(names)]).select(names).head(most).rows()
