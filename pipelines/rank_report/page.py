@@ -82,7 +82,7 @@ def _ranking(result: RankResult) -> str:
             ("p", lambda one: _of(one, "p_value", wording.probability), lambda one: _key(one, "p_value")),
         ]
     columns += [
-        ("values", lambda one: wording.number(one.cardinality), lambda one: one.cardinality),
+        ("values", wording.values, lambda one: one.cardinality),
         ("coverage", lambda one: wording.share(one.coverage), lambda one: one.coverage),
     ]
 

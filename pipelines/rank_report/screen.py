@@ -78,7 +78,7 @@ def _columns(result: RankResult, *, ascii_only: bool) -> list[_Column]:
     most = max((one.score for one in result.ranking), default=0.0)
     return [
         *columns,
-        _Column("values", lambda one: wording.number(one.cardinality), spare=1),
+        _Column("values", wording.values, spare=1),
         _Column("coverage", lambda one: wording.share(one.coverage), spare=4),
         _Column("", lambda one: _bar(one.score / most if most > 0 else 0.0, ascii_only=ascii_only), 5, "left"),
     ]

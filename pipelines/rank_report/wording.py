@@ -38,6 +38,12 @@ def number(x: int) -> str:
     return f"{x:,}"
 
 
+def values(one: ScoredFeature) -> str:
+    """Distinct values; with a tilde where there are too many to count one by one."""
+    estimated = isinstance(one, RankedFeature) and one.score_error > 0
+    return ("~" if estimated else "") + number(one.cardinality)
+
+
 def score(x: float) -> str:
     """Six decimals, as many as 10 million rows can tell."""
     return f"{round(x, 6) + 0.0:.6f}"
