@@ -98,7 +98,7 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
     if output in ("parquet", "html") and out is None:
         raise ConfigError(f"--format {output} needs --out FILE")
     model = _reference_model(options["reference_model"])
-    inputs = _input_settings(options)
+    inputs = _input_settings(options, model)
     source = open_input(path, inputs)
     settings = _settings(options, source, model, reports=output in ("json", "html"))
     ranked = _ranked(path, source, settings)
@@ -119,13 +119,24 @@ def _reference_model(path: Path | None) -> ReferenceModel | None:
         raise ConfigError(f"--reference-model {path}: {error}") from error
 
 
-def _input_settings(options: dict[str, Any]) -> InputSettings:
+def _input_settings(options: dict[str, Any], model: ReferenceModel | None) -> InputSettings:
     return InputSettings(
+        columns=_needed(options, model),
         source=options["source"],
         subsampling=options["subsampling"],
         max_rows=options["max_rows"],
         missing_symbols=tuple(options["missing"].split(",")),
     )
+
+
+def _needed(options: dict[str, Any], model: ReferenceModel | None) -> list[str] | None:
+    """Columns to read; None for all, as where columns are made of others."""
+    made = any(options[name] for name in ("explode", "sub_features", "transformers", "noise_controls"))
+    if made or not options["features"]:
+        return None
+    named = [options["label"], *options["features"], *filter(None, [options["time_column"]])]
+    named += [] if model is None else [*model.features, *(one for names in model.interactions for one in names)]
+    return list(dict.fromkeys(named))
 
 
 def _settings(

@@ -118,6 +118,8 @@ class Pass:
     def add(self, block: pa.RecordBatch) -> None:
         """Take a block into all that is gathered."""
         block = self._with_label(block)
+        if not block.num_rows:
+            return
         if self.counts is None:
             self._constructor = Constructor(self._settings.construction, self._settings.label, block)
         rows = self._constructor.apply(block)

@@ -246,6 +246,8 @@ def _with_findings(
         with _timed(result.seconds, "leakage"):
             report = _leaks(gathered.stretches.rows())
             found |= {"leaks": report.suspicions, "untold": report.untold}
+    elif s.time_column is not None:
+        found["untold"] = f"the label has {result.label_values} values, leakage is told of two"
     return msgspec.structs.replace(result, **found)
 
 
