@@ -141,7 +141,8 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("sparsewatch: stopped; the next run goes on from the last committed window", err=True)
+        goes_on = "; the next run goes on from the last committed window" if "run" in sys.argv[1:] else ""
+        click.echo(f"sparsewatch: stopped{goes_on}", err=True)
         sys.exit(130)
     except Exception as error:
         logging.getLogger(__name__).debug("failed", exc_info=True)

@@ -55,33 +55,54 @@ def _names(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[st
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
+    orders = sorted({order.strip() for order in text.split(",")} - {""})
+    if set(orders) - {"2", "3"}:
+        raise ConfigError(f"--interactions: expected 2, 3 or 2,3, got {text!r}")
+    return tuple(map(int, orders))
+
+
 @click.command("rank", cls=_Help, context_settings={"max_content_width": 120})
 @click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option("--label", required=True, help="Column to tell of: 0 and 1, or any values.")
 @click.option("--heuristic", default=DEFAULT_HEURISTIC, show_default=True, metavar="NAME", help="Score; see below.")
 @click.option("--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="Layout of the input.")
 @click.option("--features", default="", callback=_names, metavar="A,B", help="Rank these columns alone.")
-@click.option("--interactions", type=click.IntRange(2, 3), multiple=True, help="Combinations of 2, of 3 features.")
-@click.option("--max-combinations", default=2_048, show_default=True, help="Combinations of each order, evenly spread.")
+@click.option("--interactions", default="", callback=_orders, metavar="2|3|2,3", help="Combinations of features.")
+@click.option(
+    "--max-combinations",
+    type=click.IntRange(min=1),
+    default=2_048,
+    show_default=True,
+    help="Combinations of each order, evenly spread.",
+)
 @click.option("--pairs", is_flag=True, help="Redundancy of all pairs of columns, and twins.")
 @click.option("--time-column", help="Event time: look for features that know what they should not yet know.")
 @click.option("--against", type=click.Path(path_type=Path), help="An earlier input of the same columns: what changed?")
-@click.option("--alpha", default=0.01, show_default=True, help="Chance of any false change, with --against.")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="Chance of any false change, with --against.",
+)
 @click.option("--explode", default="", metavar="A;B", help="Take multi-value features apart.")
 @click.option("--sub-features", default="", metavar="A->B", help="Cut a feature by another's values; A<->B both ways.")
 @click.option("--transformers", default="", metavar="PRESETS", help="Formulas for numeric columns: minimal, default …")
 @click.option("--numeric", default="", callback=_names, metavar="A,B", help="Numeric columns, besides declared ones.")
-@click.option("--noise-controls", is_flag=True, help="Add columns that are known to tell nothing, or all.")
+@click.option("--noise-controls", is_flag=True, help="Add columns of known worth: noise, a copy of the label …")
 @click.option("--reference-model", type=click.Path(path_type=Path), help="JSON of features a model has already.")
 @click.option("--subsampling", default=1, show_default=True, help="Take every n-th row.")
 @click.option("--max-rows", type=int, help="Stop after so many rows.")
-@click.option("--missing", default=",{}", show_default=True, metavar="A,B", help="Values that mean no value.")
+@click.option("--missing", default=",{}", show_default=True, metavar="A,B", help="Texts that mean no value.")
 @click.option("--max-values", default=65_536, show_default=True, help="Distinct values counted one by one, a feature.")
 @click.option("--sample-rows", default=131_072, show_default=True, help="Rows kept for what needs whole rows.")
-@click.option("--seed", default=0, show_default=True, help="Of models and noise controls.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of models and noise controls.")
 @click.option("--format", "output", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Where the report goes; needed for parquet and html.")
-@click.option("--top", default=30, show_default=True, help="Features the table shows.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File of the report, else the screen; needed for parquet and html."
+)
+@click.option("--top", type=click.IntRange(min=1), default=30, show_default=True, help="Features the table shows.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Folder for bar plot, heat map and dendrogram.")
 @click.option("--image-format", type=click.Choice(["svg", "png", "pdf"]), default="svg", show_default=True)
 @click.option(
@@ -95,8 +116,7 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
     The score is mutual information less what a feature of the same cardinality would have by chance. Files are read
     block by block, plain or packed (.gz, .zst); memory does not grow with them.
     """
-    if output in ("parquet", "html") and out is None:
-        raise ConfigError(f"--format {output} needs --out FILE")
+    _check_targets(path, output, out, options)
     model = _reference_model(options["reference_model"])
     inputs = _input_settings(options, model)
     source = open_input(path, inputs)
@@ -108,6 +128,18 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
         result = compare_inputs(ranked, before, options["alpha"])
     result = msgspec.structs.replace(result, arguments=_shown(path, options))
     _write(result, output, out, top, options)
+
+
+def _check_targets(path: Path, output: str, out: Path | None, options: dict[str, Any]) -> None:
+    """What is written must not meet what is read; told before the work is done."""
+    if output in ("parquet", "html") and out is None:
+        raise ConfigError(f"--format {output} needs --out FILE")
+    read = [one.resolve() for one in (path, options["against"], options["reference_model"]) if one is not None]
+    if out is not None and (out.is_dir() or any(out.resolve() == one or one in out.resolve().parents for one in read)):
+        raise ConfigError(f"--out {out}: expected a file that is not read")
+    for option in ("pictures", "outrank_files"):
+        if (folder := options[option]) is not None and folder.exists() and not folder.is_dir():
+            raise ConfigError(f"--{option.replace('_', '-')} {folder}: expected a folder, got a file")
 
 
 def _reference_model(path: Path | None) -> ReferenceModel | None:
@@ -144,13 +176,13 @@ def _settings(
 ) -> RankSettings:
     wanted = [options["label"], *options["features"], *([options["time_column"]] if options["time_column"] else [])]
     files = options["outrank_files"] is not None
-    _expect([*wanted, *(model.features if model else ())], source)
+    _expect([*wanted, *options["numeric"], *(model.features if model else ())], source)
     return RankSettings(
         label=options["label"],
         heuristic=options["heuristic"],
         features=options["features"],
         combinations=Combinations(
-            orders=tuple(sorted(set(options["interactions"]))),
+            orders=options["interactions"],
             most=options["max_combinations"],
             named=model.interactions if model else (),
         ),
@@ -183,6 +215,8 @@ def _expect(names: list[str], source: RankInput) -> None:
 def _ranked(path: Path, source: RankInput, settings: RankSettings) -> Ranked:
     with _progress(path, source) as on_block:
         ranked = rank_input(source, settings, str(path), on_block)
+    for reason, number in source.rejected.ignored.items():
+        click.echo(f"{path}: {number} parts of rows left out: {reason}", err=True)
     for sample in source.rejected.samples:
         click.echo(f"{sample.path}, record {sample.record}: {sample.reason}: {sample.detail}", err=True)
     return ranked
@@ -209,9 +243,7 @@ def _shown(path: Path, options: dict[str, Any]) -> dict[str, str]:
 def _write(result: RankResult, output: str, out: Path | None, top: int, options: dict[str, Any]) -> None:
     """All the user asked for; what needs a heavy library is imported only then."""
     if output == "table":
-        from pipelines.rank_report.screen import show
-
-        show(result, Console(), top=top)
+        _write_table(result, out, top)
     else:
         _write_report(result, output, out)
     if options["pictures"] is not None:
@@ -224,6 +256,17 @@ def _write(result: RankResult, output: str, out: Path | None, top: int, options:
 
         write_outrank_files(result, options["outrank_files"], pairs=result.pair_scores)
         click.echo(f"wrote the files of the public outrank to {options['outrank_files']}", err=True)
+
+
+def _write_table(result: RankResult, out: Path | None, top: int) -> None:
+    from pipelines.rank_report.screen import show
+
+    if out is None:
+        show(result, Console(), top=top)
+        return
+    with out.open("w", encoding="utf-8") as file:
+        show(result, Console(file=file), top=top)
+    click.echo(f"wrote {out}", err=True)
 
 
 def _write_report(result: RankResult, output: str, out: Path | None) -> None:

@@ -1,7 +1,7 @@
 """The label of a table whose values nobody declared: any text or number, two values or many.
 
-Counting features needs a label of 0 and 1, so two values are taken for these in the order they appear; which is which
-changes no score. More than two are scored from codes.
+Counting features needs a label of 0 and 1, so two values are taken for these, in order where a block holds both; which
+is which changes no score but for rounding. More than two are scored from codes.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ class LabelValues:
 
     @property
     def values(self) -> list[Any]:
-        """Values so far, in the order they appeared."""
+        """Values so far: those of each block in order, block after block."""
         return [] if self._values is None else self._values.to_pylist()
 
     @property
@@ -55,7 +55,9 @@ class LabelValues:
         encoded = column.dictionary_encode() if not pa.types.is_dictionary(column.type) else column
         distinct = encoded.dictionary
         known = distinct.slice(0, 0) if self._values is None else self._values
+        # In order, so that which of a block's rows comes first changes not even a last digit.
         news = distinct.filter(pc.invert(pc.is_in(distinct, known)))
+        news = news.take(pc.sort_indices(news))
         self._values = pa.concat_arrays([known.cast(distinct.type), news])
         self._expect_few()
         place = pc.index_in(distinct, self._values).to_numpy()

@@ -16,6 +16,7 @@ from detectors.outrank.codes import Codes, combine, encode, encode_as_text
 from detectors.outrank.heuristics import heuristic, score
 from detectors.outrank.interactions import interaction_name
 from detectors.outrank.pair_schedule import CombinationSchedule
+from schemas.errors import ConfigError
 
 #: Rows of a batch, and rows that a last batch must exceed where it is not the only one: those of the public tool.
 BATCH_ROWS = 16_384
@@ -51,9 +52,16 @@ class Combinations:
 
 
 def combined(columns: Mapping[str, Codes], combinations: Combinations, number: int = 0) -> Iterator[tuple[str, Codes]]:
-    """Names and codes of combinations, one at a time."""
+    """Names and codes of combinations, one at a time.
+
+    Raises:
+        ConfigError: If a column has the name of a combination.
+    """
     for members in combinations.of(list(columns), number):
-        yield interaction_name(members), combine([columns[name] for name in members])
+        name = interaction_name(members)
+        if name in columns:
+            raise ConfigError(f"interactions: a column is named {name!r}, as the combination would be; rename it")
+        yield name, combine([columns[one] for one in members])
 
 
 def encode_table(rows: pa.RecordBatch, features: Sequence[str], *, text_order: bool = False) -> dict[str, Codes]:

@@ -157,7 +157,9 @@ HEURISTICS: Mapping[str, Heuristic] = {
         from_counts=False,
         row_order=True,
     ),
-    "MI-numba-3mr": Heuristic("relevance of 3MR, whose ranking also weighs pairs: the same as MI", _mutual_information),
+    "MI-numba-3mr": Heuristic(
+        "MI less redundancy plus relation, feature by feature (3MR); alone the same as MI", _mutual_information
+    ),
     "correlation-Pearson": Heuristic(
         "correlation of the values' places in text order, signed; 0 for constants", _correlation, text_order=True
     ),

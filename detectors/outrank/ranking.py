@@ -137,9 +137,9 @@ def chance_of_score(information: float, mean: float, variance: float) -> float:
 
 
 def _score(marginals: Marginals, rows: int, clicks: int) -> _Score:
-    if not 0 < clicks < rows:
-        return _Score()
     values, clicked, weights = marginals.rows, marginals.clicks, marginals.weights
+    if not 0 < clicks < rows or np.count_nonzero(values) < 2:
+        return _Score()
     rate = clicks / rows
     chance = permutation_chance(values, clicks, None if marginals.is_exact else weights)
     parts = values_information(values, clicked, rate)
@@ -162,7 +162,7 @@ def _score(marginals: Marginals, rows: int, clicks: int) -> _Score:
 def _score_table(joint: Joint, values: Counts, labels: Counts) -> _Score:
     """Score of a feature from its table with the label, and rows of each value and label."""
     rows = int(labels.sum())
-    if np.count_nonzero(labels) < 2:
+    if min(np.count_nonzero(labels), np.count_nonzero(values)) < 2:
         return _Score()
     of_cell, of_value, label, times = _kinds(joint, values, labels.size)
     ratio = np.log(of_cell / (of_value * (labels[label] / rows)))

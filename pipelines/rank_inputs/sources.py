@@ -36,6 +36,8 @@ def open_input(path: Path, settings: InputSettings) -> RankInput:
     """
     if not path.exists():
         raise ConfigError(f"no such file or folder: {path}")
+    if not (path.is_file() or path.is_dir()):
+        raise ConfigError(f"{path}: expected a file or a folder, got a pipe or a device; files may be looked at twice")
     source = _detected(path) if settings.source == "auto" else settings.source
     return _OPENERS[source](path, settings)
 

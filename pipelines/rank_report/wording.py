@@ -85,7 +85,7 @@ def size(n: float) -> str:
 
 def unit(heuristic: str) -> str:
     """Unit of a heuristic's scores; empty if there is none."""
-    return "nats" if heuristic.startswith("MI") else ""
+    return "nats" if heuristic.startswith("MI") and not heuristic.endswith("3mr") else ""
 
 
 def beyond_chance(ranking: Sequence[ScoredFeature]) -> set[str]:
@@ -106,8 +106,12 @@ def facts(result: RankResult) -> list[Fact]:
     found = [Fact("rows", _rows(result)), Fact("label", _label(result))]
     if result.sampled_rows is not None and result.sampled_rows < result.rows:
         found.append(Fact("sample", f"scores that need whole rows rest on {number(result.sampled_rows)} of them"))
-    if any(isinstance(one, RankedFeature) for one in result.ranking):
+    ranked = [one for one in result.ranking if isinstance(one, RankedFeature)]
+    if ranked:
         found.append(Fact("signal", _signal(result)))
+    if many := [one for one in ranked if one.score_error > 0]:
+        worst = score(max(one.score_error for one in many))
+        found.append(Fact("bound", f"{number(len(many))} of many values (~): scores right within {worst} nats"))
     found += _first(Fact("leak", leak(one), warning=True) for one in result.leaks)
     if result.untold is not None:
         found.append(Fact("leak", f"seconds could not be compared: {result.untold}"))

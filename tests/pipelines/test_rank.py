@@ -209,6 +209,9 @@ def test_a_feature_of_the_next_second_is_suspected(tmp_path: Path) -> None:
         ({"x": [1, 2], "label": [0, 1]}, ["--format", "html"], "needs --out"),
         ({"x": [1, 2], "label": [0, 1]}, ["--heuristic", "surrogate-SGD-prior"], "--reference-model"),
         ({"x": [1, 2], "label": [0, 1]}, ["--transformers", "minimal"], "no numeric columns"),
+        ({"x": [1, 2], "label": [0, 1]}, ["--numeric", "y"], "expected a column 'y'"),
+        ({"x": [1, 2], "label": [0, 1]}, ["--interactions", "4"], "expected 2, 3 or 2,3, got '4'"),
+        ({"x": [1, 2], "y": [1, 2], "x AND y": [0, 0], "label": [0, 1]}, ["--interactions", "2"], "rename it"),
     ],
 )
 def test_bad_input_is_named(tmp_path: Path, columns: dict[str, Any], options: list[str], expected: str) -> None:
@@ -216,6 +219,29 @@ def test_bad_input_is_named(tmp_path: Path, columns: dict[str, Any], options: li
     result = run(path, "--label", "label", *options)
     assert isinstance(result.exception, ConfigError)
     assert expected in str(result.exception)
+
+
+def test_what_is_read_is_not_written_over(parquet: Path, tmp_path: Path) -> None:
+    before = parquet.read_bytes()
+    for target in (parquet, tmp_path / "x" / ".." / parquet.name):
+        result = run(parquet, "--label", "label", "--format", "json", "--out", target)
+        assert "expected a file that is not read" in str(result.exception)
+    assert parquet.read_bytes() == before
+    (tmp_path / "file").touch()
+    assert "expected a folder" in str(run(parquet, "--label", "label", "--pictures", tmp_path / "file").exception)
+
+
+def test_the_table_goes_where_out_says(parquet: Path, tmp_path: Path) -> None:
+    run(parquet, "--label", "label", "--out", path := tmp_path / "table.txt")
+    assert "needle" in path.read_text()
+
+
+def test_the_order_of_rows_changes_no_digit(tmp_path: Path) -> None:
+    frame = clicks()
+    frame.write_csv(path := tmp_path / "rows.csv")
+    before = ranked(path)["ranking"]
+    frame.sample(fraction=1.0, shuffle=True, seed=1).write_csv(path)
+    assert ranked(path)["ranking"] == before
 
 
 def test_a_column_of_nulls_scores_nothing_and_ragged_lines_are_rejected(tmp_path: Path) -> None:
