@@ -26,6 +26,8 @@ class RankResult(msgspec.Struct, frozen=True, kw_only=True):
     #: Nats.
     label_entropy: float
     label_values: int
+    #: Rows of its rarest value.
+    rarest_label_rows: int
     #: Features and combinations (`a AND b`), best first.
     ranking: list[RankedFeature] | list[ScoredFeature]
     columns: list[ColumnReport]

@@ -75,6 +75,7 @@ def rank_input(source: RankInput, settings: RankSettings, name: str, on_block: C
         sampled_rows=sample.rows if sample else None,
         label_entropy=entropy(labels.rows),
         label_values=len(labels.values),
+        rarest_label_rows=int(labels.rows.min()),
         ranking=ranking,
         columns=[],
         seconds=seconds,

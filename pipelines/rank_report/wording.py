@@ -158,7 +158,10 @@ def _rows(result: RankResult) -> str:
 
 
 def _label(result: RankResult) -> str:
-    return f"{printable(result.label)}: {number(result.label_values)} values, {score(result.label_entropy)} nats"
+    return (
+        f"{printable(result.label)}: {number(result.label_values)} values, the rarest in "
+        f"{number(result.rarest_label_rows)} rows; {score(result.label_entropy)} nats"
+    )
 
 
 def _signal(result: RankResult) -> str:

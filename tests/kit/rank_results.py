@@ -67,6 +67,7 @@ def rank_result(**other: Any) -> RankResult:
         "sampled_rows": 1_500,
         "label_entropy": 0.5,
         "label_values": 2,
+        "rarest_label_rows": 400,
         "ranking": ranking,
         "columns": [
             column_report("site", rare=RareValues(bound=1, values=2, share=0.5, examples=[ValueCount("x", 1)])),

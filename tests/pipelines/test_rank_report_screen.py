@@ -20,7 +20,7 @@ clicks.csv: 5 features by MI-EMI
   5  noise          -0.000013     0.0 %   0.600      50     100 %
 
 rows    2,000 counted, 4 rejected (no label 1, ragged 3)
-label   click: 2 values, 0.500000 nats
+label   click: 2 values, the rarest in 400 rows; 0.500000 nats
 sample  scores that need whole rows rest on 1,500 of them
 signal  3 of 5 features tell more of the label than chance
 leak    site explains 95.0 % of the label: no honest feature explains 90.0 %
