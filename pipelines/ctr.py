@@ -22,7 +22,7 @@ from detectors.ranking_checks import RankingThresholds
 from detectors.reference import Reference
 from detectors.row_scores import RowCheck, RowScores, check_rows, score_block
 from pipelines.books import close_books, fixed_windows
-from pipelines.ctr_rows import RowMeasure, is_asked_for, tell_of_rows
+from pipelines.ctr_rows import RowMeasure, is_asked_for, name_heavy_values, tell_of_rows
 from pipelines.ctr_sliding import SlidingRanking, pane_state
 from schemas.block import Block
 from schemas.errors import ConfigError, SparsewatchError
@@ -157,7 +157,8 @@ class ConcludeClicks:
             told = tell_of_rows(
                 measure.rows, ranking, self.label, self.ranking, self.thresholds, (window.start_us, window.end_us)
             )
-            summary, findings, metrics = summary | told.summary, findings + told.findings, metrics + told.metrics
+            summary |= told.summary | name_heavy_values(counts, measure.rows)
+            findings, metrics = findings + told.findings, metrics + told.metrics
         pane = pane_state(window, counts, ranking, findings) if self.ranking.panes else None
         return Conclusion(counts.rows, summary, findings, metrics, pane)
 

@@ -13,6 +13,8 @@ import msgspec
 import pyarrow as pa
 
 from detectors.column_sketches import ColumnSketches
+from detectors.feature_counts import FeatureCounts
+from detectors.hashed_tail import HASH_RANGE
 from detectors.outrank.codes import Codes, encode
 from detectors.outrank.feature_cost import ColumnSize, FeatureCost, Sizes, add_sizes, column_sizes, feature_costs
 from detectors.outrank.leakage import LeakReport, suspect_leaks
@@ -32,6 +34,8 @@ from schemas.metrics import MetricSample, gauge
 #: Combinations in a window's record, the best ones, and those scored at a time.
 _TOLD_COMBINATIONS = 100
 _SCORED_AT_A_TIME = 32
+#: Values told of a feature with too many to count one by one.
+_TOLD_VALUES = 20
 #: Features compared for twins, the best ranked: all pairs of so many take seconds at 100,000 rows.
 _TWIN_FEATURES = 128
 #: Rounds before windows of negative times meet those of positive ones.
@@ -150,6 +154,25 @@ def tell_of_rows(
     told.findings = leak_findings(report)
     told.metrics = _metrics(told.summary["twins"]["groups"], told.findings)
     return told
+
+
+def name_heavy_values(counts: FeatureCounts, measure: RowMeasure) -> dict[str, Any]:
+    """The most frequent values of features with too many to count one by one, named by the sample of rows.
+
+    Args:
+        counts: Of the window.
+        measure: Of the same window.
+    """
+    if measure.rows is None:
+        return {}
+    many = [name for name in counts.features if counts.hash_limit(name) < HASH_RANGE]
+    rows = measure.rows.rows() if many else None
+    heavy = {
+        name: counts.heavy_values(name, rows.column(name).unique()).head(_TOLD_VALUES).to_dicts()
+        for name in many
+        if rows is not None
+    }
+    return {"heavy_values": heavy} if heavy else {}
 
 
 def rank_combinations(

@@ -127,6 +127,17 @@ def test_numeric_features_have_quantiles_and_texts_have_none() -> None:
     assert told["price"].quantiles[0.5] == pytest.approx(0.5, abs=0.02)
 
 
+def test_heavy_values_are_named_where_there_are_too_many_to_count_one_by_one() -> None:
+    rng = np.random.default_rng(4)
+    user = np.where(rng.random(20_000) < 0.2, 7, rng.integers(100, 1 << 40, 20_000))
+    columns = {"user": user, "few": rng.integers(0, 9, 20_000), "click": rng.integers(0, 2, 20_000)}
+    told = conclusion_of(columns, RankingSettings(sample_rows=1_000, max_values=1_024)).summary["heavy_values"]
+    assert list(told) == ["user"]
+    first = told["user"][0]
+    assert first["value"] == 7
+    assert 0 <= first["rows"] - int((user == 7).sum()) <= max(first["excess"], 1)
+
+
 def test_a_leak_is_suspected_by_name_though_only_a_part_of_the_rows_is_kept() -> None:
     rng = np.random.default_rng(2)
     rows, seconds = 30_000, np.arange(30_000) // 6
