@@ -1,27 +1,28 @@
 """`sparsewatch rank`: the features of a table ranked by what they tell of a label."""
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
 from rich.console import Console
 
+from detectors.feature_counts import MAX_VALUES
 from detectors.outrank.heuristics import DEFAULT_HEURISTIC, HEURISTICS
 from detectors.outrank.reference_model import ReferenceModel, parse_reference_model
 from pipelines.rank_construct import Construction
-from pipelines.rank_inputs import InputSettings, RankInput, open_input
+from pipelines.rank_inputs import InputSettings, RankInput, Source, open_input
 from pipelines.rank_pass import RankSettings
 from pipelines.rank_result import RankResult
 from pipelines.rank_run import Ranked, compare_inputs, rank_input
 from pipelines.rank_scores import Combinations
 from schemas.errors import ConfigError
 
-SOURCES = ("auto", "parquet", "csv", "csv-raw", "ob-csv", "ob-vw", "ob-raw-dump")
 #: Rare values of a column that the public tool's file of them holds at most.
 _RARE_VALUES = 100_000
 FORMATS = ("table", "json", "parquet", "html")
@@ -66,7 +67,9 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option("--label", required=True, help="Column to tell of: 0 and 1, or any values.")
 @click.option("--heuristic", default=DEFAULT_HEURISTIC, show_default=True, metavar="NAME", help="Score; see below.")
-@click.option("--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="Layout of the input.")
+@click.option(
+    "--source", type=click.Choice(get_args(Source)), default="auto", show_default=True, help="Layout of the input."
+)
 @click.option("--features", default="", callback=_names, metavar="A,B", help="Rank these columns alone.")
 @click.option("--interactions", default="", callback=_orders, metavar="2|3|2,3", help="Combinations of features.")
 @click.option(
@@ -95,7 +98,9 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.option("--subsampling", default=1, show_default=True, help="Take every n-th row.")
 @click.option("--max-rows", type=int, help="Stop after so many rows.")
 @click.option("--missing", default=",{}", show_default=True, metavar="A,B", help="Texts that mean no value.")
-@click.option("--max-values", default=65_536, show_default=True, help="Distinct values counted one by one, a feature.")
+@click.option(
+    "--max-values", default=MAX_VALUES, show_default=True, help="Distinct values counted one by one, a feature."
+)
 @click.option("--sample-rows", default=131_072, show_default=True, help="Rows kept for what needs whole rows.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of models and noise controls.")
 @click.option("--format", "output", type=click.Choice(FORMATS), default="table", show_default=True)
@@ -264,8 +269,10 @@ def _write_table(result: RankResult, out: Path | None, top: int) -> None:
     if out is None:
         show(result, Console(), top=top)
         return
-    with out.open("w", encoding="utf-8") as file:
-        show(result, Console(file=file), top=top)
+    from pipelines.rank_report.files import save
+
+    show(result, Console(file=(text := io.StringIO())), top=top)
+    save(out, text.getvalue().encode())
     click.echo(f"wrote {out}", err=True)
 
 

@@ -43,11 +43,6 @@ class Construction:
     noise_controls: bool = False
     seed: int = 0
 
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing is made."""
-        return not (self.explode or self.sub_features or self.transformers or self.noise_controls)
-
 
 class Constructor:
     """Adds the columns to each block.

@@ -70,8 +70,7 @@ def rank_input(source: RankInput, settings: RankSettings, name: str, on_block: C
         label=settings.label,
         heuristic=settings.heuristic,
         rows=int(labels.rows.sum()),
-        rejected=dict(source.rejected.counts)
-        | ({"no label": gathered.without_label} if gathered.without_label else {}),
+        rejected=_rejected(source, gathered),
         sampled_rows=sample.rows if sample else None,
         label_entropy=entropy(labels.rows),
         label_values=len(labels.values),
@@ -129,7 +128,6 @@ class _Sample:
     """The sampled rows as codes."""
 
     def __init__(self, rows: pa.RecordBatch, features: Sequence[str], settings: RankSettings) -> None:
-        self.table = rows
         self.rows = rows.num_rows
         self.columns = encode_table(rows, features)
         self.label = encode(rows.column(settings.label))

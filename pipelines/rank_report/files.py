@@ -1,5 +1,6 @@
 """A ranking as a file: JSON of all that was found, Parquet of the ranking, or a page to read."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,22 @@ def write_report(result: RankResult, path: Path, kind: str, *, matrix: bool = Fa
     """
     if kind not in FORMATS:
         raise ConfigError(f"format: expected one of {', '.join(FORMATS)}, got {kind!r}")
+    if kind == "parquet":
+        ranking_table(result.ranking).write_parquet(data := io.BytesIO())
+        save(path, data.getvalue())
+    else:
+        save(path, to_json(result, matrix=matrix) if kind == "json" else page(result).encode())
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write a file, replacing it; its folder is made if it is missing.
+
+    Raises:
+        SinkError: If it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if kind == "parquet":
-            ranking_table(result.ranking).write_parquet(path)
-        else:
-            path.write_bytes(to_json(result, matrix=matrix) if kind == "json" else page(result).encode())
+        path.write_bytes(data)
     except OSError as error:
         raise SinkError(f"{path}: expected to write a report there, got {error}") from error
 
