@@ -24,10 +24,6 @@ from pipelines.rank_scores import BatchScores, Combinations
 from pipelines.rank_times import times_us
 from schemas.errors import ConfigError
 
-#: Scores that follow from the counts of each feature, over all rows.
-COUNTED = ("MI-EMI", "MI", "MI-numba", "AMI", "Constant")
-#: Scores of the public tool that are medians over batches in the order of rows.
-BATCHED = ("MI-numba-randomized", "correlation-Pearson", "max-value-coverage")
 #: Most cells of a sample of rows, about 8 bytes each.
 SAMPLE_CELLS = 16_000_000
 LEAST_SAMPLE_ROWS = 1_024
@@ -110,10 +106,18 @@ class Pass:
     def needs_sample(self) -> bool:
         """Whether anything is taken from whole rows."""
         s = self._settings
-        counted = s.heuristic in COUNTED and not self.many_labels
-        combined = bool(s.combinations.orders or s.combinations.named) and s.heuristic not in BATCHED
-        scored = not counted and s.heuristic not in BATCHED
+        combined = bool(s.combinations.orders or s.combinations.named) and not self._is_batched
+        scored = not self.is_counted and not self._is_batched
         return scored or combined or s.pairs
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether features are scored from counts of all rows."""
+        return heuristic(self._settings.heuristic).basis == "counts" and not self.many_labels
+
+    @property
+    def _is_batched(self) -> bool:
+        return heuristic(self._settings.heuristic).basis == "batches"
 
     def add(self, block: pa.RecordBatch) -> None:
         """Take a block into all that is gathered."""
@@ -161,7 +165,7 @@ class Pass:
         if s.time_column is not None and not self.many_labels:
             told = [name for name in self._features if name != s.time_column]
             self.stretches = self._new_sample([*told, LABEL, TIME_US])
-        if s.heuristic in BATCHED:
+        if self._is_batched:
             self.batches = BatchScores(s.heuristic, self._features, s.label, s.combinations)
 
     def _new_sample(self, columns: Sequence[str]) -> RowSample:

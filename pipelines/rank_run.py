@@ -25,7 +25,7 @@ from detectors.outrank.twins import find_twins
 from detectors.ranking_checks import compare_at_equal_rows
 from pipelines.rank_inputs import RankInput
 from pipelines.rank_labels import ManyLabelsError
-from pipelines.rank_pass import COUNTED, LABEL, TIME_US, Pass, RankSettings
+from pipelines.rank_pass import LABEL, TIME_US, Pass, RankSettings
 from pipelines.rank_result import RankResult
 from pipelines.rank_scores import Scored, combined, encode_table, score_columns
 from schemas.errors import ConfigError
@@ -157,7 +157,7 @@ def _rank(gathered: Pass, counts: FeatureCounts, sample: _Sample | None, s: Rank
     scores = score_columns(
         s.heuristic, sample.columns, sample.label, s.combinations, reference=sample.reference, seed=s.seed
     )
-    if s.heuristic in COUNTED and not gathered.many_labels:
+    if gathered.is_counted:
         scores |= {one.feature: Scored(one.score, one.cardinality) for one in _by_counts(counts, s.heuristic)}
     return _scored(scores, counts)
 

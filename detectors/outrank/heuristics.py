@@ -38,6 +38,9 @@ class Heuristic(NamedTuple):
     #: One line of help.
     summary: str
     compute: Callable[[Sample], float]
+    #: What a pass over more rows than fit in memory takes it from: counts of all of them, batches in their order (the
+    #: median of these, as the public tool does), or a sample.
+    basis: Literal["counts", "batches", "sample"] = "sample"
     #: Whether the contingency table suffices. If not, the rows themselves are needed.
     from_counts: bool = True
     #: Whether codes must be in the order of the values' text (`encode_as_text`).
@@ -144,16 +147,19 @@ HEURISTICS: Mapping[str, Heuristic] = {
     DEFAULT_HEURISTIC: Heuristic(
         "mutual information less its exact mean under permutation, nats",
         lambda sample: net_mutual_information(sample.feature, sample.target),
+        basis="counts",
     ),
-    "MI": Heuristic("mutual information as counted, nats", _mutual_information),
-    "MI-numba": Heuristic("the same as MI", _mutual_information),
+    "MI": Heuristic("mutual information as counted, nats", _mutual_information, basis="counts"),
+    "MI-numba": Heuristic("the same as MI", _mutual_information, basis="counts"),
     "AMI": Heuristic(
         "MI-EMI as a share of the most it could be, as scikit-learn's adjusted_mutual_info_score",
         lambda sample: adjusted_mutual_information(sample.feature, sample.target),
+        basis="counts",
     ),
     "MI-numba-randomized": Heuristic(
         "mutual information less that of the feature rotated, nats; hangs on the order of rows",
         lambda sample: shifted_mutual_information(sample.feature, sample.target),
+        basis="batches",
         from_counts=False,
         row_order=True,
     ),
@@ -161,14 +167,19 @@ HEURISTICS: Mapping[str, Heuristic] = {
         "MI less redundancy plus relation, feature by feature (3MR); alone the same as MI", _mutual_information
     ),
     "correlation-Pearson": Heuristic(
-        "correlation of the values' places in text order, signed; 0 for constants", _correlation, text_order=True
+        "correlation of the values' places in text order, signed; 0 for constants",
+        _correlation,
+        basis="batches",
+        text_order=True,
     ),
-    "max-value-coverage": Heuristic("share of rows with the most frequent pair of values", _value_coverage),
+    "max-value-coverage": Heuristic(
+        "share of rows with the most frequent pair of values", _value_coverage, basis="batches"
+    ),
     "surrogate-SGD": _model("1 + log-likelihood of a linear model fitted by gradient descent", "SGD"),
     "surrogate-SGD-prior": _model("surrogate-SGD on top of reference features", "SGD", reference="must"),
     "surrogate-SGD-RP": _model("surrogate-SGD on a sparse random projection", "SGD-RP"),
     "surrogate-SGD-SVD": _model("surrogate-SGD on two singular vectors", "SGD-SVD"),
     "surrogate-LR": _model("1 + log-likelihood of a logistic regression", "LR"),
     "surrogate-SVM": _model("1 + log-likelihood of a support vector machine; slow beyond 10,000 rows", "SVM"),
-    "Constant": Heuristic("0 for every feature, where only statistics are wanted", lambda _: 0.0),
+    "Constant": Heuristic("0 for every feature, where only statistics are wanted", lambda _: 0.0, basis="counts"),
 }
