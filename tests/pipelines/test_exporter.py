@@ -222,12 +222,15 @@ def test_the_command_serves_until_it_is_told_to_stop(
     options = [str(job)] if number == signal.SIGINT else named
     command = [str(Path(sys.executable).parent / "sparsewatch"), "exporter", *options, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        line = running.stdout.readline()
-        assert "serving command.metrics on http://127.0.0.1:" in line
-        running.send_signal(number)
-        out, _ = running.communicate(timeout=30)
-        assert (running.returncode, out) == (0, "stopped\n")
+        try:
+            assert running.stdout is not None
+            line = running.stdout.readline()
+            assert "serving command.metrics on http://127.0.0.1:" in line
+            running.send_signal(number)
+            out, _ = running.communicate(timeout=30)
+            assert (running.returncode, out) == (0, "stopped\n")
+        finally:
+            running.kill()
 
 
 @pytest.mark.parametrize(
