@@ -184,7 +184,9 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
     try:
         with Exporter(kafka, topic or _metrics_topic(job_file), host, port) as running:
             click.echo(f"serving {running.topic} on {running.url}")
-            threading.Event().wait()
+            # Under the SIGINT handler that Polars installs, a wait without end goes on before Python sees the signal.
+            while not threading.Event().wait(0.5):
+                pass
     except KeyboardInterrupt:
         click.echo("stopped")
 

@@ -26,8 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    # Asked to end (by a CI's time limit, say), the run stops the services it started. A shell has SIGINT ignored in what it
-    # starts in the background, and commands under test would inherit that.
+    # Asked to end (by a CI's time limit, say), the run stops the services it started. A shell has SIGINT ignored in
+    # what it starts in the background, and commands under test would inherit that.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
 
