@@ -21,6 +21,8 @@ _COMMANDS = {
     "publish": ("pipelines.publish:publish", "Write a Parquet, CSV or wafer file to a topic, paced if asked."),
     "rank": ("pipelines.rank:rank", "Rank the features of a file or folder by what they tell of a label."),
     "rejects": ("pipelines.rejects:rejects", "List rejected records, replay repaired ones."),
+    "patterns": ("pipelines.patterns:patterns", "Emerging wafer patterns: list, name, merge, dismiss."),
+    "models": ("pipelines.models:models", "Versions of a model: list, verify, promote, roll back."),
     "exporter": ("pipelines.exporter:exporter", "Serve a job's metrics to Prometheus."),
     "demo": ("pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
@@ -28,6 +30,10 @@ _TRAIN = {
     "wafer": ("pipelines.train_wafer:train_wafer", "Wafer patterns: sparse network and Gaussian mixture."),
     "rows": ("pipelines.train_rows:train_rows", "Rows: autoencoder and its calibration."),
     "reference": ("pipelines.train_reference:train_reference", "Reference of a click job, from files."),
+}
+_WAFERS = {
+    "import": ("pipelines.wafers_import:import_wafers", "Read KLARF, die map and event files into a topic."),
+    "explain": ("pipelines.wafers_explain:explain", "Say and draw why wafers got their verdicts."),
 }
 
 
@@ -107,6 +113,11 @@ def run(
 @cli.group(cls=lazy_group(_TRAIN))
 def train() -> None:
     """Train what a job needs: wafer model, row model, reference."""
+
+
+@cli.group(cls=lazy_group(_WAFERS))
+def wafers() -> None:
+    """Wafer files: bring them in, explain verdicts."""
 
 
 #: Least level shown of loggers that speak to developers; Beam sets levels of its own, so the handler has the last word.

@@ -164,13 +164,13 @@ def _arrow_batches(file: EventFile) -> Iterator[pa.RecordBatch]:
 def _timed(batch: pl.DataFrame, rule: TimeRule, first: int, path: Path) -> pl.DataFrame:
     if rule.start_us is not None:
         times = pl.int_range(first, first + batch.height, eager=True) * rule.interval_us + rule.start_us
-        batch = batch.with_columns(_written(times, rule.output).alias(rule.column))
+        batch = batch.with_columns(written_times(times, rule.output).alias(rule.column))
     elif rule.pattern is not None:
         times = _parsed(batch[rule.column], rule.pattern, path)
-        batch = batch.with_columns(_written(times, rule.output).alias(rule.column))
+        batch = batch.with_columns(written_times(times, rule.output).alias(rule.column))
     moments = [column for column in batch if isinstance(column.dtype, pl.Datetime | pl.Date)]
     return batch.with_columns(
-        _written(column.cast(pl.Datetime("us")).dt.epoch("us"), rule.output) for column in moments
+        written_times(column.cast(pl.Datetime("us")).dt.epoch("us"), rule.output) for column in moments
     )
 
 
@@ -201,7 +201,8 @@ def _strptime(text: pl.Series, pattern: str) -> pl.Series:
     return text.str.to_datetime(pattern, time_unit="us")
 
 
-def _written(times_us: pl.Series, output: TimeFormat) -> pl.Series:
+def written_times(times_us: pl.Series, output: TimeFormat) -> pl.Series:
+    """Times in microseconds since the epoch, as a stream wants them."""
     if output == "iso8601":
         return times_us.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     return times_us // _UNITS[output]

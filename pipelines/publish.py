@@ -70,7 +70,7 @@ def publish_batches(
     started = time.monotonic()
     events = records = unflushed = 0
     for piece in _paced(batches, plan):
-        for partition, key, value, headers in _records(piece, plan, records, events):
+        for partition, key, value, headers in records_of(piece, plan, records, events):
             writer.send(plan.topic, key, value, headers, partition=partition)
             records += 1
             unflushed += 1
@@ -99,7 +99,15 @@ def _paced(batches: Iterable[pl.DataFrame], plan: Plan) -> Iterator[pl.DataFrame
 _Record = tuple[int, bytes | None, bytes, Headers]
 
 
-def _records(piece: pl.DataFrame, plan: Plan, records: int, events: int) -> Iterator[_Record]:
+def records_of(piece: pl.DataFrame, plan: Plan, records: int, events: int) -> Iterator[_Record]:
+    """Records of some events: partition, key, value and headers.
+
+    Args:
+        piece: Events.
+        plan: How they become records.
+        records: Records made before; Arrow records go to the partitions in turn.
+        events: Events before; so do events without a key.
+    """
     if plan.format == "arrow":
         for number, rows in enumerate(piece.iter_slices(plan.rows_per_record), records):
             value = encode_arrow(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
@@ -195,7 +203,7 @@ def publish(
     _check_key(key_column, coding, events)
     plan = Plan(
         topic=topic,
-        partitions=_partitions(kafka, topic, partitions),
+        partitions=topic_partitions(kafka, topic, partitions),
         format=coding,
         rows_per_record=rows_per_record,
         rate=rate,
@@ -222,7 +230,12 @@ def _check_key(key_column: str | None, coding: str, events: EventFile) -> None:
         raise ConfigError(f"--key-column {key_column!r}: {events.path} has the columns {', '.join(events.columns)}")
 
 
-def _partitions(kafka: KafkaSettings, topic: str, wanted: int | None) -> int:
+def topic_partitions(kafka: KafkaSettings, topic: str, wanted: int | None) -> int:
+    """Partitions of a topic; it is made with `wanted` if it is missing.
+
+    Raises:
+        ConfigError: If it is missing and nothing is wanted.
+    """
     admin = open_admin(kafka)
     try:
         found = len(admin.partitions(topic))

@@ -65,6 +65,57 @@ def test_parquet_may_leave_out_what_has_a_usual_value(tmp_path: Path) -> None:
     assert wafers.rows["wafer_id"].to_pylist() == ["W000000", "W000001"]
 
 
+def several_labels(path: Path, **changes: np.ndarray) -> Path:
+    arrays = {
+        "maps": np.array([[[0, 1], [2, 3]], [[1, 1], [1, 1]], [[2, 1], [1, 0]]], dtype=np.uint8),
+        "labels": np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], dtype=np.uint8),
+        "label_names": np.array(["Center", "Donut", "Scratch"]),
+    }
+    np.savez(path / "m.npz", **{**arrays, **changes})  # type: ignore[arg-type]
+    return path / "m.npz"
+
+
+def test_several_labels_are_joined_and_none_is_normal(tmp_path: Path) -> None:
+    wafers = read_labelled_wafers(several_labels(tmp_path))
+    assert wafers.labels == ["Center+Scratch", "normal", "Donut"]
+    assert wafers.rows.schema == WAFER_COLUMNS
+    assert validate_wafers(wafers.rows) == []
+    # 3 is neither outside nor passed: it fails.
+    assert wafers.rows["map"].to_pylist() == [[0, 1, 2, 2], [1, 1, 1, 1], [2, 1, 1, 0]]
+
+
+def test_the_public_mixed_file_is_read_by_the_names_of_its_authors(tmp_path: Path) -> None:
+    np.savez(tmp_path / "m.npz", arr_0=np.ones((2, 52, 52)).astype(np.int32), arr_1=np.eye(8, dtype=np.int32)[[3, 7]])
+    assert read_wafer_npz(tmp_path / "m.npz").labels == ["Edge-Ring", "Random"]
+
+
+def test_the_real_mixed_file_is_read(data_dir: Path) -> None:
+    path = data_dir / "wafers" / "mixedwm38_train_13686.npz"
+    if not path.is_file():
+        pytest.skip(f"needs MixedWM38: no file {path}")
+    wafers = read_wafer_npz(path)
+    assert wafers.rows.num_rows == len(wafers.labels) == 13686
+    assert (wafers.labels.count("normal"), sum("+" in label for label in wafers.labels)) == (360, 10800)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": np.array([[2, 0, 0]] * 3)}, "labels .* of 0 and 1"),
+        ({"labels": np.array([[1, 0]] * 3)}, "for K label_names"),
+        ({"maps": np.ones((3, 4), dtype=np.uint8)}, "maps .n, rows, columns"),
+        ({"maps": np.full((3, 2, 2), 4)}, "expected dies of 0 to 3"),
+        ({"maps": np.ones((3, 2, 2))}, "expected whole numbers in array 'maps'"),
+        ({"orig_index": np.array([1])}, "expected 3 of orig_index"),
+    ],
+)
+def test_a_damaged_file_of_several_labels_is_refused(
+    tmp_path: Path, changes: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(SchemaError, match=message):
+        read_wafer_npz(several_labels(tmp_path, **changes))
+
+
 def test_selected_wafers_keep_their_labels(tmp_path: Path) -> None:
     chosen = select_wafers(read_wafer_npz(npz(tmp_path)), np.array([1]))
     assert chosen.labels == ["none"]
@@ -77,6 +128,10 @@ def test_selected_wafers_keep_their_labels(tmp_path: Path) -> None:
         ({"labels": np.array([1])}, "expected 2 shapes and labels in .*, got 2 and 1"),
         ({"labels": np.array([1, 2])}, "labels of 2 classes"),
         ({"labels": np.array([{"a": 1}, None])}, "is not an npz file of plain arrays"),
+        ({"labels": np.array([-1, 0])}, "labels of 2 classes"),
+        ({"offsets": np.array([0, 5, 9])}, "expected offsets .* that cut maps_flat"),
+        ({"shapes": np.array([[3, 2], [1, 4]])}, "expected offsets .* that cut maps_flat"),
+        ({"maps_flat": np.full(9, 7)}, "expected dies of 0 to 3"),
     ],
 )
 def test_a_damaged_npz_is_refused(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
