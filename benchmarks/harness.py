@@ -138,6 +138,13 @@ def rate(
     )
 
 
+def cost(name: str, value: float | Rounds, unit: str, *, target: float | None = None, note: str = "") -> Result:
+    """A result where less is better: it meets a target it does not exceed."""
+    result = rate(name, value, unit, note=note)
+    met = None if target is None else result.value <= target
+    return msgspec.structs.replace(result, target=target, met=met)
+
+
 def _figure(value: float | Rounds) -> tuple[float, tuple[float, float] | None]:
     return (value.median, value.spread) if isinstance(value, Rounds) else (value, None)
 

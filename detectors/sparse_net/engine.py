@@ -1,28 +1,54 @@
-"""What the network takes of spconv, imported without the deprecation warnings of its release 2.3.6."""
+"""Which convolution the network runs on: spconv's, or ours in plain torch where there is no spconv.
 
-import warnings
+Both have the same weights and give the same answers to float32's last digits, so a model trained on one runs on the
+other. Spconv comes with the package on Linux x86-64; for macOS and ARM it has no wheels. On a CPU it recognises and
+trains about a tenth faster, on CUDA it picks the algorithm by the sizes.
+"""
 
-import torch
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-with warnings.catch_warnings():
-    # It decorates with torch.cuda.amp.custom_fwd and custom_bwd, deprecated since torch 2.4.
-    warnings.filterwarnings("ignore", category=FutureWarning, message=r".*custom_(fwd|bwd)")
-    # Its build helper asks locale.getdefaultlocale and importlib.resources.open_text.
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    import spconv.core
+from torch import nn
 
-    if not torch.cuda.is_available():
-        # At import it describes every CUDA kernel it might tune: 9 of 10 CPU seconds, for nothing without a GPU.
-        spconv.core.ALL_NATIVE_PARAMS = spconv.core.ALL_IMPGEMM_PARAMS = []
-    from spconv.core import ConvAlgo
-    from spconv.pytorch import SparseConvTensor, SubMConv2d
-    from spconv.pytorch.functional import indice_subm_conv
-    from spconv.pytorch.ops import get_indice_pairs
+from detectors.sparse_net.gather import GatherConv2d
+from detectors.sparse_net.grid import Grid
+from schemas.errors import ConfigError
 
-__all__ = [
-    "ConvAlgo",
-    "SparseConvTensor",
-    "SubMConv2d",
-    "get_indice_pairs",
-    "indice_subm_conv",
-]
+#: The environment variable that picks one of `CONVOLUTIONS`.
+VARIABLE = "SPARSEWATCH_CONVOLUTION"
+CONVOLUTIONS = ("gather", "spconv")
+
+
+class Layer(Protocol):
+    """A kind of submanifold 3 x 3 convolution without bias.
+
+    Its `weight` has the shape (channels_out, 3, 3, channels_in); `forward(features, book)` convolves.
+    """
+
+    def __call__(self, channels_in: int, channels_out: int, /) -> nn.Module:
+        """One convolution, its weights drawn from torch's default generator."""
+
+    def book(self, grid: Grid, /) -> Any:
+        """What all convolutions over the same sites share: who neighbours whom."""
+
+
+def convolution_layer(environ: Mapping[str, str] = os.environ) -> Layer:
+    """The convolution `SPARSEWATCH_CONVOLUTION` names; without it spconv's where that can be imported, else ours.
+
+    Raises:
+        ConfigError: The variable names no convolution, or spconv where there is none.
+    """
+    named = environ.get(VARIABLE, "")
+    if named not in ("", *CONVOLUTIONS):
+        raise ConfigError(f"{VARIABLE}: expected {' or '.join(CONVOLUTIONS)}, got {named!r}")
+    if named == "gather":
+        return GatherConv2d
+    try:
+        # Takes a second, and is not everywhere.
+        from detectors.sparse_net.spconv_layer import SpconvConv2d
+    except ImportError as error:
+        if named == "spconv":
+            raise ConfigError(f"{VARIABLE}: expected gather, as spconv is not installed here ({error})") from error
+        return GatherConv2d
+    return SpconvConv2d

@@ -6,7 +6,9 @@ search finds the three in the next row. On a CPU this is several times faster th
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from detectors.sparse_net.data import Sites
@@ -106,7 +108,7 @@ def rule_book(grid: Grid) -> tuple[Tensor, Tensor]:
         site, by kernel cell in row-major order; and `numbers`, int32 of shape (9,): the pairs that
         count. The middle cell has none: every site meets itself.
     """
-    found: list[tuple[Tensor, Tensor]] = [_beside(grid), *_below(grid)]
+    found = neighbour_pairs(grid)
     pairs = torch.zeros(2, KERNEL, max(len(low) for low, _ in found), dtype=torch.int32)
     pairs = pairs.to(grid.key.device)
     numbers = torch.zeros(KERNEL, dtype=torch.int32)
@@ -117,20 +119,33 @@ def rule_book(grid: Grid) -> tuple[Tensor, Tensor]:
     return pairs, numbers.to(grid.key.device)
 
 
-def _beside(grid: Grid) -> tuple[Tensor, Tensor]:
+def neighbour_pairs(grid: Grid) -> list[tuple[Tensor, Tensor]]:
+    """Sites with a neighbour, and that neighbour: int64 each, for the last four kernel cells in row-major order.
+
+    The first four cells hold the same pairs, seen from the neighbour. NumPy does it on any device: its search starts
+    from where the last one ended, which for rising keys takes half of the time or less of torch's.
+    """
+    key = grid.key.cpu().numpy()
+    pairs = [_beside(key), *_below(key, grid.width)]
+    return [
+        (torch.from_numpy(low).to(grid.key.device), torch.from_numpy(high).to(grid.key.device)) for low, high in pairs
+    ]
+
+
+def _beside(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sites with a neighbour in the next column, and that neighbour."""
-    low = torch.nonzero(grid.key[1:] - grid.key[:-1] == 1).squeeze(1)
+    low = np.flatnonzero(key[1:] - key[:-1] == 1)
     return low, low + 1
 
 
-def _below(grid: Grid) -> list[tuple[Tensor, Tensor]]:
+def _below(key: NDArray[np.int64], width: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Sites with a neighbour in the next row, one column back, straight below and one column on."""
-    ended = torch.cat([grid.key, grid.key.new_full((3,), -1)])
-    at = torch.searchsorted(grid.key, grid.key + (grid.width - 1))
+    ended = np.append(key, [-1, -1, -1])
+    at = np.searchsorted(key, key + (width - 1))
     found = []
     for step in (-1, 0, 1):
-        hit = ended[at] == grid.key + (grid.width + step)
-        low = torch.nonzero(hit).squeeze(1)
+        hit = ended[at] == key + (width + step)
+        low = np.flatnonzero(hit)
         found.append((low, at[low]))
         at = at + hit
     return found

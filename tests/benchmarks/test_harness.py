@@ -5,7 +5,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.harness import Result, Rounds, interleave, print_table, rate, read_results, this_machine, write_results
+from benchmarks.harness import (
+    Result,
+    Rounds,
+    cost,
+    interleave,
+    print_table,
+    rate,
+    read_results,
+    this_machine,
+    write_results,
+)
 
 
 def test_calls_take_turns_and_keep_their_own_figures() -> None:
@@ -32,6 +42,12 @@ def test_a_rate_is_compared_with_peer_and_target() -> None:
     assert (result.value, result.ratio, result.met, result.spread) == (100.0, 2.0, False, (90.0, 130.0))
     assert rate("x", 101.0, "rows/s", target=101.0).met is True
     assert rate("x", 1.0, "rows/s").met is None
+
+
+def test_a_cost_meets_a_target_it_does_not_exceed() -> None:
+    assert cost("x", Rounds((9.0, 10.0, 11.0)), "ms", target=10.0).met is True
+    assert cost("x", 10.5, "ms", target=10.0).met is False
+    assert cost("x", 10.5, "ms").met is None
 
 
 def test_a_file_is_a_list_of_results_with_their_circumstances(tmp_path: Path) -> None:
