@@ -5,63 +5,59 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from detectors.models import Artefact, load_artefact, save_artefact
 from detectors.open_set.calibration import novelty_threshold
-from detectors.open_set.gmm import Mixture
 from detectors.open_set.novelty import Novelty
 from detectors.sparse_net.encode import Encodings, encode
 from detectors.sparse_net.events import read_points, validate_wafers
-from detectors.sparse_net.net import NetConfig, WaferNet
+from detectors.sparse_net.net import WaferNet
 from detectors.torch_threads import torch_threads
+from detectors.wafer_artefact import Examples, net_tensors, novelty_meta, novelty_tensors, read_net, read_novelty
+from detectors.wafer_smoke import check_wafer_smoke, smoke_of
+from detectors.wafer_verdicts import JOIN, NORMAL, Known, judge
 from schemas.errors import ConfigError, ModelError, SchemaError
 
 #: Kind of the artefact.
 KIND = "wafer"
-#: Pattern named where a model knows no normal class.
-NORMAL = "normal"
-
-#: What `WaferModel.recognise` answers, one row a wafer.
-VERDICT_COLUMNS = pa.schema(
-    [
-        pa.field("verdict", pa.string(), nullable=False),
-        pa.field("pattern", pa.string(), nullable=False),
-        pa.field("probability", pa.float64(), nullable=False),
-        pa.field("novelty", pa.float64(), nullable=False),
-        pa.field("p_value", pa.float64(), nullable=False),
-        pa.field("defects", pa.int64(), nullable=False),
-        #: Points outside the wafer's disc, which the verdict leaves out.
-        pa.field("outside", pa.int64(), nullable=False),
-        pa.field("latent", pa.list_(pa.float32()), nullable=False),
-    ]
-)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class WaferModel:
     """A trained model; `recognise` changes nothing."""
 
     net: WaferNet
     novelty: Novelty
-    #: Known classes in the order of the network's outputs.
-    classes: tuple[str, ...]
+    #: Classes in the order of the network's outputs.
+    outputs: tuple[str, ...]
     #: The known class of wafers with nothing wrong, if there is one.
     normal: str | None
     #: Cells a side for wafers that are given as points.
     grid: int
+    examples: Examples
     #: Name and version of the artefact it was read from.
     id: str = "unsaved"
 
     def __post_init__(self) -> None:
-        if len(self.classes) != self.net.config.classes:
-            raise ConfigError(f"expected {self.net.config.classes} classes, as the network has, got {self.classes}")
-        if self.normal is not None and self.normal not in self.classes:
-            raise ConfigError(f"expected normal to be one of {self.classes}, got {self.normal!r}")
+        if len(self.outputs) != self.net.config.classes:
+            raise ConfigError(f"expected {self.net.config.classes} classes, as the network has, got {self.outputs}")
+        if self.normal is not None and self.normal not in self.outputs and not self.net.config.several:
+            raise ConfigError(f"expected normal to be one of {self.outputs}, got {self.normal!r}")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names that a wafer may be recognised as, but for mixtures: of the outputs, of normal, and added ones."""
+        normal = () if self.normal is None else (self.normal,)
+        added = self.novelty.patterns[len(self.novelty.patterns) - self.novelty.added :]
+        return tuple(dict.fromkeys((*self.outputs, *normal, *added)))
+
+    @property
+    def space(self) -> str:
+        """Names the embedding: those of models of different spaces are never compared."""
+        return self.novelty.space
 
     @property
     def false_novel_rate(self) -> float:
@@ -81,6 +77,22 @@ class WaferModel:
         threshold = novelty_threshold(self.novelty.calibration, rate)
         return replace(self, novelty=replace(self.novelty, threshold=threshold))
 
+    def with_pattern(self, name: str, embeddings: NDArray[np.float64]) -> "WaferModel":
+        """The same model, knowing one more pattern from wafers of it; see `Novelty.with_pattern`.
+
+        Args:
+            name: not the name of a class, and without `+`.
+            embeddings: of at least 3 wafers in this model's space, of shape (wafers, d).
+
+        Raises:
+            ConfigError: the name or the wafers do not do.
+        """
+        if name in self.classes or JOIN in name:
+            raise ConfigError(
+                f"expected a name without {JOIN!r} that is none of {', '.join(self.classes)}, got {name!r}"
+            )
+        return replace(self, novelty=self.novelty.with_pattern(name, embeddings))
+
     def recognise(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """A verdict on each wafer, in order.
 
@@ -92,7 +104,7 @@ class WaferModel:
             rows: columns of `WAFER_COLUMNS`.
 
         Returns:
-            Columns of `VERDICT_COLUMNS`.
+            Columns of `wafer_verdicts.VERDICT_COLUMNS`.
 
         Raises:
             SchemaError: a row is no wafer event; the stream sets those aside with `validate_wafers`.
@@ -106,40 +118,41 @@ class WaferModel:
             encodings = encode(self.net, points, self.grid)
         return self._judge(encodings, points.defects, points.outside)
 
-    def save(self, folder: Path | str, *, metrics: Mapping[str, Any], training: Mapping[str, Any]) -> Path:
+    def save(
+        self, folder: Path | str, *, metrics: Mapping[str, Any], training: Mapping[str, Any], promote: bool = True
+    ) -> Path:
         """Write a new version below `folder`.
 
         Args:
             folder: `<root>/<name>`.
             metrics: what it reached on wafers it was not trained on. JSON types.
             training: data, digest, seed and settings. JSON types.
+            promote: make it the latest, which running jobs take.
 
         Returns:
             The version's folder.
         """
-        weights = {f"net.{k}": v.cpu().numpy() for k, v in self.net.state_dict().items()}
-        mixture = self.novelty.mixture
         return save_artefact(
             folder,
             kind=KIND,
-            tensors=weights
-            | {
-                "novelty.centre": self.novelty.centre,
-                "novelty.projection": self.novelty.projection,
-                "novelty.calibration": self.novelty.calibration,
-                "novelty.weights": mixture.weights,
-                "novelty.means": mixture.means,
-                "novelty.precision_factors": mixture.precision_factors,
-            },
+            tensors=net_tensors(self.net)
+            | novelty_tensors(self.novelty)
+            | {"examples.embeddings": self.examples.embeddings}
+            | smoke_of(self),
             meta={
-                "classes": list(self.classes),
+                "outputs": list(self.outputs),
                 "normal": self.normal,
                 "grid": self.grid,
                 "net": asdict(self.net.config),
-                "threshold": self.novelty.threshold,
+                "novelty": novelty_meta(self.novelty),
+                "examples": {
+                    "wafer_ids": list(self.examples.wafer_ids),
+                    "patterns": list(self.examples.patterns),
+                },
                 "metrics": dict(metrics),
                 "training": dict(training),
             },
+            promote=promote,
         )
 
     @classmethod
@@ -147,64 +160,34 @@ class WaferModel:
         """Read a version, or the latest of `<root>/<name>`.
 
         Raises:
-            ModelError: see `models.load_artefact`; or tensors and settings do not fit each other.
+            ModelError: see `models.load_artefact`; tensors and settings do not fit each other; or its smoke scores
+                differ.
         """
         artefact = load_artefact(path, KIND)
         try:
-            return cls._from(artefact)
+            model = cls._from(artefact)
+            check_wafer_smoke(model, artefact)
         except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
             raise ModelError(f"the wafer model {artefact.id} in {path} is incomplete: {error}") from error
+        return model
 
     @classmethod
     def _from(cls, artefact: Artefact) -> "WaferModel":
         tensors, meta = artefact.tensors, artefact.meta
-        net = WaferNet(msgspec.convert(meta["net"], NetConfig))
-        net.load_state_dict(
-            {
-                name.removeprefix("net."): torch.from_numpy(tensor)
-                for name, tensor in tensors.items()
-                if name.startswith("net.")
-            }
-        )
-        names = ("weights", "means", "precision_factors")
-        novelty = Novelty(
-            tensors["novelty.centre"],
-            tensors["novelty.projection"],
-            Mixture(*(tensors[f"novelty.{name}"] for name in names)),
-            tensors["novelty.calibration"],
-            float(meta["threshold"]),
-        )
         return cls(
-            net=net.to("cuda" if torch.cuda.is_available() else "cpu").eval(),
-            novelty=novelty,
-            classes=tuple(meta["classes"]),
+            net=read_net(tensors, meta["net"]),
+            novelty=read_novelty(tensors, meta["novelty"]),
+            outputs=tuple(meta["outputs"]),
             normal=meta["normal"],
             grid=int(meta["grid"]),
+            examples=Examples(
+                tuple(meta["examples"]["wafer_ids"]),
+                tuple(meta["examples"]["patterns"]),
+                tensors["examples.embeddings"],
+            ),
             id=artefact.id,
         )
 
     def _judge(self, encodings: Encodings, defects: NDArray[np.int64], outside: NDArray[np.int64]) -> pa.RecordBatch:
-        names = np.array(self.classes, dtype=np.str_)
-        probabilities = encodings.probabilities
-        pattern = names[probabilities.argmax(axis=1)] if len(defects) else names[:0]
-        novelty = self.novelty.score(encodings)
-        empty = defects == 0
-        # The least novel score on record, so that an empty map never ranks among the novel ones.
-        novelty = np.where(empty, self.novelty.calibration[0], novelty)
-        normal = self.normal or NORMAL
-        pattern = np.where(empty, normal, pattern)
-        verdict = np.where(pattern == normal, "normal", "known")
-        verdict = np.where(novelty > self.novelty.threshold, "novel", verdict)
-        latent = encodings.latent
-        starts = np.arange(0, latent.size + 1, latent.shape[1], dtype=np.int32)
-        columns = {
-            "verdict": pa.array(np.where(empty, "normal", verdict)),
-            "pattern": pa.array(pattern),
-            "probability": pa.array(np.where(empty, 1.0, probabilities.max(axis=1, initial=0))),
-            "novelty": pa.array(novelty),
-            "p_value": pa.array(self.novelty.p_value(novelty)),
-            "defects": pa.array(defects),
-            "outside": pa.array(outside),
-            "latent": pa.ListArray.from_arrays(starts, pa.array(latent.reshape(-1))),
-        }
-        return pa.RecordBatch.from_pydict(columns, schema=VERDICT_COLUMNS)
+        known = Known(self.outputs, self.normal or NORMAL)
+        return judge(known, self.novelty, encodings, defects, outside)

@@ -10,17 +10,22 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from detectors.open_set.novelty import NoveltyConfig, fit_novelty
-from detectors.sparse_net.encode import encode
+from detectors.sparse_net.checkpoint import Checkpoint
+from detectors.sparse_net.encode import Encodings, encode
 from detectors.sparse_net.events import WaferPoints, read_points, validate_wafers
-from detectors.sparse_net.net import NetConfig
-from detectors.sparse_net.train import Epoch, Labelled, TrainConfig, macro_f1, train_net
+from detectors.sparse_net.net import NetConfig, WaferNet
+from detectors.sparse_net.scores import macro_f1
+from detectors.sparse_net.train import Epoch, Labelled, TrainConfig, train_net
+from detectors.wafer_artefact import Examples
+from detectors.wafer_labels import Classes, read_labels
 from detectors.wafer_model import WaferModel
+from detectors.wafer_verdicts import JOIN, NORMAL, Known, recognised
 from schemas.errors import ConfigError, SchemaError
 
 #: Cells a side for wafers that are given as points, unless stated: 18 um a cell on 300 mm.
 GRID = 16_384
-#: Names taken for the class of wafers with nothing wrong.
-NORMAL_NAMES = ("normal", "none")
+#: Examples kept of each pattern.
+_EXAMPLES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +55,11 @@ class WaferMetrics:
     """What a model reached on wafers of lots it was not trained on."""
 
     macro_f1: float
-    #: Rows are true classes, columns recognised ones; int64 of shape (classes, classes).
+    #: Rows are true patterns, columns recognised ones, as `patterns` names them; int64 of shape (patterns, patterns).
     confusion: NDArray[np.int64]
+    patterns: tuple[str, ...]
+    #: Share of wafers whose pattern was recognised whole.
+    accuracy: float
     #: Area under the ROC curve of the novelty score, withheld against known wafers; by withheld class.
     auroc: dict[str, float]
     #: Wafers used: training, validation, calibration.
@@ -63,49 +71,101 @@ def train_wafer_model(
     labels: Sequence[str],
     config: WaferTrainingConfig,
     report: Callable[[Epoch], bool] = lambda _: True,
+    *,
+    resume: Checkpoint | None = None,
+    keep: Callable[[Checkpoint], None] | None = None,
 ) -> tuple[WaferModel, WaferMetrics]:
     """Train on labelled wafers.
 
     Args:
         rows: columns of `WAFER_COLUMNS`.
-        labels: class of each row.
+        labels: class of each row; the parts of a mixed pattern joined by `+`.
         config: how to train.
-        report: see `train.train_net`.
+        report: see `train.train_net`, as for the next two.
+        resume: where a training of the same wafers and settings stood.
+        keep: handed a checkpoint after each epoch.
 
     Raises:
         SchemaError: a row is no wafer event.
         ConfigError: an unknown class is held out, or there are too few wafers of a class.
+        ModelError: `resume` is of another training.
     """
     failures = validate_wafers(rows)
     if failures:
         row, code, message = failures[0]
         raise SchemaError(f"{len(failures)} bad wafers, the first in row {row}, {code}: {message}")
-    points, names = read_points(rows), np.asarray(labels, dtype=np.str_)
-    classes = _known_classes(names, config.hold_out)
-    label = np.searchsorted(classes, names)
-    known = np.isin(names, classes)
+    data = _split(rows, labels, config)
+    train, validation, calibration = (data.labelled(np.flatnonzero(data.part == i)) for i in range(3))
+    several, outlier = data.classes.several, config.train.outliers > 0
+    side = _usual_side(data.points, data.grid)
+    sizes = NetConfig.for_grid(side, len(data.classes.outputs), several=several, outlier=outlier)
+    net = train_net(sizes, config.train, train, validation, data.grid, report, resume=resume, keep=keep)
+    held_out = encode(net, calibration.points, data.grid)
+    model = _model(net, data, config, rows["wafer_id"], held_out)
+    return model, _metrics(model, data, config, held_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    points: WaferPoints
+    classes: Classes
+    #: 0 training, 1 early stopping, 2 calibration, -1 withheld; int64 of shape (wafers,).
+    part: NDArray[np.int64]
+    grid: int
+
+    def labelled(self, wafers: NDArray[np.int64]) -> Labelled:
+        return Labelled(self.points.take(wafers), self.classes.targets[wafers])
+
+    @property
+    def learned(self) -> NDArray[np.int64]:
+        """Wafers that the network has seen, for training or to stop early."""
+        return np.flatnonzero((self.part == 0) | (self.part == 1))
+
+
+def _split(rows: pa.RecordBatch, labels: Sequence[str], config: WaferTrainingConfig) -> _Data:
+    points, classes = read_points(rows), read_labels(labels, config.hold_out)
     place = lot_places(rows["lot"].to_pylist(), config.train.seed)
     borders = np.cumsum([config.train_share, config.validation_share])
-    part = np.where(known, np.searchsorted(borders, place, side="right"), -1)
-    _check_counts(label, part, classes)
-    train, validation, calibration = (
-        Labelled(points.take(chosen), label[chosen]) for chosen in (np.flatnonzero(part == i) for i in range(3))
+    part = np.where(classes.known, np.searchsorted(borders, place, side="right"), -1)
+    _check_counts(classes, part)
+    return _Data(points, classes, part, config.grid or _usual_side(points))
+
+
+def _model(
+    net: WaferNet, data: _Data, config: WaferTrainingConfig, ids: pa.StringArray, held_out: Encodings
+) -> WaferModel:
+    seen = encode(net, data.points.take(data.learned), data.grid)
+    patterns = data.classes.patterns[data.learned]
+    novelty = fit_novelty(config.novelty, seen, patterns.tolist(), held_out)
+    chosen = _example_rows(patterns, np.random.default_rng(config.train.seed))
+    examples = Examples(
+        tuple(ids.take(pa.array(data.learned[chosen])).to_pylist()),
+        tuple(patterns[chosen].tolist()),
+        novelty.embed(seen.take(chosen)).astype(np.float32),
     )
-    grid = config.grid or _usual_side(points)
-    sizes = NetConfig.for_grid(_usual_side(points, grid), len(classes))
-    net = train_net(sizes, config.train, train, validation, grid, report)
-    seen = encode(net, points.take(np.flatnonzero((part == 0) | (part == 1))), grid)
-    held_out = encode(net, calibration.points, grid)
-    novelty = fit_novelty(config.novelty, seen, held_out, len(classes), config.train.seed)
-    normal = next((name for name in NORMAL_NAMES if name in classes), None)
-    model = WaferModel(net=net, novelty=novelty, classes=tuple(classes), normal=normal, grid=grid)
-    metrics = WaferMetrics(
-        macro_f1(calibration.labels, held_out.logits),
-        confusion_matrix(calibration.labels, held_out.logits.argmax(axis=1), labels=range(len(classes))),
-        {name: _auroc(model, points.take(np.flatnonzero(names == name))) for name in config.hold_out},
-        (len(train.labels), len(validation.labels), len(calibration.labels)),
+    return WaferModel(
+        net=net,
+        novelty=novelty,
+        outputs=data.classes.outputs,
+        normal=data.classes.normal,
+        grid=data.grid,
+        examples=examples,
     )
-    return model, metrics
+
+
+def _metrics(model: WaferModel, data: _Data, config: WaferTrainingConfig, held_out: Encodings) -> WaferMetrics:
+    classes, calibration = data.classes, np.flatnonzero(data.part == 2)
+    scores = model.novelty.by_pattern(model.novelty.embed(held_out), held_out.doubt)
+    known = Known(model.outputs, model.normal or NORMAL)
+    truth, said = classes.patterns[calibration], recognised(known, model.novelty, held_out, scores)[0].astype(np.str_)
+    return WaferMetrics(
+        macro_f1(classes.targets[calibration], held_out.logits),
+        confusion_matrix(truth, said, labels=classes.groups),
+        classes.groups,
+        float(np.mean(truth == said)),
+        {name: _auroc(model, data.points.take(_holding(classes, name))) for name in config.hold_out},
+        (int((data.part == 0).sum()), int((data.part == 1).sum()), len(calibration)),
+    )
 
 
 def lot_places(lots: Sequence[str], seed: int) -> NDArray[np.float64]:
@@ -118,22 +178,26 @@ def _place(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
 
 
-def _known_classes(names: NDArray[np.str_], hold_out: tuple[str, ...]) -> list[str]:
-    found = sorted(set(names.tolist()))
-    unknown = sorted(set(hold_out) - set(found))
-    if unknown:
-        raise ConfigError(f"cannot hold out {', '.join(unknown)}: the wafers are {', '.join(found)}")
-    known = [name for name in found if name not in hold_out]
-    if len(known) < 2:
-        raise ConfigError(f"expected at least 2 known classes, got {known}")
-    return known
+def _holding(classes: Classes, name: str) -> NDArray[np.int64]:
+    """Wafers that show a class, alone or with others."""
+    found, which = np.unique(classes.patterns, return_inverse=True)
+    return np.flatnonzero(np.array([name in pattern.split(JOIN) for pattern in found.tolist()])[which])
 
 
-def _check_counts(label: NDArray[np.int64], part: NDArray[np.int64], classes: list[str]) -> None:
+def _example_rows(patterns: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of up to `_EXAMPLES` wafers of each pattern, drawn evenly."""
+    order = rng.permutation(len(patterns))
+    order = order[np.argsort(patterns[order], kind="stable")]
+    first = np.searchsorted(patterns[order], patterns[order], side="left")
+    return order[np.arange(len(order)) - first < _EXAMPLES]
+
+
+def _check_counts(classes: Classes, part: NDArray[np.int64]) -> None:
+    hot = classes.targets if classes.several else np.eye(len(classes.outputs), dtype=np.int64)[classes.targets]
     for chosen, use in enumerate(("training", "validation", "calibration")):
-        counts = np.bincount(label[part == chosen], minlength=len(classes))
+        counts = hot[part == chosen].sum(axis=0)
         if chosen == 0 and counts.min() < 2:
-            few = classes[int(counts.argmin())]
+            few = classes.outputs[int(counts.argmin())]
             raise ConfigError(f"class {few!r} has {counts.min()} wafers in training lots, expected 2")
         if counts.sum() == 0:
             raise ConfigError(f"no lot fell to {use}; expected wafers of more lots")

@@ -16,7 +16,11 @@ from detectors.open_set.novelty import NoveltyConfig
 from detectors.sparse_net.train import Epoch, TrainConfig
 from detectors.wafer_model import WaferModel
 from detectors.wafer_training import WaferMetrics, WaferTrainingConfig, train_wafer_model
+from pipelines.training_checkpoints import CheckpointFile
 from pipelines.wafer_files import LabelledWafers, read_labelled_wafers
+
+#: Patterns up to which the confusion matrix fits on a screen.
+_MOST_SHOWN = 12
 
 
 @click.command("wafer")
@@ -46,6 +50,8 @@ from pipelines.wafer_files import LabelledWafers, read_labelled_wafers
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--time-budget", type=click.FloatRange(0), help="Stop training after so many seconds.")
+@click.option("--fresh", is_flag=True, help="Begin anew, also where an interrupted training could go on.")
+@click.option("--no-promote", is_flag=True, help="Write the version, but leave the latest one in use.")
 def train_wafer(
     data: Path,
     out: Path,
@@ -56,8 +62,15 @@ def train_wafer(
     false_novel_rate: float,
     threads: int,
     time_budget: float | None,
+    fresh: bool,
+    no_promote: bool,
 ) -> None:
-    """Train the wafer model on DATA, an .npz of die maps or a .parquet with a column `label`."""
+    """Train the wafer model on DATA, an .npz of die maps or a .parquet with a column `label`.
+
+    Labels that join names with `+` are mixed patterns; the model then names the parts. A training that was interrupted
+    goes on where it was when the same command is given again. The model written is the latest version at once, which
+    running jobs take up; see `sparsewatch models`.
+    """
     console = Console()
     config = WaferTrainingConfig(
         hold_out=hold_out,
@@ -66,11 +79,20 @@ def train_wafer(
         novelty=NoveltyConfig(false_novel_rate=false_novel_rate),
     )
     wafers = read_labelled_wafers(data)
+    file = CheckpointFile.of(out, {"config": asdict(config), "data": _digest(data)})
+    resume = None if fresh else file.read()
+    if resume is not None:
+        console.print(f"going on after epoch {resume.meta['epoch']} of a training that was interrupted")
     with _progress(console, epochs, time_budget) as report:
-        model, metrics = train_wafer_model(wafers.rows, wafers.labels, config, report)
-    _show(console, model, metrics)
-    path = save_trained(model, metrics, config, wafers, out, data)
+        model, metrics = train_wafer_model(wafers.rows, wafers.labels, config, report, resume=resume, keep=file.write)
+    _show(console, metrics)
+    path = save_trained(model, metrics, config, wafers, out, data, promote=not no_promote)
+    file.remove()
     console.print(f"wrote {path}")
+
+
+def _digest(data: Path) -> str:
+    return hashlib.sha256(data.read_bytes()).hexdigest()
 
 
 def save_trained(
@@ -80,21 +102,25 @@ def save_trained(
     wafers: LabelledWafers,
     out: Path,
     data: Path | None = None,
+    *,
+    promote: bool = True,
 ) -> Path:
     """Write the model with what it was trained on and what it reached; returns the version's folder."""
     training = {
         "config": asdict(config),
         "wafers": wafers.rows.num_rows,
         "file": data.name if data else None,
-        "sha256": hashlib.sha256(data.read_bytes()).hexdigest() if data else None,
+        "sha256": _digest(data) if data else None,
     }
     reached = {
         "macro_f1": metrics.macro_f1,
+        "accuracy": metrics.accuracy,
+        "patterns": list(metrics.patterns),
         "confusion": metrics.confusion.tolist(),
         "auroc_withheld": metrics.auroc,
         "wafers": dict(zip(("train", "validation", "calibration"), metrics.wafers, strict=True)),
     }
-    return model.save(out, metrics=reached, training=training)
+    return model.save(out, metrics=reached, training=training, promote=promote)
 
 
 @contextmanager
@@ -113,18 +139,23 @@ def _progress(console: Console, epochs: int, budget: float | None) -> Iterator[C
         yield report
 
 
-def _show(console: Console, model: WaferModel, metrics: WaferMetrics) -> None:
+def _show(console: Console, metrics: WaferMetrics) -> None:
     """Macro-F1, the confusion matrix and the withheld classes."""
-    table = Table(title="rows: true class, columns: recognised as")
-    for heading in ("", *model.classes):
-        table.add_column(heading, justify="right")
-    for name, counts in zip(model.classes, metrics.confusion.tolist(), strict=True):
-        table.add_row(name, *(str(n) for n in counts))
+    if len(metrics.patterns) <= _MOST_SHOWN:
+        console.print(_confusion(metrics))
     train, validation, held_out = metrics.wafers
-    console.print(table)
     console.print(
-        f"macro-F1 {metrics.macro_f1:.3f} on {held_out} wafers of lots left out of training "
-        f"({train} trained on, {validation} to stop early)"
+        f"macro-F1 {metrics.macro_f1:.3f}, {metrics.accuracy:.1%} recognised whole, on {held_out} wafers of lots left "
+        f"out of training ({train} trained on, {validation} to stop early)"
     )
     for name, auroc in metrics.auroc.items():
         console.print(f"AUROC {auroc:.3f} of novelty, {name} (withheld) against known wafers")
+
+
+def _confusion(metrics: WaferMetrics) -> Table:
+    table = Table(title="rows: true class, columns: recognised as")
+    for heading in ("", *metrics.patterns):
+        table.add_column(heading, justify="right")
+    for name, counts in zip(metrics.patterns, metrics.confusion.tolist(), strict=True):
+        table.add_row(name, *(str(n) for n in counts))
+    return table

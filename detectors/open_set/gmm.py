@@ -86,8 +86,12 @@ def shrunk(covariances: NDArray[np.float64], shrinkage: float) -> NDArray[np.flo
 
 def negative_log_likelihood(mixture: Mixture, samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """S of each sample: float64 of shape (n,) for samples of shape (n, d)."""
+    return np.asarray(-logsumexp(log_densities(mixture, samples) + np.log(mixture.weights), axis=1))
+
+
+def log_densities(mixture: Mixture, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log density N(z; m_j, C_j) of each sample and component: float64 of shape (n, M)."""
     d = samples.shape[1]
     white = np.einsum("nmd,mde->nme", samples[:, None] - mixture.means, mixture.precision_factors, optimize=True)
     diagonal = np.diagonal(mixture.precision_factors, axis1=1, axis2=2)
-    log_density = np.log(diagonal).sum(axis=1) - 0.5 * (white**2).sum(axis=2) - 0.5 * d * np.log(2 * np.pi)
-    return np.asarray(-logsumexp(log_density + np.log(mixture.weights), axis=1))
+    return np.asarray(np.log(diagonal).sum(axis=1) - 0.5 * (white**2).sum(axis=2) - 0.5 * d * np.log(2 * np.pi))

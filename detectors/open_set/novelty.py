@@ -1,93 +1,169 @@
-"""The novelty detector: which numbers of a wafer it looks at, the mixture over them, its calibration."""
+"""The novelty detector: which numbers of a wafer it looks at, a Gaussian for each known pattern, its calibration.
 
-from dataclasses import dataclass
+    s = min over patterns c of  -ln N(z; m_c, C_c) + w * doubt_c
+
+z is the wafer's *embedding*: latent, norm of the logits and statistics of the input, standardised and projected on
+their principal components. Doubt is the classifier's (`Encodings.doubt`); an added pattern, which the classifier has
+never seen, has none. A class-conditional form of the mixture of wafer_open_set, section 6 (variant C): it needs no EM,
+and a pattern is added by adding its Gaussian.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.open_set.calibration import novelty_threshold, p_values
-from detectors.open_set.gmm import Mixture, fit_mixture, negative_log_likelihood
+from detectors.open_set.gmm import SAMPLES_PER_DIMENSION, Mixture, log_densities, mixture_of, shrunk
 from detectors.sparse_net.encode import Encodings
 from schemas.errors import ConfigError
+
+#: Fewest known wafers to fit to at all.
+LEAST_KNOWN = 50
+#: Fewest wafers that a Gaussian of their own is fitted to, and fewest that a pattern is added from.
+LEAST_WAFERS = 8
+LEAST_ADDED = 3
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoveltyConfig:
     """Sizes of the novelty detector."""
 
-    #: Gaussians for each known class.
-    components_per_class: int = 2
     #: Share of the variance that the principal components keep. Range is (0, 1].
-    variance_kept: float = 0.95
-    #: See `gmm.fit_mixture`.
+    variance_kept: float = 0.98
+    #: Weight of the scaled identity in each covariance, see `gmm.shrunk`. Range is [0, 1].
     shrinkage: float = 0.3
+    #: Weight of the classifier's doubt, from 0.
+    doubt: float = 4.0
     #: Share of known wafers that may be called novel. Range is (0, 1).
     false_novel_rate: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.components_per_class < 1:
-            raise ConfigError(f"components_per_class starts at 1, got {self.components_per_class}")
-        if not 0 < self.variance_kept <= 1 or not 0 <= self.shrinkage <= 1:
-            raise ConfigError("expected variance_kept in (0, 1] and shrinkage in [0, 1]")
+        if not 0 < self.variance_kept <= 1 or not 0 <= self.shrinkage <= 1 or self.doubt < 0:
+            raise ConfigError("expected variance_kept in (0, 1], shrinkage in [0, 1] and doubt from 0")
         if not 0 < self.false_novel_rate < 1:
             raise ConfigError(f"expected a false-novel rate in (0, 1), got {self.false_novel_rate}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Novelty:
-    """A fitted detector; `calibration` rises."""
+    """A fitted detector."""
 
     #: Evidence is centred, then projected: float64 of shapes (evidence,) and (evidence, d).
-    centre: NDArray[np.float64]
-    projection: NDArray[np.float64]
+    centre: Floats
+    projection: Floats
+    #: One Gaussian a pattern, weights equal.
     mixture: Mixture
-    #: Scores of held-out known wafers, float64 of shape (n,).
-    calibration: NDArray[np.float64]
+    #: Names of the patterns, in the order of the mixture.
+    patterns: tuple[str, ...]
+    #: How many of them, at the end, were added after training.
+    added: int
+    #: Covariance within patterns, which an added pattern's is shrunk to: float64 of shape (d, d).
+    within: Floats
+    #: Weight of the classifier's doubt.
+    doubt: float
+    #: Scores of held-out known wafers, rising: float64 of shape (n,); and their embeddings, float32 of shape (n, d).
+    calibration: Floats
+    calibration_embeddings: NDArray[np.float32]
     threshold: float
 
-    def score(self, encodings: Encodings) -> NDArray[np.float64]:
-        """Negative log-likelihood of each wafer, float64 of shape (wafers,)."""
-        return _score(encodings, self.centre, self.projection, self.mixture)
+    @cached_property
+    def space(self) -> str:
+        """Names the embedding: embeddings of different spaces are never compared."""
+        return hashlib.sha256(self.centre.tobytes() + self.projection.tobytes()).hexdigest()[:16]
 
-    def p_value(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def embed(self, encodings: Encodings) -> Floats:
+        """Embedding of each wafer, float64 of shape (wafers, d)."""
+        return np.asarray((evidence(encodings) - self.centre) @ self.projection)
+
+    def score(self, encodings: Encodings) -> Floats:
+        """Novelty of each wafer, float64 of shape (wafers,); high is novel."""
+        return np.asarray(self.by_pattern(self.embed(encodings), encodings.doubt).min(axis=1))
+
+    def by_pattern(self, embeddings: Floats, doubt: Floats) -> Floats:
+        """Score of each wafer under each pattern, float64 of shape (wafers, patterns)."""
+        trained = np.arange(len(self.patterns)) < len(self.patterns) - self.added
+        scores = -log_densities(self.mixture, embeddings)
+        return np.asarray(scores + self.doubt * doubt[:, None] * trained)
+
+    def p_value(self, scores: Floats) -> Floats:
         """Conformal p-value of each score, in (0, 1]."""
         return p_values(scores, self.calibration)
 
+    def with_pattern(self, name: str, embeddings: Floats) -> "Novelty":
+        """The same detector, knowing one more pattern from a few wafers of it.
 
-def evidence(encodings: Encodings) -> NDArray[np.float64]:
-    """What the mixture sees of a wafer: float64 of shape (wafers, evidence).
+        Its covariance is the wafers' own and, the fewer they are, the more that within the known patterns:
+        (m C + d W) / (m + d) for m wafers in d dimensions.
+
+        Raises:
+            ConfigError: The name is empty or taken, or there are fewer than `LEAST_ADDED` wafers.
+        """
+        wafers = len(embeddings)
+        if not name or name in self.patterns:
+            raise ConfigError(f"expected a name not yet taken by one of {', '.join(self.patterns)}, got {name!r}")
+        if wafers < LEAST_ADDED:
+            raise ConfigError(f"expected at least {LEAST_ADDED} wafers to add the pattern {name!r} from, got {wafers}")
+        d = len(self.within)
+        middle = embeddings.mean(axis=0)
+        centred = embeddings - middle
+        covariance = (centred.T @ centred + d * self.within) / (wafers + d)
+        new = mixture_of(np.ones(1), middle[None], covariance[None])
+        parts = [
+            np.concatenate([getattr(m, part) for m in (self.mixture, new)]) for part in ("means", "precision_factors")
+        ]
+        patterns = (*self.patterns, name)
+        mixture = Mixture(np.full(len(patterns), 1 / len(patterns)), *parts)
+        return replace(self, mixture=mixture, patterns=patterns, added=self.added + 1)
+
+
+def evidence(encodings: Encodings) -> Floats:
+    """What the detector sees of a wafer: float64 of shape (wafers, evidence).
 
     The latent, the norm of the logits and statistics of the input: training pulls each class together in
     the latent, so a new pattern can land among known ones (wafer_open_set, section 8).
     """
     norm = np.linalg.norm(encodings.logits, axis=1, keepdims=True)
-    parts = (encodings.latent, norm, encodings.occupied, encodings.spread)
+    parts = (encodings.latent, norm, encodings.occupied, encodings.statistics)
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
-def fit_novelty(
-    config: NoveltyConfig,
-    known: Encodings,
-    calibration: Encodings,
-    classes: int,
-    seed: int = 0,
-) -> Novelty:
-    """Fit the mixture to known wafers and calibrate it on other known ones.
+def fit_novelty(config: NoveltyConfig, known: Encodings, patterns: Sequence[str], calibration: Encodings) -> Novelty:
+    """Fit the Gaussians to known wafers and calibrate on other known ones.
+
+    Args:
+        config: Sizes.
+        known: Wafers of known patterns.
+        patterns: The pattern of each; those of fewer than `LEAST_WAFERS` get no Gaussian of their own.
+        calibration: Wafers of the same patterns that neither network nor Gaussians have seen.
 
     Raises:
-        ConfigError: too few of either, see `gmm.fit_mixture` and `calibration.novelty_threshold`.
+        ConfigError: Too few of either, see `LEAST_KNOWN` and `calibration.novelty_threshold`.
     """
+    if len(known) < LEAST_KNOWN:
+        raise ConfigError(f"novelty needs {LEAST_KNOWN} known wafers, got {len(known)}")
     seen = evidence(known)
     centre, projection = principal_components(seen, config.variance_kept)
-    mixture = fit_mixture(
-        (seen - centre) @ projection,
-        components=config.components_per_class * classes,
-        shrinkage=config.shrinkage,
-        seed=seed,
+    # Few wafers carry few dimensions.
+    projection = np.ascontiguousarray(projection[:, : len(known) // SAMPLES_PER_DIMENSION])
+    embedded, of = (seen - centre) @ projection, np.asarray(patterns, dtype=np.str_)
+    names, means, covariances, within = _gaussians(embedded, of, config.shrinkage)
+    mixture = mixture_of(np.full(len(names), 1 / len(names)), means, covariances)
+    none = np.zeros((0, len(within)), dtype=np.float32)
+    fitted = Novelty(centre, projection, mixture, names, 0, within, config.doubt, np.zeros(0), none, np.inf)
+    scores = fitted.score(calibration)
+    order = np.argsort(scores, kind="stable")
+    return replace(
+        fitted,
+        calibration=scores[order],
+        calibration_embeddings=fitted.embed(calibration)[order].astype(np.float32),
+        threshold=novelty_threshold(scores[order], config.false_novel_rate),
     )
-    scores = np.sort(_score(calibration, centre, projection, mixture))
-    threshold = novelty_threshold(scores, config.false_novel_rate)
-    return Novelty(centre, projection, mixture, scores, threshold)
 
 
 def principal_components(
@@ -106,10 +182,17 @@ def principal_components(
     return centre, np.ascontiguousarray(scale[:, None] * axes[:k].T)
 
 
-def _score(
-    encodings: Encodings,
-    centre: NDArray[np.float64],
-    projection: NDArray[np.float64],
-    mixture: Mixture,
-) -> NDArray[np.float64]:
-    return negative_log_likelihood(mixture, (evidence(encodings) - centre) @ projection)
+def _gaussians(
+    embedded: Floats, of: NDArray[np.str_], shrinkage: float
+) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
+    """Names, means and shrunk covariances of the patterns, and the covariance within them."""
+    found, counts = np.unique(of, return_counts=True)
+    names = tuple(found[counts >= LEAST_WAFERS].tolist())
+    if not names:
+        raise ConfigError(f"expected {LEAST_WAFERS} wafers of one pattern at least, got {counts.max(initial=0)}")
+    members = [embedded[of == name] for name in names]
+    covariances = np.stack([np.cov(m.T, bias=True) for m in members])
+    sizes = np.array([len(m) for m in members])
+    within = np.einsum("c,cde->de", sizes / sizes.sum(), covariances)
+    means = np.stack([m.mean(axis=0) for m in members])
+    return names, means, shrunk(covariances, shrinkage), shrunk(within[None], shrinkage)[0]

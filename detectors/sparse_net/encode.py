@@ -1,6 +1,7 @@
 """Wafers through the network in evaluation mode, batched by their number of points."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from detectors.sparse_net.data import split_wafers, to_sites
 from detectors.sparse_net.events import WaferPoints
 from detectors.sparse_net.grid import to_grid
 from detectors.sparse_net.net import WaferNet
+from detectors.sparse_net.statistics import statistics
 
 #: Points a batch; about what stays in a core's cache.
 BATCH_POINTS = 100_000
@@ -26,39 +28,86 @@ class Encodings:
     #: ln(1 + active cells) by level, float32 of shape (wafers, levels). How fast it falls from level to
     #: level says how the defects cluster, at every scale.
     occupied: NDArray[np.float32]
-    #: ln(1 + points), mean and standard deviation of their radius, float32 of shape (wafers, 3).
-    spread: NDArray[np.float32]
+    #: See `statistics.statistics`: float32 of shape (wafers, STATISTICS).
+    statistics: NDArray[np.float32]
+    #: Pooled features of each level read, float32 of shape (wafers, 2 * channels).
+    levels: tuple[NDArray[np.float32], ...]
+    #: Logit of "none of the classes", float32 of shape (wafers,); minus infinity where the network has no such output.
+    outlier: NDArray[np.float32]
+    #: Whether classes may occur together: each then has a probability of its own.
+    several: bool = False
+
+    def __len__(self) -> int:
+        """Wafers in the batch."""
+        return len(self.latent)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """Softmax of the logits, float64 of shape (wafers, classes)."""
-        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True), dtype=np.float64)
-        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+        """Softmax, or sigmoid where several classes may occur: float64 of shape (wafers, classes)."""
+        logits = self.logits.astype(np.float64)
+        if self.several:
+            return np.asarray(np.exp(-np.logaddexp(0, -logits)))
+        return np.asarray(np.exp(logits - self._normaliser()[:, None]))
+
+    @property
+    def doubt(self) -> NDArray[np.float64]:
+        """-ln of the probability of the most probable answer, float64 of shape (wafers,); 0 is sure.
+
+        The answer is a class, or the set of classes above one half where several may occur; in both cases not "none of
+        the classes".
+        """
+        logits = self.logits.astype(np.float64)
+        if self.several:
+            return np.asarray(np.logaddexp(0, -np.abs(logits)).sum(axis=1) + np.logaddexp(0, self.outlier))
+        return np.asarray(self._normaliser() - logits.max(axis=1))
+
+    def take(self, wafers: NDArray[np.int64] | NDArray[np.bool_]) -> "Encodings":
+        """The wafers of these indices, in this order."""
+        chosen: dict[str, Any] = {
+            field.name: getattr(self, field.name)[wafers]
+            for field in fields(self)
+            if field.name not in ("levels", "several")
+        }
+        return replace(self, levels=tuple(level[wafers] for level in self.levels), **chosen)
+
+    def _normaliser(self) -> NDArray[np.float64]:
+        outputs = np.column_stack([self.logits, self.outlier]).astype(np.float64)
+        return np.asarray(np.logaddexp.reduce(outputs, axis=1))
 
 
 def encode(net: WaferNet, points: WaferPoints, grid: int, batch_points: int = BATCH_POINTS) -> Encodings:
     """Latents, logits and plain statistics of wafers; `grid` is for those without one of their own."""
     device = next(net.parameters()).device
     net.eval()
-    parts = []
-    for wafers in split_wafers(points, batch_points):
-        sites = to_sites(points.take(wafers), grid)
-        with torch.inference_mode():
-            said = net(to_grid(sites, device))
-        parts.append([t.cpu().numpy() for t in (said.latent, said.logits, said.occupied)])
-    if not parts:
-        sizes = (net.config.latent, net.config.classes, len(net.levels))
-        parts.append([np.zeros((0, size), dtype=np.float32) for size in sizes])
-    latent, logits, occupied = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Encodings(latent, logits, occupied, spread(points))
+    batches = list(split_wafers(points, batch_points)) or [np.zeros(0, dtype=np.int64)]
+    return _joined([_encode_batch(net, points.take(wafers), grid, device) for wafers in batches])
 
 
-def spread(points: WaferPoints) -> NDArray[np.float32]:
-    """ln(1 + points), mean and standard deviation of their distance from the centre in radii."""
-    wafer = points.wafer
-    radius = np.hypot(points.x, points.y).astype(np.float64)
-    n = np.maximum(points.defects, 1)
-    mean = np.bincount(wafer, radius, len(points)) / n
-    square = np.bincount(wafer, radius * radius, len(points)) / n
-    deviation = np.sqrt(np.maximum(square - mean * mean, 0))
-    return np.stack([np.log1p(points.defects), mean, deviation], axis=1).astype(np.float32)
+def _encode_batch(net: WaferNet, points: WaferPoints, grid: int, device: torch.device) -> Encodings:
+    sites = to_sites(points, grid)
+    cells = to_grid(sites, device)
+    with torch.inference_mode():
+        said = net(cells)
+    logits = said.logits.cpu().numpy()
+    classes, n = net.config.classes, len(points)
+    return Encodings(
+        said.latent.cpu().numpy(),
+        logits[:, :classes],
+        said.occupied.cpu().numpy(),
+        statistics(points, sites, cells),
+        tuple(level.cpu().numpy() for level in said.levels),
+        logits[:, classes] if net.config.outlier else np.full(n, -np.inf, dtype=np.float32),
+        net.config.several,
+    )
+
+
+def _joined(parts: list[Encodings]) -> Encodings:
+    if len(parts) == 1:
+        return parts[0]
+    arrays = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(Encodings)
+        if field.name not in ("levels", "several")
+    }
+    levels = tuple(np.concatenate(level) for level in zip(*(part.levels for part in parts), strict=True))
+    return Encodings(levels=levels, several=parts[0].several, **arrays)

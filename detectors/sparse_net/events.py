@@ -55,6 +55,16 @@ class WaferPoints:
         points = np.arange(offsets[-1]) + shift
         return WaferPoints(offsets, self.x[points], self.y[points], self.own_grid[wafers], self.outside[wafers])
 
+    def joined(self, other: "WaferPoints") -> "WaferPoints":
+        """These wafers, then the others."""
+        return WaferPoints(
+            np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
+            np.concatenate([self.x, other.x]),
+            np.concatenate([self.y, other.y]),
+            np.concatenate([self.own_grid, other.own_grid]),
+            np.concatenate([self.outside, other.outside]),
+        )
+
 
 def offsets_of(lengths: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> NDArray[np.int64]:
     """Where each run begins and the last ends: int64 of shape (runs + 1,).

@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from detectors.sparse_net.engine import ConvAlgo, SparseConvTensor, SubMConv2d, indice_subm_conv
-from detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean, rule_book
+from detectors.sparse_net.engine import convolution_layer
+from detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean
 from schemas.errors import ConfigError
 
 #: Channels that every level adds: 1, ln(1 + points), share of the cell filled, distance from the centre.
@@ -23,7 +23,6 @@ _SMALLEST = 4
 #: Of the last levels; those before have 8 channels and one convolution, as few of their sites have neighbours.
 _CHANNELS = (12, 16, 32, 48, 64)
 _CONVOLUTIONS = (1, 2, 2, 2, 1)
-_KEY = "neighbours"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,10 @@ class NetConfig:
     read_levels: int = 3
     latent: int = 48
     classes: int
+    #: Whether a wafer may show several classes at once, so that each has a probability of its own.
+    several: bool = False
+    #: Whether there is one output more, for what belongs to no class.
+    outlier: bool = False
 
     def __post_init__(self) -> None:
         levels = len(self.sides) + 1
@@ -58,7 +61,7 @@ class NetConfig:
             raise ConfigError(f"expected at least 2 classes, got {self.classes}")
 
     @classmethod
-    def for_grid(cls, side: int, classes: int) -> "NetConfig":
+    def for_grid(cls, side: int, classes: int, *, several: bool = False, outlier: bool = False) -> "NetConfig":
         """Levels for wafers of about `side` cells a side: quarters while fine, halves from 64 on."""
         sides = []
         while side > _SMALLEST:
@@ -71,6 +74,8 @@ class NetConfig:
             convolutions=((1,) * levels + _CONVOLUTIONS)[-levels:],
             read_levels=min(3, levels),
             classes=classes,
+            several=several,
+            outlier=outlier,
         )
 
 
@@ -80,8 +85,10 @@ class Encoded:
 
     #: float32 of shape (wafers, latent).
     latent: Tensor
-    #: float32 of shape (wafers, classes).
+    #: float32 of shape (wafers, classes), with one column more where the network has an outlier output.
     logits: Tensor
+    #: Mean and maximum over a wafer's sites at each level read, float32 of shape (wafers, 2 * channels).
+    levels: tuple[Tensor, ...]
     #: ln(1 + active cells) at each level, float32 of shape (wafers, levels).
     occupied: Tensor
 
@@ -105,35 +112,17 @@ class Level(nn.Module):
     def __init__(self, channels_in: int, channels: int, convolutions: int) -> None:
         super().__init__()
         sizes = [channels_in] + [channels] * convolutions
-        algorithm = None if torch.cuda.is_available() else ConvAlgo.Native
-        self.convolutions = nn.ModuleList(
-            SubMConv2d(a, b, 3, bias=False, indice_key=_KEY, algo=algorithm) for a, b in pairwise(sizes)
-        )
+        layer = convolution_layer()
+        self.convolutions = nn.ModuleList(layer(a, b) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(_ActiveNorm(channels) for _ in range(convolutions))
+        self._book = layer.book
 
     def forward(self, features: Tensor, grid: Grid) -> Tensor:
-        """Features of each site: (sites, channels_in) to (sites, channels).
-
-        On a CPU spconv's native algorithm gets our rule book: its own hash table takes longer than the
-        convolution. On CUDA spconv finds the neighbours and picks the algorithm.
-        """
-        if features.is_cuda:
-            return self._on_cuda(features, grid)
-        pairs, numbers = rule_book(grid)
+        """Features of each site: (sites, channels_in) to (sites, channels)."""
+        book = self._book(grid)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            weight = convolution.weight
-            features = indice_subm_conv(features, weight, pairs, numbers, grid.sites, ConvAlgo.Native)
-            features = torch.relu_(norm(features))
+            features = torch.relu_(norm(convolution(features, book)))
         return features
-
-    def _on_cuda(self, features: Tensor, grid: Grid) -> Tensor:
-        indices = torch.stack([grid.wafer, grid.row, grid.column], dim=1).int()
-        space = [grid.height, grid.width]
-        sparse = SparseConvTensor(features, indices, space, grid.wafers)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            sparse = convolution(sparse)
-            sparse = sparse.replace_feature(torch.relu_(norm(sparse.features)))
-        return torch.as_tensor(sparse.features)
 
 
 class WaferNet(nn.Module):
@@ -148,7 +137,7 @@ class WaferNet(nn.Module):
         )
         read = 2 * sum(config.channels[-config.read_levels :])
         self.to_latent = nn.Sequential(nn.BatchNorm1d(read), nn.Linear(read, config.latent))
-        self.to_logits = nn.Linear(config.latent, config.classes)
+        self.to_logits = nn.Linear(config.latent, config.classes + config.outlier)
 
     def forward(self, grid: Grid) -> Encoded:
         """Encode a batch; a wafer without a site gets the latent of an empty map."""
@@ -163,12 +152,13 @@ class WaferNet(nn.Module):
             features = level(torch.cat([features, _place(grid, area)], dim=1), grid)
             occupied.append(torch.bincount(grid.wafer, minlength=grid.wafers))
             if i >= first_read:
-                read.append(pool_mean(features, grid.wafer, grid.wafers))
-                read.append(pool_max(features, grid.wafer, grid.wafers))
+                pooled = pool_mean(features, grid.wafer, grid.wafers), pool_max(features, grid.wafer, grid.wafers)
+                read.append(torch.cat(pooled, dim=1))
         latent = self.to_latent(torch.cat(read, dim=1))
         return Encoded(
             latent,
             self.to_logits(torch.relu(latent)),
+            tuple(read),
             torch.log1p(torch.stack(occupied, dim=1).float()),
         )
 

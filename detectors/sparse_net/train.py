@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 from torch import nn
 
 from detectors.sparse_net.augment import AugmentConfig, augment
+from detectors.sparse_net.checkpoint import Checkpoint, Training
 from detectors.sparse_net.data import split_wafers, to_sites
 from detectors.sparse_net.encode import encode
 from detectors.sparse_net.events import WaferPoints
 from detectors.sparse_net.grid import to_grid
 from detectors.sparse_net.net import NetConfig, WaferNet
+from detectors.sparse_net.outliers import random_outliers
+from detectors.sparse_net.priors import add_to_logits, best_correction
+from detectors.sparse_net.scores import macro_f1
 from detectors.torch_threads import torch_threads
 from schemas.errors import ConfigError
 
@@ -37,6 +40,8 @@ class TrainConfig:
     threads: int = 1
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    #: Made-up outliers for each wafer of a batch (see `outliers`); 0 trains without. Range is [0, 1].
+    outliers: float = 0.3
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_points, self.batch_wafers, self.patience, self.threads) < 1:
@@ -45,6 +50,8 @@ class TrainConfig:
             raise ConfigError("expected learning_rate above 0 and weight_decay from 0")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"expected label_smoothing in [0, 1), got {self.label_smoothing}")
+        if not 0 <= self.outliers <= 1:
+            raise ConfigError(f"expected outliers from 0 to 1, got {self.outliers}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,8 @@ class Labelled:
     """Wafers and their classes."""
 
     points: WaferPoints
-    #: int64 of shape (wafers,), index of the class.
+    #: Index of the class, int64 of shape (wafers,); or, where several may occur, 1 for those that do and else 0, int64
+    #: of shape (wafers, classes).
     labels: NDArray[np.int64]
 
 
@@ -76,6 +84,9 @@ def train_net(
     validation: Labelled,
     grid: int,
     report: Callable[[Epoch], bool] = lambda _: True,
+    *,
+    resume: Checkpoint | None = None,
+    keep: Callable[[Checkpoint], None] | None = None,
 ) -> WaferNet:
     """Train a network and keep the weights of its best epoch.
 
@@ -86,78 +97,114 @@ def train_net(
         validation: other wafers, for early stopping.
         grid: cells a side for wafers without a grid of their own.
         report: called after each epoch; training ends where it answers False.
+        resume: where an earlier training of the same settings and wafers stood; it ends as that would have.
+        keep: handed a checkpoint after each epoch.
 
     Returns:
         The network in evaluation mode, on a CUDA device if there is one.
+
+    Raises:
+        ConfigError: a class does not occur.
+        ModelError: `resume` is of another training.
     """
     with torch_threads(config.threads):
-        return _train(sizes, config, train, validation, grid, report)
+        training = _begin(sizes, config)
+        if resume is not None:
+            training.resume(resume)
+        loss_of = loss_for(sizes, config, train.labels).to(next(training.net.parameters()).device)
+        while training.epoch < config.epochs and training.epoch - training.best_at < config.patience:
+            training.epoch += 1
+            loss = _train_epoch(training, loss_of, train, grid, config)
+            score = macro_f1(validation.labels, encode(training.net, validation.points, grid).logits)
+            training.keep_if_best(score)
+            if keep is not None:
+                keep(training.checkpoint())
+            if not report(Epoch(training.epoch, config.epochs, loss, score)):
+                break
+        net = training.net.eval()
+        net.load_state_dict(training.best)
+        logits = encode(net, validation.points, grid).logits
+        correct_priors(net.to_logits, sizes, train.labels, validation.labels, logits)
+        return net
 
 
-def macro_f1(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> float:
-    """Unweighted mean of the F1 of the classes that occur."""
-    return float(f1_score(labels, logits.argmax(axis=1), labels=np.unique(labels), average="macro"))
-
-
-def _train(
-    sizes: NetConfig,
-    config: TrainConfig,
-    train: Labelled,
-    validation: Labelled,
-    grid: int,
-    report: Callable[[Epoch], bool],
-) -> WaferNet:
+def _begin(sizes: NetConfig, config: TrainConfig) -> Training:
     torch.manual_seed(config.seed)
-    rng = np.random.default_rng(config.seed)
     net = WaferNet(sizes).to("cuda" if torch.cuda.is_available() else "cpu")
-    loss_of = nn.CrossEntropyLoss(
-        _class_weights(train.labels, sizes.classes), label_smoothing=config.label_smoothing
-    ).to(next(net.parameters()).device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs)
-    best, best_score, best_at = net.state_dict(), -1.0, 0
-    for number in range(1, config.epochs + 1):
-        loss = _train_epoch(net, loss_of, optimiser, train, grid, config, rng)
-        schedule.step()
-        score = macro_f1(validation.labels, encode(net, validation.points, grid).logits)
-        if score >= best_score:
-            best = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-            best_score, best_at = score, number
-        if not report(Epoch(number, config.epochs, loss, score)):
-            break
-        if number - best_at >= config.patience:
-            break
-    net.load_state_dict(best)
-    return net.eval()
+    return Training(net, optimiser, schedule, np.random.default_rng(config.seed))
 
 
-def _train_epoch(
-    net: WaferNet,
-    loss_of: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    train: Labelled,
-    grid: int,
-    config: TrainConfig,
-    rng: np.random.Generator,
-) -> float:
+def _train_epoch(training: Training, loss_of: nn.Module, train: Labelled, grid: int, config: TrainConfig) -> float:
     """One pass over the training wafers in chance order; the mean loss of its batches."""
-    net.train()
+    net, rng = training.net.train(), training.rng
     device = next(net.parameters()).device
     losses = []
-    for points, labels in _batches(train, config, rng):
-        sites = to_sites(augment(points, config.augment, rng), grid)
-        loss = loss_of(net(to_grid(sites, device)).logits, torch.from_numpy(labels).to(device))
-        optimiser.zero_grad()
+    for points, labels in batches(train, config, rng):
+        points, targets = with_outliers(augment(points, config.augment, rng), labels, net.config, config, rng)
+        loss = loss_of(net(to_grid(to_sites(points, grid), device)).logits, targets.to(device))
+        training.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
+        training.optimiser.step()
         losses.append(loss.item())
+    training.schedule.step()
     return float(np.mean(losses))
 
 
-def _batches(
+def correct_priors(
+    output: nn.Linear,
+    sizes: NetConfig,
+    learned: NDArray[np.int64],
+    held: NDArray[np.int64],
+    logits: NDArray[np.float32],
+) -> None:
+    """See `priors`; where several classes may occur, none was weighted up.
+
+    Args:
+        output: the layer of the logits, changed in place.
+        sizes: the network's.
+        learned: labels of the training wafers.
+        held: labels of held-out wafers.
+        logits: the network's answers to these, of shape (wafers, classes).
+    """
+    if not sizes.several:
+        weights = _class_weights(learned, sizes.classes).numpy().astype(np.float64)
+        add_to_logits(output, best_correction(held, logits, weights))
+
+
+def loss_for(sizes: NetConfig, config: TrainConfig, labels: NDArray[np.int64]) -> nn.Module:
+    """Binary cross-entropy where several classes may occur, else cross-entropy weighted by class."""
+    if sizes.several:
+        _check_all_occur(labels.sum(axis=0))
+        return nn.BCEWithLogitsLoss()
+    weights = _class_weights(labels, sizes.classes)
+    if sizes.outlier:
+        weights = torch.cat([weights, torch.ones(1)])
+    return nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
+
+
+def with_outliers(
+    points: WaferPoints, labels: NDArray[np.int64], sizes: NetConfig, config: TrainConfig, rng: np.random.Generator
+) -> tuple[WaferPoints, torch.Tensor]:
+    """The batch and what the loss compares with; where the network has an outlier output, made-up outliers follow."""
+    strange = 0
+    if sizes.outlier:
+        strange = max(1, round(config.outliers * len(points)))
+        points = points.joined(random_outliers(points.own_grid[rng.integers(len(points), size=strange)], rng))
+    if not sizes.several:
+        return points, torch.from_numpy(np.concatenate([labels, np.full(strange, sizes.classes)]))
+    targets = np.zeros((len(points), sizes.classes + sizes.outlier), dtype=np.float32)
+    targets[: len(labels), : sizes.classes] = labels
+    targets[len(labels) :, sizes.classes :] = 1
+    return points, torch.from_numpy(targets)
+
+
+def batches(
     train: Labelled, config: TrainConfig, rng: np.random.Generator
 ) -> Iterator[tuple[WaferPoints, NDArray[np.int64]]]:
+    """The training wafers once, in chance order: batches of points and labels."""
     order = rng.permutation(len(train.labels))
     points, labels = train.points.take(order), train.labels[order]
     for run in split_wafers(points, config.batch_points):
@@ -170,8 +217,12 @@ def _batches(
 def _class_weights(labels: NDArray[np.int64], classes: int) -> torch.Tensor:
     """Weights in proportion to 1 / sqrt(wafers of the class), 1 on average over the wafers."""
     counts = np.bincount(labels, minlength=classes)
+    _check_all_occur(counts)
+    weights = 1 / np.sqrt(counts)
+    return torch.from_numpy(weights * len(labels) / (weights * counts).sum()).float()
+
+
+def _check_all_occur(counts: NDArray[np.int64]) -> None:
     if counts.min() == 0:
         missing = np.flatnonzero(counts == 0).tolist()
         raise ConfigError(f"expected training wafers of every class, got none of {missing}")
-    weights = 1 / np.sqrt(counts)
-    return torch.from_numpy(weights * len(labels) / (weights * counts).sum()).float()

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import kstest, multivariate_normal
 
 from detectors.open_set.novelty import (
     Novelty,
@@ -15,17 +17,29 @@ from schemas.errors import ConfigError
 
 def encodings(n: int, seed: int, shift: float = 0.0) -> Encodings:
     """Two classes as blobs in six dimensions; a shift moves them all."""
+    latent, _ = blobs(n, seed, shift)
+    rng = np.random.default_rng(seed + 1_000)
+    logits = np.stack([-latent[:, 0], latent[:, 0]], axis=1)
+    occupied, statistics = rng.standard_normal((n, 2)), rng.standard_normal((n, 3))
+    return Encodings(
+        latent=latent.astype(np.float32),
+        logits=logits.astype(np.float32),
+        occupied=occupied.astype(np.float32),
+        statistics=statistics.astype(np.float32),
+        levels=(),
+        outlier=np.full(n, -np.inf, dtype=np.float32),
+    )
+
+
+def blobs(n: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, list[str]]:
     rng = np.random.default_rng(seed)
     label = rng.integers(2, size=n)
-    latent = rng.standard_normal((n, 6)) + 4 * label[:, None] + shift
-    logits = np.stack([-latent[:, 0], latent[:, 0]], axis=1)
-    occupied, spread = rng.standard_normal((n, 2)), rng.standard_normal((n, 3))
-    return Encodings(*(a.astype(np.float32) for a in (latent, logits, occupied, spread)))
+    return rng.standard_normal((n, 6)) + 4 * label[:, None] + shift, [("low", "high")[i] for i in label]
 
 
 def fitted(config: NoveltyConfig | None = None) -> Novelty:
     config = config or NoveltyConfig()
-    return fit_novelty(config, encodings(600, 0), encodings(400, 1), classes=2)
+    return fit_novelty(config, encodings(600, 0), blobs(600, 0)[1], encodings(400, 1))
 
 
 def test_fresh_known_wafers_have_uniform_p_values_and_shifted_ones_low_ones() -> None:
@@ -47,9 +61,8 @@ def test_every_kind_of_evidence_counts() -> None:
     novelty = fitted(NoveltyConfig(variance_kept=1.0))
     known = encodings(50, 5)
     plain = np.median(novelty.score(known))
-    for name in ("latent", "logits", "occupied", "spread"):
-        parts = {k: getattr(known, k) for k in ("latent", "logits", "occupied", "spread")}
-        strange = Encodings(**{**parts, name: parts[name] + 30})
+    for name in ("latent", "logits", "occupied", "statistics"):
+        strange = replace(known, **{name: getattr(known, name) + 30})
         assert np.median(novelty.score(strange)) > plain + 10, name
 
 
@@ -85,14 +98,51 @@ def test_a_column_that_never_varies_adds_nothing() -> None:
 
 
 def test_too_few_known_wafers_are_refused() -> None:
-    with pytest.raises(ConfigError, match="samples, got 20"):
-        fit_novelty(NoveltyConfig(), encodings(20, 0), encodings(100, 1), classes=2)
+    with pytest.raises(ConfigError, match="wafers, got 20"):
+        fit_novelty(NoveltyConfig(), encodings(20, 0), blobs(20, 0)[1], encodings(100, 1))
+    with pytest.raises(ConfigError, match="expected 8 wafers of one pattern at least, got 1"):
+        fit_novelty(NoveltyConfig(), encodings(80, 0), [str(i) for i in range(80)], encodings(100, 1))
+
+
+def test_the_score_is_the_least_negative_log_density_plus_weighted_doubt() -> None:
+    novelty, some = fitted(NoveltyConfig(doubt=3.0)), encodings(20, 7)
+    z = novelty.embed(some)
+    for i in range(20):
+        by_pattern = []
+        for mean, factor in zip(novelty.mixture.means, novelty.mixture.precision_factors, strict=True):
+            covariance = np.linalg.inv(factor @ factor.T)
+            by_pattern.append(-multivariate_normal(mean, covariance).logpdf(z[i]))
+        assert novelty.score(some)[i] == pytest.approx(min(by_pattern) + 3 * some.doubt[i])
+
+
+def test_an_added_pattern_takes_its_wafers_in_and_leaves_the_others_alone() -> None:
+    novelty = fitted()
+    strange, known = encodings(60, 8, shift=-9), encodings(500, 9)
+    wiser = novelty.with_pattern("new", novelty.embed(strange)[:5])
+    assert wiser.patterns == ("high", "low", "new")
+    assert np.median(wiser.p_value(wiser.score(strange.take(np.arange(5, 60))))) > 0.02
+    assert (wiser.by_pattern(wiser.embed(strange), strange.doubt).argmin(axis=1) == 2).mean() > 0.9
+    assert (wiser.by_pattern(wiser.embed(known), known.doubt).argmin(axis=1) == 2).mean() < 0.01
+    assert wiser.space == novelty.space
+    assert (wiser.score(known) <= novelty.score(known)).all()
+
+
+@pytest.mark.parametrize(("name", "wafers"), [("new", 2), ("", 9), ("low", 9)])
+def test_a_pattern_without_a_free_name_or_of_too_few_wafers_is_refused(name: str, wafers: int) -> None:
+    novelty = fitted()
+    with pytest.raises(ConfigError, match="expected"):
+        novelty.with_pattern(name, novelty.embed(encodings(wafers, 3)))
+
+
+def test_a_rare_pattern_gets_no_gaussian_of_its_own() -> None:
+    of = ["rare"] * 7 + blobs(600, 0)[1][7:]
+    assert fit_novelty(NoveltyConfig(), encodings(600, 0), of, encodings(400, 1)).patterns == ("high", "low")
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        {"components_per_class": 0},
+        {"doubt": -1.0},
         {"variance_kept": 0.0},
         {"variance_kept": 1.1},
         {"shrinkage": -0.1},
@@ -101,4 +151,4 @@ def test_too_few_known_wafers_are_refused() -> None:
 )
 def test_ranges_are_checked(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
-        NoveltyConfig(**bad)  # type: ignore[arg-type]
+        NoveltyConfig(**bad)

@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from detectors.models import load_artefact
+from detectors.sparse_net.checkpoint import Checkpoint
 from detectors.sparse_net.events import read_points
+from detectors.sparse_net.train import Epoch
 from detectors.wafer_model import KIND, WaferModel
 from detectors.wafer_patterns import make_wafers
 from pipelines.train_wafer import train_wafer
+from pipelines.training_checkpoints import CheckpointFile
 from pipelines.wafer_files import read_wafer_npz
 from schemas.errors import ConfigError, SchemaError
 
@@ -98,3 +102,37 @@ def test_wrong_requests_end_with_their_reason(die_maps: Path, tmp_path: Path) ->
     assert "cannot hold out moon" in str(unknown.exception)
     assert run(die_maps, "--epochs", 0).exit_code == 2
     assert run(die_maps, "--false-novel-rate", 1).exit_code == 2
+
+
+def test_an_interrupted_training_goes_on_and_says_so(
+    die_maps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = ("--epochs", 3, "--false-novel-rate", 0.05)
+    assert run(die_maps, "--out", whole, *options).exit_code == 0
+
+    def interrupted(epoch: Epoch) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.train_wafer._progress", lambda *_: contextlib.nullcontext(interrupted))
+        assert run(die_maps, "--out", broken, *options).exit_code != 0
+    assert not (broken / "0001").exists()
+    result = run(die_maps, "--out", broken, *options)
+    assert "going on after epoch 1" in result.output
+    for name, tensor in load_artefact(whole, KIND).tensors.items():
+        np.testing.assert_array_equal(load_artefact(broken, KIND).tensors[name], tensor, err_msg=name)
+    assert not (broken / ".training").exists()
+    assert "going on" not in run(die_maps, "--out", broken, *options, "--no-promote").output
+    assert (broken / "latest").read_text().strip() == "0001"
+
+
+def test_a_checkpoint_cut_short_is_passed_over(tmp_path: Path) -> None:
+    file = CheckpointFile.of(tmp_path, {"seed": 1})
+    assert file.read() is None
+    file.write(Checkpoint({"a": np.arange(3)}, {"epoch": 2}))
+    kept = file.read()
+    assert kept is not None
+    assert kept.meta == {"epoch": 2}
+    file.path.write_bytes(file.path.read_bytes()[:-4])
+    assert file.read() is None
