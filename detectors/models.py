@@ -2,16 +2,14 @@
 
     <root>/<name>/<version>/weights.safetensors
     <root>/<name>/<version>/manifest.json       kind, name, version, meta, SHA-256 of each file
-    <root>/<name>/latest                        the version to take, one line
 
+Which version is to be taken, and which was before, is the part of `model_versions`.
 Nothing is unpickled. A version is written aside and renamed into place: a reader sees all of it or
 none.
 """
 
 import hashlib
 import json
-import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,19 +17,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from detectors.model_versions import MANIFEST, check_version, move_latest, next_version, resolve_version
 from schemas.errors import ModelError
 
-MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
-LATEST = "latest"
 #: Version of the folder's layout.
 FORMAT = 1
 
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version says of itself."""
+
+    format: int
+    #: What the tensors are for, such as `wafer` or `rows`.
+    kind: str
+    name: str
+    version: str
+    #: SHA-256 of each file of the folder, but the manifest.
+    files: dict[str, str]
+    #: Settings, classes, thresholds, metrics, training data. JSON types only.
+    meta: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,7 @@ def save_artefact(
     tensors: Mapping[str, np.ndarray],
     meta: Mapping[str, Any],
     version: str | None = None,
+    promote: bool = True,
 ) -> Path:
     """Write a new version below `folder` and make it the latest.
 
@@ -70,6 +81,7 @@ def save_artefact(
         tensors: arrays by name, of any shape and numeric type.
         meta: JSON types only, finite numbers.
         version: letters, digits, `.`, `_`, `-`; default the next number, as `0001`.
+        promote: make it the latest; else it waits for `model_versions.promote`.
 
     Returns:
         The version's folder.
@@ -78,16 +90,16 @@ def save_artefact(
         ModelError: the version exists or is no valid name, or `meta` is not JSON.
     """
     folder = Path(folder).absolute()
-    version = _next_version(folder) if version is None else version
+    version = next_version(folder) if version is None else version
+    check_version(version)
     target = folder / version
-    if not _VERSION.fullmatch(version) or version == LATEST:
-        raise ModelError(f"expected a version of letters, digits, '.', '_' or '-', got {version!r}")
     if target.exists():
         raise ModelError(f"version {version!r} exists in {folder}; a version is never overwritten")
     weights = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in tensors.items()})
     manifest = _manifest(kind, folder.name, version, meta, {WEIGHTS: weights})
     _write_folder(target, {WEIGHTS: weights, MANIFEST: manifest})
-    _replace(folder / LATEST, f"{version}\n".encode())
+    if promote:
+        move_latest(folder, version, "saved")
     return target
 
 
@@ -104,11 +116,10 @@ def load_artefact(path: Path | str, kind: str) -> Artefact:
             digest differs; the message names the file.
     """
     folder = resolve_version(path)
-    raw = _read(folder / MANIFEST)
-    manifest = _parse_manifest(folder / MANIFEST, raw)
-    if manifest["kind"] != kind:
-        raise ModelError(f"expected a model of kind {kind!r} in {folder}, got {manifest['kind']!r}")
-    files = {name: _verified(folder / name, digest) for name, digest in manifest["files"].items()}
+    manifest, digest = read_manifest(folder)
+    if manifest.kind != kind:
+        raise ModelError(f"expected a model of kind {kind!r} in {folder}, got {manifest.kind!r}")
+    files = {name: _verified(folder / name, expected) for name, expected in manifest.files.items()}
     if WEIGHTS not in files:
         raise ModelError(f"expected {WEIGHTS} among the files of {folder / MANIFEST}")
     try:
@@ -117,48 +128,44 @@ def load_artefact(path: Path | str, kind: str) -> Artefact:
         raise ModelError(f"{folder / WEIGHTS} is not a safetensors file: {error}") from error
     return Artefact(
         kind=kind,
-        name=manifest["name"],
-        version=manifest["version"],
-        digest=hashlib.sha256(raw).hexdigest(),
+        name=manifest.name,
+        version=manifest.version,
+        digest=digest,
         tensors=tensors,
-        meta=manifest["meta"],
+        meta=manifest.meta,
     )
 
 
-def resolve_version(path: Path | str) -> Path:
-    """The version's folder `path` stands for: itself, what `latest` names, or the highest version.
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """The manifest of a version's folder and its SHA-256. Says nothing of the other files.
 
     Raises:
-        ModelError: no version there.
+        ModelError: it is missing, of another format, or lacks something.
     """
-    folder = Path(path)
-    if (folder / MANIFEST).is_file():
-        return folder
-    latest = folder / LATEST
-    if latest.is_file():
-        return folder / latest.read_text(encoding="utf-8").strip()
-    versions = _versions(folder)
-    if not versions:
-        raise ModelError(f"no model in {folder}: expected {MANIFEST} or folders that hold one")
-    return folder / versions[-1]
+    path = folder / MANIFEST
+    raw = _read(path)
+    try:
+        manifest = msgspec.json.decode(raw)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise ModelError(f"expected a manifest of format {FORMAT} in {path}")
+        if missing := set(Manifest.__struct_fields__) - manifest.keys():
+            raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
+        return msgspec.convert(manifest, Manifest), hashlib.sha256(raw).hexdigest()
+    except msgspec.ValidationError as error:
+        raise ModelError(f"{path} is no manifest: {error}") from error
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
 
 
-def _versions(folder: Path) -> list[str]:
-    """Versions below `folder`, lowest first; digits compare as numbers."""
-    if not folder.is_dir():
-        return []
-    names = [p.name for p in folder.iterdir() if (p / MANIFEST).is_file()]
-    return sorted(names, key=_version_key)
-
-
-def _version_key(version: str) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|\D+", version)
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
-
-
-def _next_version(folder: Path) -> str:
-    numbers = [int(version) for version in _versions(folder) if version.isdigit()]
-    return f"{max(numbers, default=0) + 1:04d}"
+def faults_of_files(folder: Path, manifest: Manifest) -> list[str]:
+    """What is wrong with each file of a version that is missing or whose digest differs; empty if all hold."""
+    found = []
+    for name, digest in sorted(manifest.files.items()):
+        try:
+            _verified(folder / name, digest)
+        except ModelError as error:
+            found.append(str(error))
+    return found
 
 
 def _manifest(kind: str, name: str, version: str, meta: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
@@ -174,19 +181,6 @@ def _manifest(kind: str, name: str, version: str, meta: Mapping[str, Any], files
         return json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise ModelError(f"meta of {name}/{version} must be finite JSON: {error}") from error
-
-
-def _parse_manifest(path: Path, raw: bytes) -> dict[str, Any]:
-    try:
-        manifest = json.loads(raw)
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelError(f"expected a manifest of format {FORMAT} in {path}")
-    missing = {"kind", "name", "version", "files", "meta"} - manifest.keys()
-    if missing:
-        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
-    return manifest
 
 
 def _verified(path: Path, digest: str) -> bytes:
@@ -216,12 +210,3 @@ def _write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise ModelError(f"cannot write {target}: {error.strerror}") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a small file in one step."""
-    handle, aside = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    Path(aside).chmod(0o644)
-    Path(aside).replace(path)

@@ -15,7 +15,7 @@ from detectors.apre.model import RowModel
 from detectors.check_settings import CheckSettings
 from detectors.checks import check_window
 from detectors.feature_counts import FeatureCounts
-from detectors.models import resolve_version
+from detectors.model_versions import resolve_version
 from detectors.outrank.ranking import RankedFeature, rank_features
 from detectors.profile import WindowProfile, profile_window
 from detectors.ranking_checks import RankingThresholds

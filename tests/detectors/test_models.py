@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.models import MANIFEST, WEIGHTS, load_artefact, resolve_version, save_artefact
+from detectors.model_versions import MANIFEST, resolve_version
+from detectors.models import WEIGHTS, load_artefact, save_artefact
 from schemas.errors import ModelError
 
 TENSORS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(7)}

@@ -1,0 +1,105 @@
+"""A model that is exchanged while a job runs: it follows `<root>/<name>/latest`.
+
+A stream asks for the model once a block and judges the whole block with it. Every few seconds that question also
+looks at `latest`. A new version is loaded and verified first, and taken only then; one that is refused is said so,
+once, and the old one stays. Each process looks for itself, so that for some seconds workers may hold different ones;
+a result names the model it is from.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from apache_beam.metrics import Metrics
+
+from detectors.model_versions import is_version, resolve_version
+from schemas.errors import SparsewatchError
+
+#: Seconds between two looks at `latest`.
+EVERY_S = 3.0
+
+_LOG = logging.getLogger(__name__)
+
+M = TypeVar("M")
+#: Version's folder, and name, size and time of each file in it.
+_Mark = tuple[Path, tuple[tuple[str, int, int], ...]]
+
+
+class LiveModel(Generic[M]):
+    """The newest version of a model that could be taken.
+
+    Safe to share between threads: one of them loads a new version, the others go on with the old one meanwhile.
+
+    Args:
+        path: `<root>/<name>` to follow; or a version's own folder, which stays what it is.
+        load: Loads a version's folder and verifies it; called once here.
+        clock: Rising seconds.
+        every_s: Least seconds between two looks at `latest`.
+
+    Raises:
+        SparsewatchError: As `load` does, for the first version.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        load: Callable[[Path], M],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._path = Path(path)
+        self._load = load
+        self._clock = clock
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._pinned = is_version(self._path)
+        self._due = clock() + every_s
+        self._taken = resolve_version(self._path)
+        self._refused: _Mark | None = None
+        self._model = load(self._taken)
+        #: Versions refused so far.
+        self.refusals = 0
+
+    def current(self) -> M:
+        """The model for the next block; may load a new version first."""
+        if not self._pinned and self._clock() >= self._due and self._lock.acquire(blocking=False):
+            try:
+                self._due = self._clock() + self._every_s
+                self._follow()
+            finally:
+                self._lock.release()
+        return self._model
+
+    def _follow(self) -> None:
+        version = self._path
+        try:
+            version = resolve_version(self._path)
+            if version == self._taken:
+                self._refused = None
+            elif _mark(version) != self._refused:
+                self._model, self._taken, self._refused = self._load(version), version, None
+                _LOG.info("%s: version %s is taken", self._path, version.name)
+        except SparsewatchError as error:
+            self._refuse(version, error)
+
+    def _refuse(self, version: Path, error: SparsewatchError) -> None:
+        # Files that change are given another chance: a version may be copied into place file by file.
+        mark = _mark(version)
+        if mark == self._refused:
+            return
+        self._refused = mark
+        self.refusals += 1
+        Metrics.counter("sparsewatch", "model_versions_refused").inc()
+        _LOG.error("%s is refused, %s stays: %s", version, self._taken.name, error)
+
+
+def _mark(version: Path) -> _Mark:
+    try:
+        found = [(p.name, p.stat()) for p in sorted(version.iterdir())]
+    except OSError:
+        found = []
+    return version, tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)

@@ -1,0 +1,138 @@
+"""Verdicts on wafers in any Beam pipeline, by Beam's `RunInference`.
+
+    batches | RunInference(WaferModelHandler("models/wafer"))
+
+For jobs on Kafka, with accounts and alerts, there is `sparsewatch run`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+
+from detectors.wafer_model import WaferModel
+from schemas.block import Block
+from schemas.errors import ConfigError, SchemaError
+from schemas.wafers import WAFER_COLUMNS
+
+#: What comes in: wafers with the columns of `WAFER_COLUMNS`, further ones are passed over.
+Wafers: TypeAlias = pa.RecordBatch | Block
+
+#: Points judged at once, unless stated.
+BATCH_POINTS = 200_000
+
+
+class WaferModelHandler(ModelHandler[Wafers, PredictionResult, WaferModel]):
+    """`pa.RecordBatch` or `Block` of any number of wafers in, `PredictionResult` out.
+
+    A result's `inference` is a record batch of `wafer_verdicts.VERDICT_COLUMNS`, a row for each wafer of its
+    `example`; its `model_id` names model and version. Small examples are judged together, by their number of points.
+
+    Args:
+        model: Folder of a model, whose latest version is taken when a worker starts, or of a version. Workers must see
+            it. Nothing in it is unpickled, and a damaged one is refused.
+        false_novel_rate: Share of known wafers that may be called novel, in (0, 1); the model's own if None.
+        batch_points: Points judged at once, from 1.
+        max_batch_duration_secs: Seconds that an example may wait for others, in a stream; by bundle if None.
+        **options: Further options of Beam's `ModelHandler`, such as `large_model`.
+
+    Raises:
+        ConfigError: At once, if a number is out of range; when a worker starts, if the model cannot keep to the rate.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        false_novel_rate: float | None = None,
+        batch_points: int = BATCH_POINTS,
+        max_batch_duration_secs: int | None = None,
+        **options: Any,
+    ) -> None:
+        if false_novel_rate is not None and not 0 < false_novel_rate < 1:
+            raise ConfigError(f"false_novel_rate: expected a share between 0 and 1, got {false_novel_rate}")
+        if batch_points < 1:
+            raise ConfigError(f"batch_points: expected at least 1, got {batch_points}")
+        super().__init__(
+            min_batch_size=batch_points,
+            max_batch_size=batch_points,
+            max_batch_duration_secs=max_batch_duration_secs,
+            element_size_fn=_points,
+            **options,
+        )
+        self._model = str(model)
+        self._false_novel_rate = false_novel_rate
+
+    def load_model(self) -> WaferModel:
+        """The model, once a process.
+
+        Raises:
+            ConfigError: If it cannot keep to the stated rate.
+            ModelError: If it is missing or damaged, or its smoke scores differ.
+        """
+        model = WaferModel.load(self._model)
+        return model if self._false_novel_rate is None else model.with_false_novel_rate(self._false_novel_rate)
+
+    def run_inference(
+        self, batch: Sequence[Wafers], model: WaferModel, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[PredictionResult]:
+        """Verdicts on each example of a batch.
+
+        Raises:
+            SchemaError: If columns are missing or of other types, or a row is no wafer event.
+        """
+        del inference_args
+        rows = [_wafer_rows(example) for example in batch]
+        verdicts = model.recognise(_joined(rows))
+        first = 0
+        for example, own in zip(batch, rows, strict=True):
+            yield PredictionResult(example, verdicts.slice(first, own.num_rows), model.id)
+            first += own.num_rows
+
+    def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
+        """There are none.
+
+        Raises:
+            ConfigError: If some are given.
+        """
+        if inference_args:
+            raise ConfigError(f"inference_args: expected none, got {', '.join(inference_args)}")
+
+    def update_model_path(self, model_path: str | None = None) -> None:
+        """The model is that of another folder from the next load on."""
+        self._model = model_path or self._model
+
+    def get_num_bytes(self, batch: Sequence[Wafers]) -> int:
+        """Bytes of the examples' columns."""
+        return sum(_rows(example).nbytes for example in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """Under which `RunInference` counts."""
+        return "sparsewatch_wafers"
+
+
+def _rows(example: Wafers) -> pa.RecordBatch:
+    return example.rows if isinstance(example, Block) else example
+
+
+def _wafer_rows(example: Wafers) -> pa.RecordBatch:
+    """The columns of `WAFER_COLUMNS`, of its types."""
+    rows = _rows(example)
+    if missing := [name for name in WAFER_COLUMNS.names if name not in rows.schema.names]:
+        raise SchemaError(f"expected the columns of wafer events, got none of {', '.join(missing)}")
+    try:
+        return rows.select(WAFER_COLUMNS.names).cast(WAFER_COLUMNS)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaError(f"expected columns of the types of wafer events: {error}") from error
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return whole[0] if whole else batches[0]
+
+
+def _points(example: Wafers) -> int:
+    """Points and dies of an example, at least one a wafer."""
+    rows = _rows(example)
+    return int(sum(len(rows[name].flatten()) for name in ("x_um", "map")) + rows.num_rows)
