@@ -2,9 +2,13 @@
 
 Shapes follow the usual names of WM-811K (Wu, Jang and Chen, 2015) and a few more; every size is drawn anew
 for each wafer. Coordinates are in radii until the events are made.
+
+`FINE_PATTERNS` come in twins that fill the bins of a coarse map alike and differ within a bin: 64 bins a side are 0.031
+radii wide, 256 are 0.008, and what tells twins apart is narrower than that.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +43,7 @@ def make_wafers(
     """One wafer for each name, as a list of points.
 
     Args:
-        patterns: names out of `PATTERNS`.
+        patterns: names out of `PATTERNS` and `FINE_PATTERNS`.
         rng: all chance comes from it.
         defects: points of each wafer, or the lowest and highest number of an even choice.
         background: lowest and highest share of points strewn evenly over the wafer.
@@ -52,10 +56,10 @@ def make_wafers(
     Raises:
         ConfigError: an unknown name, or a range that is none.
     """
-    unknown = sorted(set(patterns) - set(PATTERNS))
+    unknown = sorted(set(patterns) - set(_ALL))
     low, high = (defects, defects) if isinstance(defects, int) else defects
     if unknown:
-        raise ConfigError(f"no pattern {', '.join(unknown)}: expected {', '.join(PATTERNS)}")
+        raise ConfigError(f"no pattern {', '.join(unknown)}: expected {', '.join(_ALL)}")
     if not 0 <= low <= high or not 0 <= background[0] <= background[1] <= 1:
         raise ConfigError(f"expected rising ranges, got defects {defects}, background {background}")
     lengths = rng.integers(low, high + 1, len(patterns))
@@ -90,7 +94,7 @@ def _points(
     strewn = rng.random(len(wafer)) < rng.uniform(*background, len(lengths))[wafer]
     for name in np.unique(patterns).tolist():
         at = np.flatnonzero((patterns[wafer] == name) & ~strewn)
-        x[at], y[at] = PATTERNS[name](rng, _draw_for(wafer[at], rng), len(at))
+        x[at], y[at] = _ALL[name](rng, _draw_for(wafer[at], rng), len(at))
     # Just inside the rim, so that rounding to float32 leaves no point outside.
     shrink = np.minimum(1, (1 - 1e-6) / np.maximum(np.hypot(x, y), 1e-12))
     return x * shrink, y * shrink
@@ -138,12 +142,15 @@ def _cluster(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Floa
     return x + size * rng.standard_normal(n), y + size * rng.standard_normal(n)
 
 
-def _scratch(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Floats]:
-    """A bent line: an arc of chance heading, length and bend about a chance middle."""
+def _line(rng: np.random.Generator, draw: Draw, n: int, width: tuple[float, float]) -> tuple[Floats, Floats]:
+    """A bent line: an arc of chance heading, length and bend about a chance middle.
+
+    `width` is the range of the points' standard deviation from the arc.
+    """
     x, y = _polar(draw(0.1, 0.5), draw(0, 2 * np.pi))
     along = draw(0.3, 0.8) * rng.uniform(-1, 1, n)
     heading = draw(0, 2 * np.pi)
-    aside = draw(-0.5, 0.5) * along**2 + draw(0.001, 0.004) * rng.standard_normal(n)
+    aside = draw(-0.5, 0.5) * along**2 + draw(*width) * rng.standard_normal(n)
     cos, sin = np.cos(heading), np.sin(heading)
     return x + cos * along - sin * aside, y + sin * along + cos * aside
 
@@ -166,6 +173,29 @@ def _half_moon(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Fl
     return _polar(np.maximum(radius, radius**0.5), angle)
 
 
+def _pairs(rng: np.random.Generator, draw: Draw, n: int, distance: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Even over the disc, but every second defect lies `distance` beside the one before it."""
+    x, y = _normal(rng, draw, n)
+    second = np.arange(n) % 2
+    first = np.arange(n) - second
+    aside, ahead = _polar(draw(*distance) * second, rng.uniform(0, 2 * np.pi, n))
+    return x[first] + aside, y[first] + ahead
+
+
+def _field(rng: np.random.Generator, draw: Draw, n: int, pitch: tuple[float, float] | None) -> tuple[Floats, Floats]:
+    """A square at a chance place and angle: filled evenly, or close to the nodes of a lattice of this pitch."""
+    half = draw(0.06, 0.1)
+    across, up = half * rng.uniform(-1, 1, n), half * rng.uniform(-1, 1, n)
+    if pitch:
+        step, blur = draw(*pitch), draw(0.0001, 0.0002)
+        across = np.round(across / step) * step + blur * rng.standard_normal(n)
+        up = np.round(up / step) * step + blur * rng.standard_normal(n)
+    x, y = _polar(draw(0, 0.7), draw(0, 2 * np.pi))
+    heading = draw(0, 2 * np.pi)
+    cos, sin = np.cos(heading), np.sin(heading)
+    return x + cos * across - sin * up, y + sin * across + cos * up
+
+
 #: How each pattern's points are drawn.
 PATTERNS: dict[str, Shape] = {
     "normal": _normal,
@@ -174,7 +204,18 @@ PATTERNS: dict[str, Shape] = {
     "edge_ring": _edge_ring,
     "edge_local": _edge_local,
     "cluster": _cluster,
-    "scratch": _scratch,
+    "scratch": partial(_line, width=(0.001, 0.004)),
     "grid": _grid,
     "half_moon": _half_moon,
 }
+
+#: Twins that differ within a bin only.
+FINE_PATTERNS: dict[str, Shape] = {
+    "thin_scratch": partial(_line, width=(0.0001, 0.0002)),
+    "broad_scratch": partial(_line, width=(0.0008, 0.0016)),
+    "fine_grid": partial(_field, pitch=(0.004, 0.007)),
+    "even_field": partial(_field, pitch=None),
+    "close_pairs": partial(_pairs, distance=(0.0001, 0.0003)),
+    "loose_pairs": partial(_pairs, distance=(0.001, 0.002)),
+}
+_ALL = PATTERNS | FINE_PATTERNS

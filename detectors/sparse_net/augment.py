@@ -16,7 +16,7 @@ class AugmentConfig:
     #: Turn and mirror; off where a class is defined by its orientation.
     turn: bool = True
     #: Standard deviation of each point's shift in radii; die maps keep their dies.
-    jitter: float = 0.001
+    jitter: float = 0.0001
     #: Largest share of points left out; each wafer draws its own from 0 up to this. Range is [0, 1).
     thinning: float = 0.2
 

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from detectors.sparse_net.events import WaferPoints, read_points, validate_wafers
-from detectors.wafer_patterns import PATTERNS, make_wafers
+from detectors.wafer_patterns import FINE_PATTERNS, PATTERNS, make_wafers
 from schemas.errors import ConfigError
 from schemas.wafers import WAFER_COLUMNS
 
@@ -19,7 +19,7 @@ def radii(points: WaferPoints) -> np.ndarray:
     return np.hypot(points.x, points.y)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", PATTERNS | FINE_PATTERNS)
 def test_every_pattern_makes_valid_wafers_inside_the_disc(pattern: str) -> None:
     rows = make_wafers([pattern] * 5, np.random.default_rng(0), defects=(0, 300))
     assert rows.schema == WAFER_COLUMNS
@@ -81,6 +81,69 @@ def test_a_grid_repeats_at_one_pitch() -> None:
         pitch = np.diff(centres)
         # Nodes beyond the rim are drawn in, so the outermost columns lie closer.
         assert np.ptp(pitch[1:-1]) < 0.02
+
+
+def binned(points: WaferPoints, bins: int) -> np.ndarray:
+    """Defects by bin, of shape (wafers, bins, bins)."""
+    counts = np.zeros((len(points), bins, bins))
+    row, column = (((at + 1) / 2 * bins).astype(int) for at in (points.y, points.x))
+    np.add.at(counts, (points.wafer, row, column), 1)
+    return counts
+
+
+def nearest(points: WaferPoints) -> np.ndarray:
+    """Distance of each defect to the nearest other one of its wafer."""
+    gaps = []
+    for wafer in range(len(points)):
+        own = slice(*points.offsets[wafer : wafer + 2])
+        gap = np.hypot(np.subtract.outer(*[points.x[own]] * 2), np.subtract.outer(*[points.y[own]] * 2))
+        np.fill_diagonal(gap, np.inf)
+        gaps.append(gap.min(axis=1))
+    return np.concatenate(gaps)
+
+
+TWINS = [("thin_scratch", "broad_scratch"), ("fine_grid", "even_field"), ("close_pairs", "loose_pairs")]
+
+
+@pytest.mark.parametrize(("fine", "other"), TWINS)
+def test_twins_fill_the_bins_of_a_coarse_map_alike(fine: str, other: str) -> None:
+    filled = []
+    for name in (fine, other):
+        rows = make_wafers([name] * 200, np.random.default_rng(0), defects=(300, 600))
+        counts = binned(read_points(rows), 64)
+        filled.append(np.stack([(counts == 1).sum(axis=(1, 2)), (counts > 1).sum(axis=(1, 2))], axis=1))
+    # What differs is small beside what differs from wafer to wafer of a kind.
+    difference = np.abs(filled[0].mean(axis=0) - filled[1].mean(axis=0))
+    assert (difference <= 0.5 * np.minimum(filled[0].std(axis=0), filled[1].std(axis=0))).all()
+
+
+@pytest.mark.parametrize(("fine", "other"), TWINS)
+def test_twins_differ_within_a_bin(fine: str, other: str) -> None:
+    close, apart = (np.mean(nearest(points_of(name)) < 0.0004) for name in (fine, other))
+    assert close > 2 * apart
+    assert close > 0.1
+
+
+def test_pairs_lie_at_their_distance() -> None:
+    assert np.quantile(nearest(points_of("close_pairs")), 0.98) < 0.0004
+    loose = nearest(points_of("loose_pairs"))
+    assert 0.0009 < np.median(loose) < 0.0021
+
+
+def test_a_thin_scratch_is_far_thinner_than_a_broad_one() -> None:
+    aside = {}
+    for name in ("thin_scratch", "broad_scratch"):
+        residuals = []
+        points = points_of(name)
+        for x, y in zip(points.x.reshape(30, 400), points.y.reshape(30, 400), strict=True):
+            # Along the longer axis the arc is smooth; what is left is the width, and at most twice it for the slope.
+            centred = np.stack([x - x.mean(), y - y.mean()], axis=1).astype(np.float64)
+            axes = np.linalg.svd(centred, full_matrices=False)[2]
+            along, across = (centred @ axes.T).T
+            residuals.append(np.std(across - np.polyval(np.polyfit(along, across, 8), along)))
+        aside[name] = np.median(residuals)
+    assert aside["thin_scratch"] < 0.0003
+    assert 0.0006 < aside["broad_scratch"] < 0.002
 
 
 def test_background_is_strewn_over_the_wafer() -> None:
