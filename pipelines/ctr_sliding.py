@@ -112,6 +112,9 @@ class SlidingRanking:
         }
         return Conclusion(sliding.rows, summary, findings, _metrics(ranking, drift))
 
+    def close(self) -> None:
+        """See `transforms.close_books.LookBack`; it holds nothing open."""
+
     def _alpha(self, pane: Pane) -> float:
         return self.thresholds.alpha(pane.end_us - pane.start_us)
 

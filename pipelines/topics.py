@@ -8,6 +8,8 @@ from transforms.kafka.side_topics import late_topic, rejects_topic
 
 #: Side records carry headers on top of the original record.
 _ROOM_BYTES = 1 << 20
+#: Most bytes of an emerging pattern's record: embeddings of its members and a few maps.
+PATTERN_RECORD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Topics:
     progress: str
     panes: str
     wafers: str
+    patterns: str
     rejects: str
     late: str
 
@@ -34,6 +37,7 @@ def topics_of(job: Job) -> Topics:
         progress=f"{prefix}.progress",
         panes=f"{prefix}.panes",
         wafers=f"{prefix}.wafers",
+        patterns=f"{prefix}.patterns",
         rejects=rejects_topic(job.source.topic),
         late=late_topic(job.source.topic),
     )
@@ -53,7 +57,9 @@ def create_output_topics(admin: Admin, job: Job) -> None:
     ]
     if isinstance(job, WaferJob):
         wanted.append(NewTopic(topics.wafers))
-    elif job.ranking.panes:
+    if isinstance(job, WaferJob) and job.wafers.patterns.windows:
+        wanted.append(NewTopic(topics.patterns, compact=True, max_record_bytes=PATTERN_RECORD_BYTES))
+    if job.wafers.patterns.windows if isinstance(job, WaferJob) else job.ranking.panes:
         wanted.append(NewTopic(topics.panes, compact=True))
     missing = [topic for topic in wanted if not admin.partitions(topic.name)]
     admin.create_topics(missing, job.output.replication)

@@ -1,18 +1,24 @@
 """The wafer job: blocks -> sparse network and Gaussian mixture -> a result a wafer -> alerts, metrics."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apache_beam as beam
 import msgspec
 
-from detectors.models import resolve_version
+from detectors.model_versions import resolve_version
+from detectors.novel_looking import novel_looking
 from detectors.sparse_net.events import validate_wafers
 from detectors.wafer_counts import WaferCheck, WaferCounts, check_wafers
 from detectors.wafer_model import WaferModel
 from pipelines.books import close_books, fixed_windows
+from pipelines.live_model import LiveModel
+from pipelines.pattern_book import PatternTopic
 from pipelines.topics import topics_of
+from pipelines.wafer_look import pane_state
+from pipelines.wafer_patterns_view import PatternsView
 from schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from schemas.errors import ConfigError
 from schemas.jobs import WaferJob
@@ -21,31 +27,76 @@ from schemas.wafers import WaferResult
 from transforms.close_books import Conclusion, Window
 from transforms.codecs.events import event_schema
 from transforms.kafka.source import ReadKafka, ReadSpec
-from transforms.recognise_wafers import RecogniseWafers
+from transforms.recognise_wafers import Recognised, RecogniseWafers
+
+
+@dataclass(frozen=True)
+class LoadForJob:
+    """Loads a version of the wafer model and holds it against what a job asks of it; a process loads it once."""
+
+    false_novel_rate: float | None
+    #: Patterns that the job states rates of.
+    patterns: tuple[str, ...]
+
+    def __call__(self, version: Path) -> WaferModel:
+        """The model of a version's folder.
+
+        Raises:
+            ConfigError: If it does not know one of the patterns, or cannot keep to the rate.
+            ModelError: If it is missing or damaged, or its smoke scores differ.
+        """
+        return _loaded(version, self)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(version: Path, asked: LoadForJob) -> WaferModel:
+    model = WaferModel.load(version)
+    if unknown := sorted(set(asked.patterns) - set(model.classes)):
+        raise ConfigError(
+            f"wafers.thresholds.expected_rates: expected patterns of the model {model.classes}, got {unknown}"
+        )
+    return model if asked.false_novel_rate is None else model.with_false_novel_rate(asked.false_novel_rate)
 
 
 @functools.lru_cache(maxsize=4)
-def _model(path: str, false_novel_rate: float | None) -> WaferModel:
-    model = WaferModel.load(path)
-    return model if false_novel_rate is None else model.with_false_novel_rate(false_novel_rate)
+def _model(path: str, load: LoadForJob) -> LiveModel[WaferModel]:
+    return LiveModel(path, load)
+
+
+#: What a result states of a verdict.
+_TOLD = ["verdict", "pattern", "parts", "probability", "novelty", "p_value", "defects"]
+
+
+@dataclass(frozen=True)
+class CurrentModel:
+    """The model a process recognises wafers with now."""
+
+    model: str
+    load: LoadForJob
+
+    def __call__(self) -> WaferModel:
+        """The newest version that could be taken."""
+        return _model(self.model, self.load).current()
 
 
 @dataclass(frozen=True)
 class RecogniseBlock:
-    """Verdicts of a block; the model is loaded once a process."""
+    """Verdicts of a block by one model whole; the model is a process's own and follows `latest`."""
 
     model: str
-    false_novel_rate: float | None
+    load: LoadForJob
+    #: Wafers of at most this p-value are kept for a look over several windows.
+    level: float = 0.0
 
-    def __call__(self, block: Block) -> list[WaferResult]:
+    def __call__(self, block: Block) -> Recognised:
         """See `transforms.recognise_wafers.Recognise`."""
-        model = _model(self.model, self.false_novel_rate)
-        verdicts = model.recognise(block.rows)
+        model = CurrentModel(self.model, self.load)()
+        verdicts, rate = model.recognise(block.rows), model.false_novel_rate
         topic = block.spans[0].topic
         keep = ["wafer_id", "lot", "step", "tool", PARTITION, OFFSET, ROW, EVENT_TIME_US]
         events = block.rows.select(keep).to_pylist()
-        said = verdicts.select(["verdict", "pattern", "probability", "novelty", "p_value", "defects"]).to_pylist()
-        return [
+        said = verdicts.select(_TOLD).to_pylist()
+        results = [
             WaferResult(
                 id=f"{topic}/{event[PARTITION]}/{event[OFFSET]}/{event[ROW]}",
                 wafer_id=event["wafer_id"],
@@ -54,10 +105,12 @@ class RecogniseBlock:
                 tool=event["tool"],
                 event_time_us=event[EVENT_TIME_US],
                 model=model.id,
+                false_novel_rate=rate,
                 **verdict,
             )
             for event, verdict in zip(events, said, strict=True)
         ]
+        return Recognised(results, novel_looking(block.rows, results, verdicts["embedding"], model.space, self.level))
 
 
 @dataclass(frozen=True)
@@ -75,7 +128,7 @@ class ConcludeWafers:
         for data in measures:
             counts.merge(WaferCounts.from_bytes(data))
         findings = check_wafers(counts, self.check, self.normal)
-        return Conclusion(counts.wafers, msgspec.to_builtins(counts), findings, wafer_metrics(counts))
+        return Conclusion(counts.wafers, counts.summary(), findings, wafer_metrics(counts), pane_state(counts))
 
 
 def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:
@@ -110,27 +163,37 @@ def load_wafer_model(job: WaferJob) -> ConcludeWafers:
         ConfigError: If a threshold is unknown or out of range.
         ModelError: If the model is missing or damaged.
     """
-    model = _model(job.wafers.model, job.wafers.false_novel_rate)
-    given = {"false_novel_rate": model.false_novel_rate, **job.wafers.thresholds}
+    check = _check_of(job)
+    model = _load_for(job, check)(resolve_version(job.wafers.model).resolve())
+    return ConcludeWafers(check, model.normal or "")
+
+
+def _check_of(job: WaferJob) -> WaferCheck:
     try:
-        check = msgspec.convert(given, WaferCheck)
+        return msgspec.convert(job.wafers.thresholds, WaferCheck)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"wafers.thresholds: {error}") from error
-    if unknown := sorted(set(check.expected_rates) - set(model.classes)):
-        raise ConfigError(
-            f"wafers.thresholds.expected_rates: expected patterns of the model {model.classes}, got {unknown}"
-        )
-    return ConcludeWafers(check, model.normal or "")
+
+
+def _load_for(job: WaferJob, check: WaferCheck) -> LoadForJob:
+    return LoadForJob(job.wafers.false_novel_rate, tuple(sorted(check.expected_rates)))
 
 
 def build_wafer(pipeline: beam.Pipeline, job: WaferJob, specs: tuple[ReadSpec, ...]) -> None:
     """The graph of a wafer job."""
     read = pipeline | "ReadWafers" >> ReadKafka(specs, event_schema(job, validate_wafers))
-    # Settled once: workers must not follow `latest` to different versions.
-    recognise = RecogniseBlock(str(resolve_version(job.wafers.model).resolve()), job.wafers.false_novel_rate)
+    live = str(Path(job.wafers.model).resolve()), _load_for(job, _check_of(job))
+    recognise = RecogniseBlock(*live, level=job.wafers.patterns.level if job.wafers.patterns.windows else 0.0)
     parts = (
         read.blocks
         | "WindowBlocks" >> fixed_windows(job)
         | "RecogniseWafers" >> RecogniseWafers(job.name, job.kafka, topics_of(job).wafers, recognise)
     )
-    close_books(job, read, [parts], load_wafer_model(job))
+    view = patterns_view(job, CurrentModel(*live)) if job.wafers.patterns.windows else None
+    close_books(job, read, [parts], load_wafer_model(job), view)
+
+
+def patterns_view(job: WaferJob, model: Callable[[], WaferModel]) -> PatternsView:
+    """The job's look over its last windows; `model` is what recognises wafers now."""
+    topic = topics_of(job).patterns
+    return PatternsView(job.name, topic, job.wafers.patterns, PatternTopic(job.kafka, topic), model)

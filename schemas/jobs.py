@@ -167,6 +167,22 @@ class RowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     thresholds: dict[str, Any] = {}
 
 
+class PatternSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How emerging patterns are looked for; see docs/patterns.md."""
+
+    #: Windows of wafers that a look goes over, the newest among them; 0 looks for none.
+    windows: int = 20
+    #: Windows before them whose wafers are taken for known, besides the model's calibration wafers.
+    history: int = 180
+    #: A wafer is looked at if its p-value is at most this.
+    level: float = 0.1
+    #: False patterns that known wafers may raise a day, as a mean.
+    false_patterns_per_day: float = 1.0
+    #: Fewest wafers and lots of a pattern.
+    min_wafers: int = 4
+    min_lots: int = 2
+
+
 class WaferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Recognition of wafer patterns."""
 
@@ -176,6 +192,7 @@ class WaferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     false_novel_rate: float | None = None
     #: Thresholds by name, handed to the wafer check.
     thresholds: dict[str, Any] = {}
+    patterns: PatternSettings = PatternSettings()
 
 
 class CtrJob(
@@ -278,8 +295,8 @@ def _check_job(job: Job) -> None:
         raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
     if isinstance(job, CtrJob):
         _check_ctr(job)
-    elif job.source.time_column in WAFER_COLUMNS.names:
-        raise ConfigError(f"source.time_column: {job.source.time_column!r} is another column of a wafer event")
+    else:
+        _check_wafers(job)
 
 
 def _check_duration(key: str, text: str, least_us: int) -> None:
@@ -334,6 +351,28 @@ def _check_ctr(job: CtrJob) -> None:
     _check_ranking(job.ranking)
     if not 0 < job.rows.alarm_rate < 1:
         raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {job.rows.alarm_rate}")
+
+
+def _check_wafers(job: WaferJob) -> None:
+    if job.source.time_column in WAFER_COLUMNS.names:
+        raise ConfigError(f"source.time_column: {job.source.time_column!r} is another column of a wafer event")
+    patterns = job.wafers.patterns
+    for key, number, least, most in (
+        ("windows", patterns.windows, 0, 1_000),
+        ("history", patterns.history, 0, 10_000),
+        ("min_wafers", patterns.min_wafers, 3, 1_000),
+        ("min_lots", patterns.min_lots, 1, 1_000),
+    ):
+        if not least <= number <= most:
+            raise ConfigError(f"wafers.patterns.{key}: expected {least} to {most}, got {number}")
+    if not 0 < patterns.level <= 1:
+        raise ConfigError(f"wafers.patterns.level: expected a share above 0 and up to 1, got {patterns.level}")
+    if not patterns.false_patterns_per_day > 0:
+        raise ConfigError(
+            f"wafers.patterns.false_patterns_per_day: expected a number above 0, got {patterns.false_patterns_per_day}"
+        )
+    if patterns.windows + patterns.history == 1:
+        raise ConfigError("wafers.patterns.windows: expected 0, or at least 2 together with history")
 
 
 def _check_ranking(ranking: RankingSettings) -> None:

@@ -41,10 +41,15 @@ class WaferResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     #: Most probable known class, also when the verdict is `novel`.
     pattern: str
+    #: Patterns on the wafer: several on a mixed one, none on a normal one.
+    parts: list[str] = []
     #: Probability of `pattern` in [0, 1].
     probability: float
     #: Negative log-likelihood of the latent under the Gaussian mixture; higher is more novel.
     novelty: float
     #: Conformal p-value of `novelty` among calibration wafers, in (0, 1].
     p_value: float
+    #: Name and version of the model that judged.
     model: str
+    #: Share of known wafers that this model calls novel, by its calibration.
+    false_novel_rate: float

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import msgspec
@@ -47,6 +47,14 @@ class Window:
     complete: bool = True
 
 
+class Record(NamedTuple):
+    """A record that a job writes besides those every job does."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Conclusion:
     """What a job says of a window."""
@@ -59,6 +67,8 @@ class Conclusion:
     metrics: list[MetricSample]
     #: State for the views of later windows, where the job looks back.
     pane: bytes | None = None
+    #: Written with the window's record, before the commit.
+    records: Sequence[Record] = ()
 
 
 class Conclude(Protocol):
@@ -81,6 +91,9 @@ class LookBack(Protocol):
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
         """What the window's own pane and earlier ones, oldest first, tell; `rows` are those of all."""
+
+    def close(self) -> None:
+        """Let go of what it holds open; it may be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +199,7 @@ class _CloseBooks(beam.DoFn):
             summary={**conclusion.summary, **view.summary},
             findings=findings,
             metrics=[*conclusion.metrics, *view.metrics],
+            records=[*conclusion.records, *view.records],
         )
 
     def _write(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
@@ -204,6 +218,8 @@ class _CloseBooks(beam.DoFn):
         for alert in alerts:
             _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
             writer.send(s.alerts_topic, alert.id.encode(), msgspec.json.encode(alert))
+        for record in conclusion.records:
+            writer.send(*record)
         writer.flush()
         if s.alerts_file and alerts:
             lines = b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts)
@@ -241,6 +257,8 @@ class _CloseBooks(beam.DoFn):
         if self._admin is not None:
             self._admin.close()
             self._admin = None
+        if self._look_back is not None:
+            self._look_back.close()
 
 
 def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSample]:

@@ -12,12 +12,24 @@ from apache_beam.utils.windowed_value import WindowedValue
 from detectors.wafer_counts import WaferCounts
 from schemas.block import Block
 from schemas.jobs import KafkaSettings
+from schemas.patterns import NovelLooking
 from schemas.wafers import WaferResult
 from transforms.kafka.client import Writer, open_writer
 from transforms.parts import Ack, Part, ack_part, measure_part
 
-#: Verdicts of a block, one a wafer; makes its model when first called, once a process.
-Recognise = Callable[[Block], Sequence[WaferResult]]
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What is said of a block."""
+
+    #: One a wafer.
+    results: Sequence[WaferResult]
+    #: Of those that look novel, what a look over several windows needs.
+    looking_novel: Sequence[NovelLooking] = ()
+
+
+#: Makes its model when first called, once a process.
+Recognise = Callable[[Block], Recognised]
 
 
 class _Recognise(beam.DoFn):
@@ -32,12 +44,12 @@ class _Recognise(beam.DoFn):
         self._open: dict[IntervalWindow, WaferCounts] = {}
 
     def process(self, block: Block, window: Any = beam.DoFn.WindowParam) -> None:
-        results = self._recognise(block)
+        said = self._recognise(block)
         if self._writer is None:
             self._writer = open_writer(self._kafka)
-        for result in results:
+        for result in said.results:
             self._writer.send(self._topic, result.id.encode(), msgspec.json.encode(result))
-        self._open.setdefault(window, WaferCounts()).add(results)
+        self._open.setdefault(window, WaferCounts()).add(said.results, said.looking_novel)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         # Flushed once a bundle: only then are the results acknowledged.

@@ -109,6 +109,22 @@ def test_the_time_of_a_wafer_is_no_other_column_of_it() -> None:
         parse_job(changed(WAFER, "source.time_column", "lot"), "x.toml")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"windows": -1}, r"wafers\.patterns\.windows: expected 0 to 1000, got -1"),
+        ({"windows": 1, "history": 0}, r"wafers\.patterns\.windows: expected 0, or at least 2 together with history"),
+        ({"min_wafers": 2}, r"wafers\.patterns\.min_wafers: expected 3 to 1000, got 2"),
+        ({"min_lots": 0}, r"wafers\.patterns\.min_lots: expected 1 to 1000, got 0"),
+        ({"level": 0.0}, r"wafers\.patterns\.level: expected a share above 0 and up to 1, got 0\.0"),
+        ({"false_patterns_per_day": 0.0}, r"false_patterns_per_day: expected a number above 0, got 0\.0"),
+    ],
+)
+def test_settings_of_patterns_are_checked(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_job(changed(WAFER, "wafers.patterns", settings), "x.toml")
+
+
 def test_secrets_are_named_not_written() -> None:
     assert parse_job(changed(CTR, "kafka", {**CTR["kafka"], **SASL}), "x.toml").kafka.password_env == "P"
     with pytest.raises(ConfigError, match="unknown field `password`"):

@@ -150,6 +150,8 @@ class Keep:
         seen = [p.start_us // 10_000_000 for p in earlier]
         return Conclusion(0, {"earlier": seen, "learned": [p.learned for p in earlier]}, [], [])
 
+    def close(self) -> None: ...
+
 
 class CountPanes(CountRows):
     """As `CountRows`, with a pane."""

@@ -1,0 +1,240 @@
+"""Emerging patterns: places where a stream holds more novel-looking wafers than chance puts there.
+
+About each novel-looking wafer of the stream grows a ball. Wafers of the stream that fall into it are counted against
+those of the *background*, wafers that are taken for known. If both come from one distribution, each next wafer of the
+ball is one of the stream with the probability q = n / (n + m), for n wafers of the stream and m of the background in
+all; so k of the stream have come before more than c of the background with
+
+    p = P(NegativeBinomial(k, q) <= c) = I_q(k, c + 1)
+
+the regularised incomplete beta function, whatever the distribution is. S = -ln p, the largest over balls, is a scan
+statistic with balls of nearest neighbours (Kulldorff, Communications in Statistics 26, 1997, scans likewise for
+clusters of cases among controls; that neighbours say whether two samples differ is in Schilling, JASA 81, 1986). Its
+threshold is in `emerging_calibration`.
+
+Distances are Euclidean after `whitening`: a known pattern then spreads alike in all directions, and by about 1 in each.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from scipy.special import betainc
+from scipy.stats import chi2
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+#: Wafers of the stream a ball is grown to, besides the one in its middle.
+_NEIGHBOURS = 12
+#: Largest share of a pattern's wafers that chance may explain.
+_CHANCE_SHARE = 1 / 3
+#: Share of a known pattern's wafers that a ball as wide as the pattern holds.
+_WIDE_SHARE = 0.9
+#: Share of a pattern's wafers that its reach holds, where it is more compact than a known one.
+_REACHED_SHARE = 0.99
+#: Patterns that one look can find.
+_MOST_CLUSTERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Novel-looking wafers and how many wafers they were picked out of."""
+
+    #: Whitened, float64 of shape (n, d).
+    embeddings: Floats
+    #: At least n.
+    wafers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The stream's last wafers, one row each."""
+
+    sample: Sample
+    #: A number for each lot, int64 of shape (n,).
+    lots: NDArray[np.int64]
+    #: Whether the wafer came with the newest window, bool of shape (n,).
+    fresh: Bools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRules:
+    """What makes a crowd a pattern."""
+
+    #: See `emerging_calibration.threshold`.
+    threshold: float
+    min_wafers: int
+    min_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A crowd that chance does not explain."""
+
+    #: Indices of its wafers, rising.
+    members: NDArray[np.int64]
+    statistic: float
+    #: Wafers that chance alone would put there.
+    expected: float
+
+
+def whitening(within: Floats) -> Floats:
+    """W with |(a - b) W| the Mahalanobis distance under a covariance; both float64 of shape (d, d)."""
+    return np.asarray(np.linalg.cholesky(np.linalg.inv(within)))
+
+
+def widest(dimensions: int) -> float:
+    """Radius about the mean within which most wafers of a known pattern lie, after whitening."""
+    return float(np.sqrt(chi2.ppf(_WIDE_SHARE, dimensions)))
+
+
+def find_clusters(recent: Recent, background: Sample, rules: ClusterRules) -> list[Cluster]:
+    """Crowds among the stream's last wafers, the least likely first; no wafer is in two.
+
+    A crowd counts if a fresh wafer is in its ball: one that was there before was looked at before.
+
+    Args:
+        recent: Novel-looking wafers of the stream, those of patterns found earlier left out.
+        background: Novel-looking wafers that are taken for known.
+        rules: When a crowd counts.
+    """
+    left = np.arange(len(recent.lots))
+    found: list[Cluster] = []
+    while len(left) >= rules.min_wafers and len(found) < _MOST_CLUSTERS:
+        rest = Recent(
+            Sample(recent.sample.embeddings[left], recent.sample.wafers), recent.lots[left], recent.fresh[left]
+        )
+        cluster = _most_unlikely(rest, background, rules)
+        if cluster is None:
+            break
+        found.append(Cluster(np.sort(left[cluster.members]), cluster.statistic, cluster.expected))
+        left = np.delete(left, cluster.members)
+    return found
+
+
+def largest_statistic(among: Floats, to_background: Floats, odds: float, fresh: Bools, min_wafers: int) -> float:
+    """The largest S over balls with at least `min_wafers` wafers, a fresh one among them; 0 if there is no such ball.
+
+    Args:
+        among: Distances between wafers of the stream, of shape (s, s).
+        to_background: Distances to wafers of the background, of shape (s, b).
+        odds: n / m, wafers of the stream for each of the background in all.
+        fresh: Of shape (s,).
+        min_wafers: At least 2.
+    """
+    if len(among) < min_wafers or not fresh.any():
+        return 0.0
+    balls = grow_balls(among, to_background, _NEIGHBOURS)
+    fits = balls.running_any(fresh)
+    fits[:, : min_wafers - 2] = False
+    return float(np.where(fits, balls.statistic(odds), 0.0).max())
+
+
+@dataclass(frozen=True, slots=True)
+class Balls:
+    """Balls about s wafers; column j is that which its (j + 1)-th neighbour of the stream ends."""
+
+    #: The wafers of the stream from the middle outwards, the middle first: int64 of shape (s, k + 1).
+    order: NDArray[np.int64]
+    #: Wafers of the background inside, int64 of shape (s, k).
+    chance: NDArray[np.int64]
+    #: Float64 of shape (s, k).
+    radius: Floats
+
+    def statistic(self, odds: float) -> Floats:
+        """S of each ball, float64 of shape (s, k)."""
+        neighbours = np.arange(1, self.chance.shape[1] + 1)
+        p = betainc(neighbours, self.chance + 1.0, odds / (1 + odds))
+        return np.asarray(-np.log(np.maximum(p, np.finfo(np.float64).tiny)))
+
+    def running_any(self, marked: Bools) -> Bools:
+        """Whether a marked wafer is inside, bool of shape (s, k)."""
+        return np.asarray(np.logical_or.accumulate(marked[self.order], axis=1)[:, 1:])
+
+    def running_distinct(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Different labels inside, int64 of shape (s, k)."""
+        inside = labels[self.order]
+        by_label = np.argsort(inside, axis=1, kind="stable")
+        in_order = np.take_along_axis(inside, by_label, axis=1)
+        first = np.ones(inside.shape, dtype=np.bool_)
+        first[:, 1:] = in_order[:, 1:] != in_order[:, :-1]
+        news = np.empty_like(first)
+        np.put_along_axis(news, by_label, first, axis=1)
+        return np.asarray(np.cumsum(news, axis=1)[:, 1:])
+
+
+def grow_balls(among: Floats, to_background: Floats, most: int) -> Balls:
+    """Balls of 1 to `most` neighbours about each wafer; for the arguments see `largest_statistic`."""
+    s = len(among)
+    k = min(most, s - 1)
+    distances = np.concatenate([among, to_background], axis=1)
+    # The middle comes first, whatever else lies where it does; of equals the background does: ties raise nothing.
+    distances[np.arange(s), np.arange(s)] = -1.0
+    order = np.lexsort((np.broadcast_to(np.arange(distances.shape[1]) < s, distances.shape), distances), axis=1)
+    own = order < s
+    nearest = np.asarray(order[own].reshape(s, s)[:, : k + 1], dtype=np.int64)
+    chance = np.asarray(np.cumsum(~own, axis=1)[own].reshape(s, s)[:, 1 : k + 1], dtype=np.int64)
+    return Balls(nearest, chance, np.take_along_axis(distances, nearest[:, 1:], axis=1))
+
+
+def _most_unlikely(recent: Recent, background: Sample, rules: ClusterRules) -> Cluster | None:
+    points, odds = recent.sample.embeddings, recent.sample.wafers / background.wafers
+    balls = grow_balls(cdist(points, points), cdist(points, background.embeddings), len(points))
+    # Two wafers of one pattern lie apart by its radius times the root of 2.
+    fits = balls.running_any(recent.fresh) & (balls.radius <= np.sqrt(2) * widest(points.shape[1]))
+    fits &= balls.running_distinct(recent.lots) >= rules.min_lots
+    fits[:, : rules.min_wafers - 2] = False
+    scanned = np.where(fits, balls.statistic(odds), 0.0)[:, :_NEIGHBOURS]
+    middle, last = divmod(int(scanned.argmax()), scanned.shape[1])
+    if scanned[middle, last] <= rules.threshold:
+        return None
+    # From the ball that gave it away to the largest one that chance does not explain, either.
+    neighbours = np.arange(1, balls.chance.shape[1] + 1)
+    pure = fits[middle] & (odds * balls.chance[middle] <= _CHANCE_SHARE * neighbours)
+    last = max(last, int(np.flatnonzero(pure).max(initial=0)))
+    expected = odds * float(balls.chance[middle, last])
+    return Cluster(balls.order[middle, : last + 2], float(scanned[middle].max()), expected)
+
+
+def compactness(members: Floats) -> float:
+    """Spread of whitened embeddings about their mean over that of a known pattern's wafers; below 1 is more compact.
+
+    Args:
+        members: Of shape (m, d), m at least 2.
+    """
+    m, d = members.shape
+    squares = np.square(members - members.mean(axis=0)).sum()
+    return float(np.sqrt(squares / ((m - 1) * d)))
+
+
+def reach_of(members: Floats) -> float:
+    """How far from their mean further wafers of the same pattern are expected, after whitening.
+
+    The radius that holds nearly all wafers of a Gaussian that spreads as the members do; no less than the farthest
+    member's distance, and no more than a known pattern's radius.
+
+    Args:
+        members: Of shape (m, d), m at least 2.
+    """
+    m, d = members.shape
+    farthest = np.linalg.norm(members - members.mean(axis=0), axis=1).max()
+    # The mean of m wafers is off by its own spread.
+    likely = compactness(members) * np.sqrt(chi2.ppf(_REACHED_SHARE, d) * (1 + 1 / m))
+    return float(min(max(farthest, likely), widest(d)))
+
+
+def nearest_of(points: Floats, centres: Floats, reaches: Floats) -> NDArray[np.int64]:
+    """Which centre each point belongs to: int64 of shape (n,), -1 where none reaches it.
+
+    Args:
+        points: Of shape (n, d).
+        centres: Of shape (c, d).
+        reaches: Of shape (c,).
+    """
+    if not len(centres):
+        return np.full(len(points), -1)
+    relative = cdist(points, centres) / np.maximum(reaches, np.finfo(np.float64).tiny)
+    nearest = relative.argmin(axis=1)
+    return np.where(relative[np.arange(len(points)), nearest] <= 1, nearest, -1)
