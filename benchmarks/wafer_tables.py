@@ -10,7 +10,7 @@ from benchmarks.harness import Result, rate, this_machine
 from benchmarks.wafer_protocol import OURS, Run
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "wafer-benchmark.md"
-#: Figure -> how it is headed, and whether less is better.
+#: Figure -> how it is headed.
 _FIGURES = {
     "auroc": "AUROC",
     "aupr": "AUPR",
@@ -164,7 +164,8 @@ def _open_tables(runs: Done, what: str, figures: Sequence[str] = tuple(_FIGURES)
     held = sorted({run.hold_out for run in runs})
     for figure in figures:
         rows = []
-        for method, mean in sorted(_means(runs, figure).items(), key=lambda item: -item[1]):
+        best_first = sorted(_means(runs, figure).items(), key=lambda item: item[1], reverse=figure != "fpr95")
+        for method, mean in best_first:
             by = [_means({r: f for r, f in runs.items() if r.hold_out == names}, figure)[method] for names in held]
             rows.append((method, *(f"{value:.3f}" for value in by), f"{mean:.3f}"))
         yield f"{_FIGURES[figure]}. {what}\n"

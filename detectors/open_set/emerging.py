@@ -28,8 +28,9 @@ Bools = NDArray[np.bool_]
 
 #: Wafers of the stream a ball is grown to, besides the one in its middle.
 _NEIGHBOURS = 12
-#: Largest share of a pattern's wafers that chance may explain.
-_CHANCE_SHARE = 1 / 3
+#: Largest share of wafers that chance may explain: of the ball that gives a pattern away, and of the pattern it grows
+#: to. Known wafers are never spread quite as those of the calibration: a crowd must be many times what is expected.
+_GIVEN_AWAY_SHARE, _CHANCE_SHARE = 0.1, 1 / 3
 #: Share of a known pattern's wafers that a ball as wide as the pattern holds.
 _WIDE_SHARE = 0.9
 #: Share of a pattern's wafers that its reach holds, where it is more compact than a known one.
@@ -186,13 +187,14 @@ def _most_unlikely(recent: Recent, background: Sample, rules: ClusterRules) -> C
     fits = balls.running_any(recent.fresh) & (balls.radius <= np.sqrt(2) * widest(points.shape[1]))
     fits &= balls.running_distinct(recent.lots) >= rules.min_lots
     fits[:, : rules.min_wafers - 2] = False
-    scanned = np.where(fits, balls.statistic(odds), 0.0)[:, :_NEIGHBOURS]
+    neighbours = np.arange(1, balls.chance.shape[1] + 1)
+    by_chance = odds * balls.chance / neighbours
+    scanned = np.where(fits & (by_chance <= _GIVEN_AWAY_SHARE), balls.statistic(odds), 0.0)[:, :_NEIGHBOURS]
     middle, last = divmod(int(scanned.argmax()), scanned.shape[1])
     if scanned[middle, last] <= rules.threshold:
         return None
     # From the ball that gave it away to the largest one that chance does not explain, either.
-    neighbours = np.arange(1, balls.chance.shape[1] + 1)
-    pure = fits[middle] & (odds * balls.chance[middle] <= _CHANCE_SHARE * neighbours)
+    pure = fits[middle] & (by_chance[middle] <= _CHANCE_SHARE)
     last = max(last, int(np.flatnonzero(pure).max(initial=0)))
     expected = odds * float(balls.chance[middle, last])
     return Cluster(balls.order[middle, : last + 2], float(scanned[middle].max()), expected)

@@ -36,10 +36,14 @@ class Fab:
 
     def __post_init__(self) -> None:
         self._novel = self._planted("a pattern nobody knows", "novel_pattern", "wafers", 0.3)
-        self._rising = self._planted(f"{RISING} becomes frequent", "pattern_rate_high", RISING, 0.65)
-        self.faults = [self._novel, self._rising]
+        # A known pattern seven times as frequent brings seven times as many odd wafers of it, which crowd, too.
+        self._rising = self._planted(
+            f"{RISING} becomes frequent", "pattern_rate_high", RISING, 0.65, "emerging_pattern"
+        )
+        emerging = self._planted("its wafers, as one pattern", "emerging_pattern", None, 0.3)
+        self.faults = [self._novel, emerging, self._rising]
 
-    def _planted(self, name: str, rule: str, subject: str, place: float) -> Fault:
+    def _planted(self, name: str, rule: str, subject: str | None, place: float, *also: str) -> Fault:
         start = self.start_us + round(place * self.windows) * WINDOW_US
         return Fault(
             name=name,
@@ -48,6 +52,7 @@ class Fab:
             subject=subject,
             start_us=start,
             end_us=start + _LASTS * WINDOW_US,
+            also=also,
         )
 
     def window(self, window: int) -> pl.DataFrame:

@@ -14,16 +14,18 @@ class Fault:
     stream: str
     #: Rules it explains; the first is the one expected.
     rules: tuple[str, ...]
-    subject: str
+    #: None where the subject is an id that the job gives.
+    subject: str | None
     start_us: int
     end_us: int
+    #: Rules it explains whatever their subject is.
+    also: tuple[str, ...] = ()
 
     def explains(self, alert: Alert) -> bool:
         """Whether the alert is about this fault: job, subject, rule, and a window that overlaps it."""
         return (
             alert.job == self.stream
-            and alert.subject == self.subject
-            and alert.rule in self.rules
+            and (alert.rule in self.also or (alert.rule in self.rules and self.subject in (None, alert.subject)))
             and alert.window_start_us < self.end_us
             and alert.window_end_us > self.start_us
         )

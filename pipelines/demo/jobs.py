@@ -74,6 +74,9 @@ idle_after = "5m"
 [wafers]
 model = "{models}/wafer"
 
+[wafers.patterns]
+windows = 3
+
 [wafers.thresholds]
 expected_rates = {{ {rates} }}
 

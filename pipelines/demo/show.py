@@ -34,7 +34,7 @@ def planted_table(faults: Sequence[Fault]) -> Table:
     for column in ("event time", "fault", "alert expected", "about"):
         table.add_column(column, no_wrap=True)
     for f in faults:
-        table.add_row(f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject)
+        table.add_row(f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject or "its id")
     return table
 
 

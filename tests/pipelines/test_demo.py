@@ -95,7 +95,7 @@ def test_event_times_run_out_of_order_only_within_the_allowance() -> None:
 def test_the_fab_shows_the_withheld_pattern_only_where_it_is_planted() -> None:
     stream = Fab(1, START, 20, 50)
     assert fab.WITHHELD not in fab.KNOWN
-    assert [f.rules for f in stream.faults] == [("novel_pattern",), ("pattern_rate_high",)]
+    assert [f.rules for f in stream.faults] == [("novel_pattern",), ("emerging_pattern",), ("pattern_rate_high",)]
     assert stream.window(3).equals(Fab(1, START, 20, 50).window(3))
     times = pl.concat(stream.window(w) for w in range(3))[fab.TIME]
     assert times.is_sorted()

@@ -39,7 +39,8 @@ def test_patterns_come_at_their_rates_but_where_faults_are_planted(drawn: list[S
     for window in range(WINDOWS):
         stream.window(window)
     counts = [Counter(patterns) for patterns in drawn]
-    novel, rising = (_windows(fault.start_us, fault.end_us) for fault in stream.faults)
+    novel, emerging, rising = (_windows(fault.start_us, fault.end_us) for fault in stream.faults)
+    assert emerging == novel
     assert {w for w in range(WINDOWS) if counts[w][fab.WITHHELD]} == set(novel)
     usual = [counts[w][fab.RISING] for w in range(WINDOWS) if w not in rising]
     assert 0.5 * fab.SHARE < np.mean(usual) / WAFERS < 2 * fab.SHARE
