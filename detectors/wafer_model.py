@@ -21,6 +21,8 @@ from detectors.wafer_smoke import check_wafer_smoke, smoke_of
 from detectors.wafer_verdicts import JOIN, NORMAL, Known, judge
 from schemas.errors import ConfigError, ModelError, SchemaError
 
+#: Words of verdicts, which no pattern may be called.
+_VERDICTS = ("novel", "normal", "known")
 #: Kind of the artefact.
 KIND = "wafer"
 
@@ -87,9 +89,10 @@ class WaferModel:
         Raises:
             ConfigError: the name or the wafers do not do.
         """
-        if name in self.classes or JOIN in name:
+        if name in (*self.classes, *_VERDICTS) or JOIN in name or name != name.strip() or not name:
+            taken = ", ".join((*self.classes, *_VERDICTS))
             raise ConfigError(
-                f"expected a name without {JOIN!r} that is none of {', '.join(self.classes)}, got {name!r}"
+                f"expected a name without {JOIN!r} or blanks around it, and none of {taken}; got {name!r}"
             )
         return replace(self, novelty=self.novelty.with_pattern(name, embeddings))
 

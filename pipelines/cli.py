@@ -27,7 +27,7 @@ _COMMANDS = {
     "demo": ("pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
 _TRAIN = {
-    "wafer": ("pipelines.train_wafer:train_wafer", "Wafer patterns: sparse network and Gaussian mixture."),
+    "wafer": ("pipelines.train_wafer:train_wafer", "Wafer patterns: sparse network and novelty detector."),
     "rows": ("pipelines.train_rows:train_rows", "Rows: autoencoder and its calibration."),
     "reference": ("pipelines.train_reference:train_reference", "Reference of a click job, from files."),
 }

@@ -53,7 +53,7 @@ def patterns() -> None:
 def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | None) -> None:
     """What the job found: wafers, lots, when, and the known pattern they are nearest to.
 
-    JSON is one line a pattern, with all its wafers.
+    JSON is one line a pattern, with its first 200 wafers.
     """
     from pipelines.pattern_listing import json_line, pattern_table
 
@@ -99,9 +99,15 @@ def name_pattern(job_file: Path, id_: str, name: str) -> None:
             f"{root}: its wafers were embedded by another network ({', '.join(other)}) than that of {model.id} "
             f"({model.space}): they cannot be compared. Train with them instead, or dismiss the pattern"
         )
-    version = _save(job, model.with_pattern(name, embeddings_of(members)), root, name)
+    wiser = model.with_pattern(name, embeddings_of(members))
+    version = _save(job, wiser, root, name)
     _decide(job, _decision(root, "named", name=name, model=version))
     click.echo(f"{root} is now {name!r}: {len(members)} wafers, known to {version}")
+    novelty = wiser.novelty
+    click.echo(
+        f"{novelty.taken()} of {len(novelty.calibration)} calibration wafers, all of known patterns, lie nearest to "
+        "named ones; if they are too many, `sparsewatch models rollback` takes the name back"
+    )
     if _pinned(job):
         click.echo(f"wafers.model of {job_file} names one version; the job stays with it until that is changed")
 

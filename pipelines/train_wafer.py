@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -79,7 +79,8 @@ def train_wafer(
         novelty=NoveltyConfig(false_novel_rate=false_novel_rate),
     )
     wafers = read_labelled_wafers(data)
-    file = CheckpointFile.of(out, {"config": asdict(config), "data": _digest(data)})
+    learned = asdict(replace(config, novelty=NoveltyConfig()))
+    file = CheckpointFile.of(out, {"config": learned, "data": _digest(data)})
     resume = None if fresh else file.read()
     if resume is not None:
         console.print(f"going on after epoch {resume.meta['epoch']} of a training that was interrupted")
@@ -134,6 +135,8 @@ def _progress(console: Console, epochs: int, budget: float | None) -> Iterator[C
         def report(epoch: Epoch) -> bool:
             said = f"epoch {epoch.number}: loss {epoch.loss:.3f}, macro-F1 {epoch.macro_f1:.3f}"
             progress.update(task, completed=epoch.number, description=said)
+            if not console.is_terminal:
+                console.print(f"{said} (of {epoch.epochs})")
             return budget is None or time.monotonic() - started < budget
 
         yield report

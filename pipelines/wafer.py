@@ -1,4 +1,4 @@
-"""The wafer job: blocks -> sparse network and Gaussian mixture -> a result a wafer -> alerts, metrics."""
+"""The wafer job: blocks -> sparse network and novelty detector -> a result a wafer -> alerts, metrics."""
 
 import functools
 from collections.abc import Callable, Sequence

@@ -174,7 +174,10 @@ def _read_wafer_parquet(path: Path) -> LabelledWafers:
         raise SchemaError(f"{path} is not a Parquet file: {error}") from error
     if LABEL not in table.column_names:
         raise SchemaError(f"expected a column {LABEL!r} in {path}, got {table.column_names}")
-    return LabelledWafers(wafer_columns(table, path), table[LABEL].cast(pa.string()).to_pylist())
+    labels = table[LABEL].cast(pa.string()).to_pylist()
+    if missing := sum(not label for label in labels):
+        raise SchemaError(f"expected a label for each wafer in {path}, {missing} of {len(labels)} have none")
+    return LabelledWafers(wafer_columns(table, path), labels)
 
 
 def wafer_columns(table: pa.Table, path: Path) -> pa.RecordBatch:

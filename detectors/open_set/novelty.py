@@ -4,8 +4,8 @@
 
 z is the wafer's *embedding*: latent, norm of the logits and statistics of the input, standardised and projected on
 their principal components. Doubt is the classifier's (`Encodings.doubt`); an added pattern, which the classifier has
-never seen, has none. A class-conditional form of the mixture of wafer_open_set, section 6 (variant C): it needs no EM,
-and a pattern is added by adding its Gaussian.
+never seen, bears that of a usual known wafer. A class-conditional form of the mixture of wafer_open_set, section 6
+(variant C): it needs no EM, and a pattern is added by adding its Gaussian.
 """
 
 import hashlib
@@ -87,9 +87,30 @@ class Novelty:
 
     def by_pattern(self, embeddings: Floats, doubt: Floats) -> Floats:
         """Score of each wafer under each pattern, float64 of shape (wafers, patterns)."""
-        trained = np.arange(len(self.patterns)) < len(self.patterns) - self.added
         scores = -log_densities(self.mixture, embeddings)
-        return np.asarray(scores + self.doubt * doubt[:, None] * trained)
+        trained = len(self.patterns) - self.added
+        scores[:, :trained] += self.doubt * doubt[:, None]
+        if self.added:
+            scores[:, trained:] += self.usual_doubt
+        return scores
+
+    @cached_property
+    def usual_doubt(self) -> float:
+        """What doubt adds to the score of a usual known wafer: an added pattern bears as much, as it has no doubt."""
+        return float(np.median(self._weighted_doubt))
+
+    def taken(self) -> int:
+        """How many of the calibration wafers, which are all known, are nearest to an added pattern."""
+        doubt = self._weighted_doubt / self.doubt if self.doubt else np.zeros(len(self.calibration))
+        nearest = self.by_pattern(self.calibration_embeddings.astype(np.float64), doubt).argmin(axis=1)
+        return int((nearest >= len(self.patterns) - self.added).sum())
+
+    @property
+    def _weighted_doubt(self) -> Floats:
+        """Weight times doubt of each calibration wafer: what its score has beyond the nearest trained Gaussian's."""
+        trained = len(self.patterns) - self.added
+        known = -log_densities(self.mixture, self.calibration_embeddings.astype(np.float64))[:, :trained]
+        return np.asarray(np.maximum(self.calibration - known.min(axis=1), 0))
 
     def p_value(self, scores: Floats) -> Floats:
         """Conformal p-value of each score, in (0, 1]."""
@@ -191,7 +212,7 @@ def _gaussians(
     if not names:
         raise ConfigError(f"expected {LEAST_WAFERS} wafers of one pattern at least, got {counts.max(initial=0)}")
     members = [embedded[of == name] for name in names]
-    covariances = np.stack([np.cov(m.T, bias=True) for m in members])
+    covariances = np.stack([np.atleast_2d(np.cov(m.T, bias=True)) for m in members])
     sizes = np.array([len(m) for m in members])
     within = np.einsum("c,cde->de", sizes / sizes.sum(), covariances)
     means = np.stack([m.mean(axis=0) for m in members])

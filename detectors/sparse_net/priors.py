@@ -3,7 +3,8 @@
 Weights w_k in the loss make the network answer as if class k were w_k times as common as it is. Where one class holds
 most wafers, as normal ones do, too many of them are then taken for rare ones. Adding -t ln w_k to the logits undoes it,
 wholly for t = 1 (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, section 4, read backwards). How
-far is best for the mean F1 is chosen on held-out wafers.
+far is best for the mean F1 is chosen on held-out wafers. Weights are taken against the classes' mean, so where classes
+differ much the share of "none of the classes" falls a little with it.
 """
 
 import numpy as np

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from detectors.sparse_net.data import Sites
 from detectors.sparse_net.events import WaferPoints
-from detectors.sparse_net.grid import CENTRE, KERNEL, Grid, coarsen, rule_book
+from detectors.sparse_net.grid import CENTRE, KERNEL, Grid, coarsen, rule_book, to_grid
 
 #: Outer radii of the rings, the wafer's own last.
 RINGS = (0.25, 0.45, 0.65, 0.82, 1.0)
@@ -67,8 +67,7 @@ class _Cells:
 
     @classmethod
     def of(cls, sites: Sites, grid: Grid) -> "_Cells":
-        if sites.shape.max(initial=0) > 4 * SHAPE_SIDE:
-            grid, _ = coarsen(grid, SHAPE_SIDE)
+        grid = _where_shapes_show(sites, grid)
         shape = grid.shape.cpu().numpy().astype(np.float64)
         wafer = grid.wafer.cpu().numpy()
         row, column = grid.row.cpu().numpy(), grid.column.cpu().numpy()
@@ -143,6 +142,30 @@ class _Cells:
             ],
             axis=1,
         )
+
+
+def _where_shapes_show(sites: Sites, grid: Grid) -> Grid:
+    """The cells of each wafer on its own grid, or on `SHAPE_SIDE` cells a side where that is finer by far.
+
+    Wafer by wafer: what is said of one must not hang on the others of its batch.
+    """
+    fine = sites.shape.max(axis=1, initial=0) > 4 * SHAPE_SIDE
+    if not fine.any():
+        return grid
+    if fine.all():
+        return coarsen(grid, SHAPE_SIDE)[0]
+    old = sites.shape
+    new = np.where(fine[:, None], SHAPE_SIDE, old)
+    height, width = (new.max(axis=0) + 1).tolist()
+    wafer = sites.wafer
+    row, column = (
+        (2 * at + 1) * new[wafer, axis] // (2 * old[wafer, axis]) for axis, at in enumerate((sites.row, sites.column))
+    )
+    key, parent = np.unique((wafer * height + row) * width + column, return_inverse=True)
+    wafer_row, column = np.divmod(key, width)
+    wafer, row = np.divmod(wafer_row, height)
+    count = np.bincount(parent, sites.count, len(key)).astype(np.int64)
+    return to_grid(Sites(wafer, row, column, count, new, sites.kept), grid.key.device)
 
 
 def _neighbours(grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

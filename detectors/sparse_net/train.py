@@ -149,6 +149,8 @@ def _train_epoch(training: Training, loss_of: nn.Module, train: Labelled, grid: 
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         training.optimiser.step()
         losses.append(loss.item())
+    if not losses or not np.isfinite(losses).all():
+        raise ConfigError(f"training does not go on: {len(losses)} batches, loss {np.mean(losses or [np.nan]):.3g}")
     training.schedule.step()
     return float(np.mean(losses))
 
@@ -207,11 +209,26 @@ def batches(
     """The training wafers once, in chance order: batches of points and labels."""
     order = rng.permutation(len(train.labels))
     points, labels = train.points.take(order), train.labels[order]
+    for wafers in _pairs_at_least(_cuts(points, config)):
+        yield points.take(wafers), labels[wafers]
+
+
+def _cuts(points: WaferPoints, config: TrainConfig) -> Iterator[NDArray[np.int64]]:
     for run in split_wafers(points, config.batch_points):
-        for wafers in np.array_split(run, -(-len(run) // config.batch_wafers)):
-            # Batch norm over the wafers' pooled features needs two.
-            if len(wafers) > 1:
-                yield points.take(wafers), labels[wafers]
+        yield from np.array_split(run, -(-len(run) // config.batch_wafers))
+
+
+def _pairs_at_least(cuts: Iterator[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+    """A wafer alone joins the next ones: batch norm over pooled features needs two wafers, and none is left out."""
+    ready, waiting = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    for wafers in cuts:
+        waiting = np.concatenate([waiting, wafers])
+        if len(waiting) > 1:
+            if len(ready):
+                yield ready
+            ready, waiting = waiting, ready[:0]
+    if len(ready):
+        yield np.concatenate([ready, waiting])
 
 
 def _class_weights(labels: NDArray[np.int64], classes: int) -> torch.Tensor:

@@ -124,7 +124,16 @@ def test_an_added_pattern_takes_its_wafers_in_and_leaves_the_others_alone() -> N
     assert (wiser.by_pattern(wiser.embed(strange), strange.doubt).argmin(axis=1) == 2).mean() > 0.9
     assert (wiser.by_pattern(wiser.embed(known), known.doubt).argmin(axis=1) == 2).mean() < 0.01
     assert wiser.space == novelty.space
-    assert (wiser.score(known) <= novelty.score(known)).all()
+    assert (wiser.score(known) <= novelty.score(known) + 1e-9).all()
+
+
+def test_an_added_pattern_bears_the_doubt_of_a_usual_known_wafer() -> None:
+    novelty = fitted(NoveltyConfig(doubt=3.0))
+    assert novelty.usual_doubt == pytest.approx(3 * np.median(encodings(400, 1).doubt), rel=1e-3, abs=1e-4)
+    strange = encodings(60, 8, shift=-9)
+    assert novelty.taken() == 0
+    assert novelty.with_pattern("new", novelty.embed(strange)[:5]).taken() == 0
+    assert novelty.with_pattern("low again", novelty.embed(encodings(300, 5))).taken() > 0
 
 
 @pytest.mark.parametrize(("name", "wafers"), [("new", 2), ("", 9), ("low", 9)])

@@ -106,6 +106,19 @@ def test_wafers_of_points_are_looked_at_on_coarse_cells() -> None:
     assert shapes[6] == pytest.approx(np.hypot(0.3, 0.3), abs=0.05)
 
 
+def test_what_is_said_of_a_wafer_does_not_hang_on_the_others_of_its_batch() -> None:
+    rng = np.random.default_rng(3)
+    maps = [
+        wafers([[(int(r), int(c)) for r, c in np.argwhere(rng.random((side, side)) < 0.1)]], side) for side in (26, 300)
+    ]
+    x, y = (rng.normal(0.2, 0.1, 300).astype(np.float32) for _ in range(2))
+    none = np.zeros(1, dtype=np.int64)
+    listed = WaferPoints(np.array([0, 300]), x, y, np.zeros((1, 2), dtype=np.int64), none)
+    together = said(maps[0].joined(maps[1]).joined(listed))
+    for row, alone in zip(together, (*maps, listed), strict=True):
+        np.testing.assert_allclose(row, said(alone)[0], rtol=1e-6, atol=1e-6)
+
+
 def test_spread_is_that_of_each_wafers_radii() -> None:
     x = np.array([0.3, 0.0, 0.6], dtype=np.float32)
     y = np.array([0.4, 0.1, 0.8], dtype=np.float32)

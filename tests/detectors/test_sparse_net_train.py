@@ -12,7 +12,7 @@ from detectors.sparse_net.events import WaferPoints, offsets_of, read_points
 from detectors.sparse_net.net import NetConfig, WaferNet
 from detectors.sparse_net.outliers import random_outliers
 from detectors.sparse_net.scores import macro_f1
-from detectors.sparse_net.train import Epoch, Labelled, TrainConfig, train_net
+from detectors.sparse_net.train import Epoch, Labelled, TrainConfig, batches, train_net
 from detectors.torch_threads import torch_threads
 from detectors.wafer_patterns import make_wafers
 from schemas.errors import ConfigError, ModelError
@@ -87,6 +87,19 @@ def test_a_checkpoint_of_another_network_is_refused() -> None:
     other = NetConfig.for_grid(64, 3, outlier=True)
     with pytest.raises(ModelError, match="not one of this training"):
         train_net(other, TrainConfig(epochs=1), wafers, wafers, 64, resume=kept[0])
+
+
+def test_a_wafer_too_large_to_share_a_batch_is_trained_on_all_the_same() -> None:
+    rng = np.random.default_rng(0)
+    rows = make_wafers(["normal"] * 9, rng, defects=(90, 100))
+    wafers = Labelled(read_points(rows), np.arange(9))
+    config = TrainConfig(batch_points=100)
+    shown = [labels for _, labels in batches(wafers, config, rng)]
+    assert sorted(np.concatenate(shown).tolist()) == list(range(9))
+    assert min(map(len, shown)) >= 2
+    alone = Labelled(read_points(rows.slice(0, 1)), np.ones((1, 2), dtype=np.int64))
+    with pytest.raises(ConfigError, match="training does not go on: 0 batches"):
+        train_net(NetConfig.for_grid(64, 2, several=True), TrainConfig(epochs=1), alone, alone, 64)
 
 
 def test_every_class_must_occur_in_training() -> None:
