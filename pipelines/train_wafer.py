@@ -33,8 +33,14 @@ _MOST_SHOWN = 12
     help="Folder of the model; a new version is written below it.",
 )
 @click.option("--hold-out", multiple=True, metavar="CLASS", help="Leave a class out; repeatable.")
-@click.option("--epochs", type=click.IntRange(1), default=40, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="Most passes over the training wafers; it stops early where held-out wafers gain nothing more.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split by lot, the weights and the order.")
 @click.option(
     "--grid",
     type=click.IntRange(0),
@@ -48,7 +54,13 @@ _MOST_SHOWN = 12
     show_default=True,
     help="Share of known wafers that may be called novel.",
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads; with several, last digits vary.",
+)
 @click.option("--time-budget", type=click.FloatRange(0), help="Stop training after so many seconds.")
 @click.option("--fresh", is_flag=True, help="Begin anew, also where an interrupted training could go on.")
 @click.option("--no-promote", is_flag=True, help="Write the version, but leave the latest one in use.")
@@ -84,8 +96,15 @@ def train_wafer(
     resume = None if fresh else file.read()
     if resume is not None:
         console.print(f"going on after epoch {resume.meta['epoch']} of a training that was interrupted")
-    with _progress(console, epochs, time_budget) as report:
-        model, metrics = train_wafer_model(wafers.rows, wafers.labels, config, report, resume=resume, keep=file.write)
+    try:
+        with _progress(console, epochs, time_budget) as report:
+            model, metrics = train_wafer_model(
+                wafers.rows, wafers.labels, config, report, resume=resume, keep=file.write
+            )
+    except KeyboardInterrupt:
+        if (kept := file.read()) is not None:
+            console.print(f"stopped after epoch {kept.meta['epoch']} of {epochs}; the same command goes on from there")
+        raise
     _show(console, metrics)
     path = save_trained(model, metrics, config, wafers, out, data, promote=not no_promote)
     file.remove()

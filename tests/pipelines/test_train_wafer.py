@@ -116,7 +116,9 @@ def test_an_interrupted_training_goes_on_and_says_so(
 
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.train_wafer._progress", lambda *_: contextlib.nullcontext(interrupted))
-        assert run(die_maps, "--out", broken, *options).exit_code != 0
+        stopped = run(die_maps, "--out", broken, *options)
+    assert stopped.exit_code != 0
+    assert "stopped after epoch 1 of 3; the same command goes on" in stopped.output
     assert not (broken / "0001").exists()
     result = run(die_maps, "--out", broken, *options)
     assert "going on after epoch 1" in result.output
