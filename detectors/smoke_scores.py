@@ -49,7 +49,7 @@ def check_smoke(artefact: Artefact, score: Score) -> None:
     if not expected:
         return
     scores = score(_with_prefix(_INPUT, artefact.tensors))
-    faults = [fault for name, said in expected.items() if (fault := _difference(name, said, scores.get(name)))]
+    faults = [fault for name, said in sorted(expected.items()) if (fault := _difference(name, said, scores.get(name)))]
     if faults:
         raise ModelError(f"smoke scores of {artefact.id} differ from those it was written with: {'; '.join(faults)}")
 
