@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.wafer_verdicts import JOIN
 from schemas.errors import ConfigError
+from schemas.wafers import JOIN
 
 #: Names taken for the class of wafers with nothing wrong.
 NORMAL_NAMES = ("normal", "none")

@@ -18,8 +18,9 @@ from detectors.sparse_net.net import WaferNet
 from detectors.torch_threads import torch_threads
 from detectors.wafer_artefact import Examples, net_tensors, novelty_meta, novelty_tensors, read_net, read_novelty
 from detectors.wafer_smoke import check_wafer_smoke, smoke_of
-from detectors.wafer_verdicts import JOIN, NORMAL, Known, judge
+from detectors.wafer_verdicts import Known, judge
 from schemas.errors import ConfigError, ModelError, SchemaError
+from schemas.wafers import JOIN, NORMAL
 
 #: Words of verdicts, which no pattern may be called.
 _VERDICTS = ("novel", "normal", "known")

@@ -20,8 +20,9 @@ from detectors.sparse_net.train import Epoch, Labelled, TrainConfig, train_net
 from detectors.wafer_artefact import Examples
 from detectors.wafer_labels import Classes, read_labels
 from detectors.wafer_model import WaferModel
-from detectors.wafer_verdicts import JOIN, NORMAL, Known, recognised
+from detectors.wafer_verdicts import Known, recognised
 from schemas.errors import ConfigError, SchemaError
+from schemas.wafers import JOIN, NORMAL
 
 #: Cells a side for wafers that are given as points, unless stated: 18 um a cell on 300 mm.
 GRID = 16_384

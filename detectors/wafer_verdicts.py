@@ -9,11 +9,7 @@ from numpy.typing import NDArray
 from detectors.open_set.novelty import Novelty
 from detectors.sparse_net.encode import Encodings
 from detectors.sparse_net.events import offsets_of
-
-#: Pattern named where a model knows no normal class.
-NORMAL = "normal"
-#: Between the parts of a mixed pattern.
-JOIN = "+"
+from schemas.wafers import JOIN
 
 #: What `WaferModel.recognise` answers, one row a wafer.
 VERDICT_COLUMNS = pa.schema(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detectors.sparse_net.events import FAILING
 from schemas.errors import SchemaError
-from schemas.wafers import WAFER_COLUMNS
+from schemas.wafers import JOIN, NORMAL, WAFER_COLUMNS
 
 #: Column of a Parquet file that names the class.
 LABEL = "label"
@@ -22,8 +22,6 @@ LABEL = "label"
 RADIUS_UM = 150_000.0
 #: Wafers a lot, as carriers hold them.
 LOT = 25
-#: Class of a wafer that has none of several labels, and what joins the names of one that has more than one.
-NORMAL, JOINT = "normal", "+"
 #: Most bytes of a file's arrays, unpacked: a small file may claim any number.
 _MOST_BYTES = 2 << 30
 
@@ -135,7 +133,7 @@ def _several_labels(arrays: dict[str, NDArray[Any]], path: Path) -> _Maps:
         raise SchemaError(f"expected {expected} in {path}, got {maps.shape}, {labels.shape} and {len(names)} names")
     n, rows, columns = maps.shape
     shapes = np.tile(np.array([[rows, columns]]), (n, 1))
-    classes = [JOINT.join(compress(names, row)) or NORMAL for row in labels.tolist()]
+    classes = [JOIN.join(compress(names, row)) or NORMAL for row in labels.tolist()]
     return maps.reshape(-1), np.arange(n + 1) * (rows * columns), shapes, classes
 
 
@@ -145,12 +143,6 @@ def _require(arrays: dict[str, NDArray[Any]], names: set[str], path: Path) -> No
     for name in sorted(arrays.keys() & _WHOLE):
         if arrays[name].dtype.kind not in "iu" or not arrays[name].ndim:
             raise SchemaError(f"expected whole numbers in array {name!r} of {path}, got {arrays[name].dtype}")
-
-
-def select_wafers(wafers: LabelledWafers, indices: NDArray[np.int64]) -> LabelledWafers:
-    """The wafers of these indices, in this order."""
-    rows = wafers.rows.take(pa.array(indices))
-    return LabelledWafers(rows, [wafers.labels[i] for i in indices.tolist()])
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:

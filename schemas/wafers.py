@@ -9,6 +9,11 @@ from typing import Literal
 import msgspec
 import pyarrow as pa
 
+#: Pattern of a wafer with nothing wrong, where data or model have no name for it.
+NORMAL = "normal"
+#: Between the names of the parts of a mixed pattern.
+JOIN = "+"
+
 #: Columns of a wafer event. Points and map are both nullable; one of them must be there.
 WAFER_COLUMNS = pa.schema(
     [

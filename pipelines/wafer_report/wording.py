@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from detectors.wafer_explanation import NOVELTY, Evidence, Explanation, Neighbour
 from detectors.wafer_model import WaferModel
-from detectors.wafer_verdicts import JOIN
 from detectors.wafer_zones import RINGS, SECTORS, Zones
 from pipelines.printable import printable
+from schemas.wafers import JOIN
 
 
 class Fact(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 
 from detectors.sparse_net.events import read_points, validate_wafers
 from detectors.wafer_patterns import make_wafers
-from pipelines.wafer_files import read_labelled_wafers, read_wafer_npz, select_wafers
+from pipelines.wafer_files import read_labelled_wafers, read_wafer_npz
 from schemas.errors import SchemaError
 from schemas.wafers import WAFER_COLUMNS
 
@@ -114,12 +114,6 @@ def test_a_damaged_file_of_several_labels_is_refused(
 ) -> None:
     with pytest.raises(SchemaError, match=message):
         read_wafer_npz(several_labels(tmp_path, **changes))
-
-
-def test_selected_wafers_keep_their_labels(tmp_path: Path) -> None:
-    chosen = select_wafers(read_wafer_npz(npz(tmp_path)), np.array([1]))
-    assert chosen.labels == ["none"]
-    assert chosen.rows["map"].to_pylist() == [[2, 1, 0]]
 
 
 @pytest.mark.parametrize(
