@@ -16,8 +16,11 @@ _FIGURES = {
     "aupr": "AUPR",
     "fpr95": "FPR at 95 % TPR (less is better)",
     "oscr": "OSCR",
-    "open_macro_f1": "open-set macro-F1",
+    "open_macro_f1": "Open-set macro-F1",
+    "true_novel": "Share of withheld wafers called novel, 5 % of known ones allowed",
+    "false_novel": "Share of known test wafers called novel, 5 % allowed (less is better)",
 }
+_LESS_IS_BETTER = ("fpr95", "false_novel")
 
 Done = Mapping[Run, dict[str, Any]]
 
@@ -164,7 +167,9 @@ def _open_tables(runs: Done, what: str, figures: Sequence[str] = tuple(_FIGURES)
     held = sorted({run.hold_out for run in runs})
     for figure in figures:
         rows = []
-        best_first = sorted(_means(runs, figure).items(), key=lambda item: item[1], reverse=figure != "fpr95")
+        best_first = sorted(
+            _means(runs, figure).items(), key=lambda item: item[1], reverse=figure not in _LESS_IS_BETTER
+        )
         for method, mean in best_first:
             by = [_means({r: f for r, f in runs.items() if r.hold_out == names}, figure)[method] for names in held]
             rows.append((method, *(f"{value:.3f}" for value in by), f"{mean:.3f}"))
