@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from benchmarks.dense_cnn import encode_dense, train_dense
-from detectors.open_set.calibration import novelty_threshold
+from detectors.conformal import alarm_threshold
 from detectors.open_set.metrics import aupr, auroc, fpr_at_tpr, open_set_macro_f1, oscr
 from detectors.open_set.novelty import NoveltyConfig, fit_novelty
 from detectors.open_set.scorers import SCORERS
@@ -170,7 +170,7 @@ def _open(
     """Figures of one method; novel is the positive class, high scores are novel."""
     known_scores, novel_scores = score(test), score(novel)
     truth, said = parts.classes.targets[parts.of[_TEST]], test.logits.argmax(axis=1)
-    threshold = novelty_threshold(np.sort(score(calibration)), FALSE_NOVEL)
+    threshold = alarm_threshold(np.sort(score(calibration)), FALSE_NOVEL)
     strange = len(parts.classes.outputs)
     answers = np.where(known_scores > threshold, strange, said)
     passed = np.where(novel_scores > threshold, strange, novel.logits.argmax(axis=1))

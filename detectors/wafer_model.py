@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from detectors.conformal import alarm_threshold
 from detectors.models import Artefact, load_artefact, save_artefact
-from detectors.open_set.calibration import novelty_threshold
 from detectors.open_set.novelty import Novelty
 from detectors.sparse_net.encode import Encodings, encode
 from detectors.sparse_net.events import read_points, validate_wafers
@@ -72,12 +72,12 @@ class WaferModel:
         """The same model with its threshold moved.
 
         Args:
-            rate: see `calibration.novelty_threshold`.
+            rate: see `conformal.alarm_threshold`.
 
         Raises:
             ConfigError: rate out of range, or too few calibration wafers for it.
         """
-        threshold = novelty_threshold(self.novelty.calibration, rate)
+        threshold = alarm_threshold(self.novelty.calibration, rate)
         return replace(self, novelty=replace(self.novelty, threshold=threshold))
 
     def with_pattern(self, name: str, embeddings: NDArray[np.float64]) -> "WaferModel":

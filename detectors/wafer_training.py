@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from detectors.open_set.calibration import novelty_threshold
+from detectors.conformal import alarm_threshold
 from detectors.open_set.novelty import NoveltyConfig, fit_novelty
 from detectors.sparse_net.checkpoint import Checkpoint
 from detectors.sparse_net.encode import Encodings, encode
@@ -131,7 +131,7 @@ def _split(rows: pa.RecordBatch, labels: Sequence[str], config: WaferTrainingCon
     part = np.where(classes.known, np.searchsorted(borders, place, side="right"), -1)
     _check_counts(classes, part)
     # Asked before hours of training: too few calibration wafers are refused.
-    novelty_threshold(np.zeros(int((part == 2).sum())), config.novelty.false_novel_rate)
+    alarm_threshold(np.zeros(int((part == 2).sum())), config.novelty.false_novel_rate)
     return _Data(points, classes, part, config.grid or _usual_side(points))
 
 

@@ -11,7 +11,6 @@ from typing import Any, overload
 import apache_beam as beam
 import msgspec
 
-from detectors.apre.model import RowModel
 from detectors.check_settings import CheckSettings
 from detectors.checks import check_window
 from detectors.feature_counts import FeatureCounts
@@ -20,7 +19,8 @@ from detectors.outrank.ranking import RankedFeature, rank_features
 from detectors.profile import WindowProfile, profile_window
 from detectors.ranking_checks import RankingThresholds
 from detectors.reference import Reference
-from detectors.row_scores import RowCheck, RowScores, check_rows, score_block
+from detectors.rows.model import RowModel
+from detectors.rows.summary import RowCheck, RowScores, check_rows, score_block
 from pipelines.books import close_books, fixed_windows
 from pipelines.ctr_rows import RowMeasure, is_asked_for, name_heavy_values, tell_of_rows
 from pipelines.ctr_sliding import SlidingRanking, pane_state

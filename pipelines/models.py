@@ -127,7 +127,7 @@ def _load(kind: str, version: Path) -> None:
 
         WaferModel.load(version)
     elif kind == "rows":
-        from detectors.apre.model import RowModel
+        from detectors.rows.model import RowModel
 
         RowModel.load(version)
     elif kind == "reference":

@@ -5,6 +5,7 @@ files in the same order give the same sample, whatever the size of the pieces.
 """
 
 import csv
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,7 +17,11 @@ import pyarrow.parquet
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from detectors.apre import EncoderConfig, RowModel, TrainConfig, train_row_model
+from detectors.apre.scorer import fit_apre
+from detectors.apre.train import TrainConfig
+from detectors.rows.encode import EncoderConfig
+from detectors.rows.model import RowModel
+from detectors.rows.training import train_row_model
 from pipelines.job_files import load_job
 from schemas.errors import ConfigError, SchemaError
 from schemas.jobs import CtrJob
@@ -134,9 +139,9 @@ def train_rows(
     """Train the model that scores rows, from Parquet or CSV FILES."""
     types = _chosen_columns(columns, job)
     encoder = EncoderConfig(categorical=_split(categorical), scaling=scaling)  # type: ignore[arg-type]
-    training = TrainConfig(steps=steps, seed=seed, trim_share=trim)
+    training = TrainConfig(steps=steps, trim_share=trim)
     table = _sampled(files, types, sample_rows, seed)
-    model = _trained(table, encoder, training)
+    model = _trained(table, encoder, training, seed)
     threshold = model.threshold(alarm_rate)
     about = {"files": [file.name for file in files], "rows": table.num_rows, "steps": steps}
     version = model.save(out, about=about | {"seed": seed})
@@ -170,15 +175,16 @@ def _sampled(files: tuple[Path, ...], chosen: dict[str, pa.DataType | None], lim
         return sample_rows(pieces, limit, seed, lambda rows: progress.advance(task, rows))
 
 
-def _trained(table: pa.Table, encoder: EncoderConfig, training: TrainConfig) -> RowModel:
-    bar = (TextColumn("training"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
+def _trained(table: pa.Table, encoder: EncoderConfig, training: TrainConfig, seed: int) -> RowModel:
+    bar = (TextColumn("training"), BarColumn(), TextColumn("{task.fields[said]}"))
     with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("training", total=training.steps, loss=float("nan"))
+        task = progress.add_task("training", total=training.steps, said="")
         return train_row_model(
             table,
             encoder=encoder,
-            training=training,
-            on_step=lambda step, loss: progress.update(task, completed=step, loss=loss),
+            fit=functools.partial(fit_apre, training=training),
+            seed=seed,
+            report=lambda step, steps, said: progress.update(task, completed=step, total=steps, said=said),
         )
 
 

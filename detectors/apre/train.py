@@ -37,8 +37,6 @@ class TrainConfig:
     #: Share of the rows with the highest loss that are left out from step `trim_after` on.
     trim_share: float = 0.0
     trim_after: int = 50
-    #: Seed of the initial weights and of the batches.
-    seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_rows"):
@@ -48,11 +46,11 @@ class TrainConfig:
             raise ConfigError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if not 0 <= self.trim_share < 1:
             raise ConfigError(f"trim_share: expected a share below 1, got {self.trim_share}")
-        if self.trim_after < 0 or self.seed < 0:
-            raise ConfigError("trim_after and seed: expected numbers not below 0")
+        if self.trim_after < 0:
+            raise ConfigError(f"trim_after: expected a number not below 0, got {self.trim_after}")
 
 
-def train_net(X: np.ndarray, config: TrainConfig, on_step: OnStep | None = None) -> ProbabilisticAutoencoder:
+def train_net(X: np.ndarray, config: TrainConfig, seed: int, on_step: OnStep | None = None) -> ProbabilisticAutoencoder:
     """Fit an autoencoder.
 
     The same rows and settings give the same weights on one machine: it runs on one thread, which for nets
@@ -60,21 +58,22 @@ def train_net(X: np.ndarray, config: TrainConfig, on_step: OnStep | None = None)
 
     Args:
         X: Encoded rows, float32 of shape (n, d), finite, n >= 1.
-        config: Length, step size, batches, seed.
+        config: Length, step size, batches.
+        seed: Of the initial weights and of the batches, from 0.
         on_step: Called after each step.
     """
     rows = torch.from_numpy(np.array(X, dtype=np.float32, order="C"))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(seed)
         net = ProbabilisticAutoencoder(rows.shape[1])
     with torch_threads(1):
-        _fit(net, rows, config, on_step)
+        _fit(net, rows, config, seed, on_step)
     return net.eval()
 
 
-def _fit(net: ProbabilisticAutoencoder, rows: Tensor, config: TrainConfig, on_step: OnStep | None) -> None:
+def _fit(net: ProbabilisticAutoencoder, rows: Tensor, config: TrainConfig, seed: int, on_step: OnStep | None) -> None:
     optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(seed)
     batches = _batches(rows, config.batch_rows, rng)
     for step in range(config.steps):
         if step == config.trim_after and config.trim_share > 0:

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.open_set.calibration import novelty_threshold, p_values
+from detectors.conformal import alarm_threshold, p_values
 from detectors.open_set.gmm import SAMPLES_PER_DIMENSION, Mixture, log_densities, mixture_of, shrunk
 from detectors.sparse_net.encode import Encodings
 from schemas.errors import ConfigError
@@ -164,7 +164,7 @@ def fit_novelty(config: NoveltyConfig, known: Encodings, patterns: Sequence[str]
         calibration: Wafers of the same patterns that neither network nor Gaussians have seen.
 
     Raises:
-        ConfigError: Too few of either, see `LEAST_KNOWN` and `calibration.novelty_threshold`.
+        ConfigError: Too few of either, see `LEAST_KNOWN` and `conformal.alarm_threshold`.
     """
     if len(known) < LEAST_KNOWN:
         raise ConfigError(f"novelty needs {LEAST_KNOWN} known wafers, got {len(known)}")
@@ -183,7 +183,7 @@ def fit_novelty(config: NoveltyConfig, known: Encodings, patterns: Sequence[str]
         fitted,
         calibration=scores[order],
         calibration_embeddings=fitted.embed(calibration)[order].astype(np.float32),
-        threshold=novelty_threshold(scores[order], config.false_novel_rate),
+        threshold=alarm_threshold(scores[order], config.false_novel_rate),
     )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from detectors.apre.model import train_row_model
 from detectors.open_set.novelty import NoveltyConfig
+from detectors.rows.training import train_row_model
 from detectors.sparse_net.train import Epoch, TrainConfig
 from detectors.wafer_training import WaferTrainingConfig, train_wafer_model
 from pipelines.demo import clicks, fab

@@ -28,7 +28,7 @@ def loss(net: ProbabilisticAutoencoder, X: np.ndarray) -> torch.Tensor:
 @pytest.mark.parametrize("batch_rows", [200, 64])
 def test_a_seed_repeats_to_the_bit_and_another_differs(batch_rows: int) -> None:
     X = noise(300, 5)
-    nets = [train_net(X, TrainConfig(steps=20, seed=seed, batch_rows=batch_rows)) for seed in (7, 7, 8)]
+    nets = [train_net(X, TrainConfig(steps=20, batch_rows=batch_rows), seed) for seed in (7, 7, 8)]
     assert torch.equal(weights(nets[0]), weights(nets[1]))
     assert not torch.equal(weights(nets[0]), weights(nets[2]))
 
@@ -37,7 +37,7 @@ def test_the_callers_random_numbers_are_left_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    train_net(noise(50, 3), TrainConfig(steps=2))
+    train_net(noise(50, 3), TrainConfig(steps=2), 0)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -46,14 +46,14 @@ def test_training_lowers_the_loss_of_rows_on_a_line(batch_rows: int) -> None:
     X = noise(1000, 1) @ np.ones((1, 6), dtype=np.float32)
     seen: list[tuple[int, float]] = []
     config = TrainConfig(steps=300, batch_rows=batch_rows)
-    net = train_net(X, config, lambda step, value: seen.append((step, value)))
+    net = train_net(X, config, 0, lambda step, value: seen.append((step, value)))
     assert [step for step, _ in seen] == list(range(1, 301))
     assert loss(net, X).mean() < seen[0][1] - 6
 
 
 def test_variance_of_isotropic_noise_is_stationary() -> None:
     X = noise(1000, 8)
-    net = train_net(X, TrainConfig(steps=1500, learning_rate=3e-3))
+    net = train_net(X, TrainConfig(steps=1500, learning_rate=3e-3), 0)
     rows = torch.from_numpy(X)
     with torch.no_grad():
         mean, raw = net(rows)
@@ -71,7 +71,7 @@ def test_one_batch_covers_each_row_at_most_once() -> None:
         lambda module, args: seen.append(args[0].flatten()) if isinstance(module, ProbabilisticAutoencoder) else None
     )
     try:
-        train_net(X, TrainConfig(steps=6, batch_rows=10))
+        train_net(X, TrainConfig(steps=6, batch_rows=10), 0)
     finally:
         hook.remove()
     for epoch in (seen[:3], seen[3:]):
@@ -82,13 +82,13 @@ def test_one_batch_covers_each_row_at_most_once() -> None:
 def test_trimming_leaves_the_odd_rows_out() -> None:
     X = noise(400, 4)
     X[:20] += 12
-    losses = [loss(train_net(X, TrainConfig(steps=400, trim_share=share)), X)[:20].mean() for share in (0.0, 0.1)]
+    losses = [loss(train_net(X, TrainConfig(steps=400, trim_share=share), 0), X)[:20].mean() for share in (0.0, 0.1)]
     assert losses[1] > 2 * losses[0]
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"batch_rows": 0}, {"learning_rate": 0.0}, {"trim_share": 1.0}, {"seed": -1}],
+    [{"steps": 0}, {"batch_rows": 0}, {"learning_rate": 0.0}, {"trim_share": 1.0}, {"trim_after": -1}],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -16,7 +16,7 @@ import pytest
 from detectors.check_settings import CheckSettings
 from detectors.outrank.ranking import rank_features
 from detectors.ranking_checks import RankingThresholds
-from detectors.row_scores import RowCheck
+from detectors.rows.summary import RowCheck
 from pipelines.ctr import ClickMeasure, ConcludeClicks
 from pipelines.ctr_sliding import SlidingRanking, pane_state
 from pipelines.job_files import load_job

@@ -8,8 +8,8 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
-from detectors.apre import RowModel
-from detectors.apre.encode import one_batch
+from detectors.rows.encode import one_batch
+from detectors.rows.model import RowModel
 from pipelines.train_rows import job_columns, read_pieces, sample_rows, train_rows
 from schemas.errors import ConfigError, SchemaError
 
@@ -157,7 +157,7 @@ def test_several_files_are_read_as_one(tmp_path: Path) -> None:
         (["--columns", "ad", "--job", "x.toml"], "either --columns or --job"),
         (["--job", "none.toml"], r"none\.toml: the job file cannot be read"),
         (["--columns", "ad", "--categorical", "price"], r"categorical: .*\['price'\]"),
-        (["--columns", "ad", "--alarm-rate", "0.001"], "alarm rate: expected at least 0.005"),
+        (["--columns", "ad", "--alarm-rate", "0.001"], "alarm rate: a rate of 0.001 needs 999"),
         (["--columns", "ad", "--steps", "0"], "steps: expected at least 1"),
         (["--columns", "ad", "--sample-rows", "0"], "--sample-rows"),
         (["--columns", "ad", "--sample-rows", "10"], "at least 20 rows to train on, got 10"),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from detectors.apre.columns import (
+from detectors.rows.columns import (
     CategoricalColumn,
     Column,
     NumericColumn,

@@ -1,3 +1,4 @@
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from detectors.apre import EncoderConfig, RowModel, TrainConfig, train_row_model
-from detectors.apre.encode import one_batch
-from detectors.apre.net import ProbabilisticAutoencoder
 from detectors.apre.score import score
+from detectors.apre.scorer import ApreScorer, fit_apre
+from detectors.apre.train import TrainConfig
+from detectors.models import load_artefact, save_artefact
+from detectors.rows.encode import one_batch
+from detectors.rows.model import RowModel
+from detectors.rows.training import train_row_model
 from schemas.errors import ConfigError, ModelError
+
+
+def trained(table: pa.Table, steps: int, seed: int = 0) -> RowModel:
+    fit = functools.partial(fit_apre, training=TrainConfig(steps=steps))
+    return train_row_model(table, method="apre", fit=fit, seed=seed)
 
 
 def clicks(n: int, seed: int) -> pa.Table:
@@ -33,14 +42,15 @@ def clicks(n: int, seed: int) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def model() -> RowModel:
-    return train_row_model(clicks(3000, 0), training=TrainConfig(steps=300))
+    return trained(clicks(3000, 0), 300)
 
 
 def test_a_score_is_the_formula_on_the_networks_output(model: RowModel) -> None:
+    assert isinstance(model.scorer, ApreScorer)
     X = model.encoder.transform(one_batch(clicks(500, 1)))
     with torch.no_grad():
-        mean, raw = model.net(torch.from_numpy(X))
-        expected = score(mean, raw, torch.from_numpy(X), model.config)
+        mean, raw = model.scorer.net(torch.from_numpy(X))
+        expected = score(mean, raw, torch.from_numpy(X), model.scorer.config)
     np.testing.assert_allclose(model.score_matrix(X), expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
@@ -117,7 +127,7 @@ def test_this_holds_for_networks_of_any_width(model: RowModel, n_features: int) 
     rng = np.random.default_rng(n_features)
     X = rng.normal(size=(3000, n_features)).astype(np.float32)
     numbers = pa.table({f"x{j}": X[:200, j] for j in range(n_features)})
-    wide = train_row_model(numbers, training=TrainConfig(steps=2))
+    wide = trained(numbers, 2)
     order = rng.permutation(3000)
     scores = np.concatenate([wide.score_matrix(part) for part in np.split(X[order], [1, 700])])
     np.testing.assert_array_equal(scores, wide.score_matrix(X)[order])
@@ -170,7 +180,7 @@ def test_rows_like_the_trainings_pass_the_threshold_at_its_rate(model: RowModel)
 def test_many_rare_values_do_not_spoil_the_rate() -> None:
     rng = np.random.default_rng(3)
     table, later = (pa.table({"id": rng.zipf(1.3, n).astype(str)}) for n in (5000, 20_000))
-    model = train_row_model(table, training=TrainConfig(steps=50))
+    model = trained(table, 50)
     share = np.mean(model.score(one_batch(later)) > model.threshold(0.05))
     assert share < 0.05 + 4 * 0.007
 
@@ -178,7 +188,7 @@ def test_many_rare_values_do_not_spoil_the_rate() -> None:
 def test_the_same_rows_and_seed_give_the_same_model(tmp_path: Path) -> None:
     digests = []
     for run, seed in enumerate((1, 1, 2)):
-        model = train_row_model(clicks(500, 0), training=TrainConfig(steps=10, seed=seed))
+        model = trained(clicks(500, 0), 10, seed)
         version = model.save(tmp_path / str(run) / "rows")
         digests.append(json.loads((version / "manifest.json").read_text())["files"])
     assert digests[0] == digests[1] != digests[2]
@@ -195,7 +205,10 @@ def test_a_stored_model_scores_to_the_bit_and_knows_its_name(model: RowModel, tm
 
 
 def test_an_incomplete_model_is_refused(model: RowModel, tmp_path: Path) -> None:
-    replace(model, net=ProbabilisticAutoencoder(7)).save(tmp_path / "rows")
+    version = model.save(tmp_path / "rows")
+    stored = load_artefact(version, "rows")
+    meta = {key: value for key, value in stored.meta.items() if key != "scorer"}
+    save_artefact(tmp_path / "rows", kind="rows", tensors=stored.tensors, meta=meta)
     with pytest.raises(ModelError, match="incomplete"):
         RowModel.load(tmp_path / "rows")
 
@@ -215,9 +228,7 @@ def test_outliers_of_real_data_rank_high_without_labels(data_dir: Path, name: st
     aucs = [
         roc_auc_score(
             y,
-            train_row_model(table, encoder=EncoderConfig(), training=TrainConfig(steps=100, seed=seed)).score(
-                one_batch(table)
-            ),
+            trained(table, 100, seed).score(one_batch(table)),
         )
         for seed in range(3)
     ]

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from detectors.apre.model import RowModel
+from detectors.rows.model import RowModel
 from schemas.alerts import Finding
 from schemas.block import OFFSET, PARTITION, ROW
 from schemas.errors import ConfigError, SchemaError, StateError

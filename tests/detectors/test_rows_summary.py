@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from detectors.apre import RowModel, TrainConfig, train_row_model
-from detectors.row_scores import RowCheck, RowScores, check_rows, score_block
+from detectors.apre.scorer import fit_apre
+from detectors.apre.train import TrainConfig
+from detectors.rows.model import RowModel
+from detectors.rows.summary import RowCheck, RowScores, check_rows, score_block
+from detectors.rows.training import train_row_model
 from schemas.block import META
 from schemas.errors import ConfigError, SchemaError, StateError
 
@@ -41,7 +44,9 @@ def block(n: int, seed: int, broken: float = 0.0) -> pa.RecordBatch:
 
 @pytest.fixture(scope="module")
 def model() -> RowModel:
-    return train_row_model(columns(4000, 0), training=TrainConfig(steps=200))
+    return train_row_model(
+        columns(4000, 0), method="apre", fit=functools.partial(fit_apre, training=TrainConfig(steps=200))
+    )
 
 
 def summary(rows: int, above: int, calibration_rows: int = 20_000, **changes: Any) -> RowScores:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.apre.encode import EncoderConfig, RowEncoder, fit_encoder, one_batch
+from detectors.rows.encode import EncoderConfig, RowEncoder, fit_encoder, one_batch
 from schemas.errors import ConfigError, ModelError, SchemaError
 
 

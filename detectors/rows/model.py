@@ -1,0 +1,153 @@
+"""A row model: encoder, fitted scorer, and a calibration sample.
+
+Scores of two models are not comparable, so a row is judged by its conformal p-value: its rank among the scores of rows
+that were held out of the fit.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from detectors import conformal
+from detectors.models import load_artefact, save_artefact
+from detectors.rows.encode import RowEncoder
+from detectors.rows.methods import METHODS
+from detectors.rows.scorer import RowScorer
+from detectors.rows.smoke import check_row_smoke, smoke_of
+from schemas.errors import ConfigError, ModelError
+
+KIND = "rows"
+_ENCODER, _SCORER = "encoder.", "scorer."
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RowModel:
+    """A fitted model. Scoring changes nothing."""
+
+    encoder: RowEncoder
+    #: Name in `methods.METHODS`.
+    method: str
+    scorer: RowScorer
+    #: Scores of held-out rows, ascending, float32 of shape (m,).
+    calibration: np.ndarray
+    #: Median contribution of each column among held-out rows, float32 of shape (columns,).
+    usual: np.ndarray
+    #: Name and version once stored, as results state it.
+    id: str = ""
+
+    def score(self, rows: pa.RecordBatch) -> np.ndarray:
+        """Score of each row, float32 of shape (n,); higher is more anomalous.
+
+        A row's score does not depend on the rows it comes with.
+
+        Raises:
+            SchemaError: If a column is missing or its type does not fit.
+        """
+        return self.score_matrix(self.encoder.transform(rows))
+
+    def score_matrix(self, X: np.ndarray) -> np.ndarray:
+        """Score of encoded rows, float32 (n, d) to float32 (n,)."""
+        return self.scorer.score(X)
+
+    def attribute(self, rows: pa.RecordBatch) -> np.ndarray:
+        """Contribution of each column to the score, float32 of shape (n, columns); see `RowScorer.terms`."""
+        return self.attribute_matrix(self.encoder.transform(rows))
+
+    def attribute_matrix(self, X: np.ndarray) -> np.ndarray:
+        """Contribution of each column to the score of encoded rows, float32 (n, d) to (n, columns)."""
+        return np.add.reduceat(self.scorer.terms(X), self.encoder.first_features, axis=1)
+
+    def blame_matrix(self, X: np.ndarray, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
+        """The columns that make encoded rows odd, and by how much the score falls without each.
+
+        One absurd value spoils the contributions of all other columns, too. Hence the columns whose contributions
+        exceed the usual ones most are tried in turn: each is set to its centre, and the row scored again.
+
+        Args:
+            X: Encoded rows, float32 of shape (n, d).
+            n_columns: Columns to try, the most conspicuous ones; fewer if the model has fewer.
+
+        Returns:
+            Indices of columns and the fall of the score, both of shape (n, n_columns), largest fall first.
+        """
+        excess = self.attribute_matrix(X) - self.usual
+        tried = np.argsort(-excess, axis=1, kind="stable")[:, :n_columns]
+        owner = np.repeat(np.arange(len(self.usual)), [c.n_features for c in self.encoder.columns])
+        centred = [np.where(owner == columns[:, None], np.float32(0), X) for columns in tried.T]
+        scores = self.score_matrix(np.concatenate([X, *centred])).reshape(-1, len(X))
+        falls = (scores[0] - scores[1:]).T
+        order = np.argsort(-falls, axis=1, kind="stable")
+        return np.take_along_axis(tried, order, axis=1), np.take_along_axis(falls, order, axis=1)
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """Conformal p-value of each score, float64 of shape (n,); see `conformal.p_values`."""
+        return conformal.p_values(scores, self.calibration)
+
+    def threshold(self, rate: float) -> float:
+        """Score above which the p-value is at most `rate`.
+
+        Raises:
+            ConfigError: If `rate` is not a share, or too small for the calibration sample.
+        """
+        try:
+            return conformal.alarm_threshold(self.calibration, rate)
+        except ConfigError as error:
+            raise ConfigError(f"alarm rate: {error}") from error
+
+    def save(self, folder: Path | str, *, about: dict[str, Any] | None = None, promote: bool = True) -> Path:
+        """Store as the next version below `folder`, `<root>/<name>`.
+
+        Args:
+            folder: Where; see `detectors.models.save_artefact`.
+            about: What the model was trained on and how, for the manifest; JSON types.
+            promote: Make it the latest; else it waits for `model_versions.promote`.
+
+        Returns:
+            The version's folder.
+        """
+        arrays, encoder = self.encoder.to_state()
+        weights, scorer = self.scorer.to_state()
+        tensors = {_ENCODER + name: array for name, array in arrays.items()}
+        tensors |= {_SCORER + name: weight for name, weight in weights.items()}
+        tensors |= {"calibration": self.calibration, "usual": self.usual}
+        tensors |= smoke_of(self)
+        meta = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
+        return save_artefact(folder, kind=KIND, tensors=tensors, meta=meta, promote=promote)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "RowModel":
+        """Read and verify a stored model: a version's folder, or `<root>/<name>` for its latest.
+
+        Raises:
+            ModelError: If it is missing, damaged, of a method or layout not known here, or if its smoke scores differ.
+        """
+        artefact = load_artefact(path, KIND)
+        tensors, meta = artefact.tensors, artefact.meta
+        try:
+            method = METHODS[meta["method"]]
+            encoder = RowEncoder.from_state(_with_prefix(tensors, _ENCODER), meta["encoder"])
+            scorer = method.read(_with_prefix(tensors, _SCORER), meta["scorer"])
+            model = cls(
+                encoder=encoder,
+                method=meta["method"],
+                scorer=scorer,
+                calibration=tensors["calibration"],
+                usual=tensors["usual"],
+                id=artefact.id,
+            )
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+            raise ModelError(f"the row model in {path} is incomplete or of another release: {error!r}") from error
+        if scorer.n_features != encoder.n_features:
+            raise ModelError(
+                f"the row model in {path} is incomplete: its encoder gives {encoder.n_features} features, its scorer "
+                f"takes {scorer.n_features}"
+            )
+        check_row_smoke(model, artefact)
+        return model
+
+
+def _with_prefix(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,68 @@
+"""Fitting a row model: encoder and scorer on one part of the rows, calibration on the rest."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from detectors.rows.encode import EncoderConfig, fit_encoder, one_batch
+from detectors.rows.methods import DEFAULT, METHODS
+from detectors.rows.model import RowModel
+from detectors.rows.scorer import Fit, Report
+from schemas.errors import ConfigError
+
+#: Fewest rows a model is fitted on.
+MIN_ROWS = 20
+
+
+def train_row_model(
+    table: pa.Table,
+    *,
+    method: str = DEFAULT,
+    fit: Fit | None = None,
+    encoder: EncoderConfig | None = None,
+    seed: int = 0,
+    calibration_share: float = 0.2,
+    report: Report | None = None,
+) -> RowModel:
+    """Fit and calibrate a model on all columns of `table`.
+
+    Rows are permuted by the seed; encoder and scorer see the first part, the rest calibrates.
+
+    Args:
+        table: Rows to call normal; some contamination is tolerated.
+        method: Name in `methods.METHODS`.
+        fit: The method's fit with settings of one's own; its usual one if None.
+        encoder: Categories and scaling; the method's usual scaling if None.
+        seed: All chance comes from it, from 0.
+        calibration_share: Share of the rows held out, between 0 and 1.
+        report: Told of progress.
+
+    Raises:
+        ConfigError: If the method is unknown, there are too few rows, or a column cannot be encoded.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if table.num_rows < MIN_ROWS:
+        raise ConfigError(f"expected at least {MIN_ROWS} rows to train on, got {table.num_rows}")
+    if not 0 < calibration_share < 1:
+        raise ConfigError(f"calibration_share: expected a share, got {calibration_share}")
+    if seed < 0:
+        raise ConfigError(f"seed: expected a number not below 0, got {seed}")
+    order = np.random.default_rng(seed).permutation(table.num_rows)
+    n_held_out = max(1, round(calibration_share * table.num_rows))
+    held_out = one_batch(table.take(np.sort(order[:n_held_out])))
+    rows = table.take(np.sort(order[n_held_out:]))
+    fitted = fit_encoder(rows, encoder or EncoderConfig(scaling=METHODS[method].scaling))
+    model = RowModel(
+        encoder=fitted,
+        method=method,
+        scorer=(fit or METHODS[method].fit)(fitted.transform(one_batch(rows)), seed, report),
+        calibration=np.empty(0, dtype=np.float32),
+        usual=np.zeros(len(fitted.columns), dtype=np.float32),
+    )
+    return replace(
+        model,
+        calibration=np.sort(model.score(held_out)),
+        usual=np.median(model.attribute(held_out), axis=0),
+    )
