@@ -34,9 +34,10 @@ type: $(READY) ## Types, strictly
 imports: $(READY) ## Layers: pipelines > transforms > detectors > schemas
 	$(BIN)/lint-imports --no-cache
 check: lint type imports test ## Exactly what CI runs
-bench-%: $(READY) ## A benchmark with its table: bench-stream, bench-apre, bench-feature_counts …
+bench-%: $(READY) ## A benchmark with its table: bench-stream, bench-row_speed, bench-feature_counts …
 	$(BIN)/python -m benchmarks.$*
 bench-outrank: $(PEERS)/outrank/.ready # what the pattern above needs besides
+bench-rows: $(PEERS)/pyod/.ready # likewise
 bench-report: $(READY) ## Write docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.report
 soak-prism: $(READY) services-prism services-kafka ## Ten minutes on Prism at 2,000 rows a second

@@ -160,7 +160,7 @@ def write_results(
         keep_others: Keep the file's entries of other names, for a benchmark that measured a part of itself.
         folder: Where results lie.
     """
-    run = _Circumstances(this_machine(), _versions(), datetime.now(UTC).replace(microsecond=0), _command())
+    run = _Circumstances(this_machine(), _versions(), datetime.now(UTC).replace(microsecond=0), command_line())
     entries = [Entry(**msgspec.structs.asdict(result), **run._asdict()) for result in results]
     print_table(benchmark, entries)
     path = folder / f"{benchmark}.json"
@@ -244,7 +244,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _command() -> str:
+def command_line() -> str:
+    """How this program was called."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = f"python -m {spec.name}" if spec is not None else Path(sys.argv[0]).name
     return " ".join([program, *sys.argv[1:]])

@@ -20,7 +20,6 @@ import msgspec
 import polars as pl
 from confluent_kafka import Producer
 
-from benchmarks import apre
 from benchmarks.harness import Result, Rounds, interleave, rate, seconds, write_results
 from benchmarks.timed_job import Timing
 from benchmarks.workloads import (
@@ -240,26 +239,12 @@ def bench_wafers(bench: Bench, rows: int) -> Iterator[Result]:
     yield from bench.compare("wafers", topic, job, 300, "wafers/s")
 
 
-def bench_apre(_bench: Bench, _rows: int) -> Iterator[Result]:
-    """`apre`: rows of 32 floats scored alone, no job around them."""
-    measured = apre.measure()
-    yield rate(
-        "apre",
-        measured["rows_per_second"],
-        "rows/s",
-        peer="its layers' bare matrix products",
-        peer_value=measured["bare_products_rows_per_second"],
-        target=apre.TARGET_ROWS_PER_SECOND,
-    )
-
-
 CASES: dict[str, Callable[[Bench, int], Iterator[Result]]] = {
     "json": bench_json,
     "arrow": bench_arrow,
     "wafers": bench_wafers,
-    "apre": bench_apre,
 }
-ROWS = {"json": 600_000, "arrow": 3_000_000, "wafers": 4_000, "apre": 0}
+ROWS = {"json": 600_000, "arrow": 3_000_000, "wafers": 4_000}
 
 
 @contextmanager

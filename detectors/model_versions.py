@@ -2,6 +2,7 @@
 
     <root>/<name>/<version>/       one version, see `models`
     <root>/<name>/latest           the version to take, one line
+    <root>/<name>/candidate        the version that jobs score beside the latest, one line; mostly absent
     <root>/<name>/history.jsonl    a line for each time `latest` moved
 
 Each file is replaced in one step: a reader sees the old or the new one. The history is written last, and a
@@ -21,6 +22,7 @@ from schemas.errors import ModelError
 
 MANIFEST = "manifest.json"
 LATEST = "latest"
+CANDIDATE = "candidate"
 HISTORY = "history.jsonl"
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -84,7 +86,7 @@ def check_version(version: str) -> None:
     Raises:
         ModelError: it is none.
     """
-    if not _VERSION.fullmatch(version) or version in (LATEST, HISTORY):
+    if not _VERSION.fullmatch(version) or version in (LATEST, CANDIDATE, HISTORY):
         raise ModelError(f"expected a version of letters, digits, '.', '_' or '-', got {version!r}")
 
 
@@ -94,15 +96,42 @@ def latest(folder: Path) -> str | None:
     Raises:
         ModelError: it names no version.
     """
-    content = _content(folder / LATEST)
-    if content is None:
-        return None
-    version = content.decode(errors="backslashreplace").strip()
+    return _named(folder / LATEST)
+
+
+def candidate(folder: Path) -> str | None:
+    """What the file `candidate` names; None without one.
+
+    Raises:
+        ModelError: it names no version.
+    """
+    return _named(folder / CANDIDATE)
+
+
+def mark_candidate(folder: Path, version: str, verify: Verify) -> None:
+    """Have jobs score a version beside the latest, without following it.
+
+    Raises:
+        ModelError: no such version, or `verify` refuses it, or the file cannot be written; `candidate` stays.
+    """
+    _check_there(folder, version)
+    verify(folder / version)
     try:
-        check_version(version)
-    except ModelError as error:
-        raise ModelError(f"{folder / LATEST}: {error}") from error
-    return version
+        _aside(folder, f"{version}\n".encode()).replace(folder / CANDIDATE)
+    except OSError as error:
+        raise ModelError(f"cannot write {folder / CANDIDATE}: {error.strerror}") from error
+
+
+def clear_candidate(folder: Path) -> None:
+    """End the shadow run of a candidate, if there is one; its version stays.
+
+    Raises:
+        ModelError: the file cannot be removed.
+    """
+    try:
+        (folder / CANDIDATE).unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelError(f"cannot remove {folder / CANDIDATE}: {error.strerror}") from error
 
 
 def history(folder: Path) -> list[Move]:
@@ -137,7 +166,7 @@ def move_latest(folder: Path, version: str, why: Why) -> Move:
 
 
 def promote(folder: Path, version: str, verify: Verify) -> Move | None:
-    """Make a version the latest if it holds.
+    """Make a version the latest if it holds. A shadow run that goes on ends: it compared with what was latest.
 
     Args:
         folder: `<root>/<name>`.
@@ -152,11 +181,13 @@ def promote(folder: Path, version: str, verify: Verify) -> Move | None:
     """
     _check_there(folder, version)
     verify(folder / version)
-    return None if latest(folder) == version else move_latest(folder, version, "promoted")
+    move = None if latest(folder) == version else move_latest(folder, version, "promoted")
+    clear_candidate(folder)
+    return move
 
 
 def rollback(folder: Path, verify: Verify) -> Move:
-    """Make what was latest before the latest again; once more goes back further.
+    """Make what was latest before the latest again; once more goes back further. A shadow run that goes on ends.
 
     Raises:
         ModelError: nothing was latest before, or it is gone, or `verify` refuses it; `latest` stays.
@@ -166,7 +197,9 @@ def rollback(folder: Path, verify: Verify) -> Move:
         raise ModelError(f"cannot roll back {folder}: {HISTORY} names nothing that was latest before")
     _check_there(folder, version)
     verify(folder / version)
-    return move_latest(folder, version, "rolled back")
+    move = move_latest(folder, version, "rolled back")
+    clear_candidate(folder)
+    return move
 
 
 def before_latest(folder: Path) -> str | None:
@@ -199,6 +232,19 @@ def _check_there(folder: Path, version: str) -> None:
 def _version_key(version: str) -> list[tuple[int, int, str]]:
     parts = re.findall(r"\d+|\D+", version)
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+
+
+def _named(path: Path) -> str | None:
+    """The version that a file names; None without the file."""
+    content = _content(path)
+    if content is None:
+        return None
+    version = content.decode(errors="backslashreplace").strip()
+    try:
+        check_version(version)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return version
 
 
 def _content(path: Path) -> bytes | None:

@@ -23,12 +23,13 @@ _COMMANDS = {
     "rejects": ("pipelines.rejects:rejects", "List rejected records, replay repaired ones."),
     "patterns": ("pipelines.patterns:patterns", "Emerging wafer patterns: list, name, merge, dismiss."),
     "models": ("pipelines.models:models", "Versions of a model: list, verify, promote, roll back."),
+    "retrain": ("pipelines.retrain:retrain", "Train a row model anew; it takes over if a shadow run bears it out."),
     "exporter": ("pipelines.exporter:exporter", "Serve a job's metrics to Prometheus."),
     "demo": ("pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
 _TRAIN = {
     "wafer": ("pipelines.train_wafer:train_wafer", "Wafer patterns: sparse network and novelty detector."),
-    "rows": ("pipelines.train_rows:train_rows", "Rows: autoencoder and its calibration."),
+    "rows": ("pipelines.train_rows:train_rows", "Rows: what scores them, and its calibration."),
     "reference": ("pipelines.train_reference:train_reference", "Reference of a click job, from files."),
 }
 _WAFERS = {

@@ -6,7 +6,7 @@ What it tells of whole rows is in `pipelines.ctr_rows`, its view over the last w
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import apache_beam as beam
 import msgspec
@@ -19,36 +19,23 @@ from detectors.outrank.ranking import RankedFeature, rank_features
 from detectors.profile import WindowProfile, profile_window
 from detectors.ranking_checks import RankingThresholds
 from detectors.reference import Reference
-from detectors.rows.model import RowModel
-from detectors.rows.summary import RowCheck, RowScores, check_rows, score_block
+from detectors.rows.checks import RowCheck
 from pipelines.books import close_books, fixed_windows
 from pipelines.ctr_rows import RowMeasure, is_asked_for, name_heavy_values, tell_of_rows
 from pipelines.ctr_sliding import SlidingRanking, pane_state
+from pipelines.row_scoring import RowScoring, ScoreMeasure, TellOfScores, check_scoring, row_scoring
+from pipelines.thresholds import thresholds_of
+from pipelines.topics import topics_of
 from schemas.block import Block
-from schemas.errors import ConfigError, SparsewatchError
 from schemas.jobs import CtrJob, RankingSettings
 from schemas.metrics import MetricSample, gauge
-from transforms.close_books import Conclusion, Window
+from transforms.close_books import Conclusion, Record, Window
 from transforms.codecs.events import event_schema
 from transforms.kafka.source import ReadKafka, ReadSpec
 from transforms.measure import Measure, MeasureWindows
 
 #: Features whose metrics are exported, best ranked first: labels stay few.
 _EXPORTED_FEATURES = 50
-
-
-@overload
-def _version(path: str) -> str: ...
-@overload
-def _version(path: None) -> None: ...
-def _version(path: str | None) -> str | None:
-    # Settled once, when the graph is built: workers must not follow `latest` to different versions.
-    return None if path is None else str(resolve_version(path).resolve())
-
-
-@functools.lru_cache(maxsize=4)
-def _row_model(path: str) -> RowModel:
-    return RowModel.load(path)
 
 
 @functools.lru_cache(maxsize=4)
@@ -69,8 +56,7 @@ class ClickMeasure:
         features: Columns to rank.
         label: Column of clicks.
         ranking: What is asked for beyond counts.
-        row_model: Folder of the row model, if rows are scored.
-        alarm_rate: Of the row model's threshold.
+        scoring: How rows are scored, if they are.
     """
 
     def __init__(
@@ -78,32 +64,26 @@ class ClickMeasure:
         features: Sequence[str],
         label: str,
         ranking: RankingSettings,
-        row_model: str | None = None,
-        alarm_rate: float = 0.01,
+        scoring: RowScoring | None = None,
     ) -> None:
         self.counts = FeatureCounts(features, label, max_values=ranking.max_values)
         self.rows = RowMeasure(features, label, ranking) if is_asked_for(ranking) else None
-        self.scores: RowScores | None = None
-        self._row_model = row_model
-        self._alarm_rate = alarm_rate
+        self.scores = None if scoring is None else ScoreMeasure(scoring)
 
     def add(self, block: Block) -> None:
         """See `transforms.measure.Measure`."""
         self.counts.update(block.rows)
         if self.rows is not None:
             self.rows.add(block)
-        if self._row_model is not None:
-            self._merge_scores(score_block(_row_model(self._row_model), block.rows, self._alarm_rate))
-
-    def _merge_scores(self, scores: RowScores) -> None:
-        self.scores = scores if self.scores is None else self.scores.merge(scores)
+        if self.scores is not None:
+            self.scores.add(block)
 
     def merge_bytes(self, data: bytes) -> None:
         """Add a measure that was made elsewhere."""
         state = msgspec.msgpack.decode(data, type=_MeasureState)
         self.counts.merge(FeatureCounts.from_bytes(state.counts))
-        if state.scores is not None:
-            self._merge_scores(RowScores.from_bytes(state.scores))
+        if self.scores is not None and state.scores is not None:
+            self.scores.merge_bytes(state.scores)
         if self.rows is not None and state.rows is not None:
             self.rows.merge_bytes(state.rows)
 
@@ -122,14 +102,15 @@ class ConcludeClicks:
     label: str
     reference: str | None
     checks: CheckSettings
-    rows: RowCheck
     ranking: RankingSettings
     thresholds: RankingThresholds
+    tell_of_scores: TellOfScores | None = None
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         """See `transforms.close_books.Conclude`."""
-        measure = ClickMeasure(self.features, self.label, self.ranking)
+        scoring = None if self.tell_of_scores is None else self.tell_of_scores.scoring
+        measure = ClickMeasure(self.features, self.label, self.ranking, scoring)
         for data in measures:
             measure.merge_bytes(data)
         if not measure.counts.rows:
@@ -149,10 +130,13 @@ class ConcludeClicks:
         findings = (
             [] if reference is None else check_window(counts, profile, reference, self.checks, complete=window.complete)
         )
-        if measure.scores is not None:
-            findings += check_rows(measure.scores, self.rows)
         summary: dict[str, Any] = {"ranking": ranking, "profile": profile}
-        metrics = click_metrics(ranking, profile, measure.scores)
+        metrics = click_metrics(ranking, profile)
+        records: Sequence[Record] = ()
+        if measure.scores is not None and self.tell_of_scores is not None:
+            said = self.tell_of_scores(measure.scores)
+            summary |= said.summary
+            findings, metrics, records = findings + said.findings, metrics + said.metrics, said.records
         if measure.rows is not None:
             told = tell_of_rows(
                 measure.rows, ranking, self.label, self.ranking, self.thresholds, (window.start_us, window.end_us)
@@ -160,12 +144,10 @@ class ConcludeClicks:
             summary |= told.summary | name_heavy_values(counts, measure.rows)
             findings, metrics = findings + told.findings, metrics + told.metrics
         pane = pane_state(window, counts, ranking, findings) if self.ranking.panes else None
-        return Conclusion(counts.rows, summary, findings, metrics, pane)
+        return Conclusion(counts.rows, summary, findings, metrics, pane, records)
 
 
-def click_metrics(
-    ranking: Sequence[RankedFeature], profile: WindowProfile, scores: RowScores | None
-) -> list[MetricSample]:
+def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> list[MetricSample]:
     """Samples of one window of clicks, features limited to the best ranked."""
     samples = [
         gauge("sparsewatch_window_rows", "Rows of the last closed window.", profile.rows),
@@ -179,9 +161,6 @@ def click_metrics(
             gauge("sparsewatch_feature_cardinality", "Distinct values in the window.", ranked.cardinality, labels),
             gauge("sparsewatch_feature_null_ratio", "Share of nulls.", 1 - ranked.coverage, labels),
         ]
-    if scores is not None:
-        share = scores.above / max(1, scores.rows)
-        samples.append(gauge("sparsewatch_row_alarm_ratio", "Share of rows unlike training.", share))
     return samples
 
 
@@ -192,41 +171,41 @@ def load_ctr_models(job: CtrJob) -> ConcludeClicks:
         ConfigError: If a threshold is unknown or out of range, or a model does not fit the job's columns.
         ModelError: If a model is missing or damaged.
     """
-    if job.rows.model is not None:
-        _check_row_model(job, _row_model(_version(job.rows.model)))
+    reference = None
     if job.checks.reference is not None:
-        _reference(_version(job.checks.reference))
+        # Settled once, when the graph is built: workers must not follow `latest` to different versions.
+        reference = str(resolve_version(job.checks.reference).resolve())
+        _reference(reference)
     return ConcludeClicks(
         features=job.ranked_features,
         label=job.label,
-        reference=_version(job.checks.reference),
-        checks=_thresholds("checks.thresholds", job.checks.thresholds, CheckSettings),
-        rows=_thresholds("rows.thresholds", job.rows.thresholds, RowCheck),
+        reference=reference,
+        checks=thresholds_of("checks.thresholds", job.checks.thresholds, CheckSettings),
         ranking=job.ranking,
-        thresholds=_thresholds("ranking.thresholds", job.ranking.thresholds, RankingThresholds),
+        thresholds=thresholds_of("ranking.thresholds", job.ranking.thresholds, RankingThresholds),
+        tell_of_scores=_tell_of_scores(job),
     )
 
 
-def _check_row_model(job: CtrJob, model: RowModel) -> None:
-    try:
-        model.encoder.check_schema(event_schema(job).columns)
-        model.threshold(job.rows.alarm_rate)
-    except SparsewatchError as error:
-        raise ConfigError(f"rows: the model {job.rows.model} does not fit the job: {error}") from error
+def _tell_of_scores(job: CtrJob) -> TellOfScores | None:
+    check = thresholds_of("rows.thresholds", job.rows.thresholds, RowCheck)
+    scoring = job_scoring(job)
+    if scoring is None:
+        return None
+    check_scoring(scoring)
+    return TellOfScores(scoring, check, job.source.topic, topics_of(job).rows)
 
 
-def _thresholds(key: str, given: dict[str, Any], settings: Callable[..., Any]) -> Any:
-    try:
-        return msgspec.convert(given, settings)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ConfigError(f"{key}: {error}") from error
+def job_scoring(job: CtrJob) -> RowScoring | None:
+    """How the job scores rows; None if it does not."""
+    if job.rows.model is None:
+        return None
+    return row_scoring(job.rows.model, job.rows, event_schema(job).columns)
 
 
 def new_click_measure(job: CtrJob) -> Callable[[], Measure]:
     """Makes empty measures for this job; sent to workers."""
-    return functools.partial(
-        ClickMeasure, job.ranked_features, job.label, job.ranking, _version(job.rows.model), job.rows.alarm_rate
-    )
+    return functools.partial(ClickMeasure, job.ranked_features, job.label, job.ranking, job_scoring(job))
 
 
 def build_ctr(pipeline: beam.Pipeline, job: CtrJob, specs: tuple[ReadSpec, ...]) -> None:

@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 M = TypeVar("M")
 #: Version's folder, and name, size and time of each file in it.
-_Mark = tuple[Path, tuple[tuple[str, int, int], ...]]
+Mark = tuple[Path, tuple[tuple[str, int, int], ...]]
 
 
 class LiveModel(Generic[M]):
@@ -59,7 +59,7 @@ class LiveModel(Generic[M]):
         self._pinned = is_version(self._path)
         self._due = clock() + every_s
         self._taken = resolve_version(self._path)
-        self._refused: _Mark | None = None
+        self._refused: Mark | None = None
         self._model = load(self._taken)
         #: Versions refused so far.
         self.refusals = 0
@@ -80,7 +80,7 @@ class LiveModel(Generic[M]):
             version = resolve_version(self._path)
             if version == self._taken:
                 self._refused = None
-            elif _mark(version) != self._refused:
+            elif mark_of(version) != self._refused:
                 self._model, self._taken, self._refused = self._load(version), version, None
                 _LOG.info("%s: version %s is taken", self._path, version.name)
         except SparsewatchError as error:
@@ -88,7 +88,7 @@ class LiveModel(Generic[M]):
 
     def _refuse(self, version: Path, error: SparsewatchError) -> None:
         # Files that change are given another chance: a version may be copied into place file by file.
-        mark = _mark(version)
+        mark = mark_of(version)
         if mark == self._refused:
             return
         self._refused = mark
@@ -97,7 +97,8 @@ class LiveModel(Generic[M]):
         _LOG.error("%s is refused, %s stays: %s", version, self._taken.name, error)
 
 
-def _mark(version: Path) -> _Mark:
+def mark_of(version: Path) -> Mark:
+    """What changes when a file of a version does."""
     try:
         found = [(p.name, p.stat()) for p in sorted(version.iterdir())]
     except OSError:

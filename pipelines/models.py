@@ -14,6 +14,7 @@ from rich.text import Text
 from detectors.model_versions import (
     MANIFEST,
     Move,
+    candidate,
     history,
     is_version,
     promote,
@@ -47,20 +48,23 @@ def models() -> None:
     """Versions of a model: list, verify, promote, roll back.
 
     FOLDER is a model's own, such as models/wafer; each version is a folder in it, and its file `latest` names the one
-    that jobs take. Running jobs follow `latest`.
+    that jobs take. Running jobs follow `latest`. A file `candidate` names a version in its shadow run, see `sparsewatch
+    retrain`.
     """
 
 
 @models.command("list", short_help="Versions, the latest, and how it moved.")
 @_MODEL
 def list_versions(folder: Path) -> None:
-    """List the versions in FOLDER, which is the latest, and what was latest before."""
+    """List the versions in FOLDER, which is the latest, which a candidate, and what was latest before."""
     names = versions(folder)
-    taken = resolve_version(folder).name
+    marks = {resolve_version(folder).name: "latest"}
+    if (shadowing := candidate(folder)) is not None:
+        marks.setdefault(shadowing, "candidate")
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     table = Table("version", "", "kind", "written, UTC", "metrics", "digest")
     for name in names:
-        table.add_row(*(Text(printable(cell)) for cell in _row(folder / name, name == taken)))
+        table.add_row(*(Text(printable(cell)) for cell in _row(folder / name, marks.get(name, ""))))
     console.print(table)
     moves = history(folder)[-_MOVES:]
     if moves:
@@ -89,8 +93,8 @@ def verify(folder: Path) -> None:
 @_MODEL
 @click.argument("version")
 def promote_version(folder: Path, version: str) -> None:
-    """Make VERSION the latest of FOLDER, if it verifies."""
-    move = promote(folder, version, _refuse_faults)
+    """Make VERSION the latest of FOLDER, if it verifies; a shadow run that goes on ends."""
+    move = promote(folder, version, refuse_faults)
     click.echo(f"{version} is the latest already" if move is None else _told(move))
 
 
@@ -98,7 +102,7 @@ def promote_version(folder: Path, version: str) -> None:
 @_MODEL
 def roll_back(folder: Path) -> None:
     """Make what was latest before the latest again, if it verifies; once more goes back further."""
-    click.echo(_told(rollback(folder, _refuse_faults)))
+    click.echo(_told(rollback(folder, refuse_faults)))
 
 
 def faults_of(version: Path) -> list[str]:
@@ -138,7 +142,8 @@ def _load(kind: str, version: Path) -> None:
         raise ModelError(f"expected a model of kind wafer, rows or reference in {version}, got {kind!r}")
 
 
-def _refuse_faults(version: Path) -> None:
+def refuse_faults(version: Path) -> None:
+    """Raises ModelError with what is wrong with a version, if anything is."""
     if faults := faults_of(version):
         raise ModelError(f"{version} does not verify: {'; '.join(faults)}")
 
@@ -151,8 +156,7 @@ def _say_whether_sound(version: Path) -> bool:
     return not faults
 
 
-def _row(version: Path, taken: bool) -> tuple[str, ...]:
-    mark = "latest" if taken else ""
+def _row(version: Path, mark: str) -> tuple[str, ...]:
     try:
         manifest, digest = read_manifest(version)
     except ModelError:

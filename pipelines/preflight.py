@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from pipelines.topics import create_output_topics, topics_of
 from schemas.errors import ConfigError
-from schemas.jobs import CtrJob, Job
+from schemas.jobs import CtrJob, Job, RowsJob
 from transforms.kafka.client import open_admin, read_password
 
 
@@ -23,6 +23,10 @@ def check_models(job: Job) -> None:
         from pipelines.ctr import load_ctr_models
 
         load_ctr_models(job)
+    elif isinstance(job, RowsJob):
+        from pipelines.rows import load_row_models
+
+        load_row_models(job)
     else:
         from pipelines.wafer import load_wafer_model
 

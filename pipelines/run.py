@@ -9,7 +9,7 @@ from pipelines.reading import parse_until, read_specs
 from pipelines.runners import choose_runner, runner_options
 from pipelines.topics import topics_of
 from schemas.accounts import Progress
-from schemas.jobs import CtrJob, Job
+from schemas.jobs import CtrJob, Job, RowsJob
 from transforms import coders
 from transforms.kafka.progress import load_progress, settings_digest
 
@@ -40,6 +40,10 @@ def run_job(job: Job, until: str, runner: str, *, close_at_end: bool = True, ext
             from pipelines.ctr import build_ctr
 
             build_ctr(pipeline, job, specs)
+        elif isinstance(job, RowsJob):
+            from pipelines.rows import build_rows
+
+            build_rows(pipeline, job, specs)
         else:
             from pipelines.wafer import build_wafer
 

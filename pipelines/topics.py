@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.jobs import Job, WaferJob, parse_size
+from schemas.jobs import Job, RowsJob, WaferJob, parse_size
 from transforms.kafka.client import Admin, NewTopic
 from transforms.kafka.side_topics import late_topic, rejects_topic
 
@@ -22,6 +22,7 @@ class Topics:
     progress: str
     panes: str
     wafers: str
+    rows: str
     patterns: str
     rejects: str
     late: str
@@ -37,6 +38,7 @@ def topics_of(job: Job) -> Topics:
         progress=f"{prefix}.progress",
         panes=f"{prefix}.panes",
         wafers=f"{prefix}.wafers",
+        rows=f"{prefix}.rows",
         patterns=f"{prefix}.patterns",
         rejects=rejects_topic(job.source.topic),
         late=late_topic(job.source.topic),
@@ -57,9 +59,17 @@ def create_output_topics(admin: Admin, job: Job) -> None:
     ]
     if isinstance(job, WaferJob):
         wanted.append(NewTopic(topics.wafers))
+    elif job.rows.model is not None and job.rows.results_per_window:
+        wanted.append(NewTopic(topics.rows))
     if isinstance(job, WaferJob) and job.wafers.patterns.windows:
         wanted.append(NewTopic(topics.patterns, compact=True, max_record_bytes=PATTERN_RECORD_BYTES))
-    if job.wafers.patterns.windows if isinstance(job, WaferJob) else job.ranking.panes:
+    if _keeps_panes(job):
         wanted.append(NewTopic(topics.panes, compact=True))
     missing = [topic for topic in wanted if not admin.partitions(topic.name)]
     admin.create_topics(missing, job.output.replication)
+
+
+def _keeps_panes(job: Job) -> bool:
+    if isinstance(job, WaferJob):
+        return bool(job.wafers.patterns.windows)
+    return job.rows.keeps_panes if isinstance(job, RowsJob) else bool(job.ranking.panes)

@@ -17,7 +17,7 @@ from rich.table import Table
 from detectors.feature_counts import FeatureCounts
 from detectors.reference import Reference, fit_reference
 from pipelines.job_files import load_job
-from pipelines.train_rows import read_pieces
+from pipelines.row_files import read_pieces
 from schemas.errors import ConfigError, SchemaError
 from schemas.jobs import CtrJob, TimeFormat, parse_duration_us
 from transforms.codecs.events import event_schema, event_times_us

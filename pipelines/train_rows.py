@@ -1,151 +1,216 @@
-"""`sparsewatch train rows`: train the model that scores rows, from Parquet or CSV files of any size.
+"""`sparsewatch train rows`: train the model that scores rows, from Parquet or CSV files of any size or their samples.
 
-Files are read once, in pieces. A seeded sample of the rows is kept: those whose position hashes lowest, so the same
-files in the same order give the same sample, whatever the size of the pieces.
+Files are read once, in pieces, and a seeded sample of their rows is kept. A sample can be written instead of a model,
+so that many machines read and one trains.
 """
 
-import csv
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from detectors.apre.scorer import fit_apre
-from detectors.apre.train import TrainConfig
-from detectors.rows.encode import EncoderConfig
-from detectors.rows.model import RowModel
-from detectors.rows.training import train_row_model
+from detectors.rows.encode import EncoderConfig, one_batch
 from pipelines.job_files import load_job
-from schemas.errors import ConfigError, SchemaError
-from schemas.jobs import CtrJob
+from pipelines.row_files import read_pieces
+from pipelines.row_samples import SUFFIX, FileSample, read_sample, write_sample
+from schemas.errors import ConfigError
+from schemas.jobs import CtrJob, RowsJob
 from transforms.codecs.events import event_schema
 
-#: Rows read at once.
-PIECE_ROWS = 65_536
-#: Bytes of CSV read at once; column types are guessed from the first such block.
-_CSV_BLOCK_BYTES = 16 * 2**20
+if TYPE_CHECKING:
+    from detectors.rows.model import RowModel
+    from detectors.rows.scorer import Fit
+
+#: Rows to learn from, unless said otherwise.
+_SAMPLE_ROWS = 200_000
+#: Rows by which the speed of scoring is measured.
+_TIMED_ROWS = 50_000
+#: Columns the report names.
+_SHOWN = 5
+
+_EXAMPLES = """\b
+Examples:
+  sparsewatch train rows clicks/*.parquet --job job.toml --out models/rows
+  sparsewatch train rows sensors.csv --columns temperature,pressure,valve --categorical valve --out models/fab
+\b
+Many machines, one model: each samples the files it has, one merges the samples and trains.
+  sparsewatch train rows day1/*.parquet --columns a,b,c --sample-out part1.sample
+  sparsewatch train rows day2/*.parquet --columns a,b,c --sample-out part2.sample
+  sparsewatch train rows part1.sample part2.sample --out models/rows
+"""
 
 
-def read_pieces(path: Path, columns: tuple[str, ...], types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-    """Some columns of a Parquet or CSV file, piece by piece.
+class _TellsMethods(click.Command):
+    """Help with the list of methods, for which alone they are imported."""
 
-    Args:
-        path: The file; `.csv` by its name, else Parquet.
-        columns: Columns to read, in this order.
-        types: Types to convert to, by column; what is not named keeps the file's.
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The methods, one line each, then the examples."""
+        from detectors.rows.methods import DEFAULT, METHODS
 
-    Raises:
-        ConfigError: If the file is missing, of another format, or lacks a column.
-        SchemaError: If a value cannot be converted.
-    """
-    read = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
-    try:
-        for piece in read(path, columns, types):
-            yield _converted(piece, types, path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaError(f"{path}: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def sample_rows(
-    pieces: Iterable[pa.RecordBatch],
-    limit: int,
-    seed: int,
-    on_rows: Callable[[int], None] | None = None,
-) -> pa.Table:
-    """A uniform sample of at most `limit` rows, in the order read, in memory of twice as many.
-
-    Args:
-        pieces: Rows of one schema.
-        limit: Rows to keep.
-        seed: Of the hash.
-        on_rows: Called with the rows of each piece.
-
-    Raises:
-        ConfigError: If there are no rows.
-        SchemaError: If the schemas differ.
-    """
-    kept: list[pa.RecordBatch] = []
-    hashes = np.empty(0, dtype=np.uint64)
-    highest, position = np.uint64(2**64 - 1), 0
-    for piece in pieces:
-        piece_hashes = _hash(np.arange(position, position + piece.num_rows, dtype=np.uint64), seed)
-        position += piece.num_rows
-        chosen = np.flatnonzero(piece_hashes <= highest)
-        kept.append(piece.take(pa.array(chosen)))
-        hashes = np.concatenate((hashes, piece_hashes[chosen]))
-        if len(hashes) > 2 * limit:
-            table, hashes = _lowest(kept, hashes, limit)
-            kept, highest = table.combine_chunks().to_batches(), hashes.max()
-        if on_rows is not None:
-            on_rows(piece.num_rows)
-    if not position:
-        raise ConfigError("expected rows to train on, got none")
-    return _lowest(kept, hashes, limit)[0]
+        with formatter.section("Methods"):
+            marks = {name: " (default)" if name == DEFAULT else "" for name in METHODS}
+            formatter.write_dl([(name + marks[name], method.summary) for name, method in METHODS.items()])
+        super().format_epilog(ctx, formatter)
 
 
 def job_columns(path: Path) -> dict[str, pa.DataType]:
-    """The ranked features of a click-through job and their types.
+    """The features of a job whose rows are scored, and their types.
 
     Raises:
-        ConfigError: If the file is no valid job of that kind.
+        ConfigError: If the file is no valid job of such a kind.
     """
     job = load_job(path)
-    if not isinstance(job, CtrJob):
-        raise ConfigError(f"{path}: expected a job of kind 'ctr', which alone scores rows")
+    if not isinstance(job, CtrJob | RowsJob):
+        raise ConfigError(f"{path}: expected a job of kind 'ctr' or 'rows', which alone score rows")
     schema = event_schema(job).columns
-    return {name: schema.field(name).type for name in job.ranked_features}
+    names = job.scored_columns if isinstance(job, RowsJob) else job.ranked_features
+    return {name: schema.field(name).type for name in names}
 
 
-@click.command("rows")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--columns", help="Columns to learn, separated by commas.")
-@click.option("--job", type=click.Path(path_type=Path), help="Take the features of this job.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the model.")
-@click.option("--categorical", default="", help="Columns of numbers that are categories.")
+@click.command("rows", cls=_TellsMethods, epilog=_EXAMPLES)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--columns", metavar="A,B,C", help="Columns to learn, separated by commas.")
+@click.option("--job", metavar="JOB.toml", type=click.Path(path_type=Path), help="Take the features of this job.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the model; a version is written below it.")
+@click.option(
+    "--sample-out", type=click.Path(path_type=Path), help=f"Write the sample, named *{SUFFIX}, and train nothing."
+)
+@click.option("--method", metavar="NAME", help="How rows are scored; see Methods.")
+@click.option("--categorical", default="", metavar="A,B", help="Columns of numbers that are categories.")
 @click.option(
     "--scaling",
     type=click.Choice(["plain", "robust"]),
-    default=EncoderConfig().scaling,
-    show_default=True,
-    help="Scale numbers by mean and deviation, or by median and quartiles.",
+    help="Scale numbers by mean and deviation, or by median and quartiles.  [default: the method's own]",
 )
-@click.option("--steps", default=TrainConfig().steps, show_default=True, help="Adam steps.")
-@click.option("--trim", default=0.0, show_default=True, help="Share of odd rows to leave out.")
-@click.option("--seed", default=0, show_default=True, help="Of sample, weights and batches.")
-@click.option("--alarm-rate", default=0.01, show_default=True, help="Share of normal rows to flag.")
-@click.option("--sample-rows", default=200_000, show_default=True, help="Rows to learn from.")
+@click.option("--steps", type=int, help="Adam steps of an autoencoder.")
+@click.option("--trim", type=float, help="Share of odd rows an autoencoder leaves out.")
+@click.option("--seed", default=0, show_default=True, help="All chance comes from it: sample, split, fit.")
+@click.option("--alarm-rate", default=0.01, show_default=True, help="Share of ordinary rows to flag.")
+@click.option("--sample-rows", type=int, help=f"Rows to learn from.  [default: {_SAMPLE_ROWS}]")
+@click.option("--promote/--no-promote", default=True, help="Make the version the latest, which jobs take, or not.")
 def train_rows(
     files: tuple[Path, ...],
     columns: str | None,
     job: Path | None,
-    out: Path,
+    out: Path | None,
+    sample_out: Path | None,
+    method: str | None,
     categorical: str,
-    scaling: str,
-    steps: int,
-    trim: float,
+    scaling: str | None,
+    steps: int | None,
+    trim: float | None,
     seed: int,
     alarm_rate: float,
-    sample_rows: int,
+    sample_rows: int | None,
+    promote: bool,
 ) -> None:
-    """Train the model that scores rows, from Parquet or CSV FILES."""
-    types = _chosen_columns(columns, job)
-    encoder = EncoderConfig(categorical=_split(categorical), scaling=scaling)  # type: ignore[arg-type]
-    training = TrainConfig(steps=steps, trim_share=trim)
-    table = _sampled(files, types, sample_rows, seed)
-    model = _trained(table, encoder, training, seed)
+    """Train the model that scores rows from FILEs: Parquet, CSV, or samples of such files.
+
+    The rows should be those of ordinary times; a few odd ones do no harm. A fifth of the sample is held out of the fit
+    and says which scores are ordinary. A column that held one value only is learned, too: it changes no score until it
+    changes.
+    """
+    _check_targets(out, sample_out)
+    if seed < 0:
+        raise ConfigError(f"--seed: expected a number not below 0, got {seed}")
+    chosen = None if out is None else method_of(method, steps, trim)
+    started = time.monotonic()
+    sample = _sampled(files, columns, job, sample_rows, seed)
+    read_s = time.monotonic() - started
+    if sample_out is not None:
+        write_sample(sample, sample_out)
+        kept = min(sample.capacity, sample.rows_seen)
+        click.echo(f"{kept:,} of {sample.rows_seen:,} rows of {len(sample.files)} files to {sample_out}")
+    if out is None or chosen is None:
+        return
+    name, fit = chosen
+    table = sample.table()
+    encoder = EncoderConfig(categorical=_split(categorical), scaling=_scaling(name, scaling))  # type: ignore[arg-type]
+    model, fit_s = train_with_progress(table, name, fit, encoder, seed)
     threshold = model.threshold(alarm_rate)
-    about = {"files": [file.name for file in files], "rows": table.num_rows, "steps": steps}
-    version = model.save(out, about=about | {"seed": seed})
-    _report(model, table.num_rows, alarm_rate, threshold, version)
+    about = {"files": [file.name for file in sample.files], "rows_seen": sample.rows_seen, "rows": table.num_rows}
+    settings = {"method": name, "scaling": encoder.scaling, "steps": steps, "trim": trim, "seed": seed}
+    version = model.save(out, about=about | settings, promote=promote)
+    _report(model, sample, alarm_rate, threshold, version, (read_s, fit_s, _rows_per_s(model, table)))
+
+
+def _check_targets(out: Path | None, sample_out: Path | None) -> None:
+    if (out is None) == (sample_out is None):
+        raise ConfigError("expected either --out or --sample-out")
+    if sample_out is not None and sample_out.suffix != SUFFIX:
+        raise ConfigError(f"--sample-out: expected a name that ends in {SUFFIX}, got {sample_out}")
+
+
+def method_of(name: str | None, steps: int | None, trim: float | None) -> "tuple[str, Fit]":
+    """A method by name, the default if None, and its fit with the settings of autoencoders.
+
+    Raises:
+        ConfigError: If the method is unknown, or has no such settings and one is given.
+    """
+    from detectors.rows.methods import DEFAULT, METHODS
+
+    name = name or DEFAULT
+    if name not in METHODS:
+        raise ConfigError(f"--method: expected one of {', '.join(METHODS)}, got {name!r}")
+    fit: Any = METHODS[name].fit
+    if steps is None and trim is None:
+        return name, fit
+    if "training" not in inspect.signature(fit).parameters:
+        raise ConfigError(f"--steps and --trim are settings of autoencoders, and {name!r} is none")
+    return name, functools.partial(fit, training=_training(fit, steps, trim))
+
+
+def _training(fit: Any, steps: int | None, trim: float | None) -> Any:
+    from detectors.apre.train import TrainConfig
+
+    usual = inspect.signature(fit).parameters["training"].default or TrainConfig()
+    return replace(
+        usual,
+        steps=usual.steps if steps is None else steps,
+        trim_share=usual.trim_share if trim is None else trim,
+    )
+
+
+def _scaling(method: str, scaling: str | None) -> str:
+    from detectors.rows.methods import METHODS
+
+    return scaling or METHODS[method].scaling
+
+
+def _sampled(
+    files: tuple[Path, ...], columns: str | None, job: Path | None, limit: int | None, seed: int
+) -> FileSample:
+    """The sample of all files, those that are samples among them."""
+    samples = [read_sample(file) for file in files if file.suffix == SUFFIX]
+    if samples:
+        if not (columns is None and job is None and limit is None):
+            raise ConfigError("--columns, --job and --sample-rows are those of the samples: expected none of them")
+        sample, types = FileSample(samples[0].columns, samples[0].capacity, samples[0].seed), {}
+    else:
+        chosen = _chosen_columns(columns, job)
+        limit = _SAMPLE_ROWS if limit is None else limit
+        if limit < 1:
+            raise ConfigError(f"--sample-rows: expected at least 1, got {limit}")
+        sample, types = FileSample(tuple(chosen), limit, seed), {n: kind for n, kind in chosen.items() if kind}
+    for part in samples:
+        sample.merge(part)
+    if unread := [file for file in files if file.suffix != SUFFIX]:
+        with _reading() as on_rows:
+            for file in unread:
+                sample.add_file(file, read_pieces(file, sample.columns, types), on_rows)
+    if sample.twice:
+        click.echo(f"these look as if they were read twice: {', '.join(sample.twice)}", err=True)
+    return sample
 
 
 def _chosen_columns(columns: str | None, job: Path | None) -> dict[str, pa.DataType | None]:
@@ -164,99 +229,74 @@ def _split(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
-def _sampled(files: tuple[Path, ...], chosen: dict[str, pa.DataType | None], limit: int, seed: int) -> pa.Table:
-    if limit < 1:
-        raise ConfigError(f"--sample-rows: expected at least 1, got {limit}")
-    types = {name: kind for name, kind in chosen.items() if kind is not None}
-    pieces = (piece for file in files for piece in read_pieces(file, tuple(chosen), types))
+@contextmanager
+def _reading() -> Iterator[Callable[[int], None]]:
+    """A count of rows, and the callback that moves it."""
     bar = (SpinnerColumn(), TextColumn("reading"), TextColumn("{task.completed:,} rows"))
     with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=None)
-        return sample_rows(pieces, limit, seed, lambda rows: progress.advance(task, rows))
+        yield lambda rows: progress.advance(task, rows)
 
 
-def _trained(table: pa.Table, encoder: EncoderConfig, training: TrainConfig, seed: int) -> RowModel:
-    bar = (TextColumn("training"), BarColumn(), TextColumn("{task.fields[said]}"))
+def train_with_progress(
+    table: pa.Table, method: str, fit: "Fit", encoder: EncoderConfig, seed: int
+) -> "tuple[RowModel, float]":
+    """The model, and the seconds that encoding, fit and calibration took."""
+    from detectors.rows.training import train_row_model
+
+    started = time.monotonic()
+    bar = (TextColumn("fitting"), BarColumn(), TextColumn("{task.fields[said]}"))
     with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("training", total=training.steps, said="")
-        return train_row_model(
+        task = progress.add_task("fitting", total=None, said="")
+        model = train_row_model(
             table,
+            method=method,
+            fit=fit,
             encoder=encoder,
-            fit=functools.partial(fit_apre, training=training),
             seed=seed,
-            report=lambda step, steps, said: progress.update(task, completed=step, total=steps, said=said),
+            report=lambda done, total, said: progress.update(task, completed=done, total=total, said=said),
         )
+    return model, time.monotonic() - started
 
 
-def _report(model: RowModel, rows: int, rate: float, threshold: float, version: Path) -> None:
-    quartiles = np.quantile(model.calibration, (0.25, 0.5, 0.75))
-    usual = sorted(zip(model.usual, model.encoder.names, strict=True), reverse=True)
+def _rows_per_s(model: "RowModel", table: pa.Table) -> float:
+    rows = one_batch(table.slice(0, _TIMED_ROWS))
+    started = time.perf_counter()
+    model.score(rows)
+    return float(rows.num_rows / (time.perf_counter() - started))
+
+
+def _report(
+    model: "RowModel",
+    sample: FileSample,
+    rate: float,
+    threshold: float,
+    version: Path,
+    measured: tuple[float, float, float],
+) -> None:
+    from detectors.rows.methods import METHODS
+
+    encoder, (read_s, fit_s, rows_per_s) = model.encoder, measured
+    kept = min(sample.capacity, sample.rows_seen)
+    usual = sorted(zip(model.usual, encoder.names, strict=True), reverse=True)
     for what, value in (
         ("model", str(version)),
-        ("rows", f"{rows:,}, of which {len(model.calibration):,} calibrate"),
-        ("features", f"{model.encoder.n_features} of {len(model.encoder.names)} columns"),
-        ("scores (quartiles)", " ".join(f"{q:.3f}" for q in quartiles)),
+        ("method", f"{model.method}: {METHODS[model.method].summary}"),
+        ("rows", f"{kept:,} of {sample.rows_seen:,}, of which {len(model.calibration):,} calibrate"),
+        ("features", f"{encoder.n_features} of {len(encoder.names)} columns"),
+        ("constant columns", _named(encoder.constant)),
+        ("scores (quartiles)", " ".join(f"{q:.3f}" for q in np.quantile(model.calibration, (0.25, 0.5, 0.75)))),
         ("threshold", f"{threshold:.3f}, passed by {rate:.2%} of rows like these"),
-        ("hardest to predict", ", ".join(name for _, name in usual[:5])),
+        ("hardest columns", ", ".join(name for _, name in usual[:_SHOWN])),
+        ("time", f"reading {read_s:.1f} s, fitting {fit_s:.1f} s"),
+        ("speed", f"{rows_per_s:,.0f} rows/s scored"),
     ):
         click.echo(f"{what:<20}{value}")
 
 
-def _read_parquet(
-    path: Path,
-    columns: tuple[str, ...],
-    types: Mapping[str, pa.DataType],  # noqa: ARG001
-) -> Iterator[pa.RecordBatch]:
-    with pa.parquet.ParquetFile(path) as file:
-        _expect_columns(path, columns, file.schema_arrow.names)
-        for piece in file.iter_batches(batch_size=PIECE_ROWS, columns=list(columns)):
-            yield piece.select(list(columns))
-
-
-def _read_csv(path: Path, columns: tuple[str, ...], types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-    with path.open(newline="") as file:
-        _expect_columns(path, columns, next(csv.reader(file), []))
-    convert = pa.csv.ConvertOptions(include_columns=list(columns), column_types=dict(types), strings_can_be_null=True)
-    read = pa.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
-    with pa.csv.open_csv(path, read_options=read, convert_options=convert) as reader:
-        yield from reader
-
-
-def _expect_columns(path: Path, columns: tuple[str, ...], present: list[str]) -> None:
-    if missing := [name for name in columns if name not in present]:
-        raise ConfigError(f"{path} lacks the columns {missing}; it has {present}")
-
-
-def _converted(piece: pa.RecordBatch, types: Mapping[str, pa.DataType], path: Path) -> pa.RecordBatch:
-    arrays = []
-    for name, column in zip(piece.schema.names, piece.columns, strict=True):
-        try:
-            arrays.append(column.cast(types.get(name, column.type)))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise SchemaError(f"{path}: column {name!r} is no {types[name]}: {error}") from error
-    return pa.RecordBatch.from_arrays(arrays, names=piece.schema.names)
-
-
-def _lowest(kept: list[pa.RecordBatch], hashes: np.ndarray, limit: int) -> tuple[pa.Table, np.ndarray]:
-    """The rows with the `limit` lowest hashes, in their order, and these hashes."""
-    try:
-        table = pa.Table.from_batches(kept)
-    except pa.ArrowInvalid as error:
-        raise SchemaError(f"expected files of one schema: {error}") from error
-    if len(hashes) <= limit:
-        return table, hashes
-    lowest = np.sort(np.argpartition(hashes, limit)[:limit])
-    return table.take(pa.array(lowest)), hashes[lowest]
-
-
-def _hash(numbers: np.ndarray, seed: int) -> np.ndarray:
-    """SplitMix64 of `numbers`, uint64; a bijection, so there are no ties.
-
-    References:
-        Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
-    """
-    start = np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
-    z = start + (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def _named(names: tuple[str, ...]) -> str:
+    """How many and which, as far as they fit on a line."""
+    if not names:
+        return "none"
+    shown = ", ".join(names[:_SHOWN])
+    return f"{len(names)}, silent until they change: {shown}{', ...' if len(names) > _SHOWN else ''}"

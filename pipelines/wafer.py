@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
-import msgspec
 
 from detectors.model_versions import resolve_version
 from detectors.novel_looking import novel_looking
@@ -16,6 +15,7 @@ from detectors.wafer_model import WaferModel
 from pipelines.books import close_books, fixed_windows
 from pipelines.live_model import LiveModel
 from pipelines.pattern_book import PatternTopic
+from pipelines.thresholds import thresholds_of
 from pipelines.topics import topics_of
 from pipelines.wafer_look import pane_state
 from pipelines.wafer_patterns_view import PatternsView
@@ -169,10 +169,7 @@ def load_wafer_model(job: WaferJob) -> ConcludeWafers:
 
 
 def _check_of(job: WaferJob) -> WaferCheck:
-    try:
-        return msgspec.convert(job.wafers.thresholds, WaferCheck)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ConfigError(f"wafers.thresholds: {error}") from error
+    return thresholds_of("wafers.thresholds", job.wafers.thresholds, WaferCheck)
 
 
 def _load_for(job: WaferJob, check: WaferCheck) -> LoadForJob:

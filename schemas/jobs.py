@@ -17,6 +17,8 @@ US_PER_SECOND = 1_000_000
 _LONGEST_US = 36_500 * 86_400_000_000
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
+#: Most results of rows a window: they are held and written together.
+_MOST_ROW_RESULTS = 100_000
 _TOPIC_NAME = r"[A-Za-z0-9._-]{1,200}"
 _DURATION_US = {
     "ms": 1_000,
@@ -114,7 +116,7 @@ class WindowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where results go. Topics default to `<job>.windows`, `.alerts`, `.metrics`, `.progress`, `.wafers`."""
+    """Where results go. Topics default to `<job>.windows`, `.alerts`, `.metrics`, `.progress`, `.wafers`, `.rows`."""
 
     #: Prefix of the job's topics; the job's name if absent.
     prefix: str | None = None
@@ -165,6 +167,25 @@ class RowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     alarm_rate: float = 0.01
     #: Thresholds by name, handed to the row check.
     thresholds: dict[str, Any] = {}
+    #: Rows beyond the threshold that have a result of their own, the worst ones of each window.
+    results_per_window: int = 1_000
+    #: Columns that such a result repeats, to tell what it is about.
+    id_columns: list[str] = []
+
+
+class RowStreamSettings(RowSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Scoring of rows where the job does nothing else."""
+
+    model: str
+    #: Rows of a window that are kept to retrain from; 0 for none.
+    sample_rows: int = 2_000
+    #: Windows of which they are kept, the newest ones; 0 for none.
+    panes: int = 48
+
+    @property
+    def keeps_panes(self) -> bool:
+        """Whether windows leave something behind."""
+        return bool(self.sample_rows and self.panes)
 
 
 class PatternSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -246,7 +267,32 @@ class WaferJob(
     output: OutputSettings = OutputSettings()
 
 
-Job = CtrJob | WaferJob
+class RowsJob(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="rows",
+):
+    """A job that scores rows of any kind; there is no label."""
+
+    name: str
+    kafka: KafkaSettings
+    source: SourceSettings
+    windows: WindowSettings
+    #: Type of each column of an event, but the time column.
+    columns: dict[str, ColumnType]
+    rows: RowStreamSettings
+    output: OutputSettings = OutputSettings()
+
+    @property
+    def scored_columns(self) -> tuple[str, ...]:
+        """Columns that a model may score, in a fixed order: all but those that only say what a row is about."""
+        return tuple(name for name in self.columns if name not in self.rows.id_columns)
+
+
+Job = CtrJob | WaferJob | RowsJob
 
 
 def parse_job(settings: dict[str, Any], where: str) -> Job:
@@ -260,7 +306,7 @@ def parse_job(settings: dict[str, Any], where: str) -> Job:
         ConfigError: Naming the key that is unknown, missing, of the wrong type or out of range.
     """
     try:
-        job: Job = msgspec.convert(settings, CtrJob | WaferJob)
+        job: Job = msgspec.convert(settings, CtrJob | WaferJob | RowsJob)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}") from error
     try:
@@ -295,6 +341,8 @@ def _check_job(job: Job) -> None:
         raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
     if isinstance(job, CtrJob):
         _check_ctr(job)
+    elif isinstance(job, RowsJob):
+        _check_rows_job(job)
     else:
         _check_wafers(job)
 
@@ -338,19 +386,43 @@ def _check_ctr(job: CtrJob) -> None:
         raise ConfigError(
             f"label: expected a column of type 'int' (0 or 1), {job.label!r} is {job.columns[job.label]!r}"
         )
-    if job.source.time_column in job.columns:
-        raise ConfigError(f"columns: {job.source.time_column!r} is the time column; its type is source.time_format")
+    _check_columns(job)
     if unknown := sorted(set(job.ranked_features) - set(job.columns)):
         raise ConfigError(f"features: expected names of columns, got {unknown}")
     if job.label in job.ranked_features or len(set(job.ranked_features)) < len(job.ranked_features):
         raise ConfigError(f"features: expected each column once and the label not at all, got {job.features}")
-    if reserved := sorted(name for name in job.columns if name.startswith("_")):
-        raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
     if not job.ranked_features:
         raise ConfigError("columns: expected at least one feature besides the label")
     _check_ranking(job.ranking)
-    if not 0 < job.rows.alarm_rate < 1:
-        raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {job.rows.alarm_rate}")
+    _check_scoring(job.rows, job.columns)
+
+
+def _check_columns(job: CtrJob | RowsJob) -> None:
+    if job.source.time_column in job.columns:
+        raise ConfigError(f"columns: {job.source.time_column!r} is the time column; its type is source.time_format")
+    if reserved := sorted(name for name in job.columns if name.startswith("_")):
+        raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
+
+
+def _check_rows_job(job: RowsJob) -> None:
+    _check_columns(job)
+    _check_scoring(job.rows, job.columns)
+    if not job.scored_columns:
+        raise ConfigError("columns: expected at least one column besides rows.id_columns")
+    for key, number, most in (("sample_rows", job.rows.sample_rows, 1 << 20), ("panes", job.rows.panes, 10_000)):
+        if not 0 <= number <= most:
+            raise ConfigError(f"rows.{key}: expected 0 to {most}, got {number}")
+    if job.rows.panes == 1:
+        raise ConfigError("rows.panes: expected 0 or at least 2, got 1")
+
+
+def _check_scoring(rows: RowSettings, columns: dict[str, ColumnType]) -> None:
+    if not 0 < rows.alarm_rate < 1:
+        raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {rows.alarm_rate}")
+    if not 0 <= rows.results_per_window <= _MOST_ROW_RESULTS:
+        raise ConfigError(f"rows.results_per_window: expected 0 to {_MOST_ROW_RESULTS}, got {rows.results_per_window}")
+    if unknown := sorted(set(rows.id_columns) - set(columns)):
+        raise ConfigError(f"rows.id_columns: expected names of columns, got {unknown}")
 
 
 def _check_wafers(job: WaferJob) -> None:

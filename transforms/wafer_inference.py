@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from apache_beam.ml.inference.base import PredictionResult
 
 from detectors.wafer_model import WaferModel
 from schemas.block import Block
 from schemas.errors import ConfigError, SchemaError
 from schemas.wafers import WAFER_COLUMNS
+from transforms.stored_model import StoredModelHandler, joined, rows_of
 
 #: What comes in: wafers with the columns of `WAFER_COLUMNS`, further ones are passed over.
 Wafers: TypeAlias = pa.RecordBatch | Block
@@ -23,7 +24,7 @@ Wafers: TypeAlias = pa.RecordBatch | Block
 BATCH_POINTS = 200_000
 
 
-class WaferModelHandler(ModelHandler[Wafers, PredictionResult, WaferModel]):
+class WaferModelHandler(StoredModelHandler[WaferModel]):
     """`pa.RecordBatch` or `Block` of any number of wafers in, `PredictionResult` out.
 
     A result's `inference` is a record batch of `wafer_verdicts.VERDICT_COLUMNS`, a row for each wafer of its
@@ -55,13 +56,12 @@ class WaferModelHandler(ModelHandler[Wafers, PredictionResult, WaferModel]):
         if batch_points < 1:
             raise ConfigError(f"batch_points: expected at least 1, got {batch_points}")
         super().__init__(
-            min_batch_size=batch_points,
-            max_batch_size=batch_points,
+            model,
+            size_of=_points,
+            batch_size=batch_points,
             max_batch_duration_secs=max_batch_duration_secs,
-            element_size_fn=_points,
             **options,
         )
-        self._model = str(model)
         self._false_novel_rate = false_novel_rate
 
     def load_model(self) -> WaferModel:
@@ -84,41 +84,24 @@ class WaferModelHandler(ModelHandler[Wafers, PredictionResult, WaferModel]):
         """
         del inference_args
         rows = [_wafer_rows(example) for example in batch]
-        verdicts = model.recognise(_joined(rows))
+        verdicts = model.recognise(joined(rows))
         first = 0
         for example, own in zip(batch, rows, strict=True):
             yield PredictionResult(example, verdicts.slice(first, own.num_rows), model.id)
             first += own.num_rows
 
-    def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
-        """There are none.
-
-        Raises:
-            ConfigError: If some are given.
-        """
-        if inference_args:
-            raise ConfigError(f"inference_args: expected none, got {', '.join(inference_args)}")
-
-    def update_model_path(self, model_path: str | None = None) -> None:
-        """The model is that of another folder from the next load on."""
-        self._model = model_path or self._model
-
     def get_num_bytes(self, batch: Sequence[Wafers]) -> int:
         """Bytes of the examples' columns."""
-        return sum(_rows(example).nbytes for example in batch)
+        return sum(rows_of(example).nbytes for example in batch)
 
     def get_metrics_namespace(self) -> str:
         """Under which `RunInference` counts."""
         return "sparsewatch_wafers"
 
 
-def _rows(example: Wafers) -> pa.RecordBatch:
-    return example.rows if isinstance(example, Block) else example
-
-
 def _wafer_rows(example: Wafers) -> pa.RecordBatch:
     """The columns of `WAFER_COLUMNS`, of its types."""
-    rows = _rows(example)
+    rows = rows_of(example)
     if missing := [name for name in WAFER_COLUMNS.names if name not in rows.schema.names]:
         raise SchemaError(f"expected the columns of wafer events, got none of {', '.join(missing)}")
     try:
@@ -127,12 +110,7 @@ def _wafer_rows(example: Wafers) -> pa.RecordBatch:
         raise SchemaError(f"expected columns of the types of wafer events: {error}") from error
 
 
-def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    return whole[0] if whole else batches[0]
-
-
 def _points(example: Wafers) -> int:
     """Points and dies of an example, at least one a wafer."""
-    rows = _rows(example)
+    rows = rows_of(example)
     return int(sum(len(rows[name].flatten()) for name in ("x_um", "map")) + rows.num_rows)

@@ -1,4 +1,4 @@
-"""The probabilistic autoencoder: a row in, mean and raw variance of every feature out.
+"""The autoencoders: a row in, its reconstruction out, and of the probabilistic one a raw variance of every feature.
 
 Fully connected; ReLU after every layer but the last, the latent one included. Widths follow the authors' published
 code of arXiv 2304.00709 (2023-04), which sizes them by the input alone.
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-def layer_widths(n_features: int) -> tuple[int, ...]:
+def layer_widths(n_features: int, probabilistic: bool = True) -> tuple[int, ...]:
     """Widths of all layers, input and output included.
 
     Halves are rounded to the even neighbour, as in the authors' code (Python's `round`). A single feature
@@ -21,6 +21,7 @@ def layer_widths(n_features: int) -> tuple[int, ...]:
 
     Args:
         n_features: Features of a row, at least 1.
+        probabilistic: Whether the output holds a raw variance beside the mean.
 
     Raises:
         ValueError: If `n_features` is below 1.
@@ -36,29 +37,34 @@ def layer_widths(n_features: int) -> tuple[int, ...]:
         half, quarter = round(n_features / 2), round(n_features / 4)
         latent = round(n_features / (8 if n_features < 200 else 16))
         inner = [half, quarter, latent, quarter, half]
-    return (n_features, *inner, 2 * n_features)
+    return (n_features, *inner, (1 + probabilistic) * n_features)
 
 
-class ProbabilisticAutoencoder(nn.Module):
-    """Autoencoder whose output has two halves: mean and raw variance.
+class Autoencoder(nn.Module):
+    """Autoencoder, with a variance for each feature or without.
 
     Args:
         n_features: Features of a row.
+        probabilistic: Whether the output has two halves, mean and raw variance, or is the mean alone.
     """
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self, n_features: int, probabilistic: bool = True) -> None:
         super().__init__()
         self.n_features = n_features
+        self.probabilistic = probabilistic
         layers: list[nn.Module] = []
-        for width, following in pairwise(layer_widths(n_features)):
+        for width, following in pairwise(layer_widths(n_features, probabilistic)):
             layers += [nn.Linear(width, following), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Reconstruct `rows` of shape (n, n_features).
 
         Returns:
-            Mean and raw variance, both (n, n_features); `score.variance` makes a variance of the latter.
+            Mean, and raw variance or None, both (n, n_features); `score.variance` makes a variance of the latter.
         """
-        mean, raw = torch.chunk(self.layers(rows), 2, dim=1)  # (n, 2d) -> (n, d), (n, d)
+        output = self.layers(rows)
+        if not self.probabilistic:
+            return output, None
+        mean, raw = torch.chunk(output, 2, dim=1)  # (n, 2d) -> (n, d), (n, d)
         return mean, raw

@@ -1,11 +1,12 @@
-"""The weighted negative log-likelihood of a row under its reconstruction.
+"""The weighted negative log-likelihood of a row under its reconstruction, or its squared error.
 
     S(x; y) = alpha * sum_j (mean_j(x) - y_j)^2 / v_j(x)  +  beta * sum_j ln v_j(x)
 
 arXiv 2304.00709: v1 calls it the adjustable probabilistic reconstruction error (APRE), v3 the weighted negative
 log-likelihood (WNLL). With alpha = beta = 1 it is twice the Gaussian negative log-likelihood less d ln 2 pi. Only
 beta / alpha matters for the ranking of rows. It is never below beta * d * ln 1e-5; a term is least at
-v = (alpha / beta) * (mean - y)^2.
+v = (alpha / beta) * (mean - y)^2. An autoencoder without variances has the squared error sum_j (mean_j(x) - y_j)^2 for
+a score. The target y is the row x itself, or the row after `mean_shift`.
 """
 
 from dataclasses import dataclass
@@ -51,22 +52,25 @@ def variance(raw: Tensor, floor: float = 0.0) -> Tensor:
     return spread.clamp(min=floor) if floor > VARIANCE_EPSILON else spread
 
 
-def score_terms(mean: Tensor, raw: Tensor, target: Tensor, config: ScoreConfig) -> Tensor:
+def score_terms(mean: Tensor, raw: Tensor | None, target: Tensor, config: ScoreConfig) -> Tensor:
     """Contribution of every feature to the score.
 
     Args:
         mean: Reconstruction, shape (n, d).
-        raw: Raw variance, shape (n, d).
-        target: What the reconstruction is compared with, shape (n, d); normally the row itself.
-        config: Weights and variance floor.
+        raw: Raw variance, shape (n, d); None for the squared error.
+        target: What the reconstruction is compared with, shape (n, d), or (m, n, d) for m targets at once.
+        config: Weights and variance floor; not looked at for the squared error.
 
     Returns:
-        Terms of shape (n, d), whose sum over the features is the score.
+        Terms of the target's shape, whose sum over the features is the score.
     """
+    squares = (mean - target).square()
+    if raw is None:
+        return squares
     spread = variance(raw, config.variance_floor)
-    return config.alpha * (mean - target).square() / spread + config.beta * torch.log(spread)
+    return config.alpha * squares / spread + config.beta * torch.log(spread)
 
 
-def score(mean: Tensor, raw: Tensor, target: Tensor, config: ScoreConfig) -> Tensor:
-    """Score of every row, shape (n,); see `score_terms`."""
-    return score_terms(mean, raw, target, config).sum(dim=1)
+def score(mean: Tensor, raw: Tensor | None, target: Tensor, config: ScoreConfig) -> Tensor:
+    """Score of every row, shape (n,) or (m, n); see `score_terms`."""
+    return score_terms(mean, raw, target, config).sum(dim=-1)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from detectors.nearest import k_nearest
 from detectors.open_set.class_statistics import check_labels
 from detectors.sparse_net.encode import Encodings
 from schemas.errors import ConfigError
@@ -34,12 +33,8 @@ class Neighbours:
         """Distance from the k-th nearest known wafer, float64 of shape (wafers,), at least 0."""
         if not len(encodings):
             return np.zeros(0)
-        # Brute force: a tree over 48 dimensions visits every leaf. scikit-learn works in blocks that fit a cache.
-        search = NearestNeighbors(n_neighbors=self.k, algorithm="brute").fit(self.known)
-        # One thread: see `detectors.torch_threads`.
-        with threadpool_limits(1):
-            distances, _ = search.kneighbors(_prepared(encodings, self.normalise))
-        return np.asarray(distances[:, -1])
+        distances, _ = k_nearest(_prepared(encodings, self.normalise), self.known, self.k)
+        return distances[:, -1].astype(np.float64)
 
 
 def fit_neighbours(

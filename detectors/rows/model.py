@@ -23,7 +23,7 @@ KIND = "rows"
 _ENCODER, _SCORER = "encoder.", "scorer."
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True)
 class RowModel:
     """A fitted model. Scoring changes nothing."""
 
@@ -77,7 +77,7 @@ class RowModel:
         tried = np.argsort(-excess, axis=1, kind="stable")[:, :n_columns]
         owner = np.repeat(np.arange(len(self.usual)), [c.n_features for c in self.encoder.columns])
         centred = [np.where(owner == columns[:, None], np.float32(0), X) for columns in tried.T]
-        scores = self.score_matrix(np.concatenate([X, *centred])).reshape(-1, len(X))
+        scores = self.score_matrix(np.concatenate([X, *centred])).reshape(1 + len(centred), len(X))
         falls = (scores[0] - scores[1:]).T
         order = np.argsort(-falls, axis=1, kind="stable")
         return np.take_along_axis(tried, order, axis=1), np.take_along_axis(falls, order, axis=1)

@@ -5,12 +5,17 @@ feature has to do with it. Scoring changes nothing, and a row's score does not d
 bit: a replay cuts a stream into other blocks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from detectors.torch_threads import torch_threads
 
 Rows: TypeAlias = NDArray[np.float32]
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
@@ -22,6 +27,8 @@ Report: TypeAlias = Callable[[int, int, str], None]
 #: Most floats and rows of one chunk in scoring: its arrays stay in a core's cache.
 _CHUNK_FLOATS = 131_072
 _CHUNK_ROWS = 4096
+
+_THREADS = ContextVar("threads", default=1)
 
 
 class RowScorer(Protocol):
@@ -57,40 +64,57 @@ class Fit(Protocol):
         """
 
 
+@contextmanager
+def scoring_threads(threads: int) -> Iterator[None]:
+    """Within the block rows are scored by so many threads, each on chunks of its own; the scores are the same bits.
+
+    Jobs score on one thread: their runner has several of its own.
+    """
+    token = _THREADS.set(threads)
+    try:
+        yield
+    finally:
+        _THREADS.reset(token)
+
+
 def in_chunks(
-    X: Rows, shape: tuple[int, ...], scored: Callable[[Rows], NDArray[Any]], *, step: int = 0, threads: int = 1
+    X: Rows, shape: tuple[int, ...], scored: Callable[[Rows], NDArray[Any]], *, step: int = 0, unit: int = 0
 ) -> NDArray[np.float32]:
     """`scored(rows)` for all rows, chunk by chunk, as float32 of shape (n, *shape).
 
     Every chunk has the same size, the last is padded with zeros: matrix products of another size may round
-    differently.
+    differently. Torch works on one thread and keeps no gradients meanwhile.
 
     Args:
         X: Rows of shape (n, d).
         shape: Of what `scored` gives for a row.
-        scored: Chunk of shape (step, d) to (step, *shape); called by several threads if there are several.
+        scored: Chunk of shape (step, d) to (step, *shape); called by several threads within `scoring_threads`.
         step: Rows of a chunk; 0 for `chunk_rows`.
-        threads: Chunks worked on at once, from 1.
+        unit: Where `scored` itself works in parts of so many rows, the last chunk is padded to whole parts only, and a
+            chunk holds whole parts; 0 if it does not.
     """
     step = step or chunk_rows(X.shape[1])
+    step = max(unit, step // unit * unit) if unit else step
     out = np.empty((len(X), *shape), dtype=np.float32)
 
     def work(start: int) -> None:
         part = X[start : start + step]
-        if len(part) < step:
-            part = np.concatenate([part, np.zeros((step - len(part), X.shape[1]), dtype=np.float32)])
-        out[start : start + step] = scored(np.ascontiguousarray(part))[: len(X) - start]
+        if missing := -len(part) % (unit or step):
+            part = np.concatenate([part, np.zeros((missing, X.shape[1]), dtype=np.float32)])
+        with torch.inference_mode():
+            out[start : start + step] = scored(np.ascontiguousarray(part))[: len(X) - start]
 
     starts = range(0, len(X), step)
-    if threads == 1 or len(starts) < 2:
-        for start in starts:
-            work(start)
-        return out
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, starts))
+    with torch_threads(1):
+        if _THREADS.get() == 1 or len(starts) < 2:
+            for start in starts:
+                work(start)
+        else:
+            with ThreadPoolExecutor(_THREADS.get()) as pool:
+                list(pool.map(work, starts))
     return out
 
 
 def chunk_rows(n_features: int) -> int:
-    """Rows of a chunk: a multiple of 64, so that vector code has no remainder."""
-    return max(64, min(_CHUNK_ROWS, _CHUNK_FLOATS // n_features // 64 * 64))
+    """Rows of a chunk: a multiple of 64, so that vector code has no remainder; at least 256, which products need."""
+    return max(256, min(_CHUNK_ROWS, _CHUNK_FLOATS // n_features // 64 * 64))

@@ -53,16 +53,36 @@ def train_row_model(
     n_held_out = max(1, round(calibration_share * table.num_rows))
     held_out = one_batch(table.take(np.sort(order[:n_held_out])))
     rows = table.take(np.sort(order[n_held_out:]))
+    model = fit_row_model(rows, method=method, fit=fit, encoder=encoder, seed=seed, report=report)
+    return calibrated(model, model.score(held_out), model.attribute(held_out))
+
+
+def fit_row_model(
+    rows: pa.Table,
+    *,
+    method: str,
+    fit: Fit | None = None,
+    encoder: EncoderConfig | None = None,
+    seed: int = 0,
+    report: Report | None = None,
+) -> RowModel:
+    """Encoder and scorer of all `rows`, without calibration: p-values are 1. Arguments as of `train_row_model`."""
     fitted = fit_encoder(rows, encoder or EncoderConfig(scaling=METHODS[method].scaling))
-    model = RowModel(
+    return RowModel(
         encoder=fitted,
         method=method,
         scorer=(fit or METHODS[method].fit)(fitted.transform(one_batch(rows)), seed, report),
         calibration=np.empty(0, dtype=np.float32),
         usual=np.zeros(len(fitted.columns), dtype=np.float32),
     )
-    return replace(
-        model,
-        calibration=np.sort(model.score(held_out)),
-        usual=np.median(model.attribute(held_out), axis=0),
-    )
+
+
+def calibrated(model: RowModel, scores: np.ndarray, contributions: np.ndarray) -> RowModel:
+    """The model with a calibration sample.
+
+    Args:
+        model: As fitted.
+        scores: Of rows that were held out, shape (m,).
+        contributions: Of each column to these scores, shape (m, columns).
+    """
+    return replace(model, calibration=np.sort(scores), usual=np.median(contributions, axis=0))

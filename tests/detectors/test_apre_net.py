@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from detectors.apre.net import ProbabilisticAutoencoder, layer_widths
+from detectors.apre.net import Autoencoder, layer_widths
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,21 @@ def test_widths_are_those_of_the_published_code(n_features: int, widths: tuple[i
     assert layer_widths(n_features) == widths
 
 
+@pytest.mark.parametrize("n_features", [1, 8, 64, 150, 274])
+def test_without_variances_only_the_output_is_narrower(n_features: int) -> None:
+    assert layer_widths(n_features, probabilistic=False) == (*layer_widths(n_features)[:-1], n_features)
+
+
+def test_without_variances_there_is_a_mean_alone() -> None:
+    net = Autoencoder(3, probabilistic=False)
+    rows = torch.zeros(5, 3)
+    mean, raw = net(rows)
+    assert torch.equal(mean, net.layers(rows))
+    assert raw is None
+
+
 def test_layers_have_these_widths_and_relu_between_all_but_the_last() -> None:
-    layers = list(ProbabilisticAutoencoder(64).layers)
+    layers = list(Autoencoder(64).layers)
     linear = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
     assert [(layer.in_features, layer.out_features) for layer in linear] == [
         (64, 32),
@@ -33,7 +46,7 @@ def test_layers_have_these_widths_and_relu_between_all_but_the_last() -> None:
 
 
 def test_output_halves_are_mean_and_raw_variance() -> None:
-    net = ProbabilisticAutoencoder(3)
+    net = Autoencoder(3)
     rows = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     last = net.layers[-1]
     assert isinstance(last, torch.nn.Linear)

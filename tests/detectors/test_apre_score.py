@@ -93,6 +93,19 @@ def test_terms_sum_to_the_score_and_follow_their_features() -> None:
     assert torch.equal(swapped, terms[:, order])
 
 
+def test_without_variances_the_score_is_the_squared_error() -> None:
+    mean, _, target = sample(4)
+    expected = [sum((a - b) ** 2 for a, b in zip(*rows, strict=True)) for rows in zip(mean, target, strict=True)]
+    torch.testing.assert_close(score(mean, None, target, ScoreConfig()), torch.stack(expected))
+
+
+def test_several_targets_score_like_each_alone() -> None:
+    mean, raw, target = sample(5)
+    targets = torch.stack([target, target + 1, mean])
+    expected = torch.stack([score(mean, raw, one, ScoreConfig()) for one in targets])
+    torch.testing.assert_close(score(mean, raw, targets, ScoreConfig()), expected)
+
+
 def test_floor_changes_only_smaller_variances() -> None:
     raw = torch.tensor([-30.0, -6.0, 0.0, 4.0])
     floored = variance(raw, 1e-2)

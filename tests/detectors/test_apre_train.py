@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.apre.net import ProbabilisticAutoencoder
-from detectors.apre.score import LIKELIHOOD, score, variance
-from detectors.apre.train import TrainConfig, train_net
+from detectors.apre.loss import mean_loss, row_losses
+from detectors.apre.net import Autoencoder
+from detectors.apre.score import variance
+from detectors.apre.train import TrainConfig, fit_net, new_net, train_net
 from schemas.errors import ConfigError
 
 
@@ -14,15 +15,13 @@ def noise(n: int, d: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
 
 
-def weights(net: ProbabilisticAutoencoder) -> torch.Tensor:
+def weights(net: Autoencoder) -> torch.Tensor:
     return torch.cat([weight.flatten() for weight in net.state_dict().values()])
 
 
-def loss(net: ProbabilisticAutoencoder, X: np.ndarray) -> torch.Tensor:
-    rows = torch.from_numpy(X)
+def loss(net: Autoencoder, X: np.ndarray) -> torch.Tensor:
     with torch.no_grad():
-        mean, raw = net(rows)
-    return score(mean, raw, rows, LIKELIHOOD)
+        return row_losses(net, torch.from_numpy(X))
 
 
 @pytest.mark.parametrize("batch_rows", [200, 64])
@@ -68,7 +67,7 @@ def test_one_batch_covers_each_row_at_most_once() -> None:
     X = np.arange(30, dtype=np.float32)[:, None]
     seen: list[torch.Tensor] = []
     hook = torch.nn.modules.module.register_module_forward_pre_hook(
-        lambda module, args: seen.append(args[0].flatten()) if isinstance(module, ProbabilisticAutoencoder) else None
+        lambda module, args: seen.append(args[0].flatten()) if isinstance(module, torch.nn.Sequential) else None
     )
     try:
         train_net(X, TrainConfig(steps=6, batch_rows=10), 0)
@@ -86,9 +85,70 @@ def test_trimming_leaves_the_odd_rows_out() -> None:
     assert losses[1] > 2 * losses[0]
 
 
+@pytest.mark.parametrize("probabilistic", [True, False])
+def test_the_loss_and_its_gradient_are_those_of_autograd(probabilistic: bool) -> None:
+    net, rows = new_net(6, 3, probabilistic), torch.from_numpy(noise(50, 6))
+    with torch.no_grad():
+        net.layers[-1].bias.mul_(20)  # type: ignore[operator]
+    found = []
+    for loss_of in (mean_loss, lambda net, rows: row_losses(net, rows).mean()):
+        net.zero_grad()
+        value = loss_of(net, rows)
+        value.backward()  # type: ignore[no-untyped-call]
+        found.append((value.detach(), [weight.grad.clone() for weight in net.parameters() if weight.grad is not None]))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_squared_error_is_learned_without_variances() -> None:
+    X = noise(400, 1) @ np.ones((1, 6), dtype=np.float32)
+    seen: list[tuple[int, float]] = []
+    net = train_net(X, TrainConfig(steps=300), 0, lambda *said: seen.append(said), probabilistic=False)
+    errors = loss(net, X)
+    assert errors.mean() < 0.4 * seen[0][1]
+    assert seen[0][1] == pytest.approx(float(loss(new_net(6, 0, probabilistic=False), X).mean()), rel=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("probabilistic", [True, False])
+def test_a_device_trains_like_the_processor(monkeypatch: pytest.MonkeyPatch, probabilistic: bool) -> None:
+    X, config = noise(300, 6), TrainConfig(steps=30, batch_rows=64)
+    there = train_net(X, config, 0, probabilistic=probabilistic)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    here = train_net(X, config, 0, probabilistic=probabilistic)
+    torch.testing.assert_close(weights(there), weights(here), rtol=1e-2, atol=1e-3)
+
+
+def test_the_step_size_is_halved_again_and_again() -> None:
+    rows = torch.zeros(20, 1)
+    net = new_net(1, 0, probabilistic=False)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+    # The gradient of the output's bias is constant for a target far away, so Adam moves it by the step size.
+    seen: list[float] = []
+    fit_net(
+        net, rows + 1e6, TrainConfig(steps=6, halve_every=2), 0, lambda *_: seen.append(float(net(rows)[0][0].detach()))
+    )
+    assert np.diff(seen, prepend=0) == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4], rel=1e-3)
+
+
+def test_training_ends_where_it_is_told_to() -> None:
+    seen: list[int] = []
+    train_net(noise(20, 2), TrainConfig(steps=50), 0, lambda step, _: seen.append(step) or step == 3)  # type: ignore[func-returns-value]
+    assert seen == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"batch_rows": 0}, {"learning_rate": 0.0}, {"trim_share": 1.0}, {"trim_after": -1}],
+    [
+        {"steps": 0},
+        {"batch_rows": 0},
+        {"learning_rate": 0.0},
+        {"trim_share": 1.0},
+        {"trim_after": -1},
+        {"halve_every": -1},
+    ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.model_versions import (
+    CANDIDATE,
     HISTORY,
     LATEST,
     before_latest,
+    candidate,
+    clear_candidate,
     history,
     latest,
+    mark_candidate,
     move_latest,
     promote,
     resolve_version,
@@ -158,3 +162,45 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     folder.chmod(0o555)
     with pytest.raises(ModelError, match="cannot write"):
         promote(folder, "0001", holds)
+
+
+def test_a_candidate_is_named_beside_the_latest_and_moves_nothing(folder: Path) -> None:
+    assert candidate(folder) is None
+    mark_candidate(folder, "0002", holds)
+    mark_candidate(folder, "0001", holds)
+    assert (candidate(folder), latest(folder), len(history(folder))) == ("0001", "0003", 3)
+    clear_candidate(folder)
+    clear_candidate(folder)
+    assert candidate(folder) is None
+    assert versions(folder) == ["0001", "0002", "0003"]
+
+
+def test_what_does_not_verify_is_no_candidate(folder: Path) -> None:
+    with pytest.raises(ModelError, match="0002 is damaged"):
+        mark_candidate(folder, "0002", refuses)
+    with pytest.raises(ModelError, match="no version '0009'"):
+        mark_candidate(folder, "0009", holds)
+    assert candidate(folder) is None
+
+
+def test_a_latest_that_is_moved_by_choice_ends_the_shadow_run(folder: Path) -> None:
+    mark_candidate(folder, "0001", holds)
+    promote(folder, "0001", holds)
+    assert candidate(folder) is None
+    mark_candidate(folder, "0002", holds)
+    rollback(folder, holds)
+    assert candidate(folder) is None
+
+
+def test_a_shadow_run_outlives_a_promotion_that_is_refused(folder: Path) -> None:
+    mark_candidate(folder, "0001", holds)
+    with pytest.raises(ModelError, match="is damaged"):
+        promote(folder, "0001", refuses)
+    assert candidate(folder) == "0001"
+
+
+@pytest.mark.parametrize("content", ["", "../x", "candidate"])
+def test_a_candidate_file_that_names_no_version_is_refused(folder: Path, content: str) -> None:
+    (folder / CANDIDATE).write_text(content)
+    with pytest.raises(ModelError, match=r"candidate: expected a version of"):
+        candidate(folder)

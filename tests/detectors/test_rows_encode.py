@@ -1,8 +1,10 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -202,3 +204,93 @@ def test_what_cannot_be_fitted_is_refused() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         EncoderConfig(**wrong)
+
+
+def test_infinite_numbers_are_left_out_of_the_fit_and_extreme_in_rows() -> None:
+    table = pa.table({"x": [1.0, 2.0, 3.0, math.inf, -math.inf]})
+    encoder = fit_encoder(table, EncoderConfig())
+    assert (encoder.centre[0], encoder.spread[0]) == (2, 1)
+    assert encoder.transform(one_batch(table))[3:, 0].tolist() == [30, -30]
+
+
+@pytest.mark.parametrize("scaling", ["plain", "robust"])
+def test_an_indicator_stands_out_as_its_nulls_are_rare(scaling: Any) -> None:
+    shares = (0.01, 0.24, 0.26, 0.5, 0.9)
+    columns = {f"s{share}": [None if i < share * 1000 else float(i % 7) for i in range(1000)] for share in shares}
+    X = encode(pa.table(columns), scaling=scaling)
+    for i, share in enumerate(shares):
+        assert X[0, 2 * i + 1] == pytest.approx(math.sqrt((1 - share) / share), rel=0.01)
+
+
+@pytest.mark.parametrize("scaling", ["plain", "robust"])
+def test_a_column_of_nulls_gives_0_and_a_later_value_the_clip(scaling: Any) -> None:
+    table = pa.table({"x": pa.nulls(3, pa.float64()), "w": pa.nulls(3, pa.string()), "n": [1, 2, 3]})
+    rows = pa.table({"x": [None, 5.0], "w": [None, "a"], "n": [2, 2]})
+    encoder = fit_encoder(table, EncoderConfig(scaling=scaling))
+    X = encoder.transform(one_batch(rows))
+    assert X[0].tolist() == [0, 0, 0, 0]
+    assert np.abs(X[1, :3]).tolist() == [30, 30, 30]
+    assert encoder.constant == ("x", "w")
+
+
+def test_constant_columns_are_named_however_large_or_uneven_their_value() -> None:
+    table = pa.table({"a": [0.1] * 77, "b": [1e100] * 77, "c": ["x"] * 77, "d": [None, *[1.0] * 76], "e": range(77)})
+    for scaling in ("plain", "robust"):
+        encoder = fit_encoder(table, EncoderConfig(scaling=scaling))
+        assert encoder.constant == ("a", "b", "c", "d")
+        assert not encoder.transform(one_batch(table))[:, :4].any()
+
+
+def test_a_column_that_vanished_is_null_if_it_is_there_at_all() -> None:
+    table = pa.table({"known": [1.0, None, 3.0], "new": [1.0, 2.0, 3.0], "word": ["a", "b", "a"]})
+    encoder = fit_encoder(table, EncoderConfig())
+    gone = pa.table({"known": pa.nulls(1), "new": pa.nulls(1), "word": pa.nulls(1)})
+    X = encoder.transform(one_batch(gone))
+    assert X[0, 0] == 0
+    assert X[0, 1] > 1
+    assert X[0, 2] == 30
+    unseen = encoder.transform(one_batch(pa.table({"known": [1.0], "new": [1.0], "word": ["z"]})))
+    assert X[0, 3] == unseen[0, 3]
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint64(), pa.float32(), pa.decimal128(9, 2)])
+def test_every_type_of_number_is_encoded_alike(kind: pa.DataType) -> None:
+    numbers = pa.array([None, 1, 2, 5], pa.float64())
+    expected = encode(pa.table({"x": numbers}), scaling="robust")
+    for column in (numbers.cast(kind), numbers.cast(kind).dictionary_encode()):
+        np.testing.assert_array_equal(encode(pa.table({"x": column}), scaling="robust"), expected)
+
+
+def test_a_row_is_encoded_alike_whatever_rows_it_comes_with() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(700, 590))
+    x[rng.random(x.shape) < 0.05] = np.nan
+    columns = {f"s{i}": pa.array(x[:, i], from_pandas=bool(i % 2)) for i in range(590)}
+    table = pa.table(columns | {"w": rng.choice(["a", "b"], 700)})
+    encoder = fit_encoder(table, EncoderConfig(scaling="robust"))
+    whole = encoder.transform(one_batch(table))
+    parts = [encoder.transform(one_batch(table.slice(start, 123))) for start in range(0, 700, 123)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert whole.flags.c_contiguous
+
+
+def test_no_rows_give_no_rows() -> None:
+    table = pa.table({"x": [1.0, None], "w": ["a", "b"]})
+    assert encode(table, table.slice(0, 0)).shape == (0, 3)
+
+
+def test_secom_is_encoded_with_its_missing_cells_and_constant_columns(data_dir: Path) -> None:
+    path = data_dir / "sensors" / "secom.parquet"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    table = pa.parquet.read_table(path, columns=[f"s{i:03d}" for i in range(590)])
+    encoder = fit_encoder(table, EncoderConfig(scaling="robust"))
+    X = encoder.transform(one_batch(table))
+    nulls = sum(column.null_count for column in table.columns)
+    values = encoder.first_features
+    indicators = np.setdiff1d(np.arange(encoder.n_features), values)
+    constant = [i for i, name in enumerate(encoder.names) if name in encoder.constant]
+    assert len(constant) == 116
+    assert not X[:, values[constant]].any()
+    assert np.isfinite(X).all()
+    assert (X[:, indicators] > 0).sum() == nulls

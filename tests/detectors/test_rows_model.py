@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from detectors.apre.score import score
-from detectors.apre.scorer import ApreScorer, fit_apre
+from detectors.apre.scorer import AutoencoderScorer, fit_apre
 from detectors.apre.train import TrainConfig
 from detectors.models import load_artefact, save_artefact
 from detectors.rows.encode import one_batch
@@ -46,7 +46,7 @@ def model() -> RowModel:
 
 
 def test_a_score_is_the_formula_on_the_networks_output(model: RowModel) -> None:
-    assert isinstance(model.scorer, ApreScorer)
+    assert isinstance(model.scorer, AutoencoderScorer)
     X = model.encoder.transform(one_batch(clicks(500, 1)))
     with torch.no_grad():
         mean, raw = model.scorer.net(torch.from_numpy(X))

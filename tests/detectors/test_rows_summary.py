@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import itertools
 from typing import Any
@@ -8,15 +9,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
-from detectors.apre.scorer import fit_apre
-from detectors.apre.train import TrainConfig
 from detectors.rows.model import RowModel
-from detectors.rows.summary import RowCheck, RowScores, check_rows, score_block
+from detectors.rows.p_value_bins import EDGES
+from detectors.rows.summary import RowScores, positions_of, score_block, score_encoded
 from detectors.rows.training import train_row_model
-from schemas.block import META
-from schemas.errors import ConfigError, SchemaError, StateError
+from schemas.block import EVENT_TIME_US, META
+from schemas.errors import SchemaError, StateError
 
 N_ROWS = 700
 
@@ -44,26 +43,19 @@ def block(n: int, seed: int, broken: float = 0.0) -> pa.RecordBatch:
 
 @pytest.fixture(scope="module")
 def model() -> RowModel:
-    return train_row_model(
-        columns(4000, 0), method="apre", fit=functools.partial(fit_apre, training=TrainConfig(steps=200))
-    )
+    return train_row_model(columns(4000, 0), method="hbos")
 
 
-def summary(rows: int, above: int, calibration_rows: int = 20_000, **changes: Any) -> RowScores:
-    return RowScores(
-        model="rows/0001",
-        alarm_rate=0.01,
-        calibration_rows=calibration_rows,
-        columns=("a", "b"),
-        rows=rows,
-        above=above,
-        carried=(above - above // 4, above // 4),
-        **changes,
-    )
+@pytest.fixture(scope="module")
+def two(model: RowModel) -> tuple[RowModel, RowModel]:
+    """One model under two names, the second with a calibration of its own."""
+    second = dataclasses.replace(model, id="rows/0002", calibration=model.calibration[::2])
+    return dataclasses.replace(model, id="rows/0001"), second
 
 
-def fires(scores: RowScores, **check: float) -> bool:
-    return bool(check_rows(scores, RowCheck(**check)))
+def scored(model: RowModel, rows: pa.RecordBatch, results: int, rate: float = 0.01) -> RowScores:
+    told = rows.select([EVENT_TIME_US, "word"])
+    return score_encoded(model, model.encoder.transform(rows), positions_of(rows), rate, told=told, results=results)
 
 
 @settings(deadline=None, max_examples=15)
@@ -71,47 +63,79 @@ def fires(scores: RowScores, **check: float) -> bool:
     cuts=st.lists(st.integers(0, N_ROWS), max_size=5),
     seed=st.integers(0, 100),
     nested=st.booleans(),
+    results=st.sampled_from([0, 3, 40, 1000]),
 )
 def test_any_split_merged_in_any_order_gives_the_same_bytes(
-    model: RowModel, cuts: list[int], seed: int, nested: bool
+    two: tuple[RowModel, RowModel], cuts: list[int], seed: int, nested: bool, results: int
 ) -> None:
+    """Both models score a part of the rows, as where one takes over."""
     rows = block(N_ROWS, 1, broken=0.3)
-    whole = score_block(model, rows, 0.01)
+    whole = scored(two[0], rows.slice(0, 300), results).merge(scored(two[1], rows.slice(300), results))
     rng = np.random.default_rng(seed)
-    shuffled = rows.take(pa.array(rng.permutation(N_ROWS)))
-    edges = [0, *sorted(cuts), N_ROWS]
-    parts = [score_block(model, shuffled.slice(a, b - a), 0.01) for a, b in itertools.pairwise(edges)]
+    parts = []
+    for model, part in zip(two, (rows.slice(0, 300), rows.slice(300)), strict=True):
+        shuffled = part.take(pa.array(rng.permutation(part.num_rows)))
+        edges = [0, *sorted(cut for cut in cuts if cut < part.num_rows), part.num_rows]
+        parts += [scored(model, shuffled.slice(a, b - a), results) for a, b in itertools.pairwise(edges)]
+    parts = [parts[i] for i in rng.permutation(len(parts))]
     if nested:
         parts = [functools.reduce(RowScores.merge, parts[:2]), *parts[2:]][::-1]
     merged = functools.reduce(RowScores.merge, parts, RowScores())
     assert merged.to_bytes() == whole.to_bytes()
+    assert len(merged.beyond) == min(results, merged.above)
 
 
 def test_the_summary_counts_what_the_scores_say(model: RowModel) -> None:
     rows = block(N_ROWS, 2, broken=0.1)
     scores = score_block(model, rows, 0.05)
-    raw = model.score(rows)
-    p = model.p_values(raw)
+    [one] = scores.models
+    p = model.p_values(model.score(rows))
     blamed, _ = model.blame_matrix(model.encoder.transform(rows), 3)
     above = np.flatnonzero(p <= 0.05)
+    fine = [0, *EDGES, 1]
     assert (scores.rows, scores.above) == (N_ROWS, len(above))
     assert scores.p_values == tuple(sum(i / 20 < value <= (i + 1) / 20 for value in p) for i in range(20))
-    assert scores.carried == tuple(sum(blamed[i, 0] == j for i in above) for j in range(4))
-    assert sum(scores.carried) == scores.above
+    assert one.p_values == tuple(sum(a < value <= b for value in p) for a, b in itertools.pairwise(fine))
+    assert one.carried == tuple(sum(blamed[i, 0] == j for i in above) for j in range(4))
+    assert sum(one.carried) == scores.above
+
+
+@pytest.mark.parametrize("kept", [1, 7, 19, 20, 400])
+def test_calibration_rows_are_binned_as_rows_are(model: RowModel, kept: int) -> None:
+    """With ties, and with calibrations too small for some bins."""
+    small = dataclasses.replace(model, calibration=np.sort(np.round(model.calibration[:kept], 1)))
+    counts = score_block(small, block(50, 4), 0.6).models[0].calibration
+    p = small.p_values(small.calibration)
+    assert counts == tuple(sum(a < value <= b for value in p) for a, b in itertools.pairwise([0, *EDGES, 1]))
+    assert sum(counts) == kept
 
 
 def test_the_worst_rows_come_first_with_ties_by_position(model: RowModel) -> None:
     rows = block(N_ROWS, 3, broken=0.2)
     scores = score_block(model, rows, 0.01)
-    raw = model.score(rows).tolist()
+    raw = model.score(rows)
     places = zip(*(rows.column(field.name).to_pylist() for field in META[:3]), strict=True)
-    slow = sorted((-score, *place) for score, place in zip(raw, places, strict=True))[:10]
+    scored_rows = zip(model.p_values(raw).tolist(), raw.tolist(), places, strict=True)
+    slow = sorted((p, -score, *place) for p, score, place in scored_rows)[:10]
     assert [worst.rank for worst in scores.worst] == slow
-    assert len({score for score, *_ in slow}) < 10, "the case has ties"
-    assert scores.worst[0].columns[0][0] == "word"
+    assert len({score for _, score, *_ in slow}) < 10, "the case has ties"
     excesses = [excess for _, excess in scores.worst[0].columns]
     assert excesses == sorted(excesses, reverse=True)
     assert len(excesses) == 3
+
+
+def test_rows_beyond_the_threshold_are_kept_up_to_a_number_with_what_is_told_of_them(model: RowModel) -> None:
+    rows = block(N_ROWS, 3, broken=0.2)
+    everything, some = scored(model, rows, 10_000), scored(model, rows, 25)
+    assert len(everything.beyond) == everything.above > 25
+    assert some.beyond == everything.beyond[:25]
+    assert all(row.p_value <= 0.01 for row in everything.beyond)
+    by_place = {tuple(place): at for at, place in enumerate(positions_of(rows).tolist())}
+    for row in everything.beyond:
+        at = by_place[(row.partition, row.offset, row.row)]
+        assert row.told == {EVENT_TIME_US: rows[EVENT_TIME_US][at].as_py(), "word": rows["word"][at].as_py()}
+    assert scored(model, rows, 0).beyond == ()
+    assert everything.worst[0].as_json()["identity"] == {"word": "new"}
 
 
 def test_stored_bytes_give_back_the_summary_and_others_are_refused(model: RowModel) -> None:
@@ -128,83 +152,28 @@ def test_a_block_without_rows_changes_nothing(model: RowModel) -> None:
     assert scores.merge(empty) == empty.merge(scores) == scores
 
 
-def test_summaries_of_two_models_or_rates_do_not_merge() -> None:
-    changes: list[dict[str, Any]] = [
-        {"model": "rows/0002"},
-        {"alarm_rate": 0.02},
-        {"calibration_rows": 7},
-        {"columns": ("a", "c")},
-    ]
-    for change in changes:
-        other = msgspec.structs.replace(summary(10, 0), **change)
-        with pytest.raises(StateError, match="one model and alarm rate"):
-            summary(10, 0).merge(other)
+def test_two_models_are_counted_apart_and_their_worst_rows_ordered_by_p_value(two: tuple[RowModel, RowModel]) -> None:
+    rows = block(N_ROWS, 3, broken=0.2)
+    parts = [score_block(two[0], rows.slice(0, 300), 0.01), score_block(two[1], rows.slice(300), 0.01)]
+    merged = parts[1].merge(parts[0])
+    assert [one.model for one in merged.models] == ["rows/0001", "rows/0002"]
+    assert [one.rows for one in merged.models] == [300, 400]
+    assert merged.above == parts[0].above + parts[1].above
+    ranks = [row.rank for row in merged.worst]
+    assert ranks == sorted(ranks)
+    assert {row.model for part in parts for row in part.worst} == {"rows/0001", "rows/0002"}
+
+
+@pytest.mark.parametrize("change", [{"alarm_rate": 0.02}, {"calibration": (7,) * 25}, {"columns": ("a", "c")}])
+def test_one_model_at_two_rates_or_with_two_calibrations_does_not_merge(
+    model: RowModel, change: dict[str, Any]
+) -> None:
+    scores = score_block(model, block(50, 4), 0.01)
+    other = RowScores(models=(msgspec.structs.replace(scores.models[0], **change),))
+    with pytest.raises(StateError, match="one model and alarm rate"):
+        scores.merge(other)
 
 
 def test_missing_positions_are_named(model: RowModel) -> None:
     with pytest.raises(SchemaError, match="columns of a block"):
         score_block(model, block(50, 4).drop_columns(["_offset"]), 0.01)
-
-
-def test_planted_new_values_raise_one_finding_that_names_the_column(model: RowModel) -> None:
-    assert check_rows(score_block(model, block(4000, 5), 0.01), RowCheck()) == []
-    scores = score_block(model, block(4000, 6, broken=0.15), 0.01)
-    (finding,) = check_rows(scores, RowCheck())
-    assert (finding.rule, finding.subject) == ("rows_unlike_training", "rows")
-    assert finding.value == scores.above / 4000 >= finding.threshold >= 0.03
-    assert finding.baseline == 0.01
-    assert next(iter(finding.evidence["carried_by"])) == "word"
-    assert finding.evidence["carried_by"]["word"] > 0.8
-    assert finding.evidence["worst"][0]["offset"] == scores.worst[0].offset
-    assert "word" in finding.message
-
-
-@pytest.mark.parametrize("rows", [1, 30, 1000, 50_000, 5_000_000])
-def test_it_fires_from_the_stated_threshold_on(rows: int) -> None:
-    first = next((n for n in _around(rows) if fires(summary(rows, n))), rows + 1)
-    assert not fires(summary(rows, first - 1))
-    if first <= rows:
-        (finding,) = check_rows(summary(rows, first), RowCheck())
-        assert finding.value == finding.threshold == first / rows
-        assert finding.value >= 0.03
-        assert stats.binom.sf(first - 1, rows, 0.01) < 1e-6
-
-
-def _around(rows: int) -> range:
-    """Counts to try: all, or those near three times the expected one."""
-    return range(rows + 1) if rows <= 50_000 else range(int(rows * 0.0299), int(rows * 0.0301))
-
-
-def test_a_small_excess_is_no_alarm_however_many_rows() -> None:
-    assert not fires(summary(10_000_000, 290_000))
-    assert fires(summary(10_000_000, 290_000), least_ratio=2.0)
-
-
-def test_a_few_calibration_rows_ask_for_more_evidence() -> None:
-    """Two of 200 held-out rows are beyond the threshold: its true rate may well be 5 %."""
-    assert fires(summary(10_000, 500))
-    assert not fires(summary(10_000, 500, calibration_rows=199))
-    assert fires(summary(10_000, 2_500, calibration_rows=199))
-
-
-def test_false_alarms_stay_within_the_level() -> None:
-    """The threshold's true rate and the counts are drawn anew each time; level 5 %."""
-    rng = np.random.default_rng(0)
-    draws = 2000
-    rates = rng.beta(2, 198, draws)
-    counts = rng.binomial(5000, rates)
-    check = RowCheck(level=0.05, least_ratio=1.0)
-    alarms = sum(bool(check_rows(summary(5000, n, 199), check)) for n in counts.tolist())
-    assert 0 < alarms / draws < 0.05
-
-
-def test_no_rows_are_no_finding() -> None:
-    assert check_rows(RowScores(), RowCheck()) == []
-
-
-@pytest.mark.parametrize("wrong", [{"level": 1.0}, {"level": 0.0}, {"least_ratio": 0.5}])
-def test_thresholds_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        RowCheck(**wrong)
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        msgspec.convert(wrong, RowCheck)

@@ -105,7 +105,7 @@ def test_another_rate_moves_the_threshold_and_nothing_else(trained: Trained) -> 
     np.testing.assert_array_equal(novel, after["p_value"].to_numpy() <= 0.3)
     assert share(after, "verdict", "novel") > share(before, "verdict", "novel")
     assert 0.02 < eager.false_novel_rate <= 0.3
-    with pytest.raises(ConfigError, match="calibration wafers"):
+    with pytest.raises(ConfigError, match="calibration scores"):
         model.with_false_novel_rate(1e-6)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
+from detectors.rows.training import train_row_model
 from pipelines.job_files import load_job
 from pipelines.run import load_job_progress, run_job
 from schemas.accounts import Account
@@ -100,6 +102,35 @@ def test_repeated_runs_read_every_record_once(kafka_broker: KafkaBroker, tmp_pat
     windows = newest_by_key(read_all(kafka_broker.bootstrap, f"{topic}.windows"))
     assert sum(w["rows"] for w in windows.values()) == 3000
     assert [w["complete"] for w in windows.values()].count(False) == 2
+
+
+def test_rows_are_scored_beside_the_ranking(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+    """In the second minute `price` is a hundredfold in every fourth click."""
+    rng, topic, start = random.Random(7), "scored-clicks", 1_700_000_040_000
+    numbers = {"price": "float", "depth": "int"}
+
+    def fair(odd: bool) -> dict[str, Any]:
+        return {"price": rng.gauss(1.0, 0.1) * (100 if odd else 1), "depth": rng.randrange(5)}
+
+    train_row_model(pa.Table.from_pylist([fair(False) for _ in range(2000)]), method="hbos").save(tmp_path / "rows")
+    clicks = [{"t": start + i * 200, "label": rng.randrange(2), **fair(i >= 300 and i % 4 == 0)} for i in range(600)]
+    create_topic(kafka_broker.bootstrap, topic)
+    produce(kafka_broker.bootstrap, topic, ((0, json.dumps(click).encode()) for click in clicks))
+    path = write_job(tmp_path, kafka_broker.bootstrap, topic, numbers)
+    job = load_job(path, [f"rows.model={tmp_path / 'rows'}", 'rows.id_columns=["depth"]'])
+    run_job(job, "latest", "inprocess")
+
+    assert_balanced(job, Account(counted=600))
+    first, second = newest_by_key(read_all(kafka_broker.bootstrap, f"{topic}.windows")).values()
+    assert first["row_scores"]["rows"] == second["row_scores"]["rows"] == 300
+    assert [one["feature"] for one in second["ranking"]]
+    results = newest_by_key(read_all(kafka_broker.bootstrap, f"{topic}.rows"))
+    assert len(results) == first["row_scores"]["above"] + second["row_scores"]["above"]
+    assert {f"{topic}/0/{offset}/0" for offset in range(300, 600, 4)} <= set(results)
+    for result in results.values():
+        assert result["identity"] == {"depth": clicks[int(result["id"].split("/")[2])]["depth"]}
+    alerts = newest_by_key(read_all(kafka_broker.bootstrap, f"{topic}.alerts"))
+    assert [alert["rule"] for alert in alerts.values()] == ["rows_unlike_training"]
 
 
 REAL: list[tuple[str, str, dict[str, Any]]] = [

@@ -16,7 +16,6 @@ import pytest
 from detectors.check_settings import CheckSettings
 from detectors.outrank.ranking import rank_features
 from detectors.ranking_checks import RankingThresholds
-from detectors.rows.summary import RowCheck
 from pipelines.ctr import ClickMeasure, ConcludeClicks
 from pipelines.ctr_sliding import SlidingRanking, pane_state
 from pipelines.job_files import load_job
@@ -57,7 +56,6 @@ def conclusion_of(
         label="click",
         reference=None,
         checks=CheckSettings(),
-        rows=RowCheck(),
         ranking=settings,
         thresholds=RankingThresholds(),
     )

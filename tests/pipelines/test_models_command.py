@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from detectors.model_versions import LATEST
+from detectors.model_versions import LATEST, mark_candidate
 from detectors.models import WEIGHTS, load_artefact, save_artefact
 from detectors.wafer_model import KIND
 from pipelines.cli import cli
@@ -60,6 +60,14 @@ def test_a_list_says_what_there_is_and_which_is_taken(folder: Path) -> None:
     assert "latest" not in rows["0001"]
     assert "not readable" in rows["0002"]
     assert "saved: 0002 -> 0003" in said
+
+
+def test_a_list_marks_the_candidate_of_a_shadow_run_until_a_promotion_ends_it(folder: Path) -> None:
+    mark_candidate(folder, "0001", lambda _: None)
+    row = next(line for line in told("list", folder).splitlines() if "│ 0001" in line)
+    assert "candidate" in row
+    told("promote", folder, "0001")
+    assert "candidate" not in told("list", folder)
 
 
 def test_sound_versions_verify(folder: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigError
-from schemas.jobs import CtrJob, WaferJob, parse_duration_us, parse_job, parse_size
+from schemas.jobs import CtrJob, RowsJob, WaferJob, parse_duration_us, parse_job, parse_size
 
 CTR: dict[str, Any] = {
     "kind": "ctr",
@@ -25,6 +25,12 @@ WAFER: dict[str, Any] = {
     **{key: CTR[key] for key in ("name", "kafka", "source", "windows")},
     "kind": "wafer",
     "wafers": {"model": "models/wafer"},
+}
+ROWS: dict[str, Any] = {
+    **{key: CTR[key] for key in ("name", "kafka", "source", "windows")},
+    "kind": "rows",
+    "columns": {"wafer_id": "str", "pressure": "float", "tool": "str"},
+    "rows": {"model": "models/rows", "id_columns": ["wafer_id"]},
 }
 SASL = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "u", "password_env": "P"}
 
@@ -123,6 +129,39 @@ def test_the_time_of_a_wafer_is_no_other_column_of_it() -> None:
 def test_settings_of_patterns_are_checked(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_job(changed(WAFER, "wafers.patterns", settings), "x.toml")
+
+
+def test_a_rows_job_scores_all_columns_but_those_that_say_what_a_row_is() -> None:
+    job = parse_job(ROWS, "x.toml")
+    assert isinstance(job, RowsJob)
+    assert job.scored_columns == ("pressure", "tool")
+    assert job.rows.keeps_panes
+    for key in ("sample_rows", "panes"):
+        without = parse_job(changed(ROWS, f"rows.{key}", 0), "x.toml")
+        assert isinstance(without, RowsJob)
+        assert not without.rows.keeps_panes
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("rows", {}, "missing required field `model`"),
+        ("rows.model", None, "Expected `str`, got `null`"),
+        ("label", "tool", "unknown field `label`"),
+        ("columns._row", "int", r"names that begin with '_' are reserved, got \['_row'\]"),
+        ("source.time_column", "tool", "columns: 'tool' is the time column"),
+        ("rows.alarm_rate", 0.0, r"rows\.alarm_rate: expected a share between 0 and 1, got 0\.0"),
+        ("rows.id_columns", ["lot"], r"rows\.id_columns: expected names of columns, got \['lot'\]"),
+        ("rows.id_columns", ["wafer_id", "pressure", "tool"], r"at least one column besides rows\.id_columns"),
+        ("rows.results_per_window", -1, r"rows\.results_per_window: expected 0 to 100000, got -1"),
+        ("rows.sample_rows", 1 << 21, r"rows\.sample_rows: expected 0 to 1048576, got 2097152"),
+        ("rows.panes", 1, r"rows\.panes: expected 0 or at least 2, got 1"),
+        ("rows.panes", -1, r"rows\.panes: expected 0 to 10000, got -1"),
+    ],
+)
+def test_settings_of_a_rows_job_are_checked(key: str, value: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^x\.toml: .*{says}"):
+        parse_job(changed(ROWS, key, value), "x.toml")
 
 
 def test_secrets_are_named_not_written() -> None:

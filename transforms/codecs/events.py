@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.jobs import CtrJob, Job, TimeFormat, parse_duration_us, parse_size
+from schemas.jobs import CtrJob, Job, RowsJob, TimeFormat, WaferJob, parse_duration_us, parse_size
 from schemas.wafers import WAFER_COLUMNS
 
 _ARROW_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
@@ -62,7 +62,7 @@ def event_schema(job: Job, check: EventCheck = no_check) -> EventSchema:
     """The event schema a job's settings describe."""
     time_type = pa.string() if job.source.time_format == "iso8601" else pa.int64()
     time = pa.field(job.source.time_column, time_type)
-    columns, required, label = _ctr(job) if isinstance(job, CtrJob) else _wafer()
+    columns, required, label = _wafer() if isinstance(job, WaferJob) else _named(job)
     return EventSchema(
         columns=pa.schema([time, *columns]),
         time_column=job.source.time_column,
@@ -76,8 +76,9 @@ def event_schema(job: Job, check: EventCheck = no_check) -> EventSchema:
     )
 
 
-def _ctr(job: CtrJob) -> tuple[list[pa.Field], tuple[str, ...], str | None]:
-    return [pa.field(name, _ARROW_TYPES[kind]) for name, kind in job.columns.items()], (job.label,), job.label
+def _named(job: CtrJob | RowsJob) -> tuple[list[pa.Field], tuple[str, ...], str | None]:
+    columns = [pa.field(name, _ARROW_TYPES[kind]) for name, kind in job.columns.items()]
+    return (columns, (job.label,), job.label) if isinstance(job, CtrJob) else (columns, (), None)
 
 
 def _wafer() -> tuple[list[pa.Field], tuple[str, ...], str | None]:

@@ -1,0 +1,227 @@
+"""Row anomalies on 29 public sets, all of it: `make bench-rows` (folder of the data: SPARSEWATCH_DATA).
+
+Every method of `detectors.rows.methods` at its defaults without labels, five seeds, beside PyOD; then what labels can
+choose. See `rows_protocol` and `rows_labelled`. Each set, seed and method is kept in `.cache/bench-rows`, so a
+benchmark that was stopped goes on where it was, and a part can be measured alone. Tables go to
+`docs/rows-benchmark.md`.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import msgspec
+
+from benchmarks import rows_labelled
+from benchmarks.harness import RESULTS, command_line, this_machine, write_results
+from benchmarks.rows_peers import PEERS, REQUIREMENTS, SCRIPT, judge_peer
+from benchmarks.rows_protocol import MOST_ROWS, Kept, data_folder, judge_label_free, set_names, set_shape
+from benchmarks.rows_results import results_of
+from benchmarks.rows_tables import write_tables
+from detectors.rows.methods import METHODS
+
+CACHE = RESULTS.parent.parent / ".cache" / "bench-rows"
+SEEDS = (0, 1, 2, 3, 4)
+#: Goes up when a protocol changes in a way that no settings show; all is then measured anew.
+PROTOCOL = {"label-free": 1, "labelled": 1}
+#: Versions of the methods that changed since the first; only such a method is then measured anew.
+VERSIONS: dict[str, int] = {}
+#: Seconds a cell of the set, where nothing of the kind was measured yet.
+_FIRST_GUESS = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to measure and keep."""
+
+    protocol: Literal["label-free", "labelled"]
+    set: str
+    #: Of sample, split and method; the labelled protocol has its own, and here 0.
+    seed: int
+    #: A name in `METHODS` or `PEERS`.
+    method: str
+
+
+def tasks() -> Iterator[Task]:
+    """All tasks, those that say most first: one seed without labels, more seeds, labels; small sets first."""
+    sets = sorted(set_names(), key=cells)
+    label_free = [*METHODS, *PEERS]
+    for seeds in (SEEDS[:1], SEEDS[1:]):
+        yield from (Task("label-free", name, seed, method) for name in sets for seed in seeds for method in label_free)
+    labelled = [*(method for method in rows_labelled.GRIDS if method in METHODS), *rows_labelled.NETWORKS]
+    yield from (Task("labelled", name, 0, method) for name in sets for method in labelled)
+
+
+@lru_cache
+def cells(name: str) -> int:
+    """Numbers in the set's sample."""
+    n, d = set_shape(name)
+    return min(n, MOST_ROWS) * d
+
+
+def perform(task: Task, command: str) -> Kept:
+    """Measure a task and keep what it gave."""
+    started = time.monotonic()
+    kept = Kept(
+        **asdict(task),
+        rows=_measured(task),
+        seconds=time.monotonic() - started,
+        machine=this_machine(),
+        date=datetime.now(UTC).replace(microsecond=0),
+        command=command,
+    )
+    path = place(task)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    aside.write_bytes(msgspec.json.encode(kept))
+    aside.rename(path)
+    return kept
+
+
+def _measured(task: Task) -> dict[str, dict[str, Any]]:
+    if task.protocol == "labelled":
+        return rows_labelled.judge_labelled(task.method, task.set)
+    judge = judge_peer if task.method in PEERS else judge_label_free
+    return {task.method: judge(task.method, task.set, task.seed)}
+
+
+def place(task: Task) -> Path:
+    """Where a task's figures lie."""
+    settings = [asdict(task), PROTOCOL[task.protocol], _version(task), MOST_ROWS, _digest(task.set)]
+    digest = hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
+    method = task.method.replace(" ", "-")
+    return CACHE / f"{task.protocol}_{task.set}_{task.seed}_{method}_{digest[:12]}.json"
+
+
+def _version(task: Task) -> list[Any]:
+    """What makes a method's figures others, besides the task."""
+    if task.method in PEERS:
+        return [REQUIREMENTS.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")]
+    settings = rows_labelled.settings_of(task.method, task.set) if task.protocol == "labelled" else None
+    return [VERSIONS.get(task.method, 1), settings]
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((data_folder() / f"{name}.npz").read_bytes()).hexdigest()
+
+
+def kept_of(task: Task) -> Kept | None:
+    """What was measured before, None if nothing."""
+    path = place(task)
+    return msgspec.json.decode(path.read_bytes(), type=Kept) if path.exists() else None
+
+
+def perform_all(wanted: Sequence[Task], done: dict[Task, Kept], workers: int) -> dict[Task, BaseException]:
+    """Measure what is not in `done` and add it; the failures."""
+    open_tasks = [task for task in wanted if task not in done]
+    failed: dict[Task, BaseException] = {}
+    started = time.monotonic()
+    # One thread a process: the work is cut into processes already.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures: dict[Future[Kept], Task] = {pool.submit(perform, task, command_line()): task for task in open_tasks}
+        for future in as_completed(futures):
+            task = futures[future]
+            if error := future.exception():
+                failed[task] = error
+            else:
+                done[task] = future.result()
+            left = [task for task in open_tasks if task not in done and task not in failed]
+            minutes = seconds_left(left, done) / workers / 60
+            count = len(open_tasks) - len(left)
+            said = f"{time.monotonic() - started:6.0f} s  {count} of {len(open_tasks)}, about {minutes:.0f} min left"
+            click.echo(f"{said}  {_line(task, done.get(task), failed.get(task))}")
+    return failed
+
+
+def seconds_left(left: Sequence[Task], done: dict[Task, Kept]) -> float:
+    """An estimate of what the tasks take: as another seed of the same did, or as the method does a cell of a set."""
+    same: dict[tuple[str, str, str], float] = {}
+    by_method: dict[tuple[str, str], list[float]] = {}
+    for task, kept in done.items():
+        same[task.protocol, task.set, task.method] = kept.seconds
+        sums = by_method.setdefault((task.protocol, task.method), [0.0, 0.0])
+        sums[0] += kept.seconds
+        sums[1] += cells(task.set)
+
+    def guess(task: Task) -> float:
+        taken, seen = by_method.get((task.protocol, task.method), (_FIRST_GUESS, 1.0))
+        return same.get((task.protocol, task.set, task.method), cells(task.set) * taken / seen)
+
+    return sum(map(guess, left))
+
+
+def _line(task: Task, kept: Kept | None, error: BaseException | None) -> str:
+    what = f"{task.protocol:10s} {task.set:20s} seed {task.seed} {task.method:18s}"
+    if kept is None:
+        return f"{what} FAILED {error!r}"
+    aucs = ", ".join(f"{figures['auc']:.3f}" for figures in kept.rows.values())
+    return f"{what} AUC {aucs}  {kept.seconds:.1f} s"
+
+
+def _chosen(value: str | None, known: Sequence[str], what: str) -> set[str]:
+    """Names of a comma-separated option; a set may be named by its number or its name."""
+    if value is None:
+        return set(known)
+    wanted = value.split(",")
+    found = {name for name in known if {name, *name.split("_", 1)} & set(wanted)}
+    matched = {part for name in found for part in (name, *name.split("_", 1))}
+    if unknown := [name for name in wanted if name not in matched]:
+        raise click.UsageError(f"{what}: expected some of {', '.join(known)}, got {', '.join(unknown)}")
+    return found
+
+
+@click.command()
+@click.option("--sets", metavar="NAMES", help="Only these sets, by file name, name or number: thyroid,WBC,11")
+@click.option("--seeds", metavar="NUMBERS", help="Only these seeds of the label-free protocol: 0,1")
+@click.option("--methods", metavar="NAMES", help="Only these methods: ensemble,PyOD KNN")
+@click.option("--protocol", type=click.Choice(list(PROTOCOL)), help="Only this protocol.")
+@click.option("--tables-only", is_flag=True, help="Measure nothing: write page and results from what is kept.")
+@click.option("--workers", type=click.IntRange(1), default=len(os.sched_getaffinity(0)), show_default="cores")
+def main(
+    sets: str | None, seeds: str | None, methods: str | None, protocol: str | None, tables_only: bool, workers: int
+) -> None:
+    r"""Measure what is not kept yet, then write results and tables from all that is.
+
+    \b
+    python -m benchmarks.rows                                    everything, or the rest of it
+    python -m benchmarks.rows --protocol label-free --seeds 0    a first look
+    python -m benchmarks.rows --methods ensemble --sets WBC      one method on one set
+    python -m benchmarks.rows --tables-only                      page and results anew
+
+    A method that changed is measured anew once its number in VERSIONS goes up.
+    """
+    everything = list(tasks())
+    within: dict[str, set[str]] = {
+        "protocol": {protocol} if protocol else set(PROTOCOL),
+        "set": _chosen(sets, set_names(), "--sets"),
+        "method": _chosen(methods, list(dict.fromkeys(task.method for task in everything)), "--methods"),
+    }
+    wanted_seeds = _chosen(seeds, [str(seed) for seed in SEEDS], "--seeds")
+    wanted = [
+        task
+        for task in everything
+        if all(getattr(task, field) in names for field, names in within.items())
+        and (task.protocol == "labelled" or str(task.seed) in wanted_seeds)
+    ]
+    done = {task: kept for task in everything if (kept := kept_of(task)) is not None}
+    failed = {} if tables_only else perform_all(wanted, done, workers)
+    if done:
+        write_results("rows", results_of(done.values()))
+        write_tables(done.values())
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(wanted)} failed; run again to try only these")
+
+
+if __name__ == "__main__":
+    main()

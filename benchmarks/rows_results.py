@@ -1,0 +1,118 @@
+"""What `benchmarks.rows` found, as boards and as the results that are held to a target or a peer."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from benchmarks.harness import Result, cost, rate
+from benchmarks.rows_figures import Board, board
+from benchmarks.rows_labelled import NETWORKS
+from benchmarks.rows_peers import PEERS
+from benchmarks.rows_protocol import Kept, halves, set_names
+from detectors.rows.methods import DEFAULT, METHODS
+
+#: Rows of the labelled table that choose among others of it by the validation AUC.
+BEST_METHOD, BEST_NETWORK = "best method by validation", "best network by validation"
+
+
+def label_free(kept: Iterable[Kept], figure: str = "auc") -> Board:
+    """Of the methods and peers that there are now."""
+    known = {*METHODS, *PEERS}
+    return board((entry for entry in kept if entry.protocol == "label-free" and entry.method in known), figure)
+
+
+def labelled(kept: Iterable[Kept], figure: str = "auc") -> Board:
+    """Of the labelled protocol, with the rows that choose among others."""
+    by_set: dict[str, list[Kept]] = {}
+    for entry in kept:
+        if entry.protocol == "labelled":
+            by_set.setdefault(entry.set, []).append(entry)
+    chosen = [choice for entries in by_set.values() for choice in _choices(entries)]
+    return board([*(entry for entries in by_set.values() for entry in entries), *chosen], figure)
+
+
+def _choices(entries: Sequence[Kept]) -> Iterator[Kept]:
+    """For one set what a user would take who goes by the validation AUC."""
+    for name, of_network in ((BEST_METHOD, False), (BEST_NETWORK, True)):
+        rows = [figures for e in entries if (e.method in NETWORKS) == of_network for figures in e.rows.values()]
+        if rows:
+            best = max(rows, key=lambda figures: float(figures["validation_auc"]))
+            kept = entries[0]
+            yield Kept(
+                protocol=kept.protocol,
+                set=kept.set,
+                seed=kept.seed,
+                method=name,
+                rows={name: best},
+                seconds=0.0,
+                machine=kept.machine,
+                date=kept.date,
+                command=kept.command,
+            )
+
+
+def results_of(kept: Iterable[Kept]) -> list[Result]:
+    """The figures that are held to a target or a peer; none before the default was measured beside all peers."""
+    kept = list(kept)
+    aucs, precisions = label_free(kept), label_free(kept, "ap")
+    if not aucs.sets or DEFAULT not in aucs.methods or not set(PEERS) <= set(aucs.methods):
+        return []
+    results = [
+        _beside_best("default_auc", aucs, "ROC AUC"),
+        _beside_best("default_ap", precisions, "average precision"),
+    ]
+    results += [
+        rate(f"default_auc_beside_{detector}", aucs.means[DEFAULT], "mean ROC AUC", **_peer(peer, aucs.means[peer]))
+        for peer, detector in PEERS.items()
+    ]
+    for name, sets in zip(("chosen_on", "other"), halves(set_names()), strict=True):
+        if (half := aucs.only(sets)).sets:
+            results.append(_beside_best(f"default_auc_half_{name}", half, "ROC AUC"))
+    ranks = aucs.mean_ranks
+    results.append(cost("default_mean_rank", ranks[DEFAULT], f"of {len(ranks)} methods, by ROC AUC", note=_ranks(aucs)))
+    taken = seconds_taken(kept).means
+    slowest = max(PEERS, key=lambda peer: taken[peer])
+    results.append(
+        rate(
+            "default_seconds",
+            taken[DEFAULT],
+            "mean seconds a set to fit and score",
+            peer=slowest,
+            peer_value=taken[slowest],
+            note="less is better; the slowest peer",
+        )
+    )
+    return results + _labelled_results(labelled(kept))
+
+
+def _labelled_results(aucs: Board) -> list[Result]:
+    if not aucs.sets or not {BEST_METHOD, BEST_NETWORK, DEFAULT} <= set(aucs.methods):
+        return []
+    peer = _peer(BEST_METHOD, aucs.means[BEST_METHOD], target=False)
+    note = f"labels of a quarter of the rows choose; {len(aucs.sets)} sets"
+    return [
+        rate("labelled_auc_best_network", aucs.means[BEST_NETWORK], "mean ROC AUC", note=note, **peer),
+        rate("labelled_auc_default", aucs.means[DEFAULT], "mean ROC AUC", note=note, **peer),
+    ]
+
+
+def _beside_best(name: str, values: Board, what: str) -> Result:
+    """The default beside the peer with the best mean."""
+    best = max(PEERS, key=lambda peer: values.means[peer])
+    note = f"label-free; mean ranks: {_ranks(values)}"
+    unit = f"mean {what} of {len(values.sets)} sets"
+    return rate(name, values.means[DEFAULT], unit, note=note, **_peer(best, values.means[best]))
+
+
+def _peer(name: str, value: float, *, target: bool = True) -> dict[str, Any]:
+    return {"peer": name, "peer_value": value, "target": value if target else None}
+
+
+def _ranks(values: Board) -> str:
+    ranks = values.mean_ranks
+    return ", ".join(f"{name} {ranks[name]:.2f}" for name in (DEFAULT, *PEERS))
+
+
+def seconds_taken(kept: Sequence[Kept]) -> Board:
+    """To fit and to score, together."""
+    fits, scores = label_free(kept, "fit_seconds"), label_free(kept, "score_seconds")
+    return Board(fits.sets, fits.methods, fits.values + scores.values)

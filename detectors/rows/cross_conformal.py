@@ -1,0 +1,44 @@
+"""A row model of few rows: fitted on all of them, calibrated by folds.
+
+A fifth of some hundred rows is missed in the fit, and too few to calibrate on. Hence each fold is scored by a model
+that was fitted on the others, and the scores together calibrate the model fitted on all (Vovk, "Cross-conformal
+predictors", Annals of Mathematics and Artificial Intelligence 74, 2015). There is no proof as for held-out rows, since
+the scores come from models of four fifths of the rows. Measured on normal rows, at p <= 0.1: 7 % (knn) to 12 % (ecod,
+whose scores grow with the rows) of later rows after a fit on 100, 9 to 11 % after one on 400.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from detectors.rows.encode import EncoderConfig, one_batch
+from detectors.rows.model import RowModel
+from detectors.rows.training import calibrated, fit_row_model
+from schemas.errors import ConfigError
+
+#: Parts that are scored by models of the others.
+_FOLDS = 5
+
+
+def train_on_few_rows(table: pa.Table, *, method: str, encoder: EncoderConfig | None = None, seed: int = 0) -> RowModel:
+    """Fit and calibrate a model on all columns of `table`; takes six fits.
+
+    Args:
+        table: Rows to call normal, at least 2.
+        method: Name in `methods.METHODS`.
+        encoder: Categories and scaling; the method's usual scaling if None.
+        seed: All chance comes from it, from 0.
+
+    Raises:
+        ConfigError: If there are too few rows, or a column cannot be encoded.
+    """
+    if table.num_rows < 2:
+        raise ConfigError(f"expected at least 2 rows to train on, got {table.num_rows}")
+    fold = np.random.default_rng(seed).permutation(table.num_rows) % _FOLDS
+    scores, contributions = [], []
+    for k in range(min(_FOLDS, table.num_rows)):
+        model = fit_row_model(table.filter(fold != k), method=method, encoder=encoder, seed=seed)
+        held_out = one_batch(table.filter(fold == k))
+        scores.append(model.score(held_out))
+        contributions.append(model.attribute(held_out))
+    model = fit_row_model(table, method=method, encoder=encoder, seed=seed)
+    return calibrated(model, np.concatenate(scores), np.concatenate(contributions))

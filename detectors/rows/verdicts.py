@@ -1,0 +1,53 @@
+"""What is said of each row: its score, how usual that is, and which columns make an unusual row odd."""
+
+import numpy as np
+import pyarrow as pa
+
+from detectors.rows.model import RowModel
+from detectors.rows.summary import BLAMED_COLUMNS
+
+#: Columns are blamed whose fall is at least this share of the row's largest.
+_LEAST_FALL = 0.25
+
+#: Columns of verdicts; `blamed` is empty for rows that are not above.
+ROW_VERDICTS = pa.schema(
+    [
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),
+        pa.field("above", pa.bool_(), nullable=False),
+        pa.field("blamed", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+
+def judge_matrix(model: RowModel, X: np.ndarray, alarm_rate: float) -> pa.RecordBatch:
+    """Verdicts on encoded rows.
+
+    Args:
+        model: The model.
+        X: Its encoded rows, float32 of shape (n, d).
+        alarm_rate: Share of training-like rows that may be above.
+
+    Returns:
+        `ROW_VERDICTS`, n rows; of the columns blamed the one without which the score falls most comes first.
+
+    Raises:
+        ConfigError: If the model's calibration is too small for `alarm_rate`.
+    """
+    threshold = model.threshold(alarm_rate)
+    scores = model.score_matrix(X)
+    above = scores > threshold
+    blamed: list[list[str]] = [[]] * len(X)
+    for row, columns in zip(np.flatnonzero(above), _blamed(model, X[above]), strict=True):
+        blamed[row] = columns
+    return pa.record_batch([scores, model.p_values(scores), above, blamed], schema=ROW_VERDICTS)
+
+
+def _blamed(model: RowModel, X: np.ndarray) -> list[list[str]]:
+    """Names of the columns without which each row's score falls most, largest fall first."""
+    if not len(X):
+        return []
+    columns, falls = model.blame_matrix(X, BLAMED_COLUMNS)
+    names = np.array(model.encoder.names, dtype=object)[columns]
+    counts = (falls > 0) & (falls >= _LEAST_FALL * falls[:, :1])
+    return [row[kept].tolist() for row, kept in zip(names, counts, strict=True)]
