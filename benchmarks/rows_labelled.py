@@ -30,7 +30,7 @@ STEPS, LOOK_EVERY = 500, 20
 #: Most rows and floats of a step; smaller sets are taken whole, as the authors do.
 _BATCH_ROWS, _BATCH_FLOATS = 2048, 400_000
 #: Most seconds that the trainings of one network on one set take together.
-TRAINING_SECONDS = 120.0
+TRAINING_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

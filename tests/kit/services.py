@@ -96,7 +96,7 @@ class KafkaBroker:
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._java, "kafka.tools.StorageTool", "format"]
-        command += ["-t", cluster, "-c", str(self._properties)]
+        command += [f"--cluster-id={cluster}", "-c", str(self._properties)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_S, check=False, cwd=self.folder)
         assert done.returncode == 0, f"cannot format: {done.stdout[-1000:]}{done.stderr[-1000:]}"
 
