@@ -35,10 +35,12 @@ def measure(settings: LabelledSettings) -> dict[str, TargetResult]:
 
 
 def results(found: dict[str, TargetResult], settings: LabelledSettings) -> list[Result]:
-    """The AUC of the chosen seed of each target, and the mean of all seeds."""
+    """The AUC of the chosen seed of each target, and the mean of all seeds; no shift has no k to search."""
     of = "k searched" if not settings.known_ks else "k of the authors"
     rows = []
     for name, target in found.items():
+        if not target.shifts and not settings.known_ks:
+            continue
         words = WORDS[name] + (f", {of}: {target.k}" if target.shifts else "")
         spread = f"mean of {len(target.aucs)} seeds {target.mean:.4f}, sd {target.sd:.4f}"
         note = f"seed {target.seed}, validation {target.valid_auc:.4f}; {spread}"

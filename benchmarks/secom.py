@@ -127,7 +127,9 @@ def judge_stream(fab: Fab) -> Iterator[Result]:
     yield rate("secom windows that alerted", len({a["window_start_us"] for a in told.alerts}), "windows", note=said)
     failed = fab.stream["label"].to_numpy() == 1
     odd_failed = int((failed & (scores > model.threshold(_ALARM_RATE))).sum())
-    yield rate("secom failed units called odd", odd_failed / failed.sum(), "share", note=f"{failed.sum()} units failed")
+    yield rate(
+        "secom failed units called odd", odd_failed / int(failed.sum()), "share", note=f"{failed.sum()} units failed"
+    )
     yield from _by_method(fab, failed)
 
 

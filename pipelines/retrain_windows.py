@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from detectors.model_versions import resolve_version
-from detectors.rows.checks import DRIFT, SUBJECT, RowCheck
+from detectors.rows.checks import DRIFT, MOVED, SUBJECT, RowCheck
 from detectors.rows.shadow import Shadows, ShadowScores, of_pair
 from pipelines.reject_topics import partitions_of
 from pipelines.retrain_plan import Plan
@@ -59,7 +59,8 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def only_drifted(self) -> bool:
         """Whether all that was found in it is that p-values have moved."""
-        return set(self.alerts) == {alert_id(self.job, DRIFT, SUBJECT, self.window_start_us)}
+        moved = {alert_id(self.job, rule, SUBJECT, self.window_start_us) for rule in (DRIFT, MOVED)}
+        return bool(self.alerts) and set(self.alerts) <= moved
 
     def is_judged_by(self, model: str) -> bool:
         """Whether a model scored rows of it."""

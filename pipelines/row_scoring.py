@@ -95,6 +95,10 @@ class RowScoring:
             return said, Shadows()
         return said, shadow_block(model, candidate, block.rows, self.load.alarm_rate, scores)
 
+    def model_now(self) -> RowModel:
+        """The model that scores now."""
+        return _live(self.model, self.load)[0].current()
+
 
 def row_scoring(model: str, rows: RowSettings, columns: pa.Schema) -> RowScoring:
     """How a job of these settings scores rows.

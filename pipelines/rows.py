@@ -12,13 +12,14 @@ import msgspec
 import pyarrow as pa
 
 from detectors.row_sample import RowSample, row_identities
-from detectors.rows.checks import RowCheck
+from detectors.rows.checks import RowCheck, check_columns
 from detectors.rows.summary import positions_of
 from pipelines.books import close_books, fixed_windows
 from pipelines.row_panes import KeepRows, RowPane
 from pipelines.row_scoring import RowScoring, ScoreMeasure, TellOfScores, check_scoring, row_scoring
 from pipelines.thresholds import thresholds_of
 from pipelines.topics import topics_of
+from schemas.alerts import Finding
 from schemas.block import Block
 from schemas.jobs import RowsJob
 from schemas.metrics import gauge
@@ -86,7 +87,14 @@ class ConcludeRows:
         metrics = [gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows), *told.metrics]
         sample = measure.sample
         pane = None if sample is None else RowPane(rows=rows, sample=sample.to_bytes()).to_bytes()
-        return Conclusion(rows, told.summary, told.findings, metrics, pane, told.records)
+        findings = [*told.findings, *self._moved(sample)]
+        return Conclusion(rows, told.summary, findings, metrics, pane, told.records)
+
+    def _moved(self, sample: RowSample | None) -> list[Finding]:
+        """Columns that moved, where the window kept rows to tell it by."""
+        if sample is None:
+            return []
+        return check_columns(self.tell.scoring.model_now(), sample.rows(), self.tell.check)
 
 
 def job_scoring(job: RowsJob) -> RowScoring:

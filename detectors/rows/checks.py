@@ -9,16 +9,24 @@ counted together and held against the highest rate that any of them may have.
 import math
 
 import msgspec
+import pyarrow as pa
 from scipy import stats
 
+from detectors.rows.column_drift import moved_columns
 from detectors.rows.drift import Drift, window_drift
+from detectors.rows.model import RowModel
 from detectors.rows.summary import WORST_ROWS, RowScores
 from schemas.alerts import Finding
 from schemas.errors import ConfigError
 
 UNLIKE_TRAINING = "rows_unlike_training"
 DRIFT = "row_scores_drift"
+MOVED = "columns_moved"
 SUBJECT = "rows"
+
+
+#: Columns named in a finding, the furthest first.
+_TOLD_COLUMNS = 50
 
 
 class RowCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,9 +40,13 @@ class RowCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drift_level: float = 1e-6
     #: Least distance of the p-values from those of calibration rows, see `drift.Drift`.
     least_drift: float = 0.1
+    #: As `level`, for single columns that have moved, all of them together.
+    column_level: float = 1e-6
+    #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
+    least_column_drift: float = 0.3
 
     def __post_init__(self) -> None:
-        for name in ("level", "drift_level", "least_drift"):
+        for name in ("level", "drift_level", "least_drift", "column_level", "least_column_drift"):
             if not 0 < (number := getattr(self, name)) < 1:
                 raise ConfigError(f"{name}: expected a number between 0 and 1, got {number}")
         if not self.least_ratio >= 1:
@@ -53,6 +65,43 @@ def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
     first, *others = found
     also = [finding.rule for finding in others]
     return [msgspec.structs.replace(first, evidence={**first.evidence, "also": also})]
+
+
+def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> list[Finding]:
+    """At most one finding: columns that have moved, each by itself.
+
+    Args:
+        model: Holds what is usual of each column.
+        rows: A uniform sample of the window's.
+        settings: Levels and least distances.
+    """
+    if not rows.num_rows:
+        return []
+    moved = moved_columns(
+        model.spread,
+        model.encoder.transform(rows),
+        model.encoder.names,
+        model.encoder.first_features,
+        least=settings.least_column_drift,
+        level=settings.column_level,
+    )
+    if not moved:
+        return []
+    named = ", ".join(f"{one.column} ({one.what}, {one.distance:.0%})" for one in moved[:3])
+    return [
+        Finding(
+            rule=MOVED,
+            subject=SUBJECT,
+            severity="warning",
+            value=moved[0].distance,
+            threshold=settings.least_column_drift,
+            baseline=0.0,
+            message=(
+                f"{len(moved)} of {len(model.encoder.names)} columns no longer spread as the training's; most: {named}"
+            ),
+            evidence={"model": model.id, "rows": rows.num_rows, "moved": len(moved), "columns": moved[:_TOLD_COLUMNS]},
+        )
+    ]
 
 
 def carriers(scores: RowScores) -> dict[str, float]:

@@ -41,4 +41,6 @@ def train_on_few_rows(table: pa.Table, *, method: str, encoder: EncoderConfig | 
         scores.append(model.score(held_out))
         contributions.append(model.attribute(held_out))
     model = fit_row_model(table, method=method, encoder=encoder, seed=seed)
-    return calibrated(model, np.concatenate(scores), np.concatenate(contributions))
+    return calibrated(
+        model, np.concatenate(scores), np.concatenate(contributions), model.encoder.transform(one_batch(table))
+    )

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from detectors import conformal
 from detectors.models import load_artefact, save_artefact
+from detectors.rows.column_drift import ColumnSpread
 from detectors.rows.encode import RowEncoder
 from detectors.rows.methods import METHODS
 from detectors.rows.scorer import RowScorer
@@ -35,6 +36,8 @@ class RowModel:
     calibration: np.ndarray
     #: Median contribution of each column among held-out rows, float32 of shape (columns,).
     usual: np.ndarray
+    #: How held-out rows spread over each feature.
+    spread: ColumnSpread
     #: Name and version once stored, as results state it.
     id: str = ""
 
@@ -113,8 +116,11 @@ class RowModel:
         tensors = {_ENCODER + name: array for name, array in arrays.items()}
         tensors |= {_SCORER + name: weight for name, weight in weights.items()}
         tensors |= {"calibration": self.calibration, "usual": self.usual}
+        tensors |= {"spread.cuts": self.spread.cuts, "spread.counts": self.spread.counts}
         tensors |= smoke_of(self)
-        meta = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
+        meta: dict[str, Any] = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
+        meta |= {"spread_rows": self.spread.rows}
+
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=meta, promote=promote)
 
     @classmethod
@@ -136,6 +142,7 @@ class RowModel:
                 scorer=scorer,
                 calibration=tensors["calibration"],
                 usual=tensors["usual"],
+                spread=ColumnSpread(tensors["spread.cuts"], tensors["spread.counts"], meta["spread_rows"]),
                 id=artefact.id,
             )
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from detectors.rows.column_drift import spread_of
 from detectors.rows.encode import EncoderConfig, fit_encoder, one_batch
 from detectors.rows.methods import DEFAULT, METHODS
 from detectors.rows.model import RowModel
@@ -54,7 +55,8 @@ def train_row_model(
     held_out = one_batch(table.take(np.sort(order[:n_held_out])))
     rows = table.take(np.sort(order[n_held_out:]))
     model = fit_row_model(rows, method=method, fit=fit, encoder=encoder, seed=seed, report=report)
-    return calibrated(model, model.score(held_out), model.attribute(held_out))
+    X = model.encoder.transform(held_out)
+    return calibrated(model, model.score_matrix(X), model.attribute_matrix(X), X)
 
 
 def fit_row_model(
@@ -68,21 +70,24 @@ def fit_row_model(
 ) -> RowModel:
     """Encoder and scorer of all `rows`, without calibration: p-values are 1. Arguments as of `train_row_model`."""
     fitted = fit_encoder(rows, encoder or EncoderConfig(scaling=METHODS[method].scaling))
+    X = fitted.transform(one_batch(rows))
     return RowModel(
         encoder=fitted,
         method=method,
-        scorer=(fit or METHODS[method].fit)(fitted.transform(one_batch(rows)), seed, report),
+        scorer=(fit or METHODS[method].fit)(X, seed, report),
         calibration=np.empty(0, dtype=np.float32),
         usual=np.zeros(len(fitted.columns), dtype=np.float32),
+        spread=spread_of(X),
     )
 
 
-def calibrated(model: RowModel, scores: np.ndarray, contributions: np.ndarray) -> RowModel:
+def calibrated(model: RowModel, scores: np.ndarray, contributions: np.ndarray, X: np.ndarray) -> RowModel:
     """The model with a calibration sample.
 
     Args:
         model: As fitted.
         scores: Of rows that were held out, shape (m,).
         contributions: Of each column to these scores, shape (m, columns).
+        X: These rows as the model encodes them, shape (m, d).
     """
-    return replace(model, calibration=np.sort(scores), usual=np.median(contributions, axis=0))
+    return replace(model, calibration=np.sort(scores), usual=np.median(contributions, axis=0), spread=spread_of(X))
