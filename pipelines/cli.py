@@ -170,3 +170,7 @@ def _interrupt(_signal: int, _frame: object) -> None:
 def _last_line(error: Exception) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

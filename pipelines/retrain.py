@@ -29,6 +29,7 @@ Exit code: 0 the candidate took over, or there was no need; 1 it was refused or 
 
 #: What windows take to close beyond their length, and workers to see a candidate.
 _SLACK_S = 300
+_LEAST_EVERY_S = 60.0
 
 
 @click.command(epilog=_EXAMPLES)
@@ -100,6 +101,8 @@ def retrain(
     None of this shows that a model finds anomalies better: see docs/retraining.md.
     """
     every_s = None if every is None else _seconds("--every", every)
+    if every_s is not None and every_s < _LEAST_EVERY_S:
+        raise ConfigError(f"--every: expected at least '{_LEAST_EVERY_S:.0f}s', got {every!r}")
     job = load_job(job_file, overrides)
     if not isinstance(job, RowsJob):
         raise ConfigError(f"{job_file}: expected a job of kind 'rows', which alone keeps rows and follows its model")
@@ -121,7 +124,7 @@ def retrain(
         timeout_s=wait_s,
         offline=offline,
         if_drifted=if_drifted,
-        rule=_rule(rules),
+        rule=_rule(rules, job if if_drifted else None),
     )
     _check(plan)
     if every_s is not None:
@@ -137,11 +140,15 @@ def _seconds(option: str, text: str) -> float:
         raise ConfigError(f"{option}: {error}") from error
 
 
-def _rule(given: tuple[str, ...]) -> "ShadowRule":
+def _rule(given: tuple[str, ...], drifted: RowsJob | None) -> "ShadowRule":
+    """The rule; after a drift the candidate must end it, by the job's own `least_drift`, unless told otherwise."""
+    from detectors.rows.checks import RowCheck
     from detectors.rows.shadow import ShadowRule
     from pipelines.thresholds import thresholds_of
 
     numbers = {}
+    if drifted is not None:
+        numbers["largest_distance"] = thresholds_of("rows.thresholds", drifted.rows.thresholds, RowCheck).least_drift
     for text in given:
         name, _, number = text.partition("=")
         try:
@@ -176,7 +183,7 @@ def _for_ever(plan: "Plan", every_s: float) -> None:
             begun = time.monotonic()
             try:
                 _once(plan)
-            except SparsewatchError as error:
+            except (SparsewatchError, OSError) as error:
                 click.echo(f"this time nothing came of it: {error}", err=True)
             left_s = max(0.0, begun + every_s - time.monotonic())
             click.echo(f"the next retraining begins in {left_s / 3600:.1f} h")

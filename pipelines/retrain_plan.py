@@ -55,7 +55,7 @@ def model_folder(job: RowsJob) -> Path:
         ConfigError: If the job names one version, with which it stays.
         ModelError: If there is no model.
     """
-    folder = Path(job.rows.model).absolute()
+    folder = Path(job.rows.model).resolve()
     if is_version(folder):
         raise ConfigError(f"rows.model: {folder} is one version, which jobs never exchange: name {folder.parent}")
     resolve_version(folder)

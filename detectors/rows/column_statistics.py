@@ -74,7 +74,7 @@ class NumericStatistics:
 
     def __init__(self) -> None:
         self.moments = Moments()
-        #: Rows with null or NaN, and with an infinite number; neither is in any other figure.
+        #: Rows with null or NaN, and with a number beyond `LARGEST`; neither is in any other figure.
         self.nulls = 0
         self.infinite = 0
         #: Finite numbers of the first part, until a second one comes.
@@ -84,11 +84,10 @@ class NumericStatistics:
     def add(self, numbers: NDArray[np.generic]) -> None:
         """Add rows: numbers of shape (n,), NaN for null."""
         values = numbers.astype(np.float64, copy=False)
-        finite = values[np.isfinite(values)]
-        infinite = np.count_nonzero(np.isinf(values)) if finite.size < values.size else 0
-        self.infinite += int(infinite)
-        self.nulls += values.size - finite.size - int(infinite)
-        np.clip(finite, -LARGEST, LARGEST, out=finite)
+        finite = values[np.abs(values) <= LARGEST]
+        nulls = np.count_nonzero(np.isnan(values)) if finite.size < values.size else 0
+        self.nulls += int(nulls)
+        self.infinite += values.size - finite.size - int(nulls)
         if self.moments.n:
             self._sketched().update(finite)
         else:

@@ -65,8 +65,11 @@ class CategoricalColumn:
 
     def log_frequencies(self) -> np.ndarray:
         """Log-frequency of each kept value, of any other, and of null."""
-        least = max(self.tail_rows, UNSEEN_ROWS)
-        rows = np.concatenate([self.counts, [least, max(least, self.null_rows)]])
+        # Where most values came once, a new one is the usual case (Good, "The population frequencies of species",
+        # Biometrika 40, 1953: the chance of a new value is about the share of rows with values that came once).
+        once = np.count_nonzero(self.counts == 1) / self.total_rows
+        unseen = max(self.tail_rows, UNSEEN_ROWS + (1 - UNSEEN_ROWS) * once)
+        rows = np.concatenate([self.counts, [unseen, max(self.tail_rows, self.null_rows, UNSEEN_ROWS)]])
         frequencies: np.ndarray = np.log(rows / self.total_rows)
         return frequencies
 
@@ -130,6 +133,9 @@ def as_type(column: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
         SchemaError: If its type does not fit.
     """
     column = _decoded(column)
+    if pa.types.is_floating(column.type):
+        # Files may hold NaN where a stream can only send null.
+        column = pc.if_else(pc.is_nan(column), None, column)
     if column.type == kind:
         return column
     try:

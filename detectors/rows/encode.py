@@ -1,15 +1,16 @@
 """Rows to a matrix: every feature z-scored with the figures of the rows it was fitted on.
 
 (x - centre) / (spread + 1e-5), after the published code of arXiv 2304.00709: a column that was constant gives 0, and
-a later change of it gives a large number. We clip what the paper leaves alone, so that one absurd value neither
-overflows nor rules the training.
+a later change of it gives a large number. Below a spread of 1 we add the same share of it instead, since a column must
+not fall silent for being stated in amperes. We clip what the paper leaves alone, so that one absurd value does not
+overflow.
 
 What is odd about a column has a stated result:
 
 * constant in the fit, or of nothing but nulls: 0, and the clip for whatever else comes later;
 * a null where fitting saw nulls: the centre, and an indicator that stands out the more the rarer they were; where it
   saw none: the clip. A missing category has the frequency of nulls, and no indicator;
-* infinite: the clip; fitting leaves infinities out;
+* infinite, or beyond 1e100: the clip; fitting leaves them out;
 * a column that is gone: `SchemaError` if it is not there, and null, as above, if it holds nulls only;
 * a column that fitting did not see: ignored.
 """
@@ -39,6 +40,11 @@ FORMAT = 1
 SPREAD_EPSILON = 1e-5
 #: Floats scaled at once: they stay in a core's cache.
 _CHUNK_FLOATS = 262_144
+
+
+def scale_of(spread: np.ndarray) -> np.ndarray:
+    """What numbers of a spread are divided by, of the same shape; above 0."""
+    return np.where(spread > 0, spread + SPREAD_EPSILON * np.minimum(spread, 1), SPREAD_EPSILON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +140,15 @@ class RowEncoder:
         # A known kind of null sits at the centre and has its indicator; any other null is an extreme.
         null_codes = np.full((self.n_features, 1), self.clip)
         null_codes[indicators - 1] = 0.0
-        centre, spread = self.centre[:, None], self.spread[:, None] + SPREAD_EPSILON
+        centre, spread = self.centre[:, None], scale_of(self.spread)[:, None]
 
         def scaled(raw: np.ndarray) -> np.ndarray:
             raw[indicators] = np.isnan(raw[indicators - 1])
             np.clip(raw, -LARGEST, LARGEST, out=raw)
             raw -= centre
-            raw /= spread
+            # A tiny spread may overflow: to an infinity, which is clipped.
+            with np.errstate(over="ignore"):
+                raw /= spread
             np.copyto(raw, null_codes, where=np.isnan(raw))
             clipped: np.ndarray = np.clip(raw, -self.clip, self.clip, out=raw)
             return clipped

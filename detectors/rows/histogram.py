@@ -20,6 +20,8 @@ BINS = 10
 _ROOM = 1 + 1e-5
 #: Rows counted at once.
 _PART_ROWS = 65_536
+#: Narrower features count as constant: their bins could not be told apart.
+_TINY = float(np.finfo(np.float32).tiny) * 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +73,7 @@ def fit_histogram(X: Rows, seed: int = 0, report: Report | None = None, *, bins:
         raise ConfigError(f"bins: expected at least 1, got {bins}")
     low, high = X.min(axis=0), X.max(axis=0)
     width = (high - low) / bins * np.float32(_ROOM)
-    per_unit = np.divide(1, width, out=np.zeros_like(width), where=width > 0)
+    per_unit = np.divide(1, width, out=np.zeros_like(width), where=width > _TINY)
     counts = np.zeros(X.shape[1] * (bins + 2), dtype=np.int64)
     # In parts: the places of all rows at once would take as much memory as the rows.
     for start in range(0, len(X), _PART_ROWS):
@@ -92,7 +94,7 @@ def _places(rows: Rows, low: NDArray[np.float32], per_unit: NDArray[np.float32],
     position = np.floor((rows - low) * per_unit) + 1
     if not per_unit.all():
         # A constant feature has one bin; whatever differs from it lies beside.
-        position = np.where(per_unit == 0, rows == low, position)
+        position = np.where(per_unit == 0, np.abs(rows - low) <= _TINY, position)
     index: NDArray[np.int32] = np.clip(position, 0, places - 1).astype(np.int32)
     index += np.arange(0, len(low) * places, places, dtype=np.int32)
     return index

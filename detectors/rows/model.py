@@ -21,6 +21,8 @@ from detectors.rows.smoke import check_row_smoke, smoke_of
 from schemas.errors import ConfigError, ModelError
 
 KIND = "rows"
+#: Columns are blamed whose fall is at least this share of the row's largest.
+_LEAST_FALL = 0.25
 _ENCODER, _SCORER = "encoder.", "scorer."
 
 
@@ -154,6 +156,16 @@ class RowModel:
             )
         check_row_smoke(model, artefact)
         return model
+
+
+def to_blame(falls: np.ndarray) -> np.ndarray:
+    """Which of a row's falls are large enough to blame their columns, shape (n, columns) to the same.
+
+    Args:
+        falls: As of `RowModel.blame_matrix`, largest first.
+    """
+    large: np.ndarray = (falls > 0) & (falls >= _LEAST_FALL * falls[:, :1])
+    return large
 
 
 def _with_prefix(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -185,6 +185,8 @@ class ShadowRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     largest_ratio: float = 3.0
     #: How much further from uniform the candidate's p-values may lie than the present model's, as a distance.
     uniform_margin: float = 0.1
+    #: How far from uniform its p-values may lie at all, as a distance.
+    largest_distance: float = 1.0
     least_correlation: float = 0.0
     #: Alarms that the rows must let expect: fewer rows say nothing of a share.
     least_alarms: float = 5.0
@@ -194,8 +196,9 @@ class ShadowRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         if not self.largest_ratio >= 1:
             raise ConfigError(f"largest_ratio: expected at least 1, got {self.largest_ratio}")
-        if not 0 <= self.uniform_margin <= 1:
-            raise ConfigError(f"uniform_margin: expected a distance from 0 to 1, got {self.uniform_margin}")
+        for name in ("uniform_margin", "largest_distance"):
+            if not 0 <= (distance := getattr(self, name)) <= 1:
+                raise ConfigError(f"{name}: expected a distance from 0 to 1, got {distance}")
         if not -1 <= self.least_correlation <= 1:
             raise ConfigError(f"least_correlation: expected a number from -1 to 1, got {self.least_correlation}")
         if not self.least_alarms >= 1:
@@ -231,6 +234,7 @@ def decide(shadow: ShadowScores, rule: ShadowRule) -> Decision:
             _too_loud(shadow, rule),
             _blind(shadow, rule),
             _askew(shadow, rule),
+            _still_off(shadow, rule),
             _turned_round(shadow, rule),
         )
         if reason is not None
@@ -318,6 +322,16 @@ def _askew(shadow: ShadowScores, rule: ShadowRule) -> str | None:
     return (
         f"its p-values lie {candidate:.3f} from uniform, those of {shadow.present} {present:.3f}, "
         f"which may be exceeded by {rule.uniform_margin:g}"
+    )
+
+
+def _still_off(shadow: ShadowScores, rule: ShadowRule) -> str | None:
+    distance = distance_from_uniform(shadow.histograms[1])
+    if distance <= rule.largest_distance:
+        return None
+    return (
+        f"its p-values still lie {distance:.3f} from uniform, expected at most {rule.largest_distance:g}: "
+        "what moved was not learned"
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from detectors.rows.model import RowModel
+from detectors.rows.model import RowModel, to_blame
 from detectors.rows.p_value_bins import FINE_BINS, Counts, calibration_counts, equal_counts, fine_counts
 from schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
 from schemas.errors import SchemaError, StateError
@@ -266,11 +266,14 @@ def _said(
     model: RowModel, scores: np.ndarray, positions: np.ndarray, blamed: np.ndarray, falls: np.ndarray
 ) -> Sequence[WorstRow]:
     names = np.array(model.encoder.names, dtype=object)[blamed]
-    p_values = model.p_values(scores).tolist()
-    rows = zip(p_values, scores.tolist(), positions.tolist(), names.tolist(), falls.tolist(), strict=True)
+    columns = [
+        tuple(zip(name[large].tolist(), fall[large].tolist(), strict=True))
+        for name, fall, large in zip(names, falls, to_blame(falls), strict=True)
+    ]
+    rows = zip(model.p_values(scores).tolist(), scores.tolist(), positions.tolist(), columns, strict=True)
     return [
-        WorstRow(p, score, partition, offset, row, tuple(zip(columns, fall, strict=True)), model.id)
-        for p, score, (partition, offset, row), columns, fall in rows
+        WorstRow(p, score, partition, offset, row, by_column, model.id)
+        for p, score, (partition, offset, row), by_column in rows
     ]
 
 

@@ -89,5 +89,12 @@ def calibrated(model: RowModel, scores: np.ndarray, contributions: np.ndarray, X
         scores: Of rows that were held out, shape (m,).
         contributions: Of each column to these scores, shape (m, columns).
         X: These rows as the model encodes them, shape (m, d).
+
+    Raises:
+        ConfigError: If a score is not finite, as of a network that diverged.
     """
+    if not np.isfinite(scores).all():
+        raise ConfigError(
+            f"the fit of {model.method!r} failed: it scores held-out rows with numbers that are not finite"
+        )
     return replace(model, calibration=np.sort(scores), usual=np.median(contributions, axis=0), spread=spread_of(X))

@@ -3,11 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from detectors.rows.model import RowModel
+from detectors.rows.model import RowModel, to_blame
 from detectors.rows.summary import BLAMED_COLUMNS
-
-#: Columns are blamed whose fall is at least this share of the row's largest.
-_LEAST_FALL = 0.25
 
 #: Columns of verdicts; `blamed` is empty for rows that are not above.
 ROW_VERDICTS = pa.schema(
@@ -49,5 +46,4 @@ def _blamed(model: RowModel, X: np.ndarray) -> list[list[str]]:
         return []
     columns, falls = model.blame_matrix(X, BLAMED_COLUMNS)
     names = np.array(model.encoder.names, dtype=object)[columns]
-    counts = (falls > 0) & (falls >= _LEAST_FALL * falls[:, :1])
-    return [row[kept].tolist() for row, kept in zip(names, counts, strict=True)]
+    return [row[kept].tolist() for row, kept in zip(names, to_blame(falls), strict=True)]

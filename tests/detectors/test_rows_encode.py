@@ -1,6 +1,6 @@
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.rows.encode import EncoderConfig, RowEncoder, fit_encoder, one_batch
+from detectors.rows.encode import EncoderConfig, RowEncoder, fit_encoder, one_batch, scale_of
 from schemas.errors import ConfigError, ModelError, SchemaError
 
 
@@ -22,7 +22,7 @@ def unscaled(table: pa.Table, rows: pa.Table, **config: Any) -> np.ndarray:
     """Raw features: the scaling undone."""
     encoder = fit_encoder(table, EncoderConfig(clip=1e9, **config))
     X = encoder.transform(one_batch(rows)).astype(np.float64)
-    raw: np.ndarray = X * (encoder.spread + 1e-5) + encoder.centre
+    raw: np.ndarray = X * scale_of(encoder.spread) + encoder.centre
     return raw
 
 
@@ -31,12 +31,13 @@ def log_frequencies(fitted: list[Any], rows: list[Any], cap: int) -> list[float]
     counts = {value: fitted.count(value) for value in fitted if value is not None}
     kept = sorted(counts, key=lambda value: (-counts[value], value))[:cap]
     tail = [counts[value] for value in counts if value not in kept]
-    least = max(0.5, sum(tail) / len(tail) if tail else 0.0)
+    mean_tail = sum(tail) / len(tail) if tail else 0.0
+    once = sum(counts[value] == 1 for value in kept) / len(fitted)
 
     def seen(value: Any) -> float:
-        if value is not None and value not in kept:
-            return least
-        return max(least, fitted.count(value))
+        if value is None:
+            return max(0.5, mean_tail, fitted.count(None))
+        return counts[value] if value in kept else max(mean_tail, 0.5 + 0.5 * once)
 
     return [math.log(seen(value) / len(fitted)) for value in rows]
 
@@ -77,11 +78,11 @@ def test_booleans_and_dictionaries_are_categories() -> None:
     np.testing.assert_allclose(X[:, 1], np.log([3 / 4, 3 / 4, 3 / 4, 1 / 4]), rtol=1e-6)
 
 
-def test_decimal_numbers_named_categorical_are_categories_and_nan_is_one() -> None:
+def test_decimal_numbers_named_categorical_are_categories_and_nan_is_missing() -> None:
     table = pa.table({"c": [0.5, 0.5, float("nan"), 2.0]})
     rows = pa.table({"c": pa.array([0.5, float("nan"), 3.0, None])})
     X = unscaled(table, rows, categorical=("c",))
-    np.testing.assert_allclose(X[:, 0], np.log([2 / 4, 1 / 4, 0.5 / 4, 0.5 / 4]), atol=1e-5)
+    np.testing.assert_allclose(X[:, 0], np.log([2 / 4, 1 / 4, (0.5 + 0.5 / 4) / 4, 1 / 4]), atol=1e-5)
 
 
 def test_fitted_numbers_have_mean_0_and_the_deviation_of_the_formula() -> None:
@@ -250,7 +251,7 @@ def test_a_column_that_vanished_is_null_if_it_is_there_at_all() -> None:
     assert X[0, 1] > 1
     assert X[0, 2] == 30
     unseen = encoder.transform(one_batch(pa.table({"known": [1.0], "new": [1.0], "word": ["z"]})))
-    assert X[0, 3] == unseen[0, 3]
+    assert X[0, 3] < unseen[0, 3]
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint64(), pa.float32(), pa.decimal128(9, 2)])
@@ -294,3 +295,37 @@ def test_secom_is_encoded_with_its_missing_cells_and_constant_columns(data_dir: 
     assert not X[:, values[constant]].any()
     assert np.isfinite(X).all()
     assert (X[:, indicators] > 0).sum() == nulls
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-9, 1e-3, 1e6])
+@pytest.mark.parametrize("scaling", ["plain", "robust"])
+def test_a_columns_unit_does_not_matter(scaling: Literal["plain", "robust"], unit: float) -> None:
+    values = np.random.default_rng(0).normal(3, 0.5, 200)
+    rows = np.array([0.0, 3.0, 9.0])
+    encoded = [
+        fit_encoder(pa.table({"x": values * u}), EncoderConfig(scaling=scaling)).transform(
+            one_batch(pa.table({"x": rows * u}))
+        )
+        for u in (1.0, unit)
+    ]
+    np.testing.assert_allclose(encoded[0], encoded[1], rtol=1e-4, atol=1e-4)
+
+
+def test_absurd_numbers_do_not_rule_the_fit() -> None:
+    values = np.random.default_rng(0).standard_normal(200)
+    encoders = [fit_encoder(pa.table({"x": x}), EncoderConfig()) for x in (values, np.append(values, [1e300, -1e200]))]
+    np.testing.assert_allclose(encoders[0].spread, encoders[1].spread)
+
+
+def test_a_column_of_values_that_came_once_does_not_mark_every_new_row() -> None:
+    ids = pa.table({"id": [f"a{i}" for i in range(500)]})
+    encoder = fit_encoder(ids, EncoderConfig())
+    assert (encoder.transform(one_batch(pa.table({"id": ["new", "a7"]}))) == 0).all()
+
+
+def test_nan_and_null_are_one_missing_category() -> None:
+    table = pa.table({"code": pa.array([1.0, 2.0, float("nan"), 1.0, None] * 10)})
+    encoder = fit_encoder(table, EncoderConfig(categorical=("code",)))
+    rows = pa.table({"code": pa.array([float("nan"), None])})
+    first, second = encoder.transform(one_batch(rows))
+    assert first == second == pytest.approx(encoder.transform(one_batch(table))[2])

@@ -41,6 +41,13 @@ def test_the_greatest_value_is_in_the_last_bin_and_greater_ones_are_beside() -> 
     assert scores[1] < scores[2] == scores[3] == pytest.approx(np.log(106 / 0.5), rel=1e-5)
 
 
+def test_numbers_too_small_to_tell_apart_count_as_one_value() -> None:
+    X = np.linspace(0, 1e-44, 50, dtype=np.float32)[:, None]
+    scores = fit_histogram(X).score(np.array([[0.0], [1.0]], dtype=np.float32))
+    assert np.isfinite(scores).all()
+    assert scores[0] < scores[1]
+
+
 def test_no_bins_are_refused() -> None:
     with pytest.raises(ConfigError, match="bins: expected at least 1, got 0"):
         fit_histogram(np.zeros((3, 1), dtype=np.float32), bins=0)

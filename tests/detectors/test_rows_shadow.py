@@ -201,6 +201,8 @@ def test_a_candidate_further_from_uniform_by_more_than_the_margin_is_refused() -
     better = shadow(joint=tuple(squeezed.T.reshape(-1).tolist()))
     assert decide(better, ShadowRule()).promote
     assert decide(worse, ShadowRule(uniform_margin=0.5)).promote
+    (reason,) = decide(worse, ShadowRule(uniform_margin=0.5, largest_distance=0.05)).reasons
+    assert "what moved was not learned" in reason
 
 
 def test_a_candidate_that_turns_the_order_round_is_refused() -> None:
@@ -228,7 +230,14 @@ def test_a_new_model_goes_back_if_it_alone_flags_too_much(new: int, old: int, go
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("largest_ratio", 0.5), ("uniform_margin", 2), ("least_correlation", -2), ("least_alarms", 0), ("level", 0)],
+    [
+        ("largest_ratio", 0.5),
+        ("uniform_margin", 2),
+        ("largest_distance", -1),
+        ("least_correlation", -2),
+        ("least_alarms", 0),
+        ("level", 0),
+    ],
 )
 def test_rules_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"{name}: expected"):

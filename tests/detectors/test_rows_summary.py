@@ -121,7 +121,8 @@ def test_the_worst_rows_come_first_with_ties_by_position(model: RowModel) -> Non
     assert len({score for _, score, *_ in slow}) < 10, "the case has ties"
     excesses = [excess for _, excess in scores.worst[0].columns]
     assert excesses == sorted(excesses, reverse=True)
-    assert len(excesses) == 3
+    assert 1 <= len(excesses) <= 3
+    assert min(excesses) >= max(excesses) / 4
 
 
 def test_rows_beyond_the_threshold_are_kept_up_to_a_number_with_what_is_told_of_them(model: RowModel) -> None:
