@@ -31,7 +31,7 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "ensemble": Method(
-        summary="distances to small samples of rows at several scales, and rare values; the best without labels",
+        summary="distances to small samples of rows at several scales, and rare values; best mean without labels",
         scaling="robust",
         fit=fit_ensemble,
         read=read_ensemble,
