@@ -34,7 +34,7 @@ SEEDS = (0, 1, 2, 3, 4)
 #: Goes up when a protocol changes in a way that no settings show; all is then measured anew.
 PROTOCOL = {"label-free": 1, "labelled": 1}
 #: Versions of the methods that changed since the first; only such a method is then measured anew.
-VERSIONS = {"apre": 2}
+VERSIONS = {"apre": 2, "ensemble": 2}
 #: Seconds a cell of the set, where nothing of the kind was measured yet.
 _FIRST_GUESS = 1e-5
 

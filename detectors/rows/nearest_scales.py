@@ -22,7 +22,7 @@ from torch import Tensor
 from detectors.rows.scorer import Rows, Tensors, in_chunks
 
 #: Rows of all samples together; a scorer's state and cost are a matrix of so many rows.
-REFERENCE_ROWS = 1_024
+REFERENCE_ROWS = 512
 #: Rows of a sample, from what is far from all to what is odd among its own.
 SCALES = (8, 32, 128, 512)
 #: A sample holds at most a tenth of the rows: with more, the nearest would be nearer than the tenth neighbour, and a
@@ -34,7 +34,7 @@ PART_ROWS = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearestScales:
-    """The samples: 4 KiB a feature."""
+    """The samples: 2 KiB a feature."""
 
     #: float32 of shape (REFERENCE_ROWS, d), so ordered that the samples of every scale lie at equal strides.
     rows: NDArray[np.float32]
