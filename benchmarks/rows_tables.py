@@ -1,5 +1,6 @@
 """What `benchmarks.rows` found, as the page `docs/rows-benchmark.md`."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -80,12 +81,18 @@ def _dates(entries: Sequence[Kept]) -> str:
     return " to ".join(dict.fromkeys(f"{entries[i].date:%Y-%m-%d}" for i in (0, -1)))
 
 
+def _seeds(kept: Sequence[Kept], sets: Sequence[str]) -> str:
+    """How many seeds there are, and where there are fewer."""
+    counts = Counter((e.set, e.method) for e in kept if e.protocol == "label-free" and e.set in sets)
+    most = max(counts.values())
+    fewer = [f"{method} on {name} {n}" for (name, method), n in sorted(counts.items()) if n < most]
+    return f"{most} seeds a set" + (f" ({', '.join(fewer)})" if fewer else "")
+
+
 def _label_free_part(kept: Sequence[Kept]) -> Iterator[str]:
     aucs, precisions, seconds = label_free(kept), label_free(kept, "ap"), seconds_taken(kept)
     yield _LABEL_FREE
-    seeds = [len({e.seed for e in kept if (e.protocol, e.set) == ("label-free", name)}) for name in aucs.sets]
-    spread = " to ".join(map(str, sorted({min(seeds), max(seeds)})))
-    of = f"{len(aucs.sets)} of {len(set_names())} sets, {spread} seeds a set"
+    of = f"{len(aucs.sets)} of {len(set_names())} sets, {_seeds(kept, aucs.sets)}"
     yield f"{of}. Seconds are means over the sets, on one core.\n"
     fits, scores = label_free(kept, "fit_seconds"), label_free(kept, "score_seconds")
     yield _summary(aucs, precisions, {"seconds to fit": fits, "to score": scores})
