@@ -200,8 +200,11 @@ def _read(path: Path) -> bytes:
 
 def _write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` into a folder beside `target`, then rename it to `target`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    except OSError as error:
+        raise ModelError(f"cannot write {target}: {error.strerror}") from error
     try:
         for name, content in files.items():
             (aside / name).write_bytes(content)

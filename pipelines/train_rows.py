@@ -121,6 +121,8 @@ def train_rows(
     changes.
     """
     _check_targets(out, sample_out)
+    if not 0 < alarm_rate < 1:
+        raise ConfigError(f"--alarm-rate: expected a share between 0 and 1, got {alarm_rate}")
     if seed < 0:
         raise ConfigError(f"--seed: expected a number not below 0, got {seed}")
     chosen = None if out is None else method_of(method, steps, trim)

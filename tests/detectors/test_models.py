@@ -112,3 +112,9 @@ def test_meta_that_is_no_json_is_refused_and_leaves_nothing(tmp_path: Path, valu
     with pytest.raises(ModelError, match="must be finite JSON"):
         save_artefact(tmp_path / "m", kind="rows", tensors={}, meta={"v": value})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"cannot write .*file/model/0001"):
+        save_artefact(tmp_path / "file" / "model", kind="rows", tensors={}, meta={})

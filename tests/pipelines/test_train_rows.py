@@ -133,6 +133,7 @@ def test_several_files_are_read_as_one(tmp_path: Path) -> None:
         (["--job", "none.toml"], r"none\.toml: the job file cannot be read"),
         (["--columns", "ad", "--categorical", "price"], r"categorical: .*\['price'\]"),
         (["--columns", "ad", "--alarm-rate", "0.001"], "alarm rate: a rate of 0.001 needs 999"),
+        (["--columns", "ad", "--alarm-rate", "0"], "--alarm-rate: expected a share between 0 and 1, got 0"),
         (["--columns", "ad", "--method", "apre", "--steps", "0"], "steps: expected at least 1"),
         (["--columns", "ad", "--method", "hbos", "--trim", "0.1"], "settings of autoencoders, and 'hbos' is none"),
         (["--columns", "ad", "--method", "magic"], "--method: expected one of .*hbos.*, got 'magic'"),
