@@ -6,7 +6,6 @@ counts.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Generic, TypeVar
 from apache_beam.metrics import Metrics
 
 from detectors.model_versions import candidate, is_version
-from pipelines.live_model import EVERY_S, Mark, mark_of
+from pipelines.live_model import EVERY_S, Looks, Mark, mark_of
 from schemas.errors import SparsewatchError
 
 _LOG = logging.getLogger(__name__)
@@ -45,12 +44,9 @@ class LiveCandidate(Generic[M]):
     ) -> None:
         self._path = Path(path)
         self._load = load
-        self._clock = clock
-        self._every_s = every_s
-        self._lock = threading.Lock()
         self._pinned = is_version(self._path)
         # The first block looks at once: a job may start in the middle of a shadow run.
-        self._due = clock()
+        self._looks = Looks(clock, every_s, clock())
         self._taken: Path | None = None
         self._refused: Mark | None = None
         self._model: M | None = None
@@ -59,12 +55,8 @@ class LiveCandidate(Generic[M]):
 
     def current(self) -> M | None:
         """The candidate for the next block, None without one; may load it first."""
-        if not self._pinned and self._clock() >= self._due and self._lock.acquire(blocking=False):
-            try:
-                self._due = self._clock() + self._every_s
-                self._follow()
-            finally:
-                self._lock.release()
+        if not self._pinned:
+            self._looks.perhaps(self._follow)
         return self._model
 
     def _follow(self) -> None:

@@ -28,6 +28,31 @@ M = TypeVar("M")
 Mark = tuple[Path, tuple[tuple[str, int, int], ...]]
 
 
+class Looks:
+    """Now and then one thread looks at a folder, while the others go on.
+
+    Args:
+        clock: Rising seconds.
+        every_s: Least seconds between two looks.
+        due: When the first one is.
+    """
+
+    def __init__(self, clock: Callable[[], float], every_s: float, due: float) -> None:
+        self._clock = clock
+        self._every_s = every_s
+        self._due = due
+        self._lock = threading.Lock()
+
+    def perhaps(self, look: Callable[[], None]) -> None:
+        """Call `look` if it is due and no other thread is at it."""
+        if self._clock() >= self._due and self._lock.acquire(blocking=False):
+            try:
+                self._due = self._clock() + self._every_s
+                look()
+            finally:
+                self._lock.release()
+
+
 class LiveModel(Generic[M]):
     """The newest version of a model that could be taken.
 
@@ -53,11 +78,8 @@ class LiveModel(Generic[M]):
     ) -> None:
         self._path = Path(path)
         self._load = load
-        self._clock = clock
-        self._every_s = every_s
-        self._lock = threading.Lock()
         self._pinned = is_version(self._path)
-        self._due = clock() + every_s
+        self._looks = Looks(clock, every_s, clock() + every_s)
         self._taken = resolve_version(self._path)
         self._refused: Mark | None = None
         self._model = load(self._taken)
@@ -66,12 +88,8 @@ class LiveModel(Generic[M]):
 
     def current(self) -> M:
         """The model for the next block; may load a new version first."""
-        if not self._pinned and self._clock() >= self._due and self._lock.acquire(blocking=False):
-            try:
-                self._due = self._clock() + self._every_s
-                self._follow()
-            finally:
-                self._lock.release()
+        if not self._pinned:
+            self._looks.perhaps(self._follow)
         return self._model
 
     def _follow(self) -> None:

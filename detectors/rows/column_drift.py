@@ -50,6 +50,13 @@ def spread_of(X: Rows) -> ColumnSpread:
     return ColumnSpread(np.ascontiguousarray(cuts), _counts(X, cuts), len(X))
 
 
+def no_spread(n_features: int) -> ColumnSpread:
+    """Of no rows: what a model has before its calibration."""
+    return ColumnSpread(
+        np.zeros((n_features, CUTS), dtype=np.float32), np.zeros((2, n_features, CUTS), dtype=np.int64), 0
+    )
+
+
 def drift_of_features(usual: ColumnSpread, X: Rows, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distance and chance of each feature, shape (d,) each; the chance is 1 where the distance is below `least`.
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from detectors.rows.column_drift import spread_of
+from detectors.rows.column_drift import no_spread, spread_of
 from detectors.rows.encode import EncoderConfig, fit_encoder, one_batch
 from detectors.rows.methods import DEFAULT, METHODS
 from detectors.rows.model import RowModel
@@ -70,14 +70,13 @@ def fit_row_model(
 ) -> RowModel:
     """Encoder and scorer of all `rows`, without calibration: p-values are 1. Arguments as of `train_row_model`."""
     fitted = fit_encoder(rows, encoder or EncoderConfig(scaling=METHODS[method].scaling))
-    X = fitted.transform(one_batch(rows))
     return RowModel(
         encoder=fitted,
         method=method,
-        scorer=(fit or METHODS[method].fit)(X, seed, report),
+        scorer=(fit or METHODS[method].fit)(fitted.transform(one_batch(rows)), seed, report),
         calibration=np.empty(0, dtype=np.float32),
         usual=np.zeros(len(fitted.columns), dtype=np.float32),
-        spread=spread_of(X),
+        spread=no_spread(fitted.n_features),
     )
 
 
