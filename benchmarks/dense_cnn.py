@@ -17,17 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from detectors.sparse_net.augment import augment
-from detectors.sparse_net.data import to_sites
-from detectors.sparse_net.encode import Encodings
-from detectors.sparse_net.events import WaferPoints
-from detectors.sparse_net.grid import to_grid
-from detectors.sparse_net.net import Encoded, NetConfig
-from detectors.sparse_net.scores import macro_f1
-from detectors.sparse_net.statistics import SHAPE_SIDE, statistics
-from detectors.sparse_net.train import Labelled, TrainConfig, batches, correct_priors, loss_for, with_outliers
-from detectors.torch_threads import torch_threads
-from schemas.errors import ConfigError
+from sparsewatch.detectors.sparse_net.augment import augment
+from sparsewatch.detectors.sparse_net.data import to_sites
+from sparsewatch.detectors.sparse_net.encode import Encodings
+from sparsewatch.detectors.sparse_net.grid import to_grid
+from sparsewatch.detectors.sparse_net.net import Encoded, NetConfig
+from sparsewatch.detectors.sparse_net.points import WaferPoints
+from sparsewatch.detectors.sparse_net.scores import macro_f1
+from sparsewatch.detectors.sparse_net.statistics import SHAPE_SIDE, statistics
+from sparsewatch.detectors.sparse_net.train import (
+    Labelled,
+    TrainConfig,
+    batches,
+    correct_priors,
+    loss_for,
+    with_outliers,
+)
+from sparsewatch.detectors.torch_threads import torch_threads
+from sparsewatch.schemas.errors import ConfigError
 
 #: Failures, and whether the bin is on the disc.
 PLANES = 2

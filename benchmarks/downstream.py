@@ -22,10 +22,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.harness import Result, Rounds
-from detectors.outrank.codes import Codes, encode
-from detectors.outrank.pairwise import pairwise_scores
-from detectors.outrank.ranking import rank_codes
-from detectors.outrank.three_mr import min_max, rank_three_mr
+from sparsewatch.detectors.outrank.columns.codes import Codes, encode
+from sparsewatch.detectors.outrank.pairs.pairwise import pairwise_scores
+from sparsewatch.detectors.outrank.pairs.three_mr import min_max, rank_three_mr
+from sparsewatch.detectors.outrank.ranking import rank_codes
 
 #: The column of time, where rows have one, by data set.
 DATA_SETS: dict[str, str | None] = {

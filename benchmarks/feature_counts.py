@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.expected_mi import expected_mutual_information, permutation_moments
-from detectors.outrank.ranking import rank_features
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.information.expected_mi import expected_mutual_information, permutation_moments
+from sparsewatch.detectors.outrank.ranking import rank_features
 
 ROWS = 262_144
 BLOCK_ROWS = 16_384

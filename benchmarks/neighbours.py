@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.harness import Result, Rounds, cost, interleave, rate, seconds, this_machine, write_results
-from detectors.nearest import k_nearest
-from detectors.nearest_products import Matrix
+from sparsewatch.detectors.neighbours.products import Matrix
+from sparsewatch.detectors.neighbours.search import k_nearest
 
 NEIGHBOURS = 10
 COLUMNS, FEW_COLUMNS = 64, 4

@@ -12,7 +12,7 @@ import click
 
 from benchmarks.harness import Result, rate, write_results
 from benchmarks.rows_protocol import read_set
-from detectors.apre.labelled import LabelledSettings, TargetResult, labelled_protocol
+from sparsewatch.detectors.rows.methods.apre.labelled import LabelledSettings, TargetResult, labelled_protocol
 
 DATA_SET = "26_optdigits"
 #: Of the authors' result files: k of one, two and three shifts, and the AUC of each.

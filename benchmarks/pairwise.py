@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.metrics import mutual_info_score
 
 from benchmarks.harness import Result, Rounds, interleave, seconds, write_results
-from detectors.outrank.codes import Codes, encode, marginal
-from detectors.outrank.expected_pairs import expected_pairs
-from detectors.outrank.pairwise import pairwise_scores
+from sparsewatch.detectors.outrank.columns.codes import Codes, encode, marginal
+from sparsewatch.detectors.outrank.information.expected_pairs import expected_pairs
+from sparsewatch.detectors.outrank.pairs.pairwise import pairwise_scores
 
 FEATURES = (125, 250, 500)
 ROWS = (25_000, 50_000, 100_000)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import Result, seconds
-from detectors.outrank.codes import Codes, combine, encode
-from detectors.outrank.ranking import RankedFeature, rank_codes
+from sparsewatch.detectors.outrank.columns.codes import Codes, combine, encode
+from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_codes
 
 FEATURES = 100
 #: Extra features, as a multiple of these.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from detectors.wafer_model import WaferModel
+from sparsewatch.detectors.wafers.model import WaferModel
 
 
 def main() -> None:

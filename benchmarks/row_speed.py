@@ -24,15 +24,15 @@ import torch
 from benchmarks.harness import Result, Rounds, interleave, rate, seconds, write_results
 from benchmarks.rows_peers import the_peer
 from benchmarks.rows_protocol import encoded, judged, split_set
-from detectors.rows.encode import one_batch
-from detectors.rows.methods import DEFAULT, METHODS
-from detectors.rows.model import RowModel
-from detectors.rows.nearest_scales import REFERENCE_ROWS
-from detectors.rows.scorer import Rows, scoring_threads
-from detectors.rows.summary import score_block
-from detectors.rows.training import train_row_model
-from detectors.torch_threads import torch_threads
-from schemas.block import META
+from sparsewatch.detectors.rows.encoding.encode import one_batch
+from sparsewatch.detectors.rows.methods.nearest_scales import REFERENCE_ROWS
+from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
+from sparsewatch.detectors.rows.methods.scorer import Rows, scoring_threads
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.training import train_row_model
+from sparsewatch.detectors.rows.windows.summary import score_block
+from sparsewatch.detectors.torch_threads import torch_threads
+from sparsewatch.schemas.block import META
 
 FEATURES = 32
 ROWS = 524_288

@@ -1,9 +1,9 @@
 """Row anomalies on 29 public sets, all of it: `make bench-rows` (folder of the data: SPARSEWATCH_DATA).
 
-Every method of `detectors.rows.methods` at its defaults without labels, five seeds, beside PyOD; then what labels can
-choose. See `rows_protocol` and `rows_labelled`. Each set, seed and method is kept in `.cache/bench-rows`, so a
-benchmark that was stopped goes on where it was, and a part can be measured alone. Tables go to
-`docs/rows-benchmark.md`.
+Every method of `sparsewatch.detectors.rows.methods.registry` at its defaults without labels, five seeds, beside PyOD;
+then what labels can choose. See `rows_protocol` and `rows_labelled`. Each set, seed and method is kept in
+`.cache/bench-rows`, so a benchmark that was stopped goes on where it was, and a part can be measured alone. Tables go
+to `docs/rows-benchmark.md`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from benchmarks.rows_peers import PEERS, REQUIREMENTS, SCRIPT, judge_peer
 from benchmarks.rows_protocol import MOST_ROWS, Kept, data_folder, judge_label_free, set_names, set_shape
 from benchmarks.rows_results import results_of
 from benchmarks.rows_tables import write_tables
-from detectors.rows.methods import METHODS
+from sparsewatch.detectors.rows.methods.registry import METHODS
 
 CACHE = RESULTS.parent.parent / ".cache" / "bench-rows"
 SEEDS = (0, 1, 2, 3, 4)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.rows_protocol import judged, split_set
-from detectors.rows.encode import SPREAD_EPSILON
+from sparsewatch.detectors.rows.encoding.encode import SPREAD_EPSILON
 
 _ROOT = Path(__file__).resolve().parent.parent
 #: Made by `make bench-rows`.

@@ -25,11 +25,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks.harness import Machine
-from detectors.apre.labelled_parts import split_by_class
-from detectors.open_set.metrics import aupr, auroc
-from detectors.rows.encode import EncoderConfig, fit_encoder, one_batch
-from detectors.rows.methods import METHODS
-from detectors.rows.scorer import Rows
+from sparsewatch.detectors.open_set.metrics import aupr, auroc
+from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, fit_encoder, one_batch
+from sparsewatch.detectors.rows.methods.apre.labelled_parts import split_by_class
+from sparsewatch.detectors.rows.methods.registry import METHODS
+from sparsewatch.detectors.rows.methods.scorer import Rows
 
 Scaling: TypeAlias = Literal["plain", "robust"]
 

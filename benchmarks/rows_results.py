@@ -8,7 +8,7 @@ from benchmarks.rows_figures import Board, board
 from benchmarks.rows_labelled import NETWORKS
 from benchmarks.rows_peers import PEERS
 from benchmarks.rows_protocol import Kept, halves, set_names
-from detectors.rows.methods import DEFAULT, METHODS
+from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 
 #: Rows of the labelled table that choose among others of it by the validation AUC.
 BEST_METHOD, BEST_NETWORK = "best method by validation", "best network by validation"

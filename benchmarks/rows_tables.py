@@ -10,7 +10,7 @@ from benchmarks.rows_labelled import NETWORKS, STEPS, TRAINING_SECONDS
 from benchmarks.rows_peers import PEERS
 from benchmarks.rows_protocol import MOST_ROWS, Kept, halves, set_names, set_shape
 from benchmarks.rows_results import BEST_METHOD, BEST_NETWORK, label_free, labelled, seconds_taken
-from detectors.rows.methods import DEFAULT
+from sparsewatch.detectors.rows.methods.registry import DEFAULT
 
 #: From here on a difference may be chance.
 _LEVEL = 0.05

@@ -22,12 +22,12 @@ import polars as pl
 
 from benchmarks.harness import Result, rate, write_results
 from benchmarks.rows_protocol import data_folder
-from detectors.open_set.metrics import aupr, auroc
-from detectors.rows.checks import MOVED
-from detectors.rows.encode import one_batch
-from detectors.rows.methods import DEFAULT, METHODS
-from detectors.rows.model import RowModel
-from detectors.rows.training import train_row_model
+from sparsewatch.detectors.open_set.metrics import aupr, auroc
+from sparsewatch.detectors.rows.encoding.encode import one_batch
+from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.training import train_row_model
+from sparsewatch.detectors.rows.windows.checks import MOVED
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import newest_by_key, read_all
 

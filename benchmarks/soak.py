@@ -25,9 +25,9 @@ import polars as pl
 from kafka import KafkaProducer
 
 from benchmarks.harness import Result, write_results
-from pipelines.job_files import load_job
-from pipelines.run import load_job_progress
-from schemas.jobs import Job
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.run.run import load_job_progress
+from sparsewatch.schemas.jobs import Job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, newest_by_key, read_all
 from tests.oracles.accounts import Record, recount

@@ -32,8 +32,8 @@ from benchmarks.workloads import (
     wafer_labels,
     wafer_table,
 )
-from detectors.sparse_net.train import TrainConfig
-from detectors.wafer_training import WaferTrainingConfig, train_wafer_model
+from sparsewatch.detectors.sparse_net.train import TrainConfig
+from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
 

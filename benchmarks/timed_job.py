@@ -12,12 +12,12 @@ from unittest.mock import patch
 
 import msgspec
 
-from pipelines.job_files import load_job
-from pipelines.run import load_job_progress, run_job
-from transforms.kafka import source
-from transforms.kafka.client import Fetched, Reader
-from transforms.kafka.progress import ProgressLog
-from transforms.kafka.source import ReadSpec
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.run.run import load_job_progress, run_job
+from sparsewatch.transforms.kafka import source
+from sparsewatch.transforms.kafka.client import Fetched, Reader
+from sparsewatch.transforms.kafka.progress import ProgressLog
+from sparsewatch.transforms.kafka.source import ReadSpec
 
 
 class Timing(msgspec.Struct, kw_only=True):

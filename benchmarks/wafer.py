@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks.harness import RESULTS, write_results
 from benchmarks.wafer_protocol import CAP, CAPS, SPLIT_SEED, Run, measure
 from benchmarks.wafer_tables import results_of, write_tables
-from detectors.open_set.novelty import NoveltyConfig
-from detectors.sparse_net.train import TrainConfig
-from pipelines.wafer_files import LabelledWafers, read_labelled_wafers
+from sparsewatch.detectors.open_set.novelty import NoveltyConfig
+from sparsewatch.detectors.sparse_net.train import TrainConfig
+from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers, read_labelled_wafers
 
 CACHE = RESULTS.parent.parent / ".cache" / "bench-wafer"
 WM811K, MIXED = "wm811k_train_37348.npz", "mixedwm38_train_13686.npz"

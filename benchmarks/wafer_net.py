@@ -23,20 +23,20 @@ import pyarrow as pa
 import torch
 
 from benchmarks.harness import RESULTS, Result, Rounds, cost, interleave, rate, seconds, write_results
-from detectors.open_set.novelty import NoveltyConfig
-from detectors.sparse_net.data import to_sites
-from detectors.sparse_net.encode import encode
-from detectors.sparse_net.engine import CONVOLUTIONS, VARIABLE
-from detectors.sparse_net.events import read_points
-from detectors.sparse_net.grid import rule_book, to_grid
-from detectors.sparse_net.net import NetConfig, WaferNet
-from detectors.sparse_net.spconv_layer import ConvAlgo, get_indice_pairs
-from detectors.sparse_net.train import TrainConfig
-from detectors.torch_threads import torch_threads
-from detectors.wafer_model import WaferModel
-from detectors.wafer_patterns import PATTERNS, make_wafers
-from detectors.wafer_training import GRID, WaferTrainingConfig, train_wafer_model
-from schemas.wafers import WAFER_COLUMNS
+from sparsewatch.detectors.open_set.novelty import NoveltyConfig
+from sparsewatch.detectors.sparse_net.data import to_sites
+from sparsewatch.detectors.sparse_net.encode import encode
+from sparsewatch.detectors.sparse_net.engine import CONVOLUTIONS, VARIABLE
+from sparsewatch.detectors.sparse_net.grid import rule_book, to_grid
+from sparsewatch.detectors.sparse_net.net import NetConfig, WaferNet
+from sparsewatch.detectors.sparse_net.points import read_points
+from sparsewatch.detectors.sparse_net.spconv_layer import ConvAlgo, get_indice_pairs
+from sparsewatch.detectors.sparse_net.train import TrainConfig
+from sparsewatch.detectors.torch_threads import torch_threads
+from sparsewatch.detectors.wafers.drawn import PATTERNS, make_wafers
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.detectors.wafers.training import GRID, WaferTrainingConfig, train_wafer_model
+from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 WAFERS = 300
 DEFECTS = 1_000

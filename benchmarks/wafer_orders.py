@@ -13,19 +13,19 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from detectors.wafer_counts import WaferCheck, WaferCounts
-from detectors.wafer_model import WaferModel
-from detectors.wafer_training import lot_places
-from pipelines.pattern_book import PatternBook
-from pipelines.wafer import ConcludeWafers, LoadForJob, RecogniseBlock
-from pipelines.wafer_files import read_wafer_npz
-from pipelines.wafer_patterns_view import PatternsView
-from schemas.block import EVENT_TIME_US, META, Block, Span
-from schemas.errors import ConfigError
-from schemas.jobs import PatternSettings
-from schemas.wafers import WAFER_COLUMNS
-from transforms.close_books import Window
-from transforms.panes import Pane
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.detectors.wafers.training import lot_places
+from sparsewatch.detectors.wafers.window_counts import WaferCheck, WaferCounts
+from sparsewatch.pipelines.patterns.book import PatternBook
+from sparsewatch.pipelines.wafer.emerging import PatternsView
+from sparsewatch.pipelines.wafer.job import ConcludeWafers, LoadForJob, RecogniseBlock
+from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
+from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import PatternSettings
+from sparsewatch.schemas.wafers import WAFER_COLUMNS
+from sparsewatch.transforms.window.close_windows import Window
+from sparsewatch.transforms.window.panes import Pane
 
 #: Apart from the seeds of training: the stream's lots stay the same whatever the model's seed.
 _SPLIT_SEED, _TRAIN_SHARE = 811, 0.6

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from benchmarks.dense_cnn import encode_dense, train_dense
-from detectors.conformal import alarm_threshold
-from detectors.open_set.metrics import aupr, auroc, fpr_at_tpr, open_set_macro_f1, oscr
-from detectors.open_set.novelty import NoveltyConfig, fit_novelty
-from detectors.open_set.scorers import SCORERS
-from detectors.sparse_net.encode import Encodings, encode
-from detectors.sparse_net.events import WaferPoints, read_points
-from detectors.sparse_net.net import NetConfig
-from detectors.sparse_net.scores import macro_f1
-from detectors.sparse_net.train import Labelled, TrainConfig, train_net
-from detectors.wafer_labels import Classes, read_labels
-from detectors.wafer_training import lot_places
-from pipelines.wafer_files import LabelledWafers
+from sparsewatch.detectors.conformal import alarm_threshold
+from sparsewatch.detectors.open_set.baselines.scorers import SCORERS
+from sparsewatch.detectors.open_set.metrics import aupr, auroc, fpr_at_tpr, open_set_macro_f1, oscr
+from sparsewatch.detectors.open_set.novelty import NoveltyConfig, fit_novelty
+from sparsewatch.detectors.sparse_net.encode import Encodings, encode
+from sparsewatch.detectors.sparse_net.net import NetConfig
+from sparsewatch.detectors.sparse_net.points import WaferPoints, read_points
+from sparsewatch.detectors.sparse_net.scores import macro_f1
+from sparsewatch.detectors.sparse_net.train import Labelled, TrainConfig, train_net
+from sparsewatch.detectors.wafers.labels import Classes, read_labels
+from sparsewatch.detectors.wafers.training import lot_places
+from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers
 
 #: Apart from the seeds of training: the parts stay the same whatever the seed of a run.
 SPLIT_SEED = 2208

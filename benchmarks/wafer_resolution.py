@@ -17,14 +17,14 @@ from sklearn.metrics import balanced_accuracy_score
 
 from benchmarks.dense_cnn import encode_dense, train_dense
 from benchmarks.harness import Result, Rounds, interleave, rate, write_results
-from detectors.sparse_net.augment import AugmentConfig
-from detectors.sparse_net.encode import encode
-from detectors.sparse_net.events import read_points
-from detectors.sparse_net.net import NetConfig, WaferNet
-from detectors.sparse_net.scores import macro_f1
-from detectors.sparse_net.train import Labelled, TrainConfig, train_net
-from detectors.torch_threads import torch_threads
-from detectors.wafer_patterns import FINE_PATTERNS, make_wafers
+from sparsewatch.detectors.sparse_net.augment import AugmentConfig
+from sparsewatch.detectors.sparse_net.encode import encode
+from sparsewatch.detectors.sparse_net.net import NetConfig, WaferNet
+from sparsewatch.detectors.sparse_net.points import read_points
+from sparsewatch.detectors.sparse_net.scores import macro_f1
+from sparsewatch.detectors.sparse_net.train import Labelled, TrainConfig, train_net
+from sparsewatch.detectors.torch_threads import torch_threads
+from sparsewatch.detectors.wafers.drawn import FINE_PATTERNS, make_wafers
 
 CLASSES = ("normal", *FINE_PATTERNS)
 DEFECTS = (300, 600)

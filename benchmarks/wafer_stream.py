@@ -41,8 +41,8 @@ from benchmarks.wafer_orders import (
     ordered,
     replay,
 )
-from pipelines.live_model import EVERY_S
-from pipelines.runners import find_prism
+from sparsewatch.pipelines.job.live_model import EVERY_S
+from sparsewatch.pipelines.run.runners import find_prism
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import newest_by_key, read_all
 from tests.kit.waiting import wait_for

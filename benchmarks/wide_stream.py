@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from benchmarks.harness import Result, rate, write_results
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.expected_mi import permutation_moments
-from detectors.outrank.mutual_information import mutual_information
-from detectors.outrank.ranking import RankedFeature, rank_features
-from detectors.row_sample import row_identities
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.row_sample import row_identities
+from sparsewatch.detectors.outrank.information.expected_mi import permutation_moments
+from sparsewatch.detectors.outrank.information.mutual_information import mutual_information
+from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 
 ROWS = 3_000_000
 BLOCK_ROWS = 8_192

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from detectors.wafer_patterns import PATTERNS, make_wafers
+from sparsewatch.detectors.wafers.drawn import PATTERNS, make_wafers
 
 #: Distinct values of the 13 integer and the 26 text features, long-tailed as in click logs.
 INTEGERS = (3, 10, 25, 50, 100, 200, 400, 800, 1_500, 3_000, 6_000, 12_000, 25_000)

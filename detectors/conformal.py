@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import ConfigError
+from sparsewatch.schemas.errors import ConfigError
 
 Scores = NDArray[np.floating[Any]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from pipelines.lazy_commands import lazy_group
-from schemas.errors import SparsewatchError
+from sparsewatch.pipelines.console.lazy_commands import lazy_group
+from sparsewatch.schemas.errors import SparsewatchError
 
 _EPILOG = """
 A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.md), `sparsewatch check JOB.toml`,
@@ -18,23 +18,38 @@ A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.m
 
 
 _COMMANDS = {
-    "publish": ("pipelines.publish:publish", "Write a Parquet, CSV or wafer file to a topic, paced if asked."),
-    "rank": ("pipelines.rank:rank", "Rank the features of a file or folder by what they tell of a label."),
-    "rejects": ("pipelines.rejects:rejects", "List rejected records, replay repaired ones."),
-    "patterns": ("pipelines.patterns:patterns", "Emerging wafer patterns: list, name, merge, dismiss."),
-    "models": ("pipelines.models:models", "Versions of a model: list, verify, promote, roll back."),
-    "retrain": ("pipelines.retrain:retrain", "Train a row model anew; it takes over if a shadow run bears it out."),
-    "exporter": ("pipelines.exporter:exporter", "Serve a job's metrics to Prometheus."),
-    "demo": ("pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
+    "publish": (
+        "sparsewatch.pipelines.publish.command:publish",
+        "Write a Parquet, CSV or wafer file to a topic, paced if asked.",
+    ),
+    "rank": (
+        "sparsewatch.pipelines.rank.command:rank",
+        "Rank the features of a file or folder by what they tell of a label.",
+    ),
+    "rejects": ("sparsewatch.pipelines.rejects.command:rejects", "List rejected records, replay repaired ones."),
+    "patterns": (
+        "sparsewatch.pipelines.patterns.command:patterns",
+        "Emerging wafer patterns: list, name, merge, dismiss.",
+    ),
+    "models": ("sparsewatch.pipelines.models.command:models", "Versions of a model: list, verify, promote, roll back."),
+    "retrain": (
+        "sparsewatch.pipelines.retrain.command:retrain",
+        "Train a row model anew; it takes over if a shadow run bears it out.",
+    ),
+    "exporter": ("sparsewatch.pipelines.exporter.command:exporter", "Serve a job's metrics to Prometheus."),
+    "demo": ("sparsewatch.pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
 _TRAIN = {
-    "wafer": ("pipelines.train_wafer:train_wafer", "Wafer patterns: sparse network and novelty detector."),
-    "rows": ("pipelines.train_rows:train_rows", "Rows: what scores them, and its calibration."),
-    "reference": ("pipelines.train_reference:train_reference", "Reference of a click job, from files."),
+    "wafer": ("sparsewatch.pipelines.train.wafer:train_wafer", "Wafer patterns: sparse network and novelty detector."),
+    "rows": ("sparsewatch.pipelines.train.rows:train_rows", "Rows: what scores them, and its calibration."),
+    "reference": ("sparsewatch.pipelines.train.reference:train_reference", "Reference of a click job, from files."),
 }
 _WAFERS = {
-    "import": ("pipelines.wafers_import:import_wafers", "Read KLARF, die map and event files into a topic."),
-    "explain": ("pipelines.wafers_explain:explain", "Say and draw why wafers got their verdicts."),
+    "import": (
+        "sparsewatch.pipelines.wafer_import.command:import_wafers",
+        "Read KLARF, die map and event files into a topic.",
+    ),
+    "explain": ("sparsewatch.pipelines.wafer_explain.command:explain", "Say and draw why wafers got their verdicts."),
 }
 
 
@@ -57,11 +72,11 @@ _SET = click.option(
 @_SET
 def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     """Validate JOB.toml whole: settings, models, broker, topics. Reads no record."""
-    from pipelines.job_files import load_job
+    from sparsewatch.pipelines.job.job_file import load_job
 
     job = load_job(job_file, overrides)
-    from pipelines.preflight import check_broker, check_models
-    from pipelines.topics import topics_of
+    from sparsewatch.pipelines.job.topics import topics_of
+    from sparsewatch.pipelines.run.preflight import check_broker, check_models
 
     check_models(job)
     partitions = check_broker(job)
@@ -101,11 +116,11 @@ def run(
     `auto` takes Prism for continuous runs and the in-process runner for bounded ones. `portable` hands the graph to
     any Beam job server; give its options after `--`, e.g. `-- --job_endpoint=localhost:8099`.
     """
-    from pipelines.job_files import load_job
+    from sparsewatch.pipelines.job.job_file import load_job
 
     job = load_job(job_file, overrides)
     # Beam is imported once the settings are sound: it takes seconds.
-    from pipelines.run import run_job
+    from sparsewatch.pipelines.run.run import run_job
 
     summary = run_job(job, until, runner, close_at_end=not keep_open, extra=beam_options)
     click.echo(summary)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from schemas.errors import ConfigError
-from schemas.wafers import WAFER_COLUMNS
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 US_PER_SECOND = 1_000_000
 #: Longest duration: with it sums of times stay far inside 64 bits.
@@ -257,7 +257,7 @@ class WaferJob(
     tag_field="kind",
     tag="wafer",
 ):
-    """A wafer job. Events have the columns of `schemas.wafers.WAFER_COLUMNS`."""
+    """A wafer job. Events have the columns of `sparsewatch.schemas.wafers.WAFER_COLUMNS`."""
 
     name: str
     kafka: KafkaSettings

@@ -33,7 +33,7 @@ class WaferMap(msgspec.Struct, frozen=True, array_like=True):
 class NovelLooking(msgspec.Struct, frozen=True, array_like=True, order=True):
     """A wafer that looks novel, called so or not; orders by p-value, then identity."""
 
-    #: See `schemas.wafers.WaferResult` for what is not explained here.
+    #: See `sparsewatch.schemas.wafers.WaferResult` for what is not explained here.
     p_value: float
     id: str
     wafer_id: str

@@ -50,7 +50,7 @@ class WaferResult(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[str] = []
     #: Probability of `pattern` in [0, 1].
     probability: float
-    #: How unlike the known patterns it is, see `detectors.open_set.novelty`; higher is more novel.
+    #: How unlike the known patterns it is, see `sparsewatch.detectors.open_set.novelty`; higher is more novel.
     novelty: float
     #: Conformal p-value of `novelty` among calibration wafers, in (0, 1].
     p_value: float

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo.broker import EmbeddedBroker
-from pipelines.runners import find_prism
+from sparsewatch.pipelines.demo.broker import EmbeddedBroker
+from sparsewatch.pipelines.run.runners import find_prism
 from tests.kit.flink import FlinkStack
 from tests.kit.installed import REPO_ROOT, ServiceMissingError
 from tests.kit.services import KafkaBroker

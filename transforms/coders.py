@@ -10,12 +10,12 @@ import msgspec
 import pyarrow as pa
 from apache_beam import coders
 
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.ranking import RankedFeature
-from schemas.accounts import Marker, ReaderState
-from schemas.block import Block, Span
-from schemas.errors import StateError
-from schemas.side_records import SideRecord
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.ranking import RankedFeature
+from sparsewatch.schemas.accounts import Marker, ReaderState
+from sparsewatch.schemas.block import Block, Span
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.side_records import SideRecord
 
 _SPANS = b"sparsewatch.spans"
 _VERSION = b"sparsewatch.block"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from schemas.accounts import Marker
-from schemas.errors import StateError
+from sparsewatch.schemas.accounts import Marker
+from sparsewatch.schemas.errors import StateError
 
 Part = tuple[str, bytes]
 

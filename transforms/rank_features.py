@@ -33,12 +33,12 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.trigger import AccumulationMode
 
-from detectors.feature_counts import MAX_VALUES, FeatureCounts
-from detectors.outrank.ranking import RankedFeature, rank_features
-from schemas.block import Block
-from schemas.errors import ConfigError
-from transforms import coders
-from transforms.coders import FeatureCountsCoder
+from sparsewatch.detectors.counts.feature_counts import MAX_VALUES, FeatureCounts
+from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
+from sparsewatch.schemas.block import Block
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.transforms import coders
+from sparsewatch.transforms.coders import FeatureCountsCoder
 
 #: What can be counted: rows, or counts of rows by the same settings.
 Countable: TypeAlias = pa.RecordBatch | Block | FeatureCounts

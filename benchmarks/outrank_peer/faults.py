@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from benchmarks.harness import Result, seconds
 from benchmarks.outrank_peer.environment import ask_peer, run_peer
 from benchmarks.outrank_peer.figures import fault
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.codes import combine, encode
-from detectors.outrank.column_report import ColumnReport, report_columns
-from detectors.outrank.noise_controls import noise_controls
-from detectors.outrank.ranking import rank_codes
-from detectors.outrank.shifted_mi import shifted_mutual_information, stratified_rows
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.column_report import ColumnReport, report_columns
+from sparsewatch.detectors.outrank.columns.codes import combine, encode
+from sparsewatch.detectors.outrank.columns.noise_controls import noise_controls
+from sparsewatch.detectors.outrank.information.shifted_mi import shifted_mutual_information, stratified_rows
+from sparsewatch.detectors.outrank.ranking import rank_codes
 
 _KERNEL, _FAULTS = "outrank_kernel.py", "outrank_faults.py"
 _DISTINCT = 9_000_000

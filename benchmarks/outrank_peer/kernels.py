@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.harness import Result, interleave, seconds
 from benchmarks.outrank_peer.environment import ask_peer
 from benchmarks.outrank_peer.figures import faster
-from detectors.outrank.codes import Codes, encode
-from detectors.outrank.ranking import rank_codes
+from sparsewatch.detectors.outrank.columns.codes import Codes, encode
+from sparsewatch.detectors.outrank.ranking import rank_codes
 
 ROWS = 100_000
 CARDINALITIES = (10_000, 50_000)

@@ -17,8 +17,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.harness import Result, Rounds
 from benchmarks.outrank_peer.environment import NAME, ask_peer
-from detectors.outrank.codes import Codes, encode
-from detectors.outrank.ranking import rank_codes
+from sparsewatch.detectors.outrank.columns.codes import Codes, encode
+from sparsewatch.detectors.outrank.ranking import rank_codes
 
 #: Row orders drawn of each data set: more where they are cheap and scores lie close together.
 DATA_SETS = {"talkingdata": 40, "avazu": 120, "criteo": 200, "census_income": 40}

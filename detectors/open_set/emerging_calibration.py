@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from detectors.open_set.emerging import Floats, Sample, largest_statistic
-from schemas.errors import ConfigError
+from sparsewatch.detectors.open_set.emerging import Floats, Sample, largest_statistic
+from sparsewatch.schemas.errors import ConfigError
 
 _DRAWS = 300
 #: Quantile from which on the tail is taken as exponential.

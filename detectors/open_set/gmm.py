@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from schemas.errors import ConfigError
+from sparsewatch.schemas.errors import ConfigError
 
 #: Fewest samples for each dimension (wafer_open_set, section 8).
 SAMPLES_PER_DIMENSION = 5
@@ -63,7 +63,7 @@ def fit_mixture(
     model = GaussianMixture(
         components, reg_covar=regularisation, n_init=starts, max_iter=200, tol=1e-4, random_state=seed
     )
-    # One thread: see `detectors.torch_threads`.
+    # One thread: see `sparsewatch.detectors.torch_threads`.
     with warnings.catch_warnings(), threadpool_limits(1):
         # A mixture stopped at 200 iterations is a usable density all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 
-from schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 Scores = NDArray[np.floating[Any]]
 

@@ -16,10 +16,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.conformal import alarm_threshold, p_values
-from detectors.open_set.gmm import SAMPLES_PER_DIMENSION, Mixture, log_densities, mixture_of, shrunk
-from detectors.sparse_net.encode import Encodings
-from schemas.errors import ConfigError
+from sparsewatch.detectors.conformal import alarm_threshold, p_values
+from sparsewatch.detectors.open_set.gmm import SAMPLES_PER_DIMENSION, Mixture, log_densities, mixture_of, shrunk
+from sparsewatch.detectors.sparse_net.encode import Encodings
+from sparsewatch.schemas.errors import ConfigError
 
 #: Fewest known wafers to fit to at all.
 LEAST_KNOWN = 50

@@ -13,69 +13,77 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from detectors.outrank.adjusted_mi import adjusted_mutual_information as adjusted_mutual_information
-    from detectors.outrank.adjusted_mi import codes_mutual_information as codes_mutual_information
-    from detectors.outrank.adjusted_mi import net_mutual_information as net_mutual_information
-    from detectors.outrank.codes import Codes as Codes
-    from detectors.outrank.codes import combine as combine
-    from detectors.outrank.codes import encode as encode
-    from detectors.outrank.codes import encode_as_text as encode_as_text
-    from detectors.outrank.column_report import ColumnReport as ColumnReport
-    from detectors.outrank.column_report import report_columns as report_columns
-    from detectors.outrank.expected_mi import expected_mutual_information as expected_mutual_information
-    from detectors.outrank.feature_cost import ColumnSize as ColumnSize
-    from detectors.outrank.feature_cost import FeatureCost as FeatureCost
-    from detectors.outrank.feature_cost import column_sizes as column_sizes
-    from detectors.outrank.feature_cost import feature_costs as feature_costs
-    from detectors.outrank.heuristics import DEFAULT_HEURISTIC as DEFAULT_HEURISTIC
-    from detectors.outrank.heuristics import HEURISTICS as HEURISTICS
-    from detectors.outrank.heuristics import score as score
-    from detectors.outrank.interactions import interaction_columns as interaction_columns
-    from detectors.outrank.interactions import interaction_names as interaction_names
-    from detectors.outrank.leakage import LeakReport as LeakReport
-    from detectors.outrank.leakage import LeakSettings as LeakSettings
-    from detectors.outrank.leakage import Suspicion as Suspicion
-    from detectors.outrank.leakage import suspect_leaks as suspect_leaks
-    from detectors.outrank.mutual_information import entropy as entropy
-    from detectors.outrank.pairwise import PairScores as PairScores
-    from detectors.outrank.pairwise import pairwise_scores as pairwise_scores
-    from detectors.outrank.quantile_bins import CodedColumn as CodedColumn
-    from detectors.outrank.quantile_bins import code_column as code_column
-    from detectors.outrank.rank_drift import FeatureDrift as FeatureDrift
-    from detectors.outrank.rank_drift import RankDrift as RankDrift
-    from detectors.outrank.rank_drift import compare_rankings as compare_rankings
-    from detectors.outrank.rank_drift import rank_biased_overlap as rank_biased_overlap
-    from detectors.outrank.ranking import RankedFeature as RankedFeature
-    from detectors.outrank.ranking import ScoredFeature as ScoredFeature
-    from detectors.outrank.ranking import rank_codes as rank_codes
-    from detectors.outrank.ranking import rank_features as rank_features
-    from detectors.outrank.selector import OutRankSelector as OutRankSelector
-    from detectors.outrank.shifted_mi import shifted_mutual_information as shifted_mutual_information
-    from detectors.outrank.three_mr import RankedStep as RankedStep
-    from detectors.outrank.three_mr import rank_three_mr as rank_three_mr
-    from detectors.outrank.twins import Twins as Twins
-    from detectors.outrank.twins import find_twins as find_twins
+    from sparsewatch.detectors.outrank.column_report import ColumnReport as ColumnReport
+    from sparsewatch.detectors.outrank.column_report import report_columns as report_columns
+    from sparsewatch.detectors.outrank.columns.codes import Codes as Codes
+    from sparsewatch.detectors.outrank.columns.codes import combine as combine
+    from sparsewatch.detectors.outrank.columns.codes import encode as encode
+    from sparsewatch.detectors.outrank.columns.codes import encode_as_text as encode_as_text
+    from sparsewatch.detectors.outrank.columns.interactions import interaction_columns as interaction_columns
+    from sparsewatch.detectors.outrank.columns.interactions import interaction_names as interaction_names
+    from sparsewatch.detectors.outrank.columns.quantile_bins import CodedColumn as CodedColumn
+    from sparsewatch.detectors.outrank.columns.quantile_bins import code_column as code_column
+    from sparsewatch.detectors.outrank.feature_cost import ColumnSize as ColumnSize
+    from sparsewatch.detectors.outrank.feature_cost import FeatureCost as FeatureCost
+    from sparsewatch.detectors.outrank.feature_cost import column_sizes as column_sizes
+    from sparsewatch.detectors.outrank.feature_cost import feature_costs as feature_costs
+    from sparsewatch.detectors.outrank.heuristics import DEFAULT_HEURISTIC as DEFAULT_HEURISTIC
+    from sparsewatch.detectors.outrank.heuristics import HEURISTICS as HEURISTICS
+    from sparsewatch.detectors.outrank.heuristics import score as score
+    from sparsewatch.detectors.outrank.information.adjusted_mi import (
+        adjusted_mutual_information as adjusted_mutual_information,
+    )
+    from sparsewatch.detectors.outrank.information.adjusted_mi import (
+        codes_mutual_information as codes_mutual_information,
+    )
+    from sparsewatch.detectors.outrank.information.adjusted_mi import net_mutual_information as net_mutual_information
+    from sparsewatch.detectors.outrank.information.expected_mi import (
+        expected_mutual_information as expected_mutual_information,
+    )
+    from sparsewatch.detectors.outrank.information.mutual_information import entropy as entropy
+    from sparsewatch.detectors.outrank.information.shifted_mi import (
+        shifted_mutual_information as shifted_mutual_information,
+    )
+    from sparsewatch.detectors.outrank.leakage import LeakReport as LeakReport
+    from sparsewatch.detectors.outrank.leakage import LeakSettings as LeakSettings
+    from sparsewatch.detectors.outrank.leakage import Suspicion as Suspicion
+    from sparsewatch.detectors.outrank.leakage import suspect_leaks as suspect_leaks
+    from sparsewatch.detectors.outrank.pairs.pairwise import PairScores as PairScores
+    from sparsewatch.detectors.outrank.pairs.pairwise import pairwise_scores as pairwise_scores
+    from sparsewatch.detectors.outrank.pairs.three_mr import RankedStep as RankedStep
+    from sparsewatch.detectors.outrank.pairs.three_mr import rank_three_mr as rank_three_mr
+    from sparsewatch.detectors.outrank.pairs.twins import Twins as Twins
+    from sparsewatch.detectors.outrank.pairs.twins import find_twins as find_twins
+    from sparsewatch.detectors.outrank.rank_drift import FeatureDrift as FeatureDrift
+    from sparsewatch.detectors.outrank.rank_drift import RankDrift as RankDrift
+    from sparsewatch.detectors.outrank.rank_drift import compare_rankings as compare_rankings
+    from sparsewatch.detectors.outrank.rank_drift import rank_biased_overlap as rank_biased_overlap
+    from sparsewatch.detectors.outrank.ranking import RankedFeature as RankedFeature
+    from sparsewatch.detectors.outrank.ranking import ScoredFeature as ScoredFeature
+    from sparsewatch.detectors.outrank.ranking import rank_codes as rank_codes
+    from sparsewatch.detectors.outrank.ranking import rank_features as rank_features
+    from sparsewatch.detectors.outrank.selector import OutRankSelector as OutRankSelector
 
 #: Public names by module. Loaded late: `feature_counts`, which a ranking needs, itself needs a module of this package,
 #: and the selector needs scikit-learn. What a type checker reads above says the same.
 _NAMES = {
-    "adjusted_mi": ("adjusted_mutual_information", "codes_mutual_information", "net_mutual_information"),
-    "codes": ("Codes", "combine", "encode", "encode_as_text"),
+    "information.adjusted_mi": ("adjusted_mutual_information", "codes_mutual_information", "net_mutual_information"),
+    "columns.codes": ("Codes", "combine", "encode", "encode_as_text"),
     "column_report": ("ColumnReport", "report_columns"),
-    "expected_mi": ("expected_mutual_information",),
+    "information.expected_mi": ("expected_mutual_information",),
     "feature_cost": ("ColumnSize", "FeatureCost", "column_sizes", "feature_costs"),
     "heuristics": ("DEFAULT_HEURISTIC", "HEURISTICS", "score"),
-    "interactions": ("interaction_columns", "interaction_names"),
+    "columns.interactions": ("interaction_columns", "interaction_names"),
     "leakage": ("LeakReport", "LeakSettings", "Suspicion", "suspect_leaks"),
-    "mutual_information": ("entropy",),
-    "pairwise": ("PairScores", "pairwise_scores"),
-    "quantile_bins": ("CodedColumn", "code_column"),
+    "information.mutual_information": ("entropy",),
+    "pairs.pairwise": ("PairScores", "pairwise_scores"),
+    "columns.quantile_bins": ("CodedColumn", "code_column"),
     "rank_drift": ("FeatureDrift", "RankDrift", "compare_rankings", "rank_biased_overlap"),
     "ranking": ("RankedFeature", "ScoredFeature", "rank_codes", "rank_features"),
     "selector": ("OutRankSelector",),
-    "shifted_mi": ("shifted_mutual_information",),
-    "three_mr": ("RankedStep", "rank_three_mr"),
-    "twins": ("Twins", "find_twins"),
+    "information.shifted_mi": ("shifted_mutual_information",),
+    "pairs.three_mr": ("RankedStep", "rank_three_mr"),
+    "pairs.twins": ("Twins", "find_twins"),
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
 

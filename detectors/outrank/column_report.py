@@ -17,9 +17,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.mutual_information import Counts
-from schemas.errors import ConfigError
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.information.mutual_information import Counts
+from sparsewatch.schemas.errors import ConfigError
 
 Floats = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detectors.outrank.ranking import ScoredFeature
-from schemas.errors import ConfigError, SchemaError
+from sparsewatch.detectors.outrank.ranking import ScoredFeature
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 Sizes = dict[str, "ColumnSize"]
 

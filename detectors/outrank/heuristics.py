@@ -8,15 +8,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from detectors.outrank.adjusted_mi import (
+from sparsewatch.detectors.outrank.columns.codes import Codes, joint_counts
+from sparsewatch.detectors.outrank.information.adjusted_mi import (
     adjusted_mutual_information,
     codes_mutual_information,
     net_mutual_information,
 )
-from detectors.outrank.codes import Codes, joint_counts
-from detectors.outrank.shifted_mi import shifted_mutual_information, stratified_rows
-from detectors.outrank.surrogates import surrogate_score
-from schemas.errors import ConfigError, SchemaError
+from sparsewatch.detectors.outrank.information.shifted_mi import shifted_mutual_information, stratified_rows
+from sparsewatch.detectors.outrank.surrogates import surrogate_score
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 DEFAULT_HEURISTIC = "MI-EMI"
 

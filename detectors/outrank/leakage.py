@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from detectors.outrank.codes import Codes
-from detectors.outrank.expected_mi import permutation_moments
-from detectors.outrank.many_tests import holm
-from detectors.outrank.mutual_information import entropy, mutual_information
-from detectors.outrank.ranking import chance_of_score
-from detectors.outrank.second_pairs import Partners, partners_of
-from schemas.errors import ConfigError, SchemaError
+from sparsewatch.detectors.outrank.columns.codes import Codes
+from sparsewatch.detectors.outrank.information.expected_mi import permutation_moments
+from sparsewatch.detectors.outrank.information.mutual_information import entropy, mutual_information
+from sparsewatch.detectors.outrank.many_tests import holm
+from sparsewatch.detectors.outrank.pairs.time_matched_rows import Partners, partners_of
+from sparsewatch.detectors.outrank.ranking import chance_of_score
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 Kind = Literal["too_good", "same_second", "future"]
 Labels = NDArray[np.bool_]

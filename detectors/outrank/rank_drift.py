@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 from scipy.special import ndtr
 
-from detectors.outrank.many_tests import holm
-from detectors.outrank.ranking import RankedFeature
-from schemas.errors import ConfigError
+from sparsewatch.detectors.outrank.many_tests import holm
+from sparsewatch.detectors.outrank.ranking import RankedFeature
+from sparsewatch.schemas.errors import ConfigError
 
 #: Probability that a reader goes on to the next rank: the first ten ranks have 86 % of the weight.
 PERSISTENCE = 0.9

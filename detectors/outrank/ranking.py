@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.codes import Codes, Joint, count_keys, joint_counts, marginal
-from detectors.outrank.expected_mi import permutation_chance, squared_information
-from detectors.outrank.label_chance import chance_of_labels
-from detectors.outrank.mutual_information import Counts, entropy, values_information
-from detectors.outrank.score_error import ScoreError, score_error
-from detectors.value_estimates import Marginals
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.value_estimates import Marginals
+from sparsewatch.detectors.outrank.columns.codes import Codes, Joint, count_keys, joint_counts, marginal
+from sparsewatch.detectors.outrank.information.expected_mi import permutation_chance, squared_information
+from sparsewatch.detectors.outrank.information.label_chance import chance_of_labels
+from sparsewatch.detectors.outrank.information.mutual_information import Counts, entropy, values_information
+from sparsewatch.detectors.outrank.information.score_error import ScoreError, score_error
 
 
 class ScoredFeature(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,8 @@ class RankedFeature(ScoredFeature, frozen=True, kw_only=True):
     p_value: float
     #: Standard deviation of `score` over samples of as many rows from the same source.
     standard_error: float
-    #: How far `score` may lie from that of exact counts (see `detectors.outrank.score_error`); 0 where they are exact.
+    #: How far `score` may lie from that of exact counts (see `sparsewatch.detectors.outrank.information.score_error`);
+    #: 0 where they are exact.
     score_error: float
 
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from detectors.outrank.interactions import interaction_name
-from schemas.errors import ConfigError
+from sparsewatch.detectors.outrank.columns.interactions import interaction_name
+from sparsewatch.schemas.errors import ConfigError
 
 
 class _Description(msgspec.Struct):

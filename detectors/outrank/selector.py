@@ -1,6 +1,7 @@
-"""Feature selection for scikit-learn by any heuristic of `detectors.outrank`.
+"""Feature selection for scikit-learn by any heuristic of `sparsewatch.detectors.outrank`.
 
-It lies in a module of its own since it needs scikit-learn; `from detectors.outrank import OutRankSelector` loads it.
+It lies in a module of its own since it needs scikit-learn; `from sparsewatch.detectors.outrank import OutRankSelector`
+loads it.
 """
 
 import warnings
@@ -20,11 +21,11 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from detectors.outrank import heuristics
-from detectors.outrank.codes import Codes
-from detectors.outrank.quantile_bins import CodedColumn, code_column
-from detectors.outrank.ranking import RankedFeature, ScoredFeature, rank_codes
-from schemas.errors import ConfigError, SchemaError
+from sparsewatch.detectors.outrank import heuristics
+from sparsewatch.detectors.outrank.columns.codes import Codes
+from sparsewatch.detectors.outrank.columns.quantile_bins import CodedColumn, code_column
+from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature, rank_codes
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 
 class OutRankSelector(SelectorMixin, BaseEstimator):
@@ -35,7 +36,7 @@ class OutRankSelector(SelectorMixin, BaseEstimator):
     or NaN) is a value. The label has any number of classes.
 
     Args:
-        heuristic: A name of `detectors.outrank.heuristics.HEURISTICS`.
+        heuristic: A name of `sparsewatch.detectors.outrank.heuristics.HEURISTICS`.
         k: Features to keep at most, by score, ties by name; None for any number.
         alpha: Of those, features to keep at a false discovery rate (Benjamini and Hochberg, J. R. Stat. Soc. B 57,
             1995), in (0, 1), with the p-values of "MI-EMI"; None for no test.

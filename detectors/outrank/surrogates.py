@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.outrank.codes import Codes, marginal
-from schemas.errors import ConfigError, SchemaError
+from sparsewatch.detectors.outrank.columns.codes import Codes, marginal
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 FOLDS = 2
 #: Most passes of a fit; it ends when it has converged.

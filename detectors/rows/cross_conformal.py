@@ -10,10 +10,10 @@ whose scores grow with the rows) of later rows after a fit on 100, 9 to 11 % aft
 import numpy as np
 import pyarrow as pa
 
-from detectors.rows.encode import EncoderConfig, one_batch
-from detectors.rows.model import RowModel
-from detectors.rows.training import calibrated, fit_row_model
-from schemas.errors import ConfigError
+from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.training import calibrated, fit_row_model
+from sparsewatch.schemas.errors import ConfigError
 
 #: Parts that are scored by models of the others.
 _FOLDS = 5

@@ -13,19 +13,19 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from detectors.rows.cross_conformal import train_on_few_rows
-from detectors.rows.encode import EncoderConfig, one_batch
-from detectors.rows.methods import DEFAULT, METHODS
-from detectors.rows.model import RowModel
-from detectors.rows.training import train_row_model
-from schemas.errors import ConfigError, SchemaError
+from sparsewatch.detectors.rows.cross_conformal import train_on_few_rows
+from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
+from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.training import train_row_model
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 #: From so many rows on a fifth is held out for calibration; of fewer the model is fitted on all.
 _HELD_OUT_FROM = 1000
 
 
 class RowOutlierDetector(OutlierMixin, BaseEstimator):
-    """Outliers among rows, by any method of `detectors.rows.methods`.
+    """Outliers among rows, by any method of `sparsewatch.detectors.rows.methods.registry`.
 
     `X` is an array of numbers, or a polars data frame, a pyarrow table or record batch, whose columns are numbers, text
     or booleans. A missing value (NaN, None) is allowed. Where the fit saw some in a column, it stands for the column's
@@ -121,7 +121,7 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_values(self, X: Any) -> NDArray[np.float64]:
-        """Share of calibration rows at least as strange as each row, shape (n_samples,); see `detectors.conformal`."""
+        """Share of calibration rows at least as strange as each row, shape (n_samples,)."""
         model = self._model()
         return model.p_values(model.score(self._batch(X)))
 

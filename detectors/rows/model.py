@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from detectors import conformal
-from detectors.models import load_artefact, save_artefact
-from detectors.rows.column_drift import ColumnSpread
-from detectors.rows.encode import RowEncoder
-from detectors.rows.methods import METHODS
-from detectors.rows.scorer import RowScorer
-from detectors.rows.smoke import check_row_smoke, smoke_of
-from schemas.errors import ConfigError, ModelError
+from sparsewatch.detectors import conformal
+from sparsewatch.detectors.artefacts.artefact import load_artefact, save_artefact
+from sparsewatch.detectors.rows.encoding.encode import RowEncoder
+from sparsewatch.detectors.rows.methods.registry import METHODS
+from sparsewatch.detectors.rows.methods.scorer import RowScorer
+from sparsewatch.detectors.rows.smoke import check_row_smoke, smoke_of
+from sparsewatch.detectors.rows.windows.column_drift import ColumnSpread
+from sparsewatch.schemas.errors import ConfigError, ModelError
 
 KIND = "rows"
 #: Columns are blamed whose fall is at least this share of the row's largest.
@@ -106,7 +106,7 @@ class RowModel:
         """Store as the next version below `folder`, `<root>/<name>`.
 
         Args:
-            folder: Where; see `detectors.models.save_artefact`.
+            folder: Where; see `sparsewatch.detectors.artefacts.artefact.save_artefact`.
             about: What the model was trained on and how, for the manifest; JSON types.
             promote: Make it the latest; else it waits for `model_versions.promote`.
 

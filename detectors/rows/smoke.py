@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.models import Artefact
-from detectors.smoke_scores import check_smoke, smoke_tensors
+from sparsewatch.detectors.artefacts.artefact import Artefact
+from sparsewatch.detectors.artefacts.smoke_scores import check_smoke, smoke_tensors
 
 if TYPE_CHECKING:
-    from detectors.rows.model import RowModel
+    from sparsewatch.detectors.rows.model import RowModel
 
 _ROWS = 32
 

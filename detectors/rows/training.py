@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from detectors.rows.column_drift import no_spread, spread_of
-from detectors.rows.encode import EncoderConfig, fit_encoder, one_batch
-from detectors.rows.methods import DEFAULT, METHODS
-from detectors.rows.model import RowModel
-from detectors.rows.scorer import Fit, Report
-from schemas.errors import ConfigError
+from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, fit_encoder, one_batch
+from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
+from sparsewatch.detectors.rows.methods.scorer import Fit, Report
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.windows.column_drift import no_spread, spread_of
+from sparsewatch.schemas.errors import ConfigError
 
 #: Fewest rows a model is fitted on.
 MIN_ROWS = 20

@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from detectors.rows.model import RowModel, to_blame
-from detectors.rows.summary import BLAMED_COLUMNS
+from sparsewatch.detectors.rows.model import RowModel, to_blame
+from sparsewatch.detectors.rows.windows.summary import BLAMED_COLUMNS
 
 #: Columns of verdicts; `blamed` is empty for rows that are not above.
 ROW_VERDICTS = pa.schema(

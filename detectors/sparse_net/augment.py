@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sparse_net.events import WaferPoints, offsets_of
-from schemas.errors import ConfigError
+from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
+from sparsewatch.schemas.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detectors.sparse_net.net import WaferNet
-from schemas.errors import ModelError
+from sparsewatch.detectors.sparse_net.net import WaferNet
+from sparsewatch.schemas.errors import ModelError
 
 #: What AdamW remembers of each parameter.
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sparse_net.events import WaferPoints, offsets_of
+from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
 
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 

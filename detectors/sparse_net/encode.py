@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detectors.sparse_net.data import split_wafers, to_sites
-from detectors.sparse_net.events import WaferPoints
-from detectors.sparse_net.grid import to_grid
-from detectors.sparse_net.net import WaferNet
-from detectors.sparse_net.statistics import statistics
+from sparsewatch.detectors.sparse_net.data import split_wafers, to_sites
+from sparsewatch.detectors.sparse_net.grid import to_grid
+from sparsewatch.detectors.sparse_net.net import WaferNet
+from sparsewatch.detectors.sparse_net.points import WaferPoints
+from sparsewatch.detectors.sparse_net.statistics import statistics
 
 #: Points a batch; about what stays in a core's cache.
 BATCH_POINTS = 100_000

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from detectors.sparse_net.gather import GatherConv2d
-from detectors.sparse_net.grid import Grid
-from schemas.errors import ConfigError
+from sparsewatch.detectors.sparse_net.gather import GatherConv2d
+from sparsewatch.detectors.sparse_net.grid import Grid
+from sparsewatch.schemas.errors import ConfigError
 
 #: The environment variable that picks one of `CONVOLUTIONS`.
 VARIABLE = "SPARSEWATCH_CONVOLUTION"
@@ -46,7 +46,7 @@ def convolution_layer(environ: Mapping[str, str] = os.environ) -> Layer:
         return GatherConv2d
     try:
         # Takes a second, and is not everywhere.
-        from detectors.sparse_net.spconv_layer import SpconvConv2d
+        from sparsewatch.detectors.sparse_net.spconv_layer import SpconvConv2d
     except ImportError as error:
         if named == "spconv":
             raise ConfigError(f"{VARIABLE}: expected gather, as spconv is not installed here ({error})") from error

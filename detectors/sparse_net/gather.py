@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from detectors.sparse_net.grid import CENTRE, KERNEL, Grid, neighbour_pairs
+from sparsewatch.detectors.sparse_net.grid import CENTRE, KERNEL, Grid, neighbour_pairs
 
 #: Numbers gathered at a time on a CPU, 1 MB: what stays in a core's cache. All at once took up to four times as long.
 _BLOCK = 1 << 18

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detectors.sparse_net.data import Sites
+from sparsewatch.detectors.sparse_net.data import Sites
 
 #: Cells of a 3 x 3 kernel, and the one in its middle.
 KERNEL = 9

@@ -11,9 +11,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from detectors.sparse_net.engine import convolution_layer
-from detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean
-from schemas.errors import ConfigError
+from sparsewatch.detectors.sparse_net.engine import convolution_layer
+from sparsewatch.detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean
+from sparsewatch.schemas.errors import ConfigError
 
 #: Channels that every level adds: 1, ln(1 + points), share of the cell filled, distance from the centre.
 PLACE = 4

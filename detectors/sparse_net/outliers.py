@@ -9,7 +9,7 @@ list of known patterns.
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sparse_net.events import WaferPoints, offsets_of
+from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
 
 #: Waves whose sum is a field.
 _WAVES = 6

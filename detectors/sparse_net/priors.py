@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detectors.sparse_net.scores import macro_f1
+from sparsewatch.detectors.sparse_net.scores import macro_f1
 
 #: Shares of the correction that are tried.
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     from spconv.pytorch.functional import indice_subm_conv
     from spconv.pytorch.ops import get_indice_pairs
 
-from detectors.sparse_net.grid import Grid, rule_book
+from sparsewatch.detectors.sparse_net.grid import Grid, rule_book
 
 __all__ = ["ConvAlgo", "SpconvConv2d", "get_indice_pairs"]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from detectors.sparse_net.data import Sites
-from detectors.sparse_net.events import WaferPoints
-from detectors.sparse_net.grid import CENTRE, KERNEL, Grid, coarsen, rule_book, to_grid
+from sparsewatch.detectors.sparse_net.data import Sites
+from sparsewatch.detectors.sparse_net.grid import CENTRE, KERNEL, Grid, coarsen, rule_book, to_grid
+from sparsewatch.detectors.sparse_net.points import WaferPoints
 
 #: Outer radii of the rings, the wafer's own last.
 RINGS = (0.25, 0.45, 0.65, 0.82, 1.0)

@@ -8,18 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from detectors.sparse_net.augment import AugmentConfig, augment
-from detectors.sparse_net.checkpoint import Checkpoint, Training
-from detectors.sparse_net.data import split_wafers, to_sites
-from detectors.sparse_net.encode import encode
-from detectors.sparse_net.events import WaferPoints
-from detectors.sparse_net.grid import to_grid
-from detectors.sparse_net.net import NetConfig, WaferNet
-from detectors.sparse_net.outliers import random_outliers
-from detectors.sparse_net.priors import add_to_logits, best_correction
-from detectors.sparse_net.scores import macro_f1
-from detectors.torch_threads import torch_threads
-from schemas.errors import ConfigError
+from sparsewatch.detectors.sparse_net.augment import AugmentConfig, augment
+from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint, Training
+from sparsewatch.detectors.sparse_net.data import split_wafers, to_sites
+from sparsewatch.detectors.sparse_net.encode import encode
+from sparsewatch.detectors.sparse_net.grid import to_grid
+from sparsewatch.detectors.sparse_net.net import NetConfig, WaferNet
+from sparsewatch.detectors.sparse_net.outliers import random_outliers
+from sparsewatch.detectors.sparse_net.points import WaferPoints
+from sparsewatch.detectors.sparse_net.priors import add_to_logits, best_correction
+from sparsewatch.detectors.sparse_net.scores import macro_f1
+from sparsewatch.detectors.torch_threads import torch_threads
+from sparsewatch.schemas.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

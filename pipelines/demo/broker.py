@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipelines.demo.child_process import ChildProcess, free_port, port_answers
-from schemas.errors import ConfigError, SourceError
+from sparsewatch.pipelines.demo.child_process import ChildProcess, free_port, port_answers
+from sparsewatch.schemas.errors import ConfigError, SourceError
 
 _START_S = 20.0  # the broker answers within a tenth of a second; the rest is for a busy machine
 _POLL_S = 0.02

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from pipelines.demo.faults import Fault
+from sparsewatch.pipelines.demo.faults import Fault
 
 STREAM = "demo-clicks"
 WINDOW_US = 300_000_000

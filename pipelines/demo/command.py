@@ -12,25 +12,25 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pipelines.demo import clicks, fab, show
-from pipelines.demo.broker import EmbeddedBroker
-from pipelines.demo.faults import Fault, judge
-from pipelines.demo.jobs import train_clicks, train_wafers, write_job_files
-from pipelines.demo.ledger import Ledger, scraped_account
-from pipelines.demo.stream import CLICK_PARTITIONS, WAFER_PARTITIONS, Published, publish_live
-from pipelines.demo.watch import AlertWatch, window_records
-from pipelines.demo.workers import JobWorker
-from pipelines.exporter import Exporter
-from pipelines.job_files import load_job
-from pipelines.preflight import check_broker
-from pipelines.run import load_job_progress
-from pipelines.runners import find_prism
-from pipelines.topics import topics_of
-from schemas.accounts import Account
-from schemas.alerts import Alert
-from schemas.errors import ConfigError, SourceError
-from schemas.jobs import Job, KafkaSettings
-from transforms.kafka.client import NewTopic, open_admin, open_writer
+from sparsewatch.pipelines.demo import clicks, fab, show
+from sparsewatch.pipelines.demo.broker import EmbeddedBroker
+from sparsewatch.pipelines.demo.faults import Fault, judge
+from sparsewatch.pipelines.demo.jobs import train_clicks, train_wafers, write_job_files
+from sparsewatch.pipelines.demo.ledger import Ledger, scraped_account
+from sparsewatch.pipelines.demo.stream import CLICK_PARTITIONS, WAFER_PARTITIONS, Published, publish_live
+from sparsewatch.pipelines.demo.watch import AlertWatch, window_records
+from sparsewatch.pipelines.demo.workers import JobWorker
+from sparsewatch.pipelines.exporter.command import Exporter
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.topics import topics_of
+from sparsewatch.pipelines.run.preflight import check_broker
+from sparsewatch.pipelines.run.run import load_job_progress
+from sparsewatch.pipelines.run.runners import find_prism
+from sparsewatch.schemas.accounts import Account
+from sparsewatch.schemas.alerts import Alert
+from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.schemas.jobs import Job, KafkaSettings
+from sparsewatch.transforms.kafka.client import NewTopic, open_admin, open_writer
 
 _ROWS = 1_200
 _WAFERS = 100

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from detectors.wafer_patterns import make_wafers
-from pipelines.demo.faults import Fault
+from sparsewatch.detectors.wafers.drawn import make_wafers
+from sparsewatch.pipelines.demo.faults import Fault
 
 STREAM = "demo-wafers"
 WINDOW_US = 1_200_000_000

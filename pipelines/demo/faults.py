@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.alerts import Alert
+from sparsewatch.schemas.alerts import Alert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

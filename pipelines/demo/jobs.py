@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from detectors.open_set.novelty import NoveltyConfig
-from detectors.rows.training import train_row_model
-from detectors.sparse_net.train import Epoch, TrainConfig
-from detectors.wafer_training import WaferTrainingConfig, train_wafer_model
-from pipelines.demo import clicks, fab
-from pipelines.train_reference import fit_reference_from_table
-from schemas.wafers import WAFER_COLUMNS
+from sparsewatch.detectors.open_set.novelty import NoveltyConfig
+from sparsewatch.detectors.rows.training import train_row_model
+from sparsewatch.detectors.sparse_net.train import Epoch, TrainConfig
+from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
+from sparsewatch.pipelines.demo import clicks, fab
+from sparsewatch.pipelines.train.reference import fit_reference_from_table
+from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 #: Clean windows the reference is learnt from.
 REFERENCE_WINDOWS = 30

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas.accounts import Account
+from sparsewatch.schemas.accounts import Account
 
 #: How long an exporter may take to read the last samples.
 _PATIENCE_S = 5.0

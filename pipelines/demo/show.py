@@ -9,10 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.demo.faults import Fault, Verdict, first_delay_s
-from pipelines.demo.ledger import Ledger
-from schemas.accounts import Account
-from schemas.alerts import Alert
+from sparsewatch.pipelines.demo.faults import Fault, Verdict, first_delay_s
+from sparsewatch.pipelines.demo.ledger import Ledger
+from sparsewatch.schemas.accounts import Account
+from sparsewatch.schemas.alerts import Alert
 
 _RANKS = 8
 #: Columns where no terminal says how many there are.

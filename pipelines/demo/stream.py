@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipelines.demo.clicks import STREAM as CLICKS
-from pipelines.demo.clicks import WINDOW_US, Clicks
-from pipelines.demo.fab import STREAM as WAFERS
-from pipelines.demo.fab import WINDOW_US as WAFER_WINDOW_US
-from pipelines.demo.fab import Fab
-from schemas.accounts import Account
-from transforms.codecs.arrow import encode_arrow
-from transforms.codecs.decode import ARROW_TYPE
-from transforms.kafka.client import Writer
+from sparsewatch.pipelines.demo.clicks import STREAM as CLICKS
+from sparsewatch.pipelines.demo.clicks import WINDOW_US, Clicks
+from sparsewatch.pipelines.demo.fab import STREAM as WAFERS
+from sparsewatch.pipelines.demo.fab import WINDOW_US as WAFER_WINDOW_US
+from sparsewatch.pipelines.demo.fab import Fab
+from sparsewatch.schemas.accounts import Account
+from sparsewatch.transforms.codecs.arrow import encode_arrow
+from sparsewatch.transforms.codecs.decode import ARROW_TYPE
+from sparsewatch.transforms.kafka.client import Writer
 
 CLICK_PARTITIONS = 3
 WAFER_PARTITIONS = 2

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import msgspec
 
-from schemas.alerts import Alert
-from schemas.jobs import KafkaSettings
-from transforms.kafka.client import Reader, open_reader
-from transforms.kafka.progress import read_topic
+from sparsewatch.schemas.alerts import Alert
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.transforms.kafka.client import Reader, open_reader
+from sparsewatch.transforms.kafka.progress import read_topic
 
 _FETCH_S = 0.2
 _MAX_RECORD_BYTES = 8 << 20

@@ -7,12 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.dense_cnn import Progress, dense_sizes, encode_dense, to_maps, train_dense
-from detectors.open_set.scorers import SCORERS
-from detectors.sparse_net.events import WaferPoints, offsets_of, read_points
-from detectors.sparse_net.statistics import STATISTICS
-from detectors.sparse_net.train import Labelled
-from detectors.wafer_patterns import make_wafers
-from schemas.errors import ConfigError
+from sparsewatch.detectors.open_set.baselines.scorers import SCORERS
+from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of, read_points
+from sparsewatch.detectors.sparse_net.statistics import STATISTICS
+from sparsewatch.detectors.sparse_net.train import Labelled
+from sparsewatch.detectors.wafers.drawn import make_wafers
+from sparsewatch.schemas.errors import ConfigError
 
 CLASSES = ("center", "edge_ring", "normal")
 

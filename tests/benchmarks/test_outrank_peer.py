@@ -12,8 +12,8 @@ from benchmarks.outrank_peer.commands import our_command, public_command
 from benchmarks.outrank_peer.figures import beside, faster
 from benchmarks.outrank_peer.kernels import ROWS, noise_columns
 from benchmarks.outrank_peer.ranks import ORDERS, compare
-from detectors.outrank.codes import Codes
-from detectors.outrank.ranking import rank_codes
+from sparsewatch.detectors.outrank.columns.codes import Codes
+from sparsewatch.detectors.outrank.ranking import rank_codes
 
 
 def test_a_speed_up_is_the_middle_of_the_rounds_own_ratios() -> None:

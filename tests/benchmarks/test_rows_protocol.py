@@ -18,7 +18,7 @@ from benchmarks.rows_protocol import (
     set_shape,
     split_set,
 )
-from detectors.rows.methods import METHODS
+from sparsewatch.detectors.rows.methods.registry import METHODS
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from benchmarks.harness import this_machine
 from benchmarks.rows import Task, kept_of, main, perform, place, seconds_left, tasks
 from benchmarks.rows_peers import PEERS, Peer
 from benchmarks.rows_protocol import Kept, read_set, split_set
-from detectors.rows.methods import METHODS
+from sparsewatch.detectors.rows.methods.registry import METHODS
 
 LITTLE, LARGE = "10_little", "2_large"
 

@@ -12,7 +12,7 @@ from benchmarks.rows_peers import PEERS
 from benchmarks.rows_protocol import Kept
 from benchmarks.rows_results import BEST_METHOD, BEST_NETWORK, labelled, results_of
 from benchmarks.rows_tables import write_tables
-from detectors.rows.methods import DEFAULT
+from sparsewatch.detectors.rows.methods.registry import DEFAULT
 
 SETS = ["1_a", "2_b", "3_c"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.downstream import DATA_SETS, bench_downstream, by_forest, by_score, by_three_mr, halves, judge
 from benchmarks.planted import bench_planted, label, rank_combinations
-from detectors.outrank.codes import encode
+from sparsewatch.detectors.outrank.columns.codes import encode
 
 
 def clicks(rows: int) -> pl.DataFrame:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from detectors.conformal import alarm_threshold, p_values
-from schemas.errors import ConfigError
+from sparsewatch.detectors.conformal import alarm_threshold, p_values
+from sparsewatch.schemas.errors import ConfigError
 
 SCORES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=40)
 

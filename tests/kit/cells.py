@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from detectors.sparse_net.data import Sites
-from detectors.sparse_net.grid import Grid, to_grid
+from sparsewatch.detectors.sparse_net.data import Sites
+from sparsewatch.detectors.sparse_net.grid import Grid, to_grid
 
 
 def grid_of(cells: list[tuple[int, int, int]], shape: list[tuple[int, int]]) -> Grid:

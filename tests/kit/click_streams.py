@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from detectors.checks import CheckSettings, check_window
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.ranking import rank_features
-from detectors.profile import profile_window
-from detectors.reference import Reference
-from schemas.alerts import Finding
+from sparsewatch.detectors.clicks.checks import CheckSettings, check_window
+from sparsewatch.detectors.clicks.profile import profile_window
+from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.ranking import rank_features
+from sparsewatch.schemas.alerts import Finding
 
 #: One column: values and where they are missing.
 Column = tuple[np.ndarray, np.ndarray]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sparse_net.encode import Encodings
+from sparsewatch.detectors.sparse_net.encode import Encodings
 
 LATENT = 8
 CLASSES = 4

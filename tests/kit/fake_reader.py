@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from schemas.errors import SourceError
-from transforms.kafka.client import Fetched
+from sparsewatch.schemas.errors import SourceError
+from sparsewatch.transforms.kafka.client import Fetched
 
 
 def fetched(partition: int, first: int, values: Sequence[bytes | None], timestamp_ms: int = 0) -> Fetched:

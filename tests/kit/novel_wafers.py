@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.open_set.emerging import whitening
-from detectors.wafer_model import WaferModel
-from schemas.patterns import NovelLooking, WaferMap
+from sparsewatch.detectors.open_set.emerging import whitening
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.schemas.patterns import NovelLooking, WaferMap
 
 #: Failing dies on the diagonal of a 4 x 4 grid.
 DIAGONAL = WaferMap(4, 4, np.array([0, 5, 10, 15], dtype="<u2").tobytes(), np.ones(4, dtype=np.uint8).tobytes())

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from detectors.outrank.column_report import REPETITIONS, ColumnReport, NumberSummary, RareValues, ValueCount
-from detectors.outrank.leakage import Suspicion
-from detectors.outrank.pairwise import PairScores
-from detectors.outrank.rank_drift import compare_rankings
-from detectors.outrank.ranking import RankedFeature, ScoredFeature
-from detectors.outrank.twins import Twins
-from pipelines.rank_result import RankResult
+from sparsewatch.detectors.outrank.column_report import REPETITIONS, ColumnReport, NumberSummary, RareValues, ValueCount
+from sparsewatch.detectors.outrank.leakage import Suspicion
+from sparsewatch.detectors.outrank.pairs.pairwise import PairScores
+from sparsewatch.detectors.outrank.pairs.twins import Twins
+from sparsewatch.detectors.outrank.rank_drift import compare_rankings
+from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
+from sparsewatch.pipelines.rank.result import RankResult
 
 
 def ranked_feature(rank: int, feature: str, score: float, **other: Any) -> RankedFeature:

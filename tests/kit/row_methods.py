@@ -3,9 +3,9 @@
 import functools
 from typing import Any
 
-from detectors.apre.train import TrainConfig
-from detectors.rows.methods import METHODS
-from detectors.rows.scorer import Fit
+from sparsewatch.detectors.rows.methods.apre.train import TrainConfig
+from sparsewatch.detectors.rows.methods.registry import METHODS
+from sparsewatch.detectors.rows.methods.scorer import Fit
 
 #: Methods that train a network.
 NETS = ("apre", "apre_mss", "autoencoder", "autoencoder_mss")

@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from detectors.apre.scorer import fit_apre
-from detectors.apre.train import TrainConfig
-from detectors.rows.model import RowModel
-from detectors.rows.training import train_row_model
+from sparsewatch.detectors.rows.methods.apre.scorer import fit_apre
+from sparsewatch.detectors.rows.methods.apre.train import TrainConfig
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.training import train_row_model
 
 
 def ordinary_rows(n: int, seed: int) -> pa.RecordBatch:

@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from detectors.open_set.novelty import NoveltyConfig
-from detectors.sparse_net.train import TrainConfig
-from detectors.wafer_model import WaferModel
-from detectors.wafer_patterns import make_wafers
-from detectors.wafer_training import WaferTrainingConfig, train_wafer_model
+from sparsewatch.detectors.open_set.novelty import NoveltyConfig
+from sparsewatch.detectors.sparse_net.train import TrainConfig
+from sparsewatch.detectors.wafers.drawn import make_wafers
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
 
 KNOWN = ("center", "edge_ring", "normal")
 WITHHELD = "half_moon"

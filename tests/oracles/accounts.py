@@ -1,4 +1,4 @@
-"""Offline recount of a topic, row by row: the slow and obvious version of `transforms.kafka.accounts`."""
+"""Offline recount of a topic, row by row: the slow and obvious version of `sparsewatch.transforms.kafka.accounts`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

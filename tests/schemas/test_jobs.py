@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import ConfigError
-from schemas.jobs import CtrJob, RowsJob, WaferJob, parse_duration_us, parse_job, parse_size
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import CtrJob, RowsJob, WaferJob, parse_duration_us, parse_job, parse_size
 
 CTR: dict[str, Any] = {
     "kind": "ctr",

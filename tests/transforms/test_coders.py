@@ -10,12 +10,20 @@ from apache_beam import coders as beam_coders
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.accounts import Account, Marker, OpenWindow, PartitionState, ReaderState, ResumePoint
-from schemas.block import META, Block, Span
-from schemas.errors import StateError
-from schemas.side_records import SideRecord
-from transforms import coders
-from transforms.coders import Aside, AsideCoder, BlockCoder, MarkerCoder, ReaderStateCoder, decode_block, encode_block
+from sparsewatch.schemas.accounts import Account, Marker, OpenWindow, PartitionState, ReaderState, ResumePoint
+from sparsewatch.schemas.block import META, Block, Span
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.transforms import coders
+from sparsewatch.transforms.coders import (
+    Aside,
+    AsideCoder,
+    BlockCoder,
+    MarkerCoder,
+    ReaderStateCoder,
+    decode_block,
+    encode_block,
+)
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 COLUMNS = pa.schema([("site", pa.string()), ("x_um", pa.list_(pa.float32())), ("label", pa.int64()), *META])

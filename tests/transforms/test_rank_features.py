@@ -20,14 +20,14 @@ from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.feature_counts import FeatureCounts
-from detectors.outrank.ranking import RankedFeature, rank_features
-from schemas.block import Block, Span
-from schemas.errors import ConfigError, SchemaError, StateError
-from transforms import coders
-from transforms import rank_features as module
-from transforms.coders import FeatureCountsCoder, RankedFeatureCoder, RecordBatchCoder
-from transforms.rank_features import CountFeaturesFn, RankFeatures
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
+from sparsewatch.schemas.block import Block, Span
+from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.transforms import coders
+from sparsewatch.transforms import rank_features as module
+from sparsewatch.transforms.coders import FeatureCountsCoder, RankedFeatureCoder, RecordBatchCoder
+from sparsewatch.transforms.rank_features import CountFeaturesFn, RankFeatures
 
 FEATURES = ("site", "ad", "price")
 #: Batches a minute apart, by their second.

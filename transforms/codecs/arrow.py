@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from schemas.errors import SchemaError
+from sparsewatch.schemas.errors import SchemaError
 
 #: Columns of nulls take no bytes: without a limit a small record could claim any number of events.
 _MOST_ROWS = 1 << 20

@@ -11,13 +11,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from schemas.block import META
-from schemas.errors import SchemaError
-from schemas.side_records import SideKind, SideRecord
-from transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
-from transforms.codecs.events import EventSchema, Fault, settle
-from transforms.codecs.json import decode_json
-from transforms.kafka.client import Fetched
+from sparsewatch.schemas.block import META
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.side_records import SideKind, SideRecord
+from sparsewatch.transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
+from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
+from sparsewatch.transforms.codecs.json import decode_json
+from sparsewatch.transforms.kafka.client import Fetched
 
 JSON_TYPE = b"application/json"
 ARROW_TYPE = b"application/vnd.apache.arrow.stream"
@@ -32,7 +32,7 @@ class Decoded:
     """Usable events in order of partition, offset and row, and what was set aside."""
 
     topic: str
-    #: The schema's columns, then `schemas.block.META`.
+    #: The schema's columns, then `sparsewatch.schemas.block.META`.
     rows: pa.RecordBatch
     rejects: list[SideRecord]
     fetched: Sequence[Fetched]

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.jobs import CtrJob, Job, RowsJob, TimeFormat, WaferJob, parse_duration_us, parse_size
-from schemas.wafers import WAFER_COLUMNS
+from sparsewatch.schemas.jobs import CtrJob, Job, RowsJob, TimeFormat, WaferJob, parse_duration_us, parse_size
+from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 _ARROW_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
 #: ISO 8601 by name: a format guessed from a batch would make a time's fate hang on its neighbours.

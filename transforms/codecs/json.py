@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from transforms.codecs.events import Fault
+from sparsewatch.transforms.codecs.events import Fault
 
 _PYTHON_TYPES: dict[pa.DataType, Any] = {
     **{

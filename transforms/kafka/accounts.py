@@ -17,7 +17,16 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from schemas.accounts import NEVER_US, Account, Marker, OpenWindow, PartitionState, Progress, ReaderState, ResumePoint
+from sparsewatch.schemas.accounts import (
+    NEVER_US,
+    Account,
+    Marker,
+    OpenWindow,
+    PartitionState,
+    Progress,
+    ReaderState,
+    ResumePoint,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """All that sparsewatch asks of a Kafka client: three small protocols, and the factory that picks one.
 
 kafka-python is the default, `confluent-kafka` an extra; a fake for tests is a few dozen lines. Partitions are
-assigned by hand, offsets are kept by the job itself (see `transforms.kafka.progress`).
+assigned by hand, offsets are kept by the job itself (see `sparsewatch.transforms.kafka.progress`).
 """
 
 import os
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from schemas.errors import ConfigError
-from schemas.jobs import KafkaSettings
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import KafkaSettings
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -142,10 +142,10 @@ class NewTopic:
 def open_reader(settings: KafkaSettings, topic: str, max_bytes: int) -> Reader:
     """A reader of `topic` that takes records of up to `max_bytes` and a margin."""
     if settings.client == "confluent":
-        from transforms.kafka.confluent import ConfluentReader
+        from sparsewatch.transforms.kafka.confluent import ConfluentReader
 
         return ConfluentReader(settings, topic, max_bytes)
-    from transforms.kafka.kafka_python import KafkaPythonReader
+    from sparsewatch.transforms.kafka.kafka_python import KafkaPythonReader
 
     return KafkaPythonReader(settings, topic, max_bytes)
 
@@ -153,17 +153,17 @@ def open_reader(settings: KafkaSettings, topic: str, max_bytes: int) -> Reader:
 def open_writer(settings: KafkaSettings) -> Writer:
     """A writer that waits for all replicas."""
     if settings.client == "confluent":
-        from transforms.kafka.confluent import ConfluentWriter
+        from sparsewatch.transforms.kafka.confluent import ConfluentWriter
 
         return ConfluentWriter(settings)
-    from transforms.kafka.kafka_python import KafkaPythonWriter
+    from sparsewatch.transforms.kafka.kafka_python import KafkaPythonWriter
 
     return KafkaPythonWriter(settings)
 
 
 def open_admin(settings: KafkaSettings) -> Admin:
     """Topic administration; kafka-python serves both clients."""
-    from transforms.kafka.kafka_python import KafkaPythonAdmin
+    from sparsewatch.transforms.kafka.kafka_python import KafkaPythonAdmin
 
     return KafkaPythonAdmin(settings)
 

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from schemas.errors import SinkError, SourceError
-from schemas.jobs import KafkaSettings, parse_duration_us
-from transforms.kafka.client import Fetched, Headers, passed_over, read_password
+from sparsewatch.schemas.errors import SinkError, SourceError
+from sparsewatch.schemas.jobs import KafkaSettings, parse_duration_us
+from sparsewatch.transforms.kafka.client import Fetched, Headers, passed_over, read_password
 
 _T = TypeVar("_T")
 
@@ -33,7 +33,7 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
 
 
 class ConfluentReader:
-    """See `transforms.kafka.client.Reader`."""
+    """See `sparsewatch.transforms.kafka.client.Reader`."""
 
     def __init__(self, settings: KafkaSettings, topic: str, max_bytes: int) -> None:
         self._topic = topic
@@ -143,7 +143,7 @@ def _columns(partition: int, messages: list[Any]) -> Fetched:
 
 
 class ConfluentWriter:
-    """See `transforms.kafka.client.Writer`."""
+    """See `sparsewatch.transforms.kafka.client.Writer`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._refused: list[tuple[str, Any]] = []

@@ -7,9 +7,9 @@ no answer means not idle. The answer is kept for a second.
 import logging
 from collections.abc import Callable, Mapping
 
-from schemas.accounts import ReaderState
-from schemas.errors import SourceError
-from transforms.kafka.client import Reader
+from sparsewatch.schemas.accounts import ReaderState
+from sparsewatch.schemas.errors import SourceError
+from sparsewatch.transforms.kafka.client import Reader
 
 _logger = logging.getLogger(__name__)
 

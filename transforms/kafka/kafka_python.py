@@ -10,9 +10,9 @@ from kafka.admin import NewTopic as KafkaNewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata
 
-from schemas.errors import SinkError, SourceError
-from schemas.jobs import KafkaSettings, parse_duration_us
-from transforms.kafka.client import Fetched, Headers, NewTopic, passed_over, read_password
+from sparsewatch.schemas.errors import SinkError, SourceError
+from sparsewatch.schemas.jobs import KafkaSettings, parse_duration_us
+from sparsewatch.transforms.kafka.client import Fetched, Headers, NewTopic, passed_over, read_password
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
 
 
 class KafkaPythonReader:
-    """See `transforms.kafka.client.Reader`."""
+    """See `sparsewatch.transforms.kafka.client.Reader`."""
 
     def __init__(self, settings: KafkaSettings, topic: str, max_bytes: int) -> None:
         self._topic = topic
@@ -147,7 +147,7 @@ class KafkaPythonReader:
 
 
 class KafkaPythonWriter:
-    """See `transforms.kafka.client.Writer`."""
+    """See `sparsewatch.transforms.kafka.client.Writer`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._pending: list[tuple[str, Any]] = []
@@ -196,7 +196,7 @@ class KafkaPythonWriter:
 
 
 class KafkaPythonAdmin:
-    """See `transforms.kafka.client.Admin`."""
+    """See `sparsewatch.transforms.kafka.client.Admin`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from schemas.accounts import Account, Marker, Progress
-from schemas.errors import StateError
-from schemas.jobs import Job, KafkaSettings
-from transforms.kafka.client import Fetched, Reader, Writer, open_reader
+from sparsewatch.schemas.accounts import Account, Marker, Progress
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.jobs import Job, KafkaSettings
+from sparsewatch.transforms.kafka.client import Fetched, Reader, Writer, open_reader
 
 _logger = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from schemas.errors import SchemaError, SinkError
-from schemas.jobs import KafkaSettings
-from schemas.side_records import SideRecord
-from transforms.coders import Aside
-from transforms.kafka.client import Fetched, Writer, open_writer
-from transforms.parts import Ack, Part, ack_part
+from sparsewatch.schemas.errors import SchemaError, SinkError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.transforms.coders import Aside
+from sparsewatch.transforms.kafka.client import Fetched, Writer, open_writer
+from sparsewatch.transforms.parts import Ack, Part, ack_part
 
 _logger = logging.getLogger(__name__)
 

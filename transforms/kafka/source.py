@@ -21,19 +21,19 @@ from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
-from schemas.accounts import Marker, ReaderState
-from schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
-from schemas.jobs import KafkaSettings
-from schemas.side_records import SideRecord
-from transforms.codecs.decode import Decoded, decode
-from transforms.codecs.events import EventSchema
-from transforms.coders import Aside, ReaderStateCoder
-from transforms.kafka.accounts import WindowRules, close_all, close_windows, start_state, take, watermark_us
-from transforms.kafka.client import Fetched, Reader, open_reader
-from transforms.kafka.fetching import FetchAhead, fetch_batch, stop_before
-from transforms.kafka.idle import IdleClock
-from transforms.kafka.progress import load_progress
-from transforms.kafka.tracker import ReaderTracker
+from sparsewatch.schemas.accounts import Marker, ReaderState
+from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.transforms.codecs.decode import Decoded, decode
+from sparsewatch.transforms.codecs.events import EventSchema
+from sparsewatch.transforms.coders import Aside, ReaderStateCoder
+from sparsewatch.transforms.kafka.accounts import WindowRules, close_all, close_windows, start_state, take, watermark_us
+from sparsewatch.transforms.kafka.client import Fetched, Reader, open_reader
+from sparsewatch.transforms.kafka.fetching import FetchAhead, fetch_batch, stop_before
+from sparsewatch.transforms.kafka.idle import IdleClock
+from sparsewatch.transforms.kafka.progress import load_progress
+from sparsewatch.transforms.kafka.tracker import ReaderTracker
 
 _logger = logging.getLogger(__name__)
 

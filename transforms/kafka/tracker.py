@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
 
-from schemas.accounts import ReaderState
+from sparsewatch.schemas.accounts import ReaderState
 
 
 class ReaderTracker(RestrictionTracker):

@@ -1,0 +1,1 @@
+"""What is checked of a window of clicks against a baseline."""

@@ -1,0 +1,133 @@
+"""Quality checks of a window of clicks against a reference.
+
+| rule | value | fires when |
+|---|---|---|
+| `volume_low`, `volume_high` | rows | volume falls below or rises above the reference |
+| `click_rate_shift` | clicks a row | the rate moves either way |
+| `feature_vanished` | share of rows with a value | values are gone |
+| `feature_appeared` | share of rows with a value | values come where there were none |
+| `feature_nulls` | share of rows without a value | it rises |
+| `feature_cardinality` | distinct values | it collapses or explodes, for the number of rows |
+| `feature_unseen_values` | share of values that are new | it rises |
+| `feature_signal_lost`, `feature_signal_gained` | share of the label's entropy explained | it falls or rises |
+
+A rule fires where chance is excluded (see `sparsewatch.detectors.clicks.tolerances`) and the effect is large enough to
+matter (see `CheckSettings`). Of the rules that fire on one feature only the strongest explanation is reported.
+"""
+
+import math
+
+import msgspec
+
+from sparsewatch.detectors.clicks.feature_checks import RULES, View
+from sparsewatch.detectors.clicks.profile import WindowProfile
+from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.thresholds import CheckSettings
+from sparsewatch.detectors.clicks.tolerances import between_windows, chance_bound, share_tolerance, widen
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.schemas.alerts import Finding, Severity
+
+__all__ = ["CheckSettings", "check_window"]
+
+#: Subject of findings that are about no feature.
+STREAM = "stream"
+
+
+def check_window(
+    counts: FeatureCounts,
+    profile: WindowProfile,
+    reference: Reference,
+    settings: CheckSettings,
+    *,
+    complete: bool = True,
+) -> list[Finding]:
+    """What is wrong with a window.
+
+    Args:
+        counts: The window's counts.
+        profile: Their figures, made with the values of `reference`.
+        reference: What is normal. Features it does not know are not checked.
+        settings: When a deviation matters.
+        complete: False if rows of the window may be missing, as in the first and last window of a run: low volume is
+            then no finding.
+
+    Returns:
+        Findings on the stream, then at most one a feature in the order of `counts.features`. The other rules that
+        fired on the feature are named in `evidence["also"]`.
+    """
+    findings = [_volume(counts, reference, settings, complete=complete)]
+    if counts.rows >= max(settings.min_rows, 1):
+        findings.append(_click_rate(counts, reference, settings))
+        findings.extend(
+            _strongest(
+                View(
+                    name=name,
+                    counts=counts,
+                    figures=profile.features[name],
+                    reference=reference,
+                    settings=settings,
+                )
+            )
+            for name in counts.features
+            if name in reference.features
+        )
+    return [finding for finding in findings if finding is not None]
+
+
+def _volume(counts: FeatureCounts, reference: Reference, settings: CheckSettings, *, complete: bool) -> Finding | None:
+    usual, windows = reference.volume, reference.windows
+    # Rows are a Poisson count: a mean of `usual.mean` values of variance 1, times their number.
+    sampling = usual.mean * chance_bound(1.0, usual.mean, settings.z)
+    between = between_windows(usual.sd, math.sqrt(usual.mean), windows, settings.z)
+    tolerance = widen(max(sampling, between), windows)
+    low = min(settings.volume_low * usual.mean, usual.mean - tolerance)
+    high = max(settings.volume_high * usual.mean, usual.mean + tolerance)
+    severity: Severity
+    if counts.rows >= high:
+        rule, severity, threshold = "volume_high", "warning", high
+    elif complete and counts.rows <= low:
+        rule, severity, threshold = "volume_low", "critical", low
+    else:
+        return None
+    return Finding(
+        rule=rule,
+        subject=STREAM,
+        severity=severity,
+        value=counts.rows,
+        threshold=threshold,
+        baseline=usual.mean,
+        message=f"{counts.rows} rows in the window, {usual.mean:.0f} in the reference",
+        evidence={"reference_min": usual.min, "reference_max": usual.max},
+    )
+
+
+def _click_rate(counts: FeatureCounts, reference: Reference, settings: CheckSettings) -> Finding | None:
+    usual, rate = reference.click_rate, counts.clicks / counts.rows
+    chance = share_tolerance(usual, reference.windows, counts.rows, reference.volume.mean, settings.z)
+    tolerance = max(chance, settings.click_rate_change * usual.mean)
+    if abs(rate - usual.mean) < tolerance:
+        return None
+    return Finding(
+        rule="click_rate_shift",
+        subject=STREAM,
+        severity="warning",
+        value=rate,
+        threshold=usual.mean + math.copysign(tolerance, rate - usual.mean),
+        baseline=usual.mean,
+        message=f"{rate:.2%} of rows are clicks, {usual.mean:.2%} in the reference",
+        evidence={
+            "rows": counts.rows,
+            "clicks": counts.clicks,
+            "reference_min": usual.min,
+            "reference_max": usual.max,
+        },
+    )
+
+
+def _strongest(view: View) -> Finding | None:
+    findings = [finding for rule in RULES if (finding := rule(view)) is not None]
+    if not findings:
+        return None
+    first, *others = findings
+    also = [finding.rule for finding in others]
+    return msgspec.structs.replace(first, evidence={**first.evidence, "also": also})

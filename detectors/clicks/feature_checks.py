@@ -1,0 +1,302 @@
+"""Rules on one feature of one window, against a reference.
+
+Each rule is a function of a `View` and returns a finding or None; `RULES` lists them from the strongest to the
+weakest explanation of what happened.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
+from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
+from sparsewatch.detectors.clicks.thresholds import CheckSettings
+from sparsewatch.detectors.clicks.tolerances import between_windows, share_tolerance, widen
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.information.mutual_information import entropy
+from sparsewatch.schemas.alerts import Finding, Severity
+
+#: Values an alert shows, and characters of each.
+EXAMPLES = 5
+EXAMPLE_CHARACTERS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One feature in one window, and what the reference says of it."""
+
+    name: str
+    counts: FeatureCounts
+    figures: FeatureProfile
+    reference: Reference
+    settings: CheckSettings
+
+    @property
+    def before(self) -> FeatureReference:
+        """The feature's reference."""
+        return self.reference.features[self.name]
+
+    @property
+    def listed(self) -> int:
+        """Rows with a value."""
+        return self.counts.rows - self.counts.nulls(self.name)
+
+    def null_tolerance(self) -> float:
+        """How far the share of rows without a value may lie from its reference."""
+        return share_tolerance(
+            self.before.null_share,
+            self.reference.windows,
+            self.counts.rows,
+            self.reference.volume.mean,
+            self.settings.z,
+        )
+
+    def finding(
+        self,
+        rule: str,
+        severity: Severity,
+        value: float,
+        threshold: float,
+        baseline: float,
+        message: str,
+        **evidence: Any,
+    ) -> Finding:
+        """A finding on this feature."""
+        return Finding(
+            rule=rule,
+            subject=self.name,
+            severity=severity,
+            value=value,
+            threshold=threshold,
+            baseline=baseline,
+            message=f"{self.name}: {message}",
+            evidence={"rows": self.counts.rows, **evidence},
+        )
+
+
+def feature_vanished(view: View) -> Finding | None:
+    """Nearly no row has a value, and every window of the reference had more."""
+    share, usual = 1 - view.figures.null_share, 1 - view.before.null_share.mean
+    threshold = min(view.settings.absent_share, usual / 2, usual - view.null_tolerance())
+    if share > threshold or 1 - view.before.null_share.max <= threshold:
+        return None
+    message = f"{share:.1%} of rows have a value, {usual:.1%} in the reference"
+    return view.finding("feature_vanished", "critical", share, threshold, usual, message, listed=view.listed)
+
+
+def feature_appeared(view: View) -> Finding | None:
+    """Rows have values, and nearly none in any window of the reference had."""
+    share, usual = 1 - view.figures.null_share, 1 - view.before.null_share.mean
+    threshold = max(view.settings.appeared_share, usual + view.null_tolerance())
+    absent = 1 - view.before.null_share.min <= view.settings.absent_share
+    if not absent or share < threshold:
+        return None
+    message = f"{share:.1%} of rows have a value, {usual:.1%} in the reference"
+    return view.finding(
+        "feature_appeared",
+        "warning",
+        share,
+        threshold,
+        usual,
+        message,
+        listed=view.listed,
+        top_values=_top(view.counts.table(view.name).drop_nulls("value")),
+    )
+
+
+def feature_nulls(view: View) -> Finding | None:
+    """More rows than usual lack a value."""
+    share, usual = view.figures.null_share, view.before.null_share.mean
+    threshold = usual + max(view.settings.null_rise, view.null_tolerance())
+    if share < threshold:
+        return None
+    message = f"{share:.1%} of rows lack a value, {usual:.1%} in the reference"
+    return view.finding(
+        "feature_nulls",
+        "warning",
+        share,
+        threshold,
+        usual,
+        message,
+        nulls=view.counts.nulls(view.name),
+        reference_max=view.before.null_share.max,
+    )
+
+
+def feature_cardinality(view: View) -> Finding | None:
+    """The number of distinct values collapsed or exploded, given the number of rows."""
+    settings, ratio = view.settings, view.before.cardinality_ratio
+    abundances = view.reference.abundances[view.name]
+    expected = abundances.expected_distinct(view.listed) * ratio.mean
+    if view.listed < settings.min_rows or not expected:
+        return None
+    missing = abundances.expected_missing(view.listed)
+    # The number of values seen, a sum of dependent yes and no, varies less than either part of its mean.
+    sampling_sd = math.sqrt(min(expected, missing)) / expected
+    spread = ratio.sd / ratio.mean
+    tolerance = widen(
+        between_windows(spread, sampling_sd, view.reference.windows, settings.z),
+        view.reference.windows,
+    )
+    seen = view.figures.cardinality
+    low = expected * min(settings.cardinality_low, 1 - tolerance)
+    high = expected * max(settings.cardinality_high, 1 + tolerance)
+    surprise = settings.z**2 / 2
+    known = abundances.values
+    fell = seen <= low and max((expected - seen) ** 2 / (2 * expected), _excess(known - seen, missing)) >= surprise
+    rose = seen >= high and _excess(seen, expected) >= surprise
+    if not (fell or rose):
+        return None
+    message = f"{seen} distinct values in {view.listed} rows, {expected:.0f} expected"
+    return view.finding(
+        "feature_cardinality",
+        "warning",
+        seen,
+        low if fell else high,
+        expected,
+        message,
+        listed=view.listed,
+        top_values=_top(view.counts.table(view.name).drop_nulls("value")),
+    )
+
+
+def feature_unseen_values(view: View) -> Finding | None:
+    """More rows than usual have a value the reference does not know."""
+    share, usual = view.figures.unseen_share, view.before.unseen_share
+    if share is None or usual is None or view.listed < view.settings.min_rows:
+        return None
+    tolerance = share_tolerance(
+        usual,
+        view.reference.windows,
+        view.listed,
+        view.before.listed / view.reference.windows,
+        view.settings.z,
+    )
+    threshold = usual.mean + max(view.settings.unseen_rise, tolerance)
+    if share < threshold:
+        return None
+    reference = view.reference
+    unseen = unseen_values(view.counts, view.name, reference.known_values[view.name], reference.hash_limit(view.name))
+    distinct = round(float(unseen["weight"].sum()))
+    message = f"{share:.1%} of values are not in the reference, {usual.mean:.1%} expected; {distinct} distinct"
+    return view.finding(
+        "feature_unseen_values",
+        "warning",
+        share,
+        threshold,
+        usual.mean,
+        message,
+        unseen=distinct,
+        top_values=_top(unseen),
+    )
+
+
+def feature_signal_lost(view: View) -> Finding | None:
+    """A feature that told about the label does so no more."""
+    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
+    if tolerance is None or usual < view.settings.min_signal:
+        return None
+    threshold = min(view.settings.signal_lost * usual, usual - tolerance)
+    if threshold <= 0 or view.figures.normalised > threshold:
+        return None
+    message = (
+        f"explains {view.figures.normalised:.2%} of the label's entropy, {usual:.2%} in the "
+        f"reference; rank {view.figures.rank}, was {view.before.rank}"
+    )
+    return _signal(view, "feature_signal_lost", "warning", threshold, message)
+
+
+def feature_signal_gained(view: View) -> Finding | None:
+    """A feature tells far more about the label than it did: a leak, or news."""
+    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=True)
+    if tolerance is None:
+        return None
+    threshold = max(view.settings.signal_gained * usual, usual + view.settings.signal_rise, usual + tolerance)
+    if view.figures.normalised < threshold:
+        return None
+    message = (
+        f"explains {view.figures.normalised:.2%} of the label's entropy, {usual:.2%} in the "
+        f"reference; rank {view.figures.rank}, was {view.before.rank}"
+    )
+    return _signal(view, "feature_signal_gained", "info", threshold, message)
+
+
+Rule = Callable[[View], Finding | None]
+#: Strongest explanation first.
+RULES: tuple[Rule, ...] = (
+    feature_vanished,
+    feature_appeared,
+    feature_nulls,
+    feature_cardinality,
+    feature_unseen_values,
+    feature_signal_lost,
+    feature_signal_gained,
+)
+
+
+def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
+    """How far the share of the label's entropy may lie from its reference; None if that cannot be judged.
+
+    Where a signal is, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
+    2 n times the signal, its upper tail L further out than a Gaussian's (Laurent and Massart, Annals of Statistics
+    28, 2000, lemma 1).
+    """
+    counts, settings, before = view.counts, view.settings, view.before
+    if min(counts.clicks, counts.rows - counts.clicks) < settings.min_clicks:
+        return None
+    if view.listed < settings.min_rows or _resolution_changed(view):
+        return None
+    label, z = entropy(np.array([counts.rows - counts.clicks, counts.clicks])), settings.signal_z
+    sampling_sd = math.sqrt(view.figures.noise**2 + 2 * max(before.score.mean, 0.0) / counts.rows)
+    sampling = (z * sampling_sd + (z**2 / 2 / counts.rows if upwards else 0.0)) / label
+    spread = before.normalised.sd * math.sqrt(max(1.0, view.reference.volume.mean / counts.rows))
+    windows = view.reference.windows
+    between = between_windows(spread, sampling_sd / label, windows, z)
+    return widen(max(sampling, between), windows)
+
+
+def _resolution_changed(view: View) -> bool:
+    """Whether volume alone changes what a feature of many values can tell."""
+    abundances, reference = view.reference.abundances[view.name], view.before
+    usual = abundances.expected_distinct(reference.listed // view.reference.windows)
+    now = abundances.expected_distinct(view.listed)
+    return not usual or not 0.8 < now / usual < 1.25
+
+
+def _signal(view: View, rule: str, severity: Severity, threshold: float, message: str) -> Finding:
+    figures, before = view.figures, view.before
+    return view.finding(
+        rule,
+        severity,
+        figures.normalised,
+        threshold,
+        before.normalised.mean,
+        message,
+        score_nats=figures.score,
+        noise_nats=figures.noise,
+        rank=figures.rank,
+        reference_rank=before.rank,
+    )
+
+
+def _excess(seen: float, expected: float) -> float:
+    """Chernoff's bound: -ln of the chance that a count of `expected` reaches `seen`; 0 where it is no excess."""
+    if seen <= expected:
+        return 0.0
+    return seen * math.log(seen / expected) - seen + expected if expected > 0 else math.inf
+
+
+def _top(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """The most frequent values, ties by value."""
+    top = table.sort(["rows", "value"], descending=[True, False]).head(EXAMPLES)
+    return [{"value": _shown(value), "rows": rows} for value, rows in top.select("value", "rows").iter_rows()]
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value[:EXAMPLE_CHARACTERS] if isinstance(value, str) else value

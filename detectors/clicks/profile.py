@@ -1,0 +1,105 @@
+"""What a window of clicks looks like: one line of figures a feature, for checks and metrics."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, counters_of
+from sparsewatch.detectors.outrank.ranking import RankedFeature
+
+
+class FeatureProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one feature in one window."""
+
+    #: Share of rows without a value, in [0, 1]; 0 without rows.
+    null_share: float
+    #: Distinct values, the missing one left out.
+    cardinality: int
+    #: Mutual information with the label less its chance level, nats.
+    score: float
+    #: Standard deviation of `score` by chance, nats.
+    noise: float
+    #: `score` as a share of the label's entropy.
+    normalised: float
+    #: Place in the ranking, 1 is best.
+    rank: int
+    #: Share of the rows with a value whose value the reference does not know; None without a reference or a value.
+    unseen_share: float | None
+
+
+class WindowProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one window."""
+
+    rows: int
+    clicks: int
+    #: Clicks a row; 0 without rows.
+    click_rate: float
+    features: dict[str, FeatureProfile]
+
+
+def profile_window(
+    counts: FeatureCounts,
+    ranking: Sequence[RankedFeature],
+    known_values: Mapping[str, pl.Series] | None,
+    hash_limits: Mapping[str, int] | None = None,
+) -> WindowProfile:
+    """Figures of a window.
+
+    Args:
+        counts: The window's counts.
+        ranking: What `rank_features` makes of them.
+        known_values: Values of the reference, by feature; features that are not in it get no unseen share.
+        hash_limits: Of features of which the reference knows only the values whose hash is below a limit, the limit.
+    """
+    known, limits = known_values or {}, hash_limits or {}
+    return WindowProfile(
+        rows=counts.rows,
+        clicks=counts.clicks,
+        click_rate=counts.clicks / counts.rows if counts.rows else 0.0,
+        features={
+            ranked.feature: FeatureProfile(
+                null_share=counts.nulls(ranked.feature) / counts.rows if counts.rows else 0.0,
+                cardinality=ranked.cardinality,
+                score=ranked.score,
+                noise=ranked.noise,
+                normalised=ranked.normalised,
+                rank=ranked.rank,
+                unseen_share=_unseen_share(
+                    counts, ranked.feature, known.get(ranked.feature), limits.get(ranked.feature, HASH_RANGE)
+                ),
+            )
+            for ranked in ranking
+        },
+    )
+
+
+def unseen_values(counts: FeatureCounts, feature: str, known: pl.Series, hash_limit: int = HASH_RANGE) -> pl.DataFrame:
+    """Counts of the values that `known` lacks: columns value, rows, clicks, weight, by ascending value.
+
+    Values of another type than `known` are all unseen. Where `counts` or `known` hold a sample of the values by hash,
+    both are compared where both have them; `weight` says how many values each stands for.
+    """
+    return _without(counts.sampled_values(feature, hash_limit).table, known).sort("value")
+
+
+def _without(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
+    if table["value"].dtype != known.dtype:
+        return table
+    return table.join(known.to_frame("value"), on="value", how="anti")
+
+
+def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series | None, hash_limit: int) -> float | None:
+    """Share of the rows with a value; heavy values without a name are unseen if no known value can be theirs."""
+    listed = counts.rows - counts.nulls(feature)
+    if known is None or not listed:
+        return None
+    sampled = counts.sampled_values(feature, hash_limit)
+    unseen = _without(sampled.table, known)
+    rows = float(unseen["weight"].dot(unseen["rows"]) or 0.0)
+    if hash_limit == HASH_RANGE and sampled.unnamed.size:
+        taken = counters_of(known.hash().to_numpy(), sampled.n_counters)
+        rows += float(sampled.unnamed[~np.isin(sampled.counters, taken)].sum())
+    return min(rows / listed, 1.0)

@@ -1,0 +1,203 @@
+"""What alarms a person in the rankings of a stream: features that drift, and features that may be leaks.
+
+| rule | value | fires when |
+|---|---|---|
+| `rank_drift` | share of the label's entropy explained | it moved from that of the windows before |
+| `leakage_suspected` | as its kind says (see `sparsewatch.detectors.outrank.leakage`) | a feature tells what it should
+not know |
+
+A feature drifts where three things hold: chance is excluded (Holm over the features, from `compare_rankings`), the
+change is beyond what the windows before differed among themselves, and it is large enough to matter.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from sparsewatch.detectors.clicks.tolerances import between_windows, widen
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.information.rarefied_score import rarefied_ranking
+from sparsewatch.detectors.outrank.leakage import Kind, LeakReport, LeakSettings, Suspicion
+from sparsewatch.detectors.outrank.rank_drift import FeatureDrift, RankDrift, compare_rankings
+from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.errors import ConfigError
+
+DAY_US = 86_400_000_000
+#: Kinds of leaks, the strongest first.
+_KINDS: tuple[Kind, ...] = ("too_good", "future", "same_second")
+_TOLD: dict[Kind, str] = {
+    "too_good": "explains {value:.1%} of the label's entropy, the next best feature {base:.1%}",
+    "future": "explains {value:.2%} of the labels of the next second, {base:.2%} of those of the second before",
+    "same_second": "explains {value:.2%} of other rows' labels of its second, {base:.2%} of those a second away",
+}
+
+
+class RankingThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When drift or a suspicion is worth a person's time."""
+
+    #: Windows a day, on average, in which chance alone raises a `rank_drift`; as many for `leakage_suspected`.
+    false_alarms_a_day: float = 0.01
+    #: Rows, and rows of each label, below which a window's ranking is not compared.
+    min_rows: int = 1_000
+    min_label_rows: int = 20
+    #: Windows without a finding, among those before, that it takes to compare; at least 2.
+    min_panes: int = 3
+    #: Change of the share of the label's entropy that matters whatever the share was.
+    change: float = 0.05
+    #: Ratio of the share now and before that matters, and the change it needs besides.
+    factor: float = 3.0
+    least_change: float = 0.005
+    #: A change is beyond the spread between the windows before at so many standard deviations.
+    spread_z: float = 4.0
+    #: Redundancy from which two features are twins.
+    twins: float = 0.9
+    #: Of these, `alpha` follows from `false_alarms_a_day`.
+    leakage: LeakSettings = LeakSettings()
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("false_alarms_a_day", 1e-6, 100.0),
+            ("min_rows", 1, 1 << 40),
+            ("min_label_rows", 1, 1 << 40),
+            ("min_panes", 2, 10_000),
+            ("change", 1e-6, 1.0),
+            ("factor", 1.0, 1e6),
+            ("least_change", 0.0, 1.0),
+            ("spread_z", 1.0, 20.0),
+            ("twins", 0.01, 1.0),
+        ):
+            if not low <= (value := getattr(self, name)) <= high:
+                raise ConfigError(f"ranking.thresholds.{name}: expected a number from {low} to {high}, got {value}")
+        if self.leakage.alpha != LeakSettings().alpha:
+            raise ConfigError(
+                "ranking.thresholds.leakage.alpha: expected none here, it follows from false_alarms_a_day"
+            )
+
+    def alpha(self, length_us: int) -> float:
+        """Probability of a false alarm of one rule in a window of this length."""
+        return min(max(self.false_alarms_a_day * length_us / DAY_US, 1e-12), 0.5)
+
+    def leak_settings(self, length_us: int) -> LeakSettings:
+        """Settings of the search for leaks in a window of this length."""
+        return msgspec.structs.replace(self.leakage, alpha=self.alpha(length_us))
+
+    def too_few(self, rows: int, clicks: int) -> str | None:
+        """Why a window's ranking is not compared; None if it has rows enough."""
+        if rows < self.min_rows:
+            return f"{rows} rows, {self.min_rows} are needed"
+        if (rare := min(clicks, rows - clicks)) < self.min_label_rows:
+            return f"{rare} rows of the rarer label, {self.min_label_rows} are needed"
+        return None
+
+
+def compare_at_equal_rows(
+    now: FeatureCounts, ranking: Sequence[RankedFeature], before: FeatureCounts, alpha: float
+) -> RankDrift:
+    """What changed against earlier counts, both rankings as of samples of as many rows as the smaller has.
+
+    Args:
+        now: Counts of the window.
+        ranking: Its features, best first.
+        before: Counts of the windows before.
+        alpha: See `compare_rankings`.
+    """
+    rows = min(now.rows, before.rows)
+    return compare_rankings(
+        rarefied_ranking(now, ranking, rows), rarefied_ranking(before, rank_features(before), rows), alpha=alpha
+    )
+
+
+def drift_findings(
+    drift: RankDrift,
+    earlier: Mapping[str, Sequence[float]],
+    sampling_sd: Mapping[str, float],
+    thresholds: RankingThresholds,
+    reported: Collection[str] = (),
+) -> list[Finding]:
+    """Features whose share of the label's entropy moved, in the order of their rank now.
+
+    Args:
+        drift: The window's ranking against the one of all windows before, for equally many rows.
+        earlier: The share in each of these windows, by feature.
+        sampling_sd: Standard error of the window's share by its rows alone, by feature.
+        thresholds: What matters.
+        reported: Features about which another rule spoke in this window: one cause alerts once.
+    """
+    findings = []
+    for one in drift.features:
+        if not one.significant or one.feature in reported:
+            continue
+        shares = earlier[one.feature]
+        sd = float(np.std(shares, ddof=1))
+        between = widen(between_windows(sd, sampling_sd[one.feature], len(shares), thresholds.spread_z), len(shares))
+        threshold = _border(one, between, thresholds)
+        rose = one.normalised_now > one.normalised_before
+        if one.normalised_now >= threshold if rose else one.normalised_now <= threshold:
+            findings.append(_drift_finding(one, threshold, len(shares), sd))
+    return findings
+
+
+def _border(one: FeatureDrift, between: float, thresholds: RankingThresholds) -> float:
+    """The share from which on the change matters, in the direction it went."""
+    before, t = max(one.normalised_before, 0.0), thresholds
+    if one.normalised_now > one.normalised_before:
+        matters = min(before + t.change, max(before * t.factor, before + t.least_change))
+        return max(matters, before + between)
+    matters = max(before - t.change, min(before / t.factor, before - t.least_change))
+    return min(matters, before - between)
+
+
+def _drift_finding(one: FeatureDrift, threshold: float, windows: int, sd: float) -> Finding:
+    rose = one.normalised_now > one.normalised_before
+    return Finding(
+        rule="rank_drift",
+        subject=one.feature,
+        severity="info" if rose else "warning",
+        value=one.normalised_now,
+        threshold=threshold,
+        baseline=one.normalised_before,
+        message=(
+            f"{one.feature}: explains {one.normalised_now:.2%} of the label's entropy, {one.normalised_before:.2%} in "
+            f"the {windows} windows before; rank {one.rank_now}, was {one.rank_before}"
+        ),
+        evidence={
+            "z": one.z,
+            "p_value": one.p_value,
+            "rank": one.rank_now,
+            "rank_before": one.rank_before,
+            "windows": windows,
+            "spread": sd,
+        },
+    )
+
+
+def leak_findings(report: LeakReport) -> list[Finding]:
+    """At most one finding a feature, of its strongest kind; the others are named in `evidence["also"]`."""
+    by_feature: dict[str, list[Suspicion]] = {}
+    for suspicion in report.suspicions:
+        by_feature.setdefault(suspicion.feature, []).append(suspicion)
+    return [_leak_finding(sorted(kinds, key=lambda s: _KINDS.index(s.kind)), report) for kinds in by_feature.values()]
+
+
+def _leak_finding(suspicions: Sequence[Suspicion], report: LeakReport) -> Finding:
+    first, *others = suspicions
+    base = first.evidence["next_best" if first.kind == "too_good" else "compared_with"]
+    told = _TOLD[first.kind].format(value=first.value, base=base)
+    return Finding(
+        rule="leakage_suspected",
+        subject=first.feature,
+        severity="warning",
+        value=first.value,
+        threshold=first.threshold,
+        baseline=base,
+        message=f"{first.feature}: {told}; see whether it is known when the row comes",
+        evidence={
+            **first.evidence,
+            "kind": first.kind,
+            "z": first.z,
+            "sampled_rows": report.rows,
+            "also": [other.kind for other in others],
+        },
+    )

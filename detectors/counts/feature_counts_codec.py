@@ -1,0 +1,119 @@
+"""Feature counts as bytes: one Arrow record batch of one row, compressed.
+
+Values of all features of a kind lie in one list, feature after feature, so the size of the frame does not depend on
+the number of features; the header, JSON in the schema's metadata, says how many each has.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from sparsewatch.detectors.counts.hashed_tail import Tail
+from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, Bucket, Part, hash_mark
+from sparsewatch.schemas.errors import StateError
+
+#: Version of the layout.
+FORMAT = 2
+_HEADER = b"feature_counts"
+_NONE = np.zeros(0, np.int64)
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All but the values' counts; tuples follow the order of `features`."""
+
+    version: int = FORMAT
+    features: tuple[str, ...]
+    label: str
+    max_values: int
+    rows: int
+    clicks: int
+    #: Key of `ARROW_TYPES`, or None for a feature whose type is not known yet.
+    kinds: tuple[str | None, ...]
+    nulls: tuple[Bucket, ...]
+    #: Distinct values kept.
+    sizes: tuple[int, ...]
+    #: Whether there are more, and all are counted by hash.
+    hashed: tuple[bool, ...]
+    #: See `sparsewatch.detectors.counts.value_counts.hash_mark`.
+    hash_mark: int
+
+
+def encode(header: Header, parts: Sequence[Part], tails: Sequence[Tail]) -> bytes:
+    """Bytes of `header`, of one part a feature and one tail a hashed feature; equal input gives equal bytes."""
+    lists = {
+        kind: _values([part for part, k in zip(parts, header.kinds, strict=True) if k == kind], kind)
+        for kind in ARROW_TYPES
+    }
+    lists["rows"] = pa.array(np.concatenate([part.rows for part in parts]))
+    lists["clicks"] = pa.array(np.concatenate([part.clicks for part in parts]))
+    lists["tail_rows"] = pa.array(np.concatenate([_NONE, *[tail.rows for tail in tails]]))
+    lists["tail_clicks"] = pa.array(np.concatenate([_NONE, *[tail.clicks for tail in tails]]))
+    batch = pa.RecordBatch.from_arrays(
+        [pa.LargeListArray.from_arrays([0, len(values)], values) for values in lists.values()],
+        names=list(lists),
+        metadata={_HEADER: msgspec.json.encode(header)},
+    )
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def decode(data: bytes) -> tuple[Header, list[Part], list[Tail | None]]:
+    """Header, parts and tails that `encode` wrote; None for a feature that is not hashed.
+
+    Raises:
+        StateError: If the bytes are damaged, of another version, or hold hashes of another version of polars.
+    """
+    try:
+        with pa.ipc.open_stream(data) as reader:
+            batch = reader.read_next_batch()
+        _expect_version(batch.schema.metadata[_HEADER])
+        header = msgspec.json.decode(batch.schema.metadata[_HEADER], type=Header)
+        if any(header.hashed) and header.hash_mark != hash_mark():
+            raise StateError("expected feature counts hashed as by this version of polars, got another hash")
+        return header, list(_parts(header, batch)), list(_tails(header, batch))
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, StopIteration, msgspec.MsgspecError) as error:
+        raise StateError(f"expected the bytes of feature counts, got {len(data)} others") from error
+
+
+def _expect_version(header: bytes) -> None:
+    version = msgspec.json.decode(header, type=_Version).version
+    if version != FORMAT:
+        raise StateError(f"expected feature counts of version {FORMAT}, got {version}")
+
+
+def _values(parts: Sequence[Part], kind: str) -> Any:
+    arrays = [part.values for part in parts]
+    return pa.concat_arrays(arrays) if arrays else pa.array([], ARROW_TYPES[kind])
+
+
+def _parts(header: Header, batch: Any) -> Iterator[Part]:
+    lists = {name: batch.column(name).values for name in batch.schema.names}
+    rows, clicks = lists["rows"].to_numpy(), lists["clicks"].to_numpy()
+    first, done = 0, dict.fromkeys(ARROW_TYPES, 0)
+    for kind, size in zip(header.kinds, header.sizes, strict=True):
+        values = pa.nulls(0)
+        if kind is not None:
+            values = lists[kind].slice(done[kind], size)
+            done[kind] += size
+        yield Part(values, rows[first : first + size], clicks[first : first + size])
+        first += size
+
+
+def _tails(header: Header, batch: Any) -> Iterator[Tail | None]:
+    rows, clicks = (batch.column(name).values.to_numpy() for name in ("tail_rows", "tail_clicks"))
+    size, first = Tail.size(header.max_values), 0
+    if rows.size != size * sum(header.hashed):
+        raise ValueError(f"expected {sum(header.hashed)} tails of {size} counters, got {rows.size} counters")
+    for hashed in header.hashed:
+        yield Tail(rows[first : first + size].copy(), clicks[first : first + size].copy()) if hashed else None
+        first += size * hashed

@@ -1,0 +1,237 @@
+"""A uniform sample of rows, whole: the same for any split and order of the stream.
+
+Kept are the rows of the smallest identity, which is a hash (bottom-k: Cohen and Kaplan, PODC 2007). Whatever needs
+columns together, as redundancy, combinations and the names of heavy values, is computed from it. With
+`stretch_identities` whole stretches of time are kept, as is needed where rows are compared with their neighbours.
+
+State: up to twice `capacity` rows of the columns; numbers take 8 bytes, texts 4 bytes and their distinct values once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
+from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, kind_of
+from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+
+#: Version of the layout.
+FORMAT = 1
+#: Tables gathered before they are merged.
+PARTS = 64
+_HEADER = b"row_sample"
+_IDENTITY = "identity"
+
+#: Odd and near the golden ratio times 2**64, so that no sum of few is zero.
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+#: Low bits of an identity that tell the rows of a stretch apart; the others tell stretches apart.
+_ROW_BITS = np.uint64(44)
+
+Identities = NDArray[np.uint64]
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: int = FORMAT
+    columns: tuple[str, ...]
+    capacity: int
+    rows_seen: int
+    kinds: tuple[str | None, ...]
+
+
+def row_identities(*columns: Any) -> Identities:
+    """Identities of rows from integers that tell them apart, as partition and offset; well mixed.
+
+    Args:
+        columns: Integers, at least one array of shape (n_rows,); single numbers hold for all rows.
+    """
+    arrays = np.broadcast_arrays(*(np.atleast_1d(column) for column in columns))
+    mixed = np.zeros(arrays[0].shape, np.uint64)
+    for array in arrays:
+        mixed = _mix(mixed + _STEP + array.astype(np.uint64))
+    return mixed
+
+
+def stretch_identities(stretches: Any, *columns: Any) -> Identities:
+    """Identities by which a sample keeps rows stretch by stretch: all of most, a random part of the last one.
+
+    Stretches that share their high bits, one pair in a million, are taken as one.
+
+    Args:
+        stretches: The stretch each row is of, as its event time over 10 seconds; integers, shape (n_rows,).
+        columns: Integers that tell rows apart, as for `row_identities`.
+    """
+    stretch = row_identities(stretches) >> _ROW_BITS << _ROW_BITS
+    return stretch | (row_identities(*columns) >> (np.uint64(64) - _ROW_BITS))
+
+
+class RowSample:
+    """The rows of the smallest identity.
+
+    Args:
+        columns: Columns to keep.
+        capacity: Rows to keep.
+    """
+
+    def __init__(self, columns: Sequence[str], capacity: int) -> None:
+        if not columns or len(set(columns)) != len(columns):
+            raise ConfigError(f"columns: expected distinct names, got {list(columns)}")
+        if capacity < 1:
+            raise ConfigError(f"capacity: expected at least 1 row, got {capacity}")
+        self.columns = tuple(columns)
+        self.capacity = capacity
+        self.rows_seen = 0
+        self._kinds: dict[str, str | None] = dict.fromkeys(self.columns)
+        #: Rows are kept whose identity is below it.
+        self._limit = HASH_RANGE
+        #: Identities first, then the columns, texts as dictionaries; later ones wait to be merged.
+        self._parts: list[pa.Table] = []
+
+    def update(self, rows: pa.RecordBatch, identities: Identities) -> None:
+        """Add rows.
+
+        Args:
+            rows: The columns: integers, booleans, floats, strings or dictionaries of them. Others are ignored.
+            identities: Of each row, shape (n_rows,), hashes such as `row_identities` gives; no two rows of the stream
+                have the same.
+
+        Raises:
+            SchemaError: If a column is missing, of a type that is not kept or of another kind than before, or if the
+                number of identities is another. No row is added then.
+        """
+        if identities.shape != (rows.num_rows,):
+            raise SchemaError(f"expected {rows.num_rows} identities, one a row, got shape {identities.shape}")
+        if missing := set(self.columns) - set(rows.schema.names):
+            raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(rows.schema.names)}")
+        self._expect({name: kind_of(name, rows.schema.field(name).type) for name in self.columns})
+        self.rows_seen += rows.num_rows
+        low = np.arange(rows.num_rows)
+        if self._limit < HASH_RANGE:
+            low = np.flatnonzero(identities < np.uint64(self._limit))
+        if low.size:
+            self._append(self._picked(rows, low, identities))
+
+    def merge(self, other: "RowSample") -> None:
+        """Add the rows of `other`, which is not changed.
+
+        Raises:
+            StateError: If `other` keeps other columns or another number of rows.
+            SchemaError: If a column is of another kind there.
+        """
+        if (self.columns, self.capacity) != (other.columns, other.capacity):
+            raise StateError(
+                f"expected a sample of {self.capacity} rows of {self.columns} to merge, "
+                f"got {other.capacity} rows of {other.columns}"
+            )
+        self._expect(other._kinds)
+        self.rows_seen += other.rows_seen
+        self._limit = min(self._limit, other._limit)
+        for part in tuple(other._parts):
+            self._append(part)
+
+    def rows(self) -> pa.RecordBatch:
+        """The sample, `min(capacity, rows_seen)` rows, by ascending identity."""
+        columns = self._lowest().columns[1:]
+        return pa.record_batch([_plain(column) for column in columns], names=list(self.columns))
+
+    def to_bytes(self) -> bytes:
+        """The state as one Arrow IPC stream; equal states give equal bytes."""
+        header = _Header(
+            columns=self.columns,
+            capacity=self.capacity,
+            rows_seen=self.rows_seen,
+            kinds=tuple(self._kinds.values()),
+        )
+        table = self._lowest().replace_schema_metadata({_HEADER: msgspec.json.encode(header)})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The state that `to_bytes` wrote.
+
+        Raises:
+            StateError: If the bytes are damaged or of another version.
+        """
+        try:
+            with pa.ipc.open_stream(data) as reader:
+                table = reader.read_all()
+            header = msgspec.json.decode(table.schema.metadata[_HEADER], type=_Header)
+            if header.version != FORMAT or table.num_columns != len(header.columns) + 1:
+                raise StateError(f"expected a row sample of version {FORMAT}, got {header.version}")
+            sample = cls(header.columns, header.capacity)
+            sample.rows_seen = header.rows_seen
+            sample._kinds = dict(zip(header.columns, header.kinds, strict=True))
+        except (ValueError, LookupError, TypeError, OSError, msgspec.MsgspecError) as error:
+            raise StateError(f"expected the bytes of a row sample, got {len(data)} others") from error
+        if table.num_rows:
+            sample._parts = [table.replace_schema_metadata()]
+            sample._limit = sample._limit_of(table.column(0).to_numpy())
+        return sample
+
+    def _expect(self, kinds: dict[str, str | None]) -> None:
+        news = {name: kind for name, kind in kinds.items() if kind is not None}
+        for name, kind in news.items():
+            if (before := self._kinds[name]) not in (None, kind):
+                raise SchemaError(f"column {name!r}: expected values of kind {before!r} as before, got {kind!r}")
+        self._kinds.update(news)
+
+    def _append(self, part: pa.Table) -> None:
+        self._parts.append(part)
+        waiting = sum(part.num_rows for part in self._parts[1:])
+        if waiting >= self.capacity or len(self._parts) > PARTS:
+            self._lowest()
+
+    def _lowest(self) -> pa.Table:
+        """All that is kept as one table, by ascending identity."""
+        parts = [part.cast(self._schema()) for part in self._parts]
+        table = pa.concat_tables(parts) if parts else self._schema().empty_table()
+        identities = table.column(0).to_numpy()
+        self._limit = self._limit_of(identities)
+        kept = np.flatnonzero(identities <= np.uint64(min(self._limit, HASH_RANGE - 1)))
+        table = table.take(pa.array(kept[np.argsort(identities[kept])]))
+        self._parts = [pa.table([_compact(column) for column in table.columns], names=table.column_names)]
+        return self._parts[0]
+
+    def _limit_of(self, identities: Identities) -> int:
+        if identities.size < self.capacity:
+            return self._limit
+        return int(np.partition(identities, self.capacity - 1)[self.capacity - 1])
+
+    def _schema(self) -> pa.Schema:
+        """Of tables whose texts are not compact."""
+        types = [ARROW_TYPES.get(kind or "", pa.null()) for kind in self._kinds.values()]
+        return pa.schema([(_IDENTITY, pa.uint64()), *zip(self.columns, types, strict=True)])
+
+    def _picked(self, rows: pa.RecordBatch, low: NDArray[np.int64], identities: Identities) -> pa.Table:
+        taken = rows.select(list(self.columns)).take(pa.array(low))
+        columns = [
+            column.cast(field.type) for column, field in zip(taken.columns, list(self._schema())[1:], strict=True)
+        ]
+        return pa.table([pa.array(identities[low]), *columns], schema=self._schema())
+
+
+def _compact(column: Any) -> Any:
+    """One chunk, with every text once."""
+    column = column.combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return column.dictionary_encode() if pa.types.is_large_string(column.type) else column
+
+
+def _plain(column: Any) -> Any:
+    (chunk,) = column.chunks
+    return chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
+
+
+def _mix(x: Identities) -> Identities:
+    """Finaliser of splitmix64, one to one (Steele, Lea and Flood, OOPSLA 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

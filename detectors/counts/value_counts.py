@@ -1,0 +1,281 @@
+"""Rows and clicks by value of one column: exact up to a cap, mergeable, bounded.
+
+Values are found by Arrow's dictionary encoding, which was 1.5 to 2 times as fast as a group-by of polars on click
+data, on one thread. Partial tables are merged when they outgrow what was merged before, so a row's share of the work
+stays constant.
+
+Above `max_values` distinct values those of the smallest hash are kept, with exact counts, and all values are counted by
+hash besides (see `sparsewatch.detectors.counts.hashed_tail`). A kept value was among the smallest at any earlier time,
+so its count is exact, and the outcome depends on no order of rows or merges.
+
+The number of values follows from the hashes kept, to a relative standard deviation of 1 / sqrt(max_values): 0.4 % at
+65,536. HyperLogLog of Apache DataSketches was measured beside it and adds nothing: 0.8 % with 16 KiB a feature, an item
+a call in Python, and bytes that depend on the order of updates (its estimator is historical).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, Hashes, Tail
+from sparsewatch.detectors.outrank.information.mutual_information import Counts
+from sparsewatch.schemas.errors import SchemaError
+
+#: Distinct values in unmerged tables before they are merged, and tables.
+PARTS_VALUES = 65_536
+PARTS = 64
+#: Type a column is counted in, by kind. Booleans count as integers.
+ARROW_TYPES: dict[str, Any] = {"int": pa.int64(), "float": pa.float64(), "str": pa.large_string()}
+
+
+class Bucket(NamedTuple):
+    """Rows and clicks that are counted together."""
+
+    rows: int
+    clicks: int
+
+    def plus(self, other: "Bucket") -> "Bucket":
+        """Sum of both."""
+        return Bucket(self.rows + other.rows, self.clicks + other.clicks)
+
+
+class Part(NamedTuple):
+    """Counts of distinct values; none of them is null."""
+
+    values: Any
+    rows: Counts
+    clicks: Counts
+
+    def take(self, positions: NDArray[np.int64]) -> "Part":
+        """Counts of some of the values."""
+        return Part(self.values.take(pa.array(positions)), self.rows[positions], self.clicks[positions])
+
+
+def kind_of(column: str, arrow_type: Any) -> str | None:
+    """Kind a column of this type is counted in; None for a column of nulls without a type.
+
+    Raises:
+        SchemaError: If the type is not counted.
+    """
+    if pa.types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    if pa.types.is_null(arrow_type):
+        return None
+    if pa.types.is_boolean(arrow_type) or (pa.types.is_integer(arrow_type) and arrow_type != pa.uint64()):
+        return "int"
+    if pa.types.is_floating(arrow_type):
+        return "float"
+    if _is_text(arrow_type) or pa.types.is_string_view(arrow_type):
+        return "str"
+    raise SchemaError(
+        f"feature {column!r}: expected integers (up to 64 bits with sign), booleans, floats or "
+        f"strings, got {arrow_type}"
+    )
+
+
+def count_values(column: Any, kind: str, clicked: NDArray[np.int64]) -> tuple[Part, Bucket]:
+    """Counts of one column.
+
+    Args:
+        column: A chunked array of a type of this kind or of nulls.
+        kind: A key of `ARROW_TYPES`.
+        clicked: Positions of the rows with label 1, ascending.
+
+    Returns:
+        Counts by value, and those of the missing value: null or NaN.
+    """
+    distinct, codes = _encode(_comparable(column, kind))
+    distinct = distinct.cast(ARROW_TYPES[kind])
+    rows = np.bincount(codes, minlength=len(distinct))
+    clicks = np.bincount(codes[clicked], minlength=len(distinct))
+    if not distinct.null_count:
+        return Part(distinct, rows, clicks), Bucket(0, 0)
+    null = int(np.flatnonzero(distinct.is_null().to_numpy(zero_copy_only=False))[0])
+    nulls = Bucket(int(rows[null]), int(clicks[null]))
+    return Part(distinct.drop_null(), np.delete(rows, null), np.delete(clicks, null)), nulls
+
+
+def _comparable(column: Any, kind: str) -> Any:
+    """The column as one array in which equal values, and only those, have equal bytes."""
+    # Numbers and strings are left as they are, since casting the distinct ones is cheaper. More than one chunk means
+    # strings of more than 2 GiB.
+    if column.num_chunks == 1 and (pa.types.is_integer(column.type) or _is_text(column.type)):
+        return column.chunk(0)
+    values = column.cast(ARROW_TYPES[kind]).combine_chunks()
+    if kind == "float":
+        # Adding zero makes -0.0 equal to 0.0.
+        values = pc.if_else(pc.is_nan(values), None, pc.add(values, 0.0))
+    return values
+
+
+def _is_text(arrow_type: Any) -> bool:
+    return any(is_text(arrow_type) for is_text in (pa.types.is_string, pa.types.is_large_string))
+
+
+class ValueCounts:
+    """Counts of one column, gathered part by part.
+
+    Args:
+        max_values: Distinct values that are kept.
+        pending: Distinct values in unmerged parts before they are merged, at least.
+    """
+
+    def __init__(self, max_values: int, pending: int = PARTS_VALUES) -> None:
+        self.max_values = max_values
+        #: Key of `ARROW_TYPES`, or None while the type is not known.
+        self.kind: str | None = None
+        self.nulls = Bucket(0, 0)
+        #: Counts of all values by hash once there are more than `max_values`; up to date after `merged`.
+        self.tail: Tail | None = None
+        #: Values are kept whose hash is below it, or up to it where it was found by the last `merged`.
+        self._limit = HASH_RANGE
+        self._pending = pending
+        self._parts: list[Part] = []
+
+    def count(self, column: Any, clicked: NDArray[np.int64]) -> None:
+        """Add rows.
+
+        Args:
+            column: A chunked array of a type of this kind or of nulls.
+            clicked: Positions of the rows with label 1, ascending.
+        """
+        if self.kind is None:
+            # A column without a type holds nothing but nulls.
+            self.nulls = self.nulls.plus(Bucket(len(column), int(clicked.size)))
+        else:
+            self.add(*count_values(column, self.kind, clicked))
+
+    def add(self, part: Part, nulls: Bucket) -> None:
+        """Add counts, whose arrays are kept."""
+        self.nulls = self.nulls.plus(nulls)
+        self._append(part if self.tail is None else self._filtered(part, self.tail))
+
+    def restore(self, part: Part, nulls: Bucket, tail: Tail | None) -> None:
+        """Take the state of `merged`, `nulls` and `tail` from elsewhere."""
+        self.nulls, self.tail = nulls, tail
+        self._parts = [part] if part.rows.size else []
+        self._limit = HASH_RANGE if tail is None else int(hash_values(part.values).max())
+
+    def merge(self, other: "ValueCounts") -> None:
+        """Add the counts of a column of the same kind, which is not changed."""
+        if other.tail is None:
+            for part in other._parts:
+                self.add(part, Bucket(0, 0))
+        else:
+            own = self._spilled()
+            self.tail = own.plus(other.tail)
+            self._limit = min(self._limit, other._limit)
+            for part in other._parts:
+                self._append(part)
+        self.nulls = self.nulls.plus(other.nulls)
+
+    def merged(self) -> Part:
+        """Counts of the values kept, each once, in no order."""
+        if not self._parts:
+            empty = np.zeros(0, np.int64)
+            return Part(pa.array([], ARROW_TYPES.get(self.kind or "", pa.null())), empty, empty)
+        if len(self._parts) > 1:
+            self._parts = [_join(self._parts)]
+        if self._parts[0].rows.size > self.max_values:
+            self._spilled()
+            self._parts = [self._smallest(self._parts[0])]
+        return self._parts[0]
+
+    def sorted(self) -> Part:
+        """As `merged`, by ascending value."""
+        part = self.merged()
+        return part.take(pc.sort_indices(part.values).to_numpy())
+
+    def sample(self) -> tuple[Part, Hashes, int]:
+        """Values whose hash is below a limit, their hashes, and the limit.
+
+        `HASH_RANGE` without a tail, and then the hashes are left out. With one the value at the limit is no part of the
+        sample, which makes it one of probability limit / `HASH_RANGE`.
+        """
+        part = self.merged()
+        if self.tail is None:
+            return part, np.zeros(0, np.uint64), HASH_RANGE
+        hashes = hash_values(part.values)
+        below = np.flatnonzero(hashes < self._limit)
+        return part.take(below), hashes[below], self._limit
+
+    def cardinality(self) -> int:
+        """Distinct values; beyond the cap an estimate with a relative sd of 1 / sqrt(max_values)."""
+        part = self.merged()
+        if self.tail is None:
+            return part.rows.size
+        # The k-th smallest of n hashes lies near k / n of their range.
+        return round((part.rows.size - 1) * (HASH_RANGE / self._limit))
+
+    def others(self) -> Bucket:
+        """Rows and clicks of the values that are not kept."""
+        part = self.merged()
+        if self.tail is None:
+            return Bucket(0, 0)
+        return Bucket(
+            int(self.tail.rows.sum() - part.rows.sum()),
+            int(self.tail.clicks.sum() - part.clicks.sum()),
+        )
+
+    def _append(self, part: Part) -> None:
+        if not part.rows.size:
+            return
+        self._parts.append(part)
+        pending = sum(part.rows.size for part in self._parts[1:])
+        if len(self._parts) > PARTS or pending > max(self._pending, self._parts[0].rows.size // 2):
+            self.merged()
+
+    def _spilled(self) -> Tail:
+        """The tail; at first all that is held is counted into it."""
+        if self.tail is None:
+            self.tail = Tail.empty(self.max_values)
+            for part in self._parts:
+                self.tail.add(hash_values(part.values), part.rows, part.clicks)
+        return self.tail
+
+    def _filtered(self, part: Part, tail: Tail) -> Part:
+        """Count a part into the tail; what of it may be kept."""
+        hashes = hash_values(part.values)
+        tail.add(hashes, part.rows, part.clicks)
+        return part.take(np.flatnonzero(hashes <= self._limit))
+
+    def _smallest(self, part: Part) -> Part:
+        """The `max_values` values of the smallest hash."""
+        hashes = hash_values(part.values)
+        keep = np.argpartition(hashes, self.max_values - 1)[: self.max_values]
+        self._limit = int(hashes[keep].max())
+        return part.take(np.sort(keep))
+
+
+def _join(parts: list[Part]) -> Part:
+    """Counts of all parts, each value once."""
+    distinct, codes = _encode(pa.concat_arrays([part.values for part in parts]))
+    rows = np.concatenate([part.rows for part in parts])
+    clicks = np.concatenate([part.clicks for part in parts])
+    # bincount sums floats, which is exact below 2**53.
+    return Part(
+        distinct,
+        np.bincount(codes, rows, len(distinct)).astype(np.int64),
+        np.bincount(codes, clicks, len(distinct)).astype(np.int64),
+    )
+
+
+def _encode(values: Any) -> tuple[Any, NDArray[np.int32]]:
+    """Distinct values, null among them, and the position of each row's value."""
+    encoded = values.dictionary_encode(null_encoding="encode")
+    return encoded.dictionary, encoded.indices.to_numpy()
+
+
+def hash_values(values: Any) -> Hashes:
+    """64-bit hashes of an Arrow array without nulls; two of a million values are equal with a probability of 3e-8."""
+    return pl.Series(values).hash().to_numpy()
+
+
+def hash_mark() -> int:
+    """A number that another hash, as of another release of polars, would give another value."""
+    kinds = (pl.Series([0, -1]), pl.Series([0.0, 0.5]), pl.Series(["", "sparsewatch"]))
+    return int(np.bitwise_xor.reduce([values.hash().to_numpy() for values in kinds], axis=None))

@@ -1,0 +1,148 @@
+"""All values of one column from what is kept of it: marginals for scores, comparable samples, heavy values.
+
+Exact up to the cap; beyond it by `sparsewatch.detectors.counts.hashed_tail`.
+"""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, STANDS_OUT, Background, Floats, Tail, estimate
+from sparsewatch.detectors.counts.value_counts import Bucket, Part, ValueCounts, hash_values
+from sparsewatch.detectors.outrank.information.mutual_information import Counts
+
+
+class Marginals(NamedTuple):
+    """Rows and clicks of the values of a feature, each with the number of values it stands for.
+
+    First come `light` values that represent others, then `mixed` ones whose counts were cleared of a background, then
+    exact ones, which stand for themselves.
+    """
+
+    #: Shape (n,) each; the sum of weight times rows is the number of rows.
+    rows: Counts
+    clicks: Counts
+    weights: Floats
+    light: int = 0
+    mixed: int = 0
+    #: Of the mixed values, and the number of counters they were found in.
+    background: Background | None = None
+    counters: int = 0
+
+    @classmethod
+    def exact(cls, rows: Counts, clicks: Counts) -> Self:
+        """Every value with its own counts."""
+        return cls(rows, clicks, np.ones(rows.size))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every value stands for itself with its own counts."""
+        return self.background is None
+
+    def and_value(self, value: Bucket) -> "Marginals":
+        """With one more exact value; the same where it has no rows."""
+        if not value.rows:
+            return self
+        return self._replace(
+            rows=np.append(self.rows, value.rows),
+            clicks=np.append(self.clicks, value.clicks),
+            weights=np.append(self.weights, 1.0),
+        )
+
+
+class SampledValues(NamedTuple):
+    """Values that a limit of the hash picks, and what stands for the others."""
+
+    #: Columns value, rows, clicks, and weight: how many values it stands for.
+    table: pl.DataFrame
+    #: Rows of values, heavy and not in the table, whose names are not known, and the hash counters they are in.
+    unnamed: Counts
+    counters: NDArray[np.int64]
+    #: Number of counters.
+    n_counters: int
+
+
+def marginals(column: ValueCounts) -> Marginals:
+    """All values, the missing one among them, in no order."""
+    part, hashes, limit = column.sample()
+    if column.tail is None:
+        return Marginals.exact(part.rows, part.clicks).and_value(column.nulls)
+    found = estimate(column.tail, hashes, part.rows, part.clicks, limit)
+    order = np.argsort(found.heavy, kind="stable")
+    light = order[: np.count_nonzero(~found.heavy)]
+    heavy = order[light.size :]
+    return Marginals(
+        rows=np.concatenate([part.rows[light], found.rows, part.rows[heavy]]),
+        clicks=np.concatenate([part.clicks[light], found.clicks, part.clicks[heavy]]),
+        weights=np.concatenate([found.weights[light], np.ones(found.rows.size + heavy.size)]),
+        light=light.size,
+        mixed=found.rows.size,
+        background=found.background,
+        counters=column.tail.rows.size,
+    ).and_value(column.nulls)
+
+
+def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValues:
+    """Values, but the missing one, whose hash is below `limit` and the column's own limit.
+
+    The same limit picks the same values of any counts, which makes samples comparable.
+    """
+    part, hashes, own = column.sample()
+    limit = min(limit, own)
+    if limit == HASH_RANGE:
+        none = np.zeros(0, np.int64)
+        return SampledValues(_frame(part).with_columns(weight=pl.lit(1.0)), none, none, 1)
+    tail = column.tail
+    if tail is None:
+        hashes = hash_values(part.values)
+        tail = Tail.empty(column.max_values)
+        tail.add(hashes, part.rows, part.clicks)
+    below = np.flatnonzero(hashes < np.uint64(limit))
+    part = part.take(below)
+    found = estimate(tail, hashes[below], part.rows, part.clicks, limit)
+    table = _frame(part).with_columns(weight=pl.Series(found.weights))
+    return SampledValues(table, found.rows, found.counters, tail.rows.size)
+
+
+def heavy_values(column: ValueCounts, candidates: Any) -> pl.DataFrame:
+    """Counts of values that may have many rows: columns value, rows, clicks, excess; most rows first, ties by value.
+
+    Nothing names the values that are not kept; a sample of rows does. A value that is not kept has the counts of its
+    counter, less the kept values in it: never too few.
+
+    Args:
+        column: Counts of the column.
+        candidates: Distinct values of the column's kind, an Arrow array or a polars series.
+
+    Returns:
+        Candidates that are kept, with `excess` 0, and those that stand out of the light values in a counter, with
+        what these give a counter on average and `STANDS_OUT` standard deviations of it. Another heavy value in the
+        same counter exceeds that: the chance is that of heavy values over counters.
+    """
+    kept = _frame(column.merged())
+    values = pl.Series("value", candidates).drop_nulls().cast(kept["value"].dtype).to_frame()
+    exact = kept.join(values, on="value", how="semi").with_columns(excess=pl.lit(0.0))
+    others = values.join(kept, on="value", how="anti")
+    if column.tail is not None and others.height:
+        exact = pl.concat([exact, _standing_out(column, column.tail, others)])
+    return exact.sort(["rows", "value"], descending=[True, False])
+
+
+def _standing_out(column: ValueCounts, tail: Tail, values: pl.DataFrame) -> pl.DataFrame:
+    part, hashes, limit = column.sample()
+    found = estimate(tail, hashes, part.rows, part.clicks, limit)
+    kept = column.merged()
+    rest = tail.less(hash_values(kept.values), kept.rows, kept.clicks)
+    counters = tail.counters(values["value"].hash().to_numpy())
+    background = found.background
+    return values.with_columns(
+        rows=rest.rows[counters],
+        clicks=rest.clicks[counters],
+        excess=pl.lit(background.rows + STANDS_OUT * background.rows_variance**0.5),
+    ).filter(pl.Series(np.isin(counters, found.counters)))
+
+
+def _frame(part: Part) -> pl.DataFrame:
+    return pl.DataFrame({"value": pl.Series(part.values), "rows": part.rows, "clicks": part.clicks})

@@ -1,0 +1,1 @@
+"""Exact nearest neighbours, to the same bits on any machine."""

@@ -1,0 +1,136 @@
+"""Mahalanobis distance from the nearest known class, in the latent or in each level the head reads.
+
+Lee, Lee, Lee and Shin, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
+NeurIPS 2018: classes share one covariance (eq. 1), a layer scores by the nearest class (eq. 2), layers are added
+(algorithm 1). They learn the layers' weights from novel samples; here none is seen, so each layer is standardised on
+the known wafers and all weigh the same. Scores here are high where novel, the paper's negated.
+
+Input pre-processing (eq. 4) needs the network: `mahalanobis_input`. These scores are those at noise 0.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.spatial.distance import cdist
+
+from sparsewatch.detectors.open_set.baselines.class_statistics import ClassStatistics, check_counts, class_statistics
+from sparsewatch.detectors.sparse_net.encode import Encodings
+from sparsewatch.schemas.errors import ConfigError
+
+#: Added to the covariance as a share of its mean variance. The authors take a pseudo-inverse, for which whatever lies
+#: off the training wafers' span is at distance 0.
+SHRINKAGE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class TiedGaussians:
+    """K Gaussians of one covariance, in d dimensions."""
+
+    #: float64 of shape (K, d).
+    means: NDArray[np.float64]
+    #: W with W W^T the inverse covariance: f W has unit covariance. float64 of shape (d, d).
+    whitening: NDArray[np.float64]
+    #: Largest over smallest eigenvalue of the covariance.
+    condition: float
+
+    def distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared Mahalanobis distance from each class: float64 of shape (n, K) for features of shape (n, d)."""
+        return np.asarray(cdist(features @ self.whitening, self.means @ self.whitening, "sqeuclidean"))
+
+
+@dataclass(frozen=True, slots=True)
+class Mahalanobis:
+    """Tied Gaussians of L layers; the first is the latent, the others are levels of the network."""
+
+    layers: tuple[TiedGaussians, ...]
+    #: Mean and standard deviation of each layer's distance over known wafers, float64 of shape (L,).
+    location: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def score(self, encodings: Encodings) -> NDArray[np.float64]:
+        """Mean over layers of the standardised distance from the nearest class, float64 of shape (wafers,)."""
+        return self.together(self.distances(encodings))
+
+    def distances(self, encodings: Encodings) -> NDArray[np.float64]:
+        """Squared distance from the nearest class in each layer, float64 of shape (wafers, L)."""
+        found = zip(self.layers, features_of(encodings, len(self.layers)), strict=True)
+        return np.stack([layer.distances(features).min(axis=1) for layer, features in found], axis=1)
+
+    def together(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One score of the distances in each layer, (wafers, L) to (wafers,)."""
+        return np.asarray(((distances - self.location) / self.scale).mean(axis=1))
+
+    def standardised_on(self, distances: NDArray[np.float64]) -> "Mahalanobis":
+        """The same layers, standardised on these distances of known wafers, (wafers, L)."""
+        deviation = distances.std(axis=0)
+        return replace(self, location=distances.mean(axis=0), scale=np.where(deviation > 0, deviation, 1.0))
+
+
+def tied_gaussians(
+    statistics: ClassStatistics, *, shrinkage: float = SHRINKAGE, class_weights: bool = False
+) -> TiedGaussians:
+    """Means and the covariance all classes share.
+
+    Args:
+        statistics: of known wafers; every class has a sample.
+        shrinkage: a in C + a tr(C)/d I, from 0.
+        class_weights: whether each class weighs the same, as in the paper's algorithm 2, or each sample, as in eq. (1).
+
+    Raises:
+        ConfigError: fewer than 2 samples of a class, or a covariance that is singular in spite of the shrinkage.
+    """
+    check_counts(statistics.count, 2, "a shared covariance")
+    n, d = statistics.count, statistics.mean.shape[1]
+    if class_weights:
+        plain = (statistics.scatter / n[:, None, None]).mean(axis=0)
+    else:
+        plain = statistics.scatter.sum(axis=0) / n.sum()
+    covariance = plain + shrinkage * np.trace(plain) / d * np.eye(d)
+    values = np.linalg.eigvalsh(covariance)
+    if values[0] <= np.finfo(np.float64).eps * d * values[-1]:
+        raise ConfigError(
+            f"expected features whose covariance can be inverted, got eigenvalues of {values[0]:.3g} to "
+            f"{values[-1]:.3g} from {n.sum()} wafers in {d} dimensions; more shrinkage than {shrinkage} helps"
+        )
+    factor = np.linalg.cholesky(covariance)
+    whitening = solve_triangular(factor, np.eye(d), lower=True).T
+    return TiedGaussians(statistics.mean, whitening, float(values[-1] / values[0]))
+
+
+def features_of(encodings: Encodings, layers: int) -> list[NDArray[np.float64]]:
+    """What each layer measures of a wafer, float64 of shape (wafers, d): the latent, then levels.
+
+    A level's features are joined by the logarithm of the wafer's active cells: pooled over active sites alone, they do
+    not tell how many there are.
+    """
+    active = encodings.occupied[:, :1]
+    levels = [np.concatenate([level, active], axis=1) for level in encodings.levels[: layers - 1]]
+    return [features.astype(np.float64) for features in (encodings.latent, *levels)]
+
+
+def fit_mahalanobis(known: Encodings, labels: NDArray[np.int64], classes: int, seed: int = 0) -> Mahalanobis:  # noqa: ARG001
+    """Distance in the latent; see `scorers.Fit`.
+
+    Raises:
+        ConfigError: see `tied_gaussians`.
+    """
+    return _fit(known, labels, classes, 1)
+
+
+def fit_mahalanobis_layers(known: Encodings, labels: NDArray[np.int64], classes: int, seed: int = 0) -> Mahalanobis:  # noqa: ARG001
+    """Distances in the latent and in every level the head reads, together; see `scorers.Fit`.
+
+    Raises:
+        ConfigError: see `tied_gaussians`.
+    """
+    return _fit(known, labels, classes, 1 + len(known.levels))
+
+
+def _fit(known: Encodings, labels: NDArray[np.int64], classes: int, layers: int) -> Mahalanobis:
+    gaussians = tuple(
+        tied_gaussians(class_statistics(features, labels, classes)) for features in features_of(known, layers)
+    )
+    fitted = Mahalanobis(gaussians, np.zeros(layers), np.ones(layers))
+    return fitted.standardised_on(fitted.distances(known))

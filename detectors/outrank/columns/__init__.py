@@ -1,0 +1,1 @@
+"""Columns made into codes, transformed and combined."""

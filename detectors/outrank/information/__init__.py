@@ -1,0 +1,1 @@
+"""Mutual information of counts, its expectation by chance, and its error."""

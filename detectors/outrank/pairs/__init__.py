@@ -1,0 +1,1 @@
+"""Pairs of features: scores, redundant twins, selection of a set."""

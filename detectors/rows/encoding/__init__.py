@@ -1,0 +1,1 @@
+"""Rows of mixed columns made into a matrix."""

@@ -1,0 +1,1 @@
+"""Methods that score rows, all under the contract of `scorer`; `registry` lists them."""

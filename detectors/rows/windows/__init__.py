@@ -1,0 +1,1 @@
+"""What the row scores of a window say: summary, drift, checks."""

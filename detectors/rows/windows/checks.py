@@ -1,0 +1,188 @@
+"""Checks of a window's row scores: too many rows beyond the threshold, and p-values that have moved.
+
+The threshold is an estimate from m held-out rows: the rate it really has is Beta(r, m + 1 - r) distributed,
+r = alarm_rate * (m + 1) being the threshold's rank (Vovk, "Conditional validity of inductive conformal predictors",
+Machine Learning 92, 2013, prop. 2a). Where several models scored in a window, the rows beyond the threshold of each are
+counted together and held against the highest rate that any of them may have.
+"""
+
+import math
+
+import msgspec
+import pyarrow as pa
+from scipy import stats
+
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.windows.column_drift import moved_columns
+from sparsewatch.detectors.rows.windows.drift import Drift, window_drift
+from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.errors import ConfigError
+
+UNLIKE_TRAINING = "rows_unlike_training"
+DRIFT = "row_scores_drift"
+MOVED = "columns_moved"
+SUBJECT = "rows"
+
+
+#: Columns named in a finding, the furthest first.
+_TOLD_COLUMNS = 50
+
+
+class RowCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the rows of a window count as unlike those of the training."""
+
+    #: Chance of a false alarm per window, uncertainty of the threshold included.
+    level: float = 1e-6
+    #: Least share of rows beyond the threshold, in multiples of the alarm rate.
+    least_ratio: float = 3.0
+    #: As `level`, for p-values that have moved.
+    drift_level: float = 1e-6
+    #: Least distance of the p-values from those of calibration rows, see `drift.Drift`.
+    least_drift: float = 0.1
+    #: As `level`, for single columns that have moved, all of them together.
+    column_level: float = 1e-6
+    #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
+    least_column_drift: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("level", "drift_level", "least_drift", "column_level", "least_column_drift"):
+            if not 0 < (number := getattr(self, name)) < 1:
+                raise ConfigError(f"{name}: expected a number between 0 and 1, got {number}")
+        if not self.least_ratio >= 1:
+            raise ConfigError(f"least_ratio: expected at least 1, got {self.least_ratio}")
+
+
+def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
+    """At most one finding, the strongest explanation; where both checks fire the other is in `evidence["also"]`.
+
+    Too many rows beyond the threshold come first: they name columns and rows to look at. Rows are taken as
+    independent; bursts of equal rows are what `least_ratio` and `least_drift` are for.
+    """
+    found = [finding for finding in (_unlike_training(scores, settings), _drifted(scores, settings)) if finding]
+    if not found:
+        return []
+    first, *others = found
+    also = [finding.rule for finding in others]
+    return [msgspec.structs.replace(first, evidence={**first.evidence, "also": also})]
+
+
+def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> list[Finding]:
+    """At most one finding: columns that have moved, each by itself.
+
+    Args:
+        model: Holds what is usual of each column.
+        rows: A uniform sample of the window's.
+        settings: Levels and least distances.
+    """
+    if not rows.num_rows:
+        return []
+    moved = moved_columns(
+        model.spread,
+        model.encoder.transform(rows),
+        model.encoder.names,
+        model.encoder.first_features,
+        least=settings.least_column_drift,
+        level=settings.column_level,
+    )
+    if not moved:
+        return []
+    named = ", ".join(f"{one.column} ({one.what}, {one.distance:.0%})" for one in moved[:3])
+    return [
+        Finding(
+            rule=MOVED,
+            subject=SUBJECT,
+            severity="warning",
+            value=moved[0].distance,
+            threshold=settings.least_column_drift,
+            baseline=0.0,
+            message=(
+                f"{len(moved)} of {len(model.encoder.names)} columns no longer spread as the training's; most: {named}"
+            ),
+            evidence={"model": model.id, "rows": rows.num_rows, "moved": len(moved), "columns": moved[:_TOLD_COLUMNS]},
+        )
+    ]
+
+
+def carriers(scores: RowScores) -> dict[str, float]:
+    """Share of the rows beyond the threshold that each column carries, largest first, without zeros."""
+    counts: dict[str, int] = {}
+    for one in scores.models:
+        for name, number in zip(one.columns, one.carried, strict=True):
+            counts[name] = counts.get(name, 0) + number
+    ordered = sorted(((name, n) for name, n in counts.items() if n), key=lambda pair: (-pair[1], pair[0]))
+    return {name: n / scores.above for name, n in ordered}
+
+
+def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
+    """Fires from the smallest count on that is both `least_ratio` times the expected one and improbable at `level`."""
+    if not scores.rows or scores.above < (least := _alarm_count(scores, settings)):
+        return None
+    share = scores.above / scores.rows
+    carried = carriers(scores)
+    usual = _expected(scores) / scores.rows
+    named = ", ".join(f"{name} ({part:.0%})" for name, part in list(carried.items())[:3])
+    return Finding(
+        rule=UNLIKE_TRAINING,
+        subject=SUBJECT,
+        severity="warning",
+        value=share,
+        threshold=least / scores.rows,
+        baseline=usual,
+        message=(
+            f"{share:.1%} of {scores.rows} rows are unlike the training's, where {usual:.1%} were; mostly by {named}"
+        ),
+        evidence={
+            "models": {one.model: one.rows for one in scores.models},
+            "rows": scores.rows,
+            "above": scores.above,
+            "carried_by": carried,
+            "p_values": list(scores.p_values),
+            "worst": [row.as_json() for row in scores.worst[:WORST_ROWS]],
+        },
+    )
+
+
+def _drifted(scores: RowScores, settings: RowCheck) -> Finding | None:
+    drift = window_drift(scores)
+    if drift is None or drift.distance < settings.least_drift or drift.chance > settings.drift_level:
+        return None
+    return Finding(
+        rule=DRIFT,
+        subject=SUBJECT,
+        severity="warning",
+        value=drift.distance,
+        threshold=settings.least_drift,
+        baseline=0.0,
+        message=_moved(drift),
+        evidence={**msgspec.structs.asdict(drift), "p_values": list(scores.p_values)},
+    )
+
+
+def _moved(drift: Drift) -> str:
+    return (
+        f"row scores have moved: {drift.share:.1%} of {drift.rows} rows have p-values up to {drift.at:g}, where "
+        f"{drift.usual:.1%} of the training's had"
+    )
+
+
+def _alarm_count(scores: RowScores, settings: RowCheck) -> int:
+    """Fewest rows beyond the threshold that raise an alarm.
+
+    Half of the level is spent on the threshold's true rate, shared out among the models, the other half on the binomial
+    test at the upper bound of that rate: a sum of trials of several rates is below one of as many at the highest.
+    """
+    level = settings.level / 2 / len(scores.models)
+    highest_rate = max(_highest_rate(one.alarm_rate, one.calibration_rows, level) for one in scores.models)
+    improbable = int(stats.binom.isf(settings.level / 2, scores.rows, highest_rate)) + 1
+    return max(improbable, math.ceil(settings.least_ratio * _expected(scores)))
+
+
+def _highest_rate(alarm_rate: float, m: int, level: float) -> float:
+    rank = int(alarm_rate * (m + 1) + 1e-9)
+    return float(stats.beta.isf(level, rank, m + 1 - rank))
+
+
+def _expected(scores: RowScores) -> float:
+    """Rows beyond the threshold that are expected of rows like those of the training."""
+    return sum(one.alarm_rate * one.rows for one in scores.models)

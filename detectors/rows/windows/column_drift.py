@@ -1,0 +1,107 @@
+"""Which columns of a window have moved, each by itself.
+
+A score of a whole row hides what one of many columns does: among 590 sensors, one that is off by ten deviations adds
+little to a distance. A window of rows shows it: the held-out rows of the training are cut at their deciles, feature by
+feature, and the window's rows are counted up to each cut and below it. As in `drift`, Fisher's exact test compares the
+two counts, and the smallest chance is multiplied by the number of tests, here of all features and cuts (Bonferroni).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from sparsewatch.detectors.rows.methods.scorer import Rows
+
+#: Deciles.
+CUTS = 9
+_SHARES = np.arange(1, CUTS + 1) / (CUTS + 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnSpread:
+    """How rows spread over each feature: 36 bytes a feature and 72 for each side of the cuts."""
+
+    #: float32 of shape (d, CUTS), rising.
+    cuts: NDArray[np.float32]
+    #: Rows below each cut, then rows up to it; int64 of shape (2, d, CUTS).
+    counts: NDArray[np.int64]
+    rows: int
+
+
+class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a column lies from the training's held-out rows."""
+
+    column: str
+    #: Kolmogorov's distance at the cuts: the largest difference of the shares, in [0, 1].
+    distance: float
+    #: Upper bound on the chance of as odd a share at any cut of any column, were nothing changed.
+    chance: float
+    #: What moved: the column's values, or how often they are missing.
+    what: str
+
+
+def spread_of(X: Rows) -> ColumnSpread:
+    """The spread of encoded rows, shape (n, d), n >= 1."""
+    cuts = np.quantile(X, _SHARES, axis=0, method="higher").T.astype(np.float32)
+    return ColumnSpread(np.ascontiguousarray(cuts), _counts(X, cuts), len(X))
+
+
+def no_spread(n_features: int) -> ColumnSpread:
+    """Of no rows: what a model has before its calibration."""
+    return ColumnSpread(
+        np.zeros((n_features, CUTS), dtype=np.float32), np.zeros((2, n_features, CUTS), dtype=np.int64), 0
+    )
+
+
+def drift_of_features(usual: ColumnSpread, X: Rows, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distance and chance of each feature, shape (d,) each; the chance is 1 where the distance is below `least`.
+
+    Args:
+        usual: Of held-out rows.
+        X: Encoded rows of the window, shape (n, d), n >= 1.
+        least: Smallest distance that is tested.
+    """
+    counts, n, m = _counts(X, usual.cuts), len(X), usual.rows
+    distance = np.abs(counts / n - usual.counts / m).max(axis=(0, 2))
+    chance = np.ones(len(distance))
+    moved = np.flatnonzero(distance >= least)
+    if len(moved):
+        before, drawn = usual.counts[:, moved], usual.counts[:, moved] + counts[:, moved]
+        sides = stats.hypergeom.cdf(before, n + m, m, drawn), stats.hypergeom.sf(before - 1, n + m, m, drawn)
+        tests = 2 * usual.counts.size
+        chance[moved] = np.minimum(1, tests * np.minimum(*sides).min(axis=(0, 2)))
+    return distance, chance
+
+
+def moved_columns(
+    usual: ColumnSpread, X: Rows, names: Sequence[str], first_features: NDArray[np.int64], *, least: float, level: float
+) -> list[ColumnDrift]:
+    """Columns that moved by at least `least` with a chance of at most `level`, furthest first.
+
+    Args:
+        usual: Of held-out rows.
+        X: Encoded rows of the window, shape (n, d), n >= 1.
+        names: Of the columns.
+        first_features: Index of each column's first feature; a second one says what is missing.
+        least: Least distance.
+        level: Chance of a false alarm a window, all columns together.
+    """
+    distance, chance = drift_of_features(usual, X, least)
+    owner = np.searchsorted(first_features, np.arange(len(distance)), side="right") - 1
+    found: dict[int, ColumnDrift] = {}
+    for feature in np.flatnonzero(chance <= level)[np.argsort(-distance[chance <= level], kind="stable")].tolist():
+        column = int(owner[feature])
+        what = "values" if feature == first_features[column] else "missing values"
+        figures = {"distance": float(distance[feature]), "chance": float(chance[feature])}
+        found.setdefault(column, ColumnDrift(column=names[column], what=what, **figures))
+    return list(found.values())
+
+
+def _counts(X: Rows, cuts: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows below each cut and up to it, shape (2, d, CUTS)."""
+    sides = [[(cut > X).sum(axis=0) for cut in cuts.T], [(cut >= X).sum(axis=0) for cut in cuts.T]]
+    return np.array(sides, dtype=np.int64).transpose(0, 2, 1)

@@ -1,0 +1,107 @@
+"""Whether the p-values of a window have moved: rows like those of the training spread over them evenly.
+
+Window and calibration are two samples of n and m rows. Under no change all n + m are exchangeable, so how many rows of
+the window lie beyond a given calibration row is hypergeometric (Gumbel and von Schelling, "The distribution of the
+number of exceedances", Annals of Mathematical Statistics 21, 1950), which is Fisher's exact test: it allows for a small
+calibration as for a small window. It is made at each edge of the bins, on either side, and the smallest chance is
+multiplied by the number of tests (Bonferroni). Ties make it cautious: calibration rows are binned as the window's are.
+
+It is the chance over calibrations and windows. Windows that are judged by one calibration share its luck.
+"""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from sparsewatch.detectors.rows.windows.p_value_bins import EDGES, Counts, equal_counts
+from sparsewatch.detectors.rows.windows.summary import RowScores
+
+#: Rows credited to each bin of either sample in the stability index, so that an empty one has a logarithm.
+_PRIOR_ROWS = 0.5
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the rows of a model lie from its calibration."""
+
+    model: str
+    rows: int
+    #: Kolmogorov's distance at the edges of the bins: the largest difference of the shares up to a p-value, in [0, 1].
+    distance: float
+    #: Upper bound on the chance of as odd a share at any edge, were nothing changed; in [0, 1].
+    chance: float
+    #: Population stability index over 20 equal bins, in nats; about 19 (1 / rows + 1 / calibration rows) by chance.
+    psi: float
+    #: The p-value where the difference is largest, the share of rows up to it, and that of calibration rows.
+    at: float
+    share: float
+    usual: float
+
+
+def window_drift(scores: RowScores) -> Drift | None:
+    """The strongest drift among the models that scored in a window; None without rows.
+
+    Each model's rows are held against its own calibration, and the chance is multiplied by the number of models.
+    """
+    found = [p_value_drift(one.p_values, one.calibration, one.model) for one in scores.models if one.rows]
+    if not found:
+        return None
+    strongest = min(found, key=lambda drift: (drift.chance, -drift.distance, drift.model))
+    return msgspec.structs.replace(strongest, chance=min(1.0, strongest.chance * len(found)))
+
+
+def p_value_drift(rows: Counts, calibration: Counts, model: str = "") -> Drift:
+    """Distance and chance of the rows of one model.
+
+    Args:
+        rows: Rows by p-value in the fine bins, at least one row.
+        calibration: Calibration rows in the same bins.
+        model: Whose they are.
+    """
+    beyond, usual = np.cumsum(rows)[:-1], np.cumsum(calibration)[:-1]
+    n, m = sum(rows), sum(calibration)
+    shares, usual_shares = beyond / n, usual / max(m, 1)
+    widest = int(np.argmax(np.abs(shares - usual_shares)))
+    return Drift(
+        model=model,
+        rows=n,
+        distance=float(abs(shares[widest] - usual_shares[widest])),
+        chance=_chance(beyond, n, usual, m),
+        psi=stability_index(equal_counts(rows), equal_counts(calibration)),
+        at=EDGES[widest],
+        share=float(shares[widest]),
+        usual=float(usual_shares[widest]),
+    )
+
+
+def stability_index(rows: Counts, usual: Counts) -> float:
+    """Sum over bins of (p - q) ln(p / q) of the shares p and q, >= 0; that is Jeffreys' divergence.
+
+    References:
+        Jeffreys, "An invariant form for the prior probability in estimation problems", Proceedings of the Royal
+        Society A 186, 1946; credit scoring calls it the population stability index.
+    """
+    p, q = (np.array(counts) + _PRIOR_ROWS for counts in (rows, usual))
+    p, q = p / p.sum(), q / q.sum()
+    return float(np.sum((p - q) * np.log(p / q)))
+
+
+def median_p_value(scores: RowScores) -> float:
+    """Median p-value of a window's rows; NaN without rows. About 0.5 under no change."""
+    return float(p_value_quantiles(scores, np.array([0.5]))[0])
+
+
+def p_value_quantiles(scores: RowScores, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quantiles of a window's p-values, linear within bins, of the shape of `shares`; NaN without rows."""
+    if not scores.rows:
+        return np.full(shares.shape, np.nan)
+    beyond = np.cumsum([0, *scores.fine_p_values])
+    return np.interp(scores.rows * shares, beyond, [0, *EDGES, 1])
+
+
+def _chance(beyond: NDArray[np.int64], n: int, usual: NDArray[np.int64], m: int) -> float:
+    """Bonferroni over both sides of Fisher's test at each edge; one-sided chances as such, not doubled minima."""
+    draws = beyond + usual
+    many = stats.hypergeom.cdf(usual, n + m, m, draws)
+    few = stats.hypergeom.sf(usual - 1, n + m, m, draws)
+    return float(min(1.0, 2 * len(draws) * min(many.min(), few.min())))

@@ -1,0 +1,1 @@
+"""Models of wafer maps: training, verdicts, explanation, emerging patterns."""

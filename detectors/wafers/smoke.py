@@ -1,0 +1,61 @@
+"""Smoke scores of a wafer model: a handful of drawn wafers and the verdict numbers on them."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.artefacts.artefact import Artefact
+from sparsewatch.detectors.artefacts.smoke_scores import check_smoke, smoke_tensors
+from sparsewatch.detectors.wafers.drawn import PATTERNS, RADIUS_UM, make_wafers
+from sparsewatch.schemas.wafers import WAFER_COLUMNS
+
+if TYPE_CHECKING:
+    from sparsewatch.detectors.wafers.model import WaferModel
+
+#: Points of each wafer.
+_DEFECTS = 200
+_SCORES = ("novelty", "probability")
+
+
+def smoke_of(model: "WaferModel") -> dict[str, NDArray[Any]]:
+    """Tensors `smoke.*` for the model's artefact: one wafer of each drawn pattern, known to the model or not."""
+    rows = make_wafers(tuple(PATTERNS), np.random.default_rng(0), defects=_DEFECTS)
+    inputs = {
+        "offsets": np.asarray(rows["x_um"].offsets),
+        "x_um": np.asarray(rows["x_um"].values),
+        "y_um": np.asarray(rows["y_um"].values),
+    }
+    return smoke_tensors(inputs, lambda given: _scores(model, given))
+
+
+def check_wafer_smoke(model: "WaferModel", artefact: Artefact) -> None:
+    """Compare what the model says now with what its artefact holds.
+
+    Args:
+        model: the one that was made of `artefact`, before its threshold or patterns were changed.
+        artefact: as it was read.
+
+    Raises:
+        ModelError: see `smoke_scores.check_smoke`.
+    """
+    check_smoke(artefact, lambda given: _scores(model, given))
+
+
+def _scores(model: "WaferModel", given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    verdicts = model.recognise(_rows(given))
+    return {name: verdicts[name].to_numpy() for name in _SCORES}
+
+
+def _rows(given: dict[str, NDArray[Any]]) -> pa.RecordBatch:
+    """Events of the wafers whose points are given."""
+    n = len(given["offsets"]) - 1
+    columns = {name: pa.nulls(n, WAFER_COLUMNS.field(name).type) for name in ("map_rows", "map_columns", "map")}
+    columns |= {name: pa.repeat("smoke", n) for name in ("wafer_id", "lot", "step", "tool")}
+    columns |= {
+        axis: pa.ListArray.from_arrays(pa.array(given["offsets"], pa.int32()), pa.array(given[axis], pa.float32()))
+        for axis in ("x_um", "y_um")
+    }
+    columns["radius_um"] = pa.array(np.full(n, RADIUS_UM))
+    return pa.RecordBatch.from_pydict(columns, schema=WAFER_COLUMNS)

@@ -1,0 +1,108 @@
+"""From encodings to verdicts: which pattern, how sure, how novel; one row a wafer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.open_set.novelty import Novelty
+from sparsewatch.detectors.sparse_net.encode import Encodings
+from sparsewatch.detectors.sparse_net.points import offsets_of
+from sparsewatch.schemas.wafers import JOIN
+
+#: What `WaferModel.recognise` answers, one row a wafer.
+VERDICT_COLUMNS = pa.schema(
+    [
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("pattern", pa.string(), nullable=False),
+        #: Patterns on the wafer: several on a mixed one, none on a normal one.
+        pa.field("parts", pa.list_(pa.string()), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("novelty", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),
+        pa.field("defects", pa.int64(), nullable=False),
+        #: Points outside the wafer's disc, which the verdict leaves out.
+        pa.field("outside", pa.int64(), nullable=False),
+        #: See `open_set.novelty`; Euclidean distances mean something.
+        pa.field("embedding", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a model knows: the classes of its outputs, and which one is normal."""
+
+    outputs: tuple[str, ...]
+    normal: str
+
+
+def judge(
+    known: Known,
+    novelty: Novelty,
+    encodings: Encodings,
+    defects: NDArray[np.int64],
+    outside: NDArray[np.int64],
+) -> pa.RecordBatch:
+    """Columns of `VERDICT_COLUMNS`; a wafer without a defect is normal by rule."""
+    embeddings, doubt = novelty.embed(encodings), encodings.doubt
+    by_pattern = novelty.by_pattern(embeddings, doubt)
+    # The least novel score on record, so that an empty map never ranks among the novel ones.
+    empty = defects == 0
+    scores = np.where(empty, novelty.calibration[0], by_pattern.min(axis=1))
+    pattern, probability = recognised(known, novelty, encodings, by_pattern)
+    pattern = np.where(empty, known.normal, pattern)
+    verdict = np.where(pattern == known.normal, "normal", "known")
+    verdict = np.where(~empty & (scores > novelty.threshold), "novel", verdict)
+    embeddings = embeddings.astype(np.float32)
+    columns = {
+        "verdict": pa.array(verdict),
+        "pattern": pa.array(pattern, pa.string()),
+        "parts": _parts(pattern, known.normal),
+        "probability": pa.array(np.where(empty, 1.0, probability)),
+        "novelty": pa.array(scores),
+        "p_value": pa.array(novelty.p_value(scores)),
+        "defects": pa.array(defects),
+        "outside": pa.array(outside),
+        "embedding": _lists(np.full(len(embeddings), embeddings.shape[1]), pa.array(embeddings.reshape(-1))),
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=VERDICT_COLUMNS)
+
+
+def recognised(
+    known: Known, novelty: Novelty, encodings: Encodings, by_pattern: NDArray[np.float64]
+) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """The most probable known pattern of each wafer and its probability, object and float64 of shape (wafers,).
+
+    An added pattern is named where its Gaussian is the nearest, with its share of all patterns' densities; else the
+    network decides.
+    """
+    pattern = _answers(known, encodings)
+    probability = np.exp(-encodings.doubt)
+    nearest = by_pattern.argmin(axis=1)
+    added = nearest >= len(novelty.patterns) - novelty.added
+    chosen, lowest = by_pattern[added], by_pattern[added].min(axis=1, keepdims=True, initial=np.inf)
+    pattern[added] = np.array(novelty.patterns, dtype=np.object_)[nearest[added]]
+    probability[added] = 1 / np.exp(lowest - chosen).sum(axis=1)
+    return pattern, probability
+
+
+def _answers(known: Known, encodings: Encodings) -> NDArray[np.object_]:
+    """What the network says: its most probable class, or the joined names of all classes above one half."""
+    names = np.array(known.outputs, dtype=np.object_)
+    if not encodings.several:
+        return names[encodings.logits.argmax(axis=1)] if len(encodings) else names[:0]
+    sets, which = np.unique(encodings.logits > 0, axis=0, return_inverse=True)
+    said = [JOIN.join(names[chosen]) or known.normal for chosen in sets]
+    return np.array(said, dtype=np.object_)[which.reshape(-1)]
+
+
+def _parts(pattern: NDArray[np.object_], normal: str) -> pa.ListArray:
+    distinct, which = np.unique(pattern.astype(np.str_), return_inverse=True)
+    parts = [[] if name == normal else name.split(JOIN) for name in distinct.tolist()]
+    return pa.array(parts, pa.list_(pa.string())).take(pa.array(which.reshape(-1)))
+
+
+def _lists(lengths: NDArray[np.int64], values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(offsets_of(lengths), pa.int32()), values)

@@ -1,0 +1,211 @@
+"""What a window of wafers showed: counts by verdict and pattern, the most novel wafers; and the rules on them.
+
+Wafers that look novel, called so or not, are kept with their embeddings for the look over several windows
+(`open_set.emerging`).
+
+Both rules are one-sided binomial tests of the window's count against a stated rate, with a least number of wafers
+and a least lift, so one stray wafer in a small window raises nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from scipy.stats import binom
+
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.patterns import NovelLooking
+from sparsewatch.schemas.wafers import WaferResult
+
+#: Novel wafers kept as evidence, the most novel first.
+_KEPT = 20
+#: Novel-looking wafers kept for the look over several windows, lowest p-value first; 1 to 10 kB each.
+MOST_LOOKING_NOVEL = 300
+
+
+class NovelWafer(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A wafer called novel; orders by p-value, then identity."""
+
+    p_value: float
+    id: str
+    wafer_id: str
+    lot: str
+    tool: str
+    nearest_pattern: str
+    novelty: float
+
+
+class WaferCounts(msgspec.Struct, kw_only=True):
+    """Mergeable counts of one window of wafers; order-free, about 100 bytes a pattern and novel wafer."""
+
+    wafers: int = 0
+    defects: int = 0
+    #: Wafers by verdict.
+    verdicts: dict[str, int] = {}
+    #: Wafers that are not novel, by pattern.
+    patterns: dict[str, int] = {}
+    #: Wafers by the model that judged them: more than one where the model was exchanged.
+    models: dict[str, int] = {}
+    #: Share of known wafers that each of these calls novel by its calibration.
+    false_novel_rates: dict[str, float] = {}
+    novel: list[NovelWafer] = []
+    looking_novel: list[NovelLooking] = []
+
+    def add(self, results: Iterable[WaferResult], looking_novel: Iterable[NovelLooking] = ()) -> None:
+        """Take verdicts into the counts, and those of the wafers that look novel."""
+        self._keep(looking_novel)
+        for result in results:
+            self.wafers += 1
+            self.defects += result.defects
+            self.verdicts[result.verdict] = self.verdicts.get(result.verdict, 0) + 1
+            self.models[result.model] = self.models.get(result.model, 0) + 1
+            self._take_rate(result.model, result.false_novel_rate)
+            if result.verdict == "novel":
+                self.novel.append(_novel_wafer(result))
+            else:
+                self.patterns[result.pattern] = self.patterns.get(result.pattern, 0) + 1
+        self.novel = sorted(self.novel)[:_KEPT]
+
+    def merge(self, other: "WaferCounts") -> None:
+        """Add the counts of other wafers."""
+        self.wafers += other.wafers
+        self.defects += other.defects
+        for mine, theirs in (
+            (self.verdicts, other.verdicts),
+            (self.patterns, other.patterns),
+            (self.models, other.models),
+        ):
+            for name, number in theirs.items():
+                mine[name] = mine.get(name, 0) + number
+        for model, rate in other.false_novel_rates.items():
+            self._take_rate(model, rate)
+        self.novel = sorted([*self.novel, *other.novel])[:_KEPT]
+        self._keep(other.looking_novel)
+
+    def summary(self) -> dict[str, Any]:
+        """What the window's record states: all but the novel-looking wafers. JSON types only."""
+        told: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, looking_novel=[]))
+        del told["looking_novel"]
+        return told
+
+    @property
+    def false_novel_rate(self) -> float:
+        """Share of these wafers to be called novel by chance, if all were known: the models' rates, by their wafers."""
+        expected = (number * self.false_novel_rates[model] for model, number in sorted(self.models.items()))
+        return sum(expected) / max(self.wafers, 1)
+
+    def _keep(self, looking_novel: Iterable[NovelLooking]) -> None:
+        self.looking_novel = sorted([*self.looking_novel, *looking_novel])[:MOST_LOOKING_NOVEL]
+
+    def _take_rate(self, model: str, rate: float) -> None:
+        # The larger, so that the order says nothing.
+        self.false_novel_rates[model] = max(rate, self.false_novel_rates.get(model, 0.0))
+
+    def to_bytes(self) -> bytes:
+        """MessagePack, keys in order: equal counts give equal bytes."""
+        return msgspec.msgpack.encode(self, order="deterministic")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "WaferCounts":
+        """The counts of `to_bytes`.
+
+        Raises:
+            StateError: If the bytes are none.
+        """
+        try:
+            return msgspec.msgpack.decode(data, type=cls)
+        except msgspec.DecodeError as error:
+            raise StateError(f"expected counts of wafers, got {len(data)} other bytes: {error}") from error
+
+
+def _novel_wafer(result: WaferResult) -> NovelWafer:
+    return NovelWafer(
+        result.p_value, result.id, result.wafer_id, result.lot, result.tool, result.pattern, result.novelty
+    )
+
+
+class WaferCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a window of wafers raises an alert."""
+
+    #: Share of known wafers to be called novel by chance; that of the models that judged the window if None.
+    false_novel_rate: float | None = None
+    #: Share of wafers of each pattern in normal production; patterns without one are not checked.
+    expected_rates: dict[str, float] = {}
+    #: Level of each test.
+    alpha: float = 1e-6
+    #: Least number of wafers that raises an alert.
+    min_wafers: int = 4
+    #: Least ratio of the share seen to the rate expected.
+    min_lift: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name, rate in (("false_novel_rate", self.false_novel_rate), ("alpha", self.alpha)):
+            if rate is not None and not 0 < rate < 1:
+                raise ValueError(f"{name}: expected a share between 0 and 1, got {rate}")
+        for pattern, rate in self.expected_rates.items():
+            if not 0 <= rate <= 1:
+                raise ValueError(f"expected_rates.{pattern}: expected a share from 0 to 1, got {rate}")
+
+
+def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list[Finding]:
+    """Rules `novel_pattern` and `pattern_rate_high`.
+
+    Args:
+        counts: A window's wafers.
+        settings: Rates and levels.
+        normal: Name of the pattern of normal wafers, never reported; empty if the model knows none.
+    """
+    findings = []
+    novel = counts.verdicts.get("novel", 0)
+    by_chance = counts.false_novel_rate if settings.false_novel_rate is None else settings.false_novel_rate
+    if (threshold := _alarming(novel, counts.wafers, by_chance, settings)) is not None:
+        findings.append(_novel_finding(counts, novel, threshold, by_chance))
+    for pattern, rate in sorted(settings.expected_rates.items()):
+        number = counts.patterns.get(pattern, 0)
+        threshold = _alarming(number, counts.wafers, rate, settings)
+        if pattern != normal and threshold is not None:
+            findings.append(_rate_finding(pattern, number, counts.wafers, rate, threshold))
+    return findings
+
+
+def _alarming(number: int, wafers: int, rate: float, settings: WaferCheck) -> float | None:
+    """The share from which on the rule fires, None if it does not."""
+    if number < settings.min_wafers or number < settings.min_lift * rate * wafers:
+        return None
+    if binom.sf(number - 1, wafers, rate) >= settings.alpha:
+        return None
+    least = max(settings.min_wafers, settings.min_lift * rate * wafers, binom.isf(settings.alpha, wafers, rate) + 1)
+    return float(least / wafers)
+
+
+def _novel_finding(counts: WaferCounts, novel: int, threshold: float, by_chance: float) -> Finding:
+    lots = sorted({wafer.lot for wafer in counts.novel})
+    evidence: Mapping[str, Any] = {"wafers": [msgspec.structs.asdict(w) for w in counts.novel], "lots": lots}
+    return Finding(
+        rule="novel_pattern",
+        subject="wafers",
+        severity="critical",
+        value=novel / counts.wafers,
+        threshold=threshold,
+        baseline=by_chance,
+        message=(
+            f"{novel} of {counts.wafers} wafers show a pattern the model does not know "
+            f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s)"
+        ),
+        evidence=dict(evidence),
+    )
+
+
+def _rate_finding(pattern: str, number: int, wafers: int, rate: float, threshold: float) -> Finding:
+    return Finding(
+        rule="pattern_rate_high",
+        subject=pattern,
+        severity="warning",
+        value=number / wafers,
+        threshold=threshold,
+        baseline=rate,
+        message=f"{number} of {wafers} wafers show {pattern!r}, {rate:.2%} is expected",
+        evidence={"wafers": number, "of": wafers},
+    )

@@ -1,0 +1,1 @@
+"""The click-through job, `kind = "ctr"`."""

@@ -1,0 +1,202 @@
+"""The click-through job's view over its last windows: one ranking of them all, and what moved against those before.
+
+A window is compared with the *baseline*: the windows in reach that were complete and in which nothing was found, their
+counts merged. A window that alerted is not learned, so that what is wrong does not become normal while it lasts. When
+fewer than `min_panes` such windows are left nothing is compared, so windows are learned again; when the whole reach
+holds none, since something else was found in each, all of them are the baseline. Either way the baseline begins anew
+once a change has outlasted the reach.
+
+Scores are compared at equally many rows (`sparsewatch.detectors.outrank.information.rarefied_score`): volume alone
+moves no rank.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+
+from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds, compare_at_equal_rows, drift_findings
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.information.mutual_information import entropy
+from sparsewatch.detectors.outrank.rank_drift import RankDrift
+from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.errors import SchemaError, StateError
+from sparsewatch.schemas.metrics import MetricSample, gauge
+from sparsewatch.transforms.window.close_windows import Conclusion, Window
+from sparsewatch.transforms.window.panes import Pane
+
+_logger = logging.getLogger(__name__)
+
+#: Features in the records and metrics of a view, best ranked first: records and labels stay few.
+_TOLD_FEATURES = 200
+_EXPORTED_FEATURES = 50
+
+
+class ClickPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What a window of clicks leaves for later views."""
+
+    #: False if rows of it may be missing.
+    complete: bool
+    #: Subjects of its findings.
+    reported: list[str]
+    ranking: list[RankedFeature]
+    #: Bytes of its `FeatureCounts`.
+    counts: bytes
+
+    @classmethod
+    def of(cls, state: bytes) -> Self:
+        """From the state of a `Pane`.
+
+        Raises:
+            StateError: If the bytes are others.
+        """
+        try:
+            return msgspec.msgpack.decode(state, type=cls)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"expected the pane of a window of clicks, got {len(state)} other bytes") from error
+
+
+def pane_state(
+    window: Window, counts: FeatureCounts, ranking: Sequence[RankedFeature], findings: Sequence[Finding]
+) -> bytes:
+    """State of the pane that a window leaves."""
+    pane = ClickPane(
+        complete=window.complete,
+        reported=sorted({finding.subject for finding in findings}),
+        ranking=list(ranking),
+        counts=counts.to_bytes(),
+    )
+    return msgspec.msgpack.encode(pane)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An earlier pane that fits the job, and its state."""
+
+    pane: Pane
+    clicks: ClickPane
+
+
+@dataclass(frozen=True)
+class SlidingRanking:
+    """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+
+    panes: int
+    thresholds: RankingThresholds
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        own = ClickPane.of(pane.state)
+        now = FeatureCounts.from_bytes(own.counts)
+        kept = list(_readable(earlier, pane.end_us - pane.start_us))
+        baseline = choose_baseline(kept, self.panes - 1)
+        merged, learned = _merged(now.without_rows(), baseline)
+        untold = self._untold(own, now, len(learned))
+        drift = None if untold else compare_at_equal_rows(now, own.ranking, merged, self._alpha(pane))
+        sliding, others = _merged(merged, [one for one in kept if one not in baseline])
+        sliding.merge(now)
+        ranking = rank_features(sliding)
+        findings = [] if drift is None else self._findings(drift, own, now, learned)
+        summary = {
+            "sliding": {
+                "panes": 1 + len(learned) + len(others),
+                "start_us": min([pane.start_us, *(one.pane.start_us for one in (*learned, *others))]),
+                "rows": sliding.rows,
+                "clicks": sliding.clicks,
+                "ranking": ranking[:_TOLD_FEATURES],
+            },
+            "drift": {"panes": len(learned), "untold": untold, **_drift_record(drift)},
+        }
+        return Conclusion(sliding.rows, summary, findings, _metrics(ranking, drift))
+
+    def close(self) -> None:
+        """See `sparsewatch.transforms.window.close_windows.LookBack`; it holds nothing open."""
+
+    def _alpha(self, pane: Pane) -> float:
+        return self.thresholds.alpha(pane.end_us - pane.start_us)
+
+    def _untold(self, own: ClickPane, now: FeatureCounts, learned: int) -> str | None:
+        """Why the window is not compared; None if it is."""
+        if not own.complete:
+            return "rows of the window may be missing"
+        if learned < self.thresholds.min_panes:
+            return f"{learned} windows before without a finding, {self.thresholds.min_panes} are needed"
+        return self.thresholds.too_few(now.rows, now.clicks)
+
+    def _findings(
+        self, drift: RankDrift, own: ClickPane, now: FeatureCounts, learned: Sequence[_Kept]
+    ) -> list[Finding]:
+        earlier: dict[str, list[float]] = {one.feature: [] for one in own.ranking}
+        for kept in learned:
+            for ranked in kept.clicks.ranking:
+                earlier[ranked.feature].append(ranked.normalised)
+        label_entropy = entropy(np.array([now.rows - now.clicks, now.clicks]))
+        sampling_sd = {one.feature: one.standard_error / label_entropy for one in own.ranking}
+        return drift_findings(drift, earlier, sampling_sd, self.thresholds, own.reported)
+
+
+def choose_baseline(kept: Sequence[_Kept], reach: int) -> list[_Kept]:
+    """The panes a window is compared with; see the top of this module.
+
+    Args:
+        kept: Earlier panes, oldest first.
+        reach: Windows before its own that a view reaches.
+    """
+    complete = [one for one in kept if one.clicks.complete]
+    learned = [one for one in complete if one.pane.learned]
+    return complete if not learned and len(kept) == reach else learned
+
+
+def _readable(panes: Iterable[Pane], length_us: int) -> Iterable[_Kept]:
+    """Panes of this length and layout; others were left by earlier settings or versions."""
+    for pane in panes:
+        if pane.end_us - pane.start_us != length_us:
+            continue
+        try:
+            yield _Kept(pane, ClickPane.of(pane.state))
+        except StateError as error:
+            _logger.warning("the window at %d us is left out of the view: %s", pane.start_us, error)
+
+
+def _merged(counts: FeatureCounts, panes: Iterable[_Kept]) -> tuple[FeatureCounts, list[_Kept]]:
+    """Counts with those of panes added, and the panes that could be: others count other features or values."""
+    merged = []
+    for one in panes:
+        try:
+            counts.merge(FeatureCounts.from_bytes(one.clicks.counts))
+            merged.append(one)
+        except (StateError, SchemaError) as error:
+            _logger.warning("the window at %d us is left out of the view: %s", one.pane.start_us, error)
+    return counts, merged
+
+
+def _drift_record(drift: RankDrift | None) -> dict[str, Any]:
+    if drift is None:
+        return {"overlap": None, "features": []}
+    return {"overlap": drift.overlap, "alpha": drift.alpha, "features": drift.features[:_TOLD_FEATURES]}
+
+
+def _metrics(ranking: Sequence[RankedFeature], drift: RankDrift | None) -> list[MetricSample]:
+    """Samples of one view, features limited to the best ranked."""
+    samples = []
+    for one in ranking[:_EXPORTED_FEATURES]:
+        labels = {"feature": one.feature}
+        samples += [
+            gauge(
+                "sparsewatch_sliding_score_nats", "MI less its chance level, over the last windows.", one.score, labels
+            ),
+            gauge("sparsewatch_sliding_rank", "Rank by score over the last windows, 1 is best.", one.rank, labels),
+        ]
+    if drift is None:
+        return samples
+    samples.append(
+        gauge("sparsewatch_rank_overlap_ratio", "Rank-biased overlap with the windows before.", drift.overlap)
+    )
+    for change in drift.features[:_EXPORTED_FEATURES]:
+        text = "Chance of as large a change of a feature's score if nothing changed."
+        samples.append(gauge("sparsewatch_feature_drift_p_value", text, change.p_value, {"feature": change.feature}))
+    return samples

@@ -1,0 +1,1 @@
+"""`sparsewatch exporter`: the metrics of jobs served to Prometheus."""

@@ -1,0 +1,200 @@
+"""Serve a job's metrics to Prometheus: `sparsewatch exporter`.
+
+Workers have no ports of their own; they write samples to a compacted topic, and this one process reads it from the
+beginning and serves the newest sample of each series. Restarted, it recovers from the topic.
+"""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import click
+import msgspec
+from prometheus_client import CollectorRegistry, start_http_server
+
+from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
+from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.transforms.kafka.client import Reader, open_admin, open_reader
+from sparsewatch.transforms.kafka.progress import read_topic
+
+_logger = logging.getLogger(__name__)
+
+_MAX_RECORD_BYTES = 1 << 20
+_FETCH_S = 0.5
+#: A quiet topic looks like a broker that is away: so often the broker is asked something it must answer.
+_CHECK_S = 5.0
+_TIMEOUT = "10s"
+_CONNECT_S = 3.0
+_RETRY_S = (0.5, 1.0, 2.0, 5.0)
+_JOIN_S = 5.0
+
+
+class Exporter:
+    """Follows a metrics topic in a thread and serves `/metrics`; also a context manager.
+
+    Args:
+        kafka: The broker; it may be away, at first and later.
+        topic: The compacted topic of samples; it may be made later.
+        host: Address to listen on.
+        port: Port to listen on, a free one if 0.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str, host: str = "127.0.0.1", port: int = 9464) -> None:
+        self._collector = MetricsCollector()
+        self._kafka = msgspec.structs.replace(kafka, timeout=_TIMEOUT)
+        #: The topic that is followed.
+        self.topic = topic
+        self._host = host
+        self._port = port
+        self._stop = threading.Event()
+        self._failures = 0
+
+    @property
+    def url(self) -> str:
+        """Where the metrics are."""
+        return f"http://{self._host}:{self._port}/metrics"
+
+    def start(self) -> Self:
+        """Serve and follow.
+
+        Raises:
+            ConfigError: If the port cannot be bound.
+        """
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._collector)
+        try:
+            self._server, _ = start_http_server(self._port, self._host, registry)
+        except OSError as error:
+            raise ConfigError(f"--port {self._port} on {self._host}: {error.strerror}") from error
+        self._port = self._server.server_port
+        self._thread = threading.Thread(target=self._follow, name="metrics-topic", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop following and serving."""
+        self._stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+        # A thread that waits for a broker which is away ends by itself when that wait is over.
+        self._thread.join(timeout=_JOIN_S)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._read()
+            except Exception as error:  # noqa: BLE001  whatever a client raises: a thread that ended would say it is up
+                self._collector.lost()
+                wait = _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+                self._failures += 1
+                _logger.warning("topic %r cannot be read, next try in %g s: %s", self.topic, wait, error)
+                self._stop.wait(wait)
+
+    def _read(self) -> None:
+        reader = self._opened()
+        try:
+            series, reached = Series(), dict[int, int]()
+            for fetched in read_topic(reader):
+                series.take(fetched)
+                reached[fetched.partition] = fetched.next_offset
+            # Only now: counters of half a topic would look as if they had been reset.
+            self._collector.serve(series, time.time())
+            self._failures = 0
+            self._read_on(reader, series, reached)
+        finally:
+            reader.close()
+
+    def _read_on(self, reader: Reader, series: Series, reached: dict[int, int]) -> None:
+        checked = time.monotonic()
+        while not self._stop.is_set():
+            for fetched in reader.fetch(_FETCH_S, 10_000):
+                if fetched.offsets and fetched.offsets[0] < reached.get(fetched.partition, 0):
+                    raise SourceError("it was made anew, and is read from the beginning")
+                series.take(fetched)
+                reached[fetched.partition] = fetched.next_offset
+                self._collector.seen(time.time())
+            if time.monotonic() - checked >= _CHECK_S:
+                _check_ends(reader.end_offsets, reached)
+                self._collector.seen(time.time())
+                checked = time.monotonic()
+
+    def _opened(self) -> Reader:
+        _check_reachable(self._kafka)
+        admin = open_admin(self._kafka)
+        try:
+            partitions = admin.partitions(self.topic)
+        finally:
+            admin.close()
+        if not partitions:
+            raise SourceError("the broker has no such topic yet")
+        reader = open_reader(self._kafka, self.topic, _MAX_RECORD_BYTES)
+        reader.assign(dict.fromkeys(partitions, 0))
+        return reader
+
+
+def _check_reachable(kafka: KafkaSettings) -> None:
+    # A kafka-python client that finds no broker leaves a thread and its sockets behind, one at each try.
+    for server in kafka.bootstrap_servers:
+        host, _, port = server.rpartition(":")
+        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
+            return
+    raise SourceError(f"nobody listens at {', '.join(kafka.bootstrap_servers)}")
+
+
+def _check_ends(ask: Callable[[], dict[int, int]], reached: dict[int, int]) -> None:
+    ends = ask()
+    if any(ends.get(partition, 0) < offset for partition, offset in reached.items()):
+        raise SourceError("it was made anew, and is read from the beginning")
+
+
+@click.command()
+@click.argument("job_file", metavar="[JOB.toml]", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@BOOTSTRAP_OPTION
+@click.option("--topic", help="Metrics topic, if no job file is given: <prefix>.metrics.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=9464,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | None, host: str, port: int) -> None:
+    """Serve a job's metrics to Prometheus until stopped.
+
+    Reads the job's compacted metrics topic from the beginning and serves the newest sample of each series on
+    /metrics. It can be started before the job and survives restarts of job and broker: meanwhile it goes on serving
+    what it knows, sparsewatch_exporter_up is 0, and sparsewatch_exporter_last_read_timestamp_seconds stands still.
+    """
+    kafka = broker_of(job_file, bootstrap)
+    try:
+        with Exporter(kafka, topic or _metrics_topic(job_file), host, port) as running:
+            click.echo(f"serving {running.topic} on {running.url}")
+            # Under the SIGINT handler that Polars installs, a wait without end goes on before Python sees the signal.
+            while not threading.Event().wait(0.5):
+                pass
+    except KeyboardInterrupt:
+        click.echo("stopped")
+
+
+def _metrics_topic(job_file: Path | None) -> str:
+    if job_file is None:
+        raise ConfigError("expected --topic PREFIX.metrics beside --bootstrap")
+    # Brings in Beam, which takes seconds and 60 MB: spared where the topic is named.
+    from sparsewatch.pipelines.job.topics import topics_of
+
+    return topics_of(load_job(job_file)).metrics

@@ -1,0 +1,109 @@
+"""What the exporter serves: the newest sample of every series of a metrics topic, and its own health."""
+
+import logging
+import re
+import threading
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from sparsewatch.schemas.metrics import MetricSample
+from sparsewatch.transforms.kafka.client import Fetched
+
+_logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class Series:
+    """The newest sample of every series; filled by one thread, read by others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: dict[str, MetricSample] = {}
+        self._bad = 0
+
+    def take(self, fetched: Fetched) -> None:
+        """Take records of the metrics topic; one without a value removes its series, one that is no sample counts."""
+        with self._lock:
+            for i, value in enumerate(fetched.values):
+                self._take_one((fetched.keys(i) or b"").decode(errors="replace"), value)
+
+    def _take_one(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            self._newest.pop(key, None)
+            return
+        try:
+            sample = msgspec.json.decode(value, type=MetricSample)
+            _check(key, sample)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._bad += 1
+            _logger.warning("a record of the metrics topic is no sample: %s", error)
+        else:
+            self._newest[key] = sample
+
+    def newest(self) -> tuple[list[MetricSample], int]:
+        """All series in order of their keys, and how many records were no samples."""
+        with self._lock:
+            return [self._newest[key] for key in sorted(self._newest)], self._bad
+
+
+def _check(key: str, sample: MetricSample) -> None:
+    # One line that Prometheus cannot read, or that stands there twice, costs it the whole page.
+    if not _NAME.fullmatch(sample.name) or not all(_LABEL.fullmatch(name) for name in sample.labels):
+        raise ValueError(f"expected names of letters, digits and '_', got {sample.key!r}")
+    if key != sample.key:
+        raise ValueError(f"expected the key {sample.key!r}, got {key!r}")
+
+
+class MetricsCollector:
+    """Series as prometheus_client asks for them, and the exporter's own health."""
+
+    def __init__(self) -> None:
+        self._series = Series()
+        self._up = False
+        self._last_read = 0.0
+
+    def serve(self, series: Series, now: float) -> None:
+        """From now on these series."""
+        self._series = series
+        self.seen(now)
+
+    def seen(self, now: float) -> None:
+        """The topic was read, or the broker said that it is read to its end."""
+        self._up, self._last_read = True, now
+
+    def lost(self) -> None:
+        """The topic cannot be read; the series stay."""
+        self._up = False
+
+    def collect(self) -> Iterable[Metric]:
+        """All series, grouped by name, and the exporter's own."""
+        newest, bad = self._series.newest()
+        families: dict[str, list[MetricSample]] = {}
+        for sample in newest:
+            families.setdefault(sample.name, []).append(sample)
+        yield from (_family(samples) for samples in families.values())
+        yield GaugeMetricFamily(
+            "sparsewatch_exporter_up", "Whether the metrics topic could be read last time.", value=float(self._up)
+        )
+        yield GaugeMetricFamily(
+            "sparsewatch_exporter_last_read_timestamp_seconds",
+            "When the metrics topic was known to be read to its end.",
+            value=self._last_read,
+        )
+        yield CounterMetricFamily(
+            "sparsewatch_exporter_bad_samples_total", "Records of the metrics topic that are no sample.", value=bad
+        )
+
+
+def _family(samples: Sequence[MetricSample]) -> Metric:
+    first = samples[0]
+    names = sorted({name for sample in samples for name in sample.labels})
+    kind = CounterMetricFamily if first.kind == "counter" else GaugeMetricFamily
+    family: Metric = kind(first.name, first.help, labels=names)
+    for sample in samples:
+        family.add_metric([sample.labels.get(name, "") for name in names], sample.value)  # type: ignore[attr-defined]
+    return family

@@ -1,0 +1,1 @@
+"""`sparsewatch models`: versions listed, verified, promoted and rolled back."""

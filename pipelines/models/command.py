@@ -1,0 +1,179 @@
+"""`sparsewatch models`: the versions of a model, whether they hold, and which is taken."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sparsewatch.detectors.artefacts.artefact import faults_of_files, read_manifest
+from sparsewatch.detectors.artefacts.versions import (
+    MANIFEST,
+    Move,
+    candidate,
+    history,
+    is_version,
+    promote,
+    resolve_version,
+    rollback,
+    versions,
+)
+from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.schemas.errors import ModelError, SparsewatchError
+
+_EXAMPLES = """
+\b
+Examples:
+  sparsewatch models list models/wafer
+  sparsewatch models verify models/wafer/0003    # or all versions: models/wafer
+  sparsewatch models promote models/wafer 0003   # running jobs take it within seconds
+  sparsewatch models rollback models/wafer       # what was latest before; again: before that
+"""
+
+_MOVES = 10
+_METRICS = 3
+#: Width of a table that goes into a file or a pipe.
+_WIDTH = 160
+
+_MODEL = click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path, exists=True, file_okay=False))
+
+
+@click.group(epilog=_EXAMPLES)
+def models() -> None:
+    """Versions of a model: list, verify, promote, roll back.
+
+    FOLDER is a model's own, such as models/wafer; each version is a folder in it, and its file `latest` names the one
+    that jobs take. Running jobs follow `latest`. A file `candidate` names a version in its shadow run, see `sparsewatch
+    retrain`.
+    """
+
+
+@models.command("list", short_help="Versions, the latest, and how it moved.")
+@_MODEL
+def list_versions(folder: Path) -> None:
+    """List the versions in FOLDER, which is the latest, which a candidate, and what was latest before."""
+    names = versions(folder)
+    marks = {resolve_version(folder).name: "latest"}
+    if (shadowing := candidate(folder)) is not None:
+        marks.setdefault(shadowing, "candidate")
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+    table = Table("version", "", "kind", "written, UTC", "metrics", "digest")
+    for name in names:
+        table.add_row(*(Text(printable(cell)) for cell in _row(folder / name, marks.get(name, ""))))
+    console.print(table)
+    moves = history(folder)[-_MOVES:]
+    if moves:
+        console.print(f"The last {len(moves)} changes of latest:" if len(moves) > 1 else "The change of latest:")
+    for move in moves:
+        console.print(Text(f"  {_told(move)}"))
+
+
+@models.command(short_help="Digests, loading, smoke scores.")
+@click.argument("folder", metavar="FOLDER[/VERSION]", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def verify(folder: Path) -> None:
+    """Verify a version, or all of FOLDER: digests of files, whether it loads, its smoke scores.
+
+    The smoke scores are what the model said of example inputs when it was written. Ends with exit code 1 and names what
+    differs, if anything does.
+    """
+    chosen = [folder] if is_version(folder) else [folder / name for name in versions(folder)]
+    if not chosen:
+        raise ModelError(f"no model in {folder}: expected {MANIFEST} or folders that hold one")
+    sound = [_say_whether_sound(version) for version in chosen]
+    if not all(sound):
+        sys.exit(1)
+
+
+@models.command("promote", short_help="Make a version the latest.")
+@_MODEL
+@click.argument("version")
+def promote_version(folder: Path, version: str) -> None:
+    """Make VERSION the latest of FOLDER, if it verifies; a shadow run that goes on ends."""
+    move = promote(folder, version, refuse_faults)
+    click.echo(f"{version} is the latest already" if move is None else _told(move))
+
+
+@models.command("rollback", short_help="Back to the latest before.")
+@_MODEL
+def roll_back(folder: Path) -> None:
+    """Make what was latest before the latest again, if it verifies; once more goes back further."""
+    click.echo(_told(rollback(folder, refuse_faults)))
+
+
+def faults_of(version: Path) -> list[str]:
+    """What is wrong with a version: files, then whether it loads here and scores as it did; empty if it holds."""
+    try:
+        manifest, _ = read_manifest(version)
+    except ModelError as error:
+        return [str(error)]
+    # The manifest's version is the one that results name.
+    renamed = manifest.version != version.resolve().name
+    faults = [f"its folder is {version.resolve().name}, its manifest says version {manifest.version}"] * renamed
+    faults += faults_of_files(version, manifest)
+    if faults:
+        return faults
+    try:
+        _load(manifest.kind, version)
+    except SparsewatchError as error:
+        return [str(error)]
+    return []
+
+
+def _load(kind: str, version: Path) -> None:
+    """Load a version as a job does, which checks its smoke scores if it has some; torch is imported for this alone."""
+    if kind == "wafer":
+        from sparsewatch.detectors.wafers.model import WaferModel
+
+        WaferModel.load(version)
+    elif kind == "rows":
+        from sparsewatch.detectors.rows.model import RowModel
+
+        RowModel.load(version)
+    elif kind == "reference":
+        from sparsewatch.detectors.clicks.reference import Reference
+
+        Reference.load(version)
+    else:
+        raise ModelError(f"expected a model of kind wafer, rows or reference in {version}, got {kind!r}")
+
+
+def refuse_faults(version: Path) -> None:
+    """Raises ModelError with what is wrong with a version, if anything is."""
+    if faults := faults_of(version):
+        raise ModelError(f"{version} does not verify: {'; '.join(faults)}")
+
+
+def _say_whether_sound(version: Path) -> bool:
+    faults = faults_of(version)
+    click.echo(f"{version}: {'differs' if faults else 'sound'}")
+    for fault in faults:
+        click.echo(f"  {printable(fault)}")
+    return not faults
+
+
+def _row(version: Path, mark: str) -> tuple[str, ...]:
+    try:
+        manifest, digest = read_manifest(version)
+    except ModelError:
+        return version.name, mark, "?", "?", "(not readable: see models verify)", "?"
+    written = datetime.fromtimestamp((version / MANIFEST).stat().st_mtime, UTC)
+    metrics = ", ".join(_numbers(manifest.meta.get("metrics", {})))
+    return version.name, mark, manifest.kind, f"{written:%Y-%m-%d %H:%M}", metrics, digest[:12]
+
+
+def _numbers(metrics: Any) -> Iterator[str]:
+    """The first numbers among a model's metrics, as `name 0.912`."""
+    if not isinstance(metrics, Mapping):
+        return
+    numbers = [(name, value) for name, value in metrics.items() if isinstance(value, int | float)]
+    for name, value in numbers[:_METRICS]:
+        yield f"{name} {value:.3g}"
+
+
+def _told(move: Move) -> str:
+    return f"{move.at:%Y-%m-%d %H:%M:%S} {move.why}: {move.before or 'none'} -> {move.after}"

@@ -1,0 +1,1 @@
+"""`sparsewatch patterns`: emerging wafer patterns listed, drawn, named, merged and dismissed."""

@@ -1,0 +1,173 @@
+"""What the topic `<prefix>.patterns` holds: the job's emerging patterns and what people decided of them.
+
+The topic is the only state. A running job reads on in it whenever a window closes, so a decision holds from the next
+window on; commands read it whole.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from sparsewatch.pipelines.job.topics import PATTERN_RECORD_BYTES
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.patterns import DECISION_KEY, PATTERN_KEY, Decision, Pattern, Status
+from sparsewatch.transforms.kafka.client import Fetched, Reader, open_reader
+from sparsewatch.transforms.window.close_windows import Record
+
+_logger = logging.getLogger(__name__)
+
+_FETCH_S = 0.5
+#: Empty fetches in a row after which what the broker counts, but does not give, is let go.
+_PATIENCE = 20
+
+
+@dataclass
+class PatternBook:
+    """Patterns and decisions by id, the newest of each."""
+
+    patterns: dict[str, Pattern] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+
+    def take(self, key: bytes, value: bytes | None) -> None:
+        """A record of the topic; one that cannot be read is said so and left out."""
+        name = key.decode(errors="replace")
+        try:
+            if name.startswith(PATTERN_KEY):
+                _put(self.patterns, name.removeprefix(PATTERN_KEY), value, Pattern)
+            elif name.startswith(DECISION_KEY):
+                _put(self.decisions, name.removeprefix(DECISION_KEY), value, Decision)
+        except msgspec.DecodeError as error:
+            _logger.warning("the record %r of the topic of patterns is left out: %s", name, error)
+
+    def root(self, id_: str) -> str:
+        """The pattern that this one was merged into, itself if it was not."""
+        seen = {id_}
+        while (decision := self.decisions.get(id_)) is not None and decision.status == "merged":
+            id_ = decision.into or id_
+            if id_ in seen:
+                break
+            seen.add(id_)
+        return id_
+
+    def decision(self, id_: str) -> Decision | None:
+        """What was decided of a pattern, or of that it was merged into."""
+        return self.decisions.get(self.root(id_))
+
+    def status(self, id_: str) -> Status:
+        """How a pattern stands; a merged one as that it was merged into."""
+        decision = self.decision(id_)
+        return "open" if decision is None or decision.status == "merged" else decision.status
+
+    def parts(self, id_: str) -> list[Pattern]:
+        """A pattern and those merged into it, the first raised first."""
+        found = [pattern for pattern in self.patterns.values() if self.root(pattern.id) == id_]
+        return sorted(found, key=lambda pattern: (pattern.raised_us, pattern.id))
+
+    def roots(self) -> list[str]:
+        """Ids of patterns that were not merged into others, the first raised first."""
+        found = [pattern for pattern in self.patterns.values() if self.root(pattern.id) == pattern.id]
+        return [pattern.id for pattern in sorted(found, key=lambda pattern: (pattern.raised_us, pattern.id))]
+
+    def known(self, id_: str) -> str:
+        """The id itself, or that of the only pattern whose id begins so.
+
+        Raises:
+            ConfigError: No pattern has that id, or several begin so.
+        """
+        found = [id_] if id_ in self.patterns else [known for known in self.patterns if id_ and known.startswith(id_)]
+        if len(found) == 1:
+            return found[0]
+        there = ", ".join(self.roots()) or "none"
+        raise ConfigError(f"expected the id of one pattern, got {id_!r}; there are {there}")
+
+
+def _put(records: dict[str, Any], id_: str, value: bytes | None, kind: type[Any]) -> None:
+    if value is None:
+        records.pop(id_, None)
+    else:
+        records[id_] = msgspec.json.decode(value, type=kind)
+
+
+def pattern_record(topic: str, pattern: Pattern) -> Record:
+    """A pattern as a record of its topic."""
+    return Record(topic, f"{PATTERN_KEY}{pattern.id}".encode(), msgspec.json.encode(pattern))
+
+
+def decision_record(topic: str, decision: Decision) -> Record:
+    """A decision as a record of its topic."""
+    return Record(topic, f"{DECISION_KEY}{decision.id}".encode(), msgspec.json.encode(decision))
+
+
+class ReadBook(Protocol):
+    """Patterns and decisions as they stand when asked."""
+
+    def __call__(self) -> PatternBook:
+        """All there is now."""
+
+    def close(self) -> None:
+        """Let go of what it holds open; it may be asked again."""
+
+
+class PatternTopic:
+    """Reads a topic of patterns on and on; it can be pickled, and connects where it is first asked.
+
+    Args:
+        kafka: The broker.
+        topic: Of one partition.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._reader: Reader | None = None
+        self._next = 0
+        self._book = PatternBook()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._kafka, self._topic)
+
+    def __call__(self) -> PatternBook:
+        """All that the topic holds now.
+
+        Raises:
+            SourceError: If the broker does not answer.
+        """
+        if self._reader is None:
+            self._reader = open_reader(self._kafka, self._topic, PATTERN_RECORD_BYTES)
+            self._reader.assign({0: 0})
+        for fetched in self._new(self._reader):
+            for i, value in enumerate(fetched.values):
+                self._book.take(fetched.keys(i) or b"", value)
+        return self._book
+
+    def close(self) -> None:
+        """See `ReadBook`; asked again, it begins anew."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._next, self._book = None, 0, PatternBook()
+
+    def _new(self, reader: Reader) -> Iterator[Fetched]:
+        end, silent = reader.end_offsets().get(0, 0), 0
+        while self._next < end and silent < _PATIENCE:
+            got = reader.fetch(_FETCH_S, 1_000)
+            for fetched in got:
+                self._next = max(self._next, fetched.next_offset)
+                yield fetched
+            silent = 0 if got else silent + 1
+
+
+def read_patterns(kafka: KafkaSettings, topic: str) -> PatternBook:
+    """All that a topic of patterns holds now.
+
+    Raises:
+        SourceError: If the broker does not answer.
+    """
+    reading = PatternTopic(kafka, topic)
+    book = reading()
+    kept = PatternBook(dict(book.patterns), dict(book.decisions))
+    reading.close()
+    return kept

@@ -1,0 +1,1 @@
+"""`sparsewatch publish`: files sent to a topic, paced if asked."""

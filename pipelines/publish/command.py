@@ -1,0 +1,279 @@
+"""Files into Kafka: `sparsewatch publish`. Columnar until the record is made, paced by the clock if asked."""
+
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+import polars as pl
+from rich.console import Console
+
+from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
+from sparsewatch.pipelines.publish.event_files import (
+    EventFile,
+    TimeRule,
+    check_times,
+    open_events,
+    parse_moment_us,
+    read_events,
+)
+from sparsewatch.pipelines.publish.progress import publishing
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import KafkaSettings, parse_duration_us
+from sparsewatch.transforms.codecs.arrow import encode_arrow
+from sparsewatch.transforms.codecs.decode import ARROW_TYPE
+from sparsewatch.transforms.kafka.client import Headers, NewTopic, Writer, open_admin, open_reader, open_writer
+
+#: Paced sending works in slices of so many seconds.
+_SLICE_S = 0.05
+_FLUSH_RECORDS = 20_000
+#: A topic made here takes records of many events.
+_MAX_RECORD_BYTES = 16 << 20
+#: Of more partitions only their number is told.
+_SHOWN_PARTITIONS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How events become records."""
+
+    topic: str
+    partitions: int
+    format: Literal["json", "arrow"] = "json"
+    #: Events a record, Arrow only.
+    rows_per_record: int = 1024
+    #: Events a second; as fast as it goes if None.
+    rate: float | None = None
+    #: JSON only: the record's key, which also chooses its partition; events without one alternate between partitions.
+    key_column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was written."""
+
+    events: int
+    records: int
+    seconds: float
+
+
+def publish_batches(
+    writer: Writer, batches: Iterable[pl.DataFrame], plan: Plan, on_events: Callable[[int], None] = lambda _: None
+) -> Published:
+    """Write batches of events; returns when all are durable.
+
+    Args:
+        writer: Where to.
+        batches: Events, columnar.
+        plan: How they become records.
+        on_events: Told how many more events were sent.
+
+    Raises:
+        SinkError: If the broker refuses a record.
+    """
+    started = time.monotonic()
+    events = records = unflushed = 0
+    for piece in _paced(batches, plan):
+        for partition, key, value, headers in records_of(piece, plan, records, events):
+            writer.send(plan.topic, key, value, headers, partition=partition)
+            records += 1
+            unflushed += 1
+        if unflushed >= _FLUSH_RECORDS:
+            writer.flush()
+            unflushed = 0
+        events += piece.height
+        on_events(piece.height)
+    writer.flush()
+    return Published(events, records, time.monotonic() - started)
+
+
+def _paced(batches: Iterable[pl.DataFrame], plan: Plan) -> Iterator[pl.DataFrame]:
+    if plan.rate is None:
+        yield from batches
+        return
+    started, sent = time.monotonic(), 0
+    rows = max(1, round(plan.rate * _SLICE_S), plan.rows_per_record if plan.format == "arrow" else 1)
+    for batch in batches:
+        for piece in batch.iter_slices(rows):
+            time.sleep(max(0.0, started + sent / plan.rate - time.monotonic()))
+            yield piece
+            sent += piece.height
+
+
+_Record = tuple[int, bytes | None, bytes, Headers]
+
+
+def records_of(piece: pl.DataFrame, plan: Plan, records: int, events: int) -> Iterator[_Record]:
+    """Records of some events: partition, key, value and headers.
+
+    Args:
+        piece: Events.
+        plan: How they become records.
+        records: Records made before; Arrow records go to the partitions in turn.
+        events: Events before; so do events without a key.
+    """
+    if plan.format == "arrow":
+        for number, rows in enumerate(piece.iter_slices(plan.rows_per_record), records):
+            value = encode_arrow(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
+            yield number % plan.partitions, None, value, [("content-type", ARROW_TYPE)]
+        return
+    lines = piece.write_ndjson().encode().split(b"\n")[: piece.height]
+    if plan.key_column is None:
+        for number, line in enumerate(lines, events):
+            yield number % plan.partitions, None, line, ()
+        return
+    keys = piece[plan.key_column].cast(pl.String).to_list()
+    for number, (key, line) in enumerate(zip(keys, lines, strict=True), events):
+        coded = None if key is None else key.encode()
+        yield (number if coded is None else zlib.crc32(coded)) % plan.partitions, coded, line, ()
+
+
+_EXAMPLES = """\b
+sparsewatch publish clicks.parquet --topic clicks --time-column click_time --bootstrap localhost:9092
+sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-01 --interval 2s --job wafer.toml
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--topic", required=True, help="Where to.")
+@click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, the one to make.")
+@JOB_OPTION
+@BOOTSTRAP_OPTION
+@click.option("--format", "coding", type=click.Choice(["json", "arrow"]), default="json", show_default=True)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Events a second.")
+@click.option(
+    "--partitions", type=click.IntRange(1), metavar="N", help="Create the topic with N partitions if missing."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Stop after N events.")
+@click.option("--key-column", metavar="K", help="Column of record keys; equal keys go to one partition (JSON only).")
+@click.option("--sort", is_flag=True, help="Read the file whole and order it by time first.")
+@click.option(
+    "--time-format",
+    type=click.Choice(["epoch_s", "epoch_ms", "epoch_us", "iso8601"]),
+    default="epoch_ms",
+    show_default=True,
+    help="How event times are written; must equal the job's source.time_format.",
+)
+@click.option(
+    "--input-time-format",
+    metavar="FMT",
+    help="How the file writes times that are text or numbers: epoch_s, epoch_ms, epoch_us, iso8601, or a strptime "
+    "pattern such as %y%m%d%H.",
+)
+@click.option("--start", metavar="TIME", help="Make event times: the first (ISO-8601).")
+@click.option("--interval", default="1s", show_default=True, help="Make event times: the step between events.")
+@click.option(
+    "--rows-per-record", type=click.IntRange(1), default=1024, show_default=True, help="Arrow: events a record."
+)
+@click.option(
+    "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
+)
+def publish(
+    file: Path,
+    topic: str,
+    time_column: str,
+    job: Path | None,
+    bootstrap: tuple[str, ...],
+    coding: Literal["json", "arrow"],
+    rate: float | None,
+    partitions: int | None,
+    limit: int | None,
+    key_column: str | None,
+    sort: bool,
+    time_format: str,
+    input_time_format: str | None,
+    start: str | None,
+    interval: str,
+    rows_per_record: int,
+    client: str | None,
+) -> None:
+    """Write FILE (Parquet, CSV, or wafers as npz) to a topic.
+
+    Events go to the partitions in turn, so the same file fills them alike each time. Columns of times become what
+    --time-format says, numbers and text stay as they are. Memory does not depend on the size of
+    the file, unless it is sorted.
+    """
+    kafka = broker_of(job, bootstrap, client)
+    events = open_events(file)
+    rule = TimeRule(
+        column=time_column,
+        output=time_format,  # type: ignore[arg-type]
+        pattern=input_time_format,
+        start_us=None if start is None else parse_moment_us(start),
+        interval_us=parse_duration_us(interval),
+    )
+    check_times(events, rule)
+    _check_key(key_column, coding, events)
+    plan = Plan(
+        topic=topic,
+        partitions=topic_partitions(kafka, topic, partitions),
+        format=coding,
+        rows_per_record=rows_per_record,
+        rate=rate,
+        key_column=key_column,
+    )
+    batches = _limited(read_events(events, rule, sort=sort), limit)
+    total = events.rows if limit is None else min(limit, events.rows or limit)
+    writer = open_writer(kafka)
+    try:
+        with publishing(file.name, total, Console(stderr=True)) as told:
+            done = publish_batches(writer, batches, plan, told)
+    finally:
+        writer.close()
+    click.echo(
+        f"{done.events} events in {done.records} records to {topic!r} in {done.seconds:.1f} s, "
+        f"{done.events / max(done.seconds, 1e-9):,.0f} events/s; {_ends(kafka, topic, plan.partitions)}"
+    )
+
+
+def _check_key(key_column: str | None, coding: str, events: EventFile) -> None:
+    if key_column is not None and coding == "arrow":
+        raise ConfigError("--key-column: an Arrow record holds many events and has no key; use --format json")
+    if key_column is not None and key_column not in events.columns:
+        raise ConfigError(f"--key-column {key_column!r}: {events.path} has the columns {', '.join(events.columns)}")
+
+
+def topic_partitions(kafka: KafkaSettings, topic: str, wanted: int | None) -> int:
+    """Partitions of a topic; it is made with `wanted` if it is missing.
+
+    Raises:
+        ConfigError: If it is missing and nothing is wanted.
+    """
+    admin = open_admin(kafka)
+    try:
+        found = len(admin.partitions(topic))
+        if not found and wanted is None:
+            raise ConfigError(f"the broker has no topic {topic!r}; --partitions N creates it")
+        if not found:
+            admin.create_topics([NewTopic(topic, wanted or 1, max_record_bytes=_MAX_RECORD_BYTES)])
+        return found or wanted or 1
+    finally:
+        admin.close()
+
+
+def _ends(kafka: KafkaSettings, topic: str, partitions: int) -> str:
+    reader = open_reader(kafka, topic, _MAX_RECORD_BYTES)
+    try:
+        reader.assign(dict.fromkeys(range(partitions), 0))
+        ends = reader.end_offsets()
+    finally:
+        reader.close()
+    if partitions > _SHOWN_PARTITIONS:
+        return f"{partitions} partitions"
+    return "partitions end at " + ", ".join(str(ends[p]) for p in sorted(ends))
+
+
+def _limited(batches: Iterator[pl.DataFrame], limit: int | None) -> Iterator[pl.DataFrame]:
+    left = limit
+    for batch in batches:
+        if left is None:
+            yield batch
+            continue
+        yield batch.head(left)
+        left -= min(left, batch.height)
+        if not left:
+            return

@@ -1,0 +1,119 @@
+"""Text files as streams of UTF-8, whatever packed them, and how far they are read."""
+
+import codecs
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from sparsewatch.pipelines.rank.inputs.text import LATIN1
+from sparsewatch.schemas.errors import ConfigError, SchemaError
+
+#: Endings that say how a file is packed; what it holds is told by its first bytes.
+PACKED = (".gz", ".zst")
+_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_BOM = codecs.BOM_UTF8
+
+
+class Progress:
+    """How much of all files is read, in bytes as they lie on disk."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.total = sum(path.stat().st_size for path in paths)
+        self._before = 0
+        self._file: pa.NativeFile | None = None
+
+    def clear(self) -> None:
+        """Start again."""
+        self._before, self._file = 0, None
+
+    def follow(self, file: pa.NativeFile) -> None:
+        """From now on `file` is read."""
+        self._file = file
+
+    def add(self, size: int) -> None:
+        """Another `size` bytes are read; the file that was followed is done."""
+        self._file = None
+        self._before += size
+
+    @property
+    def done(self) -> int:
+        """Bytes read; may be asked from any thread."""
+        file = self._file
+        try:
+            return self._before + (file.tell() if file is not None else 0)
+        except ValueError:  # closed in between
+            return self._before
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """What Arrow and the system raise about a file, as a SchemaError that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ConfigError(f"no such file: {path}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise SchemaError(f"{path} cannot be read on: {error}") from error
+
+
+@contextmanager
+def open_text(path: Path, progress: Progress | None = None) -> Iterator[pa.NativeFile]:
+    """A file's text as UTF-8, unpacked (gzip, zstd), without a byte order mark, with a line break at its end.
+
+    Bytes that are not UTF-8 are read as latin-1, so that no file is refused for its encoding.
+
+    Args:
+        path: The file.
+        progress: Told what is read.
+    """
+    with pa.OSFile(str(path)) as file:
+        magic = file.read(4)
+        file.seek(0)
+        codec = _CODECS.get(magic) or _CODECS.get(magic[:2])
+        if progress is not None:
+            progress.follow(file)
+        unpacked = pa.CompressedInputStream(file, codec) if codec else file
+        yield pa.TransformInputStream(unpacked, _Utf8())
+        size = file.size()
+    if progress is not None:
+        progress.add(size)
+
+
+def expect_text(path: Path) -> None:
+    """Whether a file holds any text.
+
+    Raises:
+        ConfigError: If it is missing.
+        SchemaError: If it holds none.
+    """
+    with named_errors(path), open_text(path) as stream:
+        while text := stream.read(64 << 10):
+            if text.strip():
+                return
+    raise SchemaError(f"{path}: expected rows, got an empty file")
+
+
+class _Utf8:
+    """Makes UTF-8 of a stream of bytes, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(LATIN1)
+        self._start = b""
+        self._started = self._ended = False
+
+    def __call__(self, chunk: pa.Buffer) -> bytes:
+        data, last = bytes(chunk), not chunk.size
+        if not self._started:
+            self._start += data
+            if len(self._start) < len(_BOM) and not last:
+                return b""
+            data, self._started = self._start.removeprefix(_BOM), True
+        if data.isascii() and not last and not self._decoder.getstate()[0]:
+            return data
+        text = self._decoder.decode(data, last)
+        if last and not self._ended:
+            # The CSV reader takes a record that ends with the file, but not a header.
+            text, self._ended = text + "\n", True
+        return text.encode()

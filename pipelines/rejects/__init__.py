@@ -1,0 +1,1 @@
+"""`sparsewatch rejects`: rejected records listed, repaired and replayed."""

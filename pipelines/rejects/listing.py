@@ -1,0 +1,98 @@
+"""Rejects as a table or as JSON lines. What stands in them came from outside and is shown so that it does no harm."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.rejects.topics import Reject
+
+_SHOWN_BYTES = 80
+
+
+class RejectCounts:
+    """Rejects by code, counted while they pass.
+
+    Args:
+        done: Ids that were replayed.
+    """
+
+    def __init__(self, done: set[str]) -> None:
+        self._done = done
+        self._records: Counter[str] = Counter()
+        self._events: Counter[str] = Counter()
+        self._replayed: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """Rejects counted."""
+        return self._records.total()
+
+    def watch(self, found: Iterable[Reject]) -> Iterator[Reject]:
+        """Hand rejects through and count them."""
+        for reject in found:
+            code = printable(reject.record.code)
+            self._records[code] += 1
+            self._events[code] += reject.record.events
+            self._replayed[code] += reject.id in self._done
+            yield reject
+
+    def table(self) -> Table:
+        """The numbers as a table."""
+        table = Table("code", "rejects", "events", "replayed", title="By code")
+        for code, records in self._records.most_common():
+            table.add_row(code, str(records), str(self._events[code]), str(self._replayed[code]))
+        return table
+
+    @property
+    def by_code(self) -> str:
+        """The numbers in a line's end; empty if there are none."""
+        return ": " * bool(self._records) + ", ".join(f"{code} {n}" for code, n in self._records.most_common())
+
+
+def json_line(reject: Reject, replayed: bool) -> str:
+    """A reject as JSON in one line, its value whole; a line of a repair file, too."""
+    record = reject.record
+    about: dict[str, Any] = {
+        "id": reject.id,
+        "code": record.code,
+        "message": record.message,
+        "events": record.events,
+        "timestamp_ms": record.timestamp_ms,
+        "retriable": record.retriable,
+        "replayed": replayed,
+    }
+    if record.value is not None:
+        try:
+            about["value"] = record.value.decode()
+        except UnicodeDecodeError:
+            about["value_base64"] = base64.b64encode(record.value).decode()
+    return msgspec.json.encode(about).decode()
+
+
+def table_row(reject: Reject, replayed: bool) -> tuple[str, ...]:
+    """A reject as cells of `record_table`, safe to show."""
+    record = reject.record
+    if reject.left_out:
+        value = "(too large for this topic)"
+    elif record.value is None:
+        value = "(none)"
+    else:
+        value = printable(record.value[:_SHOWN_BYTES].decode(errors="backslashreplace"))
+        value += "…" if len(record.value) > _SHOWN_BYTES else ""
+    return printable(reject.id), record.code, printable(record.message), value, "yes" if replayed else "no"
+
+
+def record_table(rows: Iterable[tuple[str, ...]]) -> Table:
+    """Cells of `table_row` as a table; nothing in them is read as markup."""
+    table = Table(title="Rejects, newest last")
+    for name in ("id", "code", "message", "first bytes", "replayed"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

@@ -1,0 +1,162 @@
+"""Sends rejects back to the topic they came from, repaired or, if asked, as they are.
+
+Order of writing: records, wait until they are durable, then their ids. Where a replay was cut off in between,
+`sparsewatch.pipelines.rejects.replay_log` finds what it had sent.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from sparsewatch.pipelines.rejects.repairs import Repair
+from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, Originals, Reject, replayed_topic
+from sparsewatch.schemas.errors import SchemaError, SinkError
+from sparsewatch.transforms.kafka.client import Writer
+
+#: Records sent before they are waited for. A larger value is waited for alone, so a refusal is known to be its own.
+_BATCH_RECORDS = 200
+_ALONE_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPlan:
+    """What to replay and how."""
+
+    topic: str
+    partitions: tuple[int, ...]
+    #: Repaired values by id, if they come from a file.
+    values: Mapping[str, bytes] = field(default_factory=dict)
+    #: Makes a repaired value from id and original value; raises SchemaError where it cannot.
+    repair: Repair | None = None
+    #: Replay what is sure to be rejected again, too.
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass
+class ReplayCount:
+    """What became of the rejects."""
+
+    replayed: int = 0
+    events: int = 0
+    repaired: int = 0
+    #: Number of rejects left where they are.
+    left: int = 0
+
+
+class Replay:
+    """Replays rejects one after the other; `finish` makes the last of them durable.
+
+    Args:
+        plan: What to do.
+        writer: Where replayed records and their ids go.
+        originals: Where values are that the rejects topic did not take.
+        tell: Told in one line what becomes of a reject that is not replayed, or would be in a dry run.
+    """
+
+    def __init__(self, plan: ReplayPlan, writer: Writer, originals: Originals, tell: Callable[[str], None]) -> None:
+        self.count = ReplayCount()
+        self._plan = plan
+        self._writer = writer
+        self._originals = originals
+        self._tell = tell
+        self._unsure: list[tuple[Reject, bool]] = []
+
+    def take(self, reject: Reject) -> None:
+        """Replay one reject, or say why not.
+
+        Raises:
+            SinkError: If the broker refuses a batch of records.
+            SourceError: If the broker does not answer.
+        """
+        try:
+            value, repaired = self._value(reject)
+            self._check_partition(reject.record.partition)
+        except SchemaError as error:
+            self._leave(reject, str(error))
+            return
+        if self._plan.dry_run:
+            self._tell(f"{reject.id}: would be replayed{' repaired' if repaired else ' as it is'}")
+            self._add(reject, repaired)
+        elif len(value or b"") > _ALONE_BYTES:
+            self._send_alone(reject, value, repaired)
+        else:
+            self._send(reject, value, repaired)
+            if len(self._unsure) >= _BATCH_RECORDS:
+                self.finish()
+
+    def finish(self) -> None:
+        """Wait until what was sent is durable, then note its ids.
+
+        Raises:
+            SinkError: If the broker refuses a record.
+        """
+        if not self._unsure:
+            return
+        self._writer.flush()
+        for reject, repaired in self._unsure:
+            note = msgspec.json.encode({"code": reject.record.code, "repaired": repaired})
+            self._writer.send(replayed_topic(self._plan.topic), reject.id.encode(), note)
+        self._writer.flush()
+        for reject, repaired in self._unsure:
+            self._add(reject, repaired)
+        self._unsure.clear()
+
+    def _value(self, reject: Reject) -> tuple[bytes | None, bool]:
+        given = self._plan.values.get(reject.id)
+        if given is not None and reject.left_out:
+            return given, True
+        original = self._original(reject)
+        value = given
+        if value is None:
+            value = original if self._plan.repair is None else self._plan.repair(reject.id, original)
+        if value == original and not (reject.record.retriable or self._plan.force):
+            raise SchemaError(
+                f"unchanged it would be rejected again ({reject.record.code}): repair it, or say --force if the job's "
+                "settings have changed since"
+            )
+        return value, value != original
+
+    def _original(self, reject: Reject) -> bytes | None:
+        record = reject.record
+        if not reject.left_out:
+            return record.value
+        if record.row >= 0:
+            raise SchemaError("its rows were too large for the rejects topic; their whole record has been counted")
+        return self._originals.value(record.partition, record.offset)
+
+    def _check_partition(self, partition: int) -> None:
+        if partition not in self._plan.partitions:
+            raise SchemaError(f"topic {self._plan.topic!r} has no partition {partition} any more")
+
+    def _send(self, reject: Reject, value: bytes | None, repaired: bool) -> None:
+        record = reject.record
+        self._writer.send(
+            self._plan.topic,
+            record.key,
+            value,
+            [*record.headers, (REPLAYED_FROM, reject.id.encode())],
+            partition=record.partition,
+            timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
+        )
+        self._unsure.append((reject, repaired))
+
+    def _send_alone(self, reject: Reject, value: bytes | None, repaired: bool) -> None:
+        self.finish()
+        try:
+            self._send(reject, value, repaired)
+            self._writer.flush()
+        except SinkError as error:
+            self._unsure.clear()
+            self._leave(reject, str(error))
+        self.finish()
+
+    def _add(self, reject: Reject, repaired: bool) -> None:
+        self.count.replayed += 1
+        self.count.events += reject.record.events
+        self.count.repaired += repaired
+
+    def _leave(self, reject: Reject, why: str) -> None:
+        self._tell(f"{reject.id}: left: {why}")
+        self.count.left += 1

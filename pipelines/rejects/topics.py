@@ -1,0 +1,152 @@
+"""The topics around rejects, read: the rejects themselves, the ids replayed already, originals left in the source."""
+
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.transforms.kafka.client import Fetched, Reader, open_admin, open_reader
+from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.kafka.side_topics import PREFIX, is_left_out, read_back, rejects_topic
+
+_logger = logging.getLogger(__name__)
+
+#: Largest record any writer of ours makes.
+_MAX_RECORD_BYTES = 64 << 20
+_FETCH_S = 0.5
+#: Empty fetches in a row after which a record that should be there is taken as gone.
+_PATIENCE = 20
+#: Header of a replayed record: id of its reject.
+REPLAYED_FROM = PREFIX + "replayed-from"
+
+
+def replayed_topic(topic: str) -> str:
+    """Where the ids of replayed rejects of `topic` are kept: compacted, the key is the id."""
+    return f"{rejects_topic(topic)}.replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One reject and where it stands."""
+
+    record: SideRecord
+    #: Partition and offset in the rejects topic.
+    place: tuple[int, int]
+    #: Whether the value was too large for the rejects topic.
+    left_out: bool
+
+    @property
+    def id(self) -> str:
+        """Id of the side record."""
+        return self.record.id
+
+
+class RejectsTopic:
+    """Reads `<topic>.rejects`; a context manager.
+
+    Raises:
+        ConfigError: If there is no such topic.
+        SourceError: If no broker answers.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self.topic = topic
+        self._partitions = partitions_of(kafka, rejects_topic(topic))
+        if not self._partitions:
+            raise ConfigError(
+                f"the broker has no topic {rejects_topic(topic)!r}: expected the name of a job's source topic that "
+                f"was read at least once, got {topic!r}"
+            )
+        self._reader = open_reader(kafka, rejects_topic(topic), _MAX_RECORD_BYTES)
+
+    def read(self) -> Iterator[Reject]:
+        """Every reject once; what a crash made a job write twice has the same id and comes once."""
+        seen: set[str] = set()
+        for reject in self._all():
+            if reject.id not in seen:
+                seen.add(reject.id)
+                yield reject
+
+    def read_again(self, places: Collection[tuple[int, int]]) -> Iterator[Reject]:
+        """Rejects at these places, found by an earlier reading; what came after it is not looked at."""
+        missing = set(places)
+        rejects = self._all() if missing else iter(())
+        for reject in rejects:
+            if reject.place in missing:
+                missing.remove(reject.place)
+                yield reject
+            if not missing:
+                return
+
+    def _all(self) -> Iterator[Reject]:
+        self._reader.assign(dict.fromkeys(self._partitions, 0))
+        for fetched in read_topic(self._reader):
+            for i, offset in enumerate(fetched.offsets):
+                try:
+                    record = read_back(fetched, i)
+                except SchemaError as error:
+                    _logger.warning("topic %r: %s", rejects_topic(self.topic), error)
+                else:
+                    yield Reject(record, (fetched.partition, offset), is_left_out(fetched, i))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._reader.close()
+
+
+class Originals:
+    """Looks up single records of the source topic; a context manager. Connects when first asked."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._reader: Reader | None = None
+
+    def value(self, partition: int, offset: int) -> bytes | None:
+        """Value of a record of the source topic.
+
+        Raises:
+            SchemaError: If the broker no longer has it.
+            SourceError: If the broker does not answer.
+        """
+        if self._reader is None:
+            self._reader = open_reader(self._kafka, self._topic, _MAX_RECORD_BYTES)
+        self._reader.assign({partition: offset})
+        if self._reader.begin_offsets()[partition] <= offset < self._reader.end_offsets()[partition]:
+            fetched = _first(self._reader)
+            if fetched is not None and fetched.offsets[0] == offset:
+                return fetched.values[0]
+        raise SchemaError(f"its value was too large for the rejects topic and is gone from topic {self._topic!r}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+
+def _first(reader: Reader) -> Fetched | None:
+    for _ in range(_PATIENCE):
+        if got := reader.fetch(_FETCH_S, 1):
+            return got[0]
+    return None
+
+
+def partitions_of(kafka: KafkaSettings, topic: str) -> tuple[int, ...]:
+    """Partitions of a topic, empty if there is none.
+
+    Raises:
+        SourceError: If no broker answers.
+    """
+    admin = open_admin(kafka)
+    try:
+        return admin.partitions(topic)
+    finally:
+        admin.close()

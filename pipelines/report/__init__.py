@@ -1,0 +1,1 @@
+"""Pages and pictures that more than one report is made of."""

@@ -1,0 +1,202 @@
+"""What a retraining learns from: rows that a job kept of its last windows, or files.
+
+The baseline is guarded: a window in which something was found is not learned, unless a person says so. Windows keep
+samples of one size; of each the same share is taken, so that the rows are a uniform sample of the windows.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sparsewatch.detectors.counts.row_sample import RowSample
+from sparsewatch.pipelines.job.topics import topics_of
+from sparsewatch.pipelines.rejects.topics import partitions_of
+from sparsewatch.pipelines.retrain.plan import Plan
+from sparsewatch.pipelines.retrain.window_records import records_of
+from sparsewatch.pipelines.rows.kept_rows import readable
+from sparsewatch.pipelines.tables.rows import read_pieces
+from sparsewatch.pipelines.train.file_sample import FileSample
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import RowsJob
+from sparsewatch.transforms.codecs.events import event_schema
+from sparsewatch.transforms.window.panes import Pane, load_panes
+
+#: Of the rows of files what a shadow without a running job takes.
+_HELD_OUT_SHARE = 0.2
+#: Of the rows learned from what calibrates, see `train_row_model`, and how many of these a threshold should leave
+#: beyond it: with fewer its rate is a guess.
+_CALIBRATION_SHARE = 0.2
+_BEYOND_ROWS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Rows to learn from, and where they are from."""
+
+    table: pa.Table
+    #: Rows for a shadow without a running job; None unless asked for.
+    held_out: pa.Table | None
+    #: What a person is told.
+    said: str
+    #: The same for the log and the manifest; JSON types.
+    about: dict[str, int | list[str]]
+
+
+def collect(plan: Plan, columns: Iterable[str]) -> Collected:
+    """The rows that a plan asks for.
+
+    Args:
+        plan: Files, or windows of the job.
+        columns: Of the model.
+
+    Raises:
+        ConfigError: If there are too few rows or windows, or a column is missing.
+        SchemaError: If a value of a file does not fit its column.
+        SourceError: If the broker does not answer.
+    """
+    types = column_types(plan.job, columns)
+    if plan.files:
+        rows = collect_files(plan.files, types, plan.sample_rows, plan.seed, hold_out=plan.offline)
+    else:
+        panes = _panes(plan.job)[-plan.last if plan.last else 0 :]
+        rows = collect_panes(panes, _learner(plan), types, plan.sample_rows, plan.windows if plan.offline else 0)
+    rate = plan.job.rows.alarm_rate
+    least = round(_BEYOND_ROWS / (_CALIBRATION_SHARE * rate))
+    if rows.table.num_rows < least:
+        raise ConfigError(
+            f"expected at least {least} rows to learn an alarm rate of {rate:.2%} from, got {rows.said}. Wait for more "
+            "windows, or see --learn and rows.sample_rows"
+        )
+    return rows
+
+
+def collect_panes(
+    panes: Sequence[Pane],
+    may_learn: Callable[[Pane], bool],
+    types: Mapping[str, pa.DataType],
+    limit: int,
+    hold_out: int,
+) -> Collected:
+    """Rows of a job's last windows.
+
+    Args:
+        panes: The windows, oldest first.
+        may_learn: Whether a window belongs to the baseline.
+        types: Columns to learn, and their types in the stream.
+        limit: Most rows to learn from.
+        hold_out: Newest windows of the baseline that are not learned but shadowed.
+
+    Raises:
+        ConfigError: If a column was not kept, or if there are fewer windows.
+    """
+    kept = readable(panes)
+    taken = [RowSample.from_bytes(state.sample) for pane, state in kept if may_learn(pane)]
+    left_out = [state.rows for pane, state in kept if not may_learn(pane)]
+    if len(taken) <= hold_out:
+        raise ConfigError(
+            f"expected more than {hold_out} windows to learn from, got {len(taken)}: {len(left_out)} of "
+            f"{len(kept)} kept windows alerted and are left out"
+        )
+    cut = len(taken) - hold_out
+    table = _uniform(taken[:cut], types, limit)
+    seen = sum(sample.rows_seen for sample in taken[:cut])
+    return Collected(
+        table=table,
+        held_out=_uniform(taken[cut:], types, limit) if hold_out else None,
+        said=(
+            f"{table.num_rows:,} rows of {seen:,} in {cut} windows; left out: {len(left_out)} windows of "
+            f"{sum(left_out):,} rows that alerted"
+        ),
+        about={
+            "rows": table.num_rows,
+            "rows_seen": seen,
+            "windows": cut,
+            "windows_left_out": len(left_out),
+            "rows_left_out": sum(left_out),
+        },
+    )
+
+
+def collect_files(
+    files: Iterable[Path], types: Mapping[str, pa.DataType], limit: int, seed: int, *, hold_out: bool
+) -> Collected:
+    """Rows of Parquet and CSV files.
+
+    Args:
+        files: The files; all of their rows are taken for ordinary.
+        types: Columns to learn, and their types in the stream.
+        limit: Most rows to take.
+        seed: Of the sample.
+        hold_out: Whether a fifth of them, by chance, is not learned but shadowed.
+
+    Raises:
+        ConfigError: If a file cannot be read, or there are no rows.
+        SchemaError: If a value does not fit its column.
+    """
+    sample = FileSample(tuple(types), limit, seed)
+    for file in files:
+        sample.add_file(file, read_pieces(file, sample.columns, types))
+    rows = sample.table().cast(pa.schema(list(types.items())))
+    # Rows come by hash, so the last ones are as good as any.
+    cut = rows.num_rows - round(_HELD_OUT_SHARE * rows.num_rows) if hold_out else rows.num_rows
+    return Collected(
+        table=rows.slice(0, cut),
+        held_out=rows.slice(cut) if hold_out else None,
+        said=f"{cut:,} rows of {sample.rows_seen:,} in {len(sample.files)} files",
+        about={"rows": cut, "rows_seen": sample.rows_seen, "files": [file.name for file in sample.files]},
+    )
+
+
+def column_types(job: RowsJob, columns: Iterable[str]) -> dict[str, pa.DataType]:
+    """Types in the stream of a model's columns.
+
+    Raises:
+        ConfigError: If the job has no such column.
+    """
+    schema = event_schema(job).columns
+    if missing := [name for name in columns if name not in schema.names]:
+        raise ConfigError(f"expected the model's columns {missing} among those of job {job.name!r}")
+    return {name: schema.field(name).type for name in columns}
+
+
+def _panes(job: RowsJob) -> list[Pane]:
+    topic = topics_of(job).panes
+    if not partitions_of(job.kafka, topic):
+        raise ConfigError(
+            f"the broker has no topic {topic!r}: expected a job that was run with rows.panes and rows.sample_rows "
+            "above 0; or name --files"
+        )
+    return load_panes(job.kafka, topic, job.name)
+
+
+def _learner(plan: Plan) -> Callable[[Pane], bool]:
+    if plan.learn == "all":
+        return lambda _pane: True
+    records = records_of(plan.job) if plan.learn == "drifted" else {}
+
+    def may_learn(pane: Pane) -> bool:
+        record = records.get(pane.start_us)
+        return pane.learned or (record is not None and record.only_drifted)
+
+    return may_learn
+
+
+def _uniform(samples: Sequence[RowSample], types: Mapping[str, pa.DataType], limit: int) -> pa.Table:
+    """Of each sample the same share of the rows it has seen, window by window.
+
+    A sample's rows come by ascending hash, so its first ones are a uniform sample, too.
+    """
+    seen = np.array([sample.rows_seen for sample in samples])
+    kept = np.minimum(seen, [sample.capacity for sample in samples])
+    share = min(limit / seen.sum(), float((kept / seen).min()))
+    parts = [_typed(sample, types).slice(0, round(share * n)) for sample, n in zip(samples, seen.tolist(), strict=True)]
+    return pa.concat_tables(parts)
+
+
+def _typed(sample: RowSample, types: Mapping[str, pa.DataType]) -> pa.Table:
+    if missing := [name for name in types if name not in sample.columns]:
+        raise ConfigError(f"expected the model's columns {missing} among those that windows keep: {sample.columns}")
+    return pa.table(sample.rows()).select(list(types)).cast(pa.schema(list(types.items())))

@@ -1,0 +1,192 @@
+"""`sparsewatch retrain`: a new row model from a job's own rows, let in only after a shadow run."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.schemas.errors import ConfigError, SparsewatchError
+from sparsewatch.schemas.jobs import RowsJob, parse_duration_us
+
+if TYPE_CHECKING:
+    from sparsewatch.detectors.rows.windows.shadow import ShadowRule
+    from sparsewatch.pipelines.retrain.plan import Outcome, Plan
+
+_EXAMPLES = """
+\b
+Examples:
+  sparsewatch retrain fab.toml                       # while the job runs
+  sparsewatch retrain fab.toml --if-drifted          # for cron: nothing happens unless p-values have moved
+  sparsewatch retrain fab.toml --every 24h           # for ever, in one process
+  sparsewatch retrain fab.toml --offline             # no job runs: shadow on rows that were held out
+  sparsewatch retrain fab.toml --files last_week.parquet --method knn
+\b
+Exit code: 0 the candidate took over, or there was no need; 1 it was refused or rolled back; 2 an error.
+"""
+
+#: What windows take to close beyond their length, and workers to see a candidate.
+_SLACK_S = 300
+_LEAST_EVERY_S = 60.0
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting of the job.")
+@click.option(
+    "--files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Learn from this Parquet or CSV file instead of the job's windows; may be repeated.",
+)
+@click.option(
+    "--learn",
+    type=click.Choice(["ordinary", "drifted", "all"]),
+    help="Windows to learn from: those without a finding; also those that only drifted; all, whatever was found in "
+    "them.  [default: ordinary; drifted with --if-drifted]",
+)
+@click.option("--last", type=click.IntRange(1), help="Look at so many of the windows kept.  [default: all]")
+@click.option("--method", metavar="NAME", help="See train rows.  [default: that of the present model]")
+@click.option(
+    "--sample-rows", type=click.IntRange(1), default=200_000, show_default=True, help="Most rows to learn from."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="All chance comes from it.")
+@click.option("--windows", type=click.IntRange(1), default=3, show_default=True, help="Windows of the shadow run.")
+@click.option(
+    "--offline", is_flag=True, help="Shadow on the newest windows kept, which are not learned; no job need run."
+)
+@click.option(
+    "--watch",
+    type=click.IntRange(0),
+    help="Windows to watch after a promotion; 0 for none.  [default: 3; 0 with --offline]",
+)
+@click.option("--timeout", metavar="DURATION", help="Wait so long for these windows.  [default: 2 windows more and 5m]")
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="What the candidate must hold to, e.g. largest_ratio=5; names are in docs/retraining.md.",
+)
+@click.option("--if-drifted", is_flag=True, help="Do nothing unless most of the newest windows drifted.")
+@click.option("--every", metavar="DURATION", help="Go on for ever, and begin anew so long after the last beginning.")
+def retrain(
+    job_file: Path,
+    overrides: tuple[str, ...],
+    files: tuple[Path, ...],
+    learn: str | None,
+    last: int | None,
+    method: str | None,
+    sample_rows: int,
+    seed: int,
+    windows: int,
+    offline: bool,
+    watch: int | None,
+    timeout: str | None,
+    rules: tuple[str, ...],
+    if_drifted: bool,
+    every: str | None,
+) -> None:
+    """Train the row model of JOB.toml anew, and let it in only if it stands a shadow run.
+
+    1. Rows are collected that the job kept of its last windows; windows with alerts are left out. 2. A candidate is
+    trained, by the method of the present model. 3. The running job scores its rows with both models; only the present
+    one counts. 4. The candidate takes over unless it flags more than three times the rows it should, or hardly any, or
+    its p-values are less even than the present model's, or it ranks rows the other way round. 5. The models have
+    changed places and both still score; the new one goes back if it alone flags more than three times the rows it
+    should. Everything is noted in retraining.jsonl in the model's folder; refused versions stay there, too.
+
+    None of this shows that a model finds anomalies better: see docs/retraining.md.
+    """
+    every_s = None if every is None else _seconds("--every", every)
+    if every_s is not None and every_s < _LEAST_EVERY_S:
+        raise ConfigError(f"--every: expected at least '{_LEAST_EVERY_S:.0f}s', got {every!r}")
+    job = load_job(job_file, overrides)
+    if not isinstance(job, RowsJob):
+        raise ConfigError(f"{job_file}: expected a job of kind 'rows', which alone keeps rows and follows its model")
+    from sparsewatch.pipelines.retrain.plan import Plan
+
+    watch = (0 if offline else 3) if watch is None else watch
+    length_s = parse_duration_us(job.windows.length) / 1e6
+    wait_s = (max(windows, watch) + 2) * length_s + _SLACK_S if timeout is None else _seconds("--timeout", timeout)
+    plan = Plan(
+        job=job,
+        files=files,
+        learn=learn or ("drifted" if if_drifted else "ordinary"),  # type: ignore[arg-type]
+        last=last,
+        method=method,
+        sample_rows=sample_rows,
+        seed=seed,
+        windows=windows,
+        watch=watch,
+        timeout_s=wait_s,
+        offline=offline,
+        if_drifted=if_drifted,
+        rule=_rule(rules, job if if_drifted else None),
+    )
+    _check(plan)
+    if every_s is not None:
+        _for_ever(plan, every_s)
+    elif _once(plan) in ("refused", "rolled back"):
+        sys.exit(1)
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        return parse_duration_us(text) / 1e6
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error
+
+
+def _rule(given: tuple[str, ...], drifted: RowsJob | None) -> "ShadowRule":
+    """The rule; after a drift the candidate must end it, by the job's own `least_drift`, unless told otherwise."""
+    from sparsewatch.detectors.rows.windows.checks import RowCheck
+    from sparsewatch.detectors.rows.windows.shadow import ShadowRule
+    from sparsewatch.pipelines.job.thresholds import thresholds_of
+
+    numbers = {}
+    if drifted is not None:
+        numbers["largest_distance"] = thresholds_of("rows.thresholds", drifted.rows.thresholds, RowCheck).least_drift
+    for text in given:
+        name, _, number = text.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError as error:
+            raise ConfigError(f"--rule: expected NAME=NUMBER, got {text!r}") from error
+    return thresholds_of("--rule", numbers, ShadowRule)
+
+
+def _check(plan: "Plan") -> None:
+    """What is wrong for good is said before anything is begun, and before a schedule."""
+    from sparsewatch.pipelines.retrain.plan import model_folder
+    from sparsewatch.pipelines.train.rows import method_of
+
+    model_folder(plan.job)
+    if plan.method is not None:
+        method_of(plan.method, None, None)
+    if plan.files and plan.last:
+        raise ConfigError("--last is of the job's windows, and rows come from --files")
+
+
+def _once(plan: "Plan") -> "Outcome":
+    # Brings in Beam and the scoring methods, which takes seconds.
+    from sparsewatch.pipelines.retrain.run import retrain as run
+
+    return run(plan)
+
+
+def _for_ever(plan: "Plan", every_s: float) -> None:
+    try:
+        while True:
+            begun = time.monotonic()
+            try:
+                _once(plan)
+            except (SparsewatchError, OSError) as error:
+                click.echo(f"this time nothing came of it: {error}", err=True)
+            left_s = max(0.0, begun + every_s - time.monotonic())
+            click.echo(f"the next retraining begins in {left_s / 3600:.1f} h")
+            time.sleep(left_s)
+    except KeyboardInterrupt:
+        click.echo("stopped")

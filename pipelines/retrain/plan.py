@@ -1,0 +1,82 @@
+"""What a user asks of a retraining, and the folder that only one of them may work on."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sparsewatch.detectors.artefacts.versions import is_version, resolve_version
+from sparsewatch.detectors.rows.windows.shadow import ShadowRule
+from sparsewatch.schemas.errors import ConfigError, ModelError
+from sparsewatch.schemas.jobs import RowsJob
+
+#: `ordinary`: windows in which nothing was found; `drifted`: also those of which all that was found is that p-values
+#: have moved; `all`: every window.
+Learn = Literal["ordinary", "drifted", "all"]
+#: How a retraining ended: there was no drift; the candidate was refused; it took over, and went back or not.
+Outcome = Literal["not needed", "refused", "promoted", "rolled back"]
+
+_LOCK = ".retrain.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a user asked for."""
+
+    job: RowsJob
+    #: Files to learn from; the job's own windows without any.
+    files: tuple[Path, ...] = ()
+    learn: Learn = "ordinary"
+    #: Newest windows to look at; None for all that are kept.
+    last: int | None = None
+    #: None for the present model's.
+    method: str | None = None
+    #: Most rows to learn from.
+    sample_rows: int = 200_000
+    seed: int = 0
+    #: Windows of the shadow run.
+    windows: int = 3
+    #: Windows to watch after a promotion.
+    watch: int = 3
+    #: Seconds to wait for the windows of each.
+    timeout_s: float = 3600.0
+    #: Shadow on rows that were kept, without a running job.
+    offline: bool = False
+    if_drifted: bool = False
+    rule: ShadowRule = field(default_factory=ShadowRule)
+
+
+def model_folder(job: RowsJob) -> Path:
+    """The folder of all versions of a job's model.
+
+    Raises:
+        ConfigError: If the job names one version, with which it stays.
+        ModelError: If there is no model.
+    """
+    folder = Path(job.rows.model).resolve()
+    if is_version(folder):
+        raise ConfigError(f"rows.model: {folder} is one version, which jobs never exchange: name {folder.parent}")
+    resolve_version(folder)
+    return folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other retrainings of a model away: they would take each other's candidates. The lock ends with the process.
+
+    Raises:
+        ConfigError: If another one goes on.
+        ModelError: If the folder cannot be written.
+    """
+    try:
+        lock = (folder / _LOCK).open("w")
+    except OSError as error:
+        raise ModelError(f"cannot write {folder / _LOCK}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(f"another retraining of {folder} goes on, or it cannot be locked: {error}") from error
+        yield

@@ -1,0 +1,206 @@
+"""The records of a rows job's windows as a retraining reads them: drift, alerts and shadows.
+
+A window that is written again, after a crash, replaces what was read of it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import click
+import msgspec
+
+from sparsewatch.detectors.artefacts.versions import resolve_version
+from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT, RowCheck
+from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
+from sparsewatch.pipelines.job.thresholds import thresholds_of
+from sparsewatch.pipelines.job.topics import topics_of
+from sparsewatch.pipelines.rejects.topics import partitions_of
+from sparsewatch.pipelines.retrain.plan import Plan
+from sparsewatch.schemas.alerts import alert_id
+from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.jobs import KafkaSettings, RowsJob
+from sparsewatch.transforms.kafka.client import Fetched, open_reader
+from sparsewatch.transforms.kafka.progress import read_topic
+
+_MAX_RECORD_BYTES = 16 << 20
+_FETCH_S = 0.5
+
+
+class DriftTold(msgspec.Struct, frozen=True):
+    """Of `row_scores.drift` what is used here; see `sparsewatch.detectors.rows.windows.drift.Drift`."""
+
+    distance: float
+    chance: float
+
+
+class ScoresTold(msgspec.Struct, frozen=True):
+    """Of `row_scores` what is used here."""
+
+    #: Rows by model.
+    models: dict[str, int]
+    drift: DriftTold
+
+
+class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a window's record what is used here."""
+
+    job: str
+    window_start_us: int
+    complete: bool
+    #: Ids.
+    alerts: tuple[str, ...] = ()
+    row_scores: ScoresTold | None = None
+    shadow: tuple[ShadowScores, ...] = ()
+
+    @property
+    def only_drifted(self) -> bool:
+        """Whether all that was found in it is that p-values have moved."""
+        moved = {alert_id(self.job, rule, SUBJECT, self.window_start_us) for rule in (DRIFT, MOVED)}
+        return bool(self.alerts) and set(self.alerts) <= moved
+
+    def is_judged_by(self, model: str) -> bool:
+        """Whether a model scored rows of it."""
+        return self.row_scores is not None and model in self.row_scores.models
+
+    def drifted(self, check: RowCheck) -> bool:
+        """Whether its p-values have moved as far as `check` alarms at, whatever else was found in it."""
+        if self.row_scores is None:
+            return False
+        drift = self.row_scores.drift
+        return drift.distance >= check.least_drift and drift.chance <= check.drift_level
+
+
+class WindowsTopic:
+    """The records of a job's windows; a context manager.
+
+    Args:
+        kafka: The broker.
+        topic: `<prefix>.windows`.
+        job: Name of the job.
+
+    Raises:
+        ConfigError: If there is no such topic.
+        SourceError: If no broker answers.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str, job: str) -> None:
+        partitions = partitions_of(kafka, topic)
+        if not partitions:
+            raise ConfigError(f"the broker has no topic {topic!r}: expected the windows of a job that was run")
+        self._job = job
+        self._topic = topic
+        self._reader = open_reader(kafka, topic, _MAX_RECORD_BYTES)
+        self._reader.assign(dict.fromkeys(partitions, 0))
+
+    def all(self) -> dict[int, WindowRecord]:
+        """What there is now, by start of the window, oldest first."""
+        found: dict[int, WindowRecord] = {}
+        for fetched in read_topic(self._reader):
+            found |= self._records(fetched)
+        return dict(sorted(found.items()))
+
+    def pass_over(self) -> None:
+        """Begin after what there is now."""
+        self._reader.assign(self._reader.end_offsets())
+
+    def more(self) -> dict[int, WindowRecord]:
+        """What came since; waits a little for it."""
+        found: dict[int, WindowRecord] = {}
+        for fetched in self._reader.fetch(_FETCH_S, 1_000):
+            found |= self._records(fetched)
+        return found
+
+    def _records(self, fetched: Fetched) -> dict[int, WindowRecord]:
+        found = {}
+        for i, value in enumerate(fetched.values):
+            key = fetched.keys(i)
+            if value is not None and key is not None and key.startswith(f"{self._job}/".encode()):
+                record = self._record(value)
+                found[record.window_start_us] = record
+        return found
+
+    def _record(self, value: bytes) -> WindowRecord:
+        try:
+            return msgspec.json.decode(value, type=WindowRecord)
+        except msgspec.DecodeError as error:
+            raise SchemaError(f"topic {self._topic!r}: a window's record cannot be read: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSoFar:
+    """How far a shadow run is."""
+
+    #: Complete windows that held a shadow of the pair.
+    windows: int
+    #: Of all of them together; None before the first.
+    shadow: ShadowScores | None
+
+    @property
+    def rows(self) -> int:
+        """Rows scored by both models."""
+        return 0 if self.shadow is None else self.shadow.rows
+
+
+def follow_shadow(
+    topic: WindowsTopic,
+    pair: tuple[str, str],
+    windows: int,
+    timeout_s: float,
+    check: Callable[[], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[ShadowSoFar]:
+    """The shadow run of a pair of models as its windows close, until there are enough, or time is up.
+
+    Args:
+        topic: Windows of a running job.
+        pair: Present model and candidate.
+        windows: Complete windows with a shadow that are enough.
+        timeout_s: Seconds to wait for them.
+        check: Asked between two looks; raises to give the run up.
+        clock: Rising seconds.
+    """
+    found: dict[int, Shadows] = {}
+    deadline = clock() + timeout_s
+    while len(found) < windows and clock() < deadline:
+        check()
+        news = {start: Shadows(record.shadow) for start, record in topic.more().items() if record.complete}
+        news = {start: shadows for start, shadows in news.items() if of_pair([shadows], pair) is not None}
+        if news:
+            found |= news
+            yield ShadowSoFar(len(found), of_pair(found.values(), pair))
+
+
+def windows_of(job: RowsJob) -> WindowsTopic:
+    """The windows of a job."""
+    return WindowsTopic(job.kafka, topics_of(job).windows, job.name)
+
+
+def records_of(job: RowsJob) -> dict[int, WindowRecord]:
+    """All windows there are now, by start, oldest first."""
+    with windows_of(job) as topic:
+        return topic.all()
+
+
+def drifted(plan: Plan, folder: Path) -> bool:
+    """Whether most of the newest windows drifted away from the model that is the latest.
+
+    Args:
+        plan: As many windows as its shadow run takes are looked at.
+        folder: Of the model.
+    """
+    check = thresholds_of("rows.thresholds", plan.job.rows.thresholds, RowCheck)
+    present = f"{folder.name}/{resolve_version(folder).name}"
+    newest = [record for record in records_of(plan.job).values() if record.is_judged_by(present)][-plan.windows :]
+    found = sum(record.drifted(check) for record in newest)
+    click.echo(f"{found} of the {len(newest)} newest windows that {present} judged drifted")
+    return found > len(newest) / 2

@@ -1,0 +1,248 @@
+"""Scoring of rows in a stream, as every job does that has a row model: a block is scored whole by one model.
+
+The model is a process's own and follows `latest` (see `live_model`); where there is a candidate it scores beside it and
+nothing hangs on what that says (see `live_candidate`).
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from sparsewatch.detectors.artefacts.versions import resolve_version
+from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.detectors.rows.windows.checks import RowCheck, carriers, check_rows
+from sparsewatch.detectors.rows.windows.drift import Drift, median_p_value, window_drift
+from sparsewatch.detectors.rows.windows.p_value_bins import EDGES
+from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
+from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
+from sparsewatch.pipelines.job.live_candidate import LiveCandidate
+from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.block import EVENT_TIME_US, Block
+from sparsewatch.schemas.errors import ConfigError, SparsewatchError
+from sparsewatch.schemas.jobs import RowSettings
+from sparsewatch.schemas.metrics import MetricSample, gauge
+from sparsewatch.schemas.rows import RowResult
+from sparsewatch.transforms.window.close_windows import Record
+
+
+@dataclass(frozen=True)
+class LoadForJob:
+    """Loads a version of the row model and holds it against what a job asks of it; a process loads it once."""
+
+    #: Columns that may be scored.
+    columns: pa.Schema
+    alarm_rate: float
+
+    def __call__(self, version: Path) -> RowModel:
+        """The model of a version's folder.
+
+        Raises:
+            ConfigError: If it does not fit the job's columns, or its calibration is too small for the alarm rate.
+            ModelError: If it is missing or damaged, or its smoke scores differ.
+        """
+        return _loaded(version, self)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(version: Path, asked: LoadForJob) -> RowModel:
+    model = RowModel.load(version)
+    try:
+        model.encoder.check_schema(asked.columns)
+        model.threshold(asked.alarm_rate)
+    except SparsewatchError as error:
+        raise ConfigError(f"rows: the model {version} does not fit the job: {error}") from error
+    return model
+
+
+@functools.lru_cache(maxsize=4)
+def _live(path: str, load: LoadForJob) -> tuple[LiveModel[RowModel], LiveCandidate[RowModel]]:
+    return LiveModel(path, load), LiveCandidate(path, load)
+
+
+@dataclass(frozen=True)
+class RowScoring:
+    """How a job scores rows; sent to workers."""
+
+    #: `<root>/<name>` to follow, or a version's own folder.
+    model: str
+    load: LoadForJob
+    #: Results a window.
+    results: int
+    id_columns: tuple[str, ...]
+
+    def __call__(self, block: Block) -> tuple[RowScores, Shadows]:
+        """What is said of a block, and what a candidate would have said."""
+        live, beside = _live(self.model, self.load)
+        model, candidate = live.current(), beside.current()
+        X = model.encoder.transform(block.rows)
+        scores = model.score_matrix(X)
+        said = score_encoded(
+            model,
+            X,
+            positions_of(block.rows),
+            self.load.alarm_rate,
+            scores=scores,
+            told=block.rows.select([EVENT_TIME_US, *self.id_columns]),
+            results=self.results,
+        )
+        if candidate is None:
+            return said, Shadows()
+        return said, shadow_block(model, candidate, block.rows, self.load.alarm_rate, scores)
+
+    def model_now(self) -> RowModel:
+        """The model that scores now."""
+        return _live(self.model, self.load)[0].current()
+
+
+def row_scoring(model: str, rows: RowSettings, columns: pa.Schema) -> RowScoring:
+    """How a job of these settings scores rows.
+
+    Args:
+        model: The model it names.
+        rows: The settings.
+        columns: Columns that may be scored.
+    """
+    # Absolute: workers may have another working directory.
+    path = str(Path(model).resolve())
+    return RowScoring(path, LoadForJob(columns, rows.alarm_rate), rows.results_per_window, tuple(rows.id_columns))
+
+
+def check_scoring(scoring: RowScoring) -> None:
+    """Load the model that would score now.
+
+    Raises:
+        ConfigError: If it does not fit the job.
+        ModelError: If it is missing or damaged.
+    """
+    scoring.load(resolve_version(scoring.model))
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    scores: bytes
+    shadows: bytes
+
+
+class ScoreMeasure:
+    """The row scores of a window, mergeable to the same bytes in any order.
+
+    Args:
+        scoring: How blocks are scored; the model is not loaded before the first.
+    """
+
+    def __init__(self, scoring: RowScoring) -> None:
+        self.scores = RowScores()
+        self.shadows = Shadows()
+        self._scoring = scoring
+
+    def add(self, block: Block) -> None:
+        """Score a block."""
+        self._merge(*self._scoring(block))
+
+    def merge_bytes(self, data: bytes) -> None:
+        """Add a measure that was made elsewhere."""
+        state = msgspec.msgpack.decode(data, type=_State)
+        self._merge(RowScores.from_bytes(state.scores), Shadows.from_bytes(state.shadows))
+
+    def to_bytes(self) -> bytes:
+        """The state."""
+        return msgspec.msgpack.encode(_State(self.scores.to_bytes(), self.shadows.to_bytes()))
+
+    def _merge(self, scores: RowScores, shadows: Shadows) -> None:
+        self.scores, self.shadows = self.scores.merge(scores), self.shadows.merge(shadows)
+
+
+@dataclass
+class ToldOfScores:
+    """What a window's row scores add to its conclusion."""
+
+    summary: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    metrics: list[MetricSample] = field(default_factory=list)
+    records: Sequence[Record] = ()
+
+
+@dataclass(frozen=True)
+class TellOfScores:
+    """Concludes the row scores of a window.
+
+    Args:
+        scoring: How rows were scored.
+        check: When rows count as unlike those of the training.
+        source_topic: Where the rows came from.
+        results_topic: Where results of single rows go.
+    """
+
+    scoring: RowScoring
+    check: RowCheck
+    source_topic: str
+    results_topic: str
+
+    def __call__(self, measure: ScoreMeasure) -> ToldOfScores:
+        """Record, findings, metrics and results; nothing where no row was scored."""
+        scores = measure.scores
+        drift = window_drift(scores)
+        if drift is None:
+            return ToldOfScores()
+        summary: dict[str, Any] = {"row_scores": scores_record(scores, drift)}
+        if measure.shadows.pairs:
+            summary["shadow"] = [shadow.to_json() for shadow in measure.shadows.pairs]
+        return ToldOfScores(
+            summary, check_rows(scores, self.check), score_metrics(scores, drift), list(self._results(scores))
+        )
+
+    def _results(self, scores: RowScores) -> Iterator[Record]:
+        for row in scores.beyond:
+            result = row_result(row, self.source_topic)
+            yield Record(self.results_topic, result.id.encode(), msgspec.json.encode(result))
+
+
+def row_result(row: WorstRow, topic: str) -> RowResult:
+    """The result of a row that came from `topic`."""
+    return RowResult(
+        id=f"{topic}/{row.partition}/{row.offset}/{row.row}",
+        event_time_us=row.told[EVENT_TIME_US],
+        model=row.model,
+        score=row.score,
+        p_value=row.p_value,
+        columns=dict(row.columns),
+        identity={name: value for name, value in row.told.items() if name != EVENT_TIME_US},
+    )
+
+
+def scores_record(scores: RowScores, drift: Drift) -> dict[str, Any]:
+    """What a window's record states of its row scores, JSON types."""
+    return {
+        "rows": scores.rows,
+        "above": scores.above,
+        "share_above": scores.above / scores.rows,
+        "models": {one.model: one.rows for one in scores.models},
+        "carried_by": carriers(scores),
+        "p_values": {"edges": [0.0, *EDGES, 1.0], "rows": scores.fine_p_values},
+        "drift": msgspec.structs.asdict(drift),
+        "results": len(scores.beyond),
+        "worst": [row.as_json() for row in scores.worst[:WORST_ROWS]],
+    }
+
+
+def score_metrics(scores: RowScores, drift: Drift) -> list[MetricSample]:
+    """Samples of one window's row scores."""
+    samples = [
+        gauge("sparsewatch_rows_scored", "Rows scored in the last closed window.", scores.rows),
+        gauge("sparsewatch_row_alarm_ratio", "Share of rows unlike training.", scores.above / scores.rows),
+        gauge("sparsewatch_row_p_value_median", "Median p-value, 0.5 if nothing changed.", median_p_value(scores)),
+        gauge("sparsewatch_row_p_value_drift", "Distance of p-values from those of calibration rows.", drift.distance),
+        gauge("sparsewatch_row_p_value_drift_chance", "Chance of such a drift if nothing changed.", drift.chance),
+        gauge("sparsewatch_row_p_value_stability_index", "Population stability index of p-values, nats.", drift.psi),
+    ]
+    # The version is the value and no label: with one each, the versions of years would add up on the exporter's page.
+    name, _, version = max(scores.models, key=lambda one: (one.rows, one.model)).model.rpartition("/")
+    if version.isdigit():
+        text = "Version of the row model that scored most rows of the last closed window."
+        samples.append(gauge("sparsewatch_row_model_version", text, int(version), {"model": name}))
+    return samples

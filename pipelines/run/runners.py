@@ -1,0 +1,79 @@
+"""Which Beam runner a job uses, and its options."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from sparsewatch.pipelines.job.read_specs import Until
+from sparsewatch.schemas.errors import ConfigError
+
+RUNNERS = ("auto", "inprocess", "prism", "portable")
+_PROJECT_CACHE = Path(__file__).resolve().parents[2] / ".cache" / "services" / "bin" / "prism"
+_TEN_YEARS_S = 315_360_000
+_BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
+
+
+def find_prism() -> Path | None:
+    """The Prism binary: `SPARSEWATCH_PRISM`, the project's cache, the path, or Beam's own cache."""
+    named = os.environ.get("SPARSEWATCH_PRISM")
+    if named:
+        return Path(named) if os.access(named, os.X_OK) else None
+    if os.access(_PROJECT_CACHE, os.X_OK):
+        return _PROJECT_CACHE
+    if on_path := shutil.which("prism"):
+        return Path(on_path)
+    cached = sorted(p for p in _BEAM_CACHE.glob("*") if os.access(p, os.X_OK) and p.is_file())
+    return cached[-1] if cached else None
+
+
+def choose_runner(runner: str, until: Until) -> str:
+    """The runner to use: `inprocess`, `prism` or `portable`.
+
+    Raises:
+        ConfigError: If the pair cannot work, with the reason and the remedy.
+    """
+    if runner == "auto":
+        runner = "prism" if until == "forever" else "inprocess"
+    if runner == "inprocess" and until == "forever":
+        raise ConfigError(
+            "--runner inprocess with --until forever: Beam's in-process runner holds back every step behind an endless "
+            "source, so nothing would ever come out. Use --until latest (repeat it as often as you like: a job goes "
+            "on where it stopped), or --runner prism."
+        )
+    if runner == "prism" and find_prism() is None:
+        raise ConfigError(
+            "--runner prism: no Prism binary found. Build it with `make services-prism` (needs Go), or set "
+            "SPARSEWATCH_PRISM to one, or run with --until latest instead."
+        )
+    return runner
+
+
+def runner_options(runner: str, until: Until, extra: Sequence[str] = ()) -> PipelineOptions:
+    """Beam's options for a chosen runner.
+
+    Args:
+        runner: As from `choose_runner`.
+        until: When the job stops.
+        extra: Options passed through to Beam as they are.
+    """
+    streaming = ["--streaming"] if until == "forever" else []
+    # Beam ends the streams it follows a job by after this time (300 s unless told), and the job with them.
+    patience = f"--job_server_timeout={_TEN_YEARS_S}"
+    if runner == "inprocess":
+        # Named, since Beam's direct runner picks Prism silently where it finds it.
+        return PipelineOptions(["--runner=FnApiRunner", *extra])
+    if runner == "prism":
+        return PipelineOptions(
+            [
+                "--runner=PrismRunner",
+                f"--prism_location={find_prism()}",
+                "--environment_type=LOOPBACK",
+                patience,
+                *streaming,
+                *extra,
+            ]
+        )
+    return PipelineOptions(["--runner=PortableRunner", patience, *streaming, *extra])

@@ -1,0 +1,1 @@
+"""`sparsewatch train`: wafer models, row models and references from files."""

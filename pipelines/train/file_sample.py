@@ -1,0 +1,240 @@
+"""A uniform sample of the rows of files, which machines can gather apart: `sparsewatch train rows`.
+
+A row is known by its file and its place in it, and kept if the hash of both is among the lowest
+(`sparsewatch.detectors.counts.row_sample`). So neither the order of files nor the size of pieces nor the machine that
+read a file matters, and samples of different files merge to the sample of them all. A file is known by its name,
+without folder and suffix, and its first rows.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
+from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+
+#: Version of the layout of a sealed sample.
+FORMAT = 1
+#: Name of a sealed sample ends so.
+SUFFIX = ".sample"
+#: First rows by which files of one name are told apart.
+_KNOWN_BY = 16
+
+
+class SampledFile(msgspec.Struct, frozen=True):
+    """A file that was read."""
+
+    name: str
+    rows: int
+    #: Hash of its name and its first rows.
+    key: int
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    seed: int
+    files: tuple[SampledFile, ...]
+    booleans: dict[str, bool]
+    sample: bytes
+
+
+class _Sealed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: int = FORMAT
+    digest: bytes
+    content: bytes
+
+
+class FileSample:
+    """A sample of the rows of files.
+
+    Args:
+        columns: Columns to keep.
+        capacity: Rows to keep.
+        seed: Of the hash.
+    """
+
+    def __init__(self, columns: Sequence[str], capacity: int, seed: int) -> None:
+        self.seed = seed
+        self.files: tuple[SampledFile, ...] = ()
+        self._sample = RowSample(columns, capacity)
+        #: Whether a column, once its type was seen, holds booleans, which the sample keeps as integers.
+        self._booleans: dict[str, bool] = {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are kept."""
+        return self._sample.columns
+
+    @property
+    def capacity(self) -> int:
+        """Most rows that are kept."""
+        return self._sample.capacity
+
+    @property
+    def rows_seen(self) -> int:
+        """Rows of all files."""
+        return self._sample.rows_seen
+
+    @property
+    def twice(self) -> list[str]:
+        """Names of files that look as if they were read twice: of one name, the same first rows and as many rows."""
+        marks = [(file.key, file.rows) for file in self.files]
+        return sorted({file.name for file, mark in zip(self.files, marks, strict=True) if marks.count(mark) > 1})
+
+    def add_file(
+        self, file: Path, pieces: Iterable[pa.RecordBatch], on_rows: Callable[[int], None] | None = None
+    ) -> None:
+        """Add the rows of a file.
+
+        Args:
+            file: Where they are from.
+            pieces: Rows with the columns, in the order of the file.
+            on_rows: Called with the rows of each piece.
+
+        Raises:
+            SchemaError: If a column is of a type that is not kept, or of another kind than in an earlier file.
+        """
+        key, pieces = _recognised(file, (_kept(piece) for piece in pieces))
+        place = row_identities(self.seed, key, sum(known.key == key for known in self.files))[0]
+        read = 0
+        for piece in pieces:
+            try:
+                self._note_booleans(piece.schema)
+                self._sample.update(piece, row_identities(place, np.arange(read, read + piece.num_rows)))
+            except SchemaError as error:
+                raise SchemaError(f"{file}: {error}") from error
+            read += piece.num_rows
+            if on_rows is not None:
+                on_rows(piece.num_rows)
+        self.files = (*self.files, SampledFile(file.name, read, key))
+
+    def merge(self, other: "FileSample") -> None:
+        """Add the rows of `other`, which is not changed.
+
+        Raises:
+            StateError: If it keeps other columns or another number of rows, or has another seed.
+            SchemaError: If a column is of another kind there.
+        """
+        if self.seed != other.seed:
+            raise StateError(f"expected a sample of seed {self.seed} to merge, got one of seed {other.seed}")
+        self._expect_booleans(other._booleans)
+        self._sample.merge(other._sample)
+        self._booleans |= other._booleans
+        self.files += other.files
+
+    def table(self) -> pa.Table:
+        """The rows kept, `min(capacity, rows_seen)`, by ascending hash.
+
+        Raises:
+            ConfigError: If there are none.
+        """
+        if not self.rows_seen:
+            raise ConfigError("expected rows to train on, got none")
+        rows = self._sample.rows()
+        columns = [
+            column.cast(pa.bool_()) if self._booleans.get(name) else column
+            for name, column in zip(rows.schema.names, rows.columns, strict=True)
+        ]
+        return pa.table(columns, names=rows.schema.names)
+
+    def to_bytes(self) -> bytes:
+        """The sample with a digest; equal samples give equal bytes."""
+        content = msgspec.msgpack.encode(
+            _Content(
+                seed=self.seed,
+                files=tuple(sorted(self.files, key=lambda file: (file.name, file.key, file.rows))),
+                booleans=dict(sorted(self._booleans.items())),
+                sample=self._sample.to_bytes(),
+            )
+        )
+        return msgspec.msgpack.encode(_Sealed(digest=hashlib.sha256(content).digest(), content=content))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The sample that `to_bytes` wrote.
+
+        Raises:
+            StateError: If the bytes are damaged or of another version.
+        """
+        try:
+            sealed = msgspec.msgpack.decode(data, type=_Sealed)
+            if sealed.version != FORMAT:
+                raise StateError(f"expected a sealed sample of version {FORMAT}, got {sealed.version}")
+            if hashlib.sha256(sealed.content).digest() != sealed.digest:
+                raise StateError("expected a sealed sample, its digest differs: the bytes are damaged")
+            content = msgspec.msgpack.decode(sealed.content, type=_Content)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"expected the bytes of a sealed sample, got {len(data)} others") from error
+        rows = RowSample.from_bytes(content.sample)
+        sample = cls(rows.columns, rows.capacity, content.seed)
+        sample._sample, sample.files, sample._booleans = rows, content.files, content.booleans
+        return sample
+
+    def _note_booleans(self, schema: pa.Schema) -> None:
+        kinds = {name: schema.field(name).type for name in self.columns if name in schema.names}
+        found = {name: pa.types.is_boolean(kind) for name, kind in kinds.items() if not pa.types.is_null(kind)}
+        self._expect_booleans(found)
+        self._booleans |= found
+
+    def _expect_booleans(self, found: dict[str, bool]) -> None:
+        for name, boolean in found.items():
+            if self._booleans.get(name, boolean) != boolean:
+                raise SchemaError(f"column {name!r}: expected all files to hold booleans or none, got both")
+
+
+def write_sample(sample: FileSample, path: Path) -> None:
+    """Write a sealed sample, whole or not at all.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    aside = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(sample.to_bytes())
+        aside.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_sample(path: Path) -> FileSample:
+    """A sealed sample.
+
+    Raises:
+        ConfigError: If the file cannot be read.
+        StateError: If it holds no sealed sample, or a damaged one.
+    """
+    try:
+        return FileSample.from_bytes(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except StateError as error:
+        raise StateError(f"{path}: {error}") from error
+
+
+def _recognised(file: Path, pieces: Iterator[pa.RecordBatch]) -> tuple[int, Iterator[pa.RecordBatch]]:
+    """The file's key, and all its pieces."""
+    head: list[pa.RecordBatch] = []
+    first: list[dict[str, Any]] = []
+    while len(first) < _KNOWN_BY and (piece := next(pieces, None)) is not None:
+        head.append(piece)
+        first += piece.slice(0, _KNOWN_BY - len(first)).to_pylist()
+    digest = hashlib.sha256(repr((file.stem, first)).encode()).digest()
+    return int.from_bytes(digest[:8]), itertools.chain(head, pieces)
+
+
+def _kept(piece: pa.RecordBatch) -> pa.RecordBatch:
+    """Numbers that a sample does not hold as floats."""
+    fields = list(_fields(piece.schema))
+    return piece if fields == list(piece.schema) else piece.cast(pa.schema(fields), safe=False)
+
+
+def _fields(schema: pa.Schema) -> Iterator[pa.Field]:
+    for field in schema:
+        wide = pa.types.is_decimal(field.type) or field.type == pa.uint64()
+        yield pa.field(field.name, pa.float64()) if wide else field

@@ -1,0 +1,304 @@
+"""`sparsewatch train rows`: train the model that scores rows, from Parquet or CSV files of any size or their samples.
+
+Files are read once, in pieces, and a seeded sample of their rows is kept. A sample can be written instead of a model,
+so that many machines read and one trains.
+"""
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.tables.rows import read_pieces
+from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import CtrJob, RowsJob
+from sparsewatch.transforms.codecs.events import event_schema
+
+if TYPE_CHECKING:
+    from sparsewatch.detectors.rows.methods.scorer import Fit
+    from sparsewatch.detectors.rows.model import RowModel
+
+#: Rows to learn from, unless said otherwise.
+_SAMPLE_ROWS = 200_000
+#: Rows by which the speed of scoring is measured.
+_TIMED_ROWS = 50_000
+#: Columns the report names.
+_SHOWN = 5
+
+_EXAMPLES = """\b
+Examples:
+  sparsewatch train rows clicks/*.parquet --job job.toml --out models/rows
+  sparsewatch train rows sensors.csv --columns temperature,pressure,valve --categorical valve --out models/fab
+\b
+Many machines, one model: each samples the files it has, one merges the samples and trains.
+  sparsewatch train rows day1/*.parquet --columns a,b,c --sample-out part1.sample
+  sparsewatch train rows day2/*.parquet --columns a,b,c --sample-out part2.sample
+  sparsewatch train rows part1.sample part2.sample --out models/rows
+"""
+
+
+class _TellsMethods(click.Command):
+    """Help with the list of methods, for which alone they are imported."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The methods, one line each, then the examples."""
+        from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
+
+        with formatter.section("Methods"):
+            marks = {name: " (default)" if name == DEFAULT else "" for name in METHODS}
+            formatter.write_dl([(name + marks[name], method.summary) for name, method in METHODS.items()])
+        super().format_epilog(ctx, formatter)
+
+
+def job_columns(path: Path) -> dict[str, pa.DataType]:
+    """The features of a job whose rows are scored, and their types.
+
+    Raises:
+        ConfigError: If the file is no valid job of such a kind.
+    """
+    job = load_job(path)
+    if not isinstance(job, CtrJob | RowsJob):
+        raise ConfigError(f"{path}: expected a job of kind 'ctr' or 'rows', which alone score rows")
+    schema = event_schema(job).columns
+    names = job.scored_columns if isinstance(job, RowsJob) else job.ranked_features
+    return {name: schema.field(name).type for name in names}
+
+
+@click.command("rows", cls=_TellsMethods, epilog=_EXAMPLES)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--columns", metavar="A,B,C", help="Columns to learn, separated by commas.")
+@click.option("--job", metavar="JOB.toml", type=click.Path(path_type=Path), help="Take the features of this job.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the model; a version is written below it.")
+@click.option(
+    "--sample-out", type=click.Path(path_type=Path), help=f"Write the sample, named *{SUFFIX}, and train nothing."
+)
+@click.option("--method", metavar="NAME", help="How rows are scored; see Methods.")
+@click.option("--categorical", default="", metavar="A,B", help="Columns of numbers that are categories.")
+@click.option(
+    "--scaling",
+    type=click.Choice(["plain", "robust"]),
+    help="Scale numbers by mean and deviation, or by median and quartiles.  [default: the method's own]",
+)
+@click.option("--steps", type=int, help="Adam steps of an autoencoder.")
+@click.option("--trim", type=float, help="Share of odd rows an autoencoder leaves out.")
+@click.option("--seed", default=0, show_default=True, help="All chance comes from it: sample, split, fit.")
+@click.option("--alarm-rate", default=0.01, show_default=True, help="Share of ordinary rows to flag.")
+@click.option("--sample-rows", type=int, help=f"Rows to learn from.  [default: {_SAMPLE_ROWS}]")
+@click.option("--promote/--no-promote", default=True, help="Make the version the latest, which jobs take, or not.")
+def train_rows(
+    files: tuple[Path, ...],
+    columns: str | None,
+    job: Path | None,
+    out: Path | None,
+    sample_out: Path | None,
+    method: str | None,
+    categorical: str,
+    scaling: str | None,
+    steps: int | None,
+    trim: float | None,
+    seed: int,
+    alarm_rate: float,
+    sample_rows: int | None,
+    promote: bool,
+) -> None:
+    """Train the model that scores rows from FILEs: Parquet, CSV, or samples of such files.
+
+    The rows should be those of ordinary times; a few odd ones do no harm. A fifth of the sample is held out of the fit
+    and says which scores are ordinary. A column that held one value only is learned, too: it changes no score until it
+    changes.
+    """
+    _check_targets(out, sample_out)
+    if not 0 < alarm_rate < 1:
+        raise ConfigError(f"--alarm-rate: expected a share between 0 and 1, got {alarm_rate}")
+    if seed < 0:
+        raise ConfigError(f"--seed: expected a number not below 0, got {seed}")
+    chosen = None if out is None else method_of(method, steps, trim)
+    started = time.monotonic()
+    sample = _sampled(files, columns, job, sample_rows, seed)
+    read_s = time.monotonic() - started
+    if sample_out is not None:
+        write_sample(sample, sample_out)
+        kept = min(sample.capacity, sample.rows_seen)
+        click.echo(f"{kept:,} of {sample.rows_seen:,} rows of {len(sample.files)} files to {sample_out}")
+    if out is None or chosen is None:
+        return
+    name, fit = chosen
+    table = sample.table()
+    encoder = EncoderConfig(categorical=_split(categorical), scaling=_scaling(name, scaling))  # type: ignore[arg-type]
+    model, fit_s = train_with_progress(table, name, fit, encoder, seed)
+    threshold = model.threshold(alarm_rate)
+    about = {"files": [file.name for file in sample.files], "rows_seen": sample.rows_seen, "rows": table.num_rows}
+    settings = {"method": name, "scaling": encoder.scaling, "steps": steps, "trim": trim, "seed": seed}
+    version = model.save(out, about=about | settings, promote=promote)
+    _report(model, sample, alarm_rate, threshold, version, (read_s, fit_s, _rows_per_s(model, table)))
+
+
+def _check_targets(out: Path | None, sample_out: Path | None) -> None:
+    if (out is None) == (sample_out is None):
+        raise ConfigError("expected either --out or --sample-out")
+    if sample_out is not None and sample_out.suffix != SUFFIX:
+        raise ConfigError(f"--sample-out: expected a name that ends in {SUFFIX}, got {sample_out}")
+
+
+def method_of(name: str | None, steps: int | None, trim: float | None) -> "tuple[str, Fit]":
+    """A method by name, the default if None, and its fit with the settings of autoencoders.
+
+    Raises:
+        ConfigError: If the method is unknown, or has no such settings and one is given.
+    """
+    from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
+
+    name = name or DEFAULT
+    if name not in METHODS:
+        raise ConfigError(f"--method: expected one of {', '.join(METHODS)}, got {name!r}")
+    fit: Any = METHODS[name].fit
+    if steps is None and trim is None:
+        return name, fit
+    if "training" not in inspect.signature(fit).parameters:
+        raise ConfigError(f"--steps and --trim are settings of autoencoders, and {name!r} is none")
+    return name, functools.partial(fit, training=_training(fit, steps, trim))
+
+
+def _training(fit: Any, steps: int | None, trim: float | None) -> Any:
+    from sparsewatch.detectors.rows.methods.apre.train import TrainConfig
+
+    usual = inspect.signature(fit).parameters["training"].default or TrainConfig()
+    return replace(
+        usual,
+        steps=usual.steps if steps is None else steps,
+        trim_share=usual.trim_share if trim is None else trim,
+    )
+
+
+def _scaling(method: str, scaling: str | None) -> str:
+    from sparsewatch.detectors.rows.methods.registry import METHODS
+
+    return scaling or METHODS[method].scaling
+
+
+def _sampled(
+    files: tuple[Path, ...], columns: str | None, job: Path | None, limit: int | None, seed: int
+) -> FileSample:
+    """The sample of all files, those that are samples among them."""
+    samples = [read_sample(file) for file in files if file.suffix == SUFFIX]
+    if samples:
+        if not (columns is None and job is None and limit is None):
+            raise ConfigError("--columns, --job and --sample-rows are those of the samples: expected none of them")
+        sample, types = FileSample(samples[0].columns, samples[0].capacity, samples[0].seed), {}
+    else:
+        chosen = _chosen_columns(columns, job)
+        limit = _SAMPLE_ROWS if limit is None else limit
+        if limit < 1:
+            raise ConfigError(f"--sample-rows: expected at least 1, got {limit}")
+        sample, types = FileSample(tuple(chosen), limit, seed), {n: kind for n, kind in chosen.items() if kind}
+    for part in samples:
+        sample.merge(part)
+    if unread := [file for file in files if file.suffix != SUFFIX]:
+        with _reading() as on_rows:
+            for file in unread:
+                sample.add_file(file, read_pieces(file, sample.columns, types), on_rows)
+    if sample.twice:
+        click.echo(f"these look as if they were read twice: {', '.join(sample.twice)}", err=True)
+    return sample
+
+
+def _chosen_columns(columns: str | None, job: Path | None) -> dict[str, pa.DataType | None]:
+    """Columns and the types to convert them to; None keeps the file's."""
+    if (columns is None) == (job is None):
+        raise ConfigError("expected either --columns or --job")
+    if job is not None:
+        return dict(job_columns(job))
+    names = _split(columns or "")
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"--columns: expected different names, got {columns!r}")
+    return dict.fromkeys(names)
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+@contextmanager
+def _reading() -> Iterator[Callable[[int], None]]:
+    """A count of rows, and the callback that moves it."""
+    bar = (SpinnerColumn(), TextColumn("reading"), TextColumn("{task.completed:,} rows"))
+    with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda rows: progress.advance(task, rows)
+
+
+def train_with_progress(
+    table: pa.Table, method: str, fit: "Fit", encoder: EncoderConfig, seed: int
+) -> "tuple[RowModel, float]":
+    """The model, and the seconds that encoding, fit and calibration took."""
+    from sparsewatch.detectors.rows.training import train_row_model
+
+    started = time.monotonic()
+    bar = (TextColumn("fitting"), BarColumn(), TextColumn("{task.fields[said]}"))
+    with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("fitting", total=None, said="")
+        model = train_row_model(
+            table,
+            method=method,
+            fit=fit,
+            encoder=encoder,
+            seed=seed,
+            report=lambda done, total, said: progress.update(task, completed=done, total=total, said=said),
+        )
+    return model, time.monotonic() - started
+
+
+def _rows_per_s(model: "RowModel", table: pa.Table) -> float:
+    rows = one_batch(table.slice(0, _TIMED_ROWS))
+    started = time.perf_counter()
+    model.score(rows)
+    return float(rows.num_rows / (time.perf_counter() - started))
+
+
+def _report(
+    model: "RowModel",
+    sample: FileSample,
+    rate: float,
+    threshold: float,
+    version: Path,
+    measured: tuple[float, float, float],
+) -> None:
+    from sparsewatch.detectors.rows.methods.registry import METHODS
+
+    encoder, (read_s, fit_s, rows_per_s) = model.encoder, measured
+    kept = min(sample.capacity, sample.rows_seen)
+    usual = sorted(zip(model.usual, encoder.names, strict=True), reverse=True)
+    for what, value in (
+        ("model", str(version)),
+        ("method", f"{model.method}: {METHODS[model.method].summary}"),
+        ("rows", f"{kept:,} of {sample.rows_seen:,}, of which {len(model.calibration):,} calibrate"),
+        ("features", f"{encoder.n_features} of {len(encoder.names)} columns"),
+        ("constant columns", _named(encoder.constant)),
+        ("scores (quartiles)", " ".join(f"{q:.3f}" for q in np.quantile(model.calibration, (0.25, 0.5, 0.75)))),
+        ("threshold", f"{threshold:.3f}, passed by {rate:.2%} of rows like these"),
+        ("hardest columns", ", ".join(name for _, name in usual[:_SHOWN])),
+        ("time", f"reading {read_s:.1f} s, fitting {fit_s:.1f} s"),
+        ("speed", f"{rows_per_s:,.0f} rows/s scored"),
+    ):
+        click.echo(f"{what:<20}{value}")
+
+
+def _named(names: tuple[str, ...]) -> str:
+    """How many and which, as far as they fit on a line."""
+    if not names:
+        return "none"
+    shown = ", ".join(names[:_SHOWN])
+    return f"{len(names)}, silent until they change: {shown}{', ...' if len(names) > _SHOWN else ''}"

@@ -1,0 +1,183 @@
+"""`sparsewatch train wafer`: labelled wafers to a model artefact."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sparsewatch.detectors.open_set.novelty import NoveltyConfig
+from sparsewatch.detectors.sparse_net.train import Epoch, TrainConfig
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.detectors.wafers.training import WaferMetrics, WaferTrainingConfig, train_wafer_model
+from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
+from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers, read_labelled_wafers
+
+#: Patterns up to which the confusion matrix fits on a screen.
+_MOST_SHOWN = 12
+
+
+@click.command("wafer")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models/wafer"),
+    show_default=True,
+    help="Folder of the model; a new version is written below it.",
+)
+@click.option("--hold-out", multiple=True, metavar="CLASS", help="Leave a class out; repeatable.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="Most passes over the training wafers; it stops early where held-out wafers gain nothing more.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split by lot, the weights and the order.")
+@click.option(
+    "--grid",
+    type=click.IntRange(0),
+    default=0,
+    help="Cells a side for wafers given as points; 0: 16384, or the usual side of the die maps.",
+)
+@click.option(
+    "--false-novel-rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.02,
+    show_default=True,
+    help="Share of known wafers that may be called novel.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads; with several, last digits vary.",
+)
+@click.option("--time-budget", type=click.FloatRange(0), help="Stop training after so many seconds.")
+@click.option("--fresh", is_flag=True, help="Begin anew, also where an interrupted training could go on.")
+@click.option("--no-promote", is_flag=True, help="Write the version, but leave the latest one in use.")
+def train_wafer(
+    data: Path,
+    out: Path,
+    hold_out: tuple[str, ...],
+    epochs: int,
+    seed: int,
+    grid: int,
+    false_novel_rate: float,
+    threads: int,
+    time_budget: float | None,
+    fresh: bool,
+    no_promote: bool,
+) -> None:
+    """Train the wafer model on DATA, an .npz of die maps or a .parquet with a column `label`.
+
+    Labels that join names with `+` are mixed patterns; the model then names the parts. A training that was interrupted
+    goes on where it was when the same command is given again. The model written is the latest version at once, which
+    running jobs take up; see `sparsewatch models`.
+    """
+    console = Console()
+    config = WaferTrainingConfig(
+        hold_out=hold_out,
+        grid=grid,
+        train=TrainConfig(epochs=epochs, seed=seed, threads=threads),
+        novelty=NoveltyConfig(false_novel_rate=false_novel_rate),
+    )
+    wafers = read_labelled_wafers(data)
+    learned = asdict(replace(config, novelty=NoveltyConfig()))
+    file = CheckpointFile.of(out, {"config": learned, "data": _digest(data)})
+    resume = None if fresh else file.read()
+    if resume is not None:
+        console.print(f"going on after epoch {resume.meta['epoch']} of a training that was interrupted")
+    try:
+        with _progress(console, epochs, time_budget) as report:
+            model, metrics = train_wafer_model(
+                wafers.rows, wafers.labels, config, report, resume=resume, keep=file.write
+            )
+    except KeyboardInterrupt:
+        if (kept := file.read()) is not None:
+            console.print(f"stopped after epoch {kept.meta['epoch']} of {epochs}; the same command goes on from there")
+        raise
+    _show(console, metrics)
+    path = save_trained(model, metrics, config, wafers, out, data, promote=not no_promote)
+    file.remove()
+    console.print(f"wrote {path}")
+
+
+def _digest(data: Path) -> str:
+    return hashlib.sha256(data.read_bytes()).hexdigest()
+
+
+def save_trained(
+    model: WaferModel,
+    metrics: WaferMetrics,
+    config: WaferTrainingConfig,
+    wafers: LabelledWafers,
+    out: Path,
+    data: Path | None = None,
+    *,
+    promote: bool = True,
+) -> Path:
+    """Write the model with what it was trained on and what it reached; returns the version's folder."""
+    training = {
+        "config": asdict(config),
+        "wafers": wafers.rows.num_rows,
+        "file": data.name if data else None,
+        "sha256": _digest(data) if data else None,
+    }
+    reached = {
+        "macro_f1": metrics.macro_f1,
+        "accuracy": metrics.accuracy,
+        "patterns": list(metrics.patterns),
+        "confusion": metrics.confusion.tolist(),
+        "auroc_withheld": metrics.auroc,
+        "wafers": dict(zip(("train", "validation", "calibration"), metrics.wafers, strict=True)),
+    }
+    return model.save(out, metrics=reached, training=training, promote=promote)
+
+
+@contextmanager
+def _progress(console: Console, epochs: int, budget: float | None) -> Iterator[Callable[[Epoch], bool]]:
+    """A bar by epoch, and the callback that moves it and keeps to the budget."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    started = time.monotonic()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("training", total=epochs)
+
+        def report(epoch: Epoch) -> bool:
+            said = f"epoch {epoch.number}: loss {epoch.loss:.3f}, macro-F1 {epoch.macro_f1:.3f}"
+            progress.update(task, completed=epoch.number, description=said)
+            if not console.is_terminal:
+                console.print(f"{said} (of {epoch.epochs})")
+            return budget is None or time.monotonic() - started < budget
+
+        yield report
+
+
+def _show(console: Console, metrics: WaferMetrics) -> None:
+    """Macro-F1, the confusion matrix and the withheld classes."""
+    if len(metrics.patterns) <= _MOST_SHOWN:
+        console.print(_confusion(metrics))
+    train, validation, held_out = metrics.wafers
+    console.print(
+        f"macro-F1 {metrics.macro_f1:.3f}, {metrics.accuracy:.1%} recognised whole, on {held_out} wafers of lots left "
+        f"out of training ({train} trained on, {validation} to stop early)"
+    )
+    for name, auroc in metrics.auroc.items():
+        console.print(f"AUROC {auroc:.3f} of novelty, {name} (withheld) against known wafers")
+
+
+def _confusion(metrics: WaferMetrics) -> Table:
+    table = Table(title="rows: true class, columns: recognised as")
+    for heading in ("", *metrics.patterns):
+        table.add_column(heading, justify="right")
+    for name, counts in zip(metrics.patterns, metrics.confusion.tolist(), strict=True):
+        table.add_row(name, *(str(n) for n in counts))
+    return table

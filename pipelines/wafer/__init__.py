@@ -1,0 +1,1 @@
+"""The wafer job, `kind = "wafer"`."""

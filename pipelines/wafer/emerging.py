@@ -1,0 +1,213 @@
+"""The wafer job's look over its last windows: novel-looking wafers that belong together are an emerging pattern.
+
+A wafer near a pattern found earlier joins it, or is passed over if a person named or dismissed the pattern. The others
+of the last windows are searched for crowds (`sparsewatch.detectors.open_set.emerging`); the background are the model's
+calibration wafers and the windows before. Whatever was embedded by another network is left alone.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from sparsewatch.detectors.open_set.emerging import (
+    Cluster,
+    ClusterRules,
+    Floats,
+    Recent,
+    Sample,
+    find_clusters,
+    nearest_of,
+    whitening,
+    widest,
+)
+from sparsewatch.detectors.open_set.emerging_calibration import threshold
+from sparsewatch.detectors.wafers.emerging_pattern import Found, centre, emerging_finding, joined, raise_pattern
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
+from sparsewatch.pipelines.patterns.book import PatternBook, ReadBook, pattern_record
+from sparsewatch.pipelines.wafer.kept_wafers import Look, look_over
+from sparsewatch.schemas.jobs import PatternSettings
+from sparsewatch.schemas.metrics import MetricSample, gauge
+from sparsewatch.schemas.patterns import NovelLooking, Pattern
+from sparsewatch.transforms.window.close_windows import Conclusion
+from sparsewatch.transforms.window.panes import Pane
+
+_logger = logging.getLogger(__name__)
+
+_DAY_US = 86_400_000_000
+#: Seed of the calibration's draws.
+_SEED = 5
+#: A threshold holds for numbers of wafers up to this factor apart.
+_STEP = 1.2
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a look needs of a model."""
+
+    space: str
+    model: str
+    whitening: Floats
+    #: Its novel-looking calibration wafers.
+    known: Sample
+
+    @classmethod
+    def of(cls, model: WaferModel, level: float) -> Self:
+        """Of a model, for wafers whose p-value is at most `level`."""
+        novelty, white = model.novelty, whitening(model.novelty.within)
+        looking_novel = novelty.p_value(novelty.calibration) <= level
+        embeddings = novelty.calibration_embeddings[looking_novel].astype(np.float64)
+        return cls(model.space, model.id, white, Sample(embeddings @ white, len(novelty.calibration)))
+
+
+@dataclass
+class PatternsView:
+    """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+
+    job: str
+    topic: str
+    settings: PatternSettings
+    book: ReadBook
+    #: The model that recognises wafers now.
+    model: Callable[[], WaferModel]
+    _thresholds: dict[tuple[Any, ...], float] = field(default_factory=dict, repr=False)
+
+    @property
+    def panes(self) -> int:
+        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        return self.settings.windows + self.settings.history
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        model, book = self.model(), self.book()
+        look = look_over(pane, earlier, self.settings, model.space)
+        reference = Reference.of(model, look.level)
+        standing = {p.id: p for p in book.patterns.values() if p.space == reference.space}
+        free, joining = _assign(look, standing, reference)
+        limit = self._threshold(look, reference, pane.end_us - pane.start_us)
+        told: dict[str, Pattern] = {}
+        for cluster in self._crowds(free, reference, limit):
+            members = [free.recent[i] for i in cluster.members.tolist()]
+            where = Found(self.job, reference.model, pane.start_us, cluster, limit)
+            found = raise_pattern(where, members, reference.whitening)
+            same = _same(found, standing | told, reference)
+            if same is None:
+                told[found.id] = found
+            else:
+                joining.setdefault(same, []).extend(members)
+        for id_, wafers in joining.items():
+            pattern = (standing | told)[id_]
+            grown = joined(pattern, wafers, reference.whitening, pane.start_us)
+            if grown is not pattern and book.status(id_) == "open":
+                told[id_] = grown
+        # A window that is closed again after a crash raises again what it raised: the alert's id is the same.
+        raised = [p for p in (standing | told).values() if p.raised_us == pane.start_us]
+        raised = [p for p in raised if book.status(p.id) == "open" or p.id in told]
+        return Conclusion(
+            rows=look.recent_wafers,
+            summary={
+                "emerging": {
+                    "wafers": look.recent_wafers,
+                    "looking_novel": len(look.recent),
+                    "of_no_pattern": len(free.recent),
+                    "background": reference.known.wafers + look.earlier_wafers,
+                    "threshold": limit,
+                    "open": _open(book, standing | told),
+                    "raised": [pattern.id for pattern in raised],
+                    "other_spaces": len(book.patterns) - len(standing),
+                }
+            },
+            findings=[emerging_finding(pattern) for pattern in raised],
+            metrics=_metrics(book, standing | told, free),
+            records=[pattern_record(self.topic, pattern) for pattern in told.values()],
+        )
+
+    def close(self) -> None:
+        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        self.book.close()
+
+    def _crowds(self, free: Look, reference: Reference, limit: float) -> list[Cluster]:
+        if not free.recent:
+            return []
+        lots = np.unique([wafer.lot for wafer in free.recent], return_inverse=True)[1]
+        fresh = np.array([wafer.id in free.fresh for wafer in free.recent])
+        sample = Sample(embeddings_of(free.recent) @ reference.whitening, free.recent_wafers)
+        known = reference.known
+        if free.earlier:
+            before = embeddings_of(free.earlier) @ reference.whitening
+            known = Sample(np.concatenate([known.embeddings, before]), known.wafers)
+        background = Sample(known.embeddings, known.wafers + free.earlier_wafers)
+        rules = ClusterRules(threshold=limit, min_wafers=self.settings.min_wafers, min_lots=self.settings.min_lots)
+        return find_clusters(Recent(sample, lots, fresh), background, rules)
+
+    def _threshold(self, look: Look, reference: Reference, length_us: int) -> float:
+        """Of the statistic; worked out anew when the numbers of wafers have changed by a fifth."""
+        wafers = max(look.recent_wafers, self.settings.min_wafers)
+        share = max(look.fresh_wafers, 1) / wafers
+        steps = [int(np.ceil(np.log(number) / np.log(_STEP))) for number in (wafers, share)]
+        key = (reference.space, len(reference.known.embeddings), *steps)
+        if key not in self._thresholds:
+            self._thresholds[key] = threshold(
+                reference.known,
+                round(_STEP ** steps[0]),
+                min(1.0, _STEP ** steps[1]),
+                min(1.0, self.settings.false_patterns_per_day * length_us / _DAY_US),
+                self.settings.min_wafers,
+                np.random.default_rng(_SEED),
+            )
+        return self._thresholds[key]
+
+
+def _assign(
+    look: Look, standing: Mapping[str, Pattern], reference: Reference
+) -> tuple[Look, dict[str, list[NovelLooking]]]:
+    """The look without wafers that belong to a pattern, and the fresh ones among those by pattern."""
+    patterns = list(standing.values())
+    of_recent, of_earlier = (_nearest(wafers, patterns, reference) for wafers in (look.recent, look.earlier))
+    joining: dict[str, list[NovelLooking]] = {}
+    for wafer, place in zip(look.recent, of_recent, strict=True):
+        if place >= 0 and wafer.id in look.fresh:
+            joining.setdefault(patterns[place].id, []).append(wafer)
+    free = replace(
+        look,
+        recent=[wafer for wafer, place in zip(look.recent, of_recent, strict=True) if place < 0],
+        earlier=[wafer for wafer, place in zip(look.earlier, of_earlier, strict=True) if place < 0],
+    )
+    return free, joining
+
+
+def _same(found: Pattern, others: Mapping[str, Pattern], reference: Reference) -> str | None:
+    """The pattern in whose place a crowd lies: a known pattern's wafers would spread over both."""
+    patterns = list(others.values())
+    if not patterns:
+        return None
+    centres = np.array([centre(pattern, reference.whitening) for pattern in patterns])
+    reach = np.full(len(patterns), widest(len(reference.whitening)))
+    [place] = nearest_of(centre(found, reference.whitening)[None], centres, reach).tolist()
+    return None if place < 0 else patterns[place].id
+
+
+def _nearest(wafers: Sequence[NovelLooking], patterns: Sequence[Pattern], reference: Reference) -> list[int]:
+    """Place of the pattern that each wafer belongs to, -1 for none."""
+    if not wafers or not patterns:
+        return [-1] * len(wafers)
+    centres = np.array([centre(pattern, reference.whitening) for pattern in patterns])
+    reaches = np.array([pattern.reach for pattern in patterns])
+    nearest: list[int] = nearest_of(embeddings_of(wafers) @ reference.whitening, centres, reaches).tolist()
+    return nearest
+
+
+def _open(book: PatternBook, patterns: Iterable[str]) -> list[str]:
+    return sorted(id_ for id_ in patterns if book.status(id_) == "open" and book.root(id_) == id_)
+
+
+def _metrics(book: PatternBook, patterns: Iterable[str], free: Look) -> list[MetricSample]:
+    text = "Emerging patterns that nobody has named or dismissed."
+    unexplained = "Novel-looking wafers of no pattern, over the last windows."
+    return [
+        gauge("sparsewatch_open_patterns", text, len(_open(book, patterns))),
+        gauge("sparsewatch_unexplained_wafers", unexplained, len(free.recent)),
+    ]

@@ -1,0 +1,111 @@
+"""What a window of wafers leaves for later looks, and a look over the last windows."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+
+from sparsewatch.detectors.wafers.window_counts import MOST_LOOKING_NOVEL, WaferCounts
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.jobs import PatternSettings
+from sparsewatch.schemas.patterns import NovelLooking
+from sparsewatch.transforms.window.panes import Pane
+
+_logger = logging.getLogger(__name__)
+
+#: Most wafers that a look goes over, those of the lowest p-value; and of the background, of the newest windows.
+_MOST_RECENT = 1_500
+_MOST_BACKGROUND = 4_000
+
+
+class WaferPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What a window of wafers leaves for later views."""
+
+    wafers: int
+    looking_novel: list[NovelLooking]
+
+    @classmethod
+    def of(cls, state: bytes) -> Self:
+        """From the state of a `Pane`.
+
+        Raises:
+            StateError: If the bytes are others.
+        """
+        try:
+            return msgspec.msgpack.decode(state, type=cls)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"expected the pane of a window of wafers, got {len(state)} other bytes") from error
+
+
+def pane_state(counts: WaferCounts) -> bytes:
+    """State of the pane that a window leaves."""
+    return msgspec.msgpack.encode(WaferPane(wafers=counts.wafers, looking_novel=counts.looking_novel))
+
+
+@dataclass(frozen=True)
+class Look:
+    """Wafers of one look, all of one space."""
+
+    recent: list[NovelLooking]
+    #: Ids of those that came with the newest window.
+    fresh: frozenset[str]
+    #: Wafers in all, novel-looking or not; of the newest window, of the last ones, of those before.
+    fresh_wafers: int
+    recent_wafers: int
+    earlier_wafers: int
+    earlier: list[NovelLooking]
+    #: Largest p-value of a wafer that looks novel: lower than the setting where there were too many to keep.
+    level: float
+
+
+def look_over(pane: Pane, panes: Sequence[Pane], settings: PatternSettings, space: str) -> Look:
+    """The look at a window together with those before it.
+
+    Args:
+        pane: The window's own.
+        panes: Those before it, oldest first.
+        settings: How far it reaches.
+        space: See `WaferModel.space`; wafers of others are left out.
+    """
+    own = WaferPane.of(pane.state)
+    length = pane.end_us - pane.start_us
+    kept = list(_readable(panes, length))
+    since = pane.start_us - (settings.windows - 1) * length
+    last = [state for p, state in kept if p.start_us >= since]
+    before = [state for p, state in kept if p.start_us < since]
+    full = [s.looking_novel[-1].p_value for s in (*before, *last, own) if len(s.looking_novel) >= MOST_LOOKING_NOVEL]
+    level = min([settings.level, *full])
+    recent = _once([*last, own], space, level)
+    if len(recent) > _MOST_RECENT:
+        level = sorted(wafer.p_value for wafer in recent)[_MOST_RECENT - 1]
+        recent = [wafer for wafer in recent if wafer.p_value <= level]
+    earlier = _once(before, space, level)
+    kept_share = min(1.0, _MOST_BACKGROUND / max(len(earlier), 1))
+    return Look(
+        recent=recent,
+        fresh=frozenset(wafer.id for wafer in own.looking_novel),
+        fresh_wafers=own.wafers,
+        recent_wafers=own.wafers + sum(state.wafers for state in last),
+        earlier_wafers=round(kept_share * sum(state.wafers for state in before)),
+        earlier=earlier[-_MOST_BACKGROUND:],
+        level=level,
+    )
+
+
+def _once(states: Iterable[WaferPane], space: str, level: float) -> list[NovelLooking]:
+    """Wafers of a space, the newest look at each: one inspected again is no second wafer."""
+    newest = {(w.lot, w.wafer_id): w for state in states for w in state.looking_novel if w.space == space}
+    return [wafer for wafer in newest.values() if wafer.p_value <= level]
+
+
+def _readable(panes: Iterable[Pane], length_us: int) -> Iterable[tuple[Pane, WaferPane]]:
+    """Panes of this length and layout; others were left by earlier settings or versions."""
+    for pane in panes:
+        if pane.end_us - pane.start_us != length_us:
+            continue
+        try:
+            yield pane, WaferPane.of(pane.state)
+        except StateError as error:
+            _logger.warning("the window at %d us is left out of the view: %s", pane.start_us, error)

@@ -1,0 +1,64 @@
+"""`sparsewatch wafers explain`: why wafers of a file got their verdicts."""
+
+from pathlib import Path
+
+import click
+
+from sparsewatch.schemas.errors import ConfigError
+
+FORMATS = ("table", "json", "html")
+_EPILOG = """
+\b
+Examples:
+  sparsewatch wafers explain lot.npz --model models/wafer
+  sparsewatch wafers explain lot.npz --model models/wafer --wafer W000017 --wafer W000020
+  sparsewatch wafers explain lot.parquet --model models/wafer --most 20 --out why.html
+  sparsewatch wafers explain lot.npz --model models/wafer --format json | jq '.[0].evidence[0].defects'
+"""
+
+
+@click.command("explain", epilog=_EPILOG, context_settings={"max_content_width": 120})
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the wafer model.")
+@click.option("--wafer", "ids", multiple=True, metavar="ID", help="Explain this wafer; repeatable.")
+@click.option(
+    "--most", type=click.IntRange(1), default=5, show_default=True, help="Without --wafer: so many, most novel first."
+)
+@click.option(
+    "--tiles",
+    type=click.IntRange(1),
+    default=400,
+    show_default=True,
+    help="Parts to take away and look again; more is finer and slower.",
+)
+@click.option("--format", "output", type=click.Choice(FORMATS), help="Default: table, or what --out ends in.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; needed for html.")
+def explain(
+    file: Path, folder: Path, ids: tuple[str, ...], most: int, tiles: int, output: str | None, out: Path | None
+) -> None:
+    """Say and draw why wafers of FILE got their verdicts.
+
+    FILE is what `sparsewatch train wafer` or `wafers import` reads. For each wafer: verdict and p-value, which defects
+    carry it and in which zone they lie, whether the verdict stands without them, and the known wafers most like it.
+    Defects are weighed by taking them away and asking the model again.
+    """
+    output = output or _format_of(out)
+    if output == "html" and out is None:
+        raise ConfigError("--format html needs --out FILE")
+    # Torch is imported once the options are sound: it takes seconds.
+    from sparsewatch.pipelines.wafer_explain.explain_file import explain_file, report
+
+    explained = explain_file(file, folder, ids, most, tiles)
+    text = report(explained, output)
+    if out is None:
+        click.echo(text)
+        return
+    from sparsewatch.pipelines.rank.report.files import save
+
+    save(out, text.encode())
+    click.echo(f"{len(explained.wafers):,} of {explained.rows.num_rows:,} wafers explained in {out}")
+
+
+def _format_of(out: Path | None) -> str:
+    ending = "" if out is None else out.suffix.removeprefix(".").lower()
+    return {"htm": "html"}.get(ending, ending) if ending in {"html", "htm", "json"} else "table"

@@ -1,0 +1,257 @@
+"""KLARF 1.8: nested records in braces, lists with declared columns and length. Lengths are nanometres.
+
+`Record FileRecord "1.8" { Record LotRecord "A" { Record WaferRecord "W" { Field DieOrigin 2 {0, 0} List DefectList {
+Columns 5 { int32 DEFECTID, … } Data 2 { 1 …; 2 …; } } } Field DiePitch 2 {…} } } EndOfFile;`. Fields of a lot may stand
+behind its wafers, so a file is read twice: once for the fields, once for the defects.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from itertools import compress, islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsewatch.pipelines.wafer_files.faults import WaferFileError
+from sparsewatch.pipelines.wafer_files.inspections import Inspections
+from sparsewatch.pipelines.wafer_files.klarf.defects import (
+    MOST_COLUMNS,
+    MOST_DEFECTS,
+    DefectRecords,
+    inspection_of,
+    used_columns,
+)
+from sparsewatch.pipelines.wafer_files.klarf.fields import KEPT, MOST_WAFERS, FieldError, WaferFacts, wafer_facts
+from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown, text_of, values_of
+
+#: Deepest nesting of records; the format has four levels.
+_DEEPEST = 16
+_LOT, _WAFER = "LotRecord", "WaferRecord"
+
+
+@dataclass(slots=True)
+class _Record:
+    """A record that is open, and what is known of it so far."""
+
+    kind: str
+    name: str
+    parent: "_Record | None"
+    fields: dict[str, list[str]] = field(default_factory=dict)
+
+    def all_fields(self) -> dict[str, list[str]]:
+        """Fields of this record and those around it; the inner ones win. Names of lot and wafer among them."""
+        outer = {} if self.parent is None else self.parent.all_fields()
+        named = {_LOT: {"LotID": [self.name]}, _WAFER: {"WaferID": [self.name]}}.get(self.kind, {})
+        return {**outer, **self.fields, **named}
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """Head of a list; its rows are next in the stream."""
+
+    name: str
+    columns: Sequence[str]
+    declared: int
+    record: _Record
+
+
+#: Reads a list's rows and the brace behind them.
+_ReadRows = Callable[[_List], None]
+
+
+def read_klarf18(open_stream: Callable[[], TokenStream], zone: tzinfo) -> Iterator[Inspections]:
+    """The wafers of a file, one by one.
+
+    Args:
+        open_stream: A new reading of the file, right behind `Record FileRecord "1.8"`.
+        zone: Time zone of the file's times.
+
+    Raises:
+        WaferFileError: See `faults`.
+    """
+    first = open_stream()
+    records = _walk(first, lambda _: first.skip_block())
+    wafers = list(islice((record for record in records if record.kind == _WAFER), MOST_WAFERS + 1))
+    if len(wafers) > MOST_WAFERS:
+        raise first.error("too_large", f"expected at most {MOST_WAFERS} wafers in a file, got more", -1)
+    if not wafers:
+        raise first.error("missing_field", "expected a WaferRecord, the file has none", -1)
+    stream = open_stream()
+    read: list[DefectRecords] = []
+
+    def read_defects(head: _List) -> None:
+        if head.name != "DefectList" or head.record.kind != _WAFER:
+            stream.skip_block()
+            return
+        if read:
+            raise stream.error("broken_structure", "expected one DefectList a wafer, got another", -1)
+        read.append(_read_rows(stream, head))
+
+    # The two readings close their wafers in the same order.
+    closed = (record for record in _walk(stream, read_defects) if record.kind == _WAFER)
+    for wafer, again in zip(wafers, closed, strict=True):
+        if not read:
+            raise stream.error("missing_field", f"expected a DefectList in wafer {again.name!r}, there is none", -1)
+        yield inspection_of(_facts(wafer.all_fields(), stream, zone), read.pop(), stream)
+
+
+def _facts(fields: Mapping[str, Sequence[str]], stream: TokenStream, zone: tzinfo) -> WaferFacts:
+    try:
+        return wafer_facts(fields, nanometres=True, zone=zone)
+    except FieldError as error:
+        raise stream.error(error.code, str(error), -1) from error
+
+
+def _walk(stream: TokenStream, read_rows: _ReadRows) -> Iterator[_Record]:
+    """Records as they close; ends behind `EndOfFile;`."""
+    stream.expect(b"{")
+    record, depth = _Record("FileRecord", "", None), 1
+    while True:
+        word = stream.next()
+        if word == b"Record":
+            if depth >= _DEEPEST:
+                raise stream.error("broken_structure", f"expected at most {_DEEPEST} records inside each other", -1)
+            record, depth = _opened(stream, record), depth + 1
+        elif word == b"Field":
+            _read_field(stream, record)
+        elif word == b"List":
+            _read_list(stream, record, read_rows)
+        elif word == b"}":
+            yield record
+            if record.parent is None:
+                break
+            record, depth = record.parent, depth - 1
+        else:
+            raise stream.error("broken_structure", f"expected Record, Field, List or '}}', got {shown(word)}", -1)
+    stream.expect(b"EndOfFile")
+    stream.expect_end()
+
+
+def _opened(stream: TokenStream, parent: _Record) -> _Record:
+    """`Record Kind "name" {`, the name left out by some."""
+    kind, name = text_of(stream.next()), stream.next()
+    if name != b"{":
+        stream.expect(b"{")
+    return _Record(kind, "" if name == b"{" else text_of(name), parent)
+
+
+def _read_field(stream: TokenStream, record: _Record) -> None:
+    """`Field Name n {value, value}`."""
+    name, count = text_of(stream.next()), stream.next()
+    stream.expect(b"{")
+    values = values_of(stream.until(b"}"))
+    if count != b"%d" % len(values):
+        message = f"expected {shown(count)} values in field {name[:60]!r} as it declares, got {len(values)}"
+        raise stream.error("bad_field", message, -1)
+    if name in KEPT:
+        record.fields[name] = values
+
+
+def _read_list(stream: TokenStream, record: _Record, read_rows: _ReadRows) -> None:
+    """`List Name { Columns n {type NAME, …} Data n {rows} }`."""
+    name = text_of(stream.next())
+    stream.expect(b"{")
+    stream.expect(b"Columns")
+    count = stream.next()
+    stream.expect(b"{")
+    words = values_of(stream.until(b"}"))
+    columns = [column.upper() for column in words[1::2]]
+    if count != b"%d" % len(columns) or len(words) % 2 or len(columns) > MOST_COLUMNS:
+        message = f"expected a number of columns up to {MOST_COLUMNS} and a type and a name for each"
+        raise stream.error(
+            "wrong_columns", f"{message} in list {name[:60]!r}, got {shown(count)} and {len(words)} words", -1
+        )
+    stream.expect(b"Data")
+    declared = stream.next()
+    if not declared.isdigit():
+        raise stream.error("bad_field", f"expected a number of rows behind Data, got {shown(declared)}", -1)
+    stream.expect(b"{")
+    read_rows(_List(name, columns, int(declared[:20]), record))
+    stream.expect(b"}")
+
+
+def _read_rows(stream: TokenStream, head: _List) -> DefectRecords:
+    """Rows of a DefectList and the brace behind them."""
+    if head.declared > MOST_DEFECTS:
+        raise stream.error(
+            "too_large", f"expected at most {MOST_DEFECTS} defects a wafer, got Data {head.declared}", -1
+        )
+    records = DefectRecords(used_columns(head.columns, stream), stream)
+    while True:
+        tokens = stream.at_hand()
+        length = _length_of_rows(tokens)
+        ended = length < len(tokens)
+        whole = length if ended else _behind_last_row(tokens)
+        _add_rows(stream, records, tokens[:whole])
+        stream.take(whole)
+        if ended:
+            break
+        stream.grow("expected '}' behind the rows of DefectList, the file ends")
+    stream.expect(b"}")
+    if records.listed != head.declared:
+        message = f"expected the {head.declared} defects that Data declares, DefectList has {records.listed}"
+        raise stream.error("count_mismatch", message, -1)
+    return records
+
+
+def _length_of_rows(tokens: list[bytes]) -> int:
+    """Tokens before the brace that closes the rows; all of them if it is not there."""
+    if b"{" not in tokens:
+        return tokens.index(b"}") if b"}" in tokens else len(tokens)
+    below = np.flatnonzero(_depths(tokens) < 0)
+    return int(below[0]) if len(below) else len(tokens)
+
+
+def _depths(tokens: list[bytes]) -> NDArray[np.int64]:
+    """Braces open behind each token."""
+    opened = np.fromiter(map(b"{".__eq__, tokens), np.int64, len(tokens))
+    closed = np.fromiter(map(b"}".__eq__, tokens), np.int64, len(tokens))
+    return np.cumsum(opened - closed)
+
+
+def _behind_last_row(tokens: list[bytes]) -> int:
+    """Place behind the last semicolon that is not inside of braces; 0 if there is none."""
+    ends = np.fromiter(map(b";".__eq__, tokens), np.bool_, len(tokens))
+    if b"{" in tokens:
+        ends &= _depths(tokens) == 0
+    found = np.flatnonzero(ends)
+    return int(found[-1]) + 1 if len(found) else 0
+
+
+def _add_rows(stream: TokenStream, records: DefectRecords, tokens: list[bytes]) -> None:
+    width = records.columns.width
+    kept = _without_images(tokens)
+    plain = tokens if kept is None else list(compress(tokens, kept))
+    ends = np.flatnonzero(np.fromiter(map(b";".__eq__, plain), np.bool_, len(plain)))
+    expected = np.arange(1, len(ends) + 1) * (width + 1) - 1
+    uneven = len(plain) != len(ends) * (width + 1) or not np.array_equal(ends, expected)
+    if uneven:
+        raise _uneven(stream, width, ends, expected, len(plain))
+    records.add(plain, width + 1, None if kept is None else np.flatnonzero(kept))
+
+
+def _uneven(stream: TokenStream, width: int, ends: np.ndarray, expected: np.ndarray, number: int) -> WaferFileError:
+    wrong = np.flatnonzero(ends != expected)
+    if len(wrong):
+        row = int(wrong[0])
+        before = int(ends[row - 1]) if row else -1
+        got, at = int(ends[row]) - before - 1, before + 1
+    else:
+        at = int(ends[-1]) + 1 if len(ends) else 0
+        got = number - at
+    message = f"expected {width} columns and ';' in each row of DefectList, got {got} values"
+    return stream.error("wrong_columns", message, at)
+
+
+def _without_images(tokens: list[bytes]) -> NDArray[np.bool_] | None:
+    """Which tokens stay when each list of images, `Images n {…}`, becomes one value; None if there is none."""
+    if b"{" not in tokens:
+        return None
+    depths = _depths(tokens)
+    kept: NDArray[np.bool_] = depths == 0
+    kept[np.fromiter(map(b"}".__eq__, tokens), np.bool_, len(tokens))] = False
+    opens = np.flatnonzero((depths == 1) & np.fromiter(map(b"{".__eq__, tokens), np.bool_, len(tokens)))
+    # The number in front of a brace goes with it; the word before stays as the column's value.
+    kept[np.maximum(opens - 1, 0)] = False
+    return kept

@@ -1,0 +1,1 @@
+"""`sparsewatch wafers import`: wafer files read into a topic."""

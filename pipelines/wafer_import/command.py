@@ -1,0 +1,181 @@
+"""`sparsewatch wafers import`: files of inspected wafers into the topic a wafer job reads."""
+
+import glob
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.publish.event_files import parse_moment_us
+from sparsewatch.pipelines.wafer_files.formats import ReadOptions
+from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
+from sparsewatch.pipelines.wafer_import.survey import Retests, Usual
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import TimeFormat, WaferJob, parse_duration_us, parse_size
+from sparsewatch.transforms.kafka.side_topics import rejects_topic
+
+_EXAMPLES = """\b
+sparsewatch wafers import results/ --topic wafers --bootstrap localhost:9092
+sparsewatch wafers import 'lot42/*.001' maps.npz --job wafer.toml --step M1_CMP --start 2026-01-01
+sparsewatch wafers import results/ --dry-run
+"""
+
+
+@click.command("import", epilog=_EXAMPLES)
+@click.argument("files", nargs=-1, required=True)
+@click.option("--topic", help="Where to; the job's source topic if --job is given.")
+@JOB_OPTION
+@BOOTSTRAP_OPTION
+@click.option("--rejects", metavar="TOPIC", help="Where files go that cannot be used.  [default: TOPIC.rejects]")
+@click.option("--step", default="", metavar="S", help="Step of wafers whose file names none.")
+@click.option("--tool", default="", metavar="T", help="Tool of wafers whose file names none.")
+@click.option(
+    "--retests",
+    type=click.Choice(["keep-last", "keep-all"]),
+    default="keep-last",
+    show_default=True,
+    help="Of several inspections of one wafer, lot and step: write the newest, or all.",
+)
+@click.option(
+    "--counts",
+    type=click.Choice(["declared", "listed"]),
+    default="declared",
+    show_default=True,
+    help="Refuse a KLARF 1.1 or 1.2 that lists other numbers of defects than its summary declares, or take its list.",
+)
+@click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="Of times that name none.")
+@click.option(
+    "--time-column", metavar="C", help="Column of event times, read and written.  [default: time, or the job's]"
+)
+@click.option(
+    "--time-format",
+    type=click.Choice(["epoch_s", "epoch_ms", "epoch_us", "iso8601"]),
+    help="How event times are written.  [default: epoch_ms, or the job's]",
+)
+@click.option("--start", metavar="TIME", help="First event time (ISO-8601) of wafers whose file states none.")
+@click.option("--interval", default="1s", show_default=True, help="Step between event times made from --start.")
+@click.option("--label-column", metavar="C", help="Write the class of labelled wafers, too, as this column.")
+@click.option("--format", "coding", type=click.Choice(["json", "arrow"]), default="json", show_default=True)
+@click.option(
+    "--partitions", type=click.IntRange(1), metavar="N", help="Create the topic with N partitions if missing."
+)
+@click.option("--dry-run", is_flag=True, help="Read and report, write nothing; needs no broker.")
+@click.option(
+    "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
+)
+def import_wafers(
+    files: tuple[str, ...],
+    topic: str | None,
+    job: Path | None,
+    bootstrap: tuple[str, ...],
+    rejects: str | None,
+    step: str,
+    tool: str,
+    retests: Retests,
+    counts: str,
+    timezone: str,
+    time_column: str | None,
+    time_format: TimeFormat | None,
+    start: str | None,
+    interval: str,
+    label_column: str | None,
+    coding: Literal["json", "arrow"],
+    partitions: int | None,
+    dry_run: bool,
+    client: str | None,
+) -> None:
+    """Read FILES, folders or wildcards among them, and write their wafers to a topic as a wafer job reads them.
+
+    Formats are known by content: KLARF 1.1, 1.2 and 1.8, bin maps as text (plain or SINF), npz of die maps, JSON lines,
+    Parquet and Arrow IPC; text also packed with gzip or zstd. Defects count from the wafer's centre in micrometres with
+    the notch down. docs/wafer-files.md describes each.
+
+    All files are read before anything is written. A file that cannot be read to its end goes to the rejects topic
+    whole, with the fault; no wafer of it counts. Where one wafer, lot and step comes again, the inspection with the
+    latest time counts, of equal times the one read last, and older ones are superseded. Defects of one wafer with the
+    same number in the same test, or in the same square micrometre, are one.
+
+    Exit code 0: nothing was rejected; 1: something was; 2: a setting is wrong.
+    """
+    read_as = _wafer_job(job)
+    plan = _plan(read_as, topic or ("" if read_as is None else read_as.source.topic), rejects, dry_run=dry_run)
+    options = ReadOptions(
+        zone=_zone(timezone),
+        check_counts=counts == "declared",
+        time_column=time_column or plan.options.time_column,
+        time_format=time_format or plan.options.time_format,
+    )
+    plan = replace(
+        plan,
+        options=options,
+        start_us=None if start is None else parse_moment_us(start),
+        interval_us=parse_duration_us(interval),
+        usual=Usual(step, tool),
+        retests=retests,
+        label_column=label_column,
+        format=coding,
+        partitions=partitions,
+    )
+    kafka = None if dry_run else broker_of(job, bootstrap, client)
+    count = import_files(expand(files), plan, kafka, lambda line: click.echo(printable(line)))
+    click.echo(count.line("importable" if dry_run else "imported"))
+    if count.faults:
+        sys.exit(1)
+
+
+def expand(files: tuple[str, ...]) -> list[Path]:
+    """Files of names, folders (all below them, hidden ones left out) and wildcards; each once, in order.
+
+    Raises:
+        ConfigError: If a name stands for nothing.
+    """
+    found: dict[Path, None] = {}
+    for name in files:
+        path = Path(name)
+        if path.is_dir():
+            inside = [p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))]
+            hits = sorted(inside)
+        elif path.is_file():
+            hits = [path]
+        else:
+            hits = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())  # noqa: PTH207
+        if not hits:
+            raise ConfigError(f"no such file: {name}")
+        found |= dict.fromkeys(hits)
+    return list(found)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _wafer_job(job_file: Path | None) -> WaferJob | None:
+    job = None if job_file is None else load_job(job_file)
+    if job is not None and not isinstance(job, WaferJob):
+        raise ConfigError(f"--job {job_file}: expected a wafer job, got one of clicks")
+    return job
+
+
+def _plan(job: WaferJob | None, topic: str, rejects: str | None, *, dry_run: bool) -> ImportPlan:
+    """What the job says, and the usual where there is none."""
+    if not topic and not dry_run:
+        raise ConfigError("expected --topic T, or --job JOB.toml that names one")
+    rejects = rejects or rejects_topic(topic)
+    if job is None:
+        return ImportPlan(topic=topic, rejects=rejects, options=ReadOptions())
+    source = job.source
+    options = ReadOptions(time_column=source.time_column, time_format=source.time_format)
+    return ImportPlan(topic=topic, rejects=rejects, options=options, most_bytes=parse_size(source.max_record_bytes))
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(f"--timezone: expected a name such as Europe/Rome, got {name!r}") from error

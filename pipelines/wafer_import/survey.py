@@ -1,0 +1,105 @@
+"""What files hold, before anything is written: their wafers, and which of them count when one was inspected again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sparsewatch.pipelines.wafer_files.formats import ReadOptions, format_of, read_wafers
+from sparsewatch.pipelines.wafer_files.inspections import NO_TIME
+from sparsewatch.schemas.errors import SchemaError
+
+Retests = Literal["keep-last", "keep-all"]
+
+#: What makes two inspections ones of the same wafer at the same step.
+_KEYS = ("wafer_id", "lot", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is written where a file names none."""
+
+    step: str = ""
+    tool: str = ""
+
+    def fill(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows with empty steps and tools filled in."""
+        for name, text in (("step", self.step), ("tool", self.tool)):
+            filled = pc.if_else(pc.equal(rows[name], ""), pa.scalar(text), rows[name])
+            rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), filled)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One file that can be read to its end."""
+
+    path: Path
+    format: str
+    #: A row a wafer: `wafer_id`, `lot`, `step`, `time_us`.
+    wafers: pl.DataFrame
+    #: Defect records read, and duplicates dropped.
+    listed: int
+    collapsed: int
+
+    def __str__(self) -> str:
+        """The file in a line."""
+        dropped = f", {self.collapsed} of them duplicates" if self.collapsed else ""
+        defects = f", {_number(self.listed, 'defect')}{dropped}" if self.format == "KLARF" else ""
+        return f"{self.path}: {self.format}, {_number(self.wafers.height, 'wafer')}{defects}"
+
+    @property
+    def first_us(self) -> int:
+        """Earliest inspection, `NO_TIME` if one has none."""
+        return int(self.wafers["time_us"].min())  # type: ignore[arg-type]
+
+    @property
+    def undated(self) -> int:
+        """Wafers without a time."""
+        return int((self.wafers["time_us"] == NO_TIME).sum())
+
+
+def _number(n: int, thing: str) -> str:
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
+def survey(path: Path, options: ReadOptions, usual: Usual) -> Survey:
+    """Read a file to its end and keep who its wafers are.
+
+    Raises:
+        SchemaError: What is wrong with it; nothing of such a file counts.
+    """
+    kind = format_of(path)
+    frames, listed, collapsed = [], 0, 0
+    for part in read_wafers(path, options):
+        rows = usual.fill(part.rows).select(list(_KEYS))
+        frames.append(pl.DataFrame(rows).with_columns(pl.Series("time_us", part.times_us)))
+        listed += part.listed
+        collapsed += part.collapsed
+    if not sum(frame.height for frame in frames):
+        raise SchemaError(f"{path}: expected wafers, got a file without any")
+    return Survey(path, kind, pl.concat(frames), listed, collapsed)
+
+
+def that_count(surveys: Sequence[Survey], retests: Retests) -> list[NDArray[np.bool_]]:
+    """Wafers that are no older inspections of one that comes again, file by file.
+
+    Of the inspections of one wafer, lot and step the one with the latest time counts; of equal times, or none, the one
+    that comes last.
+
+    Returns:
+        For each file a bool array of shape (wafers,).
+    """
+    if retests == "keep-all" or not surveys:
+        return [np.ones(one.wafers.height, dtype=np.bool_) for one in surveys]
+    every = pl.concat([one.wafers for one in surveys]).with_row_index("place")
+    newest = every.sort("time_us", "place").unique(_KEYS, keep="last")
+    counts = np.zeros(every.height, dtype=np.bool_)
+    counts[newest["place"].to_numpy()] = True
+    return np.split(counts, np.cumsum([one.wafers.height for one in surveys])[:-1])

@@ -1,0 +1,73 @@
+"""The demo's clicks: each fault touches what it is about alone, and the numbers stated hold by an offline recount."""
+
+import json
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from sparsewatch.pipelines.demo import clicks
+from sparsewatch.pipelines.demo.clicks import Clicks
+from sparsewatch.pipelines.demo.stream import CLICK_PARTITIONS
+from tests.oracles.accounts import Record, recount
+
+START_US = 1_760_000_400_000_000
+WINDOWS = 48
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def stream() -> Clicks:
+    return Clicks(3, START_US, WINDOWS, ROWS).plant()
+
+
+def test_a_hundred_thousand_values_do_come() -> None:
+    assert 90_000 < Clicks(3, START_US, 1, 400_000).clean(0)["user"].n_unique() <= 100_000
+
+
+def test_faults_do_not_meet_and_leave_clean_windows_at_both_ends(stream: Clicks) -> None:
+    planted = [w for f in stream.faults for w in _windows(f.start_us, f.end_us)]
+    assert len(planted) == len(set(planted))
+    assert min(planted) > 0
+    assert max(planted) < WINDOWS - 1
+
+
+@pytest.mark.parametrize("fault", range(8))
+def test_a_fault_touches_what_it_is_about_alone(stream: Clicks, fault: int) -> None:
+    planted = stream.faults[fault]
+    window = _windows(planted.start_us, planted.end_us)[1]
+    before, after = Clicks(3, START_US, WINDOWS, ROWS).window(window), stream.window(window)
+    if planted.subject in clicks.RANKED:
+        assert_frame_equal(before.drop(planted.subject), after.drop(planted.subject))
+    elif planted.subject == "rows":
+        assert_frame_equal(before.drop(clicks.NUMBERS), after.drop(clicks.NUMBERS))
+    elif planted.rules == ("click_rate_shift",):
+        assert_frame_equal(before.drop(clicks.LABEL), after.drop(clicks.LABEL))
+        assert after[clicks.LABEL].to_numpy().mean() > 1.3 * before[clicks.LABEL].to_numpy().mean()
+    else:
+        assert planted.rules == ("volume_low",)
+        assert after.height < before.height / 2
+
+
+def test_late_and_broken_records_are_those_a_recount_finds(stream: Clicks) -> None:
+    topic: dict[int, list[Record]] = {p: [] for p in range(CLICK_PARTITIONS)}
+    late = broken = 0
+    for window in range(WINDOWS):
+        lines, late_here, broken_here = stream.records(window)
+        late, broken = late + late_here, broken + broken_here
+        for i, line in enumerate(lines):
+            topic[i % CLICK_PARTITIONS].append(_time_us(line))
+    found = recount(topic, clicks.WINDOW_US, clicks.DISORDER_US)
+    assert (len(found.late), len(found.rejected)) == (late, broken)
+    assert late > 0
+    assert broken > 0
+
+
+def _time_us(line: bytes) -> list[int] | None:
+    try:
+        return [json.loads(line)[clicks.TIME] * 1000]
+    except ValueError:
+        return None
+
+
+def _windows(start_us: int, end_us: int) -> list[int]:
+    return list(range((start_us - START_US) // clicks.WINDOW_US, (end_us - START_US) // clicks.WINDOW_US))

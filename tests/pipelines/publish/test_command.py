@@ -1,0 +1,279 @@
+"""Files become records: times converted, partitions and keys deterministic, every event there."""
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from sparsewatch.pipelines.demo.broker import EmbeddedBroker
+from sparsewatch.pipelines.demo.child_process import free_port
+from sparsewatch.pipelines.publish.command import Plan, publish, publish_batches
+from sparsewatch.pipelines.publish.event_files import TimeRule, open_events, read_events
+from sparsewatch.pipelines.publish.progress import publishing
+from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.transforms.codecs.arrow import read_arrow
+from tests.kit.topics import Raw, read_all
+
+EVENTS = pl.DataFrame(
+    {
+        "t": pl.Series([3, 1, 2, 4], dtype=pl.Int64).cast(pl.Datetime("ms")),
+        "hour": [14102100, 14102123, 14102101, 14102102],
+        "user": ["a", "b", None, "a"],
+        "text": ["plain", 'quote "', "line\nbreak", "ü"],
+    }
+)
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Path:
+    path = tmp_path / "events.parquet"
+    EVENTS.write_parquet(path)
+    return path
+
+
+def published(broker: EmbeddedBroker, topic: str, file: Path, *options: str) -> tuple[list[Raw], Result]:
+    arguments = [str(file), "--topic", topic, "--bootstrap", broker.bootstrap, "--partitions", "2", *options]
+    result = CliRunner().invoke(publish, arguments, catch_exceptions=False)
+    return read_all(broker.bootstrap, topic), result
+
+
+def events_of(records: list[Raw]) -> list[dict[str, Any]]:
+    return [json.loads(r.value or b"") for r in records]
+
+
+def test_json_events_arrive_whole_and_alternate_between_partitions(
+    embedded_broker: EmbeddedBroker, parquet: Path
+) -> None:
+    records, result = published(embedded_broker, "pub-json", parquet, "--time-column", "t")
+    assert [(r.partition, e["t"]) for r, e in zip(records, events_of(records), strict=True)] == [
+        (0, 3),
+        (0, 2),
+        (1, 1),
+        (1, 4),
+    ]
+    assert {e["text"] for e in events_of(records)} == set(EVENTS["text"])
+    assert "4 events in 4 records to 'pub-json' in " in result.output
+    assert result.output.rstrip().endswith("partitions end at 2, 2")
+
+
+def test_arrow_records_hold_many_events_and_say_so(embedded_broker: EmbeddedBroker, parquet: Path) -> None:
+    records, _ = published(
+        embedded_broker, "pub-arrow", parquet, "--time-column", "t", "--format", "arrow", "--rows-per-record", "3"
+    )
+    assert [r.headers for r in records] == [(("content-type", b"application/vnd.apache.arrow.stream"),)] * 2
+    tables = [read_arrow(r.value or b"") for r in records]
+    assert [t.num_rows for t in tables] == [3, 1]
+    assert pa.concat_tables(tables)["t"].to_pylist() == [3, 1, 2, 4]
+
+
+def test_sorting_puts_events_in_order_of_time(embedded_broker: EmbeddedBroker, parquet: Path) -> None:
+    records, _ = published(embedded_broker, "pub-sort", parquet, "--time-column", "t", "--sort", "--limit", "3")
+    assert [e["t"] for e in events_of(records)] == [1, 3, 2]
+    assert [r.partition for r in records] == [0, 0, 1]
+
+
+def test_equal_keys_share_a_partition_and_events_without_one_take_turns(
+    embedded_broker: EmbeddedBroker, parquet: Path
+) -> None:
+    records, _ = published(embedded_broker, "pub-key", parquet, "--time-column", "t", "--key-column", "user")
+    assert sorted(r.key or b"none" for r in records) == [b"a", b"a", b"b", b"none"]
+    assert len({r.partition for r in records if r.key == b"a"}) == 1
+    assert [r.partition for r in records if r.key is None] == [2 % 2]
+
+
+def test_a_pattern_reads_hours_written_as_integers(parquet: Path) -> None:
+    rule = TimeRule(column="hour", pattern="%y%m%d%H", output="iso8601")
+    [batch] = read_events(open_events(parquet), rule)
+    assert batch["hour"].to_list()[:2] == ["2014-10-21T00:00:00.000000Z", "2014-10-21T23:00:00.000000Z"]
+
+
+@pytest.mark.parametrize(
+    ("values", "pattern"),
+    [
+        (["2023-11-14T22:13:20Z", None], "iso8601"),
+        (["2023-11-15 00:13:20.0+02:00", None], "iso8601"),
+        ([1_700_000_000, None], "epoch_s"),
+        ([1_700_000_000.0, None], "epoch_s"),
+        (["1700000000000000", None], "epoch_us"),
+        (["14.11.2023 22:13:20", None], "%d.%m.%Y %H:%M:%S"),
+    ],
+)
+def test_times_of_any_writing_become_the_same_milliseconds(tmp_path: Path, values: list[Any], pattern: str) -> None:
+    path = tmp_path / "times.parquet"
+    pl.DataFrame({"t": values}).write_parquet(path)
+    [batch] = read_events(open_events(path), TimeRule(column="t", pattern=pattern))
+    assert batch["t"].to_list() == [1_700_000_000_000, None]
+
+
+def test_every_column_of_times_is_written_alike(tmp_path: Path) -> None:
+    path = tmp_path / "times.parquet"
+    moments = pl.Series([1_700_000_000_000_000], dtype=pl.Int64).cast(pl.Datetime("us"))
+    there = moments.dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Berlin")
+    pl.DataFrame({"t": moments, "zoned": there, "day": moments.cast(pl.Date), "x": [1]}).write_parquet(path)
+    [batch] = read_events(open_events(path), TimeRule(column="t", output="epoch_s"))
+    assert batch.rows() == [(1_700_000_000, 1_700_000_000, 1_699_920_000, 1)]
+
+
+def test_sorting_follows_the_time_that_was_meant_not_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "days.csv"
+    path.write_text("t,n\n02.01.2024 00h,2\n01.02.2024 00h,3\n03.12.2023 00h,1\n")
+    rule = TimeRule(column="t", pattern="%d.%m.%Y %Hh")
+    [batch] = read_events(open_events(path), rule, sort=True)
+    assert batch["n"].to_list() == [1, 2, 3]
+
+
+def test_times_are_made_across_batches_where_a_file_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "long.parquet"
+    pl.DataFrame({"x": range(100_000)}).write_parquet(path)
+    rule = TimeRule(column="made", start_us=5_000_000, interval_us=2_000, output="epoch_ms")
+    made = pl.concat(read_events(open_events(path), rule))["made"]
+    assert made.to_list() == list(range(5_000, 5_000 + 200_000, 2))
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path, rng = tmp_path / "long.parquet", np.random.default_rng(0)
+    columns = {f"c{i}": rng.integers(0, 1 << 40, 400_000) for i in range(10)}
+    pl.DataFrame(columns).write_parquet(path, row_group_size=20_000)
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in read_events(open_events(path), TimeRule(column="made", start_us=0, interval_us=1)):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert 0 < most < path.stat().st_size / 4
+
+
+def test_csv_and_wafer_files_are_read(tmp_path: Path) -> None:
+    csv = tmp_path / "events.csv"
+    EVENTS.select("hour", "user").write_csv(csv)
+    assert pl.concat(read_events(open_events(csv), TimeRule(column="hour"))).height == 4
+    wafers = tmp_path / "wafers.npz"
+    np.savez(
+        wafers,
+        maps_flat=np.array([0, 1, 2, 1], dtype=np.uint8),
+        offsets=np.array([0, 4]),
+        shapes=np.array([[2, 2]]),
+        labels=np.array([0]),
+        class_names=np.array(["none"]),
+    )
+    [batch] = read_events(open_events(wafers), TimeRule(column="time", start_us=0, interval_us=1))
+    assert batch["map"].to_list() == [[0, 1, 2, 1]]
+
+
+class Sent:
+    """A writer that remembers when it was given what."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[float, bytes | None]] = []
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any, **more: Any) -> None:
+        self.records.append((time.monotonic(), value))
+
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_a_rate_is_kept_all_along() -> None:
+    sent, told = Sent(), list[int]()
+    plan = Plan(topic="x", partitions=1, rate=400.0)
+    began = time.monotonic()
+    done = publish_batches(sent, [pl.DataFrame({"x": range(150)}), pl.DataFrame({"x": range(50)})], plan, told.append)
+    assert (done.events, done.records, sum(told)) == (200, 200, 200)
+    assert done.seconds >= 180 / 400
+    moments = np.array([at for at, _ in sent.records]) - began
+    # Never ahead of the clock by more than a slice of 20 events.
+    assert np.all(np.arange(200) <= moments * 400 + 20)
+
+
+def test_a_rate_does_not_make_arrow_records_smaller() -> None:
+    sent = Sent()
+    plan = Plan(topic="x", partitions=1, rate=4000.0, format="arrow", rows_per_record=1000)
+    done = publish_batches(sent, [pl.DataFrame({"x": range(2500)})], plan)
+    assert [read_arrow(value or b"").num_rows for _, value in sent.records] == [1000, 1000, 500]
+    assert done.seconds >= 2000 / 4000
+
+
+def test_progress_off_a_terminal_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 1.0, 6.0, 7.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    shown = io.StringIO()
+    with publishing("clicks.csv", 4000, Console(file=shown)) as told:
+        for _ in range(3):
+            told(1000)
+    assert shown.getvalue() == "clicks.csv: 2000 of 4000 events, 333/s\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--time-column", "nope"], "has the columns t, hour, user, text"),
+        (["--time-column", "t", "--key-column", "nope"], "--key-column 'nope'"),
+        (["--time-column", "t", "--key-column", "user", "--format", "arrow"], "has no key"),
+        (["--time-column", "user", "--input-time-format", "%Y"], "do not follow it"),
+        (["--time-column", "user"], "is large_string, not epoch_ms"),
+        (["--time-column", "hour", "--time-format", "iso8601"], "is int64, not iso8601"),
+        (["--time-column", "user", "--input-time-format", "iso8601"], "'a' of .* does not follow it"),
+        (["--time-column", "t", "--start", "soon"], "got 'soon'"),
+        (["--time-column", "t", "--start", "2026-01-01"], "'t' is there"),
+        (["--time-column", "x", "--start", "2026-01-01", "--input-time-format", "%Y"], "one of both"),
+        (["--time-column", "t", "--job", "job.toml"], "either a job file or --bootstrap"),
+    ],
+)
+def test_wrong_options_are_named(
+    embedded_broker: EmbeddedBroker, parquet: Path, options: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        published(embedded_broker, "pub-wrong", parquet, *options)
+
+
+def test_a_missing_file_topic_or_broker_is_named(
+    embedded_broker: EmbeddedBroker, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        open_events(tmp_path / "nothing.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(ConfigError, match="expected Parquet, CSV"):
+        open_events(tmp_path / "text.parquet")
+    arguments = [str(parquet), "--topic", "pub-none", "--time-column", "t", "--bootstrap", embedded_broker.bootstrap]
+    with pytest.raises(ConfigError, match="--partitions N creates it"):
+        CliRunner().invoke(publish, arguments, catch_exceptions=False)
+    with pytest.raises(ConfigError, match="--time-column 'nope'"):
+        published(embedded_broker, "pub-none", parquet, "--time-column", "nope")
+    assert read_all(embedded_broker.bootstrap, "pub-none") == []
+    monkeypatch.setattr("sparsewatch.pipelines.job.broker_options._TIMEOUT", "1s")
+    with pytest.raises(SourceError, match="no broker answers"):
+        CliRunner().invoke(publish, [*arguments[:-1], f"127.0.0.1:{free_port()}"], catch_exceptions=False)
+
+
+_HOUR = pl.col("hour").cast(pl.Int64)
+
+
+@pytest.mark.parametrize(
+    ("name", "time_column", "options", "expected"),
+    [
+        ("talkingdata", "click_time", [], pl.col("click_time").dt.epoch("ms")),
+        (
+            "avazu",
+            "hour",
+            ["--input-time-format", "%y%m%d%H"],
+            # 2014-10-21 00:00 is 1,413,849,600 s; the file holds ten days of October from there on.
+            (1_413_849_600 + (_HOUR // 100 - 141021) * 86_400 + _HOUR % 100 * 3600) * 1000,
+        ),
+        ("criteo", "made", ["--start", "2026-01-01", "--interval", "500ms"], 1_767_225_600_000 + pl.row_index() * 500),
+    ],
+)
+def test_real_clicks_arrive_as_they_stand_in_the_file(
+    embedded_broker: EmbeddedBroker, data_dir: Path, name: str, time_column: str, options: list[str], expected: pl.Expr
+) -> None:
+    file = data_dir / "ctr" / f"{name}.parquet"
+    records, _ = published(
+        embedded_broker, f"pub-{name}", file, "--time-column", time_column, "--limit", "1500", *options
+    )
+    lines = {2 * r.offset + r.partition: r.value or b"" for r in records}
+    whole = pl.read_parquet(file).head(1500).with_columns(expected.cast(pl.Int64).alias(time_column))
+    assert [json.loads(lines[i]) for i in range(1500)] == whole.to_dicts()

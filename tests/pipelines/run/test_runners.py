@@ -1,0 +1,49 @@
+"""Which runner is taken, and with what options."""
+
+from pathlib import Path
+
+import pytest
+from apache_beam.options.pipeline_options import PortableOptions, StandardOptions
+
+from sparsewatch.pipelines.job.read_specs import Until
+from sparsewatch.pipelines.run import runners
+from sparsewatch.pipelines.run.runners import choose_runner, runner_options
+from sparsewatch.schemas.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def prism(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runners, "find_prism", lambda: Path("/somewhere/prism"))
+
+
+@pytest.mark.parametrize(
+    ("until", "chosen"), [("forever", "prism"), ("latest", "inprocess"), (1_700_000_000_000, "inprocess")]
+)
+def test_auto_takes_prism_for_continuous_runs_and_the_process_itself_for_bounded_ones(
+    until: Until, chosen: str
+) -> None:
+    assert choose_runner("auto", until) == chosen
+
+
+def test_an_endless_run_in_the_process_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match="--until latest"):
+        choose_runner("inprocess", "forever")
+
+
+def test_a_missing_prism_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runners, "find_prism", lambda: None)
+    with pytest.raises(ConfigError, match="make services-prism"):
+        choose_runner("auto", "forever")
+
+
+@pytest.mark.parametrize("runner", ["prism", "portable"])
+def test_a_job_is_followed_for_years_not_for_beams_five_minutes(runner: str) -> None:
+    options = runner_options(runner, "forever")
+    assert options.view_as(PortableOptions).job_server_timeout > 365 * 86_400
+    assert options.view_as(StandardOptions).streaming
+
+
+def test_what_the_user_passes_through_wins() -> None:
+    options = runner_options("portable", "latest", ["--job_endpoint=here:1", "--job_server_timeout=7"])
+    assert options.view_as(PortableOptions).job_endpoint == "here:1"
+    assert options.view_as(PortableOptions).job_server_timeout == 7

@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.pipelines.train.reference import fit_reference_from_table, train_reference
+from sparsewatch.schemas.errors import ConfigError, SchemaError
+
+WINDOW_US = 60_000_000
+JOB = """
+kind = "ctr"
+name = "clicks"
+label = "click"
+columns = { click = "int", word = "str", number = "int" }
+kafka.bootstrap_servers = ["localhost:9092"]
+source = { topic = "clicks", time_column = "time", time_format = "FORMAT" }
+windows.length = "1m"
+"""
+
+
+def rows(n: int = 6_000) -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    return pl.DataFrame(
+        {
+            "time": rng.permutation(n) * 100_000 + 1_700_000_000_000_000,
+            "word": rng.integers(0, 40, n).astype(str),
+            "number": rng.integers(0, 4, n),
+            "click": rng.integers(0, 2, n),
+        }
+    )
+
+
+def write_job(folder: Path, time_format: str) -> Path:
+    job = folder / "job.toml"
+    job.write_text(JOB.replace("FORMAT", time_format))
+    return job
+
+
+def expected_volumes(frame: pl.DataFrame) -> list[int]:
+    by_window = frame.group_by(pl.col("time") // WINDOW_US).len().sort("time")["len"].to_list()
+    return by_window[1:-1]
+
+
+def run(job: Path, *files: Path) -> tuple[Reference, str]:
+    out = job.parent / "reference"
+    command = [str(job), *map(str, files), "--out", str(out)]
+    result = CliRunner().invoke(train_reference, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return Reference.load(out), result.output
+
+
+def test_table_is_cut_into_windows_and_the_outer_ones_are_left_out() -> None:
+    frame = rows()
+    reference = fit_reference_from_table(frame.to_arrow(), "time", WINDOW_US, ["word", "number"], "click")
+    volumes = expected_volumes(frame)
+    assert reference.windows == len(volumes) == 9
+    assert reference.volume.mean == pytest.approx(np.mean(volumes))
+    assert set(reference.features) == {"word", "number"}
+
+
+def test_few_windows_are_all_kept() -> None:
+    frame = rows(1_500)
+    reference = fit_reference_from_table(frame.to_arrow(), "time", WINDOW_US, ["word"], "click")
+    assert reference.windows == frame.select((pl.col("time") // WINDOW_US).n_unique()).item() < 4
+
+
+@pytest.mark.parametrize(
+    ("time_format", "time"),
+    [
+        ("epoch_us", pl.col("time")),
+        ("epoch_ms", pl.col("time") // 1_000),
+        ("iso8601", pl.from_epoch("time", "us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")),
+        ("epoch_s", pl.from_epoch("time", "us")),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_files_of_any_time_format_give_the_reference_of_their_rows(
+    tmp_path: Path, time_format: str, time: pl.Expr, suffix: str
+) -> None:
+    frame = rows()
+    file = tmp_path / f"clicks{suffix}"
+    written = frame.with_columns(time.alias("time"))
+    written.write_csv(file) if suffix == ".csv" else written.write_parquet(file)
+    reference, output = run(write_job(tmp_path, time_format), file)
+    direct = fit_reference_from_table(frame.to_arrow(), "time", WINDOW_US, ["word", "number"], "click")
+    assert reference.features == direct.features
+    assert reference.volume == direct.volume
+    assert reference.known_values["word"].equals(direct.known_values["word"])
+    assert "9 windows" in output
+
+
+def test_several_files_are_one_stretch(tmp_path: Path) -> None:
+    frame = rows()
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    frame[:2_500].write_parquet(files[0])
+    frame[2_500:].write_parquet(files[1])
+    reference, _ = run(write_job(tmp_path, "epoch_us"), *files)
+    assert reference.volume.mean == pytest.approx(np.mean(expected_volumes(frame)))
+
+
+def test_rows_the_stream_would_reject_are_left_out_and_counted(tmp_path: Path) -> None:
+    frame = rows()
+    bad = pl.DataFrame({"time": [None, frame["time"][0], frame["time"][0]], "click": [1, None, 7]})
+    file = tmp_path / "clicks.parquet"
+    pl.concat([frame, bad], how="diagonal").write_parquet(file)
+    reference, output = run(write_job(tmp_path, "epoch_us"), file)
+    assert reference.volume.mean == pytest.approx(np.mean(expected_volumes(frame)))
+    assert "3 rows without a usable time or label" in output
+
+
+def test_wrong_input_ends_with_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.parquet"
+    job = write_job(tmp_path, "epoch_us")
+    rows().with_columns(time=pl.lit("yesterday")).write_parquet(file)
+    with pytest.raises(SchemaError, match="event times in the format epoch_us"):
+        run(job, file)
+    rows().drop("word").write_parquet(file)
+    with pytest.raises(ConfigError, match="word"):
+        run(job, file)
+
+
+def test_one_window_of_empty_tables_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one window"):
+        fit_reference_from_table(
+            pa.table({"time": pa.array([], pa.int64()), "x": [], "click": []}), "time", WINDOW_US, ["x"], "click"
+        )

@@ -1,0 +1,153 @@
+"""Arrow records: exactly the columns asked for, widened without loss; any damage is a `SchemaError`."""
+
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
+
+COLUMNS = pa.schema([("t", pa.int64()), ("f", pa.float64()), ("s", pa.string()), ("b", pa.bool_())])
+ROWS = [
+    {"t": 1, "f": 0.5, "s": "a", "b": True},
+    {"t": 2, "f": None, "s": None, "b": None},
+    {"t": None, "f": -1e300, "s": "é", "b": False},
+]
+TABLE = pa.Table.from_pylist(ROWS, schema=COLUMNS)
+
+
+def with_column(name: str, values: Any) -> pa.Table:
+    return TABLE.set_column(COLUMNS.names.index(name), name, values)
+
+
+def test_columns_come_back_in_the_order_asked_for() -> None:
+    shuffled = TABLE.select(["s", "b", "t", "f"]).append_column("more", pa.array([[1], [], None]))
+    rows = conform(read_arrow(encode_arrow(shuffled)), COLUMNS)
+    assert rows.schema == COLUMNS
+    assert rows.to_pylist() == ROWS
+
+
+def test_batches_of_one_record_are_joined() -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, COLUMNS) as stream:
+        for batch in TABLE.to_batches(max_chunksize=1):
+            stream.write_batch(batch)
+    assert conform(read_arrow(bytes(sink.getvalue())), COLUMNS).to_pylist() == ROWS
+
+
+@pytest.mark.parametrize("rows", [0, None], ids=["empty-batch", "no-batch"])
+def test_a_record_without_events_gives_no_row(rows: int | None) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, COLUMNS) as stream:
+        if rows is not None:
+            stream.write_table(TABLE.slice(0, rows))
+    assert conform(read_arrow(bytes(sink.getvalue())), COLUMNS).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("t", pa.array([1, 2, None], pa.int8())),
+        ("t", pa.array([1, 2, None], pa.uint64())),
+        ("t", pa.array([1, 2, None], pa.int32()).dictionary_encode()),
+        ("s", pa.array(["a", None, "é"], pa.large_string())),
+        ("s", pa.array(["a", None, "é"], pa.string_view())),
+        ("s", pa.array(["a", None, "é"]).dictionary_encode()),
+        ("s", pa.array(["a", None, "é"], pa.large_string()).dictionary_encode()),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else value,
+)
+def test_a_narrower_type_is_widened(name: str, values: pa.Array) -> None:
+    rows = conform(read_arrow(encode_arrow(with_column(name, values))), COLUMNS)
+    assert rows.schema == COLUMNS
+    assert rows[name].to_pylist() == values.to_pylist()
+
+
+def test_integers_and_single_precision_become_floats() -> None:
+    for values in (pa.array([1, 2, None]), pa.array([1.0, 2.0, None], pa.float32())):
+        assert conform(with_column("f", values), COLUMNS)["f"].to_pylist() == [1.0, 2.0, None]
+
+
+def test_a_column_of_nulls_fits_any_type() -> None:
+    nulls = pa.table({name: pa.nulls(2) for name in COLUMNS.names})
+    assert conform(nulls, COLUMNS).to_pylist() == [dict.fromkeys(COLUMNS.names)] * 2
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (with_column("t", pa.array([1.0, 2.0, 3.0])), "column 't': expected int64, got double"),
+        (with_column("t", pa.array([1, 2, 3], pa.timestamp("ms"))), r"column 't': expected int64, got timestamp\[ms\]"),
+        (with_column("t", pa.array(["1", "2", "3"])), "column 't': expected int64, got string"),
+        (with_column("t", pa.array([2**63, 1, 1], pa.uint64())), "column 't': expected int64, got uint64: .*range"),
+        (with_column("f", pa.array([2**53 + 1, 1, 1])), "column 'f': expected double, got int64"),
+        (with_column("f", pa.array([True, True, True])), "column 'f': expected double, got bool"),
+        (with_column("s", pa.array([b"a", b"b", b"\xff"])), "column 's': expected string, got binary"),
+        (with_column("s", pa.array([1, 2, 3])), "column 's': expected string, got int64"),
+        (with_column("s", pa.array([["a"], [], []])), "column 's': expected string, got list"),
+        (with_column("b", pa.array([0, 1, 0])), "column 'b': expected bool, got int64"),
+        (TABLE.drop_columns(["s"]), r"expected the columns .* once each, got \['t', 'f', 'b'\]: \['s'\] not"),
+        (TABLE.append_column("t", pa.array([1, 2, 3])), r"once each, got .*: \['t'\] not"),
+        (TABLE.rename_columns(["T", "f", "s", "b"]), r"once each.*\['t'\] not"),
+    ],
+)
+def test_a_foreign_schema_is_named_column_by_column(table: pa.Table, says: str) -> None:
+    with pytest.raises(SchemaError, match=says):
+        conform(read_arrow(encode_arrow(table)), COLUMNS)
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff\xff\xff\xff", b'{"t": 1}', b"ARROW1\x00\x00", b"\xff" * 100])
+def test_other_bytes_are_refused(value: bytes) -> None:
+    with pytest.raises(SchemaError, match="expected an Arrow IPC stream"):
+        read_arrow(value)
+
+
+def test_any_damage_is_refused_or_harmless_but_never_another_error() -> None:
+    rng, good = random.Random(1), encode_arrow(with_column("s", pa.array(["a", "b", "a"]).dictionary_encode()))
+    outcomes = {"refused": 0, "read": 0}
+    for _ in range(3000):
+        value = bytearray(good[: rng.randrange(len(good))] if rng.random() < 0.2 else good)
+        for _ in range(rng.randrange(1, 5) if value else 0):
+            value[rng.randrange(len(value))] = rng.choice([0, 1, 255, rng.randrange(256)])
+        try:
+            conform(read_arrow(bytes(value)), COLUMNS)
+            outcomes["read"] += 1
+        except SchemaError:
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 1000
+    assert outcomes["read"] > 100
+
+
+def test_a_small_record_cannot_claim_endless_events() -> None:
+    claim = encode_arrow(pa.table({"t": pa.nulls((1 << 20) + 1)}))
+    assert len(claim) < 1000
+    with pytest.raises(SchemaError, match="at most 1048576 events, got 1048577"):
+        read_arrow(claim)
+
+
+@given(st.lists(st.integers(0, 2), max_size=5))
+def test_picked_rows_are_those_rows(rows: list[int]) -> None:
+    again = read_arrow(encode_arrow(pick_rows(TABLE, rows)))
+    assert again.to_pylist() == [ROWS[i] for i in rows]
+    assert again.schema == COLUMNS
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.RunEndEncodedArray.from_arrays([2, 3], [1, 2]),
+        pa.array(["a", "b", "c"], pa.string_view()),
+        pa.array([[1], [2], None], pa.list_view(pa.int64())),
+        pa.array(["x", "y", "x"]).dictionary_encode(),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_rows_are_picked_whatever_the_types_of_columns_passed_over(column: pa.Array) -> None:
+    table = read_arrow(encode_arrow(TABLE.append_column("more", column)))
+    picked = read_arrow(encode_arrow(pick_rows(table, [0, 2])))
+    assert picked.schema == table.schema
+    assert picked.to_pylist() == [table.to_pylist()[i] for i in (0, 2)]

@@ -1,0 +1,86 @@
+"""Small polls become one batch; a stop offset cuts it."""
+
+import pytest
+
+from sparsewatch.schemas.errors import SourceError
+from sparsewatch.transforms.kafka.client import Fetched
+from sparsewatch.transforms.kafka.fetching import FetchAhead, fetch_batch, merge, stop_before
+from tests.kit.fake_reader import FakeReader, fetched
+
+
+def test_small_polls_of_two_partitions_become_one_run_each() -> None:
+    reader = FakeReader({0: [b"a"] * 7, 1: [b"b"] * 3}, step=2)
+    reader.assign({0: 0, 1: 0})
+    runs = fetch_batch(reader, 10, 0.5)
+    assert [(r.partition, r.offsets, r.next_offset) for r in runs] == [(0, list(range(7)), 7), (1, [0, 1, 2], 3)]
+
+
+def test_a_batch_never_holds_more_than_was_asked_for() -> None:
+    reader = FakeReader({0: [b"a"] * 100}, step=30)
+    reader.assign({0: 0})
+    assert [len(r.offsets) for r in fetch_batch(reader, 50, 0.5)] == [50]
+
+
+def test_large_records_fill_a_batch_by_their_bytes() -> None:
+    reader = FakeReader({0: [b"a" * 1000] * 400}, step=400)
+    reader.assign({0: 0})
+    assert [len(r.offsets) for r in fetch_batch(reader, 400, 0.5, max_bytes=50_000)] == [50]
+
+
+def test_a_record_larger_than_a_batch_is_read_all_the_same() -> None:
+    reader = FakeReader({0: [b"a" * 1000, b"b"]}, step=1)
+    reader.assign({0: 0})
+    assert [r.values for r in fetch_batch(reader, 400, 0.5, max_bytes=10)] == [[b"a" * 1000]]
+
+
+def test_keys_of_merged_runs_are_found_by_position() -> None:
+    merged = merge([fetched(0, 0, [b"a"] * 2), fetched(0, 2, [b"b"] * 3)])
+    assert [merged.keys(i) for i in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_stop_offset_cuts_the_run_and_its_position() -> None:
+    [cut] = stop_before([fetched(0, 10, [b"a"] * 5)], {0: 12})
+    assert (cut.offsets, len(cut.values), cut.next_offset) == ([10, 11], 2, 12)
+
+
+def test_a_stop_offset_beyond_the_run_changes_nothing() -> None:
+    run = fetched(0, 10, [b"a"] * 5)
+    assert stop_before([run], {0: 99}) == [run]
+
+
+def test_batches_fetched_ahead_come_in_order_and_none_is_lost() -> None:
+    reader = FakeReader({0: [b"a"] * 25}, step=10)
+    reader.assign({0: 0})
+    ahead = FetchAhead()
+    got = [ahead.batch(lambda: fetch_batch(reader, 10, 0.1)) for _ in range(4)]
+    ahead.close()
+    assert [run.offsets for runs in got for run in runs] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+
+
+def test_a_dropped_batch_is_fetched_again_from_the_new_position() -> None:
+    reader = FakeReader({0: [b"a"] * 25}, step=10)
+    reader.assign({0: 0})
+    ahead = FetchAhead()
+    ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
+    ahead.drop()
+    reader.assign({0: 10})
+    [run] = ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
+    ahead.close()
+    assert run.offsets[0] == 10
+
+
+def test_an_error_of_a_fetch_ahead_is_raised_by_the_next_batch() -> None:
+    reader = FakeReader({0: [b"a"] * 5})
+    reader.assign({0: 0})
+    ahead = FetchAhead()
+    ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
+    ahead.drop()
+
+    def fail() -> list[Fetched]:
+        raise SourceError("the broker is away")
+
+    assert ahead.batch(list) == []
+    ahead.drop()
+    with pytest.raises(SourceError, match="is away"):
+        ahead.batch(fail)
+    ahead.close()

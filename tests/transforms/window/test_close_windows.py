@@ -1,0 +1,193 @@
+"""Closing the books: results before the commit, no commit for numbers that do not meet, no record without a marker."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from apache_beam.transforms.window import IntervalWindow
+from apache_beam.utils.timestamp import Timestamp
+
+from sparsewatch.schemas.accounts import Account, Marker, Progress, ResumePoint
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.transforms.parts import Ack, ack_part, marker_part, measure_part
+from sparsewatch.transforms.window import close_windows as close_books
+from sparsewatch.transforms.window.close_windows import BookSettings, Conclusion, Window, _CloseBooks
+from sparsewatch.transforms.window.panes import Pane
+
+SETTINGS = BookSettings(
+    job="j",
+    kafka=KafkaSettings(bootstrap_servers=["nowhere:1"]),
+    source_topic="t",
+    settings_digest="d",
+    windows_topic="j.windows",
+    alerts_topic="j.alerts",
+    metrics_topic="j.metrics",
+    progress_topic="j.progress",
+)
+WINDOW = IntervalWindow(Timestamp(10), Timestamp(20))
+
+
+class Log:
+    """A writer that keeps the order of what happens."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any) -> None:
+        self.events.append((topic, None if topic == "" else msgspec.json.decode(value or b"null")))
+
+    def flush(self) -> None:
+        self.events.append(("flush", None))
+
+    def close(self) -> None: ...
+
+    def of(self, topic: str) -> list[Any]:
+        return [value for name, value in self.events if name == topic]
+
+
+class CountRows:
+    """A conclusion that adds up numbers and finds what it is told to find."""
+
+    results_per_row = False
+
+    def __init__(self, *findings: Finding) -> None:
+        self.findings = list(findings)
+
+    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
+        return Conclusion(sum(map(int, measures)), {"complete_seen": window.complete}, self.findings, [])
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Log:
+    log = Log()
+    monkeypatch.setattr(close_books, "open_writer", lambda _: log)
+    monkeypatch.setattr(close_books, "load_progress", lambda *_: None)
+    return log
+
+
+def marker(counted: int, late: int = 0, rejected: int = 0, complete: bool = True) -> bytes:
+    return marker_part(
+        Marker(
+            reader=0,
+            sequence=1,
+            window_us=10_000_000,
+            window_end_us=20_000_000,
+            account=Account(counted=counted, late=late, rejected=rejected),
+            complete=complete,
+            resume={0: ResumePoint(offset=5, newest_us=1, high=5)},
+        )
+    )
+
+
+def test_results_are_durable_before_the_progress_is_written(written: Log) -> None:
+    parts = [measure_part(b"3"), marker(5, late=1, rejected=2), ack_part(Ack(late=1, rejected=2)), measure_part(b"2")]
+    _CloseBooks(SETTINGS, CountRows()).process(("j", parts), WINDOW)
+    order = [name for name, _ in written.events if name in ("j.windows", "flush", "j.progress")]
+    assert order[:3] == ["j.windows", "flush", "j.progress"]
+    [progress] = [msgspec.convert(p, Progress, strict=False) for p in written.of("j.progress")]
+    assert progress.totals == Account(counted=5, late=1, rejected=2)
+    assert written.of("j.windows")[0]["rows"] == 5
+
+
+def test_numbers_that_do_not_meet_are_an_alert_and_are_not_committed(written: Log) -> None:
+    parts = [measure_part(b"4"), marker(5, rejected=1), ack_part(Ack(rejected=1))]
+    _CloseBooks(SETTINGS, CountRows()).process(("j", parts), WINDOW)
+    [alert] = written.of("j.alerts")
+    assert (alert["rule"], alert["severity"]) == ("books_unbalanced", "critical")
+    assert alert["evidence"]["stated"] == {"counted": 5, "late": 0, "rejected": 1}
+    assert alert["evidence"]["found"] == {"counted": 4, "late": 0, "rejected": 1}
+    assert written.of("j.progress") == []
+    assert written.of("j.metrics") == []
+
+
+def test_a_reject_that_was_not_acknowledged_is_not_committed(written: Log) -> None:
+    _CloseBooks(SETTINGS, CountRows()).process(("j", [measure_part(b"5"), marker(5, rejected=1)]), WINDOW)
+    assert written.of("j.progress") == []
+
+
+def test_results_a_row_must_be_acknowledged_too(written: Log) -> None:
+    conclude = CountRows()
+    conclude.results_per_row = True
+    _CloseBooks(SETTINGS, conclude).process(("j", [measure_part(b"2"), marker(2), ack_part(Ack(results=1))]), WINDOW)
+    assert written.of("j.progress") == []
+    assert written.of("j.alerts")[0]["evidence"]["found"]["results"] == 1
+
+
+def test_a_window_its_readers_did_not_close_is_not_written(written: Log) -> None:
+    _CloseBooks(SETTINGS, CountRows()).process(("j", [measure_part(b"4")]), WINDOW)
+    assert written.events == []
+
+
+def test_a_window_without_rows_has_an_account_and_no_record(written: Log) -> None:
+    _CloseBooks(SETTINGS, CountRows()).process(("j", [marker(0, rejected=3), ack_part(Ack(rejected=3))]), WINDOW)
+    assert written.of("j.windows") == []
+    assert written.of("j.progress")[0]["totals"]["rejected"] == 3
+
+
+def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(written: Log) -> None:
+    finding = Finding(
+        rule="volume_low", subject="stream", severity="warning", value=1.0, threshold=2.0, baseline=3.0, message="m"
+    )
+    for _ in range(2):
+        books = _CloseBooks(SETTINGS, CountRows(finding))
+        books.process(("j", [measure_part(b"1"), marker(1, complete=False)]), WINDOW)
+    first, second = written.of("j.alerts")
+    assert first == second
+    assert (first["window_start_us"], first["window_end_us"]) == (10_000_000, 20_000_000)
+    assert written.of("j.windows")[0]["complete_seen"] is False
+    assert written.of("j.windows")[0]["alerts"] == [first["id"]]
+
+
+class Keep:
+    """A view that tells how far back it saw."""
+
+    panes = 3
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        seen = [p.start_us // 10_000_000 for p in earlier]
+        return Conclusion(0, {"earlier": seen, "learned": [p.learned for p in earlier]}, [], [])
+
+    def close(self) -> None: ...
+
+
+class CountPanes(CountRows):
+    """As `CountRows`, with a pane."""
+
+    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
+        conclusion = super().__call__(window, measures)
+        findings = self.findings if window.start_us == 20_000_000 else []
+        return dataclasses.replace(conclusion, pane=b"state", findings=findings)
+
+
+def window_parts(sequence: int) -> tuple[list[bytes], IntervalWindow]:
+    start, end = sequence * 10_000_000, (sequence + 1) * 10_000_000
+    marker = Marker(
+        reader=0,
+        sequence=sequence,
+        window_us=start,
+        window_end_us=end,
+        account=Account(counted=1),
+        resume={0: ResumePoint(offset=5, newest_us=1, high=5)},
+    )
+    return [measure_part(b"1"), marker_part(marker)], IntervalWindow(Timestamp(sequence * 10), Timestamp(end // 10**6))
+
+
+def test_windows_of_one_bundle_are_seen_in_their_order_beside_those_before(
+    written: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(close_books, "load_panes", lambda *_: [])
+    finding = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
+    books = _CloseBooks(SETTINGS, CountPanes(finding), Keep())
+    books.start_bundle()
+    for sequence in (3, 1, 4, 2):
+        parts, window = window_parts(sequence)
+        books.process(("j", parts), window)
+    assert written.events == []
+    monkeypatch.setattr(books, "_commit_group", lambda: None)
+    books.finish_bundle()
+    assert [w["earlier"] for w in written.of("j.windows")] == [[], [1], [1, 2], [2, 3]]
+    assert [w["learned"] for w in written.of("j.windows")] == [[], [True], [True, False], [False, True]]
+    assert written.of("j.progress")[-1]["windows"] == 4

@@ -1,0 +1,1 @@
+"""Models as Beam transforms, for pipelines of a user's own."""

@@ -1,0 +1,1 @@
+"""A window measured in parts and closed exactly once."""

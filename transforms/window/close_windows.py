@@ -1,0 +1,323 @@
+"""The last step of every job: conclude a window, write it, compare the books, commit.
+
+Parts of a window meet here under one key. A window whose readers did not close it (the open end of a bounded run) has
+no marker: it is not written and is read again by the next run. The commit follows the durable results, so a crash at
+any point leads to the same results being written again under the same ids. Numbers of late records and rejects stand
+in the progress, not in a window's record: which window states them depends on when records were fetched.
+
+A job that looks back keeps a pane of each window (see `sparsewatch.transforms.window.panes`). Windows that fire in one
+bundle are then closed in their order, a few held at a time, since each is seen beside the ones before it.
+"""
+
+import bisect
+import dataclasses
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import apache_beam as beam
+import msgspec
+
+from sparsewatch.schemas.accounts import Account, Progress
+from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
+from sparsewatch.schemas.errors import SinkError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.metrics import MetricSample
+from sparsewatch.transforms.kafka.client import Admin, Writer, open_admin, open_writer
+from sparsewatch.transforms.kafka.progress import ProgressLog, load_progress
+from sparsewatch.transforms.parts import Part, WindowParts, sort_parts
+from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
+
+_logger = logging.getLogger(__name__)
+
+#: Windows of one bundle that are held to be closed in their order.
+_HELD_WINDOWS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A pane of event time, microseconds since the epoch; the end is exclusive."""
+
+    start_us: int
+    end_us: int
+    #: False if rows of it may be missing: the first of a job, and one cut off by the end of a run.
+    complete: bool = True
+
+
+class Record(NamedTuple):
+    """A record that a job writes besides those every job does."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a job says of a window."""
+
+    #: Rows its measures hold, to be compared with the account.
+    rows: int
+    #: The window's record, JSON types only.
+    summary: dict[str, Any]
+    findings: list[Finding]
+    metrics: list[MetricSample]
+    #: State for the views of later windows, where the job looks back.
+    pane: bytes | None = None
+    #: Written with the window's record, before the commit.
+    records: Sequence[Record] = ()
+
+
+class Conclude(Protocol):
+    """A job's own part of closing a window."""
+
+    @property
+    def results_per_row(self) -> bool:
+        """Whether each row has a result of its own, acknowledged apart."""
+
+    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
+        """Merge the measures and decide."""
+
+
+class LookBack(Protocol):
+    """A job's view of a window together with those before it."""
+
+    @property
+    def panes(self) -> int:
+        """Windows a view reaches over, its own among them; at least 2."""
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        """What the window's own pane and earlier ones, oldest first, tell; `rows` are those of all."""
+
+    def close(self) -> None:
+        """Let go of what it holds open; it may be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookSettings:
+    """Where a job's results go."""
+
+    job: str
+    kafka: KafkaSettings
+    source_topic: str
+    settings_digest: str
+    windows_topic: str
+    alerts_topic: str
+    metrics_topic: str
+    progress_topic: str
+    #: Needed where the job looks back.
+    panes_topic: str = ""
+    alerts_file: str | None = None
+
+
+def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, results_per_row: bool) -> Finding | None:
+    """The finding that a window's numbers do not meet, None if they do."""
+    stated = {"counted": account.counted, "late": account.late, "rejected": account.rejected}
+    found = {"counted": conclusion.rows, "late": parts.acks.late, "rejected": parts.acks.rejected}
+    if results_per_row:
+        stated["results"], found["results"] = account.counted, parts.acks.results
+    if stated == found:
+        return None
+    return Finding(
+        rule="books_unbalanced",
+        subject="stream",
+        severity="critical",
+        value=float(sum(found.values())),
+        threshold=float(sum(stated.values())),
+        baseline=float(sum(stated.values())),
+        message=f"the reader stated {stated}, the results hold {found}; the window is not committed",
+        evidence={"stated": stated, "found": found},
+    )
+
+
+class _CloseBooks(beam.DoFn):
+    def __init__(self, settings: BookSettings, conclude: Conclude, look_back: LookBack | None = None) -> None:
+        self._settings = settings
+        self._conclude = conclude
+        self._look_back = look_back
+        self._panes: PaneLog | None = None
+        self._writer: Writer | None = None
+        self._admin: Admin | None = None
+        self._committed = False
+
+    def _open(self) -> Writer:
+        if self._writer is None:
+            s = self._settings
+            start = load_progress(s.kafka, s.progress_topic, s.job, s.settings_digest)
+            self._log = ProgressLog(s.job, s.source_topic, s.settings_digest, s.progress_topic, start)
+            if self._look_back is not None:
+                kept = load_panes(s.kafka, s.panes_topic, s.job)
+                self._panes = PaneLog(s.job, s.panes_topic, self._look_back.panes, kept)
+            self._writer = open_writer(s.kafka)
+        return self._writer
+
+    def start_bundle(self) -> None:
+        self._held: list[tuple[int, Window, WindowParts]] = []
+
+    def process(self, keyed: tuple[str, Iterable[bytes]], window: Any = beam.DoFn.WindowParam) -> None:
+        parts = sort_parts(keyed[1])
+        if not parts.markers:
+            return
+        complete = all(marker.complete for marker in parts.markers)
+        closed = Window(window.start.micros, window.end.micros, complete)
+        if self._look_back is None:
+            self._close(closed, parts)
+            return
+        bisect.insort(self._held, (closed.start_us, closed, parts), key=lambda held: held[0])
+        self._close_held(_HELD_WINDOWS)
+
+    def _close_held(self, most: int) -> None:
+        while len(self._held) > most:
+            _, window, parts = self._held.pop(0)
+            self._close(window, parts)
+
+    def _close(self, window: Window, parts: WindowParts) -> None:
+        writer = self._open()
+        account = sum((m.account for m in parts.markers), Account())
+        conclusion = self._with_view(window, self._conclude(window, parts.measures), writer)
+        fault = unbalanced(account, conclusion, parts, self._conclude.results_per_row)
+        findings = [*conclusion.findings, *([fault] if fault else [])]
+        alerts = [raise_alert(f, self._settings.job, window.start_us, window.end_us) for f in findings]
+        self._write(writer, window, conclusion, alerts)
+        if fault is None and self._log.done(parts.markers, writer):
+            self._write_metrics(writer, conclusion, alerts)
+            self._committed = True
+
+    def _with_view(self, window: Window, conclusion: Conclusion, writer: Writer) -> Conclusion:
+        """The conclusion and what the view over earlier panes adds to it; the window's own pane is sent."""
+        if self._look_back is None or self._panes is None or conclusion.pane is None:
+            return conclusion
+        pane = Pane(window.start_us, window.end_us, conclusion.pane, learned=not conclusion.findings)
+        view = self._look_back(pane, self._panes.before(window.start_us, window.end_us - window.start_us))
+        findings = [*conclusion.findings, *view.findings]
+        self._panes.put(dataclasses.replace(pane, learned=not findings), writer)
+        return dataclasses.replace(
+            conclusion,
+            summary={**conclusion.summary, **view.summary},
+            findings=findings,
+            metrics=[*conclusion.metrics, *view.metrics],
+            records=[*conclusion.records, *view.records],
+        )
+
+    def _write(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
+        s = self._settings
+        summary = {
+            "job": s.job,
+            "window_start_us": window.start_us,
+            "window_end_us": window.end_us,
+            "rows": conclusion.rows,
+            "complete": window.complete,
+            "alerts": [alert.id for alert in alerts],
+            **conclusion.summary,
+        }
+        if conclusion.rows:
+            writer.send(s.windows_topic, f"{s.job}/{window.start_us}".encode(), msgspec.json.encode(summary))
+        for alert in alerts:
+            _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
+            writer.send(s.alerts_topic, alert.id.encode(), msgspec.json.encode(alert))
+        for record in conclusion.records:
+            writer.send(*record)
+        writer.flush()
+        if s.alerts_file and alerts:
+            lines = b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts)
+            with Path(s.alerts_file).open("ab") as file:
+                file.write(lines)
+
+    def _write_metrics(self, writer: Writer, conclusion: Conclusion, alerts: list[Alert]) -> None:
+        s = self._settings
+        for sample in [*job_metrics(self._log.progress, alerts), *conclusion.metrics]:
+            sample = msgspec.structs.replace(sample, labels={"job": s.job, **sample.labels})
+            writer.send(s.metrics_topic, sample.key.encode(), msgspec.json.encode(sample))
+        writer.flush()
+
+    def finish_bundle(self) -> None:
+        self._close_held(0)
+        # Once a bundle is often enough for tools that show lag; the job itself never reads these offsets.
+        if self._committed:
+            self._commit_group()
+            self._committed = False
+
+    def _commit_group(self) -> None:
+        progress = self._log.progress
+        offsets = {p: point.offset for p, point in progress.partitions.items()}
+        try:
+            if self._admin is None:
+                self._admin = open_admin(self._settings.kafka)
+            self._admin.commit_group(f"sparsewatch.{progress.job}", progress.topic, offsets)
+        except SinkError as error:
+            _logger.info("lag tools will not see this job: %s", error)
+
+    def teardown(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+        if self._look_back is not None:
+            self._look_back.close()
+
+
+def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSample]:
+    """Samples every job has."""
+    totals = {"counted": progress.totals.counted, "late": progress.totals.late, "rejected": progress.totals.rejected}
+    samples = [
+        MetricSample(
+            name="sparsewatch_records_total",
+            kind="counter",
+            help="Records read, by what became of them.",
+            value=number,
+            labels={"outcome": outcome},
+        )
+        for outcome, number in totals.items()
+    ]
+    samples += [
+        MetricSample(
+            name="sparsewatch_windows_closed_total",
+            kind="counter",
+            help="Windows closed and committed.",
+            value=progress.windows,
+        ),
+        MetricSample(
+            name="sparsewatch_window_end_timestamp_seconds",
+            kind="gauge",
+            help="End of the last closed window, in event time.",
+            value=progress.closed_end_us / 1e6,
+        ),
+        MetricSample(
+            name="sparsewatch_window_closed_timestamp_seconds",
+            kind="gauge",
+            help="When the last window was closed, by the clock.",
+            value=time.time(),
+        ),
+        MetricSample(
+            name="sparsewatch_window_alerts",
+            kind="gauge",
+            help="Alerts of the last closed window.",
+            value=len(alerts),
+        ),
+    ]
+    return samples
+
+
+@dataclass
+class CloseBooks(beam.PTransform):
+    """Windowed parts in; results, alerts, metrics and progress go to their topics."""
+
+    settings: BookSettings
+    conclude: Conclude
+    look_back: LookBack | None = None
+
+    def __post_init__(self) -> None:
+        beam.PTransform.__init__(self)
+
+    def expand(self, parts: Any) -> Any:
+        """Keyed `Part`s of all kinds in, nothing out."""
+        return (
+            parts
+            | "Meet" >> beam.GroupByKey().with_input_types(Part)
+            | "ConcludeWriteCommit" >> beam.ParDo(_CloseBooks(self.settings, self.conclude, self.look_back))
+        )
