@@ -15,9 +15,10 @@ import msgspec
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.transforms.kafka import source
-from sparsewatch.transforms.kafka.client import Fetched, Reader
+from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.progress import ProgressLog
 from sparsewatch.transforms.kafka.source import ReadSpec
+from sparsewatch.transforms.records import Fetched
 
 
 class Timing(msgspec.Struct, kw_only=True):

@@ -10,61 +10,17 @@ from typing import Any, Literal
 import msgspec
 
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.units import US_PER_SECOND, parse_duration_us, parse_size
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
-US_PER_SECOND = 1_000_000
-#: Longest duration: with it sums of times stay far inside 64 bits.
-_LONGEST_US = 36_500 * 86_400_000_000
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
 #: Most results of rows a window: they are held and written together.
 _MOST_ROW_RESULTS = 100_000
 _TOPIC_NAME = r"[A-Za-z0-9._-]{1,200}"
-_DURATION_US = {
-    "ms": 1_000,
-    "s": 1_000_000,
-    "m": 60_000_000,
-    "h": 3_600_000_000,
-    "d": 86_400_000_000,
-}
-_SIZE = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
 
 ColumnType = Literal["int", "float", "str", "bool"]
 TimeFormat = Literal["epoch_s", "epoch_ms", "epoch_us", "iso8601"]
-
-
-def parse_duration_us(text: str) -> int:
-    """Microseconds of a duration such as `"5m"`.
-
-    >>> parse_duration_us("1.5s")
-    1500000
-
-    Raises:
-        ConfigError: If the text is no duration, or one of more than 100 years.
-    """
-    duration_us = round(_number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'"))
-    if duration_us > _LONGEST_US:
-        raise ConfigError(f"expected a duration of at most 100 years, got {text!r}")
-    return duration_us
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size such as `"4MB"`.
-
-    >>> parse_size("1MiB")
-    1048576
-
-    Raises:
-        ConfigError: If the text is no size.
-    """
-    return round(_number_with_unit(text, _SIZE, "a size such as '64KiB' or '4MB'"))
-
-
-def _number_with_unit(text: str, units: dict[str, int], expected: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
-    if found is None or found[2] not in units:
-        raise ConfigError(f"expected {expected}, got {text!r}")
-    return float(found[1]) * units[found[2]]
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
+from sparsewatch.detectors.counts.counts import Counts
 
 
 class Abundances(NamedTuple):

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
+from sparsewatch.detectors.counts.counts import Counts
 
 Floats = NDArray[np.float64]
 Hashes = NDArray[np.uint64]

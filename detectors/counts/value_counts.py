@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, Hashes, Tail
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
 from sparsewatch.schemas.errors import SchemaError
 
 #: Distinct values in unmerged tables before they are merged, and tables.

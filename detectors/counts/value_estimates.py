@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, STANDS_OUT, Background, Floats, Tail, estimate
 from sparsewatch.detectors.counts.value_counts import Bucket, Part, ValueCounts, hash_values
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
 
 
 class Marginals(NamedTuple):

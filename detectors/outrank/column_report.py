@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
 from sparsewatch.schemas.errors import ConfigError
 
 Floats = NDArray[np.float64]

@@ -30,7 +30,8 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import Job, KafkaSettings
-from sparsewatch.transforms.kafka.client import NewTopic, open_admin, open_writer
+from sparsewatch.transforms.kafka.client import NewTopic
+from sparsewatch.transforms.kafka.open import open_admin, open_writer
 
 _ROWS = 1_200
 _WAFERS = 100

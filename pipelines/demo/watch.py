@@ -8,7 +8,8 @@ import msgspec
 
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Reader, open_reader
+from sparsewatch.transforms.kafka.client import Reader
+from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
 
 _FETCH_S = 0.2

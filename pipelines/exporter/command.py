@@ -22,7 +22,8 @@ from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Reader, open_admin, open_reader
+from sparsewatch.transforms.kafka.client import Reader
+from sparsewatch.transforms.kafka.open import open_admin, open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
 
 _logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from sparsewatch.schemas.metrics import MetricSample
-from sparsewatch.transforms.kafka.client import Fetched
+from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from apache_beam.transforms.window import FixedWindows
 
 from sparsewatch.pipelines.job.topics import topics_of
 from sparsewatch.schemas.accounts import Marker
-from sparsewatch.schemas.jobs import Job, parse_duration_us
+from sparsewatch.schemas.jobs import Job
+from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.kafka.progress import settings_digest
 from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
 from sparsewatch.transforms.kafka.source import ASIDE, MARKERS

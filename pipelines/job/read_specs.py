@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sparsewatch.pipelines.job.topics import topics_of
-from sparsewatch.pipelines.publish.event_files import parse_moment_us
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import Job, parse_duration_us, parse_size
+from sparsewatch.schemas.jobs import Job
+from sparsewatch.schemas.units import parse_duration_us, parse_moment_us, parse_size
 from sparsewatch.transforms.kafka.progress import settings_digest
 from sparsewatch.transforms.kafka.source import ReadSpec
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from sparsewatch.schemas.jobs import Job, RowsJob, WaferJob, parse_size
+from sparsewatch.schemas.jobs import Job, RowsJob, WaferJob
+from sparsewatch.schemas.units import parse_size
 from sparsewatch.transforms.kafka.client import Admin, NewTopic
 from sparsewatch.transforms.kafka.side_topics import late_topic, rejects_topic
 

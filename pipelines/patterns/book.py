@@ -15,7 +15,9 @@ from sparsewatch.pipelines.job.topics import PATTERN_RECORD_BYTES
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import DECISION_KEY, PATTERN_KEY, Decision, Pattern, Status
-from sparsewatch.transforms.kafka.client import Fetched, Reader, open_reader
+from sparsewatch.transforms.kafka.client import Reader
+from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.records import Fetched
 from sparsewatch.transforms.window.close_windows import Record
 
 _logger = logging.getLogger(__name__)

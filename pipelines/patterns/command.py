@@ -155,7 +155,7 @@ def _wafer_job(path: Path) -> WaferJob:
 def _read(job: WaferJob) -> "PatternBook":
     from sparsewatch.pipelines.job.topics import topics_of
     from sparsewatch.pipelines.patterns.book import read_patterns
-    from sparsewatch.transforms.kafka.client import open_admin
+    from sparsewatch.transforms.kafka.open import open_admin
 
     topic = topics_of(job).patterns
     admin = open_admin(job.kafka)
@@ -188,7 +188,7 @@ def _decision(id_: str, status: str, **more: str) -> "Decision":
 def _decide(job: WaferJob, *decisions: "Decision") -> None:
     from sparsewatch.pipelines.job.topics import topics_of
     from sparsewatch.pipelines.patterns.book import decision_record
-    from sparsewatch.transforms.kafka.client import open_writer
+    from sparsewatch.transforms.kafka.open import open_writer
 
     writer = open_writer(job.kafka)
     try:

@@ -12,20 +12,16 @@ import polars as pl
 from rich.console import Console
 
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
-from sparsewatch.pipelines.publish.event_files import (
-    EventFile,
-    TimeRule,
-    check_times,
-    open_events,
-    parse_moment_us,
-    read_events,
-)
+from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
 from sparsewatch.pipelines.publish.progress import publishing
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import KafkaSettings, parse_duration_us
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.units import parse_duration_us, parse_moment_us
 from sparsewatch.transforms.codecs.arrow import encode_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE
-from sparsewatch.transforms.kafka.client import Headers, NewTopic, Writer, open_admin, open_reader, open_writer
+from sparsewatch.transforms.kafka.client import NewTopic, Writer
+from sparsewatch.transforms.kafka.open import open_admin, open_reader, open_writer
+from sparsewatch.transforms.records import Headers
 
 #: Paced sending works in slices of so many seconds.
 _SLICE_S = 0.05

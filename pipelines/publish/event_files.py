@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -206,19 +205,3 @@ def written_times(times_us: pl.Series, output: TimeFormat) -> pl.Series:
     if output == "iso8601":
         return times_us.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     return times_us // _UNITS[output]
-
-
-def parse_moment_us(text: str) -> int:
-    """Microseconds of an ISO-8601 time; without an offset it is UTC.
-
-    >>> parse_moment_us("1970-01-01T00:00:01")
-    1000000
-
-    Raises:
-        ConfigError: If the text is none.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"expected a time such as 2026-01-31T12:00Z, got {text!r}") from error
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)

@@ -19,7 +19,8 @@ from sparsewatch.pipelines.rejects.replay_log import ReplayLog, begin_replay, en
 from sparsewatch.pipelines.rejects.topics import Originals, Reject, RejectsTopic, partitions_of, replayed_topic
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import NewTopic, Writer, open_admin, open_writer
+from sparsewatch.transforms.kafka.client import NewTopic, Writer
+from sparsewatch.transforms.kafka.open import open_admin, open_writer
 
 _T = TypeVar("_T")
 

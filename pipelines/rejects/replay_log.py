@@ -13,8 +13,10 @@ import msgspec
 from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, partitions_of, replayed_topic
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Fetched, Writer, open_reader
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.records import Fetched
 
 #: No id is like it: an id begins with a topic's name and a slash.
 _UNDER_WAY = b"under-way"

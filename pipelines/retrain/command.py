@@ -9,7 +9,8 @@ import click
 
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
-from sparsewatch.schemas.jobs import RowsJob, parse_duration_us
+from sparsewatch.schemas.jobs import RowsJob
+from sparsewatch.schemas.units import parse_duration_us
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.rows.windows.shadow import ShadowRule

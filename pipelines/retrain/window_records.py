@@ -23,8 +23,9 @@ from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.schemas.alerts import alert_id
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings, RowsJob
-from sparsewatch.transforms.kafka.client import Fetched, open_reader
+from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.records import Fetched
 
 _MAX_RECORD_BYTES = 16 << 20
 _FETCH_S = 0.5

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from sparsewatch.pipelines.job.topics import create_output_topics, topics_of
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import CtrJob, Job, RowsJob
-from sparsewatch.transforms.kafka.client import open_admin, read_password
+from sparsewatch.transforms.kafka.open import open_admin
+from sparsewatch.transforms.kafka.password import read_password
 
 
 def check_models(job: Job) -> None:

@@ -19,7 +19,8 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.tables.rows import read_pieces
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.jobs import CtrJob, TimeFormat, parse_duration_us
+from sparsewatch.schemas.jobs import CtrJob, TimeFormat
+from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.codecs.events import event_schema, event_times_us
 
 #: Fewest windows the first and the last of which are left out.

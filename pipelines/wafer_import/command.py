@@ -12,12 +12,12 @@ import click
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.publish.event_files import parse_moment_us
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
 from sparsewatch.pipelines.wafer_import.survey import Retests, Usual
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import TimeFormat, WaferJob, parse_duration_us, parse_size
+from sparsewatch.schemas.jobs import TimeFormat, WaferJob
+from sparsewatch.schemas.units import parse_duration_us, parse_moment_us, parse_size
 from sparsewatch.transforms.kafka.side_topics import rejects_topic
 
 _EXAMPLES = """\b

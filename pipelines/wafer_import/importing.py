@@ -16,7 +16,8 @@ from sparsewatch.pipelines.wafer_import.publishing import Sent, Times, WaferPubl
 from sparsewatch.pipelines.wafer_import.survey import Retests, Survey, Usual, survey, that_count
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Writer, open_writer
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.open import open_writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

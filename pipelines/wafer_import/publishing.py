@@ -13,7 +13,8 @@ from sparsewatch.pipelines.wafer_files.formats import ReadOptions, read_wafers
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
 from sparsewatch.pipelines.wafer_import.survey import Survey, Usual
 from sparsewatch.schemas.errors import SinkError
-from sparsewatch.transforms.kafka.client import Headers, Writer
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.records import Headers
 
 #: A larger record is waited for alone, so that a refusal is known to be its own.
 _ALONE_BYTES = 1 << 18

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sparsewatch.schemas.errors import SourceError
-from sparsewatch.transforms.kafka.client import Fetched
+from sparsewatch.transforms.records import Fetched
 
 
 def fetched(partition: int, first: int, values: Sequence[bytes | None], timestamp_ms: int = 0) -> Fetched:

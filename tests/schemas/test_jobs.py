@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import CtrJob, RowsJob, WaferJob, parse_duration_us, parse_job, parse_size
+from sparsewatch.schemas.jobs import CtrJob, RowsJob, WaferJob, parse_job
+from sparsewatch.schemas.units import parse_duration_us, parse_size
 
 CTR: dict[str, Any] = {
     "kind": "ctr",

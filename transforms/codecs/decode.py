@@ -17,7 +17,7 @@ from sparsewatch.schemas.side_records import SideKind, SideRecord
 from sparsewatch.transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_json
-from sparsewatch.transforms.kafka.client import Fetched
+from sparsewatch.transforms.records import Fetched
 
 JSON_TYPE = b"application/json"
 ARROW_TYPE = b"application/vnd.apache.arrow.stream"

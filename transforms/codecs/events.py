@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.schemas.jobs import CtrJob, Job, RowsJob, TimeFormat, WaferJob, parse_duration_us, parse_size
+from sparsewatch.schemas.jobs import CtrJob, Job, RowsJob, TimeFormat, WaferJob
+from sparsewatch.schemas.units import parse_duration_us, parse_size
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 _ARROW_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}

@@ -28,7 +28,7 @@ from sparsewatch.detectors.rows.windows.checks import RowCheck
 from sparsewatch.detectors.rows.windows.drift import p_value_quantiles
 from sparsewatch.detectors.rows.windows.monitored_inference import InferenceReport, WatchedRows, report_on, watch_rows
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.jobs import parse_duration_us
+from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.coders import StructCoder
 from sparsewatch.transforms.inference.examples import grouped, n_rows, rows_of_results
 from sparsewatch.transforms.inference.stored_model import unkeyed

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from sparsewatch.transforms.kafka.client import Fetched, Reader
+from sparsewatch.transforms.kafka.client import Reader
+from sparsewatch.transforms.records import Fetched
 
 _POLL_S = 0.1
 #: Bytes of values after which a batch is full: it is decoded whole, and a record may hold thousands of events.

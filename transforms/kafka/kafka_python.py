@@ -11,8 +11,11 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata
 
 from sparsewatch.schemas.errors import SinkError, SourceError
-from sparsewatch.schemas.jobs import KafkaSettings, parse_duration_us
-from sparsewatch.transforms.kafka.client import Fetched, Headers, NewTopic, passed_over, read_password
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.units import parse_duration_us
+from sparsewatch.transforms.kafka.client import NewTopic
+from sparsewatch.transforms.kafka.password import read_password
+from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _logger = logging.getLogger(__name__)
 

@@ -12,7 +12,9 @@ import msgspec
 from sparsewatch.schemas.accounts import Account, Marker, Progress
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import Job, KafkaSettings
-from sparsewatch.transforms.kafka.client import Fetched, Reader, Writer, open_reader
+from sparsewatch.transforms.kafka.client import Reader, Writer
+from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
 

@@ -14,8 +14,10 @@ from sparsewatch.schemas.errors import SchemaError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import Aside
-from sparsewatch.transforms.kafka.client import Fetched, Writer, open_writer
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.open import open_writer
 from sparsewatch.transforms.parts import Ack, Part, ack_part
+from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
 

@@ -26,7 +26,8 @@ from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.metrics import MetricSample
-from sparsewatch.transforms.kafka.client import Admin, Writer, open_admin, open_writer
+from sparsewatch.transforms.kafka.client import Admin, Writer
+from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.kafka.progress import ProgressLog, load_progress
 from sparsewatch.transforms.parts import Part, WindowParts, sort_parts
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Writer, open_reader
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
 
 #: Bytes of a record; brokers take 1 MB by default.

@@ -14,7 +14,8 @@ from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.wafers import WaferResult
-from sparsewatch.transforms.kafka.client import Writer, open_writer
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.open import open_writer
 from sparsewatch.transforms.parts import Ack, Part, ack_part, measure_part
 
 

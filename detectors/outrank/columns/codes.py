@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
+from sparsewatch.detectors.counts.counts import Counts
 
 #: Cells of a dense table, as a multiple of the rows, up to which counting beats sorting.
 DENSE_CELLS_PER_ROW = 4

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kl_div
 
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
+from sparsewatch.detectors.counts.counts import Counts
 
 Floats = NDArray[np.float64]
 

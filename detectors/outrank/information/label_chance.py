@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import kl_div
 
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.outrank.information.expected_mi import (
     Chance,
     Floats,
@@ -20,7 +21,6 @@ from sparsewatch.detectors.outrank.information.expected_mi import (
     permutation_chance,
     ratio,
 )
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
 
 
 class _CellMoments(NamedTuple):

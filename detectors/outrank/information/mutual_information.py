@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, kl_div
 
-Counts = NDArray[np.int64]
+from sparsewatch.detectors.counts.counts import Counts
 
 
 def entropy(counts: Counts) -> float:

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.hashed_tail import Background, Floats
 from sparsewatch.detectors.counts.value_estimates import Marginals
-from sparsewatch.detectors.outrank.information.mutual_information import Counts
 
 #: Standard deviations in the bound.
 BOUND = 5.0

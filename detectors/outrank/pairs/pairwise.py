@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.outrank.columns.codes import Codes, marginal
 from sparsewatch.detectors.outrank.information.expected_pairs import expected_pairs
-from sparsewatch.detectors.outrank.information.mutual_information import Counts, entropy
+from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.pairs.pair_tables import Packed, fill_pairs, leaf, log_products, pack
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 

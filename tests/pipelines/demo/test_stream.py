@@ -11,7 +11,7 @@ from sparsewatch.pipelines.demo.fab import WINDOW_US as WAFER_WINDOW_US
 from sparsewatch.pipelines.demo.fab import Fab
 from sparsewatch.pipelines.demo.stream import Published, publish_live
 from sparsewatch.transforms.codecs.arrow import read_arrow
-from sparsewatch.transforms.kafka.client import Headers
+from sparsewatch.transforms.records import Headers
 
 START_US = 1_760_000_400_000_000
 WINDOWS = 16

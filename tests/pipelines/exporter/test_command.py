@@ -22,7 +22,8 @@ from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.metrics import MetricSample
-from sparsewatch.transforms.kafka.client import Fetched, open_writer
+from sparsewatch.transforms.kafka.open import open_writer
+from sparsewatch.transforms.records import Fetched
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
 from tests.kit.waiting import wait_for

@@ -20,7 +20,7 @@ from sparsewatch.pipelines.patterns.book import (
 )
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import Decision, Pattern
-from sparsewatch.transforms.kafka.client import Fetched
+from sparsewatch.transforms.records import Fetched
 from tests.kit.fake_reader import FakeReader
 from tests.kit.novel_wafers import new_ones
 from tests.kit.wafer_models import tiny_model

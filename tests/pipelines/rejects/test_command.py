@@ -26,8 +26,9 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.side_records import SideRecord
-from sparsewatch.transforms.kafka.client import Fetched, open_writer
+from sparsewatch.transforms.kafka.open import open_writer
 from sparsewatch.transforms.kafka.side_topics import read_back, side_headers, write_aside
+from sparsewatch.transforms.records import Fetched
 from tests.kit.job_files import write_click_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, newest_by_key, produce, read_all

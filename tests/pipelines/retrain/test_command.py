@@ -42,7 +42,7 @@ from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.jobs import RowsJob
-from sparsewatch.transforms.kafka.client import open_admin, open_writer
+from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.window.close_windows import Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all

@@ -27,7 +27,7 @@ from sparsewatch.schemas.jobs import KafkaSettings, WaferJob
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.codecs.decode import decode
 from sparsewatch.transforms.codecs.events import event_schema
-from sparsewatch.transforms.kafka.client import Fetched
+from sparsewatch.transforms.records import Fetched
 from tests.kit.job_files import write_wafer_job
 from tests.kit.topics import Raw, read_all
 

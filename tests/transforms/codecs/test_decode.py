@@ -15,7 +15,7 @@ from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
 from sparsewatch.transforms.codecs.arrow import encode_arrow, read_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE, JSON_TYPE, Decoded, decode
 from sparsewatch.transforms.codecs.events import EventSchema, event_times_us
-from sparsewatch.transforms.kafka.client import Fetched, Headers
+from sparsewatch.transforms.records import Fetched, Headers
 
 NOW_MS = 1_700_000_000_000
 COLUMNS = pa.schema([("t", pa.int64()), ("x", pa.float64()), ("label", pa.int64())])

@@ -7,7 +7,7 @@ import pytest
 from kafka import KafkaProducer
 
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import open_reader
+from sparsewatch.transforms.kafka.open import open_reader
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
 

@@ -3,8 +3,8 @@
 import pytest
 
 from sparsewatch.schemas.errors import SourceError
-from sparsewatch.transforms.kafka.client import Fetched
 from sparsewatch.transforms.kafka.fetching import FetchAhead, fetch_batch, merge, stop_before
+from sparsewatch.transforms.records import Fetched
 from tests.kit.fake_reader import FakeReader, fetched
 
 

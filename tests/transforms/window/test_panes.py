@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Fetched
+from sparsewatch.transforms.records import Fetched
 from sparsewatch.transforms.window import panes
 from sparsewatch.transforms.window.panes import CHUNK_BYTES, Pane, PaneLog, load_panes
 from tests.kit.fake_reader import FakeReader
