@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.run.runners import find_prism
@@ -19,6 +20,12 @@ _MARKS_OF_FIXTURES = {
     "prism_binary": ("prism",),
     "flink": ("flink", "slow"),
 }
+
+# How long an example takes is the machine's affair, so no property has a deadline. CI draws the same examples for the
+# same commit; at a developer's, chance looks further.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("ci", settings.get_profile("house"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,5 @@
 """Rankings by window on Beam's in-process runner, against rankings of the same rows without Beam."""
 
-import doctest
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.schemas.block import Block, Span
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.transforms import coders
-from sparsewatch.transforms import rank_features as module
 from sparsewatch.transforms.coders import FeatureCountsCoder, RankedFeatureCoder, RecordBatchCoder
 from sparsewatch.transforms.rank_features import CountFeaturesFn, RankFeatures
 
@@ -195,7 +193,7 @@ def tree(fn: CountFeaturesFn, batches: list[pa.RecordBatch], draw: Any) -> Featu
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_split_and_order_of_merges_gives_the_same_bytes(data: st.DataObject) -> None:
     fn = CountFeaturesFn(FEATURES, "click", max_values=30)
     cuts = sorted(data.draw(st.lists(st.integers(0, 60), max_size=4)))
@@ -274,9 +272,3 @@ def test_beam_takes_our_coders_for_what_a_ranking_needs() -> None:
 def test_other_bytes_are_refused(coder: Any, data: bytes) -> None:
     with pytest.raises(StateError, match="expected"):
         coder.decode(data)
-
-
-def test_the_example_of_the_module_runs() -> None:
-    examples = doctest.testmod(module)
-    assert examples.attempted
-    assert not examples.failed

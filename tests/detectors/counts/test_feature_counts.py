@@ -66,7 +66,7 @@ def clicks_frame(n: int, seed: int = 0) -> pl.DataFrame:
     ).with_columns(pl.when(pl.col("few") == 1).then(None).otherwise(pl.col("word")).alias("word"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ROW, max_size=40), st.data())
 def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, ...]], data: Any) -> None:
     whole = counted(rows).to_bytes()
@@ -86,7 +86,7 @@ def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, ...]], data
     assert merged.to_bytes() == whole
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(ROW, min_size=1, max_size=60), st.integers(1, 4), st.data())
 def test_beyond_the_cap_neither_split_nor_order_matters(
     rows: list[tuple[Any, ...]], max_values: int, data: Any

@@ -22,7 +22,7 @@ def sampled(rows: list[tuple[int, tuple[Any, Any]]], capacity: int) -> RowSample
     return sample
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(ROW, max_size=40), st.integers(1, 12), st.data())
 def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, Any]], capacity: int, data: Any) -> None:
     numbered = list(enumerate(rows))

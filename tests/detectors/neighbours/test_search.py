@@ -58,7 +58,7 @@ KINDS = (
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32))
 def test_the_nearest_are_those_of_all_distances_in_float64(data: st.DataObject, kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

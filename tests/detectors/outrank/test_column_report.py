@@ -26,7 +26,7 @@ def _report(values: Any, **wanted: Any) -> ColumnReport:
     return report_columns(_counts(column=values), **wanted)[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.none() | st.text(max_size=3), min_size=1, max_size=40), st.integers(1, 3))
 def test_texts_agree_with_counting_them_row_by_row(texts: list[str | None], bound: int) -> None:
     report = _report(pa.array(texts, pa.string()), rare_bound=bound, examples=2, top=2)
@@ -44,7 +44,7 @@ def test_texts_agree_with_counting_them_row_by_row(texts: list[str | None], boun
     assert not report.estimated
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.none() | st.integers(-20, 20), min_size=1, max_size=40))
 def test_numbers_agree_with_the_statistics_module(numbers: list[int | None]) -> None:
     report = _report(pa.array(numbers, pa.int64()))

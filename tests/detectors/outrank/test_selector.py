@@ -1,6 +1,5 @@
 """The scikit-learn selector: its contract, and that it keeps what the ranking says."""
 
-import doctest
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,6 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sparsewatch.detectors.outrank import selector as module
 from sparsewatch.detectors.outrank.columns.codes import encode
 from sparsewatch.detectors.outrank.columns.quantile_bins import code_column
 from sparsewatch.detectors.outrank.heuristics import HEURISTICS, score
@@ -274,9 +272,3 @@ def test_a_table_of_other_columns_is_refused() -> None:
         selector.transform(TABLE.rename({"site": "place"}))
     with pytest.raises(NotFittedError):
         OutRankSelector().transform(TABLE)
-
-
-def test_the_example_of_the_class_runs() -> None:
-    examples = doctest.testmod(module)
-    assert examples.attempted
-    assert not examples.failed

@@ -88,7 +88,7 @@ def test_all_rows_alike_are_ordinary_and_any_other_is_not_less_strange(method: s
 NUMBERS = st.none() | st.floats()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(fitted=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=20, max_size=30), rows=st.lists(NUMBERS, min_size=1))
 def test_any_numbers_whatever_give_finite_scores(
     fitted: list[tuple[float | None, float | None]], rows: list[float | None]

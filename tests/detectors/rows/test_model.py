@@ -110,7 +110,7 @@ def test_blame_falls_on_the_broken_column(model: RowModel, column: int, value: o
     assert np.mean(blamed[:, 0] == column) > 0.95
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(cuts=st.lists(st.integers(0, 9000), max_size=6), seed=st.integers(0, 100))
 def test_a_score_does_not_depend_on_the_rows_around_it(model: RowModel, cuts: list[int], seed: int) -> None:
     X = np.random.default_rng(7).normal(size=(9000, 5)).astype(np.float32)

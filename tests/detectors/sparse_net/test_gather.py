@@ -73,7 +73,7 @@ def test_gradients_equal_those_of_the_dense_convolution(layer: Layer, seed: int)
         torch.testing.assert_close(ours, dense, atol=1e-5, rtol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1_000), n=st.integers(0, 80), block=st.sampled_from([1, 50, 1 << 18]))
 def test_any_cells_in_blocks_of_any_size_convolve_like_the_dense_image(seed: int, n: int, block: int) -> None:
     grid = chance_grid(seed, n)

@@ -63,7 +63,7 @@ def test_a_score_that_is_a_sum_over_defects_is_told_apart_to_the_last_one() -> N
     np.testing.assert_allclose(found.heat, np.maximum(points.x, 0), atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 60), split=st.integers(1, 9), mix=st.floats(0, 3))
 def test_points_of_a_ring_have_together_what_the_score_loses_without_it(
     seed: int, n: int, split: int, mix: float
@@ -81,7 +81,7 @@ def test_points_of_a_ring_have_together_what_the_score_loses_without_it(
         assert found.heat[inside].sum() == pytest.approx(lost, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000), n=st.integers(1, 200), tiles=st.integers(1, 120), points_most=st.integers(1, 20_000)
 )
@@ -92,7 +92,7 @@ def test_no_more_wafers_are_scored_than_the_budget_allows(seed: int, n: int, til
     assert min(seen) > 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 150))
 def test_a_tile_is_what_its_drop_was_measured_on(seed: int, n: int) -> None:
     points = strewn(n, seed)

@@ -53,7 +53,7 @@ def test_north_is_up_and_the_notch_is_south() -> None:
     assert SECTORS[int(wafer_zones(on_clock(np.array([3.0]), np.array([0.95]))).share[3].argmax())] == "E"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 300), grid=st.sampled_from([(0, 0), (26, 26), (39, 31)]))
 def test_shares_and_areas_sum_to_one(seed: int, n: int, grid: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)
@@ -127,7 +127,7 @@ def test_a_block_is_the_best_of_all_looked_at_one_by_one() -> None:
     assert strongest_block(points).divergence == pytest.approx(best)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 60), width=st.floats(0.3, 12))
 def test_a_block_holds_the_share_of_the_points_within_it(seed: int, n: int, width: float) -> None:
     points = arc(n, (seed % 12, seed % 12 + width), (0.2, 0.99), seed)

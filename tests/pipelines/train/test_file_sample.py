@@ -33,7 +33,7 @@ def sampled(files: list[tuple[int, pa.Table]], capacity: int, size: int = 7, see
     return sample
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files=FILES, capacity=st.integers(1, 25), data=st.data())
 def test_the_sample_of_all_files_is_the_merged_samples_of_parts(
     files: list[list[tuple[Any, Any]]], capacity: int, data: Any

@@ -88,7 +88,7 @@ arrow_events = st.builds(lambda e, x: {**e, "x": x}, events, st.sampled_from([1.
 contents = st.one_of(events, st.lists(arrow_events, max_size=5), st.sampled_from([b"{", b"", None, b"[1]"]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(contents, max_size=6), min_size=1, max_size=3))
 def test_good_rows_come_in_order_and_each_bad_one_is_set_aside_once(runs: list[list[Any]]) -> None:
     topic = [

@@ -122,13 +122,13 @@ def repeated_keys(record: bytes) -> bool:
     return any(seen)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(records().filter(lambda record: not repeated_keys(record)), max_size=8))
 def test_exactly_the_good_records_come_through_in_order(batch: list[bytes]) -> None:
     assert_decoded(batch)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(records(), st.lists(records(), max_size=4), st.integers(0, 4))
 def test_what_becomes_of_a_record_does_not_hang_on_its_neighbours(
     record: bytes, others: list[bytes], place: int

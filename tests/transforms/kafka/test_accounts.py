@@ -96,7 +96,7 @@ def topics(draw: st.DrawFn) -> dict[int, list[Record]]:
     return topic
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(topics(), st.data())
 def test_accounts_equal_a_recount_whatever_the_batches_and_crashes(
     topic: dict[int, list[Record]], data: st.DataObject

@@ -15,7 +15,7 @@ def named(n: int) -> list[str]:
     return [f"f{i}" for i in range(n)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 100), st.integers(0, 12))
 def test_after_each_round_every_combination_was_taken_equally_often_or_once_more(
     n: int, order: int, per_round: int, rounds: int

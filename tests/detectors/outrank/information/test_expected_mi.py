@@ -48,7 +48,7 @@ def permuted(rows: np.ndarray, clicks: int, times: int, seed: int) -> np.ndarray
     return np.array([mutual_information(np.stack([rows - row, row], axis=1)) for row in k])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MARGINALS, st.integers(1, 5), st.integers(0, 1000))
 def test_mean_equals_the_definition(feature: list[int], labels: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ def test_mean_equals_the_definition(feature: list[int], labels: int, seed: int) 
     assert expected_mutual_information(np.array(feature), label) == pytest.approx(expected, abs=1e-10)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(MARGINALS, st.floats(0, 1))
 def test_mean_equals_scikit_learn(feature: list[int], share: float) -> None:
     rows = np.array(feature)

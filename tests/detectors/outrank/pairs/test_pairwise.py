@@ -52,7 +52,7 @@ def _no_chance_alone(value: float) -> float:
     return 0.0 if value == 1 else value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 300),
     st.lists(st.integers(1, 400), min_size=1, max_size=7),

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, RowEncoder, fit_encoder, one_batch, scale_of
@@ -46,7 +46,6 @@ WORDS = st.lists(st.none() | st.sampled_from("abcdefg"), min_size=1, max_size=30
 NUMBERS = st.lists(st.none() | st.integers(-3, 3), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(fitted=WORDS, rows=WORDS, cap=st.integers(1, 8))
 def test_strings_are_encoded_by_the_frequency_of_their_value(
     fitted: list[str | None], rows: list[str | None], cap: int
@@ -56,7 +55,6 @@ def test_strings_are_encoded_by_the_frequency_of_their_value(
     np.testing.assert_allclose(X[:, 0], log_frequencies(fitted, rows, cap), rtol=1e-5, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(fitted=NUMBERS, rows=NUMBERS)
 def test_numbers_named_categorical_are_encoded_by_frequency(fitted: list[int | None], rows: list[int | None]) -> None:
     table, later = (pa.table({"c": pa.array(v, pa.int32())}) for v in (fitted, rows))
@@ -132,7 +130,6 @@ def test_a_null_where_fitting_saw_none_is_an_extreme_of_that_column() -> None:
     assert np.abs([X[0, 1], X[1, 0]]).max() < 1
 
 
-@settings(deadline=None)
 @given(
     fitted=st.lists(st.none() | st.floats(), min_size=1, max_size=20),
     rows=st.lists(st.none() | st.floats(), max_size=20),

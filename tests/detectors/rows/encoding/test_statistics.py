@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.rows.encoding.column_statistics import CategoryStatistics, Moments
@@ -34,7 +34,6 @@ def gathered(rows: list[tuple[Any, ...]], **settings: Any) -> EncoderStatistics:
     return statistics
 
 
-@settings(deadline=None)
 @given(rows=st.lists(ROW, min_size=1, max_size=60), scaling=st.sampled_from(["plain", "robust"]), data=st.data())
 def test_any_split_and_order_of_parts_fits_the_encoder_of_all_rows(
     rows: list[tuple[Any, ...]], scaling: str, data: Any
@@ -107,7 +106,6 @@ def test_one_table_is_fitted_exactly_and_the_same_each_time() -> None:
     assert encoders[0].spread[0] == encoders[1].spread[0]
 
 
-@settings(deadline=None)
 @given(
     parts=st.lists(st.lists(st.integers(0, 30), max_size=60), min_size=1, max_size=6),
     most=st.integers(1, 12),

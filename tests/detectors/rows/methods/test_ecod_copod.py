@@ -46,7 +46,7 @@ def not_symmetric(X: NDArray[np.float32]) -> bool:
     return bool((np.abs(((numbers - numbers.mean(axis=0)) ** 3).mean(axis=0)) > 1e-6).all())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(fitted=matrices(2).filter(not_symmetric), rows=matrices(1))
 def test_scores_are_the_papers_formula_value_by_value(fitted: NDArray[np.float32], rows: NDArray[np.float32]) -> None:
     np.testing.assert_allclose(fit_ecod(fitted, 0).score(rows), [ecod(fitted, row)[0] for row in rows], rtol=1e-5)

@@ -22,7 +22,7 @@ def slow(X: np.ndarray, row: np.ndarray, bins: int) -> float:
     return total
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(n=st.integers(1, 60), d=st.integers(1, 4), bins=st.sampled_from([1, 3, 10]), seed=st.integers(0, 1000))
 def test_a_score_adds_up_how_rare_each_value_is(n: int, d: int, bins: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ def slow(samples: NearestScales, row: np.ndarray, forbidden: np.ndarray) -> list
     return means
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(n=st.sampled_from([2, 5, 30, 97, 700, 6000]), d=st.integers(1, 6), seed=st.integers(0, 50))
 def test_distances_are_those_to_the_nearest_of_each_sample(n: int, d: int, seed: int) -> None:
     _, samples, _ = drawn(n, d, seed)

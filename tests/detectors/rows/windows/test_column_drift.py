@@ -24,7 +24,7 @@ def slow(usual: np.ndarray, window: np.ndarray) -> tuple[float, float]:
     return distance, min(1.0, len(chances) * min(chances))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n=st.integers(1, 40), m=st.integers(1, 40), values=st.integers(1, 9), seed=st.integers(0, 999))
 def test_distance_and_chance_are_those_of_fishers_test_at_each_cut(n: int, m: int, values: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

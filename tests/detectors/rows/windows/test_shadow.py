@@ -66,7 +66,7 @@ def shadow(**changes: Any) -> ShadowScores:
     return ShadowScores(**(given | changes))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, 300), max_size=4), order=st.randoms(use_true_random=False))
 def test_any_split_and_order_of_rows_gives_the_same_bytes(
     models: tuple[RowModel, RowModel], cuts: list[int], order: Any
@@ -136,7 +136,7 @@ def test_bytes_of_something_else_are_refused() -> None:
         Shadows.from_bytes(b"no")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=2, max_size=40))
 def test_rank_correlation_of_a_joint_histogram_is_spearmans(pairs: list[tuple[int, int]]) -> None:
     first, second = np.array(pairs).T
@@ -148,7 +148,7 @@ def test_rank_correlation_of_a_joint_histogram_is_spearmans(pairs: list[tuple[in
         assert rank_correlation(joint) == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 9), max_size=40))
 def test_distance_from_uniform_is_the_largest_gap_at_an_edge(bins: list[int]) -> None:
     histogram = np.bincount(np.array(bins, dtype=np.int64), minlength=10)

@@ -58,7 +58,7 @@ def scored(model: RowModel, rows: pa.RecordBatch, results: int, rate: float = 0.
     return score_encoded(model, model.encoder.transform(rows), positions_of(rows), rate, told=told, results=results)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     cuts=st.lists(st.integers(0, N_ROWS), max_size=5),
     seed=st.integers(0, 100),

@@ -128,7 +128,7 @@ def test_columns_of_csv_files_may_come_in_another_order(tmp_path: Path) -> None:
 FIELD = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(FIELD, FIELD), min_size=1, max_size=8), st.sampled_from(["\n", "\r\n"]))
 def test_what_a_csv_writer_quotes_comes_back(rows: list[tuple[str, str]], ending: str) -> None:
     text = io.StringIO()

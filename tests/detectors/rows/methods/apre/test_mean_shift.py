@@ -34,7 +34,7 @@ def slow_shift(rows: np.ndarray, D: np.ndarray, k: int, shifts: int) -> np.ndarr
 
 
 @given(seed=st.integers(0, 99), n=st.integers(2, 25), k=st.integers(1, 25), shifts=st.integers(0, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rows_move_as_the_formula_says(seed: int, n: int, k: int, shifts: int) -> None:
     reference, rows, k = draws(seed, n), draws(seed + 1000, 4), min(k, n)
     expected = slow_shift(rows.astype(np.float64), reference.astype(np.float64), k, shifts)
@@ -42,7 +42,7 @@ def test_rows_move_as_the_formula_says(seed: int, n: int, k: int, shifts: int) -
 
 
 @given(seed=st.integers(0, 99), n=st.integers(2, 25), k=st.integers(1, 25))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_members_move_as_the_formula_says(seed: int, n: int, k: int) -> None:
     reference = draws(seed, n)
     assert shift_members(reference, min(k, n)) == pytest.approx(slow_members(reference, min(k, n)), abs=1e-5)
@@ -81,7 +81,7 @@ def test_a_lone_point_goes_half_way() -> None:
 
 
 @given(seed=st.integers(0, 99), k=st.integers(2, 12), shifts=st.integers(1, 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_moving_turning_and_scaling_the_space_moves_the_result_along(seed: int, k: int, shifts: int) -> None:
     reference, rows = draws(seed, 30), draws(seed + 1000, 5)
     turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))[0].astype(np.float32)
@@ -117,7 +117,7 @@ def test_with_all_as_neighbours_every_member_goes_to_the_mean() -> None:
 
 
 @given(seed=st.integers(0, 99), k=st.integers(2, 30), shifts=st.integers(1, 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_coordinates_stay_in_their_range(seed: int, k: int, shifts: int) -> None:
     reference, rows = draws(seed, 30), draws(seed + 1000, 5)
     moved = shift_reference(reference, k, shifts).shift(rows)
