@@ -9,11 +9,10 @@ from typing import Literal
 
 import click
 import polars as pl
-from rich.console import Console
 
+from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
-from sparsewatch.pipelines.publish.progress import publishing
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.units import parse_duration_us, parse_moment_us
@@ -28,6 +27,8 @@ _SLICE_S = 0.05
 _FLUSH_RECORDS = 20_000
 #: A topic made here takes records of many events.
 _MAX_RECORD_BYTES = 16 << 20
+#: Seconds between two lines of progress where there is no terminal.
+_LINE_S = 5.0
 #: Of more partitions only their number is told.
 _SHOWN_PARTITIONS = 16
 
@@ -216,8 +217,8 @@ def publish(
     total = events.rows if limit is None else min(limit, events.rows or limit)
     writer = open_writer(kafka)
     try:
-        with publishing(file.name, total, Console(stderr=True)) as told:
-            done = publish_batches(writer, batches, plan, told)
+        with progress_bar(file.name, total, "events", lines_s=_LINE_S) as bar:
+            done = publish_batches(writer, batches, plan, bar.add)
     finally:
         writer.close()
     click.echo(

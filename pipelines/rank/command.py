@@ -1,9 +1,6 @@
 """`sparsewatch rank`: the features of a table ranked by what they tell of a label."""
 
 import io
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +12,7 @@ from rich.console import Console
 from sparsewatch.detectors.counts.feature_counts import MAX_VALUES
 from sparsewatch.detectors.outrank.heuristics import DEFAULT_HEURISTIC, HEURISTICS
 from sparsewatch.detectors.outrank.reference_model import ReferenceModel, parse_reference_model
+from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.rank.construct import Construction
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, Source, open_input
 from sparsewatch.pipelines.rank.one_pass import RankSettings
@@ -218,26 +216,13 @@ def _expect(names: list[str], source: RankInput) -> None:
 
 
 def _ranked(path: Path, source: RankInput, settings: RankSettings) -> Ranked:
-    with _progress(path, source) as on_block:
-        ranked = rank_input(source, settings, str(path), on_block)
+    with progress_bar(f"reading {path.name}", source.total_bytes, BYTES) as bar:
+        ranked = rank_input(source, settings, str(path), lambda: bar.move(source.bytes_read))
     for reason, number in source.rejected.ignored.items():
         click.echo(f"{path}: {number} parts of rows left out: {reason}", err=True)
     for sample in source.rejected.samples:
         click.echo(f"{sample.path}, record {sample.record}: {sample.reason}: {sample.detail}", err=True)
     return ranked
-
-
-@contextmanager
-def _progress(path: Path, source: RankInput) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"reading {path.name}", total=source.total_bytes)
-        yield lambda: bar.update(task, completed=source.bytes_read)
 
 
 def _shown(path: Path, options: dict[str, Any]) -> dict[str, str]:

@@ -4,15 +4,12 @@ The model's folder is the only state, and only its files `latest` and `candidate
 moved in one step. A process that is killed leaves a candidate behind that scores in vain until the next retraining.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sparsewatch.detectors.artefacts.artefact import read_manifest
 from sparsewatch.detectors.artefacts.versions import (
@@ -30,6 +27,7 @@ from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.shadow import ShadowScores, decide, regret, shadow_block
+from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.models.command import refuse_faults
 from sparsewatch.pipelines.retrain.collect import Collected, collect
 from sparsewatch.pipelines.retrain.log import Entry, What, note
@@ -106,12 +104,12 @@ class _Retraining:
     def _shadow(self, version: str, model_id: str) -> ShadowScores | None:
         """What the running job's windows tell of the candidate; None if too few came in time."""
         plan, pair = self._plan, (self._present.id, model_id)
-        with windows_of(plan.job) as topic, _progress("shadow run", plan.windows) as told:
+        with windows_of(plan.job) as topic, progress_bar("shadow run", plan.windows, "windows") as bar:
             topic.pass_over()
             mark_candidate(self._folder, version, refuse_faults)
             so_far = None
             for so_far in follow_shadow(topic, pair, plan.windows, plan.timeout_s, self._guard(self._before, version)):
-                told(so_far.windows, so_far.rows)
+                bar.move(so_far.windows, note=f"{so_far.rows:,} rows")
         if so_far is not None and so_far.windows >= plan.windows:
             return so_far.shadow
         return None
@@ -144,11 +142,11 @@ class _Retraining:
         """Both models have changed places: the former one looks on."""
         plan, pair = self._plan, (model_id, self._present.id)
         so_far = None
-        with windows_of(plan.job) as topic, _progress("watching", plan.watch) as told:
+        with windows_of(plan.job) as topic, progress_bar("watching", plan.watch, "windows") as bar:
             topic.pass_over()
             mark_candidate(self._folder, self._before, refuse_faults)
             for so_far in follow_shadow(topic, pair, plan.watch, plan.timeout_s, self._guard(version, self._before)):
-                told(so_far.windows, so_far.rows)
+                bar.move(so_far.windows, note=f"{so_far.rows:,} rows")
                 if so_far.shadow is not None and (reason := regret(so_far.shadow, plan.rule)) is not None:
                     return self._go_back(version, reason, so_far.shadow)
         watched = 0 if so_far is None else so_far.windows
@@ -203,12 +201,3 @@ def _told(figures: dict[str, Any]) -> str:
         f"from uniform: {figures['present_from_uniform']:.3f}, {figures['candidate_from_uniform']:.3f}; "
         f"rank correlation {figures['rank_correlation']:.2f}"
     )
-
-
-@contextmanager
-def _progress(what: str, windows: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar of windows, and the callback that moves it: windows and rows so far."""
-    bar = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("windows, {task.fields[rows]:,} rows"))
-    with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=windows, rows=0)
-        yield lambda done, rows: progress.update(task, completed=done, rows=rows)

@@ -4,7 +4,7 @@ The files are cut into the job's windows; every window but the first and the las
 measurement of each figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.tables.rows import read_pieces
 from sparsewatch.schemas.errors import ConfigError, SchemaError
@@ -91,8 +92,15 @@ def fit_reference_from_table(
     return fit_reference(counts.whole())
 
 
-def count_files(job: CtrJob, files: Sequence[Path]) -> tuple[WindowedCounts, int]:
+def count_files(
+    job: CtrJob, files: Sequence[Path], on_rows: Callable[[int], None] = lambda _: None
+) -> tuple[WindowedCounts, int]:
     """Counts of the files by the job's windows, and how many rows have no usable time or label.
+
+    Args:
+        job: Whose columns and windows.
+        files: What to count.
+        on_rows: Called with the rows of each piece.
 
     Raises:
         ConfigError: If a file cannot be read or lacks a column.
@@ -110,6 +118,7 @@ def count_files(job: CtrJob, files: Sequence[Path]) -> tuple[WindowedCounts, int
             usable &= pc.is_in(rows.column(label), pa.array([0, 1])).to_numpy(zero_copy_only=False)
             unusable += rows.num_rows - int(usable.sum())
             counts.add(rows.select(columns).filter(pa.array(usable)), times[usable])
+            on_rows(rows.num_rows)
     return counts, unusable
 
 
@@ -122,7 +131,8 @@ def train_reference(job_file: Path, files: tuple[Path, ...], out: Path) -> None:
     job = load_job(job_file)
     if not isinstance(job, CtrJob):
         raise ConfigError(f"{job_file}: expected a job of kind 'ctr', which alone has a reference")
-    counts, unusable = count_files(job, files)
+    with progress_bar("counting", unit="rows") as bar:
+        counts, unusable = count_files(job, files, bar.add)
     reference = fit_reference(counts.whole())
     _report(reference, unusable, reference.save(out))
 

@@ -7,8 +7,6 @@ so that many machines read and one trains.
 import functools
 import inspect
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
+from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.tables.rows import read_pieces
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
@@ -207,9 +204,9 @@ def _sampled(
     for part in samples:
         sample.merge(part)
     if unread := [file for file in files if file.suffix != SUFFIX]:
-        with _reading() as on_rows:
+        with progress_bar("reading", unit="rows") as bar:
             for file in unread:
-                sample.add_file(file, read_pieces(file, sample.columns, types), on_rows)
+                sample.add_file(file, read_pieces(file, sample.columns, types), bar.add)
     if sample.twice:
         click.echo(f"these look as if they were read twice: {', '.join(sample.twice)}", err=True)
     return sample
@@ -231,15 +228,6 @@ def _split(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
-@contextmanager
-def _reading() -> Iterator[Callable[[int], None]]:
-    """A count of rows, and the callback that moves it."""
-    bar = (SpinnerColumn(), TextColumn("reading"), TextColumn("{task.completed:,} rows"))
-    with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("reading", total=None)
-        yield lambda rows: progress.advance(task, rows)
-
-
 def train_with_progress(
     table: pa.Table, method: str, fit: "Fit", encoder: EncoderConfig, seed: int
 ) -> "tuple[RowModel, float]":
@@ -247,16 +235,14 @@ def train_with_progress(
     from sparsewatch.detectors.rows.training import train_row_model
 
     started = time.monotonic()
-    bar = (TextColumn("fitting"), BarColumn(), TextColumn("{task.fields[said]}"))
-    with Progress(*bar, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("fitting", total=None, said="")
+    with progress_bar("fitting") as bar:
         model = train_row_model(
             table,
             method=method,
             fit=fit,
             encoder=encoder,
             seed=seed,
-            report=lambda done, total, said: progress.update(task, completed=done, total=total, said=said),
+            report=bar.move,
         )
     return model, time.monotonic() - started
 

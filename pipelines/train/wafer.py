@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sparsewatch.detectors.open_set.novelty import NoveltyConfig
 from sparsewatch.detectors.sparse_net.train import Epoch, TrainConfig
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.training import WaferMetrics, WaferTrainingConfig, train_wafer_model
+from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
 from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers, read_labelled_wafers
 
@@ -146,16 +146,14 @@ def save_trained(
 @contextmanager
 def _progress(console: Console, epochs: int, budget: float | None) -> Iterator[Callable[[Epoch], bool]]:
     """A bar by epoch, and the callback that moves it and keeps to the budget."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     started = time.monotonic()
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("training", total=epochs)
+    with progress_bar("training", epochs, "epochs") as bar:
 
         def report(epoch: Epoch) -> bool:
-            said = f"epoch {epoch.number}: loss {epoch.loss:.3f}, macro-F1 {epoch.macro_f1:.3f}"
-            progress.update(task, completed=epoch.number, description=said)
+            figures = f"loss {epoch.loss:.3f}, macro-F1 {epoch.macro_f1:.3f}"
+            bar.move(epoch.number, note=figures)
             if not console.is_terminal:
-                console.print(f"{said} (of {epoch.epochs})")
+                console.print(f"epoch {epoch.number}: {figures} (of {epoch.epochs})")
             return budget is None or time.monotonic() - started < budget
 
         yield report

@@ -1,21 +1,19 @@
 """Wafers of a file, recognised, and the chosen ones explained."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sparsewatch.detectors.sparse_net.points import WaferPoints, read_points
 from sparsewatch.detectors.wafers.explanation import Explanation, explain_wafers
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.occlusion import OcclusionConfig
+from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.wafer_explain import wording
 from sparsewatch.pipelines.wafer_explain.page import page
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, read_wafers
@@ -58,20 +56,23 @@ def explain_file(file: Path, folder: Path, ids: Sequence[str], most: int, tiles:
     """
     model = WaferModel.load(folder)
     rows = _read(file)
-    with _progress() as bar:
-        task = bar.add_task("recognising", total=rows.num_rows)
-        parts = []
+    verdicts = _recognised(model, rows)
+    chosen = rows.take(pa.array(choose(rows, verdicts, ids, most)))
+    explained = []
+    with progress_bar("explaining", chosen.num_rows, "wafers") as bar:
+        for one in explain_wafers(model, chosen, OcclusionConfig(tiles=tiles)):
+            explained.append(one)
+            bar.add(1)
+    return ExplainedFile(file.name, model, rows, verdicts, tuple(explained))
+
+
+def _recognised(model: WaferModel, rows: pa.RecordBatch) -> pa.RecordBatch:
+    parts = [model.recognise(rows.slice(0, 0))]
+    with progress_bar("recognising", rows.num_rows, "wafers") as bar:
         for start in range(0, rows.num_rows, _BATCH):
             parts.append(model.recognise(rows.slice(start, _BATCH)))
-            bar.update(task, advance=parts[-1].num_rows)
-        verdicts = _joined([model.recognise(rows.slice(0, 0)), *parts])
-        chosen = choose(rows, verdicts, ids, most)
-        task = bar.add_task("explaining", total=len(chosen))
-        explained = []
-        for one in explain_wafers(model, rows.take(pa.array(chosen)), OcclusionConfig(tiles=tiles)):
-            explained.append(one)
-            bar.update(task, advance=1)
-    return ExplainedFile(file.name, model, rows, verdicts, tuple(explained))
+            bar.add(parts[-1].num_rows)
+    return _joined(parts)
 
 
 def choose(rows: pa.RecordBatch, said: pa.RecordBatch, ids: Sequence[str], most: int) -> NDArray[np.int64]:
@@ -129,11 +130,3 @@ def _alike(explained: ExplainedFile) -> dict[str, WaferPoints]:
         if len(at) >= _ALIKE[0]:
             shown[pattern] = read_points(explained.rows.take(pa.array(at)))
     return shown
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar

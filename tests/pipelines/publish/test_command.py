@@ -1,6 +1,5 @@
 """Files become records: times converted, partitions and keys deterministic, every event there."""
 
-import io
 import json
 import time
 from pathlib import Path
@@ -11,13 +10,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
-from rich.console import Console
 
 from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.demo.child_process import free_port
 from sparsewatch.pipelines.publish.command import Plan, publish, publish_batches
 from sparsewatch.pipelines.publish.event_files import TimeRule, open_events, read_events
-from sparsewatch.pipelines.publish.progress import publishing
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.transforms.codecs.arrow import read_arrow
 from tests.kit.topics import Raw, read_all
@@ -196,16 +193,6 @@ def test_a_rate_does_not_make_arrow_records_smaller() -> None:
     done = publish_batches(sent, [pl.DataFrame({"x": range(2500)})], plan)
     assert [read_arrow(value or b"").num_rows for _, value in sent.records] == [1000, 1000, 500]
     assert done.seconds >= 2000 / 4000
-
-
-def test_progress_off_a_terminal_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([0.0, 1.0, 6.0, 7.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(now))
-    shown = io.StringIO()
-    with publishing("clicks.csv", 4000, Console(file=shown)) as told:
-        for _ in range(3):
-            told(1000)
-    assert shown.getvalue() == "clicks.csv: 2000 of 4000 events, 333/s\n"
 
 
 @pytest.mark.parametrize(
