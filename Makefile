@@ -13,7 +13,7 @@ UV := .cache/uv/bin/uv
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers
 
-.PHONY: help init demo test test-all fmt lint type imports check bench-report soak-prism soak-kill lock clean
+.PHONY: help init demo test test-all fmt lint type imports check house bench-report soak-prism soak-kill lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,8 @@ bench-%: $(READY) ## A benchmark with its table: bench-stream, bench-row_speed, 
 	$(BIN)/python -m benchmarks.$*
 bench-outrank: $(PEERS)/outrank/.ready # what the pattern above needs besides
 bench-rows: $(PEERS)/pyod/.ready # likewise
+house: $(READY) ## How easily the code is read, in figures; with others: python -m benchmarks.house ROOT ...
+	$(BIN)/python -m benchmarks.house
 bench-report: $(READY) ## Write docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.report
 soak-prism: $(READY) services-prism services-kafka ## Ten minutes on Prism at 2,000 rows a second

@@ -1,0 +1,1 @@
+"""How easily the code is read and carried on, in figures: `python -m benchmarks.house [ROOT ...]`, `make house`."""
