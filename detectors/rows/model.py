@@ -119,7 +119,7 @@ class RowModel:
         tensors |= {_SCORER + name: weight for name, weight in weights.items()}
         tensors |= {"calibration": self.calibration, "usual": self.usual}
         tensors |= {"spread.cuts": self.spread.cuts, "spread.counts": self.spread.counts}
-        tensors |= smoke_of(self)
+        tensors |= smoke_of(self.score_matrix, self.encoder.n_features)
         meta: dict[str, Any] = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
         meta |= {"spread_rows": self.spread.rows}
 
@@ -154,7 +154,7 @@ class RowModel:
                 f"the row model in {path} is incomplete: its encoder gives {encoder.n_features} features, its scorer "
                 f"takes {scorer.n_features}"
             )
-        check_row_smoke(model, artefact)
+        check_row_smoke(model.score_matrix, artefact)
         return model
 
 

@@ -149,7 +149,7 @@ class WaferModel:
             tensors=net_tensors(self.net)
             | novelty_tensors(self.novelty)
             | {"examples.embeddings": self.examples.embeddings}
-            | smoke_of(self),
+            | smoke_of(self.recognise),
             meta={
                 "outputs": list(self.outputs),
                 "normal": self.normal,
@@ -177,7 +177,7 @@ class WaferModel:
         artefact = load_artefact(path, KIND)
         try:
             model = cls._from(artefact)
-            check_wafer_smoke(model, artefact)
+            check_wafer_smoke(model.recognise, artefact)
         except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
             raise ModelError(f"the wafer model {artefact.id} in {path} is incomplete: {error}") from error
         return model

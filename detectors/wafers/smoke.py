@@ -1,51 +1,55 @@
 """Smoke scores of a wafer model: a handful of drawn wafers and the verdict numbers on them."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.artefacts.artefact import Artefact
-from sparsewatch.detectors.artefacts.smoke_scores import check_smoke, smoke_tensors
+from sparsewatch.detectors.artefacts.smoke_scores import Score, check_smoke, smoke_tensors
 from sparsewatch.detectors.wafers.drawn import PATTERNS, RADIUS_UM, make_wafers
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
-
-if TYPE_CHECKING:
-    from sparsewatch.detectors.wafers.model import WaferModel
 
 #: Points of each wafer.
 _DEFECTS = 200
 _SCORES = ("novelty", "probability")
 
+#: `WaferModel.recognise` of a model: wafers to verdicts.
+Recognise = Callable[[pa.RecordBatch], pa.RecordBatch]
 
-def smoke_of(model: "WaferModel") -> dict[str, NDArray[Any]]:
-    """Tensors `smoke.*` for the model's artefact: one wafer of each drawn pattern, known to the model or not."""
+
+def smoke_of(recognise: Recognise) -> dict[str, NDArray[Any]]:
+    """Tensors `smoke.*` for a model's artefact: one wafer of each drawn pattern, known to the model or not."""
     rows = make_wafers(tuple(PATTERNS), np.random.default_rng(0), defects=_DEFECTS)
     inputs = {
         "offsets": np.asarray(rows["x_um"].offsets),
         "x_um": np.asarray(rows["x_um"].values),
         "y_um": np.asarray(rows["y_um"].values),
     }
-    return smoke_tensors(inputs, lambda given: _scores(model, given))
+    return smoke_tensors(inputs, _scores(recognise))
 
 
-def check_wafer_smoke(model: "WaferModel", artefact: Artefact) -> None:
-    """Compare what the model says now with what its artefact holds.
+def check_wafer_smoke(recognise: Recognise, artefact: Artefact) -> None:
+    """Compare the verdicts a model gives now with those its artefact holds.
 
     Args:
-        model: the one that was made of `artefact`, before its threshold or patterns were changed.
+        recognise: of the model made of `artefact`, before its threshold or patterns were changed.
         artefact: as it was read.
 
     Raises:
         ModelError: see `smoke_scores.check_smoke`.
     """
-    check_smoke(artefact, lambda given: _scores(model, given))
+    check_smoke(artefact, _scores(recognise))
 
 
-def _scores(model: "WaferModel", given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    verdicts = model.recognise(_rows(given))
-    return {name: verdicts[name].to_numpy() for name in _SCORES}
+def _scores(recognise: Recognise) -> Score:
+    def scores(given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        verdicts = recognise(_rows(given))
+        return {name: verdicts[name].to_numpy() for name in _SCORES}
+
+    return scores
 
 
 def _rows(given: dict[str, NDArray[Any]]) -> pa.RecordBatch:

@@ -21,7 +21,7 @@ def test_a_saved_model_loads_with_the_scores_it_was_written_with(tmp_path: Path)
         values = artefact.tensors[f"smoke.score.{score}"]
         assert len(values) == len(PATTERNS)
         assert len(np.unique(values)) == len(values)
-    check_wafer_smoke(WaferModel.load(path), artefact)
+    check_wafer_smoke(WaferModel.load(path).recognise, artefact)
 
 
 def test_weights_that_differ_are_refused_though_every_digest_agrees(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_weights_that_differ_are_refused_though_every_digest_agrees(tmp_path: Pa
 
 def test_a_moved_threshold_keeps_the_scores() -> None:
     model = tiny_model()
-    before, after = smoke_of(model), smoke_of(replace(model).with_false_novel_rate(0.3))
+    before, after = smoke_of(model.recognise), smoke_of(replace(model).with_false_novel_rate(0.3).recognise)
     for name, values in before.items():
         np.testing.assert_array_equal(after[name], values)
 
@@ -54,7 +54,7 @@ def test_rounding_stays_within_the_tolerance() -> None:
     }
     net = type(model.net)(model.net.config)
     net.load_state_dict(state)
-    before, after = smoke_of(model), smoke_of(replace(model, net=net.eval()))
+    before, after = smoke_of(model.recognise), smoke_of(replace(model, net=net.eval()).recognise)
     for name in ("smoke.score.novelty", "smoke.score.probability"):
         off = np.abs(after[name] - before[name]) / (1 + np.abs(before[name]))
         assert off.max() < TOLERANCE / 3
