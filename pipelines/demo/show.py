@@ -8,15 +8,15 @@ import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.demo.faults import Fault, Verdict, first_delay_s
 from sparsewatch.pipelines.demo.ledger import Ledger
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 
 _RANKS = 8
-#: Columns where no terminal says how many there are.
-_WIDTH = 140
 
 
 def clock(time_us: int) -> str:
@@ -30,12 +30,8 @@ def clock(time_us: int) -> str:
 
 def planted_table(faults: Sequence[Fault]) -> Table:
     """What was planted."""
-    table = Table(title="Planted", title_justify="left", box=box.SIMPLE)
-    for column in ("event time", "fault", "alert expected", "about"):
-        table.add_column(column, no_wrap=True)
-    for f in faults:
-        table.add_row(f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject or "its id")
-    return table
+    rows = ((f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject or "its id") for f in faults)
+    return table(("event time", "fault", "alert expected", "about"), rows, title="Planted", box=box.SIMPLE)
 
 
 def alert_line(alert: Alert, delay_s: float | None) -> str:
@@ -48,22 +44,16 @@ def alert_line(alert: Alert, delay_s: float | None) -> str:
 
 def ranking_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
     """The best features before a fault, during it, and in the sliding ranking, which moves more slowly."""
-    table = Table(
-        box=box.SIMPLE,
-        title_justify="left",
-        title="Ranking before and after ad_position lost its signal (share of the clicks' entropy explained)",
-    )
-    names = [f"{clock(record['window_start_us'])} " for record in (before, after)]
-    names.append(f"last {after['sliding']['panes']} windows ")
-    table.add_column("rank", justify="right")
-    for name in names:
-        table.add_column(f"{name}feature")
-        table.add_column("share", justify="right")
+    names = [clock(record["window_start_us"]) for record in (before, after)]
+    names.append(f"last {after['sliding']['panes']} windows")
+    columns = ("rank", *(heading for name in names for heading in (f"{name} feature", "share")))
     rankings = (before["ranking"], after["ranking"], after["sliding"]["ranking"])
-    for rank, row in enumerate(zip(*(ranking[:_RANKS] for ranking in rankings), strict=True), start=1):
-        cells = [cell for one in row for cell in (one["feature"], f"{one['normalised']:.3f}")]
-        table.add_row(str(rank), *cells)
-    return table
+    rows = [
+        (str(rank), *(cell for one in row for cell in (one["feature"], f"{one['normalised']:.3f}")))
+        for rank, row in enumerate(zip(*(ranking[:_RANKS] for ranking in rankings), strict=True), start=1)
+    ]
+    title = "Ranking before and after ad_position lost its signal (share of the clicks' entropy explained)"
+    return table(columns, rows, title=title, right=("rank", "share"), box=box.SIMPLE)
 
 
 def drift_lines(record: Mapping[str, Any]) -> list[str]:
@@ -83,28 +73,25 @@ def drift_lines(record: Mapping[str, Any]) -> list[str]:
 
 def accounts_table(books: Mapping[str, Ledger]) -> Table:
     """What was written, what the jobs account for, and what their exporters serve."""
-    table = Table(title="Accounts (read = counted + rejected + late)", title_justify="left", box=box.SIMPLE)
-    for column in ("stream", "", "read", "counted", "rejected", "late"):
-        table.add_column(column, justify="left" if column in ("stream", "") else "right")
-    for stream, ledger in books.items():
-        for name in ("written", "accounted", "exported"):
-            account: Account = getattr(ledger, name)
-            numbers = (account.read, account.counted, account.rejected, account.late)
-            table.add_row(stream, name, *(f"{n:,}" for n in numbers))
-    return table
+    numbers = ("read", "counted", "rejected", "late")
+    rows = (
+        (stream, name, *(f"{getattr(getattr(ledger, name), number):,}" for number in numbers))
+        for stream, ledger in books.items()
+        for name in ("written", "accounted", "exported")
+    )
+    title = "Accounts (read = counted + rejected + late)"
+    return table(("stream", "", *numbers), rows, title=title, right=numbers, box=box.SIMPLE)
 
 
 def found_table(faults: Sequence[Fault], alerts: Sequence[tuple[Alert, float | None]]) -> Table:
     """What became of each fault."""
-    table = Table(title="Found", title_justify="left", box=box.SIMPLE)
-    for column in ("fault", "alerts", "first after"):
-        table.add_column(column, justify="left" if column == "fault" else "right")
+    rows = []
     for fault in faults:
         number, delay = sum(fault.explains(alert) for alert, _ in alerts), first_delay_s(fault, alerts)
-        table.add_row(
-            fault.name, str(number) if number else "[red]none[/red]", "" if delay is None else f"{delay:.1f} s"
-        )
-    return table
+        counted = str(number) if number else Text("none", style="red")
+        rows.append((fault.name, counted, "" if delay is None else f"{delay:.1f} s"))
+    numbers = ("alerts", "first after")
+    return table(("fault", *numbers), rows, title="Found", right=numbers, box=box.SIMPLE)
 
 
 def verdict_lines(verdict: Verdict, balanced: bool) -> list[str]:
@@ -158,7 +145,4 @@ def _numbers(account: Account) -> dict[str, int]:
 
 def console(quiet: bool) -> Console:
     """Where the demo prints."""
-    made = Console(quiet=quiet, highlight=False, soft_wrap=True)
-    if not made.is_terminal:
-        made.width = _WIDTH
-    return made
+    return output(quiet=quiet, highlight=False, soft_wrap=True)

@@ -1,29 +1,23 @@
 """`sparsewatch models`: the versions of a model, whether they hold, and which is taken."""
 
 import sys
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sparsewatch.detectors.artefacts.artefact import faults_of_files, read_manifest
 from sparsewatch.detectors.artefacts.versions import (
     MANIFEST,
     Move,
-    candidate,
     history,
     is_version,
     promote,
-    resolve_version,
     rollback,
     versions,
 )
 from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.tables import output
+from sparsewatch.pipelines.models.listing import about, json_line, version_table
 from sparsewatch.schemas.errors import ModelError, SparsewatchError
 
 _EXAMPLES = """
@@ -36,9 +30,6 @@ Examples:
 """
 
 _MOVES = 10
-_METRICS = 3
-#: Width of a table that goes into a file or a pipe.
-_WIDTH = 160
 
 _MODEL = click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path, exists=True, file_okay=False))
 
@@ -55,22 +46,24 @@ def models() -> None:
 
 @models.command("list", short_help="Versions, the latest, and how it moved.")
 @_MODEL
-def list_versions(folder: Path) -> None:
-    """List the versions in FOLDER, which is the latest, which a candidate, and what was latest before."""
-    names = versions(folder)
-    marks = {resolve_version(folder).name: "latest"}
-    if (shadowing := candidate(folder)) is not None:
-        marks.setdefault(shadowing, "candidate")
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-    table = Table("version", "", "kind", "written, UTC", "metrics", "digest")
-    for name in names:
-        table.add_row(*(Text(printable(cell)) for cell in _row(folder / name, marks.get(name, ""))))
-    console.print(table)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def list_versions(folder: Path, form: str) -> None:
+    """List the versions in FOLDER, which is the latest, which a candidate, and what was latest before.
+
+    JSON is one line a version, with all its metrics; the changes of latest go to standard error.
+    """
+    found = about(folder)
+    if form == "json":
+        for version in found:
+            click.echo(json_line(version))
+    else:
+        output().print(version_table(found))
     moves = history(folder)[-_MOVES:]
     if moves:
-        console.print(f"The last {len(moves)} changes of latest:" if len(moves) > 1 else "The change of latest:")
+        heading = f"The last {len(moves)} changes of latest:" if len(moves) > 1 else "The change of latest:"
+        click.echo(heading, err=form == "json")
     for move in moves:
-        console.print(Text(f"  {_told(move)}"))
+        click.echo(f"  {printable(_told(move))}", err=form == "json")
 
 
 @models.command(short_help="Digests, loading, smoke scores.")
@@ -154,25 +147,6 @@ def _say_whether_sound(version: Path) -> bool:
     for fault in faults:
         click.echo(f"  {printable(fault)}")
     return not faults
-
-
-def _row(version: Path, mark: str) -> tuple[str, ...]:
-    try:
-        manifest, digest = read_manifest(version)
-    except ModelError:
-        return version.name, mark, "?", "?", "(not readable: see models verify)", "?"
-    written = datetime.fromtimestamp((version / MANIFEST).stat().st_mtime, UTC)
-    metrics = ", ".join(_numbers(manifest.meta.get("metrics", {})))
-    return version.name, mark, manifest.kind, f"{written:%Y-%m-%d %H:%M}", metrics, digest[:12]
-
-
-def _numbers(metrics: Any) -> Iterator[str]:
-    """The first numbers among a model's metrics, as `name 0.912`."""
-    if not isinstance(metrics, Mapping):
-        return
-    numbers = [(name, value) for name, value in metrics.items() if isinstance(value, int | float)]
-    for name, value in numbers[:_METRICS]:
-        yield f"{name} {value:.3g}"
 
 
 def _told(move: Move) -> str:

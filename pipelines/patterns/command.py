@@ -1,6 +1,5 @@
 """`sparsewatch patterns`: emerging wafer patterns seen, named, merged and dismissed."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,6 @@ Examples:
   sparsewatch patterns merge fab.toml P1a2b P93c0     # P93c0 becomes a part of P1a2b
   sparsewatch patterns dismiss fab.toml P77f1
 """
-
-#: Width of a table that goes into a file or a pipe.
-_WIDTH = 160
 
 _JOB = click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
 
@@ -55,6 +51,7 @@ def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | 
 
     JSON is one line a pattern, with its first 200 wafers.
     """
+    from sparsewatch.pipelines.console.tables import output
     from sparsewatch.pipelines.patterns.listing import json_line, pattern_table
 
     job = _wafer_job(job_file)
@@ -64,9 +61,7 @@ def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | 
         for id_ in chosen:
             click.echo(json_line(book, id_))
     else:
-        from rich.console import Console
-
-        Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH).print(pattern_table(book, chosen))
+        output().print(pattern_table(book, chosen))
     if pictures is not None:
         from sparsewatch.pipelines.patterns.pictures import write_pictures
 

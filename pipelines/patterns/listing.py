@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 from rich.table import Table
-from rich.text import Text
 
-from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.tables import table
 from sparsewatch.pipelines.patterns.book import PatternBook
 from sparsewatch.schemas.patterns import Pattern
 
@@ -56,12 +55,8 @@ def json_line(book: PatternBook, id_: str) -> str:
 
 def pattern_table(book: PatternBook, ids: Sequence[str]) -> Table:
     """Patterns as a table; nothing in them is read as markup."""
-    table = Table(title="Emerging patterns, first raised first")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right" if name in _RIGHT else "left", overflow="fold")
-    for id_ in ids:
-        table.add_row(*(Text(printable(cell)) for cell in _cells(about(book, id_))))
-    return table
+    rows = (_cells(about(book, id_)) for id_ in ids)
+    return table(_COLUMNS, rows, title="Emerging patterns, first raised first", right=_RIGHT)
 
 
 def _cells(pattern: dict[str, Any]) -> tuple[str, ...]:

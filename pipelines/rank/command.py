@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import click
 import msgspec
-from rich.console import Console
 
 from sparsewatch.detectors.counts.feature_counts import MAX_VALUES
 from sparsewatch.detectors.outrank.heuristics import DEFAULT_HEURISTIC, HEURISTICS
 from sparsewatch.detectors.outrank.reference_model import ReferenceModel, parse_reference_model
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
+from sparsewatch.pipelines.console.tables import output
 from sparsewatch.pipelines.rank.construct import Construction
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, Source, open_input
 from sparsewatch.pipelines.rank.one_pass import RankSettings
@@ -252,11 +252,11 @@ def _write_table(result: RankResult, out: Path | None, top: int) -> None:
     from sparsewatch.pipelines.rank.report.screen import show
 
     if out is None:
-        show(result, Console(), top=top)
+        show(result, output(), top=top)
         return
     from sparsewatch.pipelines.rank.report.files import save
 
-    show(result, Console(file=(text := io.StringIO())), top=top)
+    show(result, output(file=(text := io.StringIO())), top=top)
     save(out, text.getvalue().encode())
     click.echo(f"wrote {out}", err=True)
 

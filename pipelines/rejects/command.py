@@ -1,6 +1,5 @@
 """What could not be used, seen and brought back: `sparsewatch rejects list` and `sparsewatch rejects replay`."""
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,9 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-from rich.console import Console
 
 from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.tables import output
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.rejects.listing import RejectCounts, json_line, record_table, table_row
 from sparsewatch.pipelines.rejects.repairs import read_repairs, shell_repair
@@ -33,8 +32,6 @@ Examples:
 """
 
 _TABLE_RECORDS = 20
-#: Width of a table that goes into a file or a pipe.
-_WIDTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +95,7 @@ def list_rejects(
                 click.echo(line)
         else:
             rows = _newest((table_row(r, r.id in done) for r in found), limit or _TABLE_RECORDS)
-            console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
-            console.print(record_table(rows), counts.table())
+            output().print(record_table(rows), counts.table())
     click.echo(f"{counts.total} rejects of {where.topic!r}{counts.by_code}", err=form == "json")
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 from rich.table import Table
-from rich.text import Text
 
 from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.tables import table
 from sparsewatch.pipelines.rejects.topics import Reject
 
 _SHOWN_BYTES = 80
@@ -44,10 +44,11 @@ class RejectCounts:
 
     def table(self) -> Table:
         """The numbers as a table."""
-        table = Table("code", "rejects", "events", "replayed", title="By code")
-        for code, records in self._records.most_common():
-            table.add_row(code, str(records), str(self._events[code]), str(self._replayed[code]))
-        return table
+        rows = (
+            (code, str(records), str(self._events[code]), str(self._replayed[code]))
+            for code, records in self._records.most_common()
+        )
+        return table(("code", "rejects", "events", "replayed"), rows, title="By code")
 
     @property
     def by_code(self) -> str:
@@ -76,23 +77,18 @@ def json_line(reject: Reject, replayed: bool) -> str:
 
 
 def table_row(reject: Reject, replayed: bool) -> tuple[str, ...]:
-    """A reject as cells of `record_table`, safe to show."""
+    """A reject as cells of `record_table`."""
     record = reject.record
     if reject.left_out:
         value = "(too large for this topic)"
     elif record.value is None:
         value = "(none)"
     else:
-        value = printable(record.value[:_SHOWN_BYTES].decode(errors="backslashreplace"))
+        value = record.value[:_SHOWN_BYTES].decode(errors="backslashreplace")
         value += "…" if len(record.value) > _SHOWN_BYTES else ""
-    return printable(reject.id), record.code, printable(record.message), value, "yes" if replayed else "no"
+    return reject.id, record.code, record.message, value, "yes" if replayed else "no"
 
 
 def record_table(rows: Iterable[tuple[str, ...]]) -> Table:
     """Cells of `table_row` as a table; nothing in them is read as markup."""
-    table = Table(title="Rejects, newest last")
-    for name in ("id", "code", "message", "first bytes", "replayed"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+    return table(("id", "code", "message", "first bytes", "replayed"), rows, title="Rejects, newest last")

@@ -11,12 +11,11 @@ import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import Console
-from rich.table import Table
 
-from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.clicks.reference import FeatureReference, Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.pipelines.console.progress import progress_bar
+from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.tables.rows import read_pieces
 from sparsewatch.schemas.errors import ConfigError, SchemaError
@@ -150,20 +149,21 @@ def _times_us(times: pa.Array, time_format: TimeFormat) -> tuple[np.ndarray, np.
 
 def _report(reference: Reference, unusable: int, version: Path) -> None:
     best = sorted(reference.features, key=lambda name: reference.features[name].rank)[:_SHOWN]
-    table = Table("feature", "of the label's entropy", "cardinality", "nulls", "unseen")
-    for name in best:
-        feature = reference.features[name]
-        table.add_row(
-            name,
-            f"{feature.normalised.mean:.2%} ± {feature.normalised.sd:.2%}",
-            f"{feature.cardinality.mean:.0f}",
-            f"{feature.null_share.mean:.1%}",
-            f"{feature.unseen_share.mean:.1%}" if feature.unseen_share else "-",
-        )
-    console = Console(soft_wrap=True)
-    console.print(table)
+    columns = ("feature", "of the label's entropy", "cardinality", "nulls", "unseen")
+    console = output(soft_wrap=True)
+    console.print(table(columns, (_cells(name, reference.features[name]) for name in best)))
     console.print(
         f"{reference.windows} windows of {reference.volume.mean:.0f} ± {reference.volume.sd:.0f} rows, "
         f"{reference.click_rate.mean:.2%} clicks; {unusable} rows without a usable time or label left out"
     )
     console.print(f"saved as {version}")
+
+
+def _cells(name: str, feature: FeatureReference) -> tuple[str, ...]:
+    return (
+        name,
+        f"{feature.normalised.mean:.2%} ± {feature.normalised.sd:.2%}",
+        f"{feature.cardinality.mean:.0f}",
+        f"{feature.null_share.mean:.1%}",
+        f"{feature.unseen_share.mean:.1%}" if feature.unseen_share else "-",
+    )

@@ -16,6 +16,7 @@ from sparsewatch.detectors.sparse_net.train import Epoch, TrainConfig
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.training import WaferMetrics, WaferTrainingConfig, train_wafer_model
 from sparsewatch.pipelines.console.progress import progress_bar
+from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
 from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers, read_labelled_wafers
 
@@ -83,7 +84,7 @@ def train_wafer(
     goes on where it was when the same command is given again. The model written is the latest version at once, which
     running jobs take up; see `sparsewatch models`.
     """
-    console = Console()
+    console = output()
     config = WaferTrainingConfig(
         hold_out=hold_out,
         grid=grid,
@@ -173,9 +174,7 @@ def _show(console: Console, metrics: WaferMetrics) -> None:
 
 
 def _confusion(metrics: WaferMetrics) -> Table:
-    table = Table(title="rows: true class, columns: recognised as")
-    for heading in ("", *metrics.patterns):
-        table.add_column(heading, justify="right")
-    for name, counts in zip(metrics.patterns, metrics.confusion.tolist(), strict=True):
-        table.add_row(name, *(str(n) for n in counts))
-    return table
+    columns = ("", *metrics.patterns)
+    counts = zip(metrics.patterns, metrics.confusion.tolist(), strict=True)
+    rows = ((name, *map(str, numbers)) for name, numbers in counts)
+    return table(columns, rows, title="rows: true class, columns: recognised as", right=columns)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
 from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.tables import uncut
 from sparsewatch.pipelines.rank.report import wording
 from sparsewatch.pipelines.rank.result import RankResult
 
@@ -44,19 +45,13 @@ def show(result: RankResult, console: Console, *, top: int = TOP) -> None:
     shown: Sequence[ScoredFeature] = result.ranking[:top]
     columns = _columns(result, ascii_only=console.options.ascii_only)
     names = max((len(printable(one.feature)) for one in shown), default=0)
-    before = console.width
-    if console.is_terminal:
+    with uncut(console):
         columns = _fitting(columns, shown, console.width - min(names, _NAME_CELLS))
-    else:
-        console.width = max(console.width, names + _width(columns, shown), _longest_line(result))
-    try:
         console.print(_heading(result), overflow="ellipsis", no_wrap=True)
         console.print(_table(result, shown, columns))
         if len(result.ranking) > len(shown):
             console.print(Text(f"  ... and {wording.number(len(result.ranking) - len(shown))} more\n", style="dim"))
         console.print(_facts(result))
-    finally:
-        console.width = before
 
 
 def _heading(result: RankResult) -> Text:
@@ -136,7 +131,3 @@ def _facts(result: RankResult) -> Table:
         grid.add_row("" if fact.about == before else fact.about, Text(fact.text, style=style))
         before = fact.about
     return grid
-
-
-def _longest_line(result: RankResult) -> int:
-    return max(len(fact.about) + len(fact.text) + 4 for fact in wording.facts(result))

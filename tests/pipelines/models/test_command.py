@@ -1,3 +1,5 @@
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,28 @@ def test_a_list_says_what_there_is_and_which_is_taken(folder: Path) -> None:
     assert "latest" not in rows["0001"]
     assert "not readable" in rows["0002"]
     assert "saved: 0002 -> 0003" in said
+
+
+def test_a_list_as_json_is_a_line_for_each_version(folder: Path) -> None:
+    (folder / "0002" / "manifest.json").write_text("{")
+    mark_candidate(folder, "0001", lambda _: None)
+    answer = models("list", folder, "--format", "json")
+    first, second, third = (json.loads(line) for line in answer.stdout.splitlines())
+    assert (first["version"], first["status"], first["kind"]) == ("0001", "candidate", "wafer")
+    assert first["metrics"] == {"macro_f1": 0.8765, "confusion": [[1]], "accuracy": 0.5}
+    assert first["digest"] == load_artefact(folder / "0001", KIND).digest
+    written = datetime.fromisoformat(first["written"])
+    assert abs((datetime.now(UTC) - written).total_seconds()) < 600
+    assert (second["version"], second["status"]) == ("0002", None)
+    assert "manifest.json" in second["error"]
+    assert third["status"] == "latest"
+    assert "saved: 0002 -> 0003" in answer.stderr
+
+
+def test_a_metric_from_elsewhere_is_no_markup(folder: Path) -> None:
+    artefact = load_artefact(folder, KIND)
+    save_artefact(folder, kind=KIND, tensors=artefact.tensors, meta={"metrics": {"[red]\x1b[2J": 1.0}})
+    assert r"[red]\x1b[2J 1" in told("list", folder)
 
 
 def test_a_list_marks_the_candidate_of_a_shadow_run_until_a_promotion_ends_it(folder: Path) -> None:
