@@ -9,8 +9,9 @@ A column is `Codes` (`encode`); `score` takes two of them, `rank_codes` a table 
 stream. Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sparsewatch.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.outrank.column_report import ColumnReport as ColumnReport
@@ -63,38 +64,5 @@ if TYPE_CHECKING:
     from sparsewatch.detectors.outrank.ranking import rank_codes as rank_codes
     from sparsewatch.detectors.outrank.ranking import rank_features as rank_features
     from sparsewatch.detectors.outrank.selector import OutRankSelector as OutRankSelector
-
-#: Public names by module. Loaded late: `feature_counts`, which a ranking needs, itself needs a module of this package,
-#: and the selector needs scikit-learn. What a type checker reads above says the same.
-_NAMES = {
-    "information.adjusted_mi": ("adjusted_mutual_information", "codes_mutual_information", "net_mutual_information"),
-    "columns.codes": ("Codes", "combine", "encode", "encode_as_text"),
-    "column_report": ("ColumnReport", "report_columns"),
-    "information.expected_mi": ("expected_mutual_information",),
-    "feature_cost": ("ColumnSize", "FeatureCost", "column_sizes", "feature_costs"),
-    "heuristics": ("DEFAULT_HEURISTIC", "HEURISTICS", "score"),
-    "columns.interactions": ("interaction_columns", "interaction_names"),
-    "leakage": ("LeakReport", "LeakSettings", "Suspicion", "suspect_leaks"),
-    "information.mutual_information": ("entropy",),
-    "pairs.pairwise": ("PairScores", "pairwise_scores"),
-    "columns.quantile_bins": ("CodedColumn", "code_column"),
-    "rank_drift": ("FeatureDrift", "RankDrift", "compare_rankings", "rank_biased_overlap"),
-    "ranking": ("RankedFeature", "ScoredFeature", "rank_codes", "rank_features"),
-    "selector": ("OutRankSelector",),
-    "information.shifted_mi": ("shifted_mutual_information",),
-    "pairs.three_mr": ("RankedStep", "rank_three_mr"),
-    "pairs.twins": ("Twins", "find_twins"),
-}
-_HOMES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+else:
+    __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

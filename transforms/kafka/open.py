@@ -1,11 +1,51 @@
-"""Opens the Kafka client that a job names: kafka-python by default, `confluent-kafka` as an extra."""
+"""Opens the Kafka client that a job names: kafka-python by default, `confluent-kafka` as an extra.
+
+An address may be served in this process instead: by a broker in memory, for tests.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Admin, Reader, Writer
 
 
+class Broker(Protocol):
+    """Opens the clients of one broker."""
+
+    def reader(self, topic: str, max_bytes: int) -> Reader:
+        """See `open_reader`."""
+
+    def writer(self) -> Writer:
+        """See `open_writer`."""
+
+    def admin(self) -> Admin:
+        """See `open_admin`."""
+
+
+#: By address.
+_SERVED: dict[str, Broker] = {}
+
+
+@contextmanager
+def served_by(address: str, broker: Broker) -> Iterator[None]:
+    """Clients of settings that name `address` first are opened by `broker`, in this process and for so long."""
+    _SERVED[address] = broker
+    try:
+        yield
+    finally:
+        del _SERVED[address]
+
+
+def _broker_here(settings: KafkaSettings) -> Broker | None:
+    return _SERVED.get(settings.bootstrap_servers[0]) if settings.bootstrap_servers else None
+
+
 def open_reader(settings: KafkaSettings, topic: str, max_bytes: int) -> Reader:
     """A reader of `topic` that takes records of up to `max_bytes` and a margin."""
+    if broker := _broker_here(settings):
+        return broker.reader(topic, max_bytes)
     if settings.client == "confluent":
         from sparsewatch.transforms.kafka.confluent import ConfluentReader
 
@@ -17,6 +57,8 @@ def open_reader(settings: KafkaSettings, topic: str, max_bytes: int) -> Reader:
 
 def open_writer(settings: KafkaSettings) -> Writer:
     """A writer that waits for all replicas."""
+    if broker := _broker_here(settings):
+        return broker.writer()
     if settings.client == "confluent":
         from sparsewatch.transforms.kafka.confluent import ConfluentWriter
 
@@ -28,6 +70,8 @@ def open_writer(settings: KafkaSettings) -> Writer:
 
 def open_admin(settings: KafkaSettings) -> Admin:
     """Topic administration; kafka-python serves both clients."""
+    if broker := _broker_here(settings):
+        return broker.admin()
     from sparsewatch.transforms.kafka.kafka_python import KafkaPythonAdmin
 
     return KafkaPythonAdmin(settings)

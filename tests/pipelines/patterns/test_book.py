@@ -1,7 +1,7 @@
 """The topic of patterns is read on and on; the newest record of a key counts, and what cannot be read harms nothing."""
 
 import pickle
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ from sparsewatch.detectors.open_set.emerging import Cluster, whitening
 from sparsewatch.detectors.wafers.emerging_pattern import Found, joined, raise_pattern
 from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
 from sparsewatch.pipelines.job.topics import PATTERN_RECORD_BYTES
-from sparsewatch.pipelines.patterns import book as pattern_book
 from sparsewatch.pipelines.patterns.book import (
     PatternBook,
     PatternTopic,
@@ -18,50 +17,33 @@ from sparsewatch.pipelines.patterns.book import (
     pattern_record,
     read_patterns,
 )
-from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import Decision, Pattern
-from sparsewatch.transforms.records import Fetched
-from tests.kit.fake_reader import FakeReader
+from sparsewatch.testing import FakeBroker
 from tests.kit.novel_wafers import new_ones
 from tests.kit.wafer_models import tiny_model
 
-KAFKA = KafkaSettings(bootstrap_servers=["nowhere:1"])
 TOPIC = "fab.patterns"
 
 
 class Topic:
-    """A topic in memory, read by readers of its own."""
+    """A topic whose readers are counted, read in small steps."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.keys: list[bytes] = []
-        self.values: list[bytes | None] = []
-        self.readers = 0
-        monkeypatch.setattr(pattern_book, "open_reader", self._open)
+    def __init__(self) -> None:
+        self.broker = FakeBroker(step=2)
+        self.broker.create(TOPIC)
+        self.kafka = self.broker.settings
+        self.writer = self.broker.writer()
 
     def write(self, key: bytes, value: bytes | None) -> None:
-        self.keys.append(key)
-        self.values.append(value)
-
-    def _open(self, *_: Any) -> "Keyed":
-        self.readers += 1
-        return Keyed(self)
+        self.writer.send(TOPIC, key, value)
+        self.writer.flush()
 
 
-class Keyed(FakeReader):
-    """Reads a `Topic` with its keys."""
-
-    def __init__(self, topic: Topic) -> None:
-        super().__init__({0: topic.values}, step=2)
-        self._keys = topic.keys
-
-    def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
-        return [
-            Fetched(f.partition, f.offsets, f.timestamps_ms, f.values, f.headers, self._of(f.offsets), f.next_offset)
-            for f in super().fetch(timeout_s, max_records)
-        ]
-
-    def _of(self, offsets: list[int]) -> Any:
-        return lambda i: self._keys[offsets[i]]
+@pytest.fixture
+def topic() -> Iterator[Topic]:
+    topic = Topic()
+    with topic.broker:
+        yield topic
 
 
 def pattern(first: int, wafers: int = 5) -> Pattern:
@@ -70,8 +52,8 @@ def pattern(first: int, wafers: int = 5) -> Pattern:
     return raise_pattern(found, members, whitening(tiny_model().novelty.within))
 
 
-def test_what_came_since_the_last_look_is_read_and_the_newest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, reading = Topic(monkeypatch), PatternTopic(KAFKA, TOPIC)
+def test_what_came_since_the_last_look_is_read_and_the_newest_counts(topic: Topic) -> None:
+    reading = PatternTopic(topic.kafka, TOPIC)
     assert reading().patterns == {}
     first, second = pattern(10), pattern(20)
     for one in (first, second):
@@ -80,24 +62,24 @@ def test_what_came_since_the_last_look_is_read_and_the_newest_counts(monkeypatch
     topic.write(*decision_record(TOPIC, Decision(id=first.id, status="dismissed", decided_us=1))[1:])
     topic.write(f"pattern/{second.id}".encode(), None)
     book = reading()
-    assert (set(book.patterns), book.status(first.id), topic.readers) == ({first.id}, "dismissed", 1)
+    assert (set(book.patterns), book.status(first.id), topic.broker.readers[TOPIC]) == ({first.id}, "dismissed", 1)
 
 
-def test_a_record_that_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, good = Topic(monkeypatch), pattern(10)
+def test_a_record_that_cannot_be_read_is_left_out(topic: Topic) -> None:
+    good = pattern(10)
     topic.write(b"pattern/P1", b"{}")
     topic.write(b"decision/P1", b"\xff")
     topic.write(b"something else", b"1")
     topic.write(*pattern_record(TOPIC, good)[1:])
-    assert read_patterns(KAFKA, TOPIC) == PatternBook({good.id: good}, {})
+    assert read_patterns(topic.kafka, TOPIC) == PatternBook({good.id: good}, {})
 
 
-def test_a_reader_of_the_topic_travels_without_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, reading = Topic(monkeypatch), PatternTopic(KAFKA, TOPIC)
+def test_a_reader_of_the_topic_travels_without_its_connection(topic: Topic) -> None:
+    reading = PatternTopic(topic.kafka, TOPIC)
     topic.write(*pattern_record(TOPIC, pattern(10))[1:])
     reading()
     assert len(pickle.loads(pickle.dumps(reading))().patterns) == 1
-    assert topic.readers == 2
+    assert topic.broker.readers[TOPIC] == 2
 
 
 def test_patterns_merged_in_a_circle_are_still_found() -> None:

@@ -16,6 +16,7 @@ from sparsewatch.pipelines.demo.child_process import free_port
 from sparsewatch.pipelines.publish.command import Plan, publish, publish_batches
 from sparsewatch.pipelines.publish.event_files import TimeRule, open_events, read_events
 from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.codecs.arrow import read_arrow
 from tests.kit.topics import Raw, read_all
 
@@ -162,36 +163,24 @@ def test_csv_and_wafer_files_are_read(tmp_path: Path) -> None:
     assert batch["map"].to_list() == [[0, 1, 2, 1]]
 
 
-class Sent:
-    """A writer that remembers when it was given what."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[float, bytes | None]] = []
-
-    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any, **more: Any) -> None:
-        self.records.append((time.monotonic(), value))
-
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
-
-
 def test_a_rate_is_kept_all_along() -> None:
-    sent, told = Sent(), list[int]()
+    broker, told = FakeBroker(clock=time.monotonic), list[int]()
     plan = Plan(topic="x", partitions=1, rate=400.0)
     began = time.monotonic()
-    done = publish_batches(sent, [pl.DataFrame({"x": range(150)}), pl.DataFrame({"x": range(50)})], plan, told.append)
+    batches = [pl.DataFrame({"x": range(150)}), pl.DataFrame({"x": range(50)})]
+    done = publish_batches(broker.writer(), batches, plan, told.append)
     assert (done.events, done.records, sum(told)) == (200, 200, 200)
     assert done.seconds >= 180 / 400
-    moments = np.array([at for at, _ in sent.records]) - began
+    moments = np.array([call.at_s for call in broker.calls if call.name == "send"]) - began
     # Never ahead of the clock by more than a slice of 20 events.
     assert np.all(np.arange(200) <= moments * 400 + 20)
 
 
 def test_a_rate_does_not_make_arrow_records_smaller() -> None:
-    sent = Sent()
+    broker = FakeBroker()
     plan = Plan(topic="x", partitions=1, rate=4000.0, format="arrow", rows_per_record=1000)
-    done = publish_batches(sent, [pl.DataFrame({"x": range(2500)})], plan)
-    assert [read_arrow(value or b"").num_rows for _, value in sent.records] == [1000, 1000, 500]
+    done = publish_batches(broker.writer(), [pl.DataFrame({"x": range(2500)})], plan)
+    assert [read_arrow(value or b"").num_rows for value in broker.values("x")] == [1000, 1000, 500]
     assert done.seconds >= 2000 / 4000
 
 

@@ -26,6 +26,7 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.kafka.open import open_writer
 from sparsewatch.transforms.kafka.side_topics import read_back, side_headers, write_aside
 from sparsewatch.transforms.records import Fetched
@@ -279,58 +280,41 @@ def test_ids_that_are_no_rejects_are_named_before_anything_is_sent(
     assert read_all(bootstrap, topic) == []
 
 
-class Log:
-    """A writer that notes what is asked of it, and refuses values of `refused` bytes and more when flushed."""
-
-    def __init__(self, refused: int = 1 << 30) -> None:
-        self.calls: list[tuple[str, bytes | None]] = []
-        self._refused = refused
-        self._pending: list[bytes] = []
-
-    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any, **more: Any) -> None:
-        self.calls.append((topic, key))
-        self._pending.append(value or b"")
-
-    def flush(self) -> None:
-        pending, self._pending = self._pending, []
-        if any(len(value) >= self._refused for value in pending):
-            raise SinkError("too large")
-        self.calls.append(("flush", None))
-
-    def close(self) -> None: ...
-
-
-def replay_of(writer: Log, told: list[str]) -> Replay:
+def replay_of(broker: FakeBroker, told: list[str]) -> Replay:
+    broker.create("t", 2)
     plan = ReplayPlan(topic="t", partitions=(0, 1), force=True)
-    return Replay(plan, writer, Originals(KafkaSettings(bootstrap_servers=[]), "t"), told.append)
+    return Replay(plan, broker.writer(), Originals(broker.settings, "t"), told.append)
 
 
 def test_ids_are_noted_only_behind_durable_records() -> None:
-    records, writer = [reject("t", i) for i in range(2)], Log()
-    replay = replay_of(writer, [])
+    records, broker = [reject("t", i) for i in range(2)], FakeBroker()
+    replay = replay_of(broker, [])
     for record in records:
         replay.take(Reject(record, (0, 0), left_out=False))
     assert replay.count.replayed == 0
     replay.finish()
     ids = [("t.rejects.replayed", record.id.encode()) for record in records]
-    assert writer.calls == [("t", b"k0"), ("t", b"k1"), ("flush", None), *ids, ("flush", None)]
+    calls = [(call.topic or call.name, call.key) for call in broker.calls]
+    assert calls == [("t", b"k0"), ("t", b"k1"), ("flush", None), *ids, ("flush", None)]
     assert replay.count.replayed == 2
-    refusing = Log(refused=1)
+    refusing = FakeBroker()
+    refusing.refuse(lambda _: True, "too large")
     replay = replay_of(refusing, [])
     replay.take(Reject(records[0], (0, 0), left_out=False))
     with pytest.raises(SinkError, match="too large"):
         replay.finish()
-    assert refusing.calls == [("t", b"k0")]
+    assert [(call.topic or call.name, call.key) for call in refusing.calls] == [("t", b"k0")]
 
 
 def test_a_record_too_large_for_the_source_topic_is_left_and_harms_no_other() -> None:
-    writer, told = Log(refused=300_000), list[str]()
-    replay = replay_of(writer, told)
+    broker, told = FakeBroker(), list[str]()
+    broker.refuse(lambda record: len(record.value or b"") >= 300_000, "too large")
+    replay = replay_of(broker, told)
     for i, size in enumerate([10, 300_000, 270_000, 10]):
         replay.take(Reject(reject("t", i, value=b"x" * size), (0, i), left_out=False))
     replay.finish()
     assert told == ["t/1/1/-1/wrong_type: left: too large"]
-    noted = [key for topic, key in writer.calls if topic == "t.rejects.replayed"]
+    noted = [record.key for record in broker.records("t.rejects.replayed")]
     assert noted == [b"t/0/0/-1/wrong_type", b"t/0/2/-1/wrong_type", b"t/1/3/-1/wrong_type"]
     assert (replay.count.replayed, replay.count.left) == (3, 1)
 

@@ -1,55 +1,74 @@
 """Small polls become one batch; a stop offset cuts it."""
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from sparsewatch.schemas.errors import SourceError
+from sparsewatch.testing import FakeBroker, FakeReader, FakeRecord
+from sparsewatch.testing.topic import as_fetched
 from sparsewatch.transforms.kafka.fetching import FetchAhead, fetch_batch, merge, stop_before
 from sparsewatch.transforms.records import Fetched
-from tests.kit.fake_reader import FakeReader, fetched
+
+
+def run_of(first: int, values: Sequence[bytes]) -> Fetched:
+    """A run of partition 0; keys are the offsets as text."""
+    records = [FakeRecord("t", str(first + i).encode(), v, offset=first + i) for i, v in enumerate(values)]
+    return as_fetched(0, records, first + len(values))
+
+
+def reader_of(topic: Mapping[int, Sequence[bytes]], step: int = 1000) -> FakeReader:
+    broker = FakeBroker(step=step, partitions=len(topic))
+    writer = broker.writer()
+    for partition, values in topic.items():
+        for value in values:
+            writer.send("t", None, value, partition=partition)
+    writer.flush()
+    return broker.reader("t")
 
 
 def test_small_polls_of_two_partitions_become_one_run_each() -> None:
-    reader = FakeReader({0: [b"a"] * 7, 1: [b"b"] * 3}, step=2)
+    reader = reader_of({0: [b"a"] * 7, 1: [b"b"] * 3}, step=2)
     reader.assign({0: 0, 1: 0})
     runs = fetch_batch(reader, 10, 0.5)
     assert [(r.partition, r.offsets, r.next_offset) for r in runs] == [(0, list(range(7)), 7), (1, [0, 1, 2], 3)]
 
 
 def test_a_batch_never_holds_more_than_was_asked_for() -> None:
-    reader = FakeReader({0: [b"a"] * 100}, step=30)
+    reader = reader_of({0: [b"a"] * 100}, step=30)
     reader.assign({0: 0})
     assert [len(r.offsets) for r in fetch_batch(reader, 50, 0.5)] == [50]
 
 
 def test_large_records_fill_a_batch_by_their_bytes() -> None:
-    reader = FakeReader({0: [b"a" * 1000] * 400}, step=400)
+    reader = reader_of({0: [b"a" * 1000] * 400}, step=400)
     reader.assign({0: 0})
     assert [len(r.offsets) for r in fetch_batch(reader, 400, 0.5, max_bytes=50_000)] == [50]
 
 
 def test_a_record_larger_than_a_batch_is_read_all_the_same() -> None:
-    reader = FakeReader({0: [b"a" * 1000, b"b"]}, step=1)
+    reader = reader_of({0: [b"a" * 1000, b"b"]}, step=1)
     reader.assign({0: 0})
     assert [r.values for r in fetch_batch(reader, 400, 0.5, max_bytes=10)] == [[b"a" * 1000]]
 
 
 def test_keys_of_merged_runs_are_found_by_position() -> None:
-    merged = merge([fetched(0, 0, [b"a"] * 2), fetched(0, 2, [b"b"] * 3)])
+    merged = merge([run_of(0, [b"a"] * 2), run_of(2, [b"b"] * 3)])
     assert [merged.keys(i) for i in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
 
 
 def test_a_stop_offset_cuts_the_run_and_its_position() -> None:
-    [cut] = stop_before([fetched(0, 10, [b"a"] * 5)], {0: 12})
+    [cut] = stop_before([run_of(10, [b"a"] * 5)], {0: 12})
     assert (cut.offsets, len(cut.values), cut.next_offset) == ([10, 11], 2, 12)
 
 
 def test_a_stop_offset_beyond_the_run_changes_nothing() -> None:
-    run = fetched(0, 10, [b"a"] * 5)
+    run = run_of(10, [b"a"] * 5)
     assert stop_before([run], {0: 99}) == [run]
 
 
 def test_batches_fetched_ahead_come_in_order_and_none_is_lost() -> None:
-    reader = FakeReader({0: [b"a"] * 25}, step=10)
+    reader = reader_of({0: [b"a"] * 25}, step=10)
     reader.assign({0: 0})
     ahead = FetchAhead()
     got = [ahead.batch(lambda: fetch_batch(reader, 10, 0.1)) for _ in range(4)]
@@ -58,7 +77,7 @@ def test_batches_fetched_ahead_come_in_order_and_none_is_lost() -> None:
 
 
 def test_a_dropped_batch_is_fetched_again_from_the_new_position() -> None:
-    reader = FakeReader({0: [b"a"] * 25}, step=10)
+    reader = reader_of({0: [b"a"] * 25}, step=10)
     reader.assign({0: 0})
     ahead = FetchAhead()
     ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
@@ -70,7 +89,7 @@ def test_a_dropped_batch_is_fetched_again_from_the_new_position() -> None:
 
 
 def test_an_error_of_a_fetch_ahead_is_raised_by_the_next_batch() -> None:
-    reader = FakeReader({0: [b"a"] * 5})
+    reader = reader_of({0: [b"a"] * 5})
     reader.assign({0: 0})
     ahead = FetchAhead()
     ahead.batch(lambda: fetch_batch(reader, 10, 0.1))

@@ -1,29 +1,16 @@
 """Commits keep the order of markers, and the progress refuses settings it does not fit."""
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from sparsewatch.schemas.accounts import Account, Marker, Progress, ResumePoint
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.kafka.progress import ProgressLog, _checked
 
 
-class Written:
-    """A writer that remembers."""
-
-    def __init__(self) -> None:
-        self.records: list[Progress] = []
-        self.flushed = 0
-
-    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any) -> None:
-        self.records.append(msgspec.json.decode(value or b"", type=Progress))
-
-    def flush(self) -> None:
-        self.flushed += 1
-
-    def close(self) -> None: ...
+def committed(broker: FakeBroker) -> list[Progress]:
+    return [msgspec.json.decode(value or b"", type=Progress) for value in broker.values("j.progress")]
 
 
 def marker(sequence: int, reader: int = 0, partition: int = 0) -> Marker:
@@ -42,28 +29,30 @@ def log(start: Progress | None = None) -> ProgressLog:
 
 
 def test_a_later_window_waits_for_the_ones_before_it() -> None:
-    progress, out = log(), Written()
+    progress, broker = log(), FakeBroker()
+    out = broker.writer()
     assert not progress.done((marker(2),), out)
-    assert out.records == []
+    assert broker.calls == []
     assert progress.done((marker(1),), out)
-    assert [(p.closed_end_us, p.windows, p.totals) for p in out.records] == [(30, 2, Account(counted=3, late=2))]
-    assert out.flushed == 1
+    assert [(p.closed_end_us, p.windows, p.totals) for p in committed(broker)] == [(30, 2, Account(counted=3, late=2))]
+    assert [call.name for call in broker.calls].count("flush") == 1
 
 
 def test_a_window_committed_before_is_not_committed_again() -> None:
-    first, out = log(), Written()
+    first, broker = log(), FakeBroker()
+    out = broker.writer()
     first.done((marker(1),), out)
-    second = log(out.records[-1])
+    second = log(committed(broker)[-1])
     assert not second.done((marker(1),), out)
     assert second.done((marker(2),), out)
-    assert out.records[-1].totals == Account(counted=3, late=2)
+    assert committed(broker)[-1].totals == Account(counted=3, late=2)
 
 
 def test_a_window_of_two_readers_is_committed_with_the_markers_of_both() -> None:
-    progress, out = log(), Written()
-    progress.done((marker(1), marker(1, reader=1, partition=1)), out)
-    assert set(out.records[-1].partitions) == {0, 1}
-    assert out.records[-1].sequences == {0: 1, 1: 1}
+    progress, broker = log(), FakeBroker()
+    progress.done((marker(1), marker(1, reader=1, partition=1)), broker.writer())
+    assert set(committed(broker)[-1].partitions) == {0, 1}
+    assert committed(broker)[-1].sequences == {0: 1, 1: 1}
 
 
 def test_other_settings_are_refused_with_the_way_out() -> None:

@@ -1,7 +1,7 @@
 """Closing the books: results before the commit, no commit for numbers that do not meet, no record without a marker."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,8 +12,8 @@ from apache_beam.utils.timestamp import Timestamp
 from sparsewatch.schemas.accounts import Account, Marker, Progress, ResumePoint
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.parts import Ack, ack_part, marker_part, measure_part
-from sparsewatch.transforms.window import close_windows as close_books
 from sparsewatch.transforms.window.close_windows import BookSettings, Conclusion, Window, _CloseBooks
 from sparsewatch.transforms.window.panes import Pane
 
@@ -26,26 +26,9 @@ SETTINGS = BookSettings(
     alerts_topic="j.alerts",
     metrics_topic="j.metrics",
     progress_topic="j.progress",
+    panes_topic="j.panes",
 )
 WINDOW = IntervalWindow(Timestamp(10), Timestamp(20))
-
-
-class Log:
-    """A writer that keeps the order of what happens."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, Any]] = []
-
-    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any) -> None:
-        self.events.append((topic, None if topic == "" else msgspec.json.decode(value or b"null")))
-
-    def flush(self) -> None:
-        self.events.append(("flush", None))
-
-    def close(self) -> None: ...
-
-    def of(self, topic: str) -> list[Any]:
-        return [value for name, value in self.events if name == topic]
 
 
 class CountRows:
@@ -60,12 +43,27 @@ class CountRows:
         return Conclusion(sum(map(int, measures)), {"complete_seen": window.complete}, self.findings, [])
 
 
+class Written:
+    """A broker with the topics that every job has, and what was written to them as JSON."""
+
+    def __init__(self) -> None:
+        self.broker = FakeBroker()
+        for topic in (SETTINGS.progress_topic, SETTINGS.panes_topic):
+            self.broker.create(topic)
+        self.settings = dataclasses.replace(SETTINGS, kafka=self.broker.settings)
+
+    def close(self, conclude: CountRows, parts: list[bytes]) -> None:
+        _CloseBooks(self.settings, conclude).process(("j", parts), WINDOW)
+
+    def of(self, topic: str) -> list[Any]:
+        return [msgspec.json.decode(value or b"null") for value in self.broker.values(topic)]
+
+
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Log:
-    log = Log()
-    monkeypatch.setattr(close_books, "open_writer", lambda _: log)
-    monkeypatch.setattr(close_books, "load_progress", lambda *_: None)
-    return log
+def written() -> Iterator[Written]:
+    written = Written()
+    with written.broker:
+        yield written
 
 
 def marker(counted: int, late: int = 0, rejected: int = 0, complete: bool = True) -> bytes:
@@ -82,19 +80,19 @@ def marker(counted: int, late: int = 0, rejected: int = 0, complete: bool = True
     )
 
 
-def test_results_are_durable_before_the_progress_is_written(written: Log) -> None:
+def test_results_are_durable_before_the_progress_is_written(written: Written) -> None:
     parts = [measure_part(b"3"), marker(5, late=1, rejected=2), ack_part(Ack(late=1, rejected=2)), measure_part(b"2")]
-    _CloseBooks(SETTINGS, CountRows()).process(("j", parts), WINDOW)
-    order = [name for name, _ in written.events if name in ("j.windows", "flush", "j.progress")]
+    written.close(CountRows(), parts)
+    order = [c.topic or c.name for c in written.broker.calls if c.topic in ("j.windows", "", "j.progress")]
     assert order[:3] == ["j.windows", "flush", "j.progress"]
     [progress] = [msgspec.convert(p, Progress, strict=False) for p in written.of("j.progress")]
     assert progress.totals == Account(counted=5, late=1, rejected=2)
     assert written.of("j.windows")[0]["rows"] == 5
 
 
-def test_numbers_that_do_not_meet_are_an_alert_and_are_not_committed(written: Log) -> None:
+def test_numbers_that_do_not_meet_are_an_alert_and_are_not_committed(written: Written) -> None:
     parts = [measure_part(b"4"), marker(5, rejected=1), ack_part(Ack(rejected=1))]
-    _CloseBooks(SETTINGS, CountRows()).process(("j", parts), WINDOW)
+    written.close(CountRows(), parts)
     [alert] = written.of("j.alerts")
     assert (alert["rule"], alert["severity"]) == ("books_unbalanced", "critical")
     assert alert["evidence"]["stated"] == {"counted": 5, "late": 0, "rejected": 1}
@@ -103,36 +101,40 @@ def test_numbers_that_do_not_meet_are_an_alert_and_are_not_committed(written: Lo
     assert written.of("j.metrics") == []
 
 
-def test_a_reject_that_was_not_acknowledged_is_not_committed(written: Log) -> None:
-    _CloseBooks(SETTINGS, CountRows()).process(("j", [measure_part(b"5"), marker(5, rejected=1)]), WINDOW)
+def test_a_reject_that_was_not_acknowledged_is_not_committed(written: Written) -> None:
+    written.close(CountRows(), [measure_part(b"5"), marker(5, rejected=1)])
     assert written.of("j.progress") == []
 
 
-def test_results_a_row_must_be_acknowledged_too(written: Log) -> None:
+def test_results_a_row_must_be_acknowledged_too(written: Written) -> None:
     conclude = CountRows()
     conclude.results_per_row = True
-    _CloseBooks(SETTINGS, conclude).process(("j", [measure_part(b"2"), marker(2), ack_part(Ack(results=1))]), WINDOW)
+    _CloseBooks(written.settings, conclude).process(
+        ("j", [measure_part(b"2"), marker(2), ack_part(Ack(results=1))]), WINDOW
+    )
     assert written.of("j.progress") == []
     assert written.of("j.alerts")[0]["evidence"]["found"]["results"] == 1
 
 
-def test_a_window_its_readers_did_not_close_is_not_written(written: Log) -> None:
-    _CloseBooks(SETTINGS, CountRows()).process(("j", [measure_part(b"4")]), WINDOW)
-    assert written.events == []
+def test_a_window_its_readers_did_not_close_is_not_written(written: Written) -> None:
+    written.close(CountRows(), [measure_part(b"4")])
+    assert written.broker.calls == []
 
 
-def test_a_window_without_rows_has_an_account_and_no_record(written: Log) -> None:
-    _CloseBooks(SETTINGS, CountRows()).process(("j", [marker(0, rejected=3), ack_part(Ack(rejected=3))]), WINDOW)
+def test_a_window_without_rows_has_an_account_and_no_record(written: Written) -> None:
+    _CloseBooks(written.settings, CountRows()).process(
+        ("j", [marker(0, rejected=3), ack_part(Ack(rejected=3))]), WINDOW
+    )
     assert written.of("j.windows") == []
     assert written.of("j.progress")[0]["totals"]["rejected"] == 3
 
 
-def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(written: Log) -> None:
+def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(written: Written) -> None:
     finding = Finding(
         rule="volume_low", subject="stream", severity="warning", value=1.0, threshold=2.0, baseline=3.0, message="m"
     )
     for _ in range(2):
-        books = _CloseBooks(SETTINGS, CountRows(finding))
+        books = _CloseBooks(written.settings, CountRows(finding))
         books.process(("j", [measure_part(b"1"), marker(1, complete=False)]), WINDOW)
     first, second = written.of("j.alerts")
     assert first == second
@@ -175,19 +177,16 @@ def window_parts(sequence: int) -> tuple[list[bytes], IntervalWindow]:
     return [measure_part(b"1"), marker_part(marker)], IntervalWindow(Timestamp(sequence * 10), Timestamp(end // 10**6))
 
 
-def test_windows_of_one_bundle_are_seen_in_their_order_beside_those_before(
-    written: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(close_books, "load_panes", lambda *_: [])
+def test_windows_of_one_bundle_are_seen_in_their_order_beside_those_before(written: Written) -> None:
     finding = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
-    books = _CloseBooks(SETTINGS, CountPanes(finding), Keep())
+    books = _CloseBooks(written.settings, CountPanes(finding), Keep())
     books.start_bundle()
     for sequence in (3, 1, 4, 2):
         parts, window = window_parts(sequence)
         books.process(("j", parts), window)
-    assert written.events == []
-    monkeypatch.setattr(books, "_commit_group", lambda: None)
+    assert written.broker.calls == []
     books.finish_bundle()
     assert [w["earlier"] for w in written.of("j.windows")] == [[], [1], [1, 2], [2, 3]]
     assert [w["learned"] for w in written.of("j.windows")] == [[], [True], [True, False], [False, True]]
     assert written.of("j.progress")[-1]["windows"] == 4
+    assert written.broker.groups == {"sparsewatch.j": {"t": {0: 5}}}

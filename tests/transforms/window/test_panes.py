@@ -1,103 +1,85 @@
 """Panes outlive the process, whole or not at all."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.records import Fetched
-from sparsewatch.transforms.window import panes
+from sparsewatch.schemas.errors import SinkError
+from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.window.panes import CHUNK_BYTES, Pane, PaneLog, load_panes
-from tests.kit.fake_reader import FakeReader
 
-SETTINGS = KafkaSettings(bootstrap_servers=["nowhere:1"])
 LENGTH = 10
 
 
-class Topic:
-    """A compacted topic in memory: a writer that its reader reads."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.records: list[tuple[bytes | None, bytes | None]] = []
-        monkeypatch.setattr(panes, "open_reader", lambda *_: self._reader())
-
-    def send(self, topic: str, key: bytes | None, value: bytes | None, *rest: Any) -> None:
-        self.records.append((key, value))
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def _reader(self) -> "Keyed":
-        return Keyed(self.records)
+@pytest.fixture
+def broker() -> Iterator[FakeBroker]:
+    with FakeBroker() as broker:
+        yield broker
 
 
-class Keyed(FakeReader):
-    """A fake reader of one partition with keys."""
+def put(broker: FakeBroker, log: PaneLog, *panes: Pane) -> None:
+    writer = broker.writer()
+    for p in panes:
+        log.put(p, writer)
+    writer.close()
 
-    def __init__(self, records: list[tuple[bytes | None, bytes | None]]) -> None:
-        super().__init__({0: [value for _, value in records]})
-        self._keys = [key for key, _ in records]
 
-    def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
-        return [
-            Fetched(f.partition, f.offsets, f.timestamps_ms, f.values, f.headers, self._key_of(f), f.next_offset)
-            for f in super().fetch(timeout_s, max_records)
-        ]
-
-    def _key_of(self, fetched: Fetched) -> Any:
-        return lambda i: self._keys[fetched.offsets[i]]
+def read(broker: FakeBroker, job: str = "j") -> list[Pane]:
+    return load_panes(broker.settings, "j.panes", job)
 
 
 def pane(start: int, state: bytes = b"s", learned: bool = True) -> Pane:
     return Pane(start, start + LENGTH, state, learned)
 
 
-def test_a_view_reaches_over_its_windows_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, log = Topic(monkeypatch), PaneLog("j", "j.panes", 3)
-    for start in (0, 10, 20, 30):
-        log.put(pane(start), topic)
+def test_a_view_reaches_over_its_windows_and_no_further(broker: FakeBroker) -> None:
+    log = PaneLog("j", "j.panes", 3)
+    put(broker, log, *map(pane, (0, 10, 20, 30)))
     assert [p.start_us for p in log.before(40, LENGTH)] == [20, 30]
     assert [p.start_us for p in log.before(50, LENGTH)] == [30]
     assert log.before(1_000, LENGTH) == []
 
 
-def test_panes_are_read_back_whatever_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, log = Topic(monkeypatch), PaneLog("j", "j.panes", 3)
+def test_panes_are_read_back_whatever_their_size(broker: FakeBroker) -> None:
     large = bytes(range(256)) * (CHUNK_BYTES // 128)
     kept = [pane(10, large, learned=False), pane(20, b""), pane(30, b"x")]
-    for p in kept:
-        log.put(p, topic)
-    assert all(len(value or b"") < CHUNK_BYTES + 100 for _, value in topic.records)
-    assert load_panes(SETTINGS, "j.panes", "j") == kept
-    assert load_panes(SETTINGS, "j.panes", "other") == []
+    put(broker, PaneLog("j", "j.panes", 3), *kept)
+    assert all(len(value or b"") < CHUNK_BYTES + 100 for value in broker.values("j.panes"))
+    assert read(broker) == kept
+    assert read(broker, "other") == []
 
 
-def test_slots_come_round_again_and_the_old_pane_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, log = Topic(monkeypatch), PaneLog("j", "j.panes", 2)
-    log.put(pane(0, b"a" * (2 * CHUNK_BYTES)), topic)
-    log.put(pane(10), topic)
-    log.put(pane(20, b"short"), topic)
-    assert load_panes(SETTINGS, "j.panes", "j") == [pane(10), pane(20, b"short")]
-    assert len({key for key, _ in topic.records}) == 3
+def test_slots_come_round_again_and_the_old_pane_goes(broker: FakeBroker) -> None:
+    put(broker, PaneLog("j", "j.panes", 2), pane(0, b"a" * (2 * CHUNK_BYTES)), pane(10), pane(20, b"short"))
+    assert read(broker) == [pane(10), pane(20, b"short")]
+    assert len({record.key for record in broker.records("j.panes")}) == 3
 
 
-def test_a_pane_that_was_cut_off_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, log = Topic(monkeypatch), PaneLog("j", "j.panes", 3)
-    log.put(pane(10, b"b" * (2 * CHUNK_BYTES)), topic)
-    topic.records.pop()
-    assert load_panes(SETTINGS, "j.panes", "j") == []
+def test_a_compacted_topic_holds_the_same_panes(broker: FakeBroker) -> None:
+    put(broker, PaneLog("j", "j.panes", 2), *(pane(start, b"a" * start) for start in (0, 10, 20, 30, 40)))
+    before = read(broker)
+    broker.compact("j.panes")
+    assert len(broker.records("j.panes")) == 2
+    assert read(broker) == before == [pane(30, b"a" * 30), pane(40, b"a" * 40)]
 
 
-def test_writing_a_pane_again_writes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic(monkeypatch)
-    PaneLog("j", "j.panes", 3).put(pane(10, b"state"), topic)
-    PaneLog("j", "j.panes", 3, load_panes(SETTINGS, "j.panes", "j")).put(pane(10, b"state"), topic)
-    assert topic.records[0] == topic.records[1]
+def test_a_pane_that_was_cut_off_is_none(broker: FakeBroker) -> None:
+    writer = broker.writer()
+    PaneLog("j", "j.panes", 3).put(pane(10, b"b" * (2 * CHUNK_BYTES)), writer)
+    broker.refuse(lambda record: bool(record.key and record.key.endswith(b"/1")))
+    with pytest.raises(SinkError, match="refused"):
+        writer.close()
+    assert len(broker.records("j.panes")) == 1
+    assert read(broker) == []
 
 
-def test_a_pane_older_than_all_that_are_kept_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic, log = Topic(monkeypatch), PaneLog("j", "j.panes", 2)
-    for start in (20, 30, 10):
-        log.put(pane(start), topic)
-    assert [p.start_us for p in load_panes(SETTINGS, "j.panes", "j")] == [20, 30]
+def test_writing_a_pane_again_writes_the_same(broker: FakeBroker) -> None:
+    put(broker, PaneLog("j", "j.panes", 3), pane(10, b"state"))
+    put(broker, PaneLog("j", "j.panes", 3, read(broker)), pane(10, b"state"))
+    first, again = broker.records("j.panes")
+    assert (first.key, first.value) == (again.key, again.value)
+
+
+def test_a_pane_older_than_all_that_are_kept_is_passed_over(broker: FakeBroker) -> None:
+    put(broker, PaneLog("j", "j.panes", 2), *map(pane, (20, 30, 10)))
+    assert [p.start_us for p in read(broker)] == [20, 30]

@@ -1,0 +1,21 @@
+"""For tests of code that works with sparsewatch: a broker in memory, a window without Beam, golden files.
+
+`FakeBroker` stands in for Kafka, `SimulatedClock` for time; `golden` compares what is stored with what was stored.
+Our own tests use no others. See docs/testing.md.
+"""
+
+from typing import TYPE_CHECKING
+
+from sparsewatch.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from sparsewatch.testing.broker import FakeBroker as FakeBroker
+    from sparsewatch.testing.broker_state import Call as Call
+    from sparsewatch.testing.clients import FakeAdmin as FakeAdmin
+    from sparsewatch.testing.clients import FakeReader as FakeReader
+    from sparsewatch.testing.clients import FakeWriter as FakeWriter
+    from sparsewatch.testing.clock import SimulatedClock as SimulatedClock
+    from sparsewatch.testing.golden import golden as golden
+    from sparsewatch.testing.topic import FakeRecord as FakeRecord
+else:
+    __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -1,0 +1,115 @@
+"""The three clients of a fake broker; see `sparsewatch.transforms.kafka.client` for what each method promises."""
+
+from collections.abc import Iterable, Mapping
+
+from sparsewatch.schemas.errors import SinkError
+from sparsewatch.testing.broker_state import BrokerState, Call
+from sparsewatch.testing.topic import FakePartition, FakeRecord
+from sparsewatch.transforms.kafka.client import NewTopic
+from sparsewatch.transforms.records import Fetched, Headers
+
+#: Largest record a client sends, as in the real ones.
+_MAX_REQUEST_BYTES = 64 << 20
+
+
+class FakeReader:
+    """A `Reader` of one topic. It never waits: what is there is given at once, else time passes by the clock."""
+
+    def __init__(self, state: BrokerState, topic: str) -> None:
+        self._state = state
+        self._topic = topic
+        #: Where reading goes on, by partition.
+        self.positions: dict[int, int] = {}
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        """See the protocol."""
+        self.positions = dict(positions)
+
+    def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
+        """See the protocol."""
+        runs = self._state.fetch(self._topic, self.positions, timeout_s, max_records)
+        self.positions.update({run.partition: run.next_offset for run in runs})
+        return runs
+
+    def end_offsets(self) -> dict[int, int]:
+        """See the protocol."""
+        return {p: partition.end for p, partition in self._assigned().items()}
+
+    def begin_offsets(self) -> dict[int, int]:
+        """See the protocol."""
+        return {p: partition.begin for p, partition in self._assigned().items()}
+
+    def offsets_at(self, timestamp_ms: int) -> dict[int, int]:
+        """See the protocol."""
+        return {p: partition.offset_at(timestamp_ms) for p, partition in self._assigned().items()}
+
+    def _assigned(self) -> dict[int, FakePartition]:
+        self._state.answer()
+        return {p: self._state.partition(self._topic, p) for p in self.positions}
+
+    def close(self) -> None:
+        """See the protocol."""
+
+
+class FakeWriter:
+    """A `Writer`. A broker that is away fails a flush at once: a test is not held up."""
+
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
+        self._unflushed: list[FakeRecord] = []
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """See the protocol."""
+        record = FakeRecord(topic, key, value, tuple(headers), partition)
+        if record.size > _MAX_REQUEST_BYTES:
+            raise SinkError(f"topic {topic!r} takes no such record: {record.size} bytes")
+        self._unflushed.append(self._state.stamped(record, timestamp_ms))
+        self._state.note(Call("send", topic, key, value))
+
+    def flush(self) -> None:
+        """See the protocol."""
+        records, self._unflushed = self._unflushed, []
+        self._state.write(records)
+        self._state.note(Call("flush"))
+
+    def close(self) -> None:
+        """See the protocol."""
+        if self._unflushed:
+            self.flush()
+
+
+class FakeAdmin:
+    """An `Admin`."""
+
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
+
+    def partitions(self, topic: str) -> tuple[int, ...]:
+        """See the protocol."""
+        self._state.answer()
+        found = self._state.topics.get(topic)
+        return () if found is None else tuple(range(len(found.partitions)))
+
+    def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
+        """See the protocol."""
+        del replication
+        self._state.answer()
+        for topic in topics:
+            self._state.make(topic)
+
+    def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """See the protocol."""
+        if self._state.away:
+            raise SinkError("the broker is away")
+        self._state.groups.setdefault(group, {}).setdefault(topic, {}).update(offsets)
+
+    def close(self) -> None:
+        """See the protocol."""
