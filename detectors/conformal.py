@@ -1,8 +1,8 @@
 """Conformal calibration: scores of held-out ordinary rows or wafers turn a score into a p-value.
 
-For a fresh one like them the p-value is uniform, whatever the score means, so at p <= q the share of false alarms is
-at most q (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005, section 2.2). P-values of two
-models can be compared; their scores cannot.
+For a new row drawn from the same distribution the p-value is uniform, whatever the score means, so at p <= q the share
+of false alarms is at most q (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005, section 2.2).
+P-values of two models can be compared; their scores cannot.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import AlarmRate, check_range
 
 Scores = NDArray[np.floating[Any]]
 
@@ -31,17 +32,18 @@ def alarm_threshold(calibration: Scores, rate: float) -> float:
 
     Args:
         calibration: Of shape (n,), rising.
-        rate: Range is (0, 1).
+        rate: See `AlarmRate`.
 
     Raises:
         ConfigError: Rate out of range, or fewer than 1 / rate - 1 calibration scores: with so few no p-value is small
             enough.
     """
-    if not 0 < rate < 1:
-        raise ConfigError(f"expected a rate in (0, 1), got {rate}")
+    check_range(AlarmRate, rate, "alarm rate")
     n = len(calibration)
     # The small number keeps 0.05 * 20 from falling below 1.
     rank = int(np.floor(rate * (n + 1) + 1e-9))
     if rank < 1:
-        raise ConfigError(f"a rate of {rate} needs {int(np.ceil(1 / rate)) - 1} calibration scores, got {n}")
+        raise ConfigError(
+            f"alarm rate: a rate of {rate} needs {int(np.ceil(1 / rate)) - 1} calibration scores, got {n}"
+        )
     return float(calibration[n - rank]) if rank <= n else -np.inf

@@ -2,6 +2,7 @@
 
     SparsewatchError
       ConfigError     a setting is wrong; raised before anything is read        exit code 2
+        SettingError  a value does not fit its key; a ValueError, too           exit code 2
       SchemaError     one record or one file does not fit its schema            becomes a reject in a stream
       ModelError      a model artefact is missing, damaged or of another kind   exit code 2 at start
       StateError      stored state cannot be read, or belongs to other settings exit code 2 at start
@@ -20,6 +21,13 @@ class SparsewatchError(Exception):
 
 class ConfigError(SparsewatchError):
     """A setting is wrong: the job stops before it reads."""
+
+
+class SettingError(ConfigError, ValueError):
+    """A value is outside the range of its key, or does not fit those of other keys.
+
+    As a ValueError it passes through msgspec, which adds where in a file the table of the key stands.
+    """
 
 
 class SchemaError(SparsewatchError):

@@ -12,7 +12,7 @@
 | `feature_signal_lost`, `feature_signal_gained` | share of the label's entropy explained | it falls or rises |
 
 A rule fires where chance is excluded (see `sparsewatch.detectors.clicks.tolerances`) and the effect is large enough to
-matter (see `CheckSettings`). Of the rules that fire on one feature only the strongest explanation is reported.
+matter (see `ClickThresholds`). Of the rules that fire on one feature only the strongest explanation is reported.
 """
 
 import math
@@ -22,12 +22,12 @@ import msgspec
 from sparsewatch.detectors.clicks.feature_checks import RULES, View
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
-from sparsewatch.detectors.clicks.thresholds import CheckSettings
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import between_windows, chance_bound, share_tolerance, widen
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity
 
-__all__ = ["CheckSettings", "check_window"]
+__all__ = ["ClickThresholds", "check_window"]
 
 #: Subject of findings that are about no feature.
 STREAM = "stream"
@@ -37,7 +37,7 @@ def check_window(
     counts: FeatureCounts,
     profile: WindowProfile,
     reference: Reference,
-    settings: CheckSettings,
+    settings: ClickThresholds,
     *,
     complete: bool = True,
 ) -> list[Finding]:
@@ -74,7 +74,9 @@ def check_window(
     return [finding for finding in findings if finding is not None]
 
 
-def _volume(counts: FeatureCounts, reference: Reference, settings: CheckSettings, *, complete: bool) -> Finding | None:
+def _volume(
+    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, *, complete: bool
+) -> Finding | None:
     usual, windows = reference.volume, reference.windows
     # Rows are a Poisson count: a mean of `usual.mean` values of variance 1, times their number.
     sampling = usual.mean * chance_bound(1.0, usual.mean, settings.z)
@@ -101,7 +103,7 @@ def _volume(counts: FeatureCounts, reference: Reference, settings: CheckSettings
     )
 
 
-def _click_rate(counts: FeatureCounts, reference: Reference, settings: CheckSettings) -> Finding | None:
+def _click_rate(counts: FeatureCounts, reference: Reference, settings: ClickThresholds) -> Finding | None:
     usual, rate = reference.click_rate, counts.clicks / counts.rows
     chance = share_tolerance(usual, reference.windows, counts.rows, reference.volume.mean, settings.z)
     tolerance = max(chance, settings.click_rate_change * usual.mean)

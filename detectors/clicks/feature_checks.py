@@ -14,7 +14,7 @@ import polars as pl
 
 from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
-from sparsewatch.detectors.clicks.thresholds import CheckSettings
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import between_windows, share_tolerance, widen
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
@@ -33,7 +33,7 @@ class View:
     counts: FeatureCounts
     figures: FeatureProfile
     reference: Reference
-    settings: CheckSettings
+    settings: ClickThresholds
 
     @property
     def before(self) -> FeatureReference:

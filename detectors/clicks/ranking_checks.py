@@ -11,6 +11,7 @@ change is beyond what the windows before differed among themselves, and it is la
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -22,7 +23,9 @@ from sparsewatch.detectors.outrank.leakage import Kind, LeakReport, LeakSettings
 from sparsewatch.detectors.outrank.rank_drift import FeatureDrift, RankDrift, compare_rankings
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import SettingError
+from sparsewatch.schemas.ranges import Range, Share
+from sparsewatch.schemas.settings import Settings
 
 DAY_US = 86_400_000_000
 #: Kinds of leaks, the strongest first.
@@ -33,47 +36,35 @@ _TOLD: dict[Kind, str] = {
     "same_second": "explains {value:.2%} of other rows' labels of its second, {base:.2%} of those a second away",
 }
 
+_Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]
 
-class RankingThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class RankingThresholds(Settings, frozen=True, kw_only=True):
     """When drift or a suspicion is worth a person's time."""
 
     #: Windows a day, on average, in which chance alone raises a `rank_drift`; as many for `leakage_suspected`.
-    false_alarms_a_day: float = 0.01
+    false_alarms_a_day: Annotated[float, Range(at_least=1e-6, at_most=100)] = 0.01
     #: Rows, and rows of each label, below which a window's ranking is not compared.
-    min_rows: int = 1_000
-    min_label_rows: int = 20
-    #: Windows without a finding, among those before, that it takes to compare; at least 2.
-    min_panes: int = 3
+    min_rows: _Rows = 1_000
+    min_label_rows: _Rows = 20
+    #: Windows without a finding, among those before, that it takes to compare.
+    min_panes: Annotated[int, Range(at_least=2, at_most=10_000)] = 3
     #: Change of the share of the label's entropy that matters whatever the share was.
-    change: float = 0.05
+    change: Annotated[float, Range(at_least=1e-6, at_most=1)] = 0.05
     #: Ratio of the share now and before that matters, and the change it needs besides.
-    factor: float = 3.0
-    least_change: float = 0.005
+    factor: Annotated[float, Range(at_least=1, at_most=1e6)] = 3.0
+    least_change: Share = 0.005
     #: A change is beyond the spread between the windows before at so many standard deviations.
-    spread_z: float = 4.0
+    spread_z: Annotated[float, Range(at_least=1, at_most=20)] = 4.0
     #: Redundancy from which two features are twins.
-    twins: float = 0.9
+    twins: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.9
     #: Of these, `alpha` follows from `false_alarms_a_day`.
     leakage: LeakSettings = LeakSettings()
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("false_alarms_a_day", 1e-6, 100.0),
-            ("min_rows", 1, 1 << 40),
-            ("min_label_rows", 1, 1 << 40),
-            ("min_panes", 2, 10_000),
-            ("change", 1e-6, 1.0),
-            ("factor", 1.0, 1e6),
-            ("least_change", 0.0, 1.0),
-            ("spread_z", 1.0, 20.0),
-            ("twins", 0.01, 1.0),
-        ):
-            if not low <= (value := getattr(self, name)) <= high:
-                raise ConfigError(f"ranking.thresholds.{name}: expected a number from {low} to {high}, got {value}")
+        super().__post_init__()
         if self.leakage.alpha != LeakSettings().alpha:
-            raise ConfigError(
-                "ranking.thresholds.leakage.alpha: expected none here, it follows from false_alarms_a_day"
-            )
+            raise SettingError("leakage.alpha: expected none here, it follows from false_alarms_a_day")
 
     def alpha(self, length_us: int) -> float:
         """Probability of a false alarm of one rule in a window of this length."""

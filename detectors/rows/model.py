@@ -18,7 +18,7 @@ from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer
 from sparsewatch.detectors.rows.smoke import check_row_smoke, smoke_of
 from sparsewatch.detectors.rows.windows.column_drift import ColumnSpread
-from sparsewatch.schemas.errors import ConfigError, ModelError
+from sparsewatch.schemas.errors import ModelError
 
 KIND = "rows"
 #: Columns are blamed whose fall is at least this share of the row's largest.
@@ -97,10 +97,7 @@ class RowModel:
         Raises:
             ConfigError: If `rate` is not a share, or too small for the calibration sample.
         """
-        try:
-            return conformal.alarm_threshold(self.calibration, rate)
-        except ConfigError as error:
-            raise ConfigError(f"alarm rate: {error}") from error
+        return conformal.alarm_threshold(self.calibration, rate)
 
     def save(self, folder: Path | str, *, about: dict[str, Any] | None = None, promote: bool = True) -> Path:
         """Store as the next version below `folder`, `<root>/<name>`.

@@ -16,6 +16,8 @@ from scipy.stats import binom
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.patterns import NovelLooking
+from sparsewatch.schemas.ranges import AlarmRate, Level, Share
+from sparsewatch.schemas.settings import Settings
 from sparsewatch.schemas.wafers import WaferResult
 
 #: Novel wafers kept as evidence, the most novel first.
@@ -125,28 +127,19 @@ def _novel_wafer(result: WaferResult) -> NovelWafer:
     )
 
 
-class WaferCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WaferCheck(Settings, frozen=True, kw_only=True):
     """When a window of wafers raises an alert."""
 
     #: Share of known wafers to be called novel by chance; that of the models that judged the window if None.
-    false_novel_rate: float | None = None
+    false_novel_rate: AlarmRate | None = None
     #: Share of wafers of each pattern in normal production; patterns without one are not checked.
-    expected_rates: dict[str, float] = {}
+    expected_rates: dict[str, Share] = msgspec.field(default_factory=dict)
     #: Level of each test.
-    alpha: float = 1e-6
+    alpha: Level = 1e-6
     #: Least number of wafers that raises an alert.
     min_wafers: int = 4
     #: Least ratio of the share seen to the rate expected.
     min_lift: float = 2.0
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        for name, rate in (("false_novel_rate", self.false_novel_rate), ("alpha", self.alpha)):
-            if rate is not None and not 0 < rate < 1:
-                raise ValueError(f"{name}: expected a share between 0 and 1, got {rate}")
-        for pattern, rate in self.expected_rates.items():
-            if not 0 <= rate <= 1:
-                raise ValueError(f"expected_rates.{pattern}: expected a share from 0 to 1, got {rate}")
 
 
 def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list[Finding]:

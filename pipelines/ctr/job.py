@@ -17,7 +17,7 @@ from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds
 from sparsewatch.detectors.clicks.reference import Reference
-from sparsewatch.detectors.clicks.thresholds import CheckSettings
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.detectors.rows.windows.checks import RowCheck
@@ -102,7 +102,7 @@ class ConcludeClicks:
     features: tuple[str, ...]
     label: str
     reference: str | None
-    checks: CheckSettings
+    checks: ClickThresholds
     ranking: RankingSettings
     thresholds: RankingThresholds
     tell_of_scores: TellOfScores | None = None
@@ -181,7 +181,7 @@ def load_ctr_models(job: CtrJob) -> ConcludeClicks:
         features=job.ranked_features,
         label=job.label,
         reference=reference,
-        checks=thresholds_of("checks.thresholds", job.checks.thresholds, CheckSettings),
+        checks=thresholds_of("checks.thresholds", job.checks.thresholds, ClickThresholds),
         ranking=job.ranking,
         thresholds=thresholds_of("ranking.thresholds", job.ranking.thresholds, RankingThresholds),
         tell_of_scores=_tell_of_scores(job),

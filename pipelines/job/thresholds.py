@@ -2,9 +2,7 @@
 
 from typing import Any, TypeVar
 
-import msgspec
-
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.settings import read_settings
 
 T = TypeVar("T")
 
@@ -20,7 +18,4 @@ def thresholds_of(key: str, given: dict[str, Any], settings: type[T]) -> T:
     Raises:
         ConfigError: If one is unknown, of the wrong type or out of range.
     """
-    try:
-        return msgspec.convert(given, settings)
-    except (msgspec.ValidationError, ConfigError) as error:
-        raise ConfigError(f"{key}: {error}") from error
+    return read_settings(given, settings, key)

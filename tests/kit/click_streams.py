@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.detectors.clicks.checks import CheckSettings, check_window
+from sparsewatch.detectors.clicks.checks import ClickThresholds, check_window
 from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -77,8 +77,8 @@ class Clicks:
 
 
 def findings(
-    counts: FeatureCounts, reference: Reference, settings: CheckSettings | None = None, *, complete: bool = True
+    counts: FeatureCounts, reference: Reference, settings: ClickThresholds | None = None, *, complete: bool = True
 ) -> list[Finding]:
     """What the checks say of a window."""
     profile = profile_window(counts, rank_features(counts), reference.known_values, reference.hash_limits)
-    return check_window(counts, profile, reference, settings or CheckSettings(), complete=complete)
+    return check_window(counts, profile, reference, settings or ClickThresholds(), complete=complete)

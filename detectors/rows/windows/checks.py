@@ -7,6 +7,7 @@ counted together and held against the highest rate that any of them may have.
 """
 
 import math
+from typing import Annotated
 
 import msgspec
 import pyarrow as pa
@@ -17,7 +18,8 @@ from sparsewatch.detectors.rows.windows.column_drift import moved_columns
 from sparsewatch.detectors.rows.windows.drift import Drift, window_drift
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Level, Range
+from sparsewatch.schemas.settings import Settings
 
 UNLIKE_TRAINING = "rows_unlike_training"
 DRIFT = "row_scores_drift"
@@ -28,29 +30,25 @@ SUBJECT = "rows"
 #: Columns named in a finding, the furthest first.
 _TOLD_COLUMNS = 50
 
+#: Between two distributions.
+_Distance = Annotated[float, Range(above=0, below=1)]
 
-class RowCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class RowCheck(Settings, frozen=True, kw_only=True):
     """When the rows of a window count as unlike those of the training."""
 
     #: Chance of a false alarm per window, uncertainty of the threshold included.
-    level: float = 1e-6
+    level: Level = 1e-6
     #: Least share of rows beyond the threshold, in multiples of the alarm rate.
-    least_ratio: float = 3.0
+    least_ratio: Annotated[float, Range(at_least=1)] = 3.0
     #: As `level`, for p-values that have moved.
-    drift_level: float = 1e-6
+    drift_level: Level = 1e-6
     #: Least distance of the p-values from those of calibration rows, see `drift.Drift`.
-    least_drift: float = 0.1
+    least_drift: _Distance = 0.1
     #: As `level`, for single columns that have moved, all of them together.
-    column_level: float = 1e-6
+    column_level: Level = 1e-6
     #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
-    least_column_drift: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name in ("level", "drift_level", "least_drift", "column_level", "least_column_drift"):
-            if not 0 < (number := getattr(self, name)) < 1:
-                raise ConfigError(f"{name}: expected a number between 0 and 1, got {number}")
-        if not self.least_ratio >= 1:
-            raise ConfigError(f"least_ratio: expected at least 1, got {self.least_ratio}")
+    least_column_drift: _Distance = 0.3
 
 
 def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:

@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused() -> None:
         suspect_leaks({"x": x}, np.array([0, 1, 1]), times)
     with pytest.raises(SchemaError, match=r"label: expected 0 or 1 in each row, got \[0, 2\]"):
         suspect_leaks({"x": x}, np.array([0, 2]), times)
-    with pytest.raises(ConfigError, match=r"leakage.alpha: expected a number from 1e-12 to 0.5, got 0.9"):
+    with pytest.raises(ConfigError, match=r"alpha: expected a number from 1e-12 to 0.5, got 0.9"):
         LeakSettings(alpha=0.9)
 
 

@@ -1,6 +1,7 @@
 """Counts of wafers merge in any order; the two rules fire on what they should, and not by chance."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.wafers.window_counts import MOST_LOOKING_NOVEL, WaferCheck, WaferCounts, check_wafers
+from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.wafers import Verdict, WaferResult
 from tests.kit.novel_wafers import DIAGONAL
@@ -106,6 +108,19 @@ def test_a_handful_of_novel_wafers_is_raised_with_its_members() -> None:
 def test_a_known_pattern_that_rises_is_raised_by_its_name() -> None:
     [finding] = check_wafers(counts(100, donut=15, ring=10), CHECK, "normal")
     assert (finding.rule, finding.subject) == ("pattern_rate_high", "donut")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"false_novel_rate": 1.0}, r"^false_novel_rate: expected a number above 0 and below 1, got 1\.0"),
+        ({"alpha": 0.0}, r"^alpha: expected a number above 0 and below 1, got 0\.0"),
+        ({"expected_rates": {"donut": 1.5}}, r"^expected_rates\.donut: expected a number from 0 to 1, got 1\.5"),
+    ],
+)
+def test_thresholds_out_of_range_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        WaferCheck(**wrong)
 
 
 def test_one_stray_wafer_in_a_small_window_raises_nothing() -> None:

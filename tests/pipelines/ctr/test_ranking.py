@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds
-from sparsewatch.detectors.clicks.thresholds import CheckSettings
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.pipelines.ctr.job import ClickMeasure, ConcludeClicks
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
@@ -55,7 +55,7 @@ def conclusion_of(
         features=features,
         label="click",
         reference=None,
-        checks=CheckSettings(),
+        checks=ClickThresholds(),
         ranking=settings,
         thresholds=RankingThresholds(),
     )
@@ -294,7 +294,9 @@ def test_thresholds_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     path = job_file(tmp_path, "nowhere:1", "checked")
     with pytest.raises(ConfigError, match=r"ranking.thresholds.factor: expected a number from 1"):
         check_models(load_job(path, ["ranking.thresholds.factor=0.5"]))
-    with pytest.raises(ConfigError, match=r"leakage.ratio: expected"):
+    with pytest.raises(
+        ConfigError, match=r"ranking\.thresholds\.leakage\.ratio: expected a number of at least 1, got 0\.5"
+    ):
         check_models(load_job(path, ["ranking.thresholds.leakage.ratio=0.5"]))
 
 

@@ -279,7 +279,11 @@ def test_nothing_is_kept_where_it_is_not_asked_for(publish: Publish) -> None:
         ("rows.model=nowhere", ModelError, "nowhere"),
         ("rows.alarm_rate=0.0001", ConfigError, "does not fit the job: alarm rate"),
         ("rows.thresholds.levle=0.1", ConfigError, r"rows\.thresholds: .*levle"),
-        ("rows.thresholds.least_drift=2", ConfigError, r"rows\.thresholds: least_drift"),
+        (
+            "rows.thresholds.least_drift=2",
+            ConfigError,
+            r"rows\.thresholds\.least_drift: expected a number above 0 and below 1, got 2",
+        ),
         ("columns.flow=str", ConfigError, "does not fit the job: column 'flow'"),
         ('rows.id_columns=["wafer_id", "tool"]', ConfigError, "expected a column 'tool'"),
     ],

@@ -10,6 +10,7 @@ from sparsewatch.detectors.rows.windows.checks import RowCheck, check_rows
 from sparsewatch.detectors.rows.windows.p_value_bins import FINE_BINS
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.settings import read_settings
 
 #: Share of p-values in each of the fine bins, under no change.
 SHARES = np.diff([0, 0.001, 0.002, 0.005, 0.01, 0.02, *np.arange(1, 21) / 20])
@@ -152,4 +153,4 @@ def test_thresholds_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         RowCheck(**wrong)
     with pytest.raises(ConfigError, match=next(iter(wrong))):
-        msgspec.convert(wrong, RowCheck)
+        read_settings(wrong, RowCheck)
