@@ -13,7 +13,6 @@ function `check_range` with a type of this module.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -80,7 +79,7 @@ def check_range(kind: Any, number: float | None, key: str) -> None:
         raise SettingError(fault)
 
 
-def check_ranges(settings: Any) -> None:
+def check_ranges(settings: object) -> None:
     """Refuse settings of which a number is outside the range its field states.
 
     Looks into optional fields, lists, tuples and dictionaries; settings within settings check themselves when made.
@@ -88,7 +87,7 @@ def check_ranges(settings: Any) -> None:
     Raises:
         SettingError: Naming the first such field, its range and the number.
     """
-    for name, kind in _fields(type(settings)).items():
+    for name, kind in get_type_hints(type(settings), include_extras=True).items():
         check_range(kind, getattr(settings, name), name)
 
 
@@ -96,11 +95,6 @@ def range_of(kind: Any) -> Range:
     """The range a type states."""
     [stated] = [part for part in get_args(kind) if isinstance(part, Range)]
     return stated
-
-
-@cache
-def _fields(settings: type) -> dict[str, Any]:
-    return get_type_hints(settings, include_extras=True)
 
 
 def _faults(kind: Any, value: Any, key: str) -> Iterator[str]:
