@@ -12,7 +12,7 @@ from sparsewatch.detectors.wafers.novel_wafers import drawn
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.patterns.book import PatternBook
 from sparsewatch.pipelines.patterns.listing import about
-from sparsewatch.pipelines.rank.report.pictures import INK, save
+from sparsewatch.pipelines.report.pictures import INK, axes_at, new_figure, save_picture
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking
 
 _MOST_WAFERS = 8
@@ -27,21 +27,15 @@ def pattern_picture(book: PatternBook, id_: str) -> Any:
         book: What the topic of patterns holds.
         id_: Of a pattern that was not merged into another.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     parts, told = book.parts(id_), about(book, id_)
     shown = [member for part in parts for member in part.members if member.map.rows][:_MOST_WAFERS]
-    figure = Figure(figsize=(_SIDE + 4 * _SMALL + 0.4, _SIDE + 0.7), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(_SIDE + 4 * _SMALL + 0.4, _SIDE + 0.7)
     mean = np.sum([total_map(part) for part in parts], axis=0) / max(told["wafers"], 1)
     width, height = figure.get_size_inches()
-    axes = figure.add_axes((0.1 / width, 0.1 / height, _SIDE / width, _SIDE / height))
-    _draw(axes, mean, f"mean of {told['wafers']} wafers")
+    _draw(axes_at(figure, 0.1, 0.1, _SIDE, _SIDE), mean, f"mean of {told['wafers']} wafers")
     for place, member in enumerate(shown):
         left, low = _SIDE + 0.3 + place % 4 * _SMALL, 0.1 + (1 - place // 4) * (_SIDE / 2)
-        small = figure.add_axes((left / width, low / height, (_SMALL - 0.1) / width, (_SMALL - 0.1) / height))
-        _draw(small, drawn(member.map), _label(member))
+        _draw(axes_at(figure, left, low, _SMALL - 0.1, _SMALL - 0.1), drawn(member.map), _label(member))
     title = f"{id_}  {told['name'] or told['status']}, nearest to {next(iter(told['nearest']), '')}"
     figure.text(0.1 / width, 1 - 0.25 / height, printable(title), color=INK, weight="bold", parse_math=False)
     return figure
@@ -52,7 +46,7 @@ def write_pictures(book: PatternBook, ids: Sequence[str], folder: Path) -> list[
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{id_}.png" for id_ in ids]
     for id_, path in zip(ids, paths, strict=True):
-        save(pattern_picture(book, id_), path)
+        save_picture(pattern_picture(book, id_), path)
     return paths
 
 

@@ -254,7 +254,7 @@ def _write_table(result: RankResult, out: Path | None, top: int) -> None:
     if out is None:
         show(result, output(), top=top)
         return
-    from sparsewatch.pipelines.rank.report.files import save
+    from sparsewatch.pipelines.report.files import save
 
     show(result, output(file=(text := io.StringIO())), top=top)
     save(out, text.getvalue().encode())

@@ -53,7 +53,7 @@ def explain(
     if out is None:
         click.echo(text)
         return
-    from sparsewatch.pipelines.rank.report.files import save
+    from sparsewatch.pipelines.report.files import save
 
     save(out, text.encode())
     click.echo(f"{len(explained.wafers):,} of {explained.rows.num_rows:,} wafers explained in {out}")

@@ -4,8 +4,6 @@ Colours run from blue over grey to orange, which colour-blind readers tell apart
 is below.
 """
 
-import io
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,8 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.sparse_net.points import WaferPoints
 from sparsewatch.detectors.wafers.zones import BORDERS
-from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.report.pictures import AMBER, BLUE, INK, ORANGE, SKY, axes_at, new_figure, png
+from sparsewatch.pipelines.report.wording import shortened
 from sparsewatch.schemas.errors import ConfigError
 
 #: Dots an inch.
@@ -24,10 +23,11 @@ _MOST_DOTS = 20_000
 _CELLS, _DENSITY_CELLS = 480, 64
 #: Standard deviations of the weights of neighbours: for heat in radii, for the density in cells.
 _NEARBY, _SMOOTH = 0.03, 1.0
-_INK, _DISC, _LINE = "#333334", "#F1F3F5", "#B9BEC4"
-_HEAT = ("#00487A", "#0072B2", "#56B4E9", "#C4C8CC", "#E69F00", "#D55E00", "#7A2E00")
+_DISC, _LINE = "#F1F3F5", "#B9BEC4"
+_HEAT = ("#00487A", BLUE, SKY, "#C4C8CC", AMBER, ORANGE, "#7A2E00")
 #: Inches a side, of them the picture's.
 _SIDE, _MAP = 4.0, 3.6
+_TITLE_CHARACTERS = 60
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def draw_wafer(points: WaferPoints, heat: Floats | None = None, title: str = "")
         _draw_dots(axes, points, heat)
     if heat is not None:
         _draw_scale(figure)
-    return _png(figure)
+    return png(figure, DPI)
 
 
 def draw_density(points: WaferPoints, title: str = "") -> bytes:
@@ -88,7 +88,7 @@ def draw_density(points: WaferPoints, title: str = "") -> bytes:
     top = max(float(np.quantile(density, 0.995)), 4 * even)
     image = axes.imshow(density, cmap=colours, vmin=0, vmax=top, **_IMAGE)
     image.set_clip_path(axes.patches[0])
-    return _png(figure)
+    return png(figure, DPI)
 
 
 _IMAGE: dict[str, Any] = {
@@ -102,25 +102,21 @@ _IMAGE: dict[str, Any] = {
 
 def _wafer_axes(title: str) -> tuple[Any, Any]:
     """A figure, and axes in radii with the disc, its zones and the notch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Circle, Polygon
 
-    figure = Figure(figsize=(_SIDE, _SIDE + 0.5), facecolor="white")
-    FigureCanvasAgg(figure)
     height = _SIDE + 0.5
-    axes = figure.add_axes(((_SIDE - _MAP) / 2 / _SIDE, 0.5 / height, _MAP / _SIDE, _MAP / height), facecolor="none")
+    figure = new_figure(_SIDE, height)
+    axes = axes_at(figure, (_SIDE - _MAP) / 2, 0.5, _MAP, _MAP)
     axes.set_axis_off()
     axes.set_xlim(-1.03, 1.03)
     axes.set_ylim(-1.03, 1.03)
     axes.add_patch(Circle((0, 0), 1, facecolor=_DISC, edgecolor="none", zorder=0))
     for border in BORDERS:
         axes.add_patch(Circle((0, 0), border, fill=False, edgecolor=_LINE, linewidth=0.7, linestyle=":", zorder=1))
-    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=_INK, linewidth=1, zorder=4))
-    axes.add_patch(Polygon([(-0.03, -1.01), (0, -0.95), (0.03, -1.01)], facecolor="white", edgecolor=_INK, zorder=5))
-    text = printable(title)
-    text = text if len(text) <= 60 else f"{text[:59]}…"
-    figure.text(0.5, 1 - 0.25 / height, text, ha="center", va="center", fontsize=9, color=_INK, parse_math=False)
+    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=INK, linewidth=1, zorder=4))
+    axes.add_patch(Polygon([(-0.03, -1.01), (0, -0.95), (0.03, -1.01)], facecolor="white", edgecolor=INK, zorder=5))
+    text = shortened(title, _TITLE_CHARACTERS)
+    figure.text(0.5, 1 - 0.25 / height, text, ha="center", va="center", fontsize=9, color=INK, parse_math=False)
     return figure, axes
 
 
@@ -143,7 +139,7 @@ def _nearby(points: WaferPoints, heat: Floats) -> Floats:
 
 def _draw_dots(axes: Any, points: WaferPoints, heat: Floats | None) -> None:
     if heat is None:
-        axes.scatter(points.x, points.y, s=3, c=_INK, linewidths=0, zorder=3)
+        axes.scatter(points.x, points.y, s=3, c=INK, linewidths=0, zorder=3)
         return
     # The hottest are drawn last, and larger.
     order = np.argsort(np.abs(heat), kind="stable")
@@ -175,7 +171,7 @@ def _colours() -> Any:
 def _plain() -> Any:
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap([_INK])
+    return ListedColormap([INK])
 
 
 def _draw_scale(figure: Any) -> None:
@@ -185,13 +181,4 @@ def _draw_scale(figure: Any) -> None:
     strip.imshow(np.linspace(-1, 1, 256)[None], cmap=_colours(), aspect="auto")
     strip.set_axis_off()
     for at, side, text in ((-0.04, "right", "speaks against"), (1.04, "left", "speaks for it")):
-        strip.text(at, 0.5, text, transform=strip.transAxes, ha=side, va="center", fontsize=8, color=_INK)
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # Titles come from data: a letter without a glyph is drawn as a box.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
+        strip.text(at, 0.5, text, transform=strip.transAxes, ha=side, va="center", fontsize=8, color=INK)

@@ -1,6 +1,6 @@
 """An explanation in words, the same on the screen and on the page; and in full as JSON types."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,9 @@ from sparsewatch.detectors.wafers.explanation import NOVELTY, Evidence, Explanat
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.zones import RINGS, SECTORS, Zones
 from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.report.facts import Fact
+from sparsewatch.pipelines.report.wording import probability
 from sparsewatch.schemas.wafers import JOIN
-
-
-class Fact(NamedTuple):
-    """One line about a wafer."""
-
-    #: One or two words.
-    about: str
-    text: str
 
 
 def heading(one: Explanation) -> str:
@@ -47,11 +41,6 @@ def concentration(zones: Zones) -> str:
         f"{zones.radial:+.2f} from the centre (-1) by even (0) to the rim (1); "
         f"{zones.angular:.2f} to one side, from none (0) to all (1), about {round(zones.hour) % 12 or 12} o'clock"
     )
-
-
-def probability(p: float) -> str:
-    """Three decimals, below that the power of ten."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
 def as_json(one: Explanation, model: WaferModel) -> dict[str, Any]:

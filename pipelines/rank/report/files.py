@@ -12,7 +12,8 @@ import polars as pl
 from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
 from sparsewatch.pipelines.rank.report.page import page
 from sparsewatch.pipelines.rank.result import RankResult
-from sparsewatch.schemas.errors import ConfigError, SinkError
+from sparsewatch.pipelines.report.files import save
+from sparsewatch.schemas.errors import ConfigError
 
 #: What `write_report` writes.
 FORMATS = ("json", "parquet", "html")
@@ -38,19 +39,6 @@ def write_report(result: RankResult, path: Path, kind: str, *, matrix: bool = Fa
         save(path, data.getvalue())
     else:
         save(path, to_json(result, matrix=matrix) if kind == "json" else page(result).encode())
-
-
-def save(path: Path, data: bytes) -> None:
-    """Write a file, replacing it; its folder is made if it is missing.
-
-    Raises:
-        SinkError: If it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise SinkError(f"{path}: expected to write a report there, got {error}") from error
 
 
 def to_json(result: RankResult, *, matrix: bool = False) -> bytes:

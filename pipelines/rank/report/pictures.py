@@ -4,11 +4,7 @@ Colours are of Okabe and Ito's palette and of cividis, which colour-blind reader
 names of the public `outrank`.
 """
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +17,18 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.rank.report import wording
 from sparsewatch.pipelines.rank.result import RankResult
+from sparsewatch.pipelines.report.pictures import BLUE, FORMATS, INK, ORANGE, axes_at, new_figure, save_picture
+from sparsewatch.pipelines.report.wording import score, shortened
 from sparsewatch.schemas.errors import ConfigError
 
-FORMATS = ("svg", "png", "pdf")
 #: Numbers of best features that are drawn, and above which all features are not.
 BARS = (10, 25, 50, 100)
 MOST_BARS = 500
 #: Features in a heat map and a tree, at most: those of the best rank.
 MOST_PAIRS = 500
-#: Dots an inch of a png.
-DPI = 150
 
-_BLUE, _GREY, _ORANGE = "#0072B2", "#9A9A9A", "#D55E00"
-#: Text and axes; a page replaces it by the colour of its own text.
-INK = "#333334"
+_GREY = "#9A9A9A"
 _BESIDE = {"textcoords": "offset points", "va": "center"}
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _WHISKER = {"ecolor": INK, "elinewidth": 0.9, "capsize": 2}
 _NAME_CHARACTERS = 40
 #: Features up to which the cells of a heat map show their per cent, and the share from which the colour is light.
@@ -57,11 +49,11 @@ def bar_plot(result: RankResult, top: int = 25) -> Any:
     shown = result.ranking[:top]
     row, font = _row(len(shown))
     height, names = row * max(len(shown), 2), _names_inches([one.feature for one in shown], font)
-    figure = _figure(names + 5.8, height + 1.1)
+    figure = new_figure(names + 5.8, height + 1.1)
     axes = _axes(figure, names + 0.1, 0.6, 5.5, height)
     found = wording.beyond_chance(result.ranking)
     tested = any(isinstance(one, RankedFeature) for one in shown)
-    colours = [_BLUE if one.feature in found or not isinstance(one, RankedFeature) else _GREY for one in shown]
+    colours = [BLUE if one.feature in found or not isinstance(one, RankedFeature) else _GREY for one in shown]
     places = np.arange(len(shown))
     axes.barh(places, [one.score for one in shown], height=0.62, color=colours, xerr=_errors(shown), error_kw=_WHISKER)
     if tested:
@@ -72,7 +64,7 @@ def bar_plot(result: RankResult, top: int = 25) -> Any:
     axes.margins(x=0.13)
     for place, one in zip(places, shown, strict=True):
         end = max(one.score, 0.0) + getattr(one, "standard_error", 0.0)
-        axes.annotate(wording.score(one.score), (end, place), (6, 0), **_BESIDE, fontsize=0.85 * font, color=INK)
+        axes.annotate(score(one.score), (end, place), (6, 0), **_BESIDE, fontsize=0.85 * font, color=INK)
     unit = wording.unit(result.heuristic)
     whisker = "; whisker: standard error, grey: chance" if tested else ""
     axes.set_xlabel(f"{result.heuristic}{', ' if unit else ''}{unit}{whisker}", fontsize=9)
@@ -95,7 +87,7 @@ def heat_map(pairs: PairScores) -> Any:
     row, font = _row(len(leaves))
     side = max(row * len(leaves), 2.2)
     names = _names_inches(leaves, font)
-    figure = _figure(side + names + 1.1, side + names + 0.5)
+    figure = new_figure(side + names + 1.1, side + names + 0.5)
     axes = _axes(figure, names + 0.1, names + 0.1, side, side)
     matrix = np.clip(pairs.matrix[np.ix_(order, order)], 0.0, 1.0)
     image = axes.imshow(matrix, cmap="cividis", vmin=0, vmax=1, interpolation="nearest", aspect="equal")
@@ -126,14 +118,14 @@ def tree_plot(pairs: PairScores) -> Any:
     tree, twins = dendrogram(pairs), 1 - THRESHOLD + 1e-9
     row, font = _row(len(tree.names))
     height, names = max(row * len(tree.names), 1.0), _names_inches(tree.names, font)
-    figure = _figure(5.2 + names, height + 1.1)
+    figure = new_figure(5.2 + names, height + 1.1)
     axes = _axes(figure, 0.3, 0.6, 4.6, height)
     hierarchy.dendrogram(
         np.array(tree.merges, np.float64).reshape(-1, 4),
         orientation="left",
         no_labels=True,
         ax=axes,
-        link_color_func=lambda node: _ORANGE if tree.merges[node - len(tree.names)][2] <= twins else _BLUE,
+        link_color_func=lambda node: ORANGE if tree.merges[node - len(tree.names)][2] <= twins else BLUE,
     )
     axes.set_xlim(1.0, -0.01)
     # From top to bottom as in the heat map.
@@ -172,7 +164,7 @@ def write_pictures(result: RankResult, folder: Path, image_format: str = "svg") 
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{image_format}" for name in drawn]
     for path, draw in zip(paths, drawn.values(), strict=True):
-        save(draw(), path)
+        save_picture(draw(), path)
     return paths
 
 
@@ -187,60 +179,9 @@ def best_pairs(result: RankResult) -> PairScores | None:
     return PairScores(tuple(chosen), result.pairs.measure, result.pairs.matrix[np.ix_(kept, kept)])
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a figure in the format of the file's ending; the same figure gives the same bytes.
-
-    Raises:
-        ConfigError: If the ending is none of `FORMATS`.
-    """
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in FORMATS:
-        raise ConfigError(f"{path}: expected a file ending in {', '.join(FORMATS)}")
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-    with _settings():
-        figure.savefig(path, format=kind, dpi=DPI, metadata=undated)
-
-
-def svg(figure: Any, name: str) -> str:
-    """A figure as an SVG element without a background, its text as text.
-
-    Args:
-        figure: What to draw.
-        name: Of this picture among those of a page, so that no two use the same ids.
-    """
-    buffer = io.StringIO()
-    with _settings(name):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
-    text = buffer.getvalue()
-    # Groups are numbered alike in each picture; nothing refers to them.
-    return re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text[text.index("<svg") :])
-
-
-@contextmanager
-def _settings(salt: str = "sparsewatch") -> Iterator[None]:
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}), warnings.catch_warnings():
-        # Names come from data: a letter without a glyph is drawn as a box.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _axes(figure: Any, left: float, bottom: float, width: float, height: float) -> Any:
     """Axes at a place in inches, without a frame."""
-    whole_width, whole_height = figure.get_size_inches()
-    axes = figure.add_axes(
-        (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height), facecolor="none"
-    )
+    axes = axes_at(figure, left, bottom, width, height)
     axes.tick_params(colors=INK, length=0)
     axes.xaxis.label.set_color(INK)
     for spine in axes.spines.values():
@@ -259,8 +200,7 @@ def _names_inches(names: Sequence[str], font: float) -> float:
 
 
 def _name(name: str) -> str:
-    text = printable(name)
-    return text if len(text) <= _NAME_CHARACTERS else f"{text[: _NAME_CHARACTERS - 1]}…"
+    return shortened(name, _NAME_CHARACTERS)
 
 
 def _grid(axes: Any) -> None:

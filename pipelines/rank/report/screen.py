@@ -13,6 +13,8 @@ from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import uncut
 from sparsewatch.pipelines.rank.report import wording
 from sparsewatch.pipelines.rank.result import RankResult
+from sparsewatch.pipelines.report.facts import named_once
+from sparsewatch.pipelines.report.wording import number, probability, score, share
 
 #: Features shown.
 TOP = 30
@@ -50,12 +52,12 @@ def show(result: RankResult, console: Console, *, top: int = TOP) -> None:
         console.print(_heading(result), overflow="ellipsis", no_wrap=True)
         console.print(_table(result, shown, columns))
         if len(result.ranking) > len(shown):
-            console.print(Text(f"  ... and {wording.number(len(result.ranking) - len(shown))} more\n", style="dim"))
+            console.print(Text(f"  ... and {number(len(result.ranking) - len(shown))} more\n", style="dim"))
         console.print(_facts(result))
 
 
 def _heading(result: RankResult) -> Text:
-    text = f"{printable(result.source)}: {wording.number(len(result.ranking))} features by {result.heuristic}"
+    text = f"{printable(result.source)}: {number(len(result.ranking))} features by {result.heuristic}"
     return Text(text, style="bold")
 
 
@@ -63,18 +65,18 @@ def _columns(result: RankResult, *, ascii_only: bool) -> list[_Column]:
     unit = wording.unit(result.heuristic)
     columns = [
         _Column("#", lambda one: str(one.rank)),
-        _Column(f"score, {unit}" if unit else "score", lambda one: wording.score(one.score)),
+        _Column(f"score, {unit}" if unit else "score", lambda one: score(one.score)),
     ]
     if any(isinstance(one, RankedFeature) for one in result.ranking):
         columns += [
-            _Column("of label", _ranked(lambda one: wording.share(one.normalised)), spare=2),
-            _Column("p", _ranked(lambda one: wording.probability(one.p_value)), spare=3),
+            _Column("of label", _ranked(lambda one: share(one.normalised)), spare=2),
+            _Column("p", _ranked(lambda one: probability(one.p_value)), spare=3),
         ]
     most = max((one.score for one in result.ranking), default=0.0)
     return [
         *columns,
         _Column("values", wording.values, spare=1),
-        _Column("coverage", lambda one: wording.share(one.coverage), spare=4),
+        _Column("coverage", lambda one: share(one.coverage), spare=4),
         _Column("", lambda one: _bar(one.score / most if most > 0 else 0.0, ascii_only=ascii_only), 5, "left"),
     ]
 
@@ -125,9 +127,6 @@ def _facts(result: RankResult) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    before = ""
-    for fact in wording.facts(result):
-        style = "yellow" if fact.warning else ""
-        grid.add_row("" if fact.about == before else fact.about, Text(fact.text, style=style))
-        before = fact.about
+    for fact in named_once(wording.facts(result)):
+        grid.add_row(fact.about, Text(fact.text, style="yellow" if fact.warning else ""))
     return grid

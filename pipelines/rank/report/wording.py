@@ -1,7 +1,6 @@
-"""Numbers and findings of a ranking in words, the same on the screen and on the page."""
+"""Findings of a ranking in words, the same on the screen and on the page."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from sparsewatch.detectors.outrank.leakage import Suspicion
 from sparsewatch.detectors.outrank.many_tests import holm
@@ -10,12 +9,11 @@ from sparsewatch.detectors.outrank.rank_drift import FeatureDrift, RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.rank.result import RankResult
+from sparsewatch.pipelines.report.facts import Fact
+from sparsewatch.pipelines.report.wording import LISTED, listed, number, score, share
 
 #: Probability that any feature is said to exceed chance that does not.
 ALPHA = 0.01
-#: Names in a list before the rest is only counted.
-_LISTED = 5
-_SIZES = ("bytes", "kB", "MB", "GB", "TB")
 _LEAKS = {
     "too_good": "explains {value} of the label: no honest feature explains {threshold}",
     "same_second": "tells {value} of the labels of other rows of its second, suspicious from {threshold}",
@@ -23,64 +21,10 @@ _LEAKS = {
 }
 
 
-class Fact(NamedTuple):
-    """One line about a result."""
-
-    #: One word.
-    about: str
-    text: str
-    #: Whether a person should look at it.
-    warning: bool = False
-
-
-def number(x: int) -> str:
-    """Thousands set apart."""
-    return f"{x:,}"
-
-
 def values(one: ScoredFeature) -> str:
     """Distinct values; with a tilde where there are too many to count one by one."""
     estimated = isinstance(one, RankedFeature) and one.score_error > 0
     return ("~" if estimated else "") + number(one.cardinality)
-
-
-def score(x: float) -> str:
-    """Six decimals, as many as 10 million rows can tell."""
-    return f"{round(x, 6) + 0.0:.6f}"
-
-
-def share(x: float) -> str:
-    """Per cent with one decimal; what is neither 0 nor all is not shown as such."""
-    if x in (0, 1):
-        return f"{100 * x:.0f} %"
-    if 0 < x < 0.0005:
-        return "<0.1 %"
-    if 0.9995 <= x < 1:
-        return ">99.9 %"
-    return f"{round(100 * x, 1) + 0.0:.1f} %"
-
-
-def probability(p: float) -> str:
-    """Three decimals, below that the power of ten."""
-    if p < 1e-99:
-        return "<1e-99"
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
-
-
-def quantity(x: float) -> str:
-    """Five digits of any number."""
-    if abs(x) < 1e15 and x == round(x):
-        return number(int(x))
-    return f"{x:,.0f}" if 1e5 <= abs(x) < 1e15 else f"{x:.5g}"
-
-
-def size(n: float) -> str:
-    """Bytes in the largest unit that leaves a whole one, of 1,000 each."""
-    for unit in _SIZES:
-        if n < 1_000 or unit == _SIZES[-1]:
-            break
-        n /= 1_000
-    return f"{n:.0f} {unit}" if unit == "bytes" or n >= 100 else f"{n:.1f} {unit}"
 
 
 def unit(heuristic: str) -> str:
@@ -93,12 +37,6 @@ def beyond_chance(ranking: Sequence[ScoredFeature]) -> set[str]:
     tested = [one for one in ranking if isinstance(one, RankedFeature)]
     significant = holm([one.p_value for one in tested], ALPHA) & [one.score > 0 for one in tested] if tested else ()
     return {one.feature for one, found in zip(tested, significant, strict=True) if found}
-
-
-def listed(names: Sequence[str], most: int = _LISTED) -> str:
-    """Names, the rest counted; safe to show."""
-    shown = ", ".join(printable(name) for name in names[:most])
-    return f"{shown} and {number(len(names) - most)} more" if len(names) > most else shown
 
 
 def facts(result: RankResult) -> list[Fact]:
@@ -174,7 +112,7 @@ def _signal(result: RankResult) -> str:
 def _first(lines: Iterable[Fact]) -> list[Fact]:
     """Some lines, and one that counts the rest."""
     all_lines = list(lines)
-    rest = len(all_lines) - _LISTED
+    rest = len(all_lines) - LISTED
     if rest <= 0:
         return all_lines
-    return [*all_lines[:_LISTED], Fact(all_lines[0].about, f"... and {number(rest)} more", all_lines[0].warning)]
+    return [*all_lines[:LISTED], Fact(all_lines[0].about, f"... and {number(rest)} more", all_lines[0].warning)]

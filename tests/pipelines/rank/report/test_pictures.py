@@ -8,6 +8,7 @@ import pytest
 from sparsewatch.detectors.outrank.pairs.pairwise import PairScores
 from sparsewatch.detectors.outrank.pairs.twins import dendrogram
 from sparsewatch.pipelines.rank.report import pictures
+from sparsewatch.pipelines.report.pictures import FORMATS, save_picture, svg
 from sparsewatch.schemas.errors import ConfigError
 from tests.kit.rank_results import rank_result, ranked_feature, scored_result
 
@@ -20,7 +21,7 @@ def _pairs(n: int) -> PairScores:
     return PairScores(tuple(f"f{i}" for i in range(n)), "redundancy", matrix)
 
 
-@pytest.mark.parametrize("image_format", pictures.FORMATS)
+@pytest.mark.parametrize("image_format", FORMATS)
 def test_pictures_have_the_names_of_the_public_tool(image_format: str, tmp_path: Path) -> None:
     ranking = [ranked_feature(i, f"f{i}", 1 / i) for i in range(1, 13)]
     paths = pictures.write_pictures(rank_result(ranking=ranking), tmp_path / "new", image_format)
@@ -83,21 +84,21 @@ def test_a_heat_map_is_of_the_best_features_at_most() -> None:
 def test_names_are_text_whatever_is_in_them() -> None:
     names = ["a$b$c", r"\$x^2$", "漢字", "<&>", "x" * 200]
     ranking = [ranked_feature(i, name, 1 / i) for i, name in enumerate(names, start=1)]
-    svg = pictures.svg(pictures.bar_plot(rank_result(ranking=ranking)), "bars")
+    drawn = svg(pictures.bar_plot(rank_result(ranking=ranking)), "bars")
     for shown in ("a$b$c", r"\$x^2$", "漢字", "&lt;&amp;&gt;", "x" * 39 + "…"):
-        assert f">{shown}</text>" in svg
+        assert f">{shown}</text>" in drawn
 
 
 def test_an_unknown_format_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="image format: expected one of svg, png, pdf, got 'gif'"):
         pictures.write_pictures(rank_result(), tmp_path, "gif")
     with pytest.raises(ConfigError, match="expected a file ending in svg, png, pdf"):
-        pictures.save(pictures.bar_plot(rank_result()), tmp_path / "x.gif")
+        save_picture(pictures.bar_plot(rank_result()), tmp_path / "x.gif")
 
 
 def test_pictures_are_drawn_without_pyplot() -> None:
     done: list[str] = []
-    thread = threading.Thread(target=lambda: done.append(pictures.svg(pictures.bar_plot(rank_result()), "bars")))
+    thread = threading.Thread(target=lambda: done.append(svg(pictures.bar_plot(rank_result()), "bars")))
     thread.start()
     thread.join()
     assert done[0].startswith("<svg")

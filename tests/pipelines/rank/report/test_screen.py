@@ -98,31 +98,6 @@ def test_an_output_of_ascii_has_bars_of_ascii() -> None:
     show(rank_result(), Console(file=file, width=100, _environ={}))
 
 
-@pytest.mark.parametrize(
-    ("shown", "expected"),
-    [
-        (wording.score(0.1234567), "0.123457"),
-        (wording.score(-1e-9), "0.000000"),
-        (wording.share(0.0), "0 %"),
-        (wording.share(0.00001), "<0.1 %"),
-        (wording.share(0.99999), ">99.9 %"),
-        (wording.share(-0.0001), "0.0 %"),
-        (wording.probability(0.04321), "0.043"),
-        (wording.probability(0.0), "<1e-99"),
-        (wording.probability(3.2e-12), "3e-12"),
-        (wording.quantity(1234567.0), "1,234,567"),
-        (wording.quantity(0.30000000000000004), "0.3"),
-        (wording.quantity(float("nan")), "nan"),
-        (wording.quantity(float("inf")), "inf"),
-        (wording.size(999), "999 bytes"),
-        (wording.size(1_234_567), "1.2 MB"),
-        (wording.listed(list("abcdefg")), "a, b, c, d, e and 2 more"),
-    ],
-)
-def test_numbers_have_the_digits_a_reader_can_use(shown: str, expected: str) -> None:
-    assert shown == expected
-
-
 def test_the_rest_of_many_findings_is_counted() -> None:
     one = rank_result().twins[0]
     facts = [fact.text for fact in wording.facts(rank_result(twins=[one] * 8)) if fact.about == "twins"]
