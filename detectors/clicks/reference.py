@@ -53,7 +53,7 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a reference stretch."""
+    """Figures of a clean stretch of clicks, against which a job's windows are checked."""
 
     label: str
     windows: int

@@ -55,6 +55,12 @@ class FeatureCounts:
         label: Column of clicks, 0 or 1.
         max_values: Distinct values of a feature that are kept; a feature with more is known by a sample of its values
             and by hashed counters (see `sparsewatch.detectors.counts.hashed_tail`).
+
+    Example:
+        >>> counts = FeatureCounts(["ad"], label="click")
+        >>> counts.update(pa.RecordBatch.from_pydict({"ad": ["a", "b", "a"], "click": [1, 0, 0]}))
+        >>> counts.table("ad").rows()
+        [('a', 2, 1), ('b', 1, 0)]
     """
 
     def __init__(self, features: Sequence[str], label: str, *, max_values: int = MAX_VALUES) -> None:

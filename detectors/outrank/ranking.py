@@ -76,6 +76,13 @@ def rank_features(counts: FeatureCounts) -> list[RankedFeature]:
     """Features by descending score.
 
     With one label only all scores are 0. About 1 ms a feature at 100,000 rows.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> counts = FeatureCounts(["ad", "site"], label="click")
+        >>> counts.update(pa.RecordBatch.from_pydict({"ad": ["a", "b"] * 9, "site": ["x"] * 18, "click": [1, 0] * 9}))
+        >>> [(feature.rank, feature.feature) for feature in rank_features(counts)]
+        [(1, 'ad'), (2, 'site')]
     """
     return _ranking(
         {name: _score(counts.marginals(name), counts.rows, counts.clicks) for name in counts.features},

@@ -28,7 +28,7 @@ _ENCODER, _SCORER = "encoder.", "scorer."
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True)
 class RowModel:
-    """A fitted model. Scoring changes nothing."""
+    """A fitted model of rows, from `train_row_model` or `load`. Scoring changes nothing."""
 
     encoder: RowEncoder
     #: Name in `methods.METHODS`.

@@ -41,6 +41,13 @@ def train_row_model(
 
     Raises:
         ConfigError: If the method is unknown, there are too few rows, or a column cannot be encoded.
+
+    Example:
+        >>> table = pa.table({"x": np.random.default_rng(0).normal(size=500)})
+        >>> model = train_row_model(table)
+        >>> rows = pa.RecordBatch.from_pydict({"x": [0.1, 99.0]})
+        >>> (model.p_values(model.score(rows)) < 0.02).tolist()
+        [False, True]
     """
     if method not in METHODS:
         raise ConfigError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")

@@ -37,7 +37,7 @@ KIND = "wafer"
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class WaferModel:
-    """A trained model; `recognise` changes nothing."""
+    """A trained model of wafers, from `WaferRecogniser` or `load`; `recognise` changes nothing."""
 
     net: WaferNet
     novelty: Novelty

@@ -11,7 +11,7 @@ from sparsewatch.transforms.records import Fetched, Headers
 
 @dataclass(frozen=True, slots=True)
 class FakeRecord:
-    """One record."""
+    """A record as a topic of a `FakeBroker` holds it."""
 
     topic: str
     key: bytes | None
