@@ -6,6 +6,7 @@ import pytest
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.testing import golden
 from tests.kit import stored_formats, stored_models
 from tests.kit.stored_formats import GOLDEN, Stored
 from tests.kit.stored_models import MODELS
@@ -23,7 +24,7 @@ def test_stored_bytes_say_what_they_said(stored: Stored) -> None:
 @EACH_FORMAT
 def test_equal_states_give_the_bytes_that_are_stored(stored: Stored) -> None:
     if stored.exact:
-        assert stored.encode() == (GOLDEN / stored.file).read_bytes()
+        golden(GOLDEN / stored.file, stored.encode())
 
 
 @EACH_MODEL
