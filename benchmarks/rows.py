@@ -6,30 +6,27 @@ then what labels can choose. See `rows_protocol` and `rows_labelled`. Each set, 
 to `docs/rows-benchmark.md`.
 """
 
-import hashlib
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import click
-import msgspec
 
 from benchmarks import rows_labelled
-from benchmarks.harness import RESULTS, command_line, this_machine, write_results
+from benchmarks.harness import command_line, this_machine, write_results
 from benchmarks.rows_peers import PEERS, REQUIREMENTS, SCRIPT, judge_peer
 from benchmarks.rows_protocol import MOST_ROWS, Kept, data_folder, judge_label_free, set_names, set_shape
 from benchmarks.rows_results import results_of
 from benchmarks.rows_tables import write_tables
+from benchmarks.runs import CACHES, as_they_end, digest, file_digest, keep, read_figures
 from sparsewatch.detectors.rows.methods.registry import METHODS
 
-CACHE = RESULTS.parent.parent / ".cache" / "bench-rows"
+CACHE = CACHES / "bench-rows"
 SEEDS = (0, 1, 2, 3, 4)
 #: Goes up when a protocol changes in a way that no settings show; all is then measured anew.
 PROTOCOL = {"label-free": 1, "labelled": 1}
@@ -79,11 +76,7 @@ def perform(task: Task, command: str) -> Kept:
         date=datetime.now(UTC).replace(microsecond=0),
         command=command,
     )
-    path = place(task)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    aside.write_bytes(msgspec.json.encode(kept))
-    aside.rename(path)
+    keep(place(task), kept)
     return kept
 
 
@@ -96,10 +89,10 @@ def _measured(task: Task) -> dict[str, dict[str, Any]]:
 
 def place(task: Task) -> Path:
     """Where a task's figures lie."""
-    settings = [asdict(task), PROTOCOL[task.protocol], _version(task), MOST_ROWS, _digest(task.set)]
-    digest = hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
+    data = file_digest(data_folder() / f"{task.set}.npz")
+    settings = digest(asdict(task), PROTOCOL[task.protocol], _version(task), MOST_ROWS, data)
     method = task.method.replace(" ", "-")
-    return CACHE / f"{task.protocol}_{task.set}_{task.seed}_{method}_{digest[:12]}.json"
+    return CACHE / f"{task.protocol}_{task.set}_{task.seed}_{method}_{settings}.json"
 
 
 def _version(task: Task) -> list[Any]:
@@ -110,15 +103,9 @@ def _version(task: Task) -> list[Any]:
     return [VERSIONS.get(task.method, 1), settings]
 
 
-@cache
-def _digest(name: str) -> str:
-    return hashlib.sha256((data_folder() / f"{name}.npz").read_bytes()).hexdigest()
-
-
 def kept_of(task: Task) -> Kept | None:
     """What was measured before, None if nothing."""
-    path = place(task)
-    return msgspec.json.decode(path.read_bytes(), type=Kept) if path.exists() else None
+    return read_figures(place(task), Kept)
 
 
 def perform_all(wanted: Sequence[Task], done: dict[Task, Kept], workers: int) -> dict[Task, BaseException]:
@@ -126,21 +113,16 @@ def perform_all(wanted: Sequence[Task], done: dict[Task, Kept], workers: int) ->
     open_tasks = [task for task in wanted if task not in done]
     failed: dict[Task, BaseException] = {}
     started = time.monotonic()
-    # One thread a process: the work is cut into processes already.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures: dict[Future[Kept], Task] = {pool.submit(perform, task, command_line()): task for task in open_tasks}
-        for future in as_completed(futures):
-            task = futures[future]
-            if error := future.exception():
-                failed[task] = error
-            else:
-                done[task] = future.result()
-            left = [task for task in open_tasks if task not in done and task not in failed]
-            minutes = seconds_left(left, done) / workers / 60
-            count = len(open_tasks) - len(left)
-            said = f"{time.monotonic() - started:6.0f} s  {count} of {len(open_tasks)}, about {minutes:.0f} min left"
-            click.echo(f"{said}  {_line(task, done.get(task), failed.get(task))}")
+    for task, future in as_they_end(partial(perform, command=command_line()), open_tasks, workers):
+        if error := future.exception():
+            failed[task] = error
+        else:
+            done[task] = future.result()
+        left = [task for task in open_tasks if task not in done and task not in failed]
+        minutes = seconds_left(left, done) / workers / 60
+        count = len(open_tasks) - len(left)
+        so_far = f"{time.monotonic() - started:6.0f} s  {count} of {len(open_tasks)}, about {minutes:.0f} min left"
+        click.echo(f"{so_far}  {_line(task, done.get(task), failed.get(task))}")
     return failed
 
 

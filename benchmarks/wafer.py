@@ -6,30 +6,27 @@ are kept in `.cache/bench-wafer` by their configuration: a benchmark that was st
 changed nothing trains nothing. About an hour and a half on two cores. Tables go to `docs/wafer-benchmark.md`.
 """
 
-import hashlib
 import itertools
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 import numpy as np
 
-from benchmarks.harness import RESULTS, write_results
+from benchmarks.harness import write_results
+from benchmarks.runs import CACHES, as_they_end, digest, file_digest, keep, read_figures
 from benchmarks.wafer_protocol import CAP, CAPS, SPLIT_SEED, Run, measure
 from benchmarks.wafer_tables import results_of, write_tables
 from sparsewatch.detectors.open_set.novelty import NoveltyConfig
 from sparsewatch.detectors.sparse_net.train import TrainConfig
 from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers, read_labelled_wafers
 
-CACHE = RESULTS.parent.parent / ".cache" / "bench-wafer"
+CACHE = CACHES / "bench-wafer"
 WM811K, MIXED = "wm811k_train_37348.npz", "mixedwm38_train_13686.npz"
 DEFECTS = ("Center", "Donut", "Edge-Loc", "Edge-Ring", "Loc", "Near-full", "Random", "Scratch")
 SEEDS = (0, 1, 2)
@@ -51,35 +48,29 @@ def runs() -> Iterator[Run]:
     yield Run(network="sparse", file=MIXED, capped=False, seed=0, epochs=_EPOCHS["mixed"])
 
 
-def twin(run: Run, figures: dict[str, Any]) -> Run | None:
-    """The dense run with the same wafers and the CPU time that the sparse one took."""
-    if run.file != WM811K or len(run.hold_out) > 1 or run.seed:
-        return None
-    return replace(run, network="dense", cpu_seconds=round(figures["cpu_seconds"], 1))
+def twins(run: Run, figures: dict[str, Any]) -> list[Run]:
+    """The dense run with the same wafers and the CPU time that the sparse one took, if there is one."""
+    if run.network != "sparse" or run.file != WM811K or len(run.hold_out) > 1 or run.seed:
+        return []
+    return [replace(run, network="dense", cpu_seconds=round(figures["cpu_seconds"], 1))]
 
 
-def kept(run: Run) -> Path:
+def place(run: Run) -> Path:
     """Where a run's figures lie."""
-    data = hashlib.sha256(_file(run.file).read_bytes()).hexdigest()
     settings = [asdict(TrainConfig(epochs=run.epochs)), asdict(NoveltyConfig()), CAP, CAPS, PROTOCOL]
     # A dense run's budget is what its twin took, and would make each a new one.
     named = asdict(replace(run, cpu_seconds=None))
-    digest = hashlib.sha256(msgspec.json.encode([named, settings, data], order="sorted")).hexdigest()
     held = "-".join(run.hold_out) or "closed"
-    return CACHE / f"{run.network}_{run.file.split('_')[0]}_{held}_{run.seed}_{digest[:12]}.json"
+    about = digest(named, settings, file_digest(_file(run.file)))
+    return CACHE / f"{run.network}_{run.file.split('_')[0]}_{held}_{run.seed}_{about}.json"
 
 
 def perform(run: Run) -> dict[str, Any]:
     """Figures of a run, measured now or kept."""
-    path = kept(run)
-    if path.exists():
-        figures: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-        return figures
+    if (kept := read_figures(place(run), dict[str, Any])) is not None:
+        return kept
     figures = measure(run, _wafers(run.file))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    aside.write_bytes(msgspec.json.encode(figures))
-    aside.rename(path)
+    keep(place(run), figures)
     return figures
 
 
@@ -87,17 +78,9 @@ def perform_all(wanted: Sequence[Run], workers: int) -> dict[Run, dict[str, Any]
     """All runs and their dense twins, several at once."""
     done: dict[Run, dict[str, Any]] = {}
     started = time.monotonic()
-    # One thread a process: networks as small as these gain nothing from more.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(perform, run): run for run in wanted}
-        while waiting:
-            future = next(as_completed(waiting))
-            run = waiting.pop(future)
-            done[run] = figures = future.result()
-            click.echo(f"{time.monotonic() - started:6.0f} s  {len(done):3d} done  {_line(run, figures)}")
-            if run.network == "sparse" and (dense := twin(run, figures)) is not None:
-                waiting[pool.submit(perform, dense)] = dense
+    for run, future in as_they_end(perform, wanted, workers, then=twins):
+        done[run] = figures = future.result()
+        click.echo(f"{time.monotonic() - started:6.0f} s  {len(done):3d} done  {_line(run, figures)}")
     return done
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import rows, rows_labelled, rows_peers
+from benchmarks import rows, rows_labelled, rows_peers, runs
 from benchmarks.harness import this_machine
 from benchmarks.rows import Task, kept_of, main, perform, place, seconds_left, tasks
 from benchmarks.rows_peers import PEERS, Peer
@@ -29,7 +29,7 @@ def _two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         )
     monkeypatch.setenv("SPARSEWATCH_DATA", str(tmp_path))
     monkeypatch.setattr(rows, "CACHE", tmp_path / "kept")
-    for kept in (read_set, split_set, rows.cells, rows._digest):
+    for kept in (read_set, split_set, rows.cells, runs.file_digest):
         kept.cache_clear()
 
 
