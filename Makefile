@@ -62,6 +62,7 @@ $(VENV)/.locked: requirements.lock
 	touch $@
 $(READY): $(VENV)/.locked pyproject.toml
 	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@test ! -x .cache/services/bin/prism || ln -sf $(CURDIR)/.cache/services/bin/prism $(BIN)/prism
 	touch $@
 $(PEERS)/%/.ready: benchmarks/peers/%.txt | $(VENV)/.locked
 	$(BASE) -m venv --clear $(@D)

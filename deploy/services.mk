@@ -11,6 +11,7 @@ MAVEN_COPY = mvn -B -q -f $< dependency:copy-dependencies -DincludeScope=runtime
 services-kafka: $(SERVICES)/kafka/lib ## Fetch Apache Kafka (Maven, 55 MB)
 services-flink: $(SERVICES)/job-server/lib $(SERVICES)/flink/pyflink ## Fetch Flink and Beam's job server (Maven, pip, 390 MB)
 services-prism: $(SERVICES)/bin/prism ## Build Prism, Beam's local runner for continuous jobs (Go)
+	@test ! -d .venv/bin || ln -sf $(realpath $<) .venv/bin/prism
 
 # A folder is moved into place whole, so an interrupted fetch leaves nothing that looks complete.
 $(SERVICES)/%/lib: deploy/services/%/pom.xml

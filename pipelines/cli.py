@@ -3,13 +3,13 @@
 import logging
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from sparsewatch.pipelines.console.lazy_commands import lazy_group
 from sparsewatch.schemas.errors import SparsewatchError
+from sparsewatch.version import __version__
 
 _EPILOG = """
 A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.md), `sparsewatch check JOB.toml`,
@@ -55,7 +55,7 @@ _WAFERS = {
 
 @click.group(cls=lazy_group(_COMMANDS), epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--verbose", "-v", count=True, help="Say more; twice for debugging.")
-@click.version_option(version("sparsewatch"), prog_name="sparsewatch")
+@click.version_option(__version__, prog_name="sparsewatch")
 def cli(verbose: int) -> None:
     """Watch Kafka streams of sparse data and say, in time, that something is wrong or new."""
     _set_up_logging(verbose)
@@ -160,7 +160,8 @@ def main() -> None:
     _set_up_logging(0)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        cli.main(standalone_mode=False)
+        # Named: `python -m sparsewatch` is the same command.
+        cli.main(prog_name="sparsewatch", standalone_mode=False)
     except SparsewatchError as error:
         click.echo(f"sparsewatch: {error}", err=True)
         sys.exit(2)
@@ -185,7 +186,3 @@ def _interrupt(_signal: int, _frame: object) -> None:
 def _last_line(error: Exception) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__
-
-
-if __name__ == "__main__":
-    main()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.run.runners import find_prism
+from sparsewatch.testing import EmbeddedBroker
 from tests.kit.flink import FlinkStack
 from tests.kit.installed import REPO_ROOT, ServiceMissingError
 from tests.kit.services import KafkaBroker

@@ -14,6 +14,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -62,8 +63,9 @@ def traced_files(root: Path, folder: Path) -> list[str]:
     Raises:
         RuntimeError: If the run found nothing: it then passed no alert on.
     """
-    command = _imported("pipelines.cli").cli.main
-    with _imported("pipelines.demo.broker").EmbeddedBroker() as broker:
+    command = _imported("sparsewatch.pipelines.cli", "pipelines.cli").cli.main
+    brokers = ("sparsewatch.testing.embedded_broker", "sparsewatch.pipelines.demo.broker", "pipelines.demo.broker")
+    with _imported(*brokers).EmbeddedBroker() as broker:
         _prepare(command, folder, broker.bootstrap)
         run = ["run", str(folder / "job.toml"), "--until", "latest", "--runner", "inprocess"]
         called = called_code(lambda: command(run, standalone_mode=False))
@@ -72,12 +74,12 @@ def traced_files(root: Path, folder: Path) -> list[str]:
     return sorted({path for code in called if (path := own_path(code, root)) is not None})
 
 
-def _imported(name: str) -> Any:
-    """A module, under whichever of its two names the checkout has it."""
-    try:
-        return importlib.import_module(f"sparsewatch.{name}")
-    except ModuleNotFoundError:
-        return importlib.import_module(name)
+def _imported(*names: str) -> Any:
+    """A module, under the first of these names that the checkout has."""
+    for name in names[:-1]:
+        with suppress(ModuleNotFoundError):
+            return importlib.import_module(name)
+    return importlib.import_module(names[-1])
 
 
 def _prepare(command: Callable[..., Any], folder: Path, bootstrap: str) -> None:

@@ -13,7 +13,6 @@ import click
 from rich.console import Console
 
 from sparsewatch.pipelines.demo import clicks, fab, show
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.demo.faults import Fault, judge
 from sparsewatch.pipelines.demo.jobs import train_clicks, train_wafers, write_job_files
 from sparsewatch.pipelines.demo.ledger import Ledger, scraped_account
@@ -30,6 +29,7 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import Job, KafkaSettings
+from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.client import NewTopic
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from sparsewatch.pipelines.demo.child_process import ChildProcess
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.errors import SourceError
+from sparsewatch.testing.child_process import ChildProcess
 
 
 class JobWorker:
@@ -15,14 +15,7 @@ class JobWorker:
     def __init__(self, job_file: Path, runner: str) -> None:
         python = [sys.executable, "-W", "ignore"]
         if runner == "prism":
-            command = [
-                "-c",
-                "from sparsewatch.pipelines.cli import main; main()",
-                "run",
-                str(job_file),
-                "--runner",
-                "prism",
-            ]
+            command = ["-m", "sparsewatch", "run", str(job_file), "--runner", "prism"]
         else:
             command = ["-m", "sparsewatch.pipelines.run.repeat", str(job_file)]
         self._process = ChildProcess([*python, *command], log=job_file.with_suffix(".log"))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,20 +12,18 @@ from sparsewatch.pipelines.job.read_specs import Until
 from sparsewatch.schemas.errors import ConfigError
 
 RUNNERS = ("auto", "inprocess", "prism", "portable")
-_PROJECT_CACHE = Path(__file__).resolve().parents[2] / ".cache" / "services" / "bin" / "prism"
 _TEN_YEARS_S = 315_360_000
 _BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
 
 
 def find_prism() -> Path | None:
-    """The Prism binary: `SPARSEWATCH_PRISM`, the project's cache, the path, or Beam's own cache."""
+    """The Prism binary: `SPARSEWATCH_PRISM`, beside the Python that runs, on the path, or in Beam's own cache."""
     named = os.environ.get("SPARSEWATCH_PRISM")
     if named:
         return Path(named) if os.access(named, os.X_OK) else None
-    if os.access(_PROJECT_CACHE, os.X_OK):
-        return _PROJECT_CACHE
-    if on_path := shutil.which("prism"):
-        return Path(on_path)
+    # An environment's programs lie beside its Python, also where it is not activated.
+    if found := shutil.which("prism", path=str(Path(sys.executable).parent)) or shutil.which("prism"):
+        return Path(found)
     cached = sorted(p for p in _BEAM_CACHE.glob("*") if os.access(p, os.X_OK) and p.is_file())
     return cached[-1] if cached else None
 

@@ -1,6 +1,7 @@
 """For tests of code that works with sparsewatch: a broker in memory, a window without Beam, golden files.
 
-`FakeBroker` stands in for Kafka, `SimulatedClock` for time; `golden` compares what is stored with what was stored.
+`FakeBroker` stands in for Kafka, `SimulatedClock` for time; `EmbeddedBroker` is a real broker in a process of its own.
+`golden` compares what is stored with what was stored.
 Our own tests use no others. See docs/testing.md.
 """
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from sparsewatch.testing.clients import FakeReader as FakeReader
     from sparsewatch.testing.clients import FakeWriter as FakeWriter
     from sparsewatch.testing.clock import SimulatedClock as SimulatedClock
+    from sparsewatch.testing.embedded_broker import EmbeddedBroker as EmbeddedBroker
     from sparsewatch.testing.golden import golden as golden
     from sparsewatch.testing.topic import FakeRecord as FakeRecord
 else:

@@ -17,7 +17,7 @@ from string import Template
 from types import TracebackType
 from typing import Any, Self
 
-from sparsewatch.pipelines.demo.child_process import ChildProcess, free_port, port_answers
+from sparsewatch.testing.child_process import ChildProcess, free_port, port_answers
 from tests.kit.installed import REPO_ROOT, TEMPLATES, flink_classpaths, java
 from tests.kit.waiting import wait_for
 

@@ -14,7 +14,7 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from sparsewatch.pipelines.demo.child_process import ChildProcess, free_port, port_answers
+from sparsewatch.testing.child_process import ChildProcess, free_port, port_answers
 from tests.kit.installed import TEMPLATES, java, kafka_classpath
 from tests.kit.waiting import wait_for
 

@@ -5,9 +5,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.consumer.fetcher import ConsumerRecord
 
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
-from sparsewatch.pipelines.demo.child_process import port_answers
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.testing import EmbeddedBroker
+from sparsewatch.testing.child_process import port_answers
 from tests.kit.services import KafkaBroker
 
 RECORD = {"key": b"k", "value": b"v", "headers": [("h", b"1"), ("h", b"2")]}

@@ -15,13 +15,13 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.exporter.command import Exporter
 from sparsewatch.pipelines.exporter.command import exporter as exporter_command
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.metrics import MetricSample
+from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_writer
 from sparsewatch.transforms.records import Fetched
 from tests.kit.services import KafkaBroker

@@ -12,7 +12,6 @@ from click.testing import CliRunner, Result
 from sparsewatch.detectors.open_set.emerging import Cluster, whitening
 from sparsewatch.detectors.wafers.emerging_pattern import Found, raise_pattern
 from sparsewatch.detectors.wafers.model import WaferModel
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.patterns import command as commands
 from sparsewatch.pipelines.patterns.book import PatternBook, decision_record, pattern_record
@@ -20,6 +19,7 @@ from sparsewatch.pipelines.patterns.command import patterns
 from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.patterns import Decision, Pattern
+from sparsewatch.testing import EmbeddedBroker
 from tests.kit.novel_wafers import new_ones
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 from tests.kit.wafer_models import fresh_wafers, labelled_wafers, tiny_model

@@ -11,12 +11,11 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
-from sparsewatch.pipelines.demo.child_process import free_port
 from sparsewatch.pipelines.publish.command import Plan, publish, publish_batches
 from sparsewatch.pipelines.publish.event_files import TimeRule, open_events, read_events
 from sparsewatch.schemas.errors import ConfigError, SourceError
-from sparsewatch.testing import FakeBroker
+from sparsewatch.testing import EmbeddedBroker, FakeBroker
+from sparsewatch.testing.child_process import free_port
 from sparsewatch.transforms.codecs.arrow import read_arrow
 from tests.kit.topics import Raw, read_all
 

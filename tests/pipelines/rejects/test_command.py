@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.rejects.command import rejects
 from sparsewatch.pipelines.rejects.repairs import read_repairs
@@ -26,7 +25,7 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.side_records import SideRecord
-from sparsewatch.testing import FakeBroker
+from sparsewatch.testing import EmbeddedBroker, FakeBroker
 from sparsewatch.transforms.kafka.open import open_writer
 from sparsewatch.transforms.kafka.side_topics import read_back, side_headers, write_aside
 from sparsewatch.transforms.records import Fetched

@@ -26,7 +26,6 @@ from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.detectors.rows.windows.shadow import ShadowScores
 from sparsewatch.pipelines.cli import cli
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.topics import create_output_topics, topics_of
 from sparsewatch.pipelines.models.command import refuse_faults
@@ -42,6 +41,7 @@ from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.jobs import RowsJob
+from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.window.close_windows import Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog

@@ -14,7 +14,6 @@ from sparsewatch.detectors.artefacts.versions import mark_candidate
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.live_candidate import LiveCandidate
 from sparsewatch.pipelines.job.live_model import LiveModel
@@ -26,6 +25,7 @@ from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.jobs import Job, RowsJob
+from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.progress import ProgressLog
 from sparsewatch.transforms.window.panes import load_panes
 from tests.kit.job_files import write_rows_job

@@ -7,7 +7,7 @@ from apache_beam.options.pipeline_options import PortableOptions, StandardOption
 
 from sparsewatch.pipelines.job.read_specs import Until
 from sparsewatch.pipelines.run import runners
-from sparsewatch.pipelines.run.runners import choose_runner, runner_options
+from sparsewatch.pipelines.run.runners import choose_runner, find_prism, runner_options
 from sparsewatch.schemas.errors import ConfigError
 
 
@@ -34,6 +34,27 @@ def test_a_missing_prism_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(runners, "find_prism", lambda: None)
     with pytest.raises(ConfigError, match="make services-prism"):
         choose_runner("auto", "forever")
+
+
+def _program(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    path.chmod(0o755)
+    return path
+
+
+def test_prism_is_the_named_one_else_that_of_the_environment_else_one_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named, beside, on_path = (_program(tmp_path / folder / "prism") for folder in ("named", "venv", "path"))
+    monkeypatch.setattr("sys.executable", str(beside.with_name("python")))
+    monkeypatch.setenv("PATH", str(on_path.parent))
+    monkeypatch.setenv("SPARSEWATCH_PRISM", str(named))
+    assert find_prism() == named
+    monkeypatch.delenv("SPARSEWATCH_PRISM")
+    assert find_prism() == beside
+    beside.unlink()
+    assert find_prism() == on_path
 
 
 @pytest.mark.parametrize("runner", ["prism", "portable"])

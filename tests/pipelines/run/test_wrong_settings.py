@@ -15,9 +15,9 @@ from kafka import KafkaAdminClient
 
 from sparsewatch.detectors.artefacts.artefact import save_artefact
 from sparsewatch.pipelines import cli
-from sparsewatch.pipelines.demo.child_process import free_port
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
+from sparsewatch.testing.child_process import free_port
 from tests.kit.job_files import write_click_job, write_wafer_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic, produce, read_all

