@@ -68,14 +68,14 @@ def check_range(kind: Any, number: float | None, key: str) -> None:
     """Refuse a number outside its range.
 
     Args:
-        kind: A type of this module, or another annotated with a `Range`.
+        kind: A range, a type of this module, or another annotated with a range.
         number: None passes.
         key: What the number is called.
 
     Raises:
         SettingError: Naming the key, the range and the number.
     """
-    for fault in _faults(kind, number, key):
+    for fault in _faults(Annotated[float, kind] if isinstance(kind, Range) else kind, number, key):
         raise SettingError(fault)
 
 
@@ -99,7 +99,7 @@ def range_of(kind: Any) -> Range:
 
 def _faults(kind: Any, value: Any, key: str) -> Iterator[str]:
     origin, parts = get_origin(kind), get_args(kind)
-    if value is None or origin is None:
+    if value is None:
         return
     if origin is Annotated:
         noun = "a whole number" if parts[0] is int else "a number"
@@ -109,9 +109,9 @@ def _faults(kind: Any, value: Any, key: str) -> Iterator[str]:
     elif origin in (Union, UnionType):
         for part in parts:
             yield from _faults(part, value, key)
-    elif issubclass(origin, Mapping):
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
         for name, item in value.items():
             yield from _faults(parts[1], item, f"{key}.{name}")
-    elif issubclass(origin, list | tuple):
+    elif origin in (list, tuple):
         for item in value:
             yield from _faults(parts[0], item, key)

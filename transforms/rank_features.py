@@ -37,6 +37,7 @@ from sparsewatch.detectors.counts.feature_counts import MAX_VALUES, FeatureCount
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, check_range
 from sparsewatch.transforms import coders
 from sparsewatch.transforms.coders import FeatureCountsCoder
 
@@ -140,8 +141,7 @@ class RankFeatures(beam.PTransform):
 
     def __init__(self, features: Sequence[str], label: str, *, max_values: int = MAX_VALUES, fanout: int = 1) -> None:
         super().__init__()
-        if fanout < 1:
-            raise ConfigError(f"fanout: expected at least 1, got {fanout}")
+        check_range(Count, fanout, "fanout")
         self._count = CountFeaturesFn(features, label, max_values=max_values)
         self._rank = _RankFn(features, label, max_values=max_values)
         self._fanout = fanout

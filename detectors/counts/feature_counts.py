@@ -30,6 +30,7 @@ from sparsewatch.detectors.counts.value_estimates import (
     sampled_values,
 )
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.schemas.ranges import Count, check_range
 
 #: Rows gathered before they are counted: counting fewer at a time costs more a row.
 BUFFER_ROWS = 65_536
@@ -66,8 +67,7 @@ class FeatureCounts:
     def __init__(self, features: Sequence[str], label: str, *, max_values: int = MAX_VALUES) -> None:
         if not features or len({*features, label}) != len(features) + 1:
             raise ConfigError(f"features: expected distinct names other than the label {label!r}, got {list(features)}")
-        if max_values < 1:
-            raise ConfigError(f"max_values: expected at least 1, got {max_values}")
+        check_range(Count, max_values, "max_values")
         self.features = tuple(features)
         self.label = label
         self.max_values = max_values

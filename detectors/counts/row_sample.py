@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.schemas.ranges import Count, check_range
 
 #: Version of the layout.
 FORMAT = 1
@@ -80,8 +81,7 @@ class RowSample:
     def __init__(self, columns: Sequence[str], capacity: int) -> None:
         if not columns or len(set(columns)) != len(columns):
             raise ConfigError(f"columns: expected distinct names, got {list(columns)}")
-        if capacity < 1:
-            raise ConfigError(f"capacity: expected at least 1 row, got {capacity}")
+        check_range(Count, capacity, "capacity")
         self.columns = tuple(columns)
         self.capacity = capacity
         self.rows_seen = 0

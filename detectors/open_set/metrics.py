@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 
-from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.ranges import Range, check_range
 
 Scores = NDArray[np.floating[Any]]
 
@@ -50,8 +51,7 @@ def fpr_at_tpr(known: Scores, novel: Scores, tpr: float = 0.95) -> float:
     References:
         Fawcett 2006, section 5: the point of the curve at a given rate of true positives.
     """
-    if not 0 < tpr <= 1:
-        raise ConfigError(f"expected a true positive rate in (0, 1], got {tpr}")
+    check_range(Range(above=0, at_most=1), tpr, "tpr")
     false, true, _ = roc_curve(*_pooled(known, novel), drop_intermediate=False)
     # The small number keeps a rate of 19 / 20 from falling below 0.95.
     return float(false[true >= tpr - 1e-12].min())

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from sparsewatch.detectors.conformal import alarm_threshold, p_values
 from sparsewatch.detectors.open_set.gmm import SAMPLES_PER_DIMENSION, Mixture, log_densities, mixture_of, shrunk
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import AlarmRate, NotNegative, Range, Share, check_ranges
 
 #: Fewest known wafers to fit to at all.
 LEAST_KNOWN = 50
@@ -34,20 +36,17 @@ Floats = NDArray[np.float64]
 class NoveltyConfig:
     """Sizes of the novelty detector."""
 
-    #: Share of the variance that the principal components keep. Range is (0, 1].
-    variance_kept: float = 0.98
-    #: Weight of the scaled identity in each covariance, see `gmm.shrunk`. Range is [0, 1].
-    shrinkage: float = 0.3
-    #: Weight of the classifier's doubt, from 0.
-    doubt: float = 4.0
-    #: Share of known wafers that may be called novel. Range is (0, 1).
-    false_novel_rate: float = 0.02
+    #: Share of the variance that the principal components keep.
+    variance_kept: Annotated[float, Range(above=0, at_most=1)] = 0.98
+    #: Weight of the scaled identity in each covariance, see `gmm.shrunk`.
+    shrinkage: Share = 0.3
+    #: Weight of the classifier's doubt.
+    doubt: NotNegative = 4.0
+    #: Share of known wafers that may be called novel.
+    false_novel_rate: AlarmRate = 0.02
 
     def __post_init__(self) -> None:
-        if not 0 < self.variance_kept <= 1 or not 0 <= self.shrinkage <= 1 or self.doubt < 0:
-            raise ConfigError("expected variance_kept in (0, 1], shrinkage in [0, 1] and doubt from 0")
-        if not 0 < self.false_novel_rate < 1:
-            raise ConfigError(f"expected a false-novel rate in (0, 1), got {self.false_novel_rate}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

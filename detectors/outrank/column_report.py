@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, CountOrNone, check_range
 
 Floats = NDArray[np.float64]
 
@@ -126,9 +126,9 @@ def report_columns(
     Raises:
         ConfigError: If a feature is not counted or a number is out of range.
     """
-    for name, value, least in (("rare_bound", rare_bound, 1), ("examples", examples, 0), ("top", top, 0)):
-        if value < least:
-            raise ConfigError(f"{name}: expected at least {least}, got {value}")
+    check_range(Count, rare_bound, "rare_bound")
+    check_range(CountOrNone, examples, "examples")
+    check_range(CountOrNone, top, "top")
     names = counts.features if features is None else features
     return [_report(counts, name, rare_bound, examples, top, numbers) for name in names]
 

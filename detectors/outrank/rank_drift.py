@@ -16,6 +16,7 @@ from scipy.special import ndtr
 from sparsewatch.detectors.outrank.many_tests import holm
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Level, check_range
 
 #: Probability that a reader goes on to the next rank: the first ten ranks have 86 % of the weight.
 PERSISTENCE = 0.9
@@ -71,8 +72,7 @@ def rank_biased_overlap(a: Sequence[Hashable], b: Sequence[Hashable], p: float =
     References:
         Webber, Moffat and Zobel, A similarity measure for indefinite rankings, ACM TOIS 28(4), 2010, eq. (32).
     """
-    if not 0 < p < 1:
-        raise ConfigError(f"p: expected a number between 0 and 1, got {p}")
+    check_range(Level, p, "p")
     short, long = sorted((list(a), list(b)), key=len)
     places = {member: depth for depth, member in enumerate(long, start=1)}
     if len(places) < len(long) or len(set(short)) < len(short):
@@ -109,8 +109,7 @@ def compare_rankings(
     Raises:
         ConfigError: If alpha or p is out of range or a feature comes twice.
     """
-    if not 0 < alpha < 1:
-        raise ConfigError(f"alpha: expected a number between 0 and 1, got {alpha}")
+    check_range(Level, alpha, "alpha")
     overlap = rank_biased_overlap([one.feature for one in now], [one.feature for one in before], p)
     earlier = {one.feature: one for one in before}
     both = [(one, earlier.pop(one.feature)) for one in now if one.feature in earlier]

@@ -26,6 +26,7 @@ from sparsewatch.detectors.outrank.columns.codes import Codes
 from sparsewatch.detectors.outrank.columns.quantile_bins import CodedColumn, code_column
 from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature, rank_codes
 from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.ranges import Level, check_range
 
 
 class OutRankSelector(SelectorMixin, BaseEstimator):
@@ -136,8 +137,7 @@ class OutRankSelector(SelectorMixin, BaseEstimator):
                 raise ConfigError(f"{name}: expected an integer of at least {least}, got {value!r}")
         if self.alpha is None:
             return
-        if not 0 < self.alpha < 1:
-            raise ConfigError(f"alpha: expected a number between 0 and 1, got {self.alpha}")
+        check_range(Level, self.alpha, "alpha")
         if self.heuristic != heuristics.DEFAULT_HEURISTIC:
             raise ConfigError(
                 f"alpha: expected heuristic {heuristics.DEFAULT_HEURISTIC!r}, which has p-values, got "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.outrank.columns.codes import Codes, marginal
 from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.ranges import Range, check_range
 
 FOLDS = 2
 #: Most passes of a fit; it ends when it has converged.
@@ -50,8 +51,7 @@ def surrogate_score(
 
     if model not in MODELS:
         raise ConfigError(f"surrogate: expected one of {list(MODELS)}, got {model!r}")
-    if folds < 2:
-        raise ConfigError(f"folds: expected at least 2, got {folds}")
+    check_range(Range(at_least=2), folds, "folds")
     # Calibration splits a training fold again.
     rows = _learnable(target, folds * 2 if MODELS[model] is _svm else folds)
     encoded = _one_hot([Codes(column.codes[rows], column.n_values) for column in features])

@@ -11,6 +11,7 @@ from sparsewatch.detectors.rows.methods.scorer import Fit, Report
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.column_drift import no_spread, spread_of
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import CountOrNone, Range, check_range
 
 #: Fewest rows a model is fitted on.
 MIN_ROWS = 20
@@ -53,10 +54,8 @@ def train_row_model(
         raise ConfigError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     if table.num_rows < MIN_ROWS:
         raise ConfigError(f"expected at least {MIN_ROWS} rows to train on, got {table.num_rows}")
-    if not 0 < calibration_share < 1:
-        raise ConfigError(f"calibration_share: expected a share, got {calibration_share}")
-    if seed < 0:
-        raise ConfigError(f"seed: expected a number not below 0, got {seed}")
+    check_range(Range(above=0, below=1), calibration_share, "calibration_share")
+    check_range(CountOrNone, seed, "seed")
     order = np.random.default_rng(seed).permutation(table.num_rows)
     n_held_out = max(1, round(calibration_share * table.num_rows))
     held_out = one_batch(table.take(np.sort(order[:n_held_out])))

@@ -1,12 +1,13 @@
 """Chance variants of wafers for training. Coordinates are turned, never a raster (wafer_open_set, section 5)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import NotNegative, Range, check_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +17,12 @@ class AugmentConfig:
     #: Turn and mirror; off where a class is defined by its orientation.
     turn: bool = True
     #: Standard deviation of each point's shift in radii; die maps keep their dies.
-    jitter: float = 0.0001
-    #: Largest share of points left out; each wafer draws its own from 0 up to this. Range is [0, 1).
-    thinning: float = 0.2
+    jitter: NotNegative = 0.0001
+    #: Largest share of points left out; each wafer draws its own from 0 up to this.
+    thinning: Annotated[float, Range(at_least=0, below=1)] = 0.2
 
     def __post_init__(self) -> None:
-        if not 0 <= self.thinning < 1 or self.jitter < 0:
-            raise ConfigError(f"expected thinning in [0, 1) and jitter from 0, got {self.thinning}, {self.jitter}")
+        check_ranges(self)
 
 
 def augment(points: WaferPoints, config: AugmentConfig, rng: np.random.Generator) -> WaferPoints:

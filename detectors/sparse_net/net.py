@@ -7,6 +7,7 @@ define it. Sizes are ours. A wafer's cost follows its defects, not its resolutio
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from sparsewatch.detectors.sparse_net.engine import convolution_layer
 from sparsewatch.detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, Range, check_ranges
 
 #: Channels that every level adds: 1, ln(1 + points), share of the cell filled, distance from the centre.
 PLACE = 4
@@ -30,35 +32,32 @@ class NetConfig:
     """Sizes of a `WaferNet`."""
 
     #: Cells a side of each level after the first; the first is the wafer's own resolution.
-    sides: tuple[int, ...]
+    sides: tuple[Count, ...]
     #: Channels of each level, the first among them.
-    channels: tuple[int, ...]
+    channels: tuple[Count, ...]
     #: Convolutions of each level.
-    convolutions: tuple[int, ...]
+    convolutions: tuple[Count, ...]
     #: Levels at the end whose mean and maximum over a wafer reach the head.
-    read_levels: int = 3
-    latent: int = 48
-    classes: int
+    read_levels: Count = 3
+    latent: Count = 48
+    classes: Annotated[int, Range(at_least=2)]
     #: Whether a wafer may show several classes at once, so that each has a probability of its own.
     several: bool = False
     #: Whether there is one output more, for what belongs to no class.
     outlier: bool = False
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         levels = len(self.sides) + 1
         if len(self.channels) != levels or len(self.convolutions) != levels:
             raise ConfigError(
-                f"expected channels and convolutions of {levels} levels, one more than sides, "
+                f"channels, convolutions: expected those of {levels} levels, one more than sides, "
                 f"got {len(self.channels)} and {len(self.convolutions)}"
             )
-        if any(b >= a for a, b in pairwise(self.sides)) or min(self.sides, default=1) < 1:
-            raise ConfigError(f"expected falling sides from 1 up, got {self.sides}")
-        if min(self.channels) < 1 or min(self.convolutions) < 1 or self.latent < 1:
-            raise ConfigError("channels, convolutions and latent start at 1")
-        if not 1 <= self.read_levels <= levels:
-            raise ConfigError(f"read_levels is 1 to {levels}, got {self.read_levels}")
-        if self.classes < 2:
-            raise ConfigError(f"expected at least 2 classes, got {self.classes}")
+        if any(b >= a for a, b in pairwise(self.sides)):
+            raise ConfigError(f"sides: expected falling numbers, got {self.sides}")
+        if self.read_levels > levels:
+            raise ConfigError(f"read_levels: expected a whole number from 1 to {levels}, got {self.read_levels}")
 
     @classmethod
     def for_grid(cls, side: int, classes: int, *, several: bool = False, outlier: bool = False) -> "NetConfig":

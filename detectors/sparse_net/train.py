@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -20,38 +21,32 @@ from sparsewatch.detectors.sparse_net.priors import add_to_logits, best_correcti
 from sparsewatch.detectors.sparse_net.scores import macro_f1
 from sparsewatch.detectors.torch_threads import torch_threads
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, NotNegative, Positive, Range, Share, check_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How to train; defaults are ours, the paper states none."""
 
-    epochs: int = 40
+    epochs: Count = 40
     #: Points a batch; wafers of very different sizes then cost alike.
-    batch_points: int = 12_000
+    batch_points: Count = 12_000
     #: Most wafers a batch.
-    batch_wafers: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.05
+    batch_wafers: Count = 64
+    learning_rate: Positive = 3e-3
+    weight_decay: NotNegative = 0.05
+    label_smoothing: Annotated[float, Range(at_least=0, below=1)] = 0.05
     #: Epochs without a better macro-F1 after which training stops.
-    patience: int = 15
+    patience: Count = 15
     #: CPU threads; with more than one the last digits differ from run to run.
-    threads: int = 1
+    threads: Count = 1
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    #: Made-up outliers for each wafer of a batch (see `outliers`); 0 trains without. Range is [0, 1].
-    outliers: float = 0.3
+    #: Made-up outliers for each wafer of a batch (see `outliers`); 0 trains without.
+    outliers: Share = 0.3
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_points, self.batch_wafers, self.patience, self.threads) < 1:
-            raise ConfigError("epochs, batch_points, batch_wafers, patience, threads start at 1")
-        if not self.learning_rate > 0 or self.weight_decay < 0:
-            raise ConfigError("expected learning_rate above 0 and weight_decay from 0")
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"expected label_smoothing in [0, 1), got {self.label_smoothing}")
-        if not 0 <= self.outliers <= 1:
-            raise ConfigError(f"expected outliers from 0 to 1, got {self.outliers}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
 from sparsewatch.detectors.wafers.zones import BORDERS
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, check_ranges
 
 #: A number for each wafer of a batch, float64 of shape (wafers,); what the defects are to account for.
 Score = Callable[[WaferPoints], NDArray[np.float64]]
@@ -35,17 +36,16 @@ class OcclusionConfig:
     """How finely to look, and what it may cost."""
 
     #: Most parts of rings taken away; each is one scored wafer.
-    tiles: int = 400
+    tiles: Count = 400
     #: Most points in the wafers scored for that; fewer parts are taken from a wafer of very many defects.
-    points: int = 10_000_000
+    points: Count = 10_000_000
     #: Tiles split before the next wafers are scored.
-    split: int = 12
+    split: Count = 12
     #: A tile not wider than two radii by this is not split.
-    finest: int = 16_384
+    finest: Count = 16_384
 
     def __post_init__(self) -> None:
-        if min(self.tiles, self.points, self.split, self.finest) < 1:
-            raise ConfigError(f"expected sizes from 1, got {self}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from sparsewatch.detectors.wafers.labels import Classes, read_labels
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.verdicts import Known, recognised
 from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.ranges import CountOrNone, Positive, check_ranges
 from sparsewatch.schemas.wafers import JOIN, NORMAL
 
 #: Cells a side for wafers that are given as points, unless stated: 18 um a cell on 300 mm.
@@ -36,20 +37,19 @@ class WaferTrainingConfig:
 
     #: Classes the model must not learn; their wafers measure novelty only.
     hold_out: tuple[str, ...] = ()
-    #: Cells a side for wafers given as points; 0 takes `GRID`, or the usual side of the die maps.
-    grid: int = 0
+    #: Cells a side for wafers given as points; 0 takes `GRID`, or the most frequent side of the die maps.
+    grid: CountOrNone = 0
     #: Shares of the lots for training and for early stopping; the rest calibrates and measures.
-    train_share: float = 0.7
-    validation_share: float = 0.1
+    train_share: Positive = 0.7
+    validation_share: Positive = 0.1
     train: TrainConfig = field(default_factory=TrainConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         shares = (self.train_share, self.validation_share)
-        if min(shares) <= 0 or sum(shares) >= 1:
-            raise ConfigError(f"expected shares above 0 with a sum below 1, got {shares}")
-        if self.grid < 0:
-            raise ConfigError(f"grid starts at 1, or is 0 for the usual one, got {self.grid}")
+        if not sum(shares) < 1:
+            raise ConfigError(f"train_share, validation_share: expected a sum below 1, got {shares}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,5 +59,7 @@ def test_numbers_inside_and_without_a_range_pass() -> None:
 def test_one_number_is_checked_like_a_field() -> None:
     check_range(AlarmRate, 0.01, "alarm_rate")
     check_range(Annotated[int, Range(at_least=2)] | None, None, "k")
+    with pytest.raises(ConfigError, match=r"^share: expected a number below 1, got 1$"):
+        check_range(Range(below=1), 1, "share")
     with pytest.raises(ConfigError, match=r"^k: expected a whole number of at least 2, got 1$"):
         check_range(Annotated[int, Range(at_least=2)] | None, 1, "k")

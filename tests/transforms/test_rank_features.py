@@ -217,8 +217,8 @@ def test_merging_changes_no_accumulator_but_the_new_one() -> None:
     [
         ({"features": ()}, "features: expected distinct names"),
         ({"features": ("click",)}, "features: expected distinct names"),
-        ({"max_values": 0}, "max_values: expected at least 1"),
-        ({"fanout": 0}, "fanout: expected at least 1, got 0"),
+        ({"max_values": 0}, "max_values: expected a whole number of at least 1"),
+        ({"fanout": 0}, "fanout: expected a whole number of at least 1, got 0"),
     ],
 )
 def test_wrong_settings_are_refused_while_the_graph_is_built(settings_: dict[str, Any], says: str) -> None:

@@ -22,7 +22,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.verdicts import judge_matrix
 from sparsewatch.schemas.block import Block
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import AlarmRate, Count, check_range
 from sparsewatch.transforms.inference.examples import is_columnar, n_rows, rows_of_examples
 from sparsewatch.transforms.inference.stored_model import StoredModelHandler, rows_of
 
@@ -81,9 +81,8 @@ class RowModelHandler(StoredModelHandler[RowModel]):
         max_batch_duration_secs: int | None = None,
         **options: Any,
     ) -> None:
-        _check_rate(alarm_rate)
-        if batch_rows < 1:
-            raise ConfigError(f"batch_rows: expected at least 1, got {batch_rows}")
+        check_range(AlarmRate, alarm_rate, "alarm_rate")
+        check_range(Count, batch_rows, "batch_rows")
         super().__init__(
             model,
             size_of=n_rows,
@@ -204,8 +203,3 @@ def _answers(example: Rows, verdicts: pa.RecordBatch) -> Iterator[Any]:
         return
     for score, p_value, above, blamed in zip(*(column.to_pylist() for column in verdicts.columns), strict=True):
         yield RowVerdict(score, p_value, above, tuple(blamed))
-
-
-def _check_rate(alarm_rate: float) -> None:
-    if not 0 < alarm_rate < 1:
-        raise ConfigError(f"alarm_rate: expected a share between 0 and 1, got {alarm_rate}")

@@ -15,7 +15,8 @@ from apache_beam import coders
 from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.detectors.counts.row_sample import Identities, RowSample
 from sparsewatch.detectors.counts.value_hashes import combine_hashes, hash_values
-from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.schemas.errors import SchemaError, StateError
+from sparsewatch.schemas.ranges import Count, check_range
 from sparsewatch.transforms.coders import RecordBatchCoder
 from sparsewatch.transforms.inference.examples import grouped, n_rows, rows_of_results
 from sparsewatch.transforms.inference.stored_model import unkeyed
@@ -46,8 +47,7 @@ class InferenceSample:
     """
 
     def __init__(self, capacity: int, columns: Sequence[str] | None = None, by: Sequence[str] = ()) -> None:
-        if capacity < 1:
-            raise ConfigError(f"capacity: expected at least 1 row, got {capacity}")
+        check_range(Count, capacity, "capacity")
         self._capacity = capacity
         self._by = tuple(by)
         self._columns = None if columns is None else tuple(columns)

@@ -13,7 +13,8 @@ from apache_beam.ml.inference.base import PredictionResult
 
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.schemas.block import Block
-from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.ranges import AlarmRate, Count, check_range
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.inference.stored_model import StoredModelHandler, joined, rows_of
 
@@ -51,10 +52,8 @@ class WaferModelHandler(StoredModelHandler[WaferModel]):
         max_batch_duration_secs: int | None = None,
         **options: Any,
     ) -> None:
-        if false_novel_rate is not None and not 0 < false_novel_rate < 1:
-            raise ConfigError(f"false_novel_rate: expected a share between 0 and 1, got {false_novel_rate}")
-        if batch_points < 1:
-            raise ConfigError(f"batch_points: expected at least 1, got {batch_points}")
+        check_range(AlarmRate, false_novel_rate, "false_novel_rate")
+        check_range(Count, batch_points, "batch_points")
         super().__init__(
             model,
             size_of=_points,

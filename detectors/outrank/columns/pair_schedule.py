@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.value_hashes import Hashes, mix
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, check_range
 
 Ints = NDArray[np.int64]
 
@@ -46,8 +47,7 @@ class CombinationSchedule:
             raise ConfigError(f"features: expected distinct names, got {list(features)}")
         if not 1 <= order <= len(features):
             raise ConfigError(f"interaction order: expected 1 to {len(features)}, the number of features, got {order}")
-        if per_round < 1:
-            raise ConfigError(f"combinations per round: expected at least 1, got {per_round}")
+        check_range(Count, per_round, "combinations per round")
         self.features = tuple(features)
         self.order = order
         #: Number of combinations, P.

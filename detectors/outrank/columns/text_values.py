@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.value_counts import kind_of
-from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.ranges import Count, check_range
 
 
 class TextValues(NamedTuple):
@@ -58,8 +59,7 @@ def most_frequent(counts: Sequence[pl.DataFrame], most: int, what: str) -> list[
     Raises:
         ConfigError: If `most` is below 1.
     """
-    if most < 1:
-        raise ConfigError(f"{what}: expected at most 1 or more, got {most}")
+    check_range(Count, most, what)
     if not counts:
         return []
     names = [name for name in counts[0].columns if name != "rows"]

@@ -14,6 +14,7 @@ from scipy.special import entr
 from sparsewatch.detectors.outrank.columns.codes import Codes, joint_counts, marginal
 from sparsewatch.detectors.outrank.information.adjusted_mi import codes_mutual_information
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Range, check_range
 
 #: When two columns are taken for one, and nothing is subtracted: their codes are equal row by row, or only sum up to
 #: the same, as the public tool has it.
@@ -66,8 +67,7 @@ def stratified_rows(target: Codes, ratio: float, seed: int) -> NDArray[np.int64]
     Raises:
         ConfigError: If `ratio` is out of range.
     """
-    if not 0 < ratio <= 1:
-        raise ConfigError(f"ratio: expected a share of rows above 0 and up to 1, got {ratio}")
+    check_range(Range(above=0, at_most=1), ratio, "ratio")
     sizes = marginal(target)
     chance = np.random.default_rng(seed).random(target.codes.size)
     order = np.lexsort((chance, target.codes))

@@ -17,6 +17,7 @@ from sparsewatch.detectors.outrank.information.expected_pairs import expected_pa
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.pairs.pair_tables import Packed, fill_pairs, leaf, log_products, pack
 from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.ranges import Count, check_range
 
 Floats = NDArray[np.float64]
 Measure = Literal["redundancy", "score", "mutual_information"]
@@ -68,8 +69,7 @@ def pairwise_scores(
     """
     if measure not in get_args(Measure):
         raise ConfigError(f"measure: expected one of {list(get_args(Measure))}, got {measure!r}")
-    if threads < 1:
-        raise ConfigError(f"threads: expected at least 1, got {threads}")
+    check_range(Count, threads, "threads")
     n_rows = _rows(columns)
     marginals = [marginal(column) for column in columns.values()]
     entropies = np.array([entropy(rows) for rows in marginals])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.outrank.pairs.pairwise import PairScores
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Range, check_range
 
 #: Redundancy from which two features tell the same.
 THRESHOLD = 0.9
@@ -58,8 +59,7 @@ def find_twins(
     Raises:
         ConfigError: If the threshold or the measure is wrong, or a score or cost is missing.
     """
-    if not 0 < threshold <= 1:
-        raise ConfigError(f"threshold: expected a number above 0 and up to 1, got {threshold}")
+    check_range(Range(above=0, at_most=1), threshold, "threshold")
     for what, given in (("score", scores), ("cost", costs)):
         if given is not None and (missing := sorted(set(pairs.names) - set(given))):
             raise ConfigError(f"expected a {what} of every feature, got none of {missing[:5]}")

@@ -33,6 +33,7 @@ from sparsewatch.detectors.rows.encoding.columns import (
 )
 from sparsewatch.detectors.rows.encoding.statistics import MOST_VALUES, ColumnStatistics, EncoderStatistics
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
+from sparsewatch.schemas.ranges import Count, Positive, check_ranges
 
 #: Layout of a stored encoder.
 FORMAT = 1
@@ -57,17 +58,14 @@ class EncoderConfig:
     #: and the standard deviation where that range is 0. Indicators of nulls are always scaled plainly.
     scaling: Literal["plain", "robust"] = "plain"
     #: Distinct values kept of a column.
-    max_values: int = 10_000
+    max_values: Count = 10_000
     #: Largest encoded number, either sign; also the code of a null where fitting saw none.
-    clip: float = 30.0
+    clip: Positive = 30.0
 
     def __post_init__(self) -> None:
         if self.scaling not in ("plain", "robust"):
             raise ConfigError(f"scaling: expected 'plain' or 'robust', got {self.scaling!r}")
-        if self.max_values < 1:
-            raise ConfigError(f"max_values: expected at least 1, got {self.max_values}")
-        if not self.clip > 0:
-            raise ConfigError(f"clip: expected a positive number, got {self.clip}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

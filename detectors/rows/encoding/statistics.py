@@ -18,6 +18,7 @@ from sparsewatch.detectors.rows.encoding.columns import (
     values_to_bytes,
 )
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError, StateError
+from sparsewatch.schemas.ranges import Count, check_range
 
 #: Version of the layout.
 FORMAT = 1
@@ -69,8 +70,7 @@ class EncoderStatistics:
             raise ConfigError(f"columns: expected distinct names, got {list(columns)}")
         if unknown := sorted(set(categorical) - set(columns)):
             raise ConfigError(f"categorical: expected some of {list(columns)}, got {unknown}")
-        if most_values < 1:
-            raise ConfigError(f"most_values: expected at least 1, got {most_values}")
+        check_range(Count, most_values, "most_values")
         self.categorical = tuple(sorted(categorical))
         self.most_values = most_values
         self.rows = 0

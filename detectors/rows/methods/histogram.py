@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors, in_chunks
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, check_range
 
 #: Bins a feature.
 BINS = 10
@@ -69,8 +69,7 @@ def fit_histogram(X: Rows, seed: int = 0, report: Report | None = None, *, bins:
         ConfigError: If there is no bin.
     """
     del seed, report
-    if bins < 1:
-        raise ConfigError(f"bins: expected at least 1, got {bins}")
+    check_range(Count, bins, "bins")
     low, high = X.min(axis=0), X.max(axis=0)
     width = (high - low) / bins * np.float32(_ROOM)
     per_unit = np.divide(1, width, out=np.zeros_like(width), where=width > _TINY)

@@ -17,6 +17,7 @@ from sparsewatch.detectors.neighbours.products import BLOCK
 from sparsewatch.detectors.neighbours.search import NearestSearch
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors, in_chunks
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, Range, check_range
 
 Aggregate: TypeAlias = Literal["largest", "mean"]
 
@@ -116,10 +117,8 @@ def check_neighbours(k: int, max_reference: int) -> None:
     Raises:
         ConfigError: If k is below 1 or `max_reference` below 2.
     """
-    if k < 1:
-        raise ConfigError(f"k: expected at least 1 neighbour, got {k}")
-    if max_reference < 2:
-        raise ConfigError(f"max_reference: expected at least 2 rows, got {max_reference}")
+    check_range(Count, k, "k")
+    check_range(Range(at_least=2), max_reference, "max_reference")
 
 
 def _scorer(reference: Rows, k: int, aggregate: Aggregate) -> KnnScorer:

@@ -6,7 +6,7 @@ Scores of two models cannot be compared; their p-values can (see `conformal`).
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -16,7 +16,9 @@ from scipy import stats
 
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.p_value_bins import P_VALUE_BINS, p_value_bins
-from sparsewatch.schemas.errors import ConfigError, StateError
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.ranges import Level, Range, Share
+from sparsewatch.schemas.settings import Settings
 
 
 class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,33 +180,23 @@ def of_pair(windows: Iterable[Shadows], pair: tuple[str, str]) -> ShadowScores |
     return merged.pairs[0] if merged.pairs else None
 
 
-class ShadowRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a candidate must hold to. `largest_ratio` and `least_correlation` are those of the usual swap guard."""
+class ShadowRule(Settings, frozen=True, kw_only=True):
+    """What a candidate must hold to.
+
+    `largest_ratio` and `least_correlation` are those by which a new version is watched once it has taken over.
+    """
 
     #: Largest share of rows beyond a threshold, in multiples of the alarm rate.
-    largest_ratio: float = 3.0
+    largest_ratio: Annotated[float, Range(at_least=1)] = 3.0
     #: How much further from uniform the candidate's p-values may lie than the present model's, as a distance.
-    uniform_margin: float = 0.1
+    uniform_margin: Share = 0.1
     #: How far from uniform its p-values may lie at all, as a distance.
-    largest_distance: float = 1.0
-    least_correlation: float = 0.0
+    largest_distance: Share = 1.0
+    least_correlation: Annotated[float, Range(at_least=-1, at_most=1)] = 0.0
     #: Alarms that the rows must let expect: fewer rows say nothing of a share.
-    least_alarms: float = 5.0
+    least_alarms: Annotated[float, Range(at_least=1)] = 5.0
     #: Chance that a good candidate is called blind, uncertainty of its threshold included.
-    level: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if not self.largest_ratio >= 1:
-            raise ConfigError(f"largest_ratio: expected at least 1, got {self.largest_ratio}")
-        for name in ("uniform_margin", "largest_distance"):
-            if not 0 <= (distance := getattr(self, name)) <= 1:
-                raise ConfigError(f"{name}: expected a distance from 0 to 1, got {distance}")
-        if not -1 <= self.least_correlation <= 1:
-            raise ConfigError(f"least_correlation: expected a number from -1 to 1, got {self.least_correlation}")
-        if not self.least_alarms >= 1:
-            raise ConfigError(f"least_alarms: expected at least 1, got {self.least_alarms}")
-        if not 0 < self.level < 1:
-            raise ConfigError(f"level: expected a chance between 0 and 1, got {self.level}")
+    level: Level = 1e-3
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

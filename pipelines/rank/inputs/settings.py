@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, check_ranges
 
 #: Layouts of files; `auto` takes what is there.
 Source = Literal["auto", "parquet", "csv", "csv-raw", "ob-csv", "ob-vw", "ob-raw-dump"]
@@ -26,22 +27,20 @@ class InputSettings:
 
     source: Source = "auto"
     #: Most rows of a block.
-    block_rows: int = BLOCK_ROWS
+    block_rows: Count = BLOCK_ROWS
     #: Of all usable rows only each of this number is kept: rows s, 2 s and so on.
-    subsampling: int = 1
+    subsampling: Count = 1
     #: Texts that stand for the missing value.
     missing_symbols: tuple[str, ...] = MISSING_SYMBOLS
     #: Only these columns, in the order of the file; all if None.
     columns: Sequence[str] | None = None
     #: End after as many rows, counted after subsampling.
-    max_rows: int | None = None
+    max_rows: Count | None = None
 
     def __post_init__(self) -> None:
         if self.source not in get_args(Source):
             raise ConfigError(f"source: expected one of {', '.join(get_args(Source))}, got {self.source!r}")
-        for name in ("block_rows", "subsampling", "max_rows"):
-            if (number := getattr(self, name)) is not None and number < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {number}")
+        check_ranges(self)
 
     def chosen(self, names: Sequence[str], path: Path) -> tuple[str, ...]:
         """Those of a file's columns that are read.

@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_refused_whole() -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="distinct names"):
         RowSample(["a", "a"], 5)
-    with pytest.raises(ConfigError, match="at least 1 row"):
+    with pytest.raises(ConfigError, match="capacity: expected a whole number of at least 1"):
         RowSample(["a"], 0)
 
 

@@ -111,5 +111,5 @@ def test_lengths_that_differ_and_rates_out_of_range_are_refused() -> None:
     with pytest.raises(SchemaError, match="as many verdicts as wafers"):
         open_set_macro_f1(np.zeros(3), np.zeros(2))
     for rate in (0.0, 1.1):
-        with pytest.raises(ConfigError, match="true positive rate"):
+        with pytest.raises(ConfigError, match="tpr: expected a number above 0 and at most 1"):
             fpr_at_tpr(np.zeros(3), np.ones(3), rate)

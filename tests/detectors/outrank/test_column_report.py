@@ -121,5 +121,5 @@ def test_columns_come_in_the_order_asked_for() -> None:
 
 @pytest.mark.parametrize(("setting", "value"), [("rare_bound", 0), ("examples", -1), ("top", -1)])
 def test_numbers_out_of_range_are_named(setting: str, value: int) -> None:
-    with pytest.raises(ConfigError, match=f"{setting}: expected at least .*, got {value}"):
+    with pytest.raises(ConfigError, match=f"{setting}: expected a whole number of at least .*, got {value}"):
         _report([1], **{setting: value})

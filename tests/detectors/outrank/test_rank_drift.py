@@ -56,7 +56,7 @@ def test_empty_rankings_are_equal_and_like_no_other() -> None:
 
 @pytest.mark.parametrize("p", [0.0, 1.0, -1.0])
 def test_persistence_outside_its_range_is_refused(p: float) -> None:
-    with pytest.raises(ConfigError, match="p: expected a number between 0 and 1"):
+    with pytest.raises(ConfigError, match="p: expected a number above 0 and below 1"):
         rank_biased_overlap("a", "a", p)
 
 
@@ -147,5 +147,5 @@ def test_it_goes_through_json() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_alpha_outside_its_range_is_refused(alpha: float) -> None:
-    with pytest.raises(ConfigError, match="alpha: expected a number between 0 and 1"):
+    with pytest.raises(ConfigError, match="alpha: expected a number above 0 and below 1"):
         compare_rankings([], [], alpha=alpha)

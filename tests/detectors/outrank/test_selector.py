@@ -221,7 +221,7 @@ def test_it_is_a_step_of_a_pipeline_and_its_settings_can_be_searched() -> None:
         ({"k": 0}, "k: expected an integer of at least 1, got 0"),
         ({"k": "3"}, "k: expected an integer of at least 1, got '3'"),
         ({"bins": 1}, "bins: expected an integer of at least 2, got 1"),
-        ({"alpha": 0}, "alpha: expected a number between 0 and 1, got 0"),
+        ({"alpha": 0}, "alpha: expected a number above 0 and below 1, got 0"),
         ({"heuristic": "AMI", "alpha": 0.1}, "alpha: expected heuristic 'MI-EMI', .* got 'AMI': set k instead"),
         ({"heuristic": "surrogate-LR", "reference": ["zz"]}, r"reference: expected names of columns, got \['zz'\]"),
         ({"reference": ["site"]}, "heuristic MI-EMI: expected no reference feature"),

@@ -131,5 +131,5 @@ def test_unknown_models_and_single_folds_are_refused() -> None:
     columns = codes([0, 1] * 10)
     with pytest.raises(ConfigError, match=r"expected one of .*'SGD'.*got 'tree'"):
         surrogate_score("tree", [columns], columns)
-    with pytest.raises(ConfigError, match="folds: expected at least 2, got 1"):
+    with pytest.raises(ConfigError, match="folds: expected a number of at least 2, got 1"):
         surrogate_score("SGD", [columns], columns, folds=1)

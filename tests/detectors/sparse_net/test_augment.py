@@ -95,5 +95,5 @@ def test_a_seed_repeats() -> None:
 
 @pytest.mark.parametrize("bad", [{"thinning": 1.0}, {"thinning": -0.1}, {"jitter": -1.0}])
 def test_ranges_are_checked(bad: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="expected thinning"):
+    with pytest.raises(ConfigError, match=f"{next(iter(bad))}: expected a number of at least 0"):
         AugmentConfig(**bad)  # type: ignore[arg-type]

@@ -87,11 +87,11 @@ def test_evaluation_normalises_like_torchs_own_batch_norm() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channels": (4,)}, "channels and convolutions of 2 levels"),
-        ({"sides": (4, 4), "channels": (1, 1, 1), "convolutions": (1, 1, 1)}, "falling sides"),
-        ({"convolutions": (1, 0)}, "start at 1"),
-        ({"read_levels": 3}, "read_levels is 1 to 2"),
-        ({"classes": 1}, "at least 2 classes"),
+        ({"channels": (4,)}, "channels, convolutions: expected those of 2 levels"),
+        ({"sides": (4, 4), "channels": (1, 1, 1), "convolutions": (1, 1, 1)}, "sides: expected falling numbers"),
+        ({"convolutions": (1, 0)}, "convolutions: expected a whole number of at least 1"),
+        ({"read_levels": 3}, "read_levels: expected a whole number from 1 to 2"),
+        ({"classes": 1}, "classes: expected a whole number of at least 2"),
     ],
 )
 def test_sizes_that_make_no_network_are_refused(changes: dict[str, object], message: str) -> None:

@@ -73,7 +73,7 @@ def test_before_fit_there_is_nothing_to_ask() -> None:
 
 def test_settings_out_of_range_are_refused_by_fit() -> None:
     rows, labels = labelled_wafers(60)
-    with pytest.raises(ConfigError, match="false-novel rate"):
+    with pytest.raises(ConfigError, match="false_novel_rate: expected a number above 0 and below 1"):
         WaferRecogniser(false_novel_rate=2.0).fit(rows, labels)
     with pytest.raises(ConfigError, match="cannot hold out moon"):
         WaferRecogniser(hold_out=["moon"]).fit(rows, labels)

@@ -256,7 +256,7 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         train_wafer_model(rows, ["a"] * 200, WaferTrainingConfig())
     with pytest.raises(ConfigError, match=r"class 'rare' has [01] wafers in training lots"):
         train_wafer_model(rows, ["rare", *labels[1:]], WaferTrainingConfig())
-    with pytest.raises(ConfigError, match="shares above 0"):
+    with pytest.raises(ConfigError, match="train_share, validation_share: expected a sum below 1"):
         WaferTrainingConfig(train_share=0.9, validation_share=0.1)
 
 

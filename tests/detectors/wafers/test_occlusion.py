@@ -207,5 +207,5 @@ def test_what_cannot_be_explained_is_refused() -> None:
     two = strewn(4, 0).take(np.array([0, 0]))
     with pytest.raises(ConfigError, match="got 2 wafers"):
         occlude(two, crowding)
-    with pytest.raises(ConfigError, match="sizes from 1"):
+    with pytest.raises(ConfigError, match="tiles: expected a whole number of at least 1"):
         OcclusionConfig(tiles=0)

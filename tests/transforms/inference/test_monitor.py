@@ -264,7 +264,7 @@ def test_results_that_cannot_be_sampled_are_refused_by_name() -> None:
         sampled([PredictionResult({"x": 1}, 0)], by=["id"]).rows()
     with pytest.raises(SchemaError, match="feature 'x': expected integers"):
         sampled([PredictionResult({"x": b"raw"}, 0)]).rows()
-    with pytest.raises(ConfigError, match="capacity: expected at least 1"):
+    with pytest.raises(ConfigError, match="capacity: expected a whole number of at least 1"):
         SampleInferenceFn(0)
     with pytest.raises(StateError, match="bytes of a sample of results"):
         InferenceSample.from_bytes(b"x")

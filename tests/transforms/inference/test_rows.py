@@ -218,9 +218,9 @@ def test_batches_are_formed_by_rows_of_keyed_examples_too() -> None:
 
 @pytest.mark.parametrize("door", [RowModelHandler, functools.partial(RowOfflineDetector)])
 def test_settings_that_do_not_do_are_refused_at_once(door: Any) -> None:
-    with pytest.raises(ConfigError, match="alarm_rate: expected a share between 0 and 1, got 1"):
+    with pytest.raises(ConfigError, match="alarm_rate: expected a number above 0 and below 1, got 1"):
         door("m", alarm_rate=1.0)
-    with pytest.raises(ConfigError, match="batch_rows: expected at least 1"):
+    with pytest.raises(ConfigError, match="batch_rows: expected a whole number of at least 1"):
         door("m", batch_rows=0)
 
 

@@ -79,9 +79,9 @@ def test_batches_are_formed_by_points() -> None:
 
 
 def test_settings_and_rows_that_do_not_do_are_refused() -> None:
-    with pytest.raises(ConfigError, match="false_novel_rate: expected a share"):
+    with pytest.raises(ConfigError, match="false_novel_rate: expected a number above 0 and below 1, got 1"):
         WaferModelHandler("m", false_novel_rate=1.5)
-    with pytest.raises(ConfigError, match="batch_points: expected at least 1"):
+    with pytest.raises(ConfigError, match="batch_points: expected a whole number of at least 1"):
         WaferModelHandler("m", batch_points=0)
     handler = WaferModelHandler("m")
     with pytest.raises(ConfigError, match="expected none, got speed"):

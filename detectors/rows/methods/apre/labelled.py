@@ -8,6 +8,7 @@ can reach, not what a user without labels gets.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from sparsewatch.detectors.rows.methods.apre.ranks import roc_aucs
 from sparsewatch.detectors.rows.methods.apre.score import ScoreConfig, score
 from sparsewatch.detectors.rows.methods.apre.train import TrainConfig, fit_net, new_net, steps_per_epoch, to_device
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, CountOrNone, Range, check_ranges
 
 #: Told what is done: trainings done, trainings in all, and what the next one is for.
 Report = Callable[[int, int, str], None]
@@ -33,6 +35,10 @@ _HALVE_EVERY = 1000
 _NAMES = ("none", "mss1", "mss2", "mss3")
 
 
+#: Rows that are averaged, the row itself among them.
+_K = Annotated[int, Range(at_least=2)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledSettings:
     """The protocol's settings; the defaults are the authors', but for a coarser grid of k and fewer looks."""
@@ -40,33 +46,29 @@ class LabelledSettings:
     #: With variances and their score, or plain with the squared error.
     probabilistic: bool = True
     scoring: ScoreConfig = field(default_factory=lambda: ScoreConfig(variance_floor=0.0))
-    epochs: int = 5000
+    epochs: Count = 5000
     #: Rows of a step; 0 for all of them, so that an epoch is one step.
-    batch_rows: int = 0
+    batch_rows: CountOrNone = 0
     #: Epochs between two looks at the validation AUC. The authors look after each.
-    look_every: int = 10
-    #: Shift targets are 1 to so many shifts; from 0 to 3.
-    shifts: int = 3
+    look_every: Count = 10
+    #: Shift targets are 1 to so many shifts.
+    shifts: Annotated[int, Range(at_least=0, at_most=3)] = 3
     #: Tried for each number of shifts. The authors try 2 to 100.
-    ks: tuple[int, ...] = (2, 3, 5, 10, 20, 40, 65, 100)
+    ks: tuple[_K, ...] = (2, 3, 5, 10, 20, 40, 65, 100)
     #: k of 1, 2, ... shifts where they are known; nothing is then searched.
-    known_ks: tuple[int, ...] = ()
+    known_ks: tuple[_K, ...] = ()
     search_seeds: tuple[int, ...] = (0, 10, 20, 30, 40)
     seeds: tuple[int, ...] = tuple(range(20))
     split_seed: int = 42
     #: Threads of the neighbour search; training has one.
-    threads: int = 1
+    threads: Count = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "look_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if not 0 <= self.shifts <= 3:
-            raise ConfigError(f"shifts: expected 0 to 3, got {self.shifts}")
+        check_ranges(self)
         if self.known_ks and len(self.known_ks) != self.shifts:
             raise ConfigError(f"known_ks: expected one for each of {self.shifts} shifts, got {len(self.known_ks)}")
-        if min(self.ks, default=0) < 2 or min(self.known_ks, default=2) < 2:
-            raise ConfigError(f"ks, known_ks: expected numbers from 2, got {self.ks}, {self.known_ks}")
+        if not self.ks:
+            raise ConfigError("ks: expected at least one")
         if not self.seeds or not self.search_seeds:
             raise ConfigError("seeds, search_seeds: expected at least one each")
 

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from sparsewatch.detectors.neighbours.products import Indices
 from sparsewatch.detectors.neighbours.search import NearestSearch
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import CountOrNone, check_range
 
 Rows = NDArray[np.float32]
 
@@ -83,8 +84,7 @@ def check_shift(k: int, shifts: int, n: int) -> None:
     """Refuse a neighbourhood or a number of shifts that `n` reference rows don't allow; raises ConfigError."""
     if not 1 <= k <= n:
         raise ConfigError(f"k: expected 1 to {n}, the rows of the reference, got {k}")
-    if shifts < 0:
-        raise ConfigError(f"shifts: expected a number not below 0, got {shifts}")
+    check_range(CountOrNone, shifts, "shifts")
 
 
 def shifts_of_many(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import NotNegative, Positive, check_ranges
 
 #: Added to every variance; from the authors' code.
 VARIANCE_EPSILON = 1e-5
@@ -25,21 +25,16 @@ VARIANCE_EPSILON = 1e-5
 class ScoreConfig:
     """Weights of a score. Training always uses (1, 1) without a floor, as the authors' code does."""
 
-    #: Weight of the scaled residual; positive.
-    alpha: float = 0.5
-    #: Weight of the log-variance; not negative.
-    beta: float = 2.0
+    #: Weight of the scaled residual.
+    alpha: Positive = 0.5
+    #: Weight of the log-variance.
+    beta: NotNegative = 2.0
     #: Least variance in scoring; 0 switches it off. Where the fit is perfect the variance collapses to
     #: 1e-5, and one residual then outweighs all others.
-    variance_floor: float = 1e-2
+    variance_floor: NotNegative = 1e-2
 
     def __post_init__(self) -> None:
-        if not self.alpha > 0:
-            raise ConfigError(f"alpha: expected a positive number, got {self.alpha}")
-        if not self.beta >= 0:
-            raise ConfigError(f"beta: expected a number not below 0, got {self.beta}")
-        if not self.variance_floor >= 0:
-            raise ConfigError(f"variance_floor: expected a number not below 0, got {self.variance_floor}")
+        check_ranges(self)
 
 
 #: The training loss: twice the negative log-likelihood, less a constant.

@@ -27,7 +27,7 @@ from sparsewatch.detectors.rows.methods.apre.scorer import (
 from sparsewatch.detectors.rows.methods.apre.shift_guard import LabelledRows, ShiftGuard, judged
 from sparsewatch.detectors.rows.methods.apre.train import TrainConfig
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, check_ranges
 
 #: How names of tensors begin.
 _NET, _LEVEL = "net.", "level."
@@ -42,11 +42,10 @@ class ShiftConfig:
     #: Number of shifts; 0 shifts nothing.
     shifts: int = 1
     #: Most rows of the reference: a scored row costs a search among them for each shift.
-    reference_rows: int = 5000
+    reference_rows: Count = 5000
 
     def __post_init__(self) -> None:
-        if self.reference_rows < 1:
-            raise ConfigError(f"reference_rows: expected at least 1, got {self.reference_rows}")
+        check_ranges(self)
         check_shift(self.k, self.shifts, self.reference_rows)
 
 

@@ -10,6 +10,7 @@ this size costs little, and much less than two where other processes share the c
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from sparsewatch.detectors.rows.methods.apre.loss import mean_loss, row_losses
 from sparsewatch.detectors.rows.methods.apre.net import Autoencoder
 from sparsewatch.detectors.torch_threads import torch_threads
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, CountOrNone, Positive, Range, check_ranges
 
 #: Rows whose loss is computed at once when trimming.
 _PART_ROWS = 65_536
@@ -32,28 +33,19 @@ class TrainConfig:
     """How long, how fast, on what."""
 
     #: Adam steps.
-    steps: int = 150
+    steps: Count = 150
     #: Adam's step size; from the paper's code.
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     #: Steps after which the step size is halved, again and again; 0 for never. The paper's code has 1,000.
-    halve_every: int = 0
+    halve_every: CountOrNone = 0
     #: Rows of a step; samples of up to twice as many rows are taken whole in every step.
-    batch_rows: int = 4096
+    batch_rows: Count = 4096
     #: Share of the rows with the highest loss that are left out from step `trim_after` on.
-    trim_share: float = 0.0
-    trim_after: int = 50
+    trim_share: Annotated[float, Range(at_least=0, below=1)] = 0.0
+    trim_after: CountOrNone = 50
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_rows"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate: expected a positive number, got {self.learning_rate}")
-        if not 0 <= self.trim_share < 1:
-            raise ConfigError(f"trim_share: expected a share below 1, got {self.trim_share}")
-        for name in ("trim_after", "halve_every"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}: expected a number not below 0, got {getattr(self, name)}")
+        check_ranges(self)
 
 
 def train_net(

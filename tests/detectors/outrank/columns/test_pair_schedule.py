@@ -86,7 +86,7 @@ def test_nothing_of_the_size_of_all_combinations_is_held() -> None:
     [
         (["a", "a"], 1, 1, "expected distinct names"),
         (["a"], 2, 1, "expected 1 to 1, the number of features, got 2"),
-        (["a"], 1, 0, "expected at least 1, got 0"),
+        (["a"], 1, 0, "expected a whole number of at least 1, got 0"),
         (named(3000), 8, 1, r"expected at most 2\*\*62 combinations"),
     ],
 )

@@ -139,5 +139,5 @@ def test_nothing_to_compare_is_refused() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"measure: expected one of .*, got 'MI'"):
         pairwise_scores({"a": encode([1, 2])}, measure="MI")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="threads: expected at least 1, got 0"):
+    with pytest.raises(ConfigError, match="threads: expected a whole number of at least 1, got 0"):
         pairwise_scores({"a": encode([1, 2])}, threads=0)

@@ -82,7 +82,7 @@ def test_fewer_than_two_features_have_no_twins() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match="threshold: expected a number above 0 and up to 1, got 0"):
+    with pytest.raises(ConfigError, match="threshold: expected a number above 0 and at most 1, got 0"):
         find_twins(pairs("ab"), scores=EQUAL, threshold=0)
     with pytest.raises(ConfigError, match=r"expected a score of every feature, got none of \['b'\]"):
         find_twins(pairs("ab"), scores={"a": 1.0})

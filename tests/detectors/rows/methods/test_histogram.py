@@ -49,5 +49,5 @@ def test_numbers_too_small_to_tell_apart_count_as_one_value() -> None:
 
 
 def test_no_bins_are_refused() -> None:
-    with pytest.raises(ConfigError, match="bins: expected at least 1, got 0"):
+    with pytest.raises(ConfigError, match="bins: expected a whole number of at least 1, got 0"):
         fit_histogram(np.zeros((3, 1), dtype=np.float32), bins=0)

@@ -87,9 +87,9 @@ def test_a_stored_model_scores_to_the_bit(aggregate: Aggregate, tmp_path: Path) 
 
 def test_odd_settings_and_states_are_refused() -> None:
     X = normal_rows(30, 2)
-    with pytest.raises(ConfigError, match="k: expected at least 1 neighbour, got 0"):
+    with pytest.raises(ConfigError, match="k: expected a whole number of at least 1, got 0"):
         fit_knn(X, 0, k=0)
-    with pytest.raises(ConfigError, match="max_reference: expected at least 2 rows, got 1"):
+    with pytest.raises(ConfigError, match="max_reference: expected a number of at least 2, got 1"):
         fit_knn(X, 0, max_reference=1)
     with pytest.raises(ConfigError, match="aggregate: expected 'largest' or 'mean', got 'median'"):
         fit_knn(X, 0, aggregate="median")  # type: ignore[arg-type]

@@ -100,9 +100,9 @@ def test_a_stored_model_scores_to_the_bit(tmp_path: Path) -> None:
 
 def test_odd_settings_and_states_are_refused() -> None:
     X = clusters(30, 2)
-    with pytest.raises(ConfigError, match="k: expected at least 1 neighbour, got 0"):
+    with pytest.raises(ConfigError, match="k: expected a whole number of at least 1, got 0"):
         fit_lof(X, 0, k=0)
-    with pytest.raises(ConfigError, match="max_reference: expected at least 2 rows, got 1"):
+    with pytest.raises(ConfigError, match="max_reference: expected a number of at least 2, got 1"):
         fit_lof(X, 0, max_reference=1)
     tensors, meta = fit_lof(X, 0).to_state()
     with pytest.raises(ValueError, match="k = 31"):

@@ -178,7 +178,7 @@ def test_each_training_gets_an_equal_share_of_the_time_left() -> None:
         ({"look_every": 0}, "look_every"),
         ({"shifts": 4}, "shifts"),
         ({"known_ks": (5,)}, "known_ks"),
-        ({"ks": (1, 5)}, "numbers from 2"),
+        ({"ks": (1, 5)}, "ks: expected a whole number of at least 2"),
         ({"seeds": ()}, "seeds"),
     ],
 )
