@@ -9,6 +9,11 @@ before: late ones, rejects and rows of closed windows among them are accounted a
 
 import msgspec
 
+from sparsewatch.schemas.stored import Format
+
+READER_STATE = Format("a ReaderState")
+MARKER = Format("a Marker")
+PROGRESS = Format("the progress of a job")
 #: Newest event time of a partition that has none yet.
 NEVER_US = -(2**62)
 

@@ -8,6 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from sparsewatch.schemas.stored import Format
+
+PATTERN = Format("an emerging pattern")
+DECISION = Format("a decision on a pattern")
 #: Beginnings of the keys in the topic of patterns; an id follows.
 PATTERN_KEY = "pattern/"
 DECISION_KEY = "decision/"

@@ -1,19 +1,58 @@
 """Bytes that earlier releases stored are read, or refused by name: a golden file for each format and each model."""
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.model import RowModel
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 from sparsewatch.testing import golden
 from tests.kit import stored_formats, stored_models
 from tests.kit.stored_formats import GOLDEN, Stored
 from tests.kit.stored_models import MODELS
 
 EACH_FORMAT = pytest.mark.parametrize("stored", stored_formats.STORED, ids=lambda stored: stored.file)
+EACH_NAMED_FORMAT = pytest.mark.parametrize(
+    "stored", [stored for stored in stored_formats.STORED if stored.of is not None], ids=lambda stored: stored.file
+)
 EACH_MODEL = pytest.mark.parametrize("name", stored_models.STORED)
+ROOT = Path(__file__).resolve().parents[1]
 LARGEST_BYTES = 100_000
+ROOMS = ("schemas", "detectors", "transforms", "pipelines")
+CODE = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+BY_FILE = {stored.file: stored for stored in stored_formats.STORED}
+#: Files whose bytes state their version (a block's does, too: see `tests/transforms/test_coders.py`).
+STATES_A_VERSION = (
+    "column-sketches-1.msgpack",
+    "encoder-statistics-1.msgpack",
+    "feature-counts-2.arrow",
+    "file-sample-1.msgpack",
+    "row-sample-1.arrow",
+)
+#: Where bytes are decoded without a `Format`, and why.
+OTHER_DECODING = {
+    "schemas/stored.py": "here formats are decoded",
+    "detectors/artefacts/artefact.py": "a manifest has a format of its own, and golden folders",
+    "detectors/artefacts/versions.py": "its errors name the file; it has a golden file",
+    "detectors/outrank/reference_model.py": "another program's file",
+    "transforms/codecs/arrow.py": "a user's events",
+    "transforms/codecs/json.py": "a user's events",
+    "transforms/coders.py": "spans of a block, within its format",
+    "transforms/kafka/source.py": "settings of a graph, which its own process reads",
+    "pipelines/rejects/repairs.py": "a user's file",
+    "pipelines/wafer_files/events.py": "a user's file",
+    "pipelines/wafer_files/klarf/version18.py": "a user's file",
+    "pipelines/exporter/series.py": "records that are passed over where they cannot be read",
+    "pipelines/demo/watch.py": "records of this process's own jobs",
+}
 
 
 @EACH_FORMAT
@@ -25,6 +64,73 @@ def test_stored_bytes_say_what_they_said(stored: Stored) -> None:
 def test_equal_states_give_the_bytes_that_are_stored(stored: Stored) -> None:
     if stored.exact:
         golden(GOLDEN / stored.file, stored.encode())
+
+
+def foreign(stored: Stored) -> Iterator[bytes]:
+    """Bytes that are not of a format: none, text, a pickle, a struct of other fields, half of what is stored."""
+    yield b""
+    yield b"no"
+    yield b"\x80\x04K\x01."
+    yield msgspec.msgpack.encode({"other": 1})
+    yield msgspec.msgpack.encode([["other"]])
+    yield msgspec.json.encode(["other"])
+    # Any record batch is one.
+    if stored.file != "record-batch-1.arrow":
+        yield table_to_bytes(pa.record_batch({"other": [1]}))
+    data = (GOLDEN / stored.file).read_bytes()
+    yield data[: len(data) // 2]
+
+
+@EACH_NAMED_FORMAT
+def test_bytes_of_another_format_are_refused_by_name(stored: Stored) -> None:
+    assert stored.of is not None
+    for data in foreign(stored):
+        with pytest.raises(StateError, match=f"expected {stored.of.what}"):
+            stored.decode(data)
+
+
+@pytest.mark.parametrize("file", [file for file in STATES_A_VERSION if file.endswith(".msgpack")])
+def test_another_version_in_messagepack_is_refused_by_number(file: str) -> None:
+    state = msgspec.msgpack.decode((GOLDEN / file).read_bytes())
+    later = msgspec.msgpack.encode(state | {"version": 99, "added": True})
+    with pytest.raises(StateError, match=r"of version \d, got 99"):
+        BY_FILE[file].decode(later)
+
+
+@pytest.mark.parametrize("file", [file for file in STATES_A_VERSION if file.endswith(".arrow")])
+def test_another_version_in_arrow_is_refused_by_number(file: str) -> None:
+    batch = batch_from_bytes((GOLDEN / file).read_bytes())
+    ((key, header),) = batch.schema.metadata.items()
+    later = msgspec.json.encode(msgspec.json.decode(header) | {"version": 99, "added": True})
+    with pytest.raises(StateError, match=r"of version \d, got 99"):
+        BY_FILE[file].decode(table_to_bytes(batch.replace_schema_metadata({key: later})))
+
+
+def test_every_format_has_a_golden_file_of_its_version() -> None:
+    found = {
+        Format(*(ast.literal_eval(argument) for argument in node.args))
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == Format.__name__
+    }
+    files = {stored.of: stored.file for stored in stored_formats.STORED if stored.of is not None}
+    assert found == set(files)
+    for format_, file in files.items():
+        assert f"-{format_.version}" in file
+
+
+def test_stored_bytes_are_decoded_by_their_format_alone() -> None:
+    decoding = {
+        str(path.relative_to(ROOT))
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and (
+            node.attr in ("open_stream", "open_file", "Decoder")
+            or (node.attr == "decode" and ast.unparse(node.value) in ("msgspec.msgpack", "msgspec.json"))
+        )
+    }
+    assert decoding - OTHER_DECODING.keys() == set()
 
 
 @EACH_MODEL

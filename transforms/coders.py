@@ -12,14 +12,16 @@ from apache_beam import coders
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature
-from sparsewatch.schemas.accounts import Marker, ReaderState
+from sparsewatch.schemas.accounts import MARKER, READER_STATE, Marker, ReaderState
 from sparsewatch.schemas.block import Block, Span
-from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 
 _SPANS = b"sparsewatch.spans"
 _VERSION = b"sparsewatch.block"
-_BLOCK_VERSION = b"1"
+_BLOCK = Format("a block")
+_BLOCK_VERSION = str(_BLOCK.version).encode()
+_BATCH = Format("a record batch")
 
 
 class Aside(msgspec.Struct, frozen=True):
@@ -30,10 +32,7 @@ class Aside(msgspec.Struct, frozen=True):
 
 def encode_batch(batch: pa.RecordBatch) -> bytes:
     """Bytes of a record batch; of a slice, its own rows alone."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
-    return bytes(sink.getvalue())
+    return table_to_bytes(batch)
 
 
 def decode_batch(data: bytes) -> pa.RecordBatch:
@@ -42,15 +41,8 @@ def decode_batch(data: bytes) -> pa.RecordBatch:
     Raises:
         StateError: If the bytes are no record batch.
     """
-    return _decode("record batch", data)
-
-
-def _decode(what: str, data: bytes) -> pa.RecordBatch:
-    try:
-        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
-            return stream.read_next_batch()
-    except (pa.ArrowInvalid, StopIteration) as error:
-        raise StateError(f"expected a {what}, got {len(data)} other bytes: {error}") from error
+    with _BATCH.reading(data):
+        return batch_from_bytes(data)
 
 
 def encode_block(block: Block) -> bytes:
@@ -66,12 +58,13 @@ def decode_block(data: bytes) -> Block:
     Raises:
         StateError: If the bytes are no block, or one of a later version.
     """
-    batch = _decode("block", data)
-    metadata = batch.schema.metadata or {}
-    if metadata.get(_VERSION) != _BLOCK_VERSION:
-        raise StateError(f"expected a block of version 1, got {metadata.get(_VERSION)!r}")
-    spans = tuple(Span(*span) for span in msgspec.json.decode(metadata[_SPANS]))
-    return Block(spans, batch.replace_schema_metadata(None))
+    with _BLOCK.reading(data):
+        batch = batch_from_bytes(data)
+        metadata = batch.schema.metadata or {}
+        if metadata.get(_VERSION) != _BLOCK_VERSION:
+            raise _BLOCK.other_version(metadata.get(_VERSION))
+        spans = tuple(Span(*span) for span in msgspec.json.decode(metadata[_SPANS]))
+        return Block(spans, batch.replace_schema_metadata(None))
 
 
 class BlockCoder(coders.Coder):
@@ -138,6 +131,7 @@ class StructCoder(coders.Coder):
     """Beam coder of one msgspec struct."""
 
     struct: type[Any]
+    stored: Format
 
     def encode(self, value: Any) -> bytes:
         """MessagePack of the struct."""
@@ -149,10 +143,7 @@ class StructCoder(coders.Coder):
         Raises:
             StateError: If the bytes are no such struct.
         """
-        try:
-            return msgspec.msgpack.decode(encoded, type=self.struct)
-        except msgspec.DecodeError as error:
-            raise StateError(f"expected a {self.struct.__name__}, got {len(encoded)} other bytes: {error}") from error
+        return self.stored.unpack(encoded, self.struct)
 
     def is_deterministic(self) -> bool:
         """Structs have a fixed order of fields."""
@@ -163,24 +154,28 @@ class ReaderStateCoder(StructCoder):
     """Beam coder of the source's restriction."""
 
     struct = ReaderState
+    stored = READER_STATE
 
 
 class MarkerCoder(StructCoder):
     """Beam coder of `Marker`."""
 
     struct = Marker
+    stored = MARKER
 
 
 class AsideCoder(StructCoder):
     """Beam coder of `Aside`."""
 
     struct = Aside
+    stored = Format("a Aside")
 
 
 class RankedFeatureCoder(StructCoder):
     """Beam coder of `RankedFeature`."""
 
     struct = RankedFeature
+    stored = Format("a RankedFeature")
 
 
 #: Coder of each type of element.

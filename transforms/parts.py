@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sparsewatch.schemas.accounts import Marker
+from sparsewatch.schemas.accounts import MARKER, Marker
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.stored import Format
+
+ACK = Format("an acknowledgement")
 
 Part = tuple[str, bytes]
 
 _MEASURE, _ACK, _MARKER = b"M", b"A", b"K"
 
 
-class Ack(msgspec.Struct, frozen=True, kw_only=True):
+class Ack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numbers of events whose records are durable: set aside, or with a result of their own."""
 
     late: int = 0
@@ -71,9 +74,9 @@ def sort_parts(parts: Iterable[bytes]) -> WindowParts:
         if kind == _MEASURE:
             measures.append(content)
         elif kind == _ACK:
-            acks = acks + msgspec.msgpack.decode(content, type=Ack)
+            acks = acks + ACK.unpack(content, Ack)
         elif kind == _MARKER:
-            markers.append(msgspec.msgpack.decode(content, type=Marker))
+            markers.append(MARKER.unpack(content, Marker))
         else:
             raise StateError(f"expected a measure, an acknowledgement or a marker, got a part of kind {kind!r}")
     return WindowParts(tuple(measures), acks, tuple(sorted(markers, key=lambda m: (m.reader, m.sequence))))

@@ -20,6 +20,7 @@ from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.detectors.counts.value_counts import hash_mark
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.schemas.errors import ConfigError, ModelError
+from sparsewatch.schemas.stored import batch_from_bytes, table_to_bytes
 
 KIND = "reference"
 
@@ -222,12 +223,8 @@ def _statistic(values: Sequence[float]) -> Statistic:
 def _to_tensor(values: pl.Series) -> np.ndarray:
     """Arrow IPC bytes of a column."""
     batch = pa.record_batch({"value": values.to_arrow(compat_level=pl.CompatLevel.oldest())})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return np.frombuffer(sink.getvalue(), np.uint8)
+    return np.frombuffer(table_to_bytes(batch), np.uint8)
 
 
 def _from_tensor(tensor: np.ndarray) -> pl.Series:
-    with pa.ipc.open_stream(tensor.tobytes()) as reader:
-        return pl.Series("value", reader.read_next_batch().column("value"))
+    return pl.Series("value", batch_from_bytes(tensor.tobytes()).column("value"))

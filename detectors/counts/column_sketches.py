@@ -14,9 +14,9 @@ import pyarrow as pa
 from datasketches import kll_doubles_sketch
 
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.schemas.stored import Format
 
-#: Version of the layout.
-FORMAT = 1
+FORMAT = Format("the bytes of sketches")
 #: Size of a sketch: a quantile's rank is right to 0.7 % of the rows, with 99 % confidence.
 SKETCH_SIZE = 400
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -43,7 +43,7 @@ class _ColumnState(msgspec.Struct, frozen=True):
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: int = FORMAT
+    version: int = FORMAT.version
     columns: dict[str, _ColumnState]
 
 
@@ -142,16 +142,12 @@ class ColumnSketches:
         Raises:
             StateError: If the bytes are damaged or of another version.
         """
-        try:
-            state = msgspec.msgpack.decode(data, type=_State)
-            if state.version != FORMAT:
-                raise StateError(f"expected sketches of version {FORMAT}, got {state.version}")
+        with FORMAT.reading(data):
+            state = FORMAT.unpack(data, _State)
             sketches = cls(tuple(state.columns))
             for name, column in sketches._columns.items():
                 column.total, column.infinite = state.columns[name].total, state.columns[name].infinite
                 column.sketch = kll_doubles_sketch.deserialize(state.columns[name].sketch)
-        except (msgspec.MsgspecError, ConfigError, ValueError, RuntimeError, IndexError) as error:
-            raise StateError(f"expected the bytes of sketches, got {len(data)} others") from error
         return sketches
 
 

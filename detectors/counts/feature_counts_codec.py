@@ -14,21 +14,17 @@ import pyarrow as pa
 from sparsewatch.detectors.counts.hashed_tail import Tail
 from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, Bucket, Part, hash_mark
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 
-#: Version of the layout.
-FORMAT = 2
+FORMAT = Format("the bytes of feature counts", 2)
 _HEADER = b"feature_counts"
 _NONE = np.zeros(0, np.int64)
-
-
-class _Version(msgspec.Struct):
-    version: int
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All but the values' counts; tuples follow the order of `features`."""
 
-    version: int = FORMAT
+    version: int = FORMAT.version
     features: tuple[str, ...]
     label: str
     max_values: int
@@ -60,11 +56,7 @@ def encode(header: Header, parts: Sequence[Part], tails: Sequence[Tail]) -> byte
         names=list(lists),
         metadata={_HEADER: msgspec.json.encode(header)},
     )
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue())
+    return table_to_bytes(batch, compression="lz4")
 
 
 def decode(data: bytes) -> tuple[Header, list[Part], list[Tail | None]]:
@@ -73,22 +65,12 @@ def decode(data: bytes) -> tuple[Header, list[Part], list[Tail | None]]:
     Raises:
         StateError: If the bytes are damaged, of another version, or hold hashes of another version of polars.
     """
-    try:
-        with pa.ipc.open_stream(data) as reader:
-            batch = reader.read_next_batch()
-        _expect_version(batch.schema.metadata[_HEADER])
-        header = msgspec.json.decode(batch.schema.metadata[_HEADER], type=Header)
+    with FORMAT.reading(data):
+        batch = batch_from_bytes(data)
+        header = FORMAT.parse(batch.schema.metadata[_HEADER], Header)
         if any(header.hashed) and header.hash_mark != hash_mark():
             raise StateError("expected feature counts hashed as by this version of polars, got another hash")
         return header, list(_parts(header, batch)), list(_tails(header, batch))
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, StopIteration, msgspec.MsgspecError) as error:
-        raise StateError(f"expected the bytes of feature counts, got {len(data)} others") from error
-
-
-def _expect_version(header: bytes) -> None:
-    version = msgspec.json.decode(header, type=_Version).version
-    if version != FORMAT:
-        raise StateError(f"expected feature counts of version {FORMAT}, got {version}")
 
 
 def _values(parts: Sequence[Part], kind: str) -> Any:

@@ -19,9 +19,9 @@ from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
 
-#: Version of the layout.
-FORMAT = 1
+FORMAT = Format("the bytes of a row sample")
 #: Tables gathered before they are merged.
 PARTS = 64
 _HEADER = b"row_sample"
@@ -37,7 +37,7 @@ Identities = NDArray[np.uint64]
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: int = FORMAT
+    version: int = FORMAT.version
     columns: tuple[str, ...]
     capacity: int
     rows_seen: int
@@ -147,10 +147,7 @@ class RowSample:
             kinds=tuple(self._kinds.values()),
         )
         table = self._lowest().replace_schema_metadata({_HEADER: msgspec.json.encode(header)})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-            writer.write_table(table)
-        return bytes(sink.getvalue())
+        return table_to_bytes(table, compression="lz4")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -159,17 +156,14 @@ class RowSample:
         Raises:
             StateError: If the bytes are damaged or of another version.
         """
-        try:
-            with pa.ipc.open_stream(data) as reader:
-                table = reader.read_all()
-            header = msgspec.json.decode(table.schema.metadata[_HEADER], type=_Header)
-            if header.version != FORMAT or table.num_columns != len(header.columns) + 1:
-                raise StateError(f"expected a row sample of version {FORMAT}, got {header.version}")
+        with FORMAT.reading(data):
+            table = table_from_bytes(data)
+            header = FORMAT.parse(table.schema.metadata[_HEADER], _Header)
+            if table.num_columns != len(header.columns) + 1:
+                raise FORMAT.other_bytes(data, f"{table.num_columns} columns for {len(header.columns)} names")
             sample = cls(header.columns, header.capacity)
             sample.rows_seen = header.rows_seen
             sample._kinds = dict(zip(header.columns, header.kinds, strict=True))
-        except (ValueError, LookupError, TypeError, OSError, msgspec.MsgspecError) as error:
-            raise StateError(f"expected the bytes of a row sample, got {len(data)} others") from error
         if table.num_rows:
             sample._parts = [table.replace_schema_metadata()]
             sample._limit = sample._limit_of(table.column(0).to_numpy())

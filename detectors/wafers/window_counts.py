@@ -14,12 +14,13 @@ import msgspec
 from scipy.stats import binom
 
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.ranges import AlarmRate, Level, Share
 from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.wafers import WaferResult
 
+FORMAT = Format("counts of wafers")
 #: Novel wafers kept as evidence, the most novel first.
 _KEPT = 20
 #: Novel-looking wafers kept for the look over several windows, lowest p-value first; 1 to 10 kB each.
@@ -38,7 +39,7 @@ class NovelWafer(msgspec.Struct, frozen=True, array_like=True, order=True):
     novelty: float
 
 
-class WaferCounts(msgspec.Struct, kw_only=True):
+class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Mergeable counts of one window of wafers; order-free, about 100 bytes a pattern and novel wafer."""
 
     wafers: int = 0
@@ -115,10 +116,7 @@ class WaferCounts(msgspec.Struct, kw_only=True):
         Raises:
             StateError: If the bytes are none.
         """
-        try:
-            return msgspec.msgpack.decode(data, type=cls)
-        except msgspec.DecodeError as error:
-            raise StateError(f"expected counts of wafers, got {len(data)} other bytes: {error}") from error
+        return FORMAT.unpack(data, cls)
 
 
 def _novel_wafer(result: WaferResult) -> NovelWafer:

@@ -30,6 +30,7 @@ from sparsewatch.pipelines.rows.scoring import RowScoring, ScoreMeasure, TellOfS
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.jobs import CtrJob, RankingSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.codecs.events import event_schema
 from sparsewatch.transforms.kafka.source import ReadKafka, ReadSpec
 from sparsewatch.transforms.window.close_windows import Conclusion, Record, Window
@@ -42,6 +43,9 @@ _EXPORTED_FEATURES = 50
 @functools.lru_cache(maxsize=4)
 def _reference(path: str) -> Reference:
     return Reference.load(path)
+
+
+_STORED = Format("a measure of clicks")
 
 
 class _MeasureState(msgspec.Struct, frozen=True, array_like=True):
@@ -81,7 +85,7 @@ class ClickMeasure:
 
     def merge_bytes(self, data: bytes) -> None:
         """Add a measure that was made elsewhere."""
-        state = msgspec.msgpack.decode(data, type=_MeasureState)
+        state = _STORED.unpack(data, _MeasureState)
         self.counts.merge(FeatureCounts.from_bytes(state.counts))
         if self.scores is not None and state.scores is not None:
             self.scores.merge_bytes(state.scores)

@@ -26,11 +26,13 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.metrics import MetricSample, gauge
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.close_windows import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane
 
 _logger = logging.getLogger(__name__)
 
+FORMAT = Format("the pane of a window of clicks")
 #: Features in the records and metrics of a view, best ranked first: records and labels stay few.
 _TOLD_FEATURES = 200
 _EXPORTED_FEATURES = 50
@@ -54,10 +56,7 @@ class ClickPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         Raises:
             StateError: If the bytes are others.
         """
-        try:
-            return msgspec.msgpack.decode(state, type=cls)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected the pane of a window of clicks, got {len(state)} other bytes") from error
+        return FORMAT.unpack(state, cls)
 
 
 def pane_state(

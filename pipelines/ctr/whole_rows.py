@@ -37,6 +37,7 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.jobs import RankingSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
+from sparsewatch.schemas.stored import Format
 
 #: Combinations in a window's record, the best ones, and those scored at a time.
 _TOLD_COMBINATIONS = 100
@@ -47,6 +48,9 @@ _TOLD_VALUES = 20
 _TWIN_FEATURES = 128
 #: Rounds before windows of negative times meet those of positive ones.
 _ROUNDS = 1 << 40
+
+
+_STORED = Format("a measure of whole rows")
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -100,7 +104,7 @@ class RowMeasure:
 
     def merge_bytes(self, data: bytes) -> None:
         """Add a measure of the same settings that was made elsewhere."""
-        state = msgspec.msgpack.decode(data, type=_State)
+        state = _STORED.unpack(data, _State)
         self.sizes = add_sizes([self.sizes, state.sizes])
         if self.numbers is not None and state.numbers is not None:
             self.numbers.merge(ColumnSketches.from_bytes(state.numbers))

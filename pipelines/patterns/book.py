@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import msgspec
 
 from sparsewatch.pipelines.job.topics import PATTERN_RECORD_BYTES
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import ConfigError, StateError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.patterns import DECISION_KEY, PATTERN_KEY, Decision, Pattern, Status
+from sparsewatch.schemas.patterns import DECISION, DECISION_KEY, PATTERN, PATTERN_KEY, Decision, Pattern, Status
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.records import Fetched
@@ -39,10 +40,10 @@ class PatternBook:
         name = key.decode(errors="replace")
         try:
             if name.startswith(PATTERN_KEY):
-                _put(self.patterns, name.removeprefix(PATTERN_KEY), value, Pattern)
+                _put(self.patterns, name.removeprefix(PATTERN_KEY), value, PATTERN, Pattern)
             elif name.startswith(DECISION_KEY):
-                _put(self.decisions, name.removeprefix(DECISION_KEY), value, Decision)
-        except msgspec.DecodeError as error:
+                _put(self.decisions, name.removeprefix(DECISION_KEY), value, DECISION, Decision)
+        except StateError as error:
             _logger.warning("the record %r of the topic of patterns is left out: %s", name, error)
 
     def root(self, id_: str) -> str:
@@ -87,11 +88,11 @@ class PatternBook:
         raise ConfigError(f"expected the id of one pattern, got {id_!r}; there are {there}")
 
 
-def _put(records: dict[str, Any], id_: str, value: bytes | None, kind: type[Any]) -> None:
+def _put(records: dict[str, Any], id_: str, value: bytes | None, stored: Format, kind: type[Any]) -> None:
     if value is None:
         records.pop(id_, None)
     else:
-        records[id_] = msgspec.json.decode(value, type=kind)
+        records[id_] = stored.parse(value, kind)
 
 
 def pattern_record(topic: str, pattern: Pattern) -> Record:

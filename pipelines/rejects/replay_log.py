@@ -13,11 +13,13 @@ import msgspec
 from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, partitions_of, replayed_topic
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
 from sparsewatch.transforms.records import Fetched
 
+FORMAT = Format("the mark of a replay under way")
 #: No id is like it: an id begins with a topic's name and a slash.
 _UNDER_WAY = b"under-way"
 #: Fetches stay below it; a broker sends a larger record all the same.
@@ -58,8 +60,8 @@ def read_log(kafka: KafkaSettings, topic: str) -> ReplayLog:
     if under_way is None:
         return ReplayLog(noted, set())
     try:
-        ends = msgspec.json.decode(under_way, type=_UnderWay).ends
-    except msgspec.DecodeError as error:
+        ends = FORMAT.parse(under_way, _UnderWay).ends
+    except StateError as error:
         raise StateError(f"topic {replayed_topic(topic)!r}, key {_UNDER_WAY!r}: {error}") from error
     sent = _sent_since(kafka, topic, ends)
     return ReplayLog(noted | sent, sent - noted)

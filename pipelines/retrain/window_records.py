@@ -21,12 +21,14 @@ from sparsewatch.pipelines.job.topics import topics_of
 from sparsewatch.pipelines.rejects.topics import partitions_of
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.schemas.alerts import alert_id
-from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.jobs import KafkaSettings, RowsJob
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
 from sparsewatch.transforms.records import Fetched
 
+FORMAT = Format("the record of a window of rows")
 _MAX_RECORD_BYTES = 16 << 20
 _FETCH_S = 0.5
 
@@ -126,8 +128,8 @@ class WindowsTopic:
 
     def _record(self, value: bytes) -> WindowRecord:
         try:
-            return msgspec.json.decode(value, type=WindowRecord)
-        except msgspec.DecodeError as error:
+            return FORMAT.parse(value, WindowRecord)
+        except StateError as error:
             raise SchemaError(f"topic {self._topic!r}: a window's record cannot be read: {error}") from error
 
     def __enter__(self) -> Self:

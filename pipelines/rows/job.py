@@ -24,10 +24,13 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.jobs import RowsJob
 from sparsewatch.schemas.metrics import gauge
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.codecs.events import event_schema
 from sparsewatch.transforms.kafka.source import ReadKafka, ReadSpec
 from sparsewatch.transforms.window.close_windows import Conclusion, Window
 from sparsewatch.transforms.window.measure import Measure, MeasureWindows
+
+_STORED = Format("a measure of rows")
 
 
 class _MeasureState(msgspec.Struct, frozen=True, array_like=True):
@@ -56,7 +59,7 @@ class RowsMeasure:
 
     def merge_bytes(self, data: bytes) -> None:
         """Add a measure of the same settings that was made elsewhere."""
-        state = msgspec.msgpack.decode(data, type=_MeasureState)
+        state = _STORED.unpack(data, _MeasureState)
         self.scores.merge_bytes(state.scores)
         if self.sample is not None and state.sample is not None:
             self.sample.merge(RowSample.from_bytes(state.sample))

@@ -8,10 +8,13 @@ from typing import Self
 import msgspec
 
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.close_windows import Conclusion
 from sparsewatch.transforms.window.panes import Pane
 
 _logger = logging.getLogger(__name__)
+
+FORMAT = Format("the pane of a window of rows")
 
 
 class RowPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -32,10 +35,7 @@ class RowPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         Raises:
             StateError: If the bytes are others.
         """
-        try:
-            return msgspec.msgpack.decode(state, type=cls)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected the pane of a window of rows, got {len(state)} other bytes") from error
+        return FORMAT.unpack(state, cls)
 
 
 def readable(panes: Iterable[Pane]) -> list[tuple[Pane, RowPane]]:

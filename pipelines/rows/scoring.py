@@ -28,6 +28,7 @@ from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.jobs import RowSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.rows import RowResult
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.close_windows import Record
 
 
@@ -123,6 +124,9 @@ def check_scoring(scoring: RowScoring) -> None:
     scoring.load(resolve_version(scoring.model))
 
 
+_STORED = Format("a measure of row scores")
+
+
 class _State(msgspec.Struct, frozen=True, array_like=True):
     scores: bytes
     shadows: bytes
@@ -146,7 +150,7 @@ class ScoreMeasure:
 
     def merge_bytes(self, data: bytes) -> None:
         """Add a measure that was made elsewhere."""
-        state = msgspec.msgpack.decode(data, type=_State)
+        state = _STORED.unpack(data, _State)
         self._merge(RowScores.from_bytes(state.scores), Shadows.from_bytes(state.shadows))
 
     def to_bytes(self) -> bytes:

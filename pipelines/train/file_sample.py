@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.schemas.stored import Format
 
-#: Version of the layout of a sealed sample.
-FORMAT = 1
+FORMAT = Format("a sealed sample")
 #: Name of a sealed sample ends so.
 SUFFIX = ".sample"
 #: First rows by which files of one name are told apart.
@@ -44,7 +44,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class _Sealed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: int = FORMAT
+    version: int = FORMAT.version
     digest: bytes
     content: bytes
 
@@ -161,15 +161,10 @@ class FileSample:
         Raises:
             StateError: If the bytes are damaged or of another version.
         """
-        try:
-            sealed = msgspec.msgpack.decode(data, type=_Sealed)
-            if sealed.version != FORMAT:
-                raise StateError(f"expected a sealed sample of version {FORMAT}, got {sealed.version}")
-            if hashlib.sha256(sealed.content).digest() != sealed.digest:
-                raise StateError("expected a sealed sample, its digest differs: the bytes are damaged")
-            content = msgspec.msgpack.decode(sealed.content, type=_Content)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected the bytes of a sealed sample, got {len(data)} others") from error
+        sealed = FORMAT.unpack(data, _Sealed)
+        if hashlib.sha256(sealed.content).digest() != sealed.digest:
+            raise StateError("expected a sealed sample, its digest differs: the bytes are damaged")
+        content = FORMAT.unpack(sealed.content, _Content)
         rows = RowSample.from_bytes(content.sample)
         sample = cls(rows.columns, rows.capacity, content.seed)
         sample._sample, sample.files, sample._booleans = rows, content.files, content.booleans

@@ -11,10 +11,12 @@ from sparsewatch.detectors.wafers.window_counts import MOST_LOOKING_NOVEL, Wafer
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import PatternSettings
 from sparsewatch.schemas.patterns import NovelLooking
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane
 
 _logger = logging.getLogger(__name__)
 
+FORMAT = Format("the pane of a window of wafers")
 #: Most wafers that a look goes over, those of the lowest p-value; and of the background, of the newest windows.
 _MOST_RECENT = 1_500
 _MOST_BACKGROUND = 4_000
@@ -33,10 +35,7 @@ class WaferPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         Raises:
             StateError: If the bytes are others.
         """
-        try:
-            return msgspec.msgpack.decode(state, type=cls)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected the pane of a window of wafers, got {len(state)} other bytes") from error
+        return FORMAT.unpack(state, cls)
 
 
 def pane_state(counts: WaferCounts) -> bytes:

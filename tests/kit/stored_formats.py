@@ -6,52 +6,45 @@ The bytes of a version are written once, by that version's own code, and never a
 """
 
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 
-from sparsewatch.detectors.artefacts.versions import HISTORY, Move, history
-from sparsewatch.detectors.counts.column_sketches import ColumnSketches
-from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
-from sparsewatch.detectors.outrank.ranking import RankedFeature
-from sparsewatch.detectors.rows.encoding.statistics import EncoderStatistics
-from sparsewatch.detectors.rows.windows.monitored_inference import WatchedRows
-from sparsewatch.detectors.rows.windows.p_value_bins import FINE_BINS, P_VALUE_BINS
-from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores
-from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow
-from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
-from sparsewatch.detectors.wafers.window_counts import NovelWafer, WaferCounts
-from sparsewatch.pipelines.ctr.sliding import ClickPane
-from sparsewatch.pipelines.patterns.book import PatternBook, decision_record, pattern_record
-from sparsewatch.pipelines.rejects.replay_log import _UnderWay
-from sparsewatch.pipelines.retrain.log import LOG, Entry, note
-from sparsewatch.pipelines.retrain.window_records import WindowRecord
-from sparsewatch.pipelines.rows.kept_rows import RowPane
-from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
-from sparsewatch.pipelines.train.file_sample import FileSample
+from sparsewatch.detectors.counts import column_sketches as column_sketches_module
+from sparsewatch.detectors.counts import feature_counts_codec
+from sparsewatch.detectors.counts import row_sample as row_sample_module
+from sparsewatch.detectors.rows.encoding import statistics
+from sparsewatch.detectors.rows.windows import monitored_inference, shadow, summary
+from sparsewatch.detectors.rows.windows.monitored_inference import InferenceReport, WatchedRows
+from sparsewatch.detectors.rows.windows.shadow import Shadows
+from sparsewatch.detectors.rows.windows.summary import RowScores
+from sparsewatch.detectors.wafers import window_counts
+from sparsewatch.detectors.wafers.window_counts import WaferCounts
+from sparsewatch.pipelines.ctr import sliding
+from sparsewatch.pipelines.patterns.book import decision_record, pattern_record
+from sparsewatch.pipelines.rejects import replay_log
+from sparsewatch.pipelines.retrain import window_records
+from sparsewatch.pipelines.retrain.log import Entry
+from sparsewatch.pipelines.rows import kept_rows
+from sparsewatch.pipelines.train import file_sample as file_sample_module
+from sparsewatch.pipelines.wafer import kept_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
+from sparsewatch.schemas.accounts import MARKER as MARKER_FORMAT
+from sparsewatch.schemas.accounts import PROGRESS as PROGRESS_FORMAT
 from sparsewatch.schemas.accounts import (
-    Account,
-    Marker,
-    OpenWindow,
-    PartitionState,
+    READER_STATE,
     Progress,
-    ReaderState,
-    ResumePoint,
 )
-from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
-from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
-from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
+from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
+from sparsewatch.schemas.patterns import Decision, Pattern
+from sparsewatch.schemas.stored import Format
+from sparsewatch.transforms import coders, parts
 from sparsewatch.transforms.coders import (
-    Aside,
     AsideCoder,
     MarkerCoder,
     RankedFeatureCoder,
@@ -59,12 +52,53 @@ from sparsewatch.transforms.coders import (
     decode_block,
     encode_block,
 )
+from sparsewatch.transforms.inference import sample
 from sparsewatch.transforms.inference.sample import InferenceSample
-from sparsewatch.transforms.window.panes import Pane, _chunks, _joined
-from tests.kit.novel_wafers import DIAGONAL
+from sparsewatch.transforms.window import panes
+from tests.kit.stored_examples import (
+    ACK,
+    ASIDE,
+    BLOCK,
+    DECISION,
+    MARKER,
+    MEASURES,
+    MOVES,
+    PATTERN,
+    PROGRESS,
+    RANKED,
+    REPORT,
+    ROW_SCORES,
+    SHADOWS,
+    STATE,
+    WAFER_COUNTS,
+    WAFER_PANE,
+    WATCHED,
+    WINDOW_RECORD,
+    _checkpoint,
+    _checkpoint_said,
+    _click_pane,
+    _click_pane_said,
+    _counts_said,
+    _file_sample_said,
+    _history,
+    _note,
+    _pane,
+    _pane_said,
+    _row_pane,
+    _row_pane_said,
+    _sample_said,
+    _sketches_said,
+    _statistics_said,
+    clicks,
+    column_sketches,
+    encoder_statistics,
+    feature_counts,
+    file_sample,
+    inference_sample,
+    row_sample,
+)
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-HOUR_US = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,433 +110,180 @@ class Stored:
     encode: Callable[[], bytes]
     #: What the bytes say, as something that can be compared.
     decode: Callable[[bytes], Any]
+    #: None where a file's own name is in its errors.
+    of: Format | None = None
     #: Whether equal states give equal bytes under any release of the libraries that code them.
     exact: bool = True
 
 
-# Elements that lie in checkpoints and travel between stages.
-COLUMNS = pa.schema([("site", pa.string()), ("x_um", pa.list_(pa.float32())), ("label", pa.int64()), *META])
-BLOCK = Block(
-    (Span("clicks", 0, 5, 7), Span("clicks", 2, 1 << 40, (1 << 40) + 1)),
-    pa.RecordBatch.from_pylist(
-        [
-            {
-                "site": "é",
-                "x_um": [1.5, None],
-                "label": 1,
-                "_partition": 0,
-                "_offset": 5,
-                "_row": 0,
-                "_event_time_us": 7,
-            },
-            {"site": None, "x_um": [], "label": 0, "_partition": 0, "_offset": 6, "_row": 3, "_event_time_us": 8},
-            {"site": "", "x_um": None, "label": 0, "_partition": 2, "_offset": 1 << 40, "_row": 0, "_event_time_us": 9},
-        ],
-        schema=COLUMNS,
-    ),
-)
-STATE = ReaderState(
-    partitions=(
-        PartitionState(0, 7, 8, 3, (OpenWindow(0, 5, -(2**62), 2),)),
-        PartitionState(2, (1 << 40) + 1, -(2**62), 0),
-    ),
-    closed_end_us=60_000_000,
-    late=1,
-    rejected=2,
-    markers=3,
-    began=True,
-    stop=(9, 10),
-    silent=(2,),
-)
-MARKER = Marker(
-    reader=1,
-    sequence=3,
-    window_us=0,
-    window_end_us=60_000_000,
-    account=Account(counted=2, late=1, rejected=2),
-    complete=False,
-    resume={0: ResumePoint(offset=5, newest_us=-(2**62), high=7)},
-)
-ASIDE = Aside(
-    (
-        SideRecord(
-            kind="reject",
-            topic="clicks",
-            partition=0,
-            offset=6,
-            timestamp_ms=-1,
-            key=None,
-            value=b"\x00\xff",
-            headers=(("trace", b"\xfe"), ("trace", b"")),
-            code="broken_json",
-            message="expected one JSON object",
-        ),
-    )
-)
-RANKED = RankedFeature(
-    feature="site",
-    rank=1,
-    score=0.25,
-    cardinality=3,
-    coverage=0.75,
-    mutual_information=0.375,
-    expected=0.125,
-    noise=0.0625,
-    normalised=0.5,
-    p_value=0.001,
-    standard_error=0.03125,
-    score_error=0.0,
-)
-
-
-def clicks(n: int) -> pa.RecordBatch:
-    """Rows of every kind of value that is counted, the missing one among them."""
-    rng = np.random.default_rng(11)
-    site = [None if i % 7 == 0 else f"site {i % 5} é" for i in range(n)]
-    return pa.record_batch(
-        {
-            "site": pa.array(site, pa.string()),
-            "hour": pa.array(rng.integers(-3, 20, n)),
-            "price": pa.array([None if i % 9 == 0 else i / 8 for i in range(n)], pa.float64()),
-            "flag": pa.array((np.arange(n) % 3 == 0).tolist(), pa.bool_()),
-            "none": pa.nulls(n),
-            "click": pa.array(rng.integers(0, 2, n)),
-        }
-    )
-
-
-FEATURES = ("site", "hour", "price", "flag", "none")
-
-
-def feature_counts(max_values: int) -> FeatureCounts:
-    """Counts of `clicks`; below 16 values a feature some are beyond the cap."""
-    counts = FeatureCounts(FEATURES, "click", max_values=max_values)
-    counts.update(clicks(120))
-    return counts
-
-
-def row_sample() -> RowSample:
-    """32 of `clicks`."""
-    sample = RowSample(FEATURES, 32)
-    sample.update(clicks(120), row_identities(np.arange(120)))
-    return sample
-
-
-def file_sample() -> FileSample:
-    """24 of the rows of two files."""
-    sample = FileSample(("site", "hour", "price", "flag"), 24, seed=3)
-    sample.add_file(Path("a.csv"), [clicks(60)])
-    sample.add_file(Path("b.csv"), [clicks(90)])
-    return sample
-
-
-def inference_sample() -> InferenceSample:
-    """One of no results; the rows of one with results are a `RowSample`."""
-    return InferenceSample(16, ("amount",), ("id",))
-
-
-def column_sketches() -> ColumnSketches:
-    """Of as few numbers as a sketch keeps all of, so nothing in it is drawn by chance."""
-    sketches = ColumnSketches(("hour", "price"))
-    sketches.update(clicks(120))
-    return sketches
-
-
-def encoder_statistics() -> EncoderStatistics:
-    """As for `column_sketches`."""
-    statistics = EncoderStatistics(("site", "hour", "price", "flag"), categorical=("hour",), most_values=8)
-    statistics.update(clicks(120))
-    return statistics
-
-
-def _spread(n: int, at: int, rows: int) -> tuple[int, ...]:
-    return tuple(rows if i == at else 0 for i in range(n))
-
-
-ROW_SCORES = RowScores(
-    models=(
-        ModelScores(
-            model="fab/0001",
-            alarm_rate=0.01,
-            columns=("amount", "weight"),
-            calibration=_spread(FINE_BINS, 3, 400),
-            p_values=_spread(FINE_BINS, 1, 7),
-            above=7,
-            carried=(5, 2),
-        ),
-    ),
-    worst=(
-        WorstRow(0.0025, 9.5, 0, 17, 2, (("amount", 3.25), ("weight", 0.5)), "fab/0001", {EVENT_TIME_US: 7, "id": "é"}),
-    ),
-    results=3,
-)
-SHADOWS = Shadows(
-    (
-        ShadowScores(
-            present="fab/0001",
-            candidate="fab/0002",
-            alarm_rate=0.01,
-            present_calibration=400,
-            candidate_calibration=399,
-            rows=9,
-            above_present=2,
-            above_candidate=3,
-            above_both=1,
-            joint=_spread(P_VALUE_BINS**2, 21, 9),
-        ),
-    )
-)
-WATCHED = WatchedRows(scores=ROW_SCORES, by_model={"a": 3, "b": 4}, unusable=1)
-
-
-def novel_looking(number: int) -> NovelLooking:
-    """A wafer with an embedding of two numbers."""
-    return NovelLooking(
-        p_value=0.01 * number,
-        id=f"t/0/{number}/0",
-        wafer_id=f"W{number}",
-        lot="L1",
-        tool="T1",
-        event_time_us=number,
-        novelty=9.0,
-        nearest="center",
-        space="0123456789abcdef",
-        embedding=np.array([0.5, -2], "<f4").tobytes(),
-        map=DIAGONAL,
-    )
-
-
-WAFER_COUNTS = WaferCounts(
-    wafers=5,
-    defects=99,
-    verdicts={"known": 3, "novel": 2},
-    patterns={"center": 3},
-    models={"wafers/0001": 5},
-    false_novel_rates={"wafers/0001": 0.02},
-    novel=[NovelWafer(0.01, "t/0/1/0", "W1", "L1", "T1", "center", 9.0)],
-    looking_novel=[novel_looking(1), novel_looking(2)],
-)
-PROGRESS = Progress(
-    job="clicks",
-    topic="t",
-    settings="0123456789abcdef",
-    closed_end_us=2 * HOUR_US,
-    partitions={0: ResumePoint(offset=5, newest_us=-(2**62), high=7), 3: ResumePoint(offset=1, newest_us=9, high=1)},
-    sequences={0: 4, 1: 4},
-    totals=Account(counted=100, late=2, rejected=1),
-    windows=4,
-)
-PATTERN = Pattern(
-    id="p-1",
-    job="wafers",
-    space="0123456789abcdef",
-    model="wafers/0001",
-    raised_us=HOUR_US,
-    updated_us=2 * HOUR_US,
-    statistic=12.5,
-    threshold=9.0,
-    expected=0.25,
-    reach=3.5,
-    compactness=0.75,
-    wafers=2,
-    lots={"L1": 2},
-    tools={"T1": 2},
-    nearest={"center": 2},
-    first_seen_us=1,
-    last_seen_us=2,
-    members=[novel_looking(1), novel_looking(2)],
-    total_map=np.ones(4, "<f4").tobytes(),
-)
-DECISION = Decision(id="p-1", status="named", decided_us=5, name="scratch", model="wafers/0002")
-RETRAINED = Entry(
-    at=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC),
-    version="0002",
-    present="0001",
-    what="refused",
-    reasons=("it alarms more often",),
-    figures={"rows": 9, "share": 0.5},
-)
-WAFER_PANE = WaferPane(wafers=5, looking_novel=[novel_looking(1)])
-#: As `transforms.window.close_windows` writes it, with what retraining reads of it.
-WINDOW_RECORD = {
-    "job": "fab",
-    "window_start_us": HOUR_US,
-    "window_end_us": 2 * HOUR_US,
-    "complete": True,
-    "counted": 9,
-    "alerts": ["0123456789abcdef"],
-    "row_scores": {"models": {"fab/0001": 9}, "drift": {"distance": 0.25, "chance": 0.01}},
-    "shadow": [SHADOWS.pairs[0].to_json()],
-}
-MOVES = [
-    Move(at=datetime(2026, 5, 4, tzinfo=UTC), before=None, after="0001", why="saved"),
-    Move(at=datetime(2026, 5, 5, tzinfo=UTC), before="0001", after="0002", why="promoted"),
-]
-CHECKPOINT = Checkpoint({"net.weight": np.array([[0.5, -2]], np.float32)}, {"epoch": 3, "best_score": 0.5})
-PANE = Pane(HOUR_US, 2 * HOUR_US, b"state", True)
-
-
-def _counts_said(data: bytes) -> Any:
-    counts = FeatureCounts.from_bytes(data)
-    tables = {name: counts.table(name).to_dicts() for name in counts.features}
-    return counts.rows, counts.clicks, tables, [counts.others(name) for name in counts.features]
-
-
-def _sample_said(data: bytes) -> Any:
-    sample = RowSample.from_bytes(data)
-    return sample.columns, sample.capacity, sample.rows_seen, sample.rows().to_pylist()
-
-
-def _file_sample_said(data: bytes) -> Any:
-    sample = FileSample.from_bytes(data)
-    return sample.files, sample.seed, sample.table().to_pylist(), sample.table().schema
-
-
-def _sketches_said(data: bytes) -> Any:
-    sketches = ColumnSketches.from_bytes(data)
-    return {name: sketches.summary(name) for name in sketches.columns}
-
-
-def _statistics_said(data: bytes) -> Any:
-    return EncoderStatistics.from_bytes(data).to_bytes()
-
-
-def _click_pane_said(data: bytes) -> Any:
-    pane = ClickPane.of(data)
-    return pane.complete, pane.reported, pane.ranking, _counts_said(pane.counts)
-
-
-def _row_pane_said(data: bytes) -> Any:
-    pane = RowPane.of(data)
-    return pane.rows, _sample_said(pane.sample)
-
-
-def _click_pane() -> ClickPane:
-    return ClickPane(complete=True, reported=["site"], ranking=[RANKED], counts=feature_counts(64).to_bytes())
-
-
-def _row_pane() -> RowPane:
-    return RowPane(rows=120, sample=row_sample().to_bytes())
-
-
-def _pane() -> bytes:
-    ((_, chunk),) = _chunks(PANE, "clicks", 4)
-    return msgspec.msgpack.encode(chunk)
-
-
-def _note() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        note(Path(folder), RETRAINED)
-        return (Path(folder) / LOG).read_bytes()
-
-
-def _history(data: bytes) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / HISTORY).write_bytes(data)
-        return history(Path(folder))
-
-
-def _pattern_said(data: bytes) -> Any:
-    book = PatternBook()
-    book.take(b"pattern/p-1", data)
-    return book.patterns
-
-
-def _decision_said(data: bytes) -> Any:
-    book = PatternBook()
-    book.take(b"decision/p-1", data)
-    return book.decisions
-
-
-def _pane_said(data: bytes) -> Any:
-    return _joined({b"clicks/0/0": data})
-
-
-def _checkpoint() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file = CheckpointFile(Path(folder) / "file.safetensors")
-        file.write(CHECKPOINT)
-        return file.path.read_bytes()
-
-
-def _checkpoint_said(data: bytes) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        file = CheckpointFile(Path(folder) / "file.safetensors")
-        file.path.write_bytes(data)
-        found = file.read()
-        return found and (found.meta, {name: tensor.tolist() for name, tensor in found.tensors.items()})
-
-
-def _json(kind: Any) -> Callable[[bytes], Any]:
-    return lambda data: msgspec.json.decode(data, type=kind)
-
-
 STORED: tuple[Stored, ...] = (
-    Stored(file="block-1.arrow", encode=lambda: encode_block(BLOCK), decode=decode_block, exact=False),
+    Stored(
+        file="block-1.arrow", of=coders._BLOCK, encode=lambda: encode_block(BLOCK), decode=decode_block, exact=False
+    ),
     Stored(
         file="reader-state-1.msgpack",
+        of=READER_STATE,
         encode=lambda: ReaderStateCoder().encode(STATE),
         decode=ReaderStateCoder().decode,
     ),
-    Stored(file="marker-1.msgpack", encode=lambda: MarkerCoder().encode(MARKER), decode=MarkerCoder().decode),
-    Stored(file="aside-1.msgpack", encode=lambda: AsideCoder().encode(ASIDE), decode=AsideCoder().decode),
+    Stored(
+        file="marker-1.msgpack",
+        of=MARKER_FORMAT,
+        encode=lambda: MarkerCoder().encode(MARKER),
+        decode=MarkerCoder().decode,
+    ),
+    Stored(
+        file="aside-1.msgpack",
+        of=AsideCoder.stored,
+        encode=lambda: AsideCoder().encode(ASIDE),
+        decode=AsideCoder().decode,
+    ),
     Stored(
         file="ranked-feature-1.msgpack",
+        of=RankedFeatureCoder.stored,
         encode=lambda: RankedFeatureCoder().encode(RANKED),
         decode=RankedFeatureCoder().decode,
     ),
     Stored(
         file="feature-counts-2.arrow",
+        of=feature_counts_codec.FORMAT,
         encode=lambda: feature_counts(64).to_bytes(),
         decode=_counts_said,
         exact=False,
     ),
     Stored(
         file="feature-counts-2-beyond-the-cap.arrow",
+        of=feature_counts_codec.FORMAT,
         encode=lambda: feature_counts(4).to_bytes(),
         decode=_counts_said,
         exact=False,
     ),
-    Stored(file="row-sample-1.arrow", encode=lambda: row_sample().to_bytes(), decode=_sample_said, exact=False),
     Stored(
-        file="file-sample-1.msgpack", encode=lambda: file_sample().to_bytes(), decode=_file_sample_said, exact=False
+        file="row-sample-1.arrow",
+        of=row_sample_module.FORMAT,
+        encode=lambda: row_sample().to_bytes(),
+        decode=_sample_said,
+        exact=False,
+    ),
+    Stored(
+        file="file-sample-1.msgpack",
+        of=file_sample_module.FORMAT,
+        encode=lambda: file_sample().to_bytes(),
+        decode=_file_sample_said,
+        exact=False,
     ),
     Stored(
         file="inference-sample-1.msgpack",
+        of=sample.FORMAT,
         encode=lambda: inference_sample().to_bytes(),
         decode=lambda data: InferenceSample.from_bytes(data).to_bytes(),
     ),
-    Stored(file="column-sketches-1.msgpack", encode=lambda: column_sketches().to_bytes(), decode=_sketches_said),
     Stored(
-        file="encoder-statistics-1.msgpack", encode=lambda: encoder_statistics().to_bytes(), decode=_statistics_said
+        file="column-sketches-1.msgpack",
+        of=column_sketches_module.FORMAT,
+        encode=lambda: column_sketches().to_bytes(),
+        decode=_sketches_said,
     ),
-    Stored(file="row-scores-1.msgpack", encode=ROW_SCORES.to_bytes, decode=RowScores.from_bytes),
-    Stored(file="shadows-1.msgpack", encode=SHADOWS.to_bytes, decode=Shadows.from_bytes),
-    Stored(file="watched-rows-1.msgpack", encode=WATCHED.to_bytes, decode=WatchedRows.from_bytes),
-    Stored(file="wafer-counts-1.msgpack", encode=WAFER_COUNTS.to_bytes, decode=WaferCounts.from_bytes),
-    Stored(file="progress-1.json", encode=lambda: msgspec.json.encode(PROGRESS), decode=_json(Progress)),
-    Stored(file="pane-1.msgpack", encode=_pane, decode=_pane_said),
+    Stored(
+        file="encoder-statistics-1.msgpack",
+        of=statistics.FORMAT,
+        encode=lambda: encoder_statistics().to_bytes(),
+        decode=_statistics_said,
+    ),
+    Stored(file="row-scores-1.msgpack", of=summary.FORMAT, encode=ROW_SCORES.to_bytes, decode=RowScores.from_bytes),
+    Stored(file="shadows-1.msgpack", of=shadow.FORMAT, encode=SHADOWS.to_bytes, decode=Shadows.from_bytes),
+    Stored(
+        file="watched-rows-1.msgpack",
+        of=monitored_inference.FORMAT,
+        encode=WATCHED.to_bytes,
+        decode=WatchedRows.from_bytes,
+    ),
+    Stored(
+        file="inference-report-1.msgpack",
+        of=monitored_inference.REPORT,
+        encode=lambda: msgspec.msgpack.encode(REPORT),
+        decode=lambda data: monitored_inference.REPORT.unpack(data, InferenceReport),
+    ),
+    Stored(
+        file="wafer-counts-1.msgpack",
+        of=window_counts.FORMAT,
+        encode=WAFER_COUNTS.to_bytes,
+        decode=WaferCounts.from_bytes,
+    ),
+    Stored(
+        file="progress-1.json",
+        of=PROGRESS_FORMAT,
+        encode=lambda: msgspec.json.encode(PROGRESS),
+        decode=lambda data: PROGRESS_FORMAT.parse(data, Progress),
+    ),
+    Stored(file="pane-1.msgpack", of=panes.FORMAT, encode=_pane, decode=_pane_said),
     Stored(
         file="click-pane-1.msgpack",
+        of=sliding.FORMAT,
         encode=lambda: msgspec.msgpack.encode(_click_pane()),
         decode=_click_pane_said,
         exact=False,
     ),
-    Stored(file="row-pane-1.msgpack", encode=lambda: _row_pane().to_bytes(), decode=_row_pane_said, exact=False),
-    Stored(file="wafer-pane-1.msgpack", encode=lambda: msgspec.msgpack.encode(WAFER_PANE), decode=WaferPane.of),
-    Stored(file="pattern-1.json", encode=lambda: pattern_record("t", PATTERN).value or b"", decode=_pattern_said),
-    Stored(file="decision-1.json", encode=lambda: decision_record("t", DECISION).value or b"", decode=_decision_said),
+    Stored(
+        file="row-pane-1.msgpack",
+        of=kept_rows.FORMAT,
+        encode=lambda: _row_pane().to_bytes(),
+        decode=_row_pane_said,
+        exact=False,
+    ),
+    Stored(
+        file="wafer-pane-1.msgpack",
+        of=kept_wafers.FORMAT,
+        encode=lambda: msgspec.msgpack.encode(WAFER_PANE),
+        decode=WaferPane.of,
+    ),
+    Stored(
+        file="pattern-1.json",
+        of=PATTERN_FORMAT,
+        encode=lambda: pattern_record("t", PATTERN).value or b"",
+        decode=lambda data: PATTERN_FORMAT.parse(data, Pattern),
+    ),
+    Stored(
+        file="decision-1.json",
+        of=DECISION_FORMAT,
+        encode=lambda: decision_record("t", DECISION).value or b"",
+        decode=lambda data: DECISION_FORMAT.parse(data, Decision),
+    ),
     Stored(
         file="replay-under-way-1.json",
-        encode=lambda: msgspec.json.encode(_UnderWay({0: 5, 3: 0})),
-        decode=_json(_UnderWay),
+        of=replay_log.FORMAT,
+        encode=lambda: msgspec.json.encode(replay_log._UnderWay({0: 5, 3: 0})),
+        decode=lambda data: replay_log.FORMAT.parse(data, replay_log._UnderWay),
     ),
     Stored(
         file="window-record-1.json",
+        of=window_records.FORMAT,
         encode=lambda: msgspec.json.encode(WINDOW_RECORD),
-        decode=_json(WindowRecord),
+        decode=lambda data: window_records.FORMAT.parse(data, window_records.WindowRecord),
     ),
-    Stored(file="retraining-log-1.jsonl", encode=_note, decode=_json(Entry)),
+    Stored(
+        file="acknowledgement-1.msgpack",
+        of=parts.ACK,
+        encode=lambda: msgspec.msgpack.encode(ACK),
+        decode=lambda data: parts.ACK.unpack(data, parts.Ack),
+    ),
+    Stored(
+        file="record-batch-1.arrow",
+        of=coders._BATCH,
+        encode=lambda: coders.encode_batch(clicks(5)),
+        decode=coders.decode_batch,
+        exact=False,
+    ),
+    *(
+        Stored(
+            file=f"{name}-1.msgpack",
+            of=module._STORED,
+            encode=partial(msgspec.msgpack.encode, state),
+            decode=partial(module._STORED.unpack, kind=type(state)),
+        )
+        for name, module, state in MEASURES
+    ),
+    Stored(file="retraining-log-1.jsonl", encode=_note, decode=lambda data: msgspec.json.decode(data, type=Entry)),
     Stored(file="training-checkpoint-1.safetensors", encode=_checkpoint, decode=_checkpoint_said),
     Stored(
         file="version-history-1.jsonl",

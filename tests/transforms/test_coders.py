@@ -22,7 +22,7 @@ from sparsewatch.transforms.coders import (
     decode_block,
     encode_block,
 )
-from tests.kit.stored_formats import ASIDE, BLOCK, COLUMNS, MARKER, STATE
+from tests.kit.stored_examples import ASIDE, BLOCK, COLUMNS, MARKER, STATE
 
 #: Name of each element, its coder and its value.
 STORED: list[tuple[str, Any, Any]] = [

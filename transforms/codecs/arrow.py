@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.stored import table_to_bytes
 
 #: Columns of nulls take no bytes: without a limit a small record could claim any number of events.
 _MOST_ROWS = 1 << 20
@@ -58,10 +59,7 @@ def pick_rows(table: pa.Table, rows: Sequence[int]) -> pa.Table:
 
 def encode_arrow(rows: pa.RecordBatch | pa.Table) -> bytes:
     """One record that holds `rows` as an Arrow IPC stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as stream:
-        stream.write(rows)
-    return bytes(sink.getvalue())
+    return table_to_bytes(rows)
 
 
 def _widened(column: pa.ChunkedArray, field: pa.Field) -> pa.Array:

@@ -26,7 +26,14 @@ from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.checks import RowCheck
 from sparsewatch.detectors.rows.windows.drift import p_value_quantiles
-from sparsewatch.detectors.rows.windows.monitored_inference import InferenceReport, WatchedRows, report_on, watch_rows
+from sparsewatch.detectors.rows.windows.monitored_inference import (
+    FORMAT,
+    REPORT,
+    InferenceReport,
+    WatchedRows,
+    report_on,
+    watch_rows,
+)
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.coders import StructCoder
@@ -202,10 +209,12 @@ class _Report(beam.DoFn):
 
 class _WatchedRowsCoder(StructCoder):
     struct = WatchedRows
+    stored = FORMAT
 
 
 class _InferenceReportCoder(StructCoder):
     struct = InferenceReport
+    stored = REPORT
 
 
 def _size(element: Any) -> int:

@@ -15,12 +15,14 @@ from apache_beam import coders
 from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.detectors.counts.row_sample import Identities, RowSample
 from sparsewatch.detectors.counts.value_hashes import combine_hashes, hash_values
-from sparsewatch.schemas.errors import SchemaError, StateError
+from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.coders import RecordBatchCoder
 from sparsewatch.transforms.inference.examples import grouped, n_rows, rows_of_results
 from sparsewatch.transforms.inference.stored_model import unkeyed
 
+FORMAT = Format("the bytes of a sample of results")
 #: Rows gathered before they are made columns.
 _PENDING_ROWS = 4096
 
@@ -112,10 +114,7 @@ class InferenceSample:
         Raises:
             StateError: If the bytes are no such state.
         """
-        try:
-            state = msgspec.msgpack.decode(data, type=_State)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected the bytes of a sample of results, got {len(data)} others") from error
+        state = FORMAT.unpack(data, _State)
         sample = cls(state.capacity, state.columns, state.by)
         sample._booleans = set(state.booleans)
         if state.sample is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sparsewatch.schemas.accounts import Account, Marker, Progress
+from sparsewatch.schemas.accounts import PROGRESS, Account, Marker, Progress
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import Job, KafkaSettings
 from sparsewatch.transforms.kafka.client import Reader, Writer
@@ -65,8 +65,8 @@ def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) ->
 
 def _checked(value: bytes, topic: str, job: str, digest: str) -> Progress:
     try:
-        progress = msgspec.json.decode(value, type=Progress)
-    except msgspec.DecodeError as error:
+        progress = PROGRESS.parse(value, Progress)
+    except StateError as error:
         raise StateError(f"topic {topic!r}: the progress of job {job!r} cannot be read: {error}") from error
     if progress.settings != digest:
         raise StateError(

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
 
+FORMAT = Format("a chunk of a pane")
 #: Bytes of a record; brokers take 1 MB by default.
 CHUNK_BYTES = 512 << 10
 _MAX_RECORD_BYTES = 4 << 20
@@ -101,7 +103,7 @@ def load_panes(settings: KafkaSettings, topic: str, job: str) -> list[Pane]:
 def _joined(chunks: Mapping[bytes, bytes]) -> list[Pane]:
     found: dict[int, dict[int, _Chunk]] = {}
     for value in chunks.values():
-        chunk = msgspec.msgpack.decode(value, type=_Chunk)
+        chunk = FORMAT.unpack(value, _Chunk)
         found.setdefault(chunk.start_us, {})[chunk.place] = chunk
     panes = []
     for start in sorted(found):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
+from sparsewatch.schemas.stored import table_from_bytes, table_to_bytes
 
 #: Rows credited to a value that was never seen.
 UNSEEN_ROWS = 0.5
@@ -79,11 +80,7 @@ Column = NumericColumn | CategoricalColumn
 
 def values_to_bytes(values: pa.Array) -> np.ndarray:
     """Arrow IPC stream of the values, as a uint8 array."""
-    sink = pa.BufferOutputStream()
-    batch = pa.record_batch([values], names=["values"])
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return np.frombuffer(sink.getvalue(), dtype=np.uint8)
+    return np.frombuffer(table_to_bytes(pa.record_batch([values], names=["values"])), dtype=np.uint8)
 
 
 def values_from_bytes(stream: np.ndarray) -> pa.Array:
@@ -93,8 +90,7 @@ def values_from_bytes(stream: np.ndarray) -> pa.Array:
         ModelError: If the bytes are no such stream.
     """
     try:
-        with pa.ipc.open_stream(pa.py_buffer(stream.tobytes())) as reader:
-            return one_array(reader.read_all().column("values"))
+        return one_array(table_from_bytes(stream.tobytes()).column("values"))
     except (pa.ArrowException, KeyError) as error:
         raise ModelError(f"expected an Arrow stream of values, got: {error}") from error
 

@@ -17,11 +17,11 @@ from sparsewatch.detectors.rows.encoding.columns import (
     values_from_bytes,
     values_to_bytes,
 )
-from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError, StateError
+from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.stored import Format
 
-#: Version of the layout.
-FORMAT = 1
+FORMAT = Format("encoder statistics")
 #: Distinct values kept of a column of categories, unless a caller says otherwise.
 MOST_VALUES = 65_536
 
@@ -47,7 +47,7 @@ class _Categories(msgspec.Struct, frozen=True, tag="categories"):
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: int = FORMAT
+    version: int = FORMAT.version
     rows: int
     most_values: int
     categorical: tuple[str, ...]
@@ -132,16 +132,12 @@ class EncoderStatistics:
         Raises:
             StateError: If the bytes are damaged or of another version.
         """
-        try:
-            state = msgspec.msgpack.decode(data, type=_State)
-            if state.version != FORMAT:
-                raise StateError(f"expected encoder statistics of version {FORMAT}, got {state.version}")
+        with FORMAT.reading(data):
+            state = FORMAT.unpack(data, _State)
             statistics = cls(tuple(state.columns), categorical=state.categorical, most_values=state.most_values)
             statistics.rows = state.rows
             for name, column in state.columns.items():
                 statistics._columns[name] = None if column is None else _restored(column, state.most_values)
-        except (msgspec.MsgspecError, ConfigError, ModelError, ValueError, RuntimeError, IndexError) as error:
-            raise StateError(f"expected the bytes of encoder statistics, got {len(data)} others") from error
         return statistics
 
     @property

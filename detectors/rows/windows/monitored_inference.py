@@ -17,10 +17,14 @@ from sparsewatch.detectors.rows.windows.checks import RowCheck, check_rows
 from sparsewatch.detectors.rows.windows.drift import Drift, window_drift
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, score_encoded
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.errors import SchemaError, StateError
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.stored import Format
+
+FORMAT = Format("stored watched rows")
+REPORT = Format("a report on inference")
 
 
-class WatchedRows(msgspec.Struct, frozen=True, kw_only=True):
+class WatchedRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Summary of watched rows, some kilobytes. Without arguments: of none."""
 
     #: Each worst row tells its values, of the row model's columns.
@@ -54,10 +58,7 @@ class WatchedRows(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             StateError: If the bytes are no such summary.
         """
-        try:
-            return msgspec.msgpack.decode(stored, type=cls)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected stored watched rows: {error}") from error
+        return FORMAT.unpack(stored, cls)
 
 
 class OddRow(msgspec.Struct, frozen=True, kw_only=True):

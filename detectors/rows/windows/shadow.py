@@ -19,6 +19,9 @@ from sparsewatch.detectors.rows.windows.p_value_bins import P_VALUE_BINS, p_valu
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.ranges import Level, Range, Share
 from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.stored import Format
+
+FORMAT = Format("stored shadows")
 
 
 class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +99,7 @@ class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class Shadows(msgspec.Struct, frozen=True):
+class Shadows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The shadows of a window, one a pair of models: where models change places there are several."""
 
     #: By pair, ascending.
@@ -125,10 +128,7 @@ class Shadows(msgspec.Struct, frozen=True):
         Raises:
             StateError: If the bytes are no shadows.
         """
-        try:
-            return msgspec.msgpack.decode(stored, type=cls)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected stored shadows: {error}") from error
+        return FORMAT.unpack(stored, cls)
 
 
 def shadow_block(

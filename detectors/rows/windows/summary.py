@@ -22,7 +22,9 @@ from sparsewatch.detectors.rows.windows.p_value_bins import (
 )
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
 from sparsewatch.schemas.errors import SchemaError, StateError
+from sparsewatch.schemas.stored import Format
 
+FORMAT = Format("stored row scores")
 #: Worst rows kept, beyond the threshold or not.
 WORST_ROWS = 10
 #: Columns tried and named for each row beyond the threshold.
@@ -107,7 +109,7 @@ class ModelScores(msgspec.Struct, frozen=True, kw_only=True):
         return (self.model, self.alarm_rate, self.columns, self.calibration)
 
 
-class RowScores(msgspec.Struct, frozen=True, kw_only=True):
+class RowScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Summary of scored rows: some kilobytes, and some hundred bytes a row kept. Without arguments: of no rows."""
 
     #: By name of the model.
@@ -170,10 +172,7 @@ class RowScores(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             StateError: If the bytes are no such summary.
         """
-        try:
-            return msgspec.msgpack.decode(stored, type=cls)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"expected stored row scores: {error}") from error
+        return FORMAT.unpack(stored, cls)
 
 
 def score_block(model: RowModel, rows: pa.RecordBatch, alarm_rate: float) -> RowScores:

@@ -17,6 +17,7 @@ from sparsewatch.detectors.counts import feature_counts_codec as count_bytes
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.schemas.stored import Format
 
 FEATURES = ("number", "flag", "price", "name")
 SCHEMA = pa.schema(
@@ -308,7 +309,7 @@ def test_state_of_another_version_or_hash_is_refused(monkeypatch: pytest.MonkeyP
     FeatureCounts.from_bytes(below)
     with pytest.raises(StateError, match="another hash"):
         FeatureCounts.from_bytes(beyond)
-    monkeypatch.setattr(count_bytes, "FORMAT", 3)
+    monkeypatch.setattr(count_bytes, "FORMAT", Format("the bytes of feature counts", 3))
     with pytest.raises(StateError, match="of version 3, got 2"):
         FeatureCounts.from_bytes(below)
 
