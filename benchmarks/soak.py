@@ -26,8 +26,8 @@ from kafka import KafkaProducer
 
 from benchmarks.harness import Result, write_results
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.run.run import load_job_progress
-from sparsewatch.schemas.jobs import Job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, newest_by_key, read_all
 from tests.oracles.accounts import Record, recount

@@ -16,13 +16,13 @@ import pyarrow as pa
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.training import lot_places
 from sparsewatch.detectors.wafers.window_counts import WaferCheck, WaferCounts
-from sparsewatch.pipelines.patterns.book import PatternBook
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.job import ConcludeWafers, LoadForJob, RecogniseBlock
+from sparsewatch.pipelines.wafer.pattern_book import PatternBook
+from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import PatternSettings
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.window.close_windows import Window
 from sparsewatch.transforms.window.panes import Pane

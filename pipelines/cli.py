@@ -75,13 +75,14 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     from sparsewatch.pipelines.job.job_file import load_job
 
     job = load_job(job_file, overrides)
-    from sparsewatch.pipelines.job.topics import topics_of
-    from sparsewatch.pipelines.run.preflight import check_broker, check_models
+    from sparsewatch.pipelines.job.ready import prepare, ready
+    from sparsewatch.pipelines.run.preflight import check_broker
 
-    check_models(job)
-    partitions = check_broker(job)
+    made = ready(job)
+    prepare(made)
+    partitions = check_broker(made)
     click.echo(f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {len(partitions)} partition(s).")
-    click.echo(f"Results go to {topics_of(job).windows!r}, alerts to {topics_of(job).alerts!r}.")
+    click.echo(f"Results go to {made.topics.windows!r}, alerts to {made.topics.alerts!r}.")
 
 
 @cli.command()

@@ -1,22 +1,22 @@
-"""Settings of a job: one TOML file, validated whole before anything is read.
+"""Settings that every job has: one TOML file, validated whole before anything is read.
+
+What a kind of job asks on top, and which kinds there are, is in `sparsewatch.pipelines.job.kinds`.
 
 Every struct refuses unknown keys. Durations are strings such as `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"1d"`; sizes are
 strings such as `"4MB"`. Secrets are named, never written: `password_env` or `password_file`.
 """
 
+import hashlib
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.units import US_PER_SECOND, parse_duration_us, parse_size
-from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
-#: Most results of rows a window: they are held and written together.
-_MOST_ROW_RESULTS = 100_000
 _TOPIC_NAME = r"[A-Za-z0-9._-]{1,200}"
 
 ColumnType = Literal["int", "float", "str", "bool"]
@@ -62,7 +62,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class WindowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fixed panes of event time and what may come late."""
+    """Fixed windows of event time and what may come late."""
 
     length: str
     #: How far event times of one partition may run out of order.
@@ -84,195 +84,28 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     replication: int = 1
 
 
-class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The click-through job's reference and what is checked against it; see docs/alerts.md."""
-
-    #: Folder of a reference made by `sparsewatch train reference`.
-    reference: str | None = None
-    #: Thresholds by name, handed to the checks.
-    thresholds: dict[str, Any] = {}
-
-
-class RankingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is told of features beyond their ranking in a window; see docs/ranking.md."""
-
-    #: Windows the sliding ranking and its drift look back on, the newest among them; 0 for none.
-    panes: int = 0
-    #: Rows of a window kept for what needs whole rows: combinations, twins, leakage; 0 for none of these.
-    sample_rows: int = 0
-    #: Features a combination; 1 for none.
-    interactions: int = 1
-    #: Combinations a window; over the windows each has its turn.
-    max_combinations: int = 256
-    #: Distinct values of a feature that are counted one by one.
-    max_values: int = 65_536
-    #: Bytes of each feature, and what they buy.
-    costs: bool = False
-    #: Least, greatest and mean value of numeric features, and quantiles.
-    quantiles: bool = False
-    #: Thresholds by name, handed to the checks.
-    thresholds: dict[str, Any] = {}
-
-
-class RowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Scoring of rows."""
-
-    #: Folder of a model made by `sparsewatch train rows`.
-    model: str | None = None
-    #: Share of training-like rows that may exceed the threshold.
-    alarm_rate: float = 0.01
-    #: Thresholds by name, handed to the row check.
-    thresholds: dict[str, Any] = {}
-    #: Rows beyond the threshold that have a result of their own, the worst ones of each window.
-    results_per_window: int = 1_000
-    #: Columns that such a result repeats, to tell what it is about.
-    id_columns: list[str] = []
-
-
-class RowStreamSettings(RowSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Scoring of rows where the job does nothing else."""
-
-    model: str
-    #: Rows of a window that are kept to retrain from; 0 for none.
-    sample_rows: int = 2_000
-    #: Windows of which they are kept, the newest ones; 0 for none.
-    panes: int = 48
-
-    @property
-    def keeps_panes(self) -> bool:
-        """Whether windows leave something behind."""
-        return bool(self.sample_rows and self.panes)
-
-
-class PatternSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How emerging patterns are looked for; see docs/patterns.md."""
-
-    #: Windows of wafers that a look goes over, the newest among them; 0 looks for none.
-    windows: int = 20
-    #: Windows before them whose wafers are taken for known, besides the model's calibration wafers.
-    history: int = 180
-    #: A wafer is looked at if its p-value is at most this.
-    level: float = 0.1
-    #: False patterns that known wafers may raise a day, as a mean.
-    false_patterns_per_day: float = 1.0
-    #: Fewest wafers and lots of a pattern.
-    min_wafers: int = 4
-    min_lots: int = 2
-
-
-class WaferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Recognition of wafer patterns."""
-
-    #: Folder of a model made by `sparsewatch train wafer`.
-    model: str
-    #: Share of known wafers that may be called novel; the model's own rate if absent.
-    false_novel_rate: float | None = None
-    #: Thresholds by name, handed to the wafer check.
-    thresholds: dict[str, Any] = {}
-    patterns: PatternSettings = PatternSettings()
-
-
-class CtrJob(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="ctr",
-):
-    """A click-through job."""
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Settings of every kind of job; a kind adds its own."""
 
     name: str
     kafka: KafkaSettings
     source: SourceSettings
     windows: WindowSettings
-    #: Type of each column of an event, but the time column.
-    columns: dict[str, ColumnType]
-    #: Column of clicks, 0 or 1.
-    label: str
-    #: Columns to rank; all but label and time if absent.
-    features: list[str] | None = None
-    ranking: RankingSettings = RankingSettings()
-    checks: CheckSettings = CheckSettings()
-    rows: RowSettings = RowSettings()
-    output: OutputSettings = OutputSettings()
-
-    @property
-    def ranked_features(self) -> tuple[str, ...]:
-        """Columns to rank, in a fixed order."""
-        if self.features is not None:
-            return tuple(self.features)
-        return tuple(c for c in self.columns if c not in (self.label, self.source.time_column))
-
-
-class WaferJob(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="wafer",
-):
-    """A wafer job. Events have the columns of `sparsewatch.schemas.wafers.WAFER_COLUMNS`."""
-
-    name: str
-    kafka: KafkaSettings
-    source: SourceSettings
-    windows: WindowSettings
-    wafers: WaferSettings
     output: OutputSettings = OutputSettings()
 
 
-class RowsJob(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="rows",
-):
-    """A job that scores rows of any kind; there is no label."""
-
-    name: str
-    kafka: KafkaSettings
-    source: SourceSettings
-    windows: WindowSettings
-    #: Type of each column of an event, but the time column.
-    columns: dict[str, ColumnType]
-    rows: RowStreamSettings
-    output: OutputSettings = OutputSettings()
-
-    @property
-    def scored_columns(self) -> tuple[str, ...]:
-        """Columns that a model may score, in a fixed order: all but those that only say what a row is about."""
-        return tuple(name for name in self.columns if name not in self.rows.id_columns)
+def settings_digest(job: JobSettings) -> str:
+    """Digest of what shapes windows and lateness: a job must not resume with other such settings."""
+    shape = [job.source.topic, job.source.time_column, job.source.time_format, job.windows.length, job.windows.disorder]
+    return hashlib.sha256("\x1f".join(shape).encode()).hexdigest()[:16]
 
 
-Job = CtrJob | WaferJob | RowsJob
-
-
-def parse_job(settings: dict[str, Any], where: str) -> Job:
-    """A validated job from the content of its TOML file.
-
-    Args:
-        settings: Parsed TOML.
-        where: Name of the file, for messages.
+def check_settings(job: JobSettings) -> None:
+    """Rules that types alone do not state, of the settings that every job has.
 
     Raises:
-        ConfigError: Naming the key that is unknown, missing, of the wrong type or out of range.
+        ConfigError: Naming the key that is out of range.
     """
-    try:
-        job: Job = msgspec.convert(settings, CtrJob | WaferJob | RowsJob)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    try:
-        _check_job(job)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    return job
-
-
-def _check_job(job: Job) -> None:
     for key, name in (("name", job.name), ("output.prefix", job.output.prefix or job.name)):
         if not re.fullmatch(_TOPIC_NAME, name):
             raise ConfigError(f"{key}: expected letters, digits, '.', '_' or '-', got {name!r}")
@@ -295,12 +128,6 @@ def _check_job(job: Job) -> None:
     _check_kafka(job.kafka)
     if job.source.time_column.startswith("_"):
         raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
-    if isinstance(job, CtrJob):
-        _check_ctr(job)
-    elif isinstance(job, RowsJob):
-        _check_rows_job(job)
-    else:
-        _check_wafers(job)
 
 
 def _check_duration(key: str, text: str, least_us: int) -> None:
@@ -333,87 +160,3 @@ def _check_kafka(kafka: KafkaSettings) -> None:
             raise ConfigError("kafka: SASL needs sasl_mechanism and username")
         if not (kafka.password_env or kafka.password_file):
             raise ConfigError("kafka: SASL needs password_env or password_file")
-
-
-def _check_ctr(job: CtrJob) -> None:
-    if job.label not in job.columns:
-        raise ConfigError(f"label: expected one of the columns {sorted(job.columns)}, got {job.label!r}")
-    if job.columns[job.label] != "int":
-        raise ConfigError(
-            f"label: expected a column of type 'int' (0 or 1), {job.label!r} is {job.columns[job.label]!r}"
-        )
-    _check_columns(job)
-    if unknown := sorted(set(job.ranked_features) - set(job.columns)):
-        raise ConfigError(f"features: expected names of columns, got {unknown}")
-    if job.label in job.ranked_features or len(set(job.ranked_features)) < len(job.ranked_features):
-        raise ConfigError(f"features: expected each column once and the label not at all, got {job.features}")
-    if not job.ranked_features:
-        raise ConfigError("columns: expected at least one feature besides the label")
-    _check_ranking(job.ranking)
-    _check_scoring(job.rows, job.columns)
-
-
-def _check_columns(job: CtrJob | RowsJob) -> None:
-    if job.source.time_column in job.columns:
-        raise ConfigError(f"columns: {job.source.time_column!r} is the time column; its type is source.time_format")
-    if reserved := sorted(name for name in job.columns if name.startswith("_")):
-        raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
-
-
-def _check_rows_job(job: RowsJob) -> None:
-    _check_columns(job)
-    _check_scoring(job.rows, job.columns)
-    if not job.scored_columns:
-        raise ConfigError("columns: expected at least one column besides rows.id_columns")
-    for key, number, most in (("sample_rows", job.rows.sample_rows, 1 << 20), ("panes", job.rows.panes, 10_000)):
-        if not 0 <= number <= most:
-            raise ConfigError(f"rows.{key}: expected 0 to {most}, got {number}")
-    if job.rows.panes == 1:
-        raise ConfigError("rows.panes: expected 0 or at least 2, got 1")
-
-
-def _check_scoring(rows: RowSettings, columns: dict[str, ColumnType]) -> None:
-    if not 0 < rows.alarm_rate < 1:
-        raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {rows.alarm_rate}")
-    if not 0 <= rows.results_per_window <= _MOST_ROW_RESULTS:
-        raise ConfigError(f"rows.results_per_window: expected 0 to {_MOST_ROW_RESULTS}, got {rows.results_per_window}")
-    if unknown := sorted(set(rows.id_columns) - set(columns)):
-        raise ConfigError(f"rows.id_columns: expected names of columns, got {unknown}")
-
-
-def _check_wafers(job: WaferJob) -> None:
-    if job.source.time_column in WAFER_COLUMNS.names:
-        raise ConfigError(f"source.time_column: {job.source.time_column!r} is another column of a wafer event")
-    patterns = job.wafers.patterns
-    for key, number, least, most in (
-        ("windows", patterns.windows, 0, 1_000),
-        ("history", patterns.history, 0, 10_000),
-        ("min_wafers", patterns.min_wafers, 3, 1_000),
-        ("min_lots", patterns.min_lots, 1, 1_000),
-    ):
-        if not least <= number <= most:
-            raise ConfigError(f"wafers.patterns.{key}: expected {least} to {most}, got {number}")
-    if not 0 < patterns.level <= 1:
-        raise ConfigError(f"wafers.patterns.level: expected a share above 0 and up to 1, got {patterns.level}")
-    if not patterns.false_patterns_per_day > 0:
-        raise ConfigError(
-            f"wafers.patterns.false_patterns_per_day: expected a number above 0, got {patterns.false_patterns_per_day}"
-        )
-    if patterns.windows + patterns.history == 1:
-        raise ConfigError("wafers.patterns.windows: expected 0, or at least 2 together with history")
-
-
-def _check_ranking(ranking: RankingSettings) -> None:
-    for key, number, least, most in (
-        ("panes", ranking.panes, 0, 10_000),
-        ("sample_rows", ranking.sample_rows, 0, 1 << 20),
-        ("interactions", ranking.interactions, 1, 3),
-        ("max_combinations", ranking.max_combinations, 1, 1 << 20),
-        ("max_values", ranking.max_values, 1_024, 1 << 24),
-    ):
-        if not least <= number <= most:
-            raise ConfigError(f"ranking.{key}: expected {least} to {most}, got {number}")
-    if ranking.panes == 1:
-        raise ConfigError("ranking.panes: expected 0 or at least 2, got 1: one window alone is no sliding view")
-    if ranking.interactions > 1 and not ranking.sample_rows:
-        raise ConfigError("ranking.interactions: combinations need whole rows, but ranking.sample_rows is 0")

@@ -5,11 +5,10 @@ What it tells of whole rows is in `sparsewatch.pipelines.ctr.whole_rows`, its vi
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import apache_beam as beam
 import msgspec
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
@@ -21,20 +20,17 @@ from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.detectors.rows.windows.checks import RowCheck
+from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.ctr.whole_rows import RowMeasure, is_asked_for, name_heavy_values, tell_of_rows
-from sparsewatch.pipelines.job.closing import close_books, fixed_windows
+from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.job.thresholds import thresholds_of
-from sparsewatch.pipelines.job.topics import topics_of
 from sparsewatch.pipelines.rows.scoring import RowScoring, ScoreMeasure, TellOfScores, check_scoring, row_scoring
 from sparsewatch.schemas.block import Block
-from sparsewatch.schemas.jobs import CtrJob, RankingSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.codecs.events import event_schema
-from sparsewatch.transforms.kafka.source import ReadKafka, ReadSpec
 from sparsewatch.transforms.window.close_windows import Conclusion, Record, Window
-from sparsewatch.transforms.window.measure import Measure, MeasureWindows
+from sparsewatch.transforms.window.measure import MeasureWindows
 
 #: Features whose metrics are exported, best ranked first: labels stay few.
 _EXPORTED_FEATURES = 50
@@ -169,58 +165,38 @@ def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> l
     return samples
 
 
-def load_ctr_models(job: CtrJob) -> ConcludeClicks:
-    """Load and check what the job names, and the closing step made of it.
-
-    Raises:
-        ConfigError: If a threshold is unknown or out of range, or a model does not fit the job's columns.
-        ModelError: If a model is missing or damaged.
-    """
+def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
+    """See `sparsewatch.pipelines.job.ready.prepare`."""
     reference = None
     if job.checks.reference is not None:
         # Settled once, when the graph is built: workers must not follow `latest` to different versions.
         reference = str(resolve_version(job.checks.reference).resolve())
         _reference(reference)
-    return ConcludeClicks(
+    thresholds = thresholds_of("ranking.thresholds", job.ranking.thresholds, RankingThresholds)
+    tell = _tell_of_scores(job, made)
+    scoring = None if tell is None else tell.scoring
+    measure = functools.partial(ClickMeasure, job.ranked_features, job.label, job.ranking, scoring)
+    conclude = ConcludeClicks(
         features=job.ranked_features,
         label=job.label,
         reference=reference,
         checks=thresholds_of("checks.thresholds", job.checks.thresholds, ClickThresholds),
         ranking=job.ranking,
-        thresholds=thresholds_of("ranking.thresholds", job.ranking.thresholds, RankingThresholds),
-        tell_of_scores=_tell_of_scores(job),
+        thresholds=thresholds,
+        tell_of_scores=tell,
+    )
+    return Prepared(
+        events="Clicks",
+        measure="CountFeatures" >> MeasureWindows(job.name, measure),
+        conclude=conclude,
+        look_back=SlidingRanking(job.ranking.panes, thresholds) if job.ranking.panes else None,
     )
 
 
-def _tell_of_scores(job: CtrJob) -> TellOfScores | None:
+def _tell_of_scores(job: CtrJob, made: Ready) -> TellOfScores | None:
     check = thresholds_of("rows.thresholds", job.rows.thresholds, RowCheck)
-    scoring = job_scoring(job)
-    if scoring is None:
-        return None
-    check_scoring(scoring)
-    return TellOfScores(scoring, check, job.source.topic, topics_of(job).rows)
-
-
-def job_scoring(job: CtrJob) -> RowScoring | None:
-    """How the job scores rows; None if it does not."""
     if job.rows.model is None:
         return None
-    return row_scoring(job.rows.model, job.rows, event_schema(job).columns)
-
-
-def new_click_measure(job: CtrJob) -> Callable[[], Measure]:
-    """Makes empty measures for this job; sent to workers."""
-    return functools.partial(ClickMeasure, job.ranked_features, job.label, job.ranking, job_scoring(job))
-
-
-def build_ctr(pipeline: beam.Pipeline, job: CtrJob, specs: tuple[ReadSpec, ...]) -> None:
-    """The graph of a click-through job."""
-    read = pipeline | "ReadClicks" >> ReadKafka(specs, event_schema(job))
-    measures = (
-        read.blocks
-        | "WindowBlocks" >> fixed_windows(job)
-        | "CountFeatures" >> MeasureWindows(job.name, new_click_measure(job))
-    )
-    conclude = load_ctr_models(job)
-    look_back = SlidingRanking(job.ranking.panes, conclude.thresholds) if job.ranking.panes else None
-    close_books(job, read, [measures], conclude, look_back)
+    scoring = row_scoring(job.rows.model, job.rows, made.events.columns)
+    check_scoring(scoring)
+    return TellOfScores(scoring, check, made.topics.source, made.topics.named("rows"))

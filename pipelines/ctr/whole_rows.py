@@ -32,10 +32,10 @@ from sparsewatch.detectors.outrank.pairs.pairwise import pairwise_scores
 from sparsewatch.detectors.outrank.pairs.time_matched_rows import STRETCH_US
 from sparsewatch.detectors.outrank.pairs.twins import Twins, find_twins
 from sparsewatch.detectors.outrank.ranking import RankedFeature, in_order, rank_codes
+from sparsewatch.pipelines.ctr.settings import RankingSettings
 from sparsewatch.pipelines.rank.scores import Combinations, combined, encode_table
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
-from sparsewatch.schemas.jobs import RankingSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.stored import Format
 

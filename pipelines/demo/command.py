@@ -21,14 +21,15 @@ from sparsewatch.pipelines.demo.watch import AlertWatch, window_records
 from sparsewatch.pipelines.demo.workers import JobWorker
 from sparsewatch.pipelines.exporter.command import Exporter
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.job.topics import topics_of
+from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.run.preflight import check_broker
 from sparsewatch.pipelines.run.run import load_job_progress
 from sparsewatch.pipelines.run.runners import find_prism
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.errors import ConfigError, SourceError
-from sparsewatch.schemas.jobs import Job, KafkaSettings
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.client import NewTopic
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
@@ -70,9 +71,9 @@ class Demo:
             broker = stack.enter_context(EmbeddedBroker())
             kafka = KafkaSettings(bootstrap_servers=[broker.bootstrap])
             jobs, workers = self._prepared(kafka, broker.bootstrap, stack)
-            exporters = [stack.enter_context(Exporter(kafka, topics_of(job).metrics, port=0)) for job in jobs]
+            exporters = [stack.enter_context(Exporter(kafka, ready(job).topics.metrics, port=0)) for job in jobs]
             self.console.print(f"[bold]Metrics[/bold] for Prometheus: {' and '.join(e.url for e in exporters)}")
-            watch = stack.enter_context(AlertWatch(kafka, [topics_of(job).alerts for job in jobs], self._tell))
+            watch = stack.enter_context(AlertWatch(kafka, [ready(job).topics.alerts for job in jobs], self._tell))
             prepared = time.monotonic()
             self._stream(kafka, jobs, workers)
             self._finish(workers)
@@ -95,11 +96,11 @@ class Demo:
             stack.callback(worker.stop)
         with self.console.status("learning the reference and the row model from clean clicks …"):
             train_clicks(self.folder, self.seed, self.clicks.start_us, _ROWS)
-        check_broker(jobs[0])
+        check_broker(ready(jobs[0]))
         workers[0].start()
         with self.console.status("training the wafer model …") as status:
             train_wafers(self.folder, self.seed, lambda epoch: _told(status, epoch.number))
-        check_broker(jobs[1])
+        check_broker(ready(jobs[1]))
         workers[1].start()
         return jobs, workers
 
@@ -117,7 +118,7 @@ class Demo:
     def _wait_for_start(self, kafka: KafkaSettings, jobs: list[Job], workers: list[JobWorker]) -> None:
         deadline = time.monotonic() + _START_S
         with self.console.status("waiting for the first windows …"):
-            while not all(window_records(kafka, topics_of(job).windows) for job in jobs):
+            while not all(window_records(kafka, ready(job).topics.windows) for job in jobs):
                 for worker in workers:
                     worker.check()
                 if time.monotonic() > deadline:
@@ -156,7 +157,7 @@ class Demo:
         return verdict.passed and balanced
 
     def _print_ranking(self, kafka: KafkaSettings, job: Job) -> None:
-        records = window_records(kafka, topics_of(job).windows)
+        records = window_records(kafka, ready(job).topics.windows)
         lost = next(f for f in self.clicks.faults if f.rules[0] == "feature_signal_lost")
         before, after = records.get(lost.start_us - clicks.WINDOW_US), records.get(lost.start_us)
         if before and after:

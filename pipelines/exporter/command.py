@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Reader
@@ -195,7 +196,4 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
 def _metrics_topic(job_file: Path | None) -> str:
     if job_file is None:
         raise ConfigError("expected --topic PREFIX.metrics beside --bootstrap")
-    # Brings in Beam, which takes seconds and 60 MB: spared where the topic is named.
-    from sparsewatch.pipelines.job.topics import topics_of
-
-    return topics_of(load_job(job_file)).metrics
+    return ready(load_job(job_file)).topics.metrics

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.kinds import J, expect_kind, parse_job
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import Job, parse_job
 
 
 def load_job(path: Path | str, overrides: Iterable[str] = ()) -> Job:
@@ -29,6 +30,21 @@ def load_job(path: Path | str, overrides: Iterable[str] = ()) -> Job:
     for override in overrides:
         _override(settings, override)
     return parse_job(settings, str(path))
+
+
+def load_job_of(kind: type[J], path: Path | str, overrides: Iterable[str] = (), *, why: str) -> J:
+    """The job of a TOML file that must be of a kind, for commands of that kind.
+
+    Args:
+        kind: Struct of the kind.
+        path: The file.
+        overrides: See `load_job`.
+        why: What only this kind has, for the message.
+
+    Raises:
+        ConfigError: As `load_job`, or if the job is of another kind.
+    """
+    return expect_kind(load_job(path, overrides), kind, str(path), why)
 
 
 def _override(settings: dict[str, Any], override: str) -> None:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.job_file import load_job_of
+from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import WaferJob
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.wafers.model import WaferModel
-    from sparsewatch.pipelines.patterns.book import PatternBook
+    from sparsewatch.pipelines.wafer.pattern_book import PatternBook
     from sparsewatch.schemas.patterns import Decision
 
 _EXAMPLES = """
@@ -141,18 +142,14 @@ def dismiss_pattern(job_file: Path, id_: str) -> None:
 
 
 def _wafer_job(path: Path) -> WaferJob:
-    job = load_job(path)
-    if not isinstance(job, WaferJob):
-        raise ConfigError(f"{path}: expected a job of kind 'wafer', patterns are of wafers")
-    return job
+    return load_job_of(WaferJob, path, why="patterns are of wafers")
 
 
 def _read(job: WaferJob) -> "PatternBook":
-    from sparsewatch.pipelines.job.topics import topics_of
-    from sparsewatch.pipelines.patterns.book import read_patterns
+    from sparsewatch.pipelines.wafer.pattern_book import read_patterns
     from sparsewatch.transforms.kafka.open import open_admin
 
-    topic = topics_of(job).patterns
+    topic = ready(job).topics.named("patterns")
     admin = open_admin(job.kafka)
     try:
         if not admin.partitions(topic):
@@ -181,14 +178,14 @@ def _decision(id_: str, status: str, **more: str) -> "Decision":
 
 
 def _decide(job: WaferJob, *decisions: "Decision") -> None:
-    from sparsewatch.pipelines.job.topics import topics_of
-    from sparsewatch.pipelines.patterns.book import decision_record
+    from sparsewatch.pipelines.wafer.pattern_book import decision_record
     from sparsewatch.transforms.kafka.open import open_writer
 
+    topic = ready(job).topics.named("patterns")
     writer = open_writer(job.kafka)
     try:
         for decision in decisions:
-            writer.send(*decision_record(topics_of(job).patterns, decision))
+            writer.send(*decision_record(topic, decision))
         writer.flush()
     finally:
         writer.close()

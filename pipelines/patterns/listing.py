@@ -12,7 +12,7 @@ import msgspec
 from rich.table import Table
 
 from sparsewatch.pipelines.console.tables import table
-from sparsewatch.pipelines.patterns.book import PatternBook
+from sparsewatch.pipelines.wafer.pattern_book import PatternBook
 from sparsewatch.schemas.patterns import Pattern
 
 _COLUMNS = ("id", "status", "wafers", "lots", "tools", "compactness", "first seen", "last seen", "nearest", "name")

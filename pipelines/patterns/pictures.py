@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.wafers.emerging_pattern import total_map
 from sparsewatch.detectors.wafers.novel_wafers import drawn
 from sparsewatch.pipelines.console.printable import printable
-from sparsewatch.pipelines.patterns.book import PatternBook
 from sparsewatch.pipelines.patterns.listing import about
 from sparsewatch.pipelines.report.pictures import INK, axes_at, new_figure, save_picture
+from sparsewatch.pipelines.wafer.pattern_book import PatternBook
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking
 
 _MOST_WAFERS = 8

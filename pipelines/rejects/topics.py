@@ -8,11 +8,11 @@ from typing import Self
 
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.schemas.side_records import SideRecord, rejects_topic
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.open import open_admin, open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
-from sparsewatch.transforms.kafka.side_topics import PREFIX, is_left_out, read_back, rejects_topic
+from sparsewatch.transforms.kafka.side_topics import PREFIX, is_left_out, read_back
 from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)

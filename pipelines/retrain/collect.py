@@ -12,16 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample
-from sparsewatch.pipelines.job.topics import topics_of
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.rejects.topics import partitions_of
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
 from sparsewatch.pipelines.rows.kept_rows import readable
+from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.tables.rows import read_pieces
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import RowsJob
-from sparsewatch.transforms.codecs.events import event_schema
 from sparsewatch.transforms.window.panes import Pane, load_panes
 
 #: Of the rows of files what a shadow without a running job takes.
@@ -156,14 +155,14 @@ def column_types(job: RowsJob, columns: Iterable[str]) -> dict[str, pa.DataType]
     Raises:
         ConfigError: If the job has no such column.
     """
-    schema = event_schema(job).columns
+    schema = ready(job).events.columns
     if missing := [name for name in columns if name not in schema.names]:
         raise ConfigError(f"expected the model's columns {missing} among those of job {job.name!r}")
     return {name: schema.field(name).type for name in columns}
 
 
 def _panes(job: RowsJob) -> list[Pane]:
-    topic = topics_of(job).panes
+    topic = ready(job).topics.panes
     if not partitions_of(job.kafka, topic):
         raise ConfigError(
             f"the broker has no topic {topic!r}: expected a job that was run with rows.panes and rows.sample_rows "

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.job_file import load_job_of
+from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
-from sparsewatch.schemas.jobs import RowsJob
 from sparsewatch.schemas.units import parse_duration_us
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ def retrain(
     every_s = None if every is None else _seconds("--every", every)
     if every_s is not None and every_s < _LEAST_EVERY_S:
         raise ConfigError(f"--every: expected at least '{_LEAST_EVERY_S:.0f}s', got {every!r}")
-    job = load_job(job_file, overrides)
-    if not isinstance(job, RowsJob):
-        raise ConfigError(f"{job_file}: expected a job of kind 'rows', which alone keeps rows and follows its model")
+    job = load_job_of(RowsJob, job_file, overrides, why="which alone keeps rows and follows its model")
     from sparsewatch.pipelines.retrain.plan import Plan
 
     watch = (0 if offline else 3) if watch is None else watch

@@ -9,8 +9,8 @@ from typing import Literal
 
 from sparsewatch.detectors.artefacts.versions import is_version, resolve_version
 from sparsewatch.detectors.rows.windows.shadow import ShadowRule
+from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.errors import ConfigError, ModelError
-from sparsewatch.schemas.jobs import RowsJob
 
 #: `ordinary`: windows in which nothing was found; `drifted`: also those of which all that was found is that p-values
 #: have moved; `all`: every window.

@@ -16,13 +16,14 @@ import msgspec
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT, RowCheck
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.job.thresholds import thresholds_of
-from sparsewatch.pipelines.job.topics import topics_of
 from sparsewatch.pipelines.rejects.topics import partitions_of
 from sparsewatch.pipelines.retrain.plan import Plan
+from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.alerts import alert_id
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
-from sparsewatch.schemas.jobs import KafkaSettings, RowsJob
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
@@ -185,7 +186,7 @@ def follow_shadow(
 
 def windows_of(job: RowsJob) -> WindowsTopic:
     """The windows of a job."""
-    return WindowsTopic(job.kafka, topics_of(job).windows, job.name)
+    return WindowsTopic(job.kafka, ready(job).topics.windows, job.name)
 
 
 def records_of(job: RowsJob) -> dict[int, WindowRecord]:

@@ -8,27 +8,23 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import apache_beam as beam
 import msgspec
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
 from sparsewatch.detectors.rows.windows.checks import RowCheck, check_columns
 from sparsewatch.detectors.rows.windows.summary import positions_of
-from sparsewatch.pipelines.job.closing import close_books, fixed_windows
+from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.job.thresholds import thresholds_of
-from sparsewatch.pipelines.job.topics import topics_of
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
 from sparsewatch.pipelines.rows.scoring import RowScoring, ScoreMeasure, TellOfScores, check_scoring, row_scoring
+from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import Block
-from sparsewatch.schemas.jobs import RowsJob
 from sparsewatch.schemas.metrics import gauge
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.codecs.events import event_schema
-from sparsewatch.transforms.kafka.source import ReadKafka, ReadSpec
 from sparsewatch.transforms.window.close_windows import Conclusion, Window
-from sparsewatch.transforms.window.measure import Measure, MeasureWindows
+from sparsewatch.transforms.window.measure import MeasureWindows
 
 _STORED = Format("a measure of rows")
 
@@ -101,35 +97,18 @@ class ConcludeRows:
         return check_columns(self.tell.scoring.model_now(), sample.rows(), self.tell.check)
 
 
-def job_scoring(job: RowsJob) -> RowScoring:
-    """How the job scores rows."""
-    schema = event_schema(job).columns
-    return row_scoring(job.rows.model, job.rows, pa.schema([schema.field(name) for name in job.scored_columns]))
-
-
-def new_rows_measure(job: RowsJob) -> Callable[[], RowsMeasure]:
-    """Makes empty measures for this job; sent to workers."""
-    sample_rows = job.rows.sample_rows if job.rows.keeps_panes else 0
-    return functools.partial(RowsMeasure, job_scoring(job), job.scored_columns, sample_rows)
-
-
-def load_row_models(job: RowsJob) -> ConcludeRows:
-    """Load and check what the job names, and the closing step made of it.
-
-    Raises:
-        ConfigError: If a threshold is unknown or out of range, or the model does not fit the job's columns.
-        ModelError: If the model is missing or damaged.
-    """
+def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
+    """See `sparsewatch.pipelines.job.ready.prepare`."""
     check = thresholds_of("rows.thresholds", job.rows.thresholds, RowCheck)
-    scoring = job_scoring(job)
+    types = made.events.columns
+    scored = pa.schema([types.field(name) for name in job.scored_columns])
+    scoring = row_scoring(job.rows.model, job.rows, scored)
     check_scoring(scoring)
-    return ConcludeRows(new_rows_measure(job), TellOfScores(scoring, check, job.source.topic, topics_of(job).rows))
-
-
-def build_rows(pipeline: beam.Pipeline, job: RowsJob, specs: tuple[ReadSpec, ...]) -> None:
-    """The graph of a rows job."""
-    new: Callable[[], Measure] = new_rows_measure(job)
-    read = pipeline | "ReadRows" >> ReadKafka(specs, event_schema(job))
-    measures = read.blocks | "WindowBlocks" >> fixed_windows(job) | "ScoreRows" >> MeasureWindows(job.name, new)
-    look_back = KeepRows(job.rows.panes) if job.rows.keeps_panes else None
-    close_books(job, read, [measures], load_row_models(job), look_back)
+    sample_rows = job.rows.sample_rows if job.rows.keeps_panes else 0
+    new = functools.partial(RowsMeasure, scoring, job.scored_columns, sample_rows)
+    return Prepared(
+        events="Rows",
+        measure="ScoreRows" >> MeasureWindows(job.name, new),
+        conclude=ConcludeRows(new, TellOfScores(scoring, check, made.topics.source, made.topics.named("rows"))),
+        look_back=KeepRows(job.rows.panes) if job.rows.keeps_panes else None,
+    )

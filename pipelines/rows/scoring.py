@@ -22,10 +22,10 @@ from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
 from sparsewatch.pipelines.job.live_candidate import LiveCandidate
 from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.pipelines.rows.settings import RowSettings
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import EVENT_TIME_US, Block
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
-from sparsewatch.schemas.jobs import RowSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.rows import RowResult
 from sparsewatch.schemas.stored import Format

@@ -1,40 +1,16 @@
-"""Everything that can be wrong with a job is found here, before anything is read."""
+"""What can be wrong with a job at the broker is found here, before anything is read."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sparsewatch.pipelines.job.topics import create_output_topics, topics_of
+from sparsewatch.pipelines.job.ready import Ready
+from sparsewatch.pipelines.job.topics import create_output_topics
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import CtrJob, Job, RowsJob
 from sparsewatch.transforms.kafka.open import open_admin
-from sparsewatch.transforms.kafka.password import read_password
 
 
-def check_models(job: Job) -> None:
-    """Load what the job names: models, references, thresholds, secrets.
-
-    Raises:
-        ConfigError: If a setting is wrong.
-        ModelError: If a model is missing, damaged or of another kind.
-    """
-    read_password(job.kafka)
-    # Imported where needed: each kind of job brings its own heavy libraries.
-    if isinstance(job, CtrJob):
-        from sparsewatch.pipelines.ctr.job import load_ctr_models
-
-        load_ctr_models(job)
-    elif isinstance(job, RowsJob):
-        from sparsewatch.pipelines.rows.job import load_row_models
-
-        load_row_models(job)
-    else:
-        from sparsewatch.pipelines.wafer.job import load_wafer_model
-
-        load_wafer_model(job)
-
-
-def check_broker(job: Job) -> tuple[int, ...]:
+def check_broker(made: Ready) -> tuple[int, ...]:
     """Ask the broker for the job's topic, create output topics.
 
     Returns:
@@ -44,6 +20,7 @@ def check_broker(job: Job) -> tuple[int, ...]:
         ConfigError: If the topic, or an output topic that may not be created, is missing.
         SourceError: If no broker answers.
     """
+    job, progress = made.job, made.topics.progress
     with _quiet_client():
         admin = open_admin(job.kafka)
     try:
@@ -51,9 +28,9 @@ def check_broker(job: Job) -> tuple[int, ...]:
         if not partitions:
             raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}")
         if job.output.create_topics:
-            create_output_topics(admin, job)
-        elif not admin.partitions(topics_of(job).progress):
-            raise ConfigError(f"output.create_topics is false and topic {topics_of(job).progress!r} is not there")
+            create_output_topics(admin, made)
+        elif not admin.partitions(progress):
+            raise ConfigError(f"output.create_topics is false and topic {progress!r} is not there")
         return partitions
     finally:
         admin.close()

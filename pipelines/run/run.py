@@ -1,17 +1,18 @@
-"""Run a job: check it, build its graph, hand it to a runner, sum up."""
+"""Run a job: make it ready, ask the broker, hand its graph to a runner, sum up."""
 
 from collections.abc import Sequence
 
 import apache_beam as beam
 
+from sparsewatch.pipelines.job.graph import build_graph
+from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.read_specs import parse_until, read_specs
-from sparsewatch.pipelines.job.topics import topics_of
-from sparsewatch.pipelines.run.preflight import check_broker, check_models
+from sparsewatch.pipelines.job.ready import Ready, prepare, ready
+from sparsewatch.pipelines.run.preflight import check_broker
 from sparsewatch.pipelines.run.runners import choose_runner, runner_options
 from sparsewatch.schemas.accounts import Progress
-from sparsewatch.schemas.jobs import CtrJob, Job, RowsJob
 from sparsewatch.transforms import coders
-from sparsewatch.transforms.kafka.progress import load_progress, settings_digest
+from sparsewatch.transforms.kafka.progress import load_progress
 
 
 def run_job(job: Job, until: str, runner: str, *, close_at_end: bool = True, extra: Sequence[str] = ()) -> str:
@@ -30,30 +31,25 @@ def run_job(job: Job, until: str, runner: str, *, close_at_end: bool = True, ext
     """
     stop = parse_until(until)
     chosen = choose_runner(runner, stop)
-    check_models(job)
-    partitions = check_broker(job)
-    load_job_progress(job)
+    made = ready(job)
+    prepared = prepare(made)
+    partitions = check_broker(made)
+    _progress(made)
     coders.register()
-    specs = read_specs(job, partitions, stop, close_at_end)
+    specs = read_specs(made, partitions, stop, close_at_end)
     with beam.Pipeline(options=runner_options(chosen, stop, extra)) as pipeline:
-        if isinstance(job, CtrJob):
-            from sparsewatch.pipelines.ctr.job import build_ctr
-
-            build_ctr(pipeline, job, specs)
-        elif isinstance(job, RowsJob):
-            from sparsewatch.pipelines.rows.job import build_rows
-
-            build_rows(pipeline, job, specs)
-        else:
-            from sparsewatch.pipelines.wafer.job import build_wafer
-
-            build_wafer(pipeline, job, specs)
-    return describe(job, load_job_progress(job))
+        build_graph(pipeline, made, prepared, specs)
+    return describe(job, _progress(made))
 
 
 def load_job_progress(job: Job) -> Progress | None:
     """Where the job stands; refuses settings it cannot resume with."""
-    return load_progress(job.kafka, topics_of(job).progress, job.name, settings_digest(job))
+    return _progress(ready(job))
+
+
+def _progress(made: Ready) -> Progress | None:
+    own = made.identity
+    return load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest)
 
 
 def describe(job: Job, progress: Progress | None) -> str:

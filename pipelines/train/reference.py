@@ -16,12 +16,13 @@ from sparsewatch.detectors.clicks.reference import FeatureReference, Reference, 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.console.tables import output, table
-from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.ctr.settings import CtrJob
+from sparsewatch.pipelines.job.job_file import load_job_of
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.tables.rows import read_pieces
-from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.jobs import CtrJob, TimeFormat
-from sparsewatch.schemas.units import parse_duration_us
-from sparsewatch.transforms.codecs.events import event_schema, event_times_us
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.transforms.codecs.events import event_times_us
 
 #: Fewest windows the first and the last of which are left out.
 _TRIMMED_FROM = 4
@@ -107,9 +108,9 @@ def count_files(
     """
     time, label = job.source.time_column, job.label
     columns = (*job.ranked_features, label)
-    schema = event_schema(job).columns
-    types = {name: schema.field(name).type for name in columns}
-    counts = WindowedCounts(parse_duration_us(job.windows.length), job.ranked_features, label)
+    made = ready(job)
+    types = {name: made.events.columns.field(name).type for name in columns}
+    counts = WindowedCounts(made.windows.length_us, job.ranked_features, label)
     unusable = 0
     for file in files:
         for rows in read_pieces(file, (time, *columns), types):
@@ -127,9 +128,7 @@ def count_files(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the reference.")
 def train_reference(job_file: Path, files: tuple[Path, ...], out: Path) -> None:
     """Learn what is normal for the job JOB.toml from Parquet or CSV FILEs of a time without trouble."""
-    job = load_job(job_file)
-    if not isinstance(job, CtrJob):
-        raise ConfigError(f"{job_file}: expected a job of kind 'ctr', which alone has a reference")
+    job = load_job_of(CtrJob, job_file, why="which alone has a reference")
     with progress_bar("counting", unit="rows") as bar:
         counts, unusable = count_files(job, files, bar.add)
     reference = fit_reference(counts.whole())

@@ -18,11 +18,11 @@ import pyarrow as pa
 from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.tables.rows import read_pieces
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import CtrJob, RowsJob
-from sparsewatch.transforms.codecs.events import event_schema
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.rows.methods.scorer import Fit
@@ -67,11 +67,11 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
         ConfigError: If the file is no valid job of such a kind.
     """
     job = load_job(path)
-    if not isinstance(job, CtrJob | RowsJob):
-        raise ConfigError(f"{path}: expected a job of kind 'ctr' or 'rows', which alone score rows")
-    schema = event_schema(job).columns
-    names = job.scored_columns if isinstance(job, RowsJob) else job.ranked_features
-    return {name: schema.field(name).type for name in names}
+    if not job.scores_rows:
+        kinds = " or ".join(map(repr, kinds_that_score_rows()))
+        raise ConfigError(f"{path}: expected a job of kind {kinds}, which alone score rows")
+    schema = ready(job).events.columns
+    return {name: schema.field(name).type for name in job.scored_columns}
 
 
 @click.command("rows", cls=_TellsMethods, epilog=_EXAMPLES)

@@ -27,9 +27,9 @@ from sparsewatch.detectors.open_set.emerging_calibration import threshold
 from sparsewatch.detectors.wafers.emerging_pattern import Found, centre, emerging_finding, joined, raise_pattern
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
-from sparsewatch.pipelines.patterns.book import PatternBook, ReadBook, pattern_record
 from sparsewatch.pipelines.wafer.kept_wafers import Look, look_over
-from sparsewatch.schemas.jobs import PatternSettings
+from sparsewatch.pipelines.wafer.pattern_book import PatternBook, ReadBook, pattern_record
+from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.patterns import NovelLooking, Pattern
 from sparsewatch.transforms.window.close_windows import Conclusion

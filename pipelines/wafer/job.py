@@ -1,31 +1,25 @@
 """The wafer job: blocks -> sparse network and novelty detector -> a result a wafer -> alerts, metrics."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
-
 from sparsewatch.detectors.artefacts.versions import resolve_version
-from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import novel_looking
 from sparsewatch.detectors.wafers.window_counts import WaferCheck, WaferCounts, check_wafers
-from sparsewatch.pipelines.job.closing import close_books, fixed_windows
 from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.job.thresholds import thresholds_of
-from sparsewatch.pipelines.job.topics import topics_of
-from sparsewatch.pipelines.patterns.book import PatternTopic
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
+from sparsewatch.pipelines.wafer.pattern_book import PatternTopic
+from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import WaferJob
 from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.schemas.wafers import WaferResult
-from sparsewatch.transforms.codecs.events import event_schema
-from sparsewatch.transforms.kafka.source import ReadKafka, ReadSpec
 from sparsewatch.transforms.window.close_windows import Conclusion, Window
 from sparsewatch.transforms.window.recognise_wafers import Recognised, RecogniseWafers
 
@@ -156,41 +150,22 @@ def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:
     return samples
 
 
-def load_wafer_model(job: WaferJob) -> ConcludeWafers:
-    """Load and check what the job names, and the closing step made of it.
-
-    Raises:
-        ConfigError: If a threshold is unknown or out of range.
-        ModelError: If the model is missing or damaged.
-    """
-    check = _check_of(job)
-    model = _load_for(job, check)(resolve_version(job.wafers.model).resolve())
-    return ConcludeWafers(check, model.normal or "")
-
-
-def _check_of(job: WaferJob) -> WaferCheck:
-    return thresholds_of("wafers.thresholds", job.wafers.thresholds, WaferCheck)
-
-
-def _load_for(job: WaferJob, check: WaferCheck) -> LoadForJob:
-    return LoadForJob(job.wafers.false_novel_rate, tuple(sorted(check.expected_rates)))
-
-
-def build_wafer(pipeline: beam.Pipeline, job: WaferJob, specs: tuple[ReadSpec, ...]) -> None:
-    """The graph of a wafer job."""
-    read = pipeline | "ReadWafers" >> ReadKafka(specs, event_schema(job, validate_wafers))
-    live = str(Path(job.wafers.model).resolve()), _load_for(job, _check_of(job))
-    recognise = RecogniseBlock(*live, level=job.wafers.patterns.level if job.wafers.patterns.windows else 0.0)
-    parts = (
-        read.blocks
-        | "WindowBlocks" >> fixed_windows(job)
-        | "RecogniseWafers" >> RecogniseWafers(job.name, job.kafka, topics_of(job).wafers, recognise)
+def prepare_wafers(job: WaferJob, made: Ready) -> Prepared:
+    """See `sparsewatch.pipelines.job.ready.prepare`."""
+    check = thresholds_of("wafers.thresholds", job.wafers.thresholds, WaferCheck)
+    load = LoadForJob(job.wafers.false_novel_rate, tuple(sorted(check.expected_rates)))
+    model = load(resolve_version(job.wafers.model).resolve())
+    # Absolute: workers may have another working directory.
+    path, patterns = str(Path(job.wafers.model).resolve()), job.wafers.patterns
+    recognise = RecogniseBlock(path, load, level=patterns.level if patterns.windows else 0.0)
+    return Prepared(
+        events="Wafers",
+        measure="RecogniseWafers" >> RecogniseWafers(job.name, job.kafka, made.topics.named("wafers"), recognise),
+        conclude=ConcludeWafers(check, model.normal or ""),
+        look_back=_patterns_view(job, made, CurrentModel(path, load)) if patterns.windows else None,
     )
-    view = patterns_view(job, CurrentModel(*live)) if job.wafers.patterns.windows else None
-    close_books(job, read, [parts], load_wafer_model(job), view)
 
 
-def patterns_view(job: WaferJob, model: Callable[[], WaferModel]) -> PatternsView:
-    """The job's look over its last windows; `model` is what recognises wafers now."""
-    topic = topics_of(job).patterns
+def _patterns_view(job: WaferJob, made: Ready, model: CurrentModel) -> PatternsView:
+    topic = made.topics.named("patterns")
     return PatternsView(job.name, topic, job.wafers.patterns, PatternTopic(job.kafka, topic), model)

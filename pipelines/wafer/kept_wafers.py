@@ -8,8 +8,8 @@ from typing import Self
 import msgspec
 
 from sparsewatch.detectors.wafers.window_counts import MOST_LOOKING_NOVEL, WaferCounts
+from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.jobs import PatternSettings
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane

@@ -11,14 +11,15 @@ import click
 
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
-from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.job_file import load_job_of
+from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
 from sparsewatch.pipelines.wafer_import.survey import Retests, Usual
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import TimeFormat, WaferJob
+from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.schemas.side_records import rejects_topic
 from sparsewatch.schemas.units import parse_duration_us, parse_moment_us, parse_size
-from sparsewatch.transforms.kafka.side_topics import rejects_topic
 
 _EXAMPLES = """\b
 sparsewatch wafers import results/ --topic wafers --bootstrap localhost:9092
@@ -156,10 +157,7 @@ def _hidden(path: Path) -> bool:
 
 
 def _wafer_job(job_file: Path | None) -> WaferJob | None:
-    job = None if job_file is None else load_job(job_file)
-    if job is not None and not isinstance(job, WaferJob):
-        raise ConfigError(f"--job {job_file}: expected a wafer job, got one of clicks")
-    return job
+    return None if job_file is None else load_job_of(WaferJob, job_file, why="which alone reads wafers")
 
 
 def _plan(job: WaferJob | None, topic: str, rejects: str | None, *, dry_run: bool) -> ImportPlan:

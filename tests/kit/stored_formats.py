@@ -25,7 +25,6 @@ from sparsewatch.detectors.rows.windows.summary import RowScores
 from sparsewatch.detectors.wafers import window_counts
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
 from sparsewatch.pipelines.ctr import sliding
-from sparsewatch.pipelines.patterns.book import decision_record, pattern_record
 from sparsewatch.pipelines.rejects import replay_log
 from sparsewatch.pipelines.retrain import window_records
 from sparsewatch.pipelines.retrain.log import Entry
@@ -33,6 +32,7 @@ from sparsewatch.pipelines.rows import kept_rows
 from sparsewatch.pipelines.train import file_sample as file_sample_module
 from sparsewatch.pipelines.wafer import kept_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
+from sparsewatch.pipelines.wafer.pattern_book import decision_record, pattern_record
 from sparsewatch.schemas.accounts import MARKER as MARKER_FORMAT
 from sparsewatch.schemas.accounts import PROGRESS as PROGRESS_FORMAT
 from sparsewatch.schemas.accounts import (

@@ -4,7 +4,7 @@ A codec turns records into an Arrow table with exactly the columns of an `EventS
 times, applies the checks that are the same for all codecs and says which rows are rejects and why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.schemas.jobs import CtrJob, Job, RowsJob, TimeFormat, WaferJob
+from sparsewatch.schemas.jobs import SourceSettings, TimeFormat
 from sparsewatch.schemas.units import parse_duration_us, parse_size
-from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
-_ARROW_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
 #: ISO 8601 by name: a format guessed from a batch would make a time's fate hang on its neighbours.
 _ISO_FORMATS = (
     "%+",
@@ -41,6 +39,18 @@ def no_check(_rows: pa.RecordBatch) -> list[Fault]:
 
 
 @dataclass(frozen=True, slots=True)
+class EventColumns:
+    """What a kind of event holds, besides its time."""
+
+    fields: Sequence[pa.Field]
+    #: Columns that must not be null.
+    required: tuple[str, ...] = ()
+    #: Column that must hold 0 or 1, if any.
+    label: str | None = None
+    check: EventCheck = no_check
+
+
+@dataclass(frozen=True, slots=True)
 class EventSchema:
     """Columns of an event, which of them must have a value, and where its time is."""
 
@@ -59,31 +69,20 @@ class EventSchema:
     check: EventCheck = no_check
 
 
-def event_schema(job: Job, check: EventCheck = no_check) -> EventSchema:
-    """The event schema a job's settings describe."""
-    time_type = pa.string() if job.source.time_format == "iso8601" else pa.int64()
-    time = pa.field(job.source.time_column, time_type)
-    columns, required, label = _wafer() if isinstance(job, WaferJob) else _named(job)
+def event_schema(source: SourceSettings, columns: EventColumns) -> EventSchema:
+    """What the events of a source must look like."""
+    time_type = pa.string() if source.time_format == "iso8601" else pa.int64()
     return EventSchema(
-        columns=pa.schema([time, *columns]),
-        time_column=job.source.time_column,
-        time_format=job.source.time_format,
-        required=required,
-        label=label,
-        max_ahead_us=parse_duration_us(job.source.max_ahead),
-        max_record_bytes=parse_size(job.source.max_record_bytes),
-        default_format=job.source.format,
-        check=check,
+        columns=pa.schema([pa.field(source.time_column, time_type), *columns.fields]),
+        time_column=source.time_column,
+        time_format=source.time_format,
+        required=columns.required,
+        label=columns.label,
+        max_ahead_us=parse_duration_us(source.max_ahead),
+        max_record_bytes=parse_size(source.max_record_bytes),
+        default_format=source.format,
+        check=columns.check,
     )
-
-
-def _named(job: CtrJob | RowsJob) -> tuple[list[pa.Field], tuple[str, ...], str | None]:
-    columns = [pa.field(name, _ARROW_TYPES[kind]) for name, kind in job.columns.items()]
-    return (columns, (job.label,), job.label) if isinstance(job, CtrJob) else (columns, (), None)
-
-
-def _wafer() -> tuple[list[pa.Field], tuple[str, ...], str | None]:
-    return [f.with_nullable(True) for f in WAFER_COLUMNS], tuple(f.name for f in WAFER_COLUMNS if not f.nullable), None
 
 
 def event_times_us(times: pa.Array, time_format: TimeFormat) -> tuple[np.ndarray, np.ndarray]:

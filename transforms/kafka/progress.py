@@ -3,7 +3,6 @@
 One record holds all partitions, so a crash can never leave them disagreeing on which windows are closed.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ import msgspec
 
 from sparsewatch.schemas.accounts import PROGRESS, Account, Marker, Progress
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.jobs import Job, KafkaSettings
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Reader, Writer
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.records import Fetched
@@ -22,12 +21,6 @@ _MAX_RECORD_BYTES = 4 << 20
 _FETCH_S = 0.5
 #: Empty fetches in a row after which a topic is taken as read.
 _PATIENCE = 20
-
-
-def settings_digest(job: Job) -> str:
-    """Digest of what shapes windows and lateness: a job must not resume with other such settings."""
-    shape = [job.source.topic, job.source.time_column, job.source.time_format, job.windows.length, job.windows.disorder]
-    return hashlib.sha256("\x1f".join(shape).encode()).hexdigest()[:16]
 
 
 def read_topic(reader: Reader) -> Iterator[Fetched]:

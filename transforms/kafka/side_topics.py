@@ -12,7 +12,7 @@ import apache_beam as beam
 
 from sparsewatch.schemas.errors import SchemaError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.schemas.side_records import SideRecord, late_topic, rejects_topic
 from sparsewatch.transforms.coders import Aside
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_writer
@@ -23,16 +23,6 @@ _logger = logging.getLogger(__name__)
 
 PREFIX = "sparsewatch."
 _VALUE_HEADER = PREFIX + "value"
-
-
-def rejects_topic(topic: str) -> str:
-    """Where rejects of `topic` go."""
-    return f"{topic}.rejects"
-
-
-def late_topic(topic: str) -> str:
-    """Where late records of `topic` go."""
-    return f"{topic}.late"
 
 
 def side_headers(record: SideRecord) -> list[tuple[str, bytes]]:

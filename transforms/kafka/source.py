@@ -23,7 +23,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from sparsewatch.schemas.accounts import Marker, ReaderState
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
-from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.job_parts import JobIdentity, WindowTimes
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded, decode
 from sparsewatch.transforms.codecs.events import EventSchema
@@ -52,16 +52,10 @@ _GC_THRESHOLD = (100_000, 50, 1000)
 class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One reader: the element of the source."""
 
-    job: str
-    settings_digest: str
-    kafka: KafkaSettings
-    topic: str
-    progress_topic: str
+    identity: JobIdentity
+    windows: WindowTimes
     reader: int
     partitions: tuple[int, ...]
-    length_us: int
-    disorder_us: int
-    idle_after_us: int
     block_rows: int
     max_record_bytes: int
     start: Literal["earliest", "latest"]
@@ -71,14 +65,19 @@ class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
     close_at_end: bool = True
 
     @property
+    def topic(self) -> str:
+        """What is read."""
+        return self.identity.topics.source
+
+    @property
     def rules(self) -> WindowRules:
         """How windows are cut."""
-        return WindowRules(self.length_us, self.disorder_us)
+        return WindowRules(self.windows.length_us, self.windows.disorder_us)
 
 
 def open_spec_reader(spec: ReadSpec) -> Reader:
     """The client that reads for `spec`."""
-    return open_reader(spec.kafka, spec.topic, spec.max_record_bytes)
+    return open_reader(spec.identity.kafka, spec.topic, spec.max_record_bytes)
 
 
 def initial_state(spec: ReadSpec) -> ReaderState:
@@ -88,7 +87,8 @@ def initial_state(spec: ReadSpec) -> ReaderState:
         StateError: If the job's progress was written with other settings.
         SourceError: If the broker does not answer.
     """
-    progress = load_progress(spec.kafka, spec.progress_topic, spec.job, spec.settings_digest)
+    job = spec.identity
+    progress = load_progress(job.kafka, job.topics.progress, job.job, job.settings_digest)
     reader = open_spec_reader(spec)
     try:
         reader.assign(dict.fromkeys(spec.partitions, 0))
@@ -207,7 +207,7 @@ class _ReadEvents(beam.DoFn):
                 return
             state = step.state
             self._positions = {p.partition: p.position for p in state.partitions}
-            yield from _outputs(step, spec.length_us)
+            yield from _outputs(step, spec.windows.length_us)
             if state.closed_end_us > 0:
                 estimator.set_watermark(Timestamp(micros=state.closed_end_us))
             if not state.stop and (step.markers or time.monotonic() >= bundle_end):
@@ -235,7 +235,7 @@ class _ReadEvents(beam.DoFn):
         if state.stop:
             step.state, step.markers = _close_bounded(routed, spec)
         else:
-            idle = self._idle.idle_us(routed, reader, positions, spec.idle_after_us)
+            idle = self._idle.idle_us(routed, reader, positions, spec.windows.idle_after_us)
             step.state, step.markers = close_windows(
                 routed, spec.rules, watermark_us(routed, spec.rules, idle), spec.reader
             )

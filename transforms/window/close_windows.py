@@ -24,7 +24,7 @@ import msgspec
 from sparsewatch.schemas.accounts import Account, Progress
 from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
 from sparsewatch.schemas.errors import SinkError
-from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.job_parts import JobIdentity
 from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
@@ -97,23 +97,6 @@ class LookBack(Protocol):
         """Let go of what it holds open; it may be asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class BookSettings:
-    """Where a job's results go."""
-
-    job: str
-    kafka: KafkaSettings
-    source_topic: str
-    settings_digest: str
-    windows_topic: str
-    alerts_topic: str
-    metrics_topic: str
-    progress_topic: str
-    #: Needed where the job looks back.
-    panes_topic: str = ""
-    alerts_file: str | None = None
-
-
 def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, results_per_row: bool) -> Finding | None:
     """The finding that a window's numbers do not meet, None if they do."""
     stated = {"counted": account.counted, "late": account.late, "rejected": account.rejected}
@@ -135,8 +118,15 @@ def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, res
 
 
 class _CloseBooks(beam.DoFn):
-    def __init__(self, settings: BookSettings, conclude: Conclude, look_back: LookBack | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        identity: JobIdentity,
+        conclude: Conclude,
+        look_back: LookBack | None = None,
+        alerts_file: str | None = None,
+    ) -> None:
+        self._identity = identity
+        self._alerts_file = alerts_file
         self._conclude = conclude
         self._look_back = look_back
         self._panes: PaneLog | None = None
@@ -146,13 +136,13 @@ class _CloseBooks(beam.DoFn):
 
     def _open(self) -> Writer:
         if self._writer is None:
-            s = self._settings
-            start = load_progress(s.kafka, s.progress_topic, s.job, s.settings_digest)
-            self._log = ProgressLog(s.job, s.source_topic, s.settings_digest, s.progress_topic, start)
+            own, topics = self._identity, self._identity.topics
+            start = load_progress(own.kafka, topics.progress, own.job, own.settings_digest)
+            self._log = ProgressLog(own.job, topics.source, own.settings_digest, topics.progress, start)
             if self._look_back is not None:
-                kept = load_panes(s.kafka, s.panes_topic, s.job)
-                self._panes = PaneLog(s.job, s.panes_topic, self._look_back.panes, kept)
-            self._writer = open_writer(s.kafka)
+                kept = load_panes(own.kafka, topics.panes, own.job)
+                self._panes = PaneLog(own.job, topics.panes, self._look_back.panes, kept)
+            self._writer = open_writer(own.kafka)
         return self._writer
 
     def start_bundle(self) -> None:
@@ -181,7 +171,7 @@ class _CloseBooks(beam.DoFn):
         conclusion = self._with_view(window, self._conclude(window, parts.measures), writer)
         fault = unbalanced(account, conclusion, parts, self._conclude.results_per_row)
         findings = [*conclusion.findings, *([fault] if fault else [])]
-        alerts = [raise_alert(f, self._settings.job, window.start_us, window.end_us) for f in findings]
+        alerts = [raise_alert(f, self._identity.job, window.start_us, window.end_us) for f in findings]
         self._write(writer, window, conclusion, alerts)
         if fault is None and self._log.done(parts.markers, writer):
             self._write_metrics(writer, conclusion, alerts)
@@ -204,9 +194,9 @@ class _CloseBooks(beam.DoFn):
         )
 
     def _write(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
-        s = self._settings
+        job, topics = self._identity.job, self._identity.topics
         summary = {
-            "job": s.job,
+            "job": job,
             "window_start_us": window.start_us,
             "window_end_us": window.end_us,
             "rows": conclusion.rows,
@@ -215,23 +205,23 @@ class _CloseBooks(beam.DoFn):
             **conclusion.summary,
         }
         if conclusion.rows:
-            writer.send(s.windows_topic, f"{s.job}/{window.start_us}".encode(), msgspec.json.encode(summary))
+            writer.send(topics.windows, f"{job}/{window.start_us}".encode(), msgspec.json.encode(summary))
         for alert in alerts:
             _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
-            writer.send(s.alerts_topic, alert.id.encode(), msgspec.json.encode(alert))
+            writer.send(topics.alerts, alert.id.encode(), msgspec.json.encode(alert))
         for record in conclusion.records:
             writer.send(*record)
         writer.flush()
-        if s.alerts_file and alerts:
+        if self._alerts_file and alerts:
             lines = b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts)
-            with Path(s.alerts_file).open("ab") as file:
+            with Path(self._alerts_file).open("ab") as file:
                 file.write(lines)
 
     def _write_metrics(self, writer: Writer, conclusion: Conclusion, alerts: list[Alert]) -> None:
-        s = self._settings
+        job, topic = self._identity.job, self._identity.topics.metrics
         for sample in [*job_metrics(self._log.progress, alerts), *conclusion.metrics]:
-            sample = msgspec.structs.replace(sample, labels={"job": s.job, **sample.labels})
-            writer.send(s.metrics_topic, sample.key.encode(), msgspec.json.encode(sample))
+            sample = msgspec.structs.replace(sample, labels={"job": job, **sample.labels})
+            writer.send(topic, sample.key.encode(), msgspec.json.encode(sample))
         writer.flush()
 
     def finish_bundle(self) -> None:
@@ -246,7 +236,7 @@ class _CloseBooks(beam.DoFn):
         offsets = {p: point.offset for p, point in progress.partitions.items()}
         try:
             if self._admin is None:
-                self._admin = open_admin(self._settings.kafka)
+                self._admin = open_admin(self._identity.kafka)
             self._admin.commit_group(f"sparsewatch.{progress.job}", progress.topic, offsets)
         except SinkError as error:
             _logger.info("lag tools will not see this job: %s", error)
@@ -308,9 +298,11 @@ def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSampl
 class CloseBooks(beam.PTransform):
     """Windowed parts in; results, alerts, metrics and progress go to their topics."""
 
-    settings: BookSettings
+    identity: JobIdentity
     conclude: Conclude
     look_back: LookBack | None = None
+    #: File that alerts are added to as JSON lines, besides their topic.
+    alerts_file: str | None = None
 
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
@@ -320,5 +312,6 @@ class CloseBooks(beam.PTransform):
         return (
             parts
             | "Meet" >> beam.GroupByKey().with_input_types(Part)
-            | "ConcludeWriteCommit" >> beam.ParDo(_CloseBooks(self.settings, self.conclude, self.look_back))
+            | "ConcludeWriteCommit"
+            >> beam.ParDo(_CloseBooks(self.identity, self.conclude, self.look_back, self.alerts_file))
         )

@@ -11,9 +11,9 @@ import pytest
 
 from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
-from sparsewatch.schemas.jobs import Job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 from tests.oracles.accounts import Record, recount

@@ -16,9 +16,9 @@ from sparsewatch.detectors.sparse_net.train import TrainConfig
 from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
-from sparsewatch.schemas.jobs import Job
 from tests.kit.job_files import write_click_job, write_wafer_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, newest_by_key, read_all

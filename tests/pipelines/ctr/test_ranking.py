@@ -17,14 +17,14 @@ from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.pipelines.ctr.job import ClickMeasure, ConcludeClicks
+from sparsewatch.pipelines.ctr.settings import RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.run.preflight import check_models
+from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import META, Block
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import RankingSettings
 from sparsewatch.transforms.window.close_windows import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane
 from tests.kit.click_streams import Clicks, Columns
@@ -293,11 +293,11 @@ def test_panes_of_other_settings_are_left_out() -> None:
 def test_thresholds_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     path = job_file(tmp_path, "nowhere:1", "checked")
     with pytest.raises(ConfigError, match=r"ranking.thresholds.factor: expected a number from 1"):
-        check_models(load_job(path, ["ranking.thresholds.factor=0.5"]))
+        prepare(ready(load_job(path, ["ranking.thresholds.factor=0.5"])))
     with pytest.raises(
         ConfigError, match=r"ranking\.thresholds\.leakage\.ratio: expected a number of at least 1, got 0\.5"
     ):
-        check_models(load_job(path, ["ranking.thresholds.leakage.ratio=0.5"]))
+        prepare(ready(load_job(path, ["ranking.thresholds.leakage.ratio=0.5"])))
 
 
 def job_file(folder: Path, bootstrap: str, topic: str) -> Path:

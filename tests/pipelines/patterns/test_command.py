@@ -14,9 +14,9 @@ from sparsewatch.detectors.wafers.emerging_pattern import Found, raise_pattern
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.patterns import command as commands
-from sparsewatch.pipelines.patterns.book import PatternBook, decision_record, pattern_record
 from sparsewatch.pipelines.patterns.command import patterns
 from sparsewatch.pipelines.run.run import run_job
+from sparsewatch.pipelines.wafer.pattern_book import PatternBook, decision_record, pattern_record
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.patterns import Decision, Pattern
 from sparsewatch.testing import EmbeddedBroker

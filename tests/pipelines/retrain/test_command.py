@@ -27,20 +27,21 @@ from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.detectors.rows.windows.shadow import ShadowScores
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.job.topics import create_output_topics, topics_of
+from sparsewatch.pipelines.job.ready import prepare, ready
+from sparsewatch.pipelines.job.topics import create_output_topics
 from sparsewatch.pipelines.models.command import refuse_faults
 from sparsewatch.pipelines.retrain.collect import collect_panes
 from sparsewatch.pipelines.retrain.plan import Outcome, Plan
 from sparsewatch.pipelines.retrain.run import retrain
 from sparsewatch.pipelines.retrain.window_records import ShadowSoFar, WindowRecord, follow_shadow
 from sparsewatch.pipelines.rows import scoring as row_scoring
-from sparsewatch.pipelines.rows.job import load_row_models, new_rows_measure
+from sparsewatch.pipelines.rows.job import ConcludeRows
 from sparsewatch.pipelines.rows.kept_rows import RowPane
+from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
-from sparsewatch.schemas.jobs import RowsJob
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.window.close_windows import Window
@@ -94,10 +95,10 @@ class Stream:
         job = load_job(self.path)
         assert isinstance(job, RowsJob)
         self.job = job
-        self._panes = PaneLog(topic, topics_of(job).panes, job.rows.panes)
+        self._panes = PaneLog(topic, ready(job).topics.panes, job.rows.panes)
         create_topic(bootstrap, topic)
         admin = open_admin(job.kafka)
-        create_output_topics(admin, job)
+        create_output_topics(admin, ready(job))
         admin.close()
 
     def run(self, windows: int, shift: float = 0.0) -> None:
@@ -113,10 +114,15 @@ class Stream:
     def close(self, windows: int, shift: float = 0.0) -> None:
         """Close windows as the job would."""
         row_scoring._live.cache_clear()
-        topics, writer, conclude = topics_of(self.job), open_writer(self.job.kafka), load_row_models(self.job)
+        topics, writer, conclude = (
+            ready(self.job).topics,
+            open_writer(self.job.kafka),
+            prepare(ready(self.job)).conclude,
+        )
+        assert isinstance(conclude, ConcludeRows)
         for number in self._next(windows):
             start, end = ((START_MS + (number + i) * WINDOW_MS) * 1000 for i in (0, 1))
-            measure = new_rows_measure(self.job)()
+            measure = conclude.new()
             measure.add(block(table(ROWS, number, shift), number))
             told = conclude(Window(start, end), [measure.to_bytes()])
             alerts = [raise_alert(finding, self.topic, start, end).id for finding in told.findings]

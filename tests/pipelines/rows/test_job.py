@@ -15,16 +15,17 @@ from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.live_candidate import LiveCandidate
 from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.pipelines.rows import scoring as row_scoring
 from sparsewatch.pipelines.rows.kept_rows import readable
 from sparsewatch.pipelines.rows.scoring import LoadForJob
-from sparsewatch.pipelines.run.preflight import check_models
+from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, ModelError
-from sparsewatch.schemas.jobs import Job, RowsJob
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.progress import ProgressLog
 from sparsewatch.transforms.window.panes import load_panes
@@ -293,4 +294,4 @@ def test_a_job_whose_settings_do_not_fit_stops_before_it_reads(
 ) -> None:
     path = write_rows_job(tmp_path, "nowhere:1", "t", COLUMNS, folder, {"id_columns": ["wafer_id"]})
     with pytest.raises(error, match=message):
-        check_models(load_job(path, [override]))
+        prepare(ready(load_job(path, [override])))

@@ -9,10 +9,11 @@ import pytest
 
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
-from sparsewatch.pipelines.patterns.book import PatternBook, PatternTopic, decision_record
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
-from sparsewatch.schemas.jobs import KafkaSettings, PatternSettings
+from sparsewatch.pipelines.wafer.pattern_book import PatternBook, PatternTopic, decision_record
+from sparsewatch.pipelines.wafer.settings import PatternSettings
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Status
 from sparsewatch.transforms.window.close_windows import Conclusion
 from sparsewatch.transforms.window.panes import Pane

@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.rejects.topics import RejectsTopic
+from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, format_of, read_wafers
 from sparsewatch.pipelines.wafer_import import file_rejects, publishing
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.jobs import KafkaSettings, WaferJob
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.codecs.decode import decode
-from sparsewatch.transforms.codecs.events import event_schema
 from sparsewatch.transforms.records import Fetched
 from tests.kit.job_files import write_wafer_job
 from tests.kit.topics import Raw, read_all
@@ -82,7 +82,7 @@ def decoded(folder: Path, topic: str, records: Sequence[Raw], **source: str) -> 
         )
         for run in runs
     ]
-    found = decode(topic, fetched, event_schema(job, validate_wafers))
+    found = decode(topic, fetched, ready(job).events)
     assert found.rejects == []
     return pl.DataFrame(found.rows)
 

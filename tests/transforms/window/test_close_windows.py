@@ -11,23 +11,13 @@ from apache_beam.utils.timestamp import Timestamp
 
 from sparsewatch.schemas.accounts import Account, Marker, Progress, ResumePoint
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.job_parts import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.parts import Ack, ack_part, marker_part, measure_part
-from sparsewatch.transforms.window.close_windows import BookSettings, Conclusion, Window, _CloseBooks
+from sparsewatch.transforms.window.close_windows import Conclusion, Window, _CloseBooks
 from sparsewatch.transforms.window.panes import Pane
 
-SETTINGS = BookSettings(
-    job="j",
-    kafka=KafkaSettings(bootstrap_servers=["nowhere:1"]),
-    source_topic="t",
-    settings_digest="d",
-    windows_topic="j.windows",
-    alerts_topic="j.alerts",
-    metrics_topic="j.metrics",
-    progress_topic="j.progress",
-    panes_topic="j.panes",
-)
+TOPICS = Topics(source="t", prefix="j")
 WINDOW = IntervalWindow(Timestamp(10), Timestamp(20))
 
 
@@ -48,12 +38,12 @@ class Written:
 
     def __init__(self) -> None:
         self.broker = FakeBroker()
-        for topic in (SETTINGS.progress_topic, SETTINGS.panes_topic):
+        for topic in (TOPICS.progress, TOPICS.panes):
             self.broker.create(topic)
-        self.settings = dataclasses.replace(SETTINGS, kafka=self.broker.settings)
+        self.identity = JobIdentity(job="j", settings_digest="d", kafka=self.broker.settings, topics=TOPICS)
 
     def close(self, conclude: CountRows, parts: list[bytes]) -> None:
-        _CloseBooks(self.settings, conclude).process(("j", parts), WINDOW)
+        _CloseBooks(self.identity, conclude).process(("j", parts), WINDOW)
 
     def of(self, topic: str) -> list[Any]:
         return [msgspec.json.decode(value or b"null") for value in self.broker.values(topic)]
@@ -109,7 +99,7 @@ def test_a_reject_that_was_not_acknowledged_is_not_committed(written: Written) -
 def test_results_a_row_must_be_acknowledged_too(written: Written) -> None:
     conclude = CountRows()
     conclude.results_per_row = True
-    _CloseBooks(written.settings, conclude).process(
+    _CloseBooks(written.identity, conclude).process(
         ("j", [measure_part(b"2"), marker(2), ack_part(Ack(results=1))]), WINDOW
     )
     assert written.of("j.progress") == []
@@ -122,7 +112,7 @@ def test_a_window_its_readers_did_not_close_is_not_written(written: Written) -> 
 
 
 def test_a_window_without_rows_has_an_account_and_no_record(written: Written) -> None:
-    _CloseBooks(written.settings, CountRows()).process(
+    _CloseBooks(written.identity, CountRows()).process(
         ("j", [marker(0, rejected=3), ack_part(Ack(rejected=3))]), WINDOW
     )
     assert written.of("j.windows") == []
@@ -134,7 +124,7 @@ def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(writ
         rule="volume_low", subject="stream", severity="warning", value=1.0, threshold=2.0, baseline=3.0, message="m"
     )
     for _ in range(2):
-        books = _CloseBooks(written.settings, CountRows(finding))
+        books = _CloseBooks(written.identity, CountRows(finding))
         books.process(("j", [measure_part(b"1"), marker(1, complete=False)]), WINDOW)
     first, second = written.of("j.alerts")
     assert first == second
@@ -179,7 +169,7 @@ def window_parts(sequence: int) -> tuple[list[bytes], IntervalWindow]:
 
 def test_windows_of_one_bundle_are_seen_in_their_order_beside_those_before(written: Written) -> None:
     finding = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
-    books = _CloseBooks(written.settings, CountPanes(finding), Keep())
+    books = _CloseBooks(written.identity, CountPanes(finding), Keep())
     books.start_bundle()
     for sequence in (3, 1, 4, 2):
         parts, window = window_parts(sequence)

@@ -9,14 +9,14 @@ import pytest
 from sparsewatch.detectors.open_set.emerging import Cluster, whitening
 from sparsewatch.detectors.wafers.emerging_pattern import Found, joined, raise_pattern
 from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
-from sparsewatch.pipelines.job.topics import PATTERN_RECORD_BYTES
-from sparsewatch.pipelines.patterns.book import (
+from sparsewatch.pipelines.wafer.pattern_book import (
     PatternBook,
     PatternTopic,
     decision_record,
     pattern_record,
     read_patterns,
 )
+from sparsewatch.pipelines.wafer.settings import PATTERN_RECORD_BYTES
 from sparsewatch.schemas.patterns import Decision, Pattern
 from sparsewatch.testing import FakeBroker
 from tests.kit.novel_wafers import new_ones

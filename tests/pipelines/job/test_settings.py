@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparsewatch.pipelines.ctr.settings import CtrJob
+from sparsewatch.pipelines.job.kinds import parse_job
+from sparsewatch.pipelines.rows.settings import RowsJob
+from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import CtrJob, RowsJob, WaferJob, parse_job
 from sparsewatch.schemas.units import parse_duration_us, parse_size
 
 CTR: dict[str, Any] = {

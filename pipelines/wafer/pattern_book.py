@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from sparsewatch.pipelines.job.topics import PATTERN_RECORD_BYTES
+from sparsewatch.pipelines.wafer.settings import PATTERN_RECORD_BYTES
 from sparsewatch.schemas.errors import ConfigError, StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import DECISION, DECISION_KEY, PATTERN, PATTERN_KEY, Decision, Pattern, Status

@@ -1,0 +1,114 @@
+"""Settings of the click-through job, `kind = "ctr"`, and what follows from them."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from sparsewatch.pipelines.job.columns import check_columns, named_fields
+from sparsewatch.pipelines.job.kind import Job, SideTopic
+from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, row_topics
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import ColumnType
+from sparsewatch.transforms.codecs.events import EventColumns
+
+
+class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The click-through job's reference and what is checked against it; see docs/alerts.md."""
+
+    #: Folder of a reference made by `sparsewatch train reference`.
+    reference: str | None = None
+    #: Thresholds by name, handed to the checks.
+    thresholds: dict[str, Any] = {}
+
+
+class RankingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is told of features beyond their ranking in a window; see docs/ranking.md."""
+
+    #: Windows the sliding ranking and its drift look back on, the newest among them; 0 for none.
+    panes: int = 0
+    #: Rows of a window kept for what needs whole rows: combinations, twins, leakage; 0 for none of these.
+    sample_rows: int = 0
+    #: Features a combination; 1 for none.
+    interactions: int = 1
+    #: Combinations a window; over the windows each has its turn.
+    max_combinations: int = 256
+    #: Distinct values of a feature that are counted one by one.
+    max_values: int = 65_536
+    #: Bytes of each feature, and what they buy.
+    costs: bool = False
+    #: Least, greatest and mean value of numeric features, and quantiles.
+    quantiles: bool = False
+    #: Thresholds by name, handed to the checks.
+    thresholds: dict[str, Any] = {}
+
+
+class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ctr"):
+    """A click-through job."""
+
+    prepared_by: ClassVar[str] = "sparsewatch.pipelines.ctr.job:prepare_clicks"
+    scores_rows: ClassVar[bool] = True
+
+    #: Type of each column of an event, but the time column.
+    columns: dict[str, ColumnType]
+    #: Column of clicks, 0 or 1.
+    label: str
+    #: Columns to rank; all but label and time if absent.
+    features: list[str] | None = None
+    ranking: RankingSettings = RankingSettings()
+    checks: CheckSettings = CheckSettings()
+    rows: RowSettings = RowSettings()
+
+    @property
+    def ranked_features(self) -> tuple[str, ...]:
+        """Columns to rank, in a fixed order."""
+        if self.features is not None:
+            return tuple(self.features)
+        return tuple(c for c in self.columns if c not in (self.label, self.source.time_column))
+
+    @property
+    def scored_columns(self) -> tuple[str, ...]:
+        """See `Job`."""
+        return self.ranked_features
+
+    def check(self) -> None:
+        """See `Job`."""
+        if self.label not in self.columns:
+            raise ConfigError(f"label: expected one of the columns {sorted(self.columns)}, got {self.label!r}")
+        if self.columns[self.label] != "int":
+            raise ConfigError(
+                f"label: expected a column of type 'int' (0 or 1), {self.label!r} is {self.columns[self.label]!r}"
+            )
+        check_columns(self.source.time_column, self.columns)
+        if unknown := sorted(set(self.ranked_features) - set(self.columns)):
+            raise ConfigError(f"features: expected names of columns, got {unknown}")
+        if self.label in self.ranked_features or len(set(self.ranked_features)) < len(self.ranked_features):
+            raise ConfigError(f"features: expected each column once and the label not at all, got {self.features}")
+        if not self.ranked_features:
+            raise ConfigError("columns: expected at least one feature besides the label")
+        _check_ranking(self.ranking)
+        check_scoring_settings(self.rows, self.columns)
+
+    def event_columns(self) -> EventColumns:
+        """See `Job`."""
+        return EventColumns(named_fields(self.columns), required=(self.label,), label=self.label)
+
+    def side_topics(self) -> list[SideTopic]:
+        """See `Job`."""
+        panes = [SideTopic("panes", state=True)] if self.ranking.panes else []
+        return row_topics(self.rows) + panes
+
+
+def _check_ranking(ranking: RankingSettings) -> None:
+    for key, number, least, most in (
+        ("panes", ranking.panes, 0, 10_000),
+        ("sample_rows", ranking.sample_rows, 0, 1 << 20),
+        ("interactions", ranking.interactions, 1, 3),
+        ("max_combinations", ranking.max_combinations, 1, 1 << 20),
+        ("max_values", ranking.max_values, 1_024, 1 << 24),
+    ):
+        if not least <= number <= most:
+            raise ConfigError(f"ranking.{key}: expected {least} to {most}, got {number}")
+    if ranking.panes == 1:
+        raise ConfigError("ranking.panes: expected 0 or at least 2, got 1: one window alone is no sliding view")
+    if ranking.interactions > 1 and not ranking.sample_rows:
+        raise ConfigError("ranking.interactions: combinations need whole rows, but ranking.sample_rows is 0")

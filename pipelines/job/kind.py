@@ -1,0 +1,53 @@
+"""What a kind of job must give. `sparsewatch.pipelines.job.kinds` lists the kinds, each lives in a room of its name.
+
+A kind is a struct: its keys in the job file on top of those every job has, and the methods below, which follow from
+the settings alone. Every command that reads a job file imports it, so it must be cheap: torch and Beam are imported by
+the function that it names as `prepared_by`, which loads its models and gives the parts of its graph.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sparsewatch.schemas.jobs import JobSettings
+from sparsewatch.transforms.codecs.events import EventColumns
+
+
+@dataclass(frozen=True, slots=True)
+class SideTopic:
+    """A topic of a kind of job, besides the six that every job has."""
+
+    #: What it holds; the topic is `<prefix>.<what>`.
+    what: str
+    #: Whether the job reads it back: compacted, the newest record of each key counts.
+    state: bool = False
+    #: Largest record it takes, in bytes; the broker's default if 0.
+    max_record_bytes: int = 0
+
+
+class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A job of any kind; a kind is a subclass with its name as `tag`."""
+
+    #: `module:function` of (job, `Ready`) that gives what `sparsewatch.pipelines.job.ready.prepare` promises.
+    prepared_by: ClassVar[str]
+    #: Whether rows are scored by a row model, which `sparsewatch train rows --job` trains for `scored_columns`.
+    scores_rows: ClassVar[bool] = False
+
+    @property
+    def scored_columns(self) -> tuple[str, ...]:
+        """Columns that a row model may score, in a fixed order."""
+        return ()
+
+    def check(self) -> None:
+        """Rules across the kind's own keys; those that every job has are checked already.
+
+        Raises:
+            ConfigError: Naming the key that is wrong.
+        """
+
+    def event_columns(self) -> EventColumns:
+        """What an event holds, besides its time."""
+        raise NotImplementedError
+
+    def side_topics(self) -> list[SideTopic]:
+        """Topics that the kind writes; `panes` among them if it looks back."""
+        return []

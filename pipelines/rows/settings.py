@@ -1,0 +1,105 @@
+"""Settings of the rows job, `kind = "rows"`, and of the scoring of rows wherever a job does it."""
+
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+import msgspec
+
+from sparsewatch.pipelines.job.columns import check_columns, named_fields
+from sparsewatch.pipelines.job.kind import Job, SideTopic
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import ColumnType
+from sparsewatch.transforms.codecs.events import EventColumns
+
+#: Most results of rows a window: they are held and written together.
+_MOST_ROW_RESULTS = 100_000
+
+
+class RowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Scoring of rows."""
+
+    #: Folder of a model made by `sparsewatch train rows`.
+    model: str | None = None
+    #: Share of training-like rows that may exceed the threshold.
+    alarm_rate: float = 0.01
+    #: Thresholds by name, handed to the row check.
+    thresholds: dict[str, Any] = {}
+    #: Rows beyond the threshold that have a result of their own, the worst ones of each window.
+    results_per_window: int = 1_000
+    #: Columns that such a result repeats, to tell what it is about.
+    id_columns: list[str] = []
+
+
+class RowStreamSettings(RowSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Scoring of rows where the job does nothing else."""
+
+    model: str
+    #: Rows of a window that are kept to retrain from; 0 for none.
+    sample_rows: int = 2_000
+    #: Windows of which they are kept, the newest ones; 0 for none.
+    panes: int = 48
+
+    @property
+    def keeps_panes(self) -> bool:
+        """Whether windows leave something behind."""
+        return bool(self.sample_rows and self.panes)
+
+
+class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="rows"):
+    """A job that scores rows of any kind; there is no label."""
+
+    prepared_by: ClassVar[str] = "sparsewatch.pipelines.rows.job:prepare_rows"
+    scores_rows: ClassVar[bool] = True
+
+    #: Type of each column of an event, but the time column.
+    columns: dict[str, ColumnType]
+    rows: RowStreamSettings
+
+    @property
+    def scored_columns(self) -> tuple[str, ...]:
+        """Columns that a model may score, in a fixed order: all but those that only say what a row is about."""
+        return tuple(name for name in self.columns if name not in self.rows.id_columns)
+
+    def check(self) -> None:
+        """See `Job`."""
+        check_columns(self.source.time_column, self.columns)
+        check_scoring_settings(self.rows, self.columns)
+        if not self.scored_columns:
+            raise ConfigError("columns: expected at least one column besides rows.id_columns")
+        for key, number, most in (("sample_rows", self.rows.sample_rows, 1 << 20), ("panes", self.rows.panes, 10_000)):
+            if not 0 <= number <= most:
+                raise ConfigError(f"rows.{key}: expected 0 to {most}, got {number}")
+        if self.rows.panes == 1:
+            raise ConfigError("rows.panes: expected 0 or at least 2, got 1")
+
+    def event_columns(self) -> EventColumns:
+        """See `Job`."""
+        return EventColumns(named_fields(self.columns))
+
+    def side_topics(self) -> list[SideTopic]:
+        """See `Job`."""
+        panes = [SideTopic("panes", state=True)] if self.rows.keeps_panes else []
+        return row_topics(self.rows) + panes
+
+
+def row_topics(rows: RowSettings) -> list[SideTopic]:
+    """Where results of single rows go, if there are any."""
+    return [SideTopic("rows")] if rows.model is not None and rows.results_per_window else []
+
+
+def check_scoring_settings(rows: RowSettings, columns: Collection[str]) -> None:
+    """Rules across the settings of row scores.
+
+    Args:
+        rows: The settings.
+        columns: Names of the job's columns.
+
+    Raises:
+        ConfigError: Naming the key that is out of range.
+    """
+    if not 0 < rows.alarm_rate < 1:
+        raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {rows.alarm_rate}")
+    if not 0 <= rows.results_per_window <= _MOST_ROW_RESULTS:
+        raise ConfigError(f"rows.results_per_window: expected 0 to {_MOST_ROW_RESULTS}, got {rows.results_per_window}")
+    if unknown := sorted(set(rows.id_columns) - set(columns)):
+        raise ConfigError(f"rows.id_columns: expected names of columns, got {unknown}")
