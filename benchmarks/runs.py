@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from benchmarks.harness import RESULTS
+from sparsewatch.detectors.artefacts.atomic import write_file
 
 #: Holds a folder of figures for each benchmark.
 CACHES = RESULTS.parent.parent / ".cache"
@@ -37,9 +38,7 @@ def file_digest(path: Path) -> str:
 def keep(path: Path, figures: Any) -> None:
     """Write figures so that a reader finds them whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    aside.write_bytes(msgspec.json.encode(figures))
-    aside.rename(path)
+    write_file(path, msgspec.json.encode(figures))
 
 
 def read_figures(path: Path, kind: type[Figures]) -> Figures | None:

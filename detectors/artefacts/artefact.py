@@ -10,8 +10,6 @@ none.
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from sparsewatch.detectors.artefacts.atomic import new_folder
 from sparsewatch.detectors.artefacts.versions import MANIFEST, check_version, move_latest, next_version, resolve_version
 from sparsewatch.schemas.errors import ModelError
 
@@ -199,17 +198,9 @@ def _read(path: Path) -> bytes:
 
 
 def _write_folder(target: Path, files: Mapping[str, bytes]) -> None:
-    """Write `files` into a folder beside `target`, then rename it to `target`."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+        with new_folder(target) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
     except OSError as error:
-        raise ModelError(f"cannot write {target}: {error.strerror}") from error
-    try:
-        for name, content in files.items():
-            (aside / name).write_bytes(content)
-        aside.chmod(0o755)
-        aside.rename(target)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
         raise ModelError(f"cannot write {target}: {error.strerror}") from error

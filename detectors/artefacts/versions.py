@@ -10,7 +10,6 @@ Each file is replaced in one step: a reader sees the old or the new one. The his
 """
 
 import re
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +17,15 @@ from typing import Literal
 
 import msgspec
 
+from sparsewatch.detectors.artefacts.atomic import write_file
 from sparsewatch.schemas.errors import ModelError
 
 MANIFEST = "manifest.json"
 LATEST = "latest"
 CANDIDATE = "candidate"
 HISTORY = "history.jsonl"
+#: All may read which version to take.
+_MODE = 0o644
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -117,7 +119,7 @@ def mark_candidate(folder: Path, version: str, verify: Verify) -> None:
     _check_there(folder, version)
     verify(folder / version)
     try:
-        _aside(folder, f"{version}\n".encode()).replace(folder / CANDIDATE)
+        write_file(folder / CANDIDATE, f"{version}\n".encode(), mode=_MODE)
     except OSError as error:
         raise ModelError(f"cannot write {folder / CANDIDATE}: {error.strerror}") from error
 
@@ -155,11 +157,9 @@ def move_latest(folder: Path, version: str, why: Why) -> Move:
     """
     before, told = latest(folder), history(folder)
     try:
-        aside = _aside(folder, f"{version}\n".encode())
-        at = datetime.fromtimestamp(aside.stat().st_mtime, UTC)
-        move = Move(at=at, before=before, after=version, why=why)
-        aside.replace(folder / LATEST)
-        _aside(folder, msgspec.json.Encoder().encode_lines([*told, move])).replace(folder / HISTORY)
+        written = write_file(folder / LATEST, f"{version}\n".encode(), mode=_MODE)
+        move = Move(at=datetime.fromtimestamp(written.st_mtime, UTC), before=before, after=version, why=why)
+        write_file(folder / HISTORY, msgspec.json.Encoder().encode_lines([*told, move]), mode=_MODE)
     except OSError as error:
         raise ModelError(f"cannot write {folder / LATEST}: {error.strerror}") from error
     return move
@@ -255,12 +255,3 @@ def _content(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _aside(folder: Path, content: bytes) -> Path:
-    """A new hidden file of `folder` that is to replace another."""
-    with tempfile.NamedTemporaryFile(prefix=".new-", dir=folder, delete=False) as stream:
-        stream.write(content)
-    aside = Path(stream.name)
-    aside.chmod(0o644)
-    return aside

@@ -10,6 +10,7 @@ from typing import Any, Self
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
+from sparsewatch.detectors.artefacts.atomic import write_file
 from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
 
 _FOLDER = ".training"
@@ -39,9 +40,7 @@ class CheckpointFile:
     def write(self, checkpoint: Checkpoint) -> None:
         """Replace it in one step."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_suffix(".part")
-        safetensors.numpy.save_file(checkpoint.tensors, aside, {"training": json.dumps(checkpoint.meta)})
-        aside.replace(self.path)
+        write_file(self.path, safetensors.numpy.save(checkpoint.tensors, {"training": json.dumps(checkpoint.meta)}))
 
     def remove(self) -> None:
         """Once the model is written."""

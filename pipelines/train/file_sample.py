@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from sparsewatch.detectors.artefacts.atomic import write_file
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.stored import Format
@@ -188,11 +189,9 @@ def write_sample(sample: FileSample, path: Path) -> None:
     Raises:
         ConfigError: If the file cannot be written.
     """
-    aside = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(sample.to_bytes())
-        aside.replace(path)
+        write_file(path, sample.to_bytes())
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from sparsewatch.detectors.artefacts.atomic import write_file
 from sparsewatch.detectors.outrank.column_report import ColumnReport
 from sparsewatch.detectors.outrank.pairs.pairwise import PairScores
 from sparsewatch.detectors.outrank.pairs.three_mr import min_max
@@ -108,7 +109,7 @@ def _write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            write_file(folder / name, text.encode())
     except OSError as error:
         raise SinkError(f"{folder}: expected to write reports there, got {error}") from error
     return [folder / name for name in texts]
