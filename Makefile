@@ -13,7 +13,7 @@ UV := .cache/uv/bin/uv
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers
 
-.PHONY: help init demo test test-all fmt lint type imports check house bench-report docs-api soak-prism soak-kill lock clean
+.PHONY: help init demo test test-fast test-all fmt lint type imports check house bench-report docs-api soak-prism soak-kill lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,8 @@ demo: $(READY) ## Two streams with planted faults, found live
 	$(BIN)/sparsewatch demo
 test: $(READY) ## Tests that take seconds; those that miss a service skip and say so
 	$(BIN)/pytest
+test-fast: $(READY) ## Tests that need neither torch nor a broker, within a minute of CPU
+	$(BIN)/pytest --fast
 test-all: $(READY) ## All tests, also those that take minutes
 	$(BIN)/pytest --slow
 fmt: $(READY) ## Format and mend what ruff can

@@ -8,18 +8,25 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import tests.kit.threads  # noqa: F401  before any library that starts threads is loaded
 from sparsewatch.pipelines.run.runners import find_prism
 from sparsewatch.testing import EmbeddedBroker
 from tests.kit.flink import FlinkStack
 from tests.kit.installed import REPO_ROOT, ServiceMissingError
 from tests.kit.services import KafkaBroker
 
+pytest_plugins = ("tests.kit.fast", "tests.kit.memory")
+
 #: A test is marked by the service it asks for.
 _MARKS_OF_FIXTURES = {
-    "kafka_broker": ("kafka",),
-    "prism_binary": ("prism",),
-    "flink": ("flink", "slow"),
+    "embedded_broker": ("broker",),
+    "kafka_broker": ("kafka", "broker"),
+    "prism_binary": ("prism", "broker"),
+    "flink": ("flink", "broker", "slow"),
 }
+
+#: What takes half a gigabyte, or a core.
+_BIG = ("kafka", "prism", "flink")
 
 # How long an example takes is the machine's affair, so no property has a deadline. CI draws the same examples for the
 # same commit; at a developer's, chance looks further.
@@ -44,8 +51,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for fixture in getattr(item, "fixturenames", ()):
             for mark in _MARKS_OF_FIXTURES.get(fixture, ()):
                 item.add_marker(mark)
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
         if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: run with --slow"))
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests of a group run in one process: a file's share what they prepare, and each big service runs once."""
+    return "services" if any(map(item.get_closest_marker, _BIG)) else str(item.path)
 
 
 @pytest.fixture(scope="session")

@@ -2,23 +2,27 @@
 
 import doctest
 import importlib
-from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
+from tests.kit.fast import LOADS_TORCH
+from tests.kit.imports import module_name, reaches
 from tests.kit.installed import REPO_ROOT
 
 
-def _module_name(file: Path) -> str:
-    return ".".join(file.relative_to(REPO_ROOT).with_suffix("").parts)
-
-
-def _modules_with_examples() -> list[str]:
+def _modules_with_examples() -> list[ParameterSet]:
     """Modules of the product and the benchmarks with an example; none is imported for that."""
-    # `Path.rglob` does not follow the links in `sparsewatch/`, so each is opened by itself.
-    folders = [REPO_ROOT / "benchmarks", *(link for link in (REPO_ROOT / "sparsewatch").iterdir() if link.is_dir())]
-    files = (file for folder in folders for file in folder.rglob("*.py") if ">>> " in file.read_text())
-    return sorted(map(_module_name, files))
+    # `rglob` does not follow the links in `sparsewatch/`, so each is opened by itself.
+    top = REPO_ROOT / "sparsewatch"
+    folders = [REPO_ROOT / "benchmarks", *(place for place in top.iterdir() if place.is_dir())]
+    files = [*top.glob("*.py"), *(file for folder in folders for file in folder.rglob("*.py"))]
+    files = [file for file in files if ">>> " in file.read_text()]
+    return [_marked(name) for name in sorted(map(module_name, files))]
+
+
+def _marked(module: str) -> ParameterSet:
+    return pytest.param(module, marks=[pytest.mark.torch] if reaches(module, LOADS_TORCH) else [])
 
 
 @pytest.mark.parametrize("name", _modules_with_examples())

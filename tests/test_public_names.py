@@ -17,6 +17,7 @@ HEAVY = ("apache_beam", "kafka", "matplotlib", "msgspec", "numpy", "polars", "py
 NAMES = [(package, name) for package in api_page.PACKAGES for name in vars(import_module(package))["__all__"]]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("package", "name"), NAMES)
 def test_every_public_name_is_importable_and_says_what_it_is(package: str, name: str) -> None:
     found = getattr(import_module(package), name)
@@ -30,6 +31,7 @@ def test_public_names_are_those_on_the_page() -> None:
     assert set(re.findall(r"^### (\w+)$", page, flags=re.MULTILINE)) == {n for _, n in NAMES} - {"__version__"}
 
 
+@pytest.mark.torch
 def test_the_page_is_what_the_code_says() -> None:
     assert (REPO_ROOT / "docs" / "api.md").read_text() == api_page.page(), "`make docs-api` writes it anew"
 

@@ -1,7 +1,7 @@
 """The demo's streams into the broker, both at one pace: hours of event time in a minute."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -39,7 +39,16 @@ class Published:
         return self.written_at.get(window_end_us)
 
 
-def publish_live(writer: Writer, clicks: Clicks, fab: Fab, pace_s: float, done: Published) -> Iterator[int]:
+def publish_live(
+    writer: Writer,
+    clicks: Clicks,
+    fab: Fab,
+    pace_s: float,
+    done: Published,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[int]:
     """Write both streams window by window, `pace_s` seconds a window of clicks.
 
     Args:
@@ -48,6 +57,8 @@ def publish_live(writer: Writer, clicks: Clicks, fab: Fab, pace_s: float, done: 
         fab: The wafer stream, over the same event time.
         pace_s: Seconds by the clock for five minutes of event time.
         done: Filled as it goes on.
+        clock: Rising seconds.
+        sleep: Waits for so many of them.
 
     Yields:
         The number of windows written.
@@ -56,7 +67,7 @@ def publish_live(writer: Writer, clicks: Clicks, fab: Fab, pace_s: float, done: 
     wafers = pl.DataFrame()
     for window in range(clicks.windows):
         # From here, not from the first window: a caller that paused does not get a burst for it.
-        started = time.monotonic()
+        started = clock()
         lines, late, broken = clicks.records(window)
         for i, line in enumerate(lines):
             writer.send(CLICKS, None, line, partition=i % CLICK_PARTITIONS)
@@ -70,8 +81,8 @@ def publish_live(writer: Writer, clicks: Clicks, fab: Fab, pace_s: float, done: 
             done.wafers += Account(rejected=1)
         writer.flush()
         done.written_at[clicks.start_us + (window + 1) * WINDOW_US] = time.time()
-        time.sleep(max(0.0, started + pace_s - time.monotonic()))
-        done.seconds += time.monotonic() - started
+        sleep(max(0.0, started + pace_s - clock()))
+        done.seconds += clock() - started
         yield window + 1
 
 

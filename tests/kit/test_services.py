@@ -87,6 +87,7 @@ def test_broken_kafka_setting_fails_with_the_brokers_own_words(kafka_broker: Kaf
     assert not broken.folder.exists()
 
 
+@pytest.mark.broker
 def test_embedded_broker_leaves_when_stopped() -> None:
     with EmbeddedBroker() as first, EmbeddedBroker() as second:
         assert first.port != second.port

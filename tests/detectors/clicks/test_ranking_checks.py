@@ -141,6 +141,7 @@ def window(rng: np.random.Generator, rows: int, effects: list[np.ndarray]) -> Fe
     return counts
 
 
+@pytest.mark.long
 def test_false_alarms_of_thousands_of_decisions_stay_within_the_budget() -> None:
     alpha, judged, alarms, found = 0.02, 0, 0, 0
     nervous = RankingThresholds(change=1e-6, factor=1.0, least_change=0.0, spread_z=1.0)

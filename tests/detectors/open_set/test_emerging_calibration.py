@@ -50,6 +50,7 @@ def background(rng: np.random.Generator, wafers: int = 1_500) -> Sample:
     return Sample(known[looking_novel(known)], wafers)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("false_rate", [0.2, 0.05, 0.01])
 def test_known_wafers_raise_no_more_than_the_budget(false_rate: float) -> None:
     rng, looks, raised = np.random.default_rng(11), 240, 0

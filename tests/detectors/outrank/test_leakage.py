@@ -71,6 +71,7 @@ def found(report: LeakReport) -> list[tuple[str, str]]:
     return [(one.feature, one.kind) for one in report.suspicions]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("labels", ["drifting", "level", "runs"])
 @pytest.mark.parametrize("seed", range(6))
 def test_honest_features_are_not_suspected(labels: str, seed: int) -> None:

@@ -97,6 +97,7 @@ def found(drift: RankDrift) -> set[str]:
     return {one.feature for one in drift.features if one.significant}
 
 
+@pytest.mark.long
 def test_two_windows_of_one_stream_seldom_differ() -> None:
     rng = np.random.default_rng(0)
     alarms = 0

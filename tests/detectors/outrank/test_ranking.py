@@ -78,6 +78,7 @@ def test_no_rows_score_nothing() -> None:
     assert (ranked.score, ranked.normalised, ranked.coverage, ranked.cardinality) == (0, 0, 0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "rows",
     [np.array([300, 700]), np.full(200, 20), np.full(2_000, 2), np.array([1] * 900 + [20] * 10)],

@@ -20,6 +20,7 @@ def stream() -> Clicks:
     return Clicks(3, START_US, WINDOWS, ROWS).plant()
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_values_do_come() -> None:
     assert 90_000 < Clicks(3, START_US, 1, 400_000).clean(0)["user"].n_unique() <= 100_000
 

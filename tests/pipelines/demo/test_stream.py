@@ -10,7 +10,7 @@ from sparsewatch.pipelines.demo.fab import STREAM as WAFERS
 from sparsewatch.pipelines.demo.fab import WINDOW_US as WAFER_WINDOW_US
 from sparsewatch.pipelines.demo.fab import Fab
 from sparsewatch.pipelines.demo.stream import Published, publish_live
-from sparsewatch.testing import FakeBroker
+from sparsewatch.testing import FakeBroker, SimulatedClock
 from sparsewatch.transforms.codecs.arrow import read_arrow
 
 START_US = 1_760_000_400_000_000
@@ -47,20 +47,22 @@ def test_the_end_of_each_window_is_known_once_it_is_durable(streams: tuple[Click
 
 
 def test_the_pace_is_kept(streams: tuple[Clicks, Fab]) -> None:
-    done, started = Published(), time.monotonic()
-    for _ in publish_live(FakeBroker(partitions=3).writer(), *streams, 0.02, done):
+    done, clock = Published(), SimulatedClock(start_us=0)
+    writer = FakeBroker(partitions=3).writer()
+    for _ in publish_live(writer, *streams, 0.02, done, clock=clock, sleep=clock.advance):
         pass
-    assert time.monotonic() - started >= WINDOWS * 0.02
+    assert clock() == pytest.approx(WINDOWS * 0.02)
+    assert done.seconds == pytest.approx(WINDOWS * 0.02)
 
 
 def test_a_pause_of_the_caller_is_not_made_up_for(streams: tuple[Clicks, Fab]) -> None:
-    done = Published()
-    writing = publish_live(FakeBroker(partitions=3).writer(), *streams, 0.05, done)
+    done, clock = Published(), SimulatedClock(start_us=0)
+    writer = FakeBroker(partitions=3).writer()
+    writing = publish_live(writer, *streams, 0.05, done, clock=clock, sleep=clock.advance)
     next(writing)
-    before, started = done.seconds, time.monotonic()
-    time.sleep(0.5)
-    resumed = time.monotonic()
+    clock.advance(0.5)
+    resumed = clock()
     for _ in range(5):
         next(writing)
-    assert time.monotonic() - resumed >= 5 * 0.05
-    assert done.seconds - before <= time.monotonic() - started - 0.5
+    assert clock() - resumed == pytest.approx(5 * 0.05)
+    assert done.seconds == pytest.approx(6 * 0.05)

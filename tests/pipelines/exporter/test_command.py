@@ -144,13 +144,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparsewatch.pipelines.exporter.command._RETRY_S", (0.2,))
 
 
+@pytest.mark.broker
 @pytest.mark.usefixtures("impatient")
-def test_it_waits_for_broker_and_topic_and_forgets_a_topic_made_anew() -> None:
+def test_it_waits_for_broker_and_topic_and_forgets_a_topic_made_anew(caplog: pytest.LogCaptureFixture) -> None:
     broker = EmbeddedBroker()
     gone, new = sample("sparsewatch_rows", 1, job="gone"), sample("sparsewatch_rows", 2, job="new")
     exporter = Exporter(KafkaSettings(bootstrap_servers=[broker.bootstrap]), "anew.metrics", port=0).start()
     threads = threading.active_count()
-    time.sleep(1)
+    wait_for(lambda: caplog.text.count("next try") > 3, 30, "some tries")
     assert threading.active_count() == threads, "each try left a thread behind"
     assert value_of(exporter, "sparsewatch_exporter_up") == 0
     with broker:

@@ -106,6 +106,7 @@ def test_an_unknown_option_is_named(sparsewatch: Command, tmp_path: Path) -> Non
     assert "'spark' is not one of 'auto', 'inprocess', 'prism', 'portable'" in error
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
@@ -139,11 +140,13 @@ def test_what_a_job_names_is_loaded_before_the_broker_is_asked(
     assert_refused(sparsewatch("run", job, "--until", "latest", *settings), says)
 
 
+@pytest.mark.torch
 def test_a_wafer_job_without_its_model_is_refused(sparsewatch: Command, tmp_path: Path) -> None:
     job = write_wafer_job(tmp_path, NOWHERE, "x", tmp_path / "none")
     assert_refused(sparsewatch("run", job, "--until", "latest"), r"no model in .*/none")
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:{port}"])
 def test_a_broker_that_does_not_answer_is_given_up_after_the_timeout(
     sparsewatch: Command, tmp_path: Path, address: str

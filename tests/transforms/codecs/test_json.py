@@ -122,6 +122,7 @@ def repeated_keys(record: bytes) -> bool:
     return any(seen)
 
 
+@pytest.mark.long
 @settings(max_examples=400)
 @given(st.lists(records().filter(lambda record: not repeated_keys(record)), max_size=8))
 def test_exactly_the_good_records_come_through_in_order(batch: list[bytes]) -> None:

@@ -7,6 +7,7 @@ import pytest
 PAGE = Path(__file__).parents[3] / "docs" / "beam.md"
 
 
+@pytest.mark.torch
 def test_the_snippets_of_the_page_run_in_order_and_say_what_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +97,7 @@ def topics(draw: st.DrawFn) -> dict[int, list[Record]]:
     return topic
 
 
+@pytest.mark.long
 @settings(max_examples=150)
 @given(topics(), st.data())
 def test_accounts_equal_a_recount_whatever_the_batches_and_crashes(

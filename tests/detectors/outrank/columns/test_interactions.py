@@ -54,6 +54,7 @@ def test_values_stay_the_same_from_version_to_version() -> None:
     assert interaction_values(columns).to_pylist() == GOLDEN
 
 
+@pytest.mark.long
 def test_a_million_tuples_of_small_numbers_do_not_collide() -> None:
     i = np.arange(1_000_000)
     values = interaction_values([pa.array(i // 1000), pa.array(i % 1000)])

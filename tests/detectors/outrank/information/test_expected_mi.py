@@ -96,6 +96,7 @@ def test_noise_features_have_the_published_values() -> None:
         assert value - chance == pytest.approx(net, abs=1.1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rows", "clicks"),
     [

@@ -25,6 +25,7 @@ def permuted(rows: np.ndarray, labels: np.ndarray, times: int) -> np.ndarray:
     return np.array([mutual_information(table) for table in tables])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_moments_equal_those_of_random_permutations(case: str) -> None:
     rows, shares = CASES[case]

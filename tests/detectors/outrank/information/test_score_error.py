@@ -30,6 +30,7 @@ def ranked(rows: pa.RecordBatch, cap: int) -> RankedFeature:
     return feature
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["unique", "uniform", "0.8", "1.1", "1.4"])
 def test_the_bound_holds_and_is_five_deviations(kind: str) -> None:
     off = []

@@ -75,6 +75,7 @@ def test_second_place_goes_to_whatever_beats_a_duplicate_of_the_first() -> None:
     assert [step.feature for step in rank_three_mr(relevance, {("top", "twin"): 0.9}, {})] == ["top", "twin", "weak"]
 
 
+@pytest.mark.long
 def test_a_thousand_features_are_ranked() -> None:
     rng = np.random.default_rng(0)
     names = [f"f{i}" for i in range(1_000)]
