@@ -22,8 +22,13 @@ _GROUPS = {
     "Rows": ("sparsewatch.detectors.rows.",),
     "Wafers": ("sparsewatch.detectors.wafers.", "sparsewatch.pipelines.wafer_explain."),
     "Clicks": ("sparsewatch.detectors.clicks.", "sparsewatch.detectors.counts.", "sparsewatch.detectors.outrank."),
-    "Apache Beam": ("sparsewatch.transforms.",),
+    "Apache Beam": ("sparsewatch.transforms.inference.", "sparsewatch.transforms.rank_features"),
     "Jobs": ("sparsewatch.pipelines.job.", "sparsewatch.pipelines.run."),
+    "Windows of a job": (
+        "sparsewatch.transforms.window.",
+        "sparsewatch.schemas.alerts",
+        "sparsewatch.schemas.metrics",
+    ),
     "Errors": ("sparsewatch.schemas.errors",),
     "Tests": ("sparsewatch.testing.",),
 }

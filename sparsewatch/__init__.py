@@ -2,9 +2,9 @@
 
 Detectors as estimators (`RowOutlierDetector`, `WaferRecogniser`, `OutRankSelector`), models as jobs use them
 (`RowModel`, `WaferModel`, `Reference`), the same for Apache Beam (`RowModelHandler`, `MonitorInference`, `RankFeatures`
-…), jobs on Kafka (`load_job`, `run_job`), and every error raised on purpose (`SparsewatchError`). docs/api.md lists
-them. What stands here, in `sparsewatch.detectors.outrank` and in `sparsewatch.testing` is public; other modules may
-change.
+…), jobs on Kafka (`load_job`, `run_job`) and what their windows end in (`Conclusion`), and every error raised on
+purpose (`SparsewatchError`). docs/api.md lists them. What stands here, in `sparsewatch.detectors.outrank` and in
+`sparsewatch.testing` is public; other modules may change.
 
 Names are loaded when they are first used: importing the package costs nothing. The four packages
 `schemas <- detectors <- transforms <- pipelines` stand at the top of the repository; installed they are parts of this.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sparsewatch.pipelines.job.job_file import load_job as load_job
     from sparsewatch.pipelines.run.run import run_job as run_job
     from sparsewatch.pipelines.wafer_explain.pictures import draw_wafer as draw_wafer
+    from sparsewatch.schemas.alerts import Finding as Finding
     from sparsewatch.schemas.errors import ConfigError as ConfigError
     from sparsewatch.schemas.errors import ModelError as ModelError
     from sparsewatch.schemas.errors import SchemaError as SchemaError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sparsewatch.schemas.errors import SourceError as SourceError
     from sparsewatch.schemas.errors import SparsewatchError as SparsewatchError
     from sparsewatch.schemas.errors import StateError as StateError
+    from sparsewatch.schemas.metrics import MetricSample as MetricSample
     from sparsewatch.transforms.inference.monitor import MonitorInference as MonitorInference
     from sparsewatch.transforms.inference.rows import RowModelHandler as RowModelHandler
     from sparsewatch.transforms.inference.rows import RowOfflineDetector as RowOfflineDetector
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from sparsewatch.transforms.inference.wafers import WaferModelHandler as WaferModelHandler
     from sparsewatch.transforms.rank_features import CountFeaturesFn as CountFeaturesFn
     from sparsewatch.transforms.rank_features import RankFeatures as RankFeatures
+    from sparsewatch.transforms.window.close_windows import Conclusion as Conclusion
+    from sparsewatch.transforms.window.close_windows import Window as Window
     from sparsewatch.version import __version__ as __version__
 else:
     __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -1,7 +1,7 @@
 """For tests of code that works with sparsewatch: a broker in memory, a window without Beam, golden files.
 
 `FakeBroker` stands in for Kafka, `SimulatedClock` for time; `EmbeddedBroker` is a real broker in a process of its own.
-`golden` compares what is stored with what was stored.
+`run_window` measures and concludes a window without Beam, `golden` compares stored bytes with a golden file.
 Our own tests use no others. See docs/testing.md.
 """
 
@@ -19,5 +19,6 @@ if TYPE_CHECKING:
     from sparsewatch.testing.embedded_broker import EmbeddedBroker as EmbeddedBroker
     from sparsewatch.testing.golden import golden as golden
     from sparsewatch.testing.topic import FakeRecord as FakeRecord
+    from sparsewatch.testing.windows import run_window as run_window
 else:
     __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)
