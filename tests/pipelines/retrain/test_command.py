@@ -306,13 +306,15 @@ def test_a_schedule_says_what_failed_goes_on_and_stops_in_good_order(
 ) -> None:
     stream = new_stream()
     waits: list[float] = []
+    really_sleep = time.sleep
 
     def sleep(seconds: float) -> None:
+        if seconds < 1:  # a client that waits for its broker, on a busy machine
+            return really_sleep(seconds)
         waits.append(seconds)
-        if len(waits) == 1:
-            stream.close(6)
-        else:
+        if len(waits) > 1:
             raise KeyboardInterrupt
+        return stream.close(6)
 
     monkeypatch.setattr(time, "sleep", sleep)
     answer = stream.command("--every", "1h", "--offline")
