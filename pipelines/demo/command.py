@@ -8,10 +8,12 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import click
 from rich.console import Console
 
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.demo import clicks, fab, show
 from sparsewatch.pipelines.demo.faults import Fault, judge
 from sparsewatch.pipelines.demo.jobs import train_clicks, train_wafers, write_job_files
@@ -30,6 +32,7 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.ranges import Range
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.client import NewTopic
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
@@ -202,7 +205,13 @@ def _told_mode(asked: str, mode: str) -> str:
     "--report", "report_file", type=click.Path(path_type=Path), help="Write planted, alerts, accounts as JSON."
 )
 @click.option("--seed", default=1, show_default=True, help="Of the streams and models.")
-@click.option("--hours", default=8.0, show_default=True, type=click.FloatRange(4, 48), help="Event time to pass.")
+@click.option(
+    "--hours",
+    default=8.0,
+    show_default=True,
+    type=ranged(Annotated[float, Range(at_least=4, at_most=48)]),
+    help="Event time to pass.",
+)
 @click.option("--pace", default=0.45, show_default=True, help="Seconds for five minutes of event time.")
 @click.option("--runner", type=click.Choice(["auto", "prism", "inprocess"]), default="auto", show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep job files, models and logs in this folder.")

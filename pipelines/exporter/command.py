@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import click
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.ranges import Range
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.open import open_admin, open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
@@ -170,7 +172,7 @@ def _check_ends(ask: Callable[[], dict[int, int]], reached: dict[int, int]) -> N
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    type=ranged(Annotated[int, Range(at_least=0, at_most=65_535)]),
     default=9464,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",

@@ -10,11 +10,13 @@ from typing import Literal
 import click
 import polars as pl
 
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.ranges import Count, Positive
 from sparsewatch.schemas.units import parse_duration_us, parse_moment_us
 from sparsewatch.transforms.codecs.arrow import encode_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE
@@ -141,11 +143,9 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 @JOB_OPTION
 @BOOTSTRAP_OPTION
 @click.option("--format", "coding", type=click.Choice(["json", "arrow"]), default="json", show_default=True)
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Events a second.")
-@click.option(
-    "--partitions", type=click.IntRange(1), metavar="N", help="Create the topic with N partitions if missing."
-)
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Stop after N events.")
+@click.option("--rate", type=ranged(Positive), metavar="N", help="Events a second.")
+@click.option("--partitions", type=ranged(Count), metavar="N", help="Create the topic with N partitions if missing.")
+@click.option("--limit", type=ranged(Count), metavar="N", help="Stop after N events.")
 @click.option("--key-column", metavar="K", help="Column of record keys; equal keys go to one partition (JSON only).")
 @click.option("--sort", is_flag=True, help="Read the file whole and order it by time first.")
 @click.option(
@@ -163,9 +163,7 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 )
 @click.option("--start", metavar="TIME", help="Make event times: the first (ISO-8601).")
 @click.option("--interval", default="1s", show_default=True, help="Make event times: the step between events.")
-@click.option(
-    "--rows-per-record", type=click.IntRange(1), default=1024, show_default=True, help="Arrow: events a record."
-)
+@click.option("--rows-per-record", type=ranged(Count), default=1024, show_default=True, help="Arrow: events a record.")
 @click.option(
     "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
 )

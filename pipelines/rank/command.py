@@ -3,7 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import click
 import msgspec
@@ -11,15 +11,17 @@ import msgspec
 from sparsewatch.detectors.counts.feature_counts import MAX_VALUES
 from sparsewatch.detectors.outrank.heuristics import DEFAULT_HEURISTIC, HEURISTICS
 from sparsewatch.detectors.outrank.reference_model import ReferenceModel, parse_reference_model
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.console.tables import output
 from sparsewatch.pipelines.rank.construct import Construction
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, Source, open_input
-from sparsewatch.pipelines.rank.one_pass import RankSettings
+from sparsewatch.pipelines.rank.one_pass import RankSettings, SampleRows
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count, CountOrNone, Range
 
 #: Rare values of a column that the public tool's file of them holds at most.
 _RARE_VALUES = 100_000
@@ -72,7 +74,7 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.option("--interactions", default="", callback=_orders, metavar="2|3|2,3", help="Combinations of features.")
 @click.option(
     "--max-combinations",
-    type=click.IntRange(min=1),
+    type=ranged(Count),
     default=2_048,
     show_default=True,
     help="Combinations of each order, evenly spread.",
@@ -82,7 +84,7 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.option("--against", type=click.Path(path_type=Path), help="An earlier input of the same columns: what changed?")
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=ranged(Annotated[float, Range(above=0, at_most=0.5)]),
     default=0.01,
     show_default=True,
     help="Chance of any false change, with --against.",
@@ -93,19 +95,29 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.option("--numeric", default="", callback=_names, metavar="A,B", help="Numeric columns, besides declared ones.")
 @click.option("--noise-controls", is_flag=True, help="Add columns of known worth: noise, a copy of the label …")
 @click.option("--reference-model", type=click.Path(path_type=Path), help="JSON of features a model has already.")
-@click.option("--subsampling", default=1, show_default=True, help="Take every n-th row.")
-@click.option("--max-rows", type=int, help="Stop after so many rows.")
+@click.option("--subsampling", type=ranged(Count), default=1, show_default=True, help="Take every n-th row.")
+@click.option("--max-rows", type=ranged(Count), help="Stop after so many rows.")
 @click.option("--missing", default=",{}", show_default=True, metavar="A,B", help="Texts that mean no value.")
 @click.option(
-    "--max-values", default=MAX_VALUES, show_default=True, help="Distinct values counted one by one, a feature."
+    "--max-values",
+    type=ranged(SampleRows),
+    default=MAX_VALUES,
+    show_default=True,
+    help="Distinct values counted one by one, a feature.",
 )
-@click.option("--sample-rows", default=131_072, show_default=True, help="Rows kept for what needs whole rows.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of models and noise controls.")
+@click.option(
+    "--sample-rows",
+    type=ranged(SampleRows),
+    default=131_072,
+    show_default=True,
+    help="Rows kept for what needs whole rows.",
+)
+@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Of models and noise controls.")
 @click.option("--format", "output", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File of the report, else the screen; needed for parquet and html."
 )
-@click.option("--top", type=click.IntRange(min=1), default=30, show_default=True, help="Features the table shows.")
+@click.option("--top", type=ranged(Count), default=30, show_default=True, help="Features the table shows.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Folder for bar plot, heat map and dendrogram.")
 @click.option("--image-format", type=click.Choice(["svg", "png", "pdf"]), default="svg", show_default=True)
 @click.option(

@@ -7,6 +7,7 @@ are no more than it holds. What hangs on the order of rows is scored batch by ba
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +24,12 @@ from sparsewatch.pipelines.rank.labels import LabelValues
 from sparsewatch.pipelines.rank.scores import BatchScores, Combinations
 from sparsewatch.pipelines.rank.times import times_us
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Range, check_ranges
 
 #: Most cells of a sample of rows, about 8 bytes each.
 SAMPLE_CELLS = 16_000_000
 LEAST_SAMPLE_ROWS = 1_024
+SampleRows = Annotated[int, Range(at_least=LEAST_SAMPLE_ROWS)]
 #: Columns of ours beside the features: the label as 0 and 1, and event time in microseconds.
 LABEL = "_label"
 TIME_US = "_event_time_us"
@@ -52,9 +55,9 @@ class RankSettings:
     #: How columns are made of columns before they are ranked.
     construction: Construction = field(default_factory=Construction)
     #: Distinct values of a feature that are counted one by one.
-    max_values: int = MAX_VALUES
+    max_values: SampleRows = MAX_VALUES
     #: Rows of the sample, where one is needed.
-    sample_rows: int = 131_072
+    sample_rows: SampleRows = 131_072
     #: Redundancy of all pairs of columns, and twins.
     pairs: bool = False
     #: Column of event times; with one, leakage is looked for.
@@ -73,9 +76,7 @@ class RankSettings:
             raise ConfigError(f"--heuristic {self.heuristic} builds on reference features: give --reference-model")
         if self.label in self.features:
             raise ConfigError(f"--features: expected columns other than the label {self.label!r}")
-        for name, number in (("--sample-rows", self.sample_rows), ("--max-values", self.max_values)):
-            if number < LEAST_SAMPLE_ROWS:
-                raise ConfigError(f"{name}: expected at least {LEAST_SAMPLE_ROWS}, got {number}")
+        check_ranges(self)
 
 
 class Pass:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import output
 from sparsewatch.pipelines.job.job_file import load_job
@@ -18,6 +19,7 @@ from sparsewatch.pipelines.rejects.replay_log import ReplayLog, begin_replay, en
 from sparsewatch.pipelines.rejects.topics import Originals, Reject, RejectsTopic, partitions_of, replayed_topic
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.ranges import Count
 from sparsewatch.transforms.kafka.client import NewTopic, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 
@@ -68,7 +70,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 @rejects.command("list")
 @_common
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help=f"Only the newest N. [default: {_TABLE_RECORDS}; all in JSON]"
+    "--limit", type=ranged(Count), metavar="N", help=f"Only the newest N. [default: {_TABLE_RECORDS}; all in JSON]"
 )
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def list_rejects(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
+from sparsewatch.schemas.ranges import Count, CountOrNone
 from sparsewatch.schemas.units import parse_duration_us
 
 if TYPE_CHECKING:
@@ -48,19 +50,17 @@ _LEAST_EVERY_S = 60.0
     help="Windows to learn from: those without a finding; also those that only drifted; all, whatever was found in "
     "them.  [default: ordinary; drifted with --if-drifted]",
 )
-@click.option("--last", type=click.IntRange(1), help="Look at so many of the windows kept.  [default: all]")
+@click.option("--last", type=ranged(Count), help="Look at so many of the windows kept.  [default: all]")
 @click.option("--method", metavar="NAME", help="See train rows.  [default: that of the present model]")
-@click.option(
-    "--sample-rows", type=click.IntRange(1), default=200_000, show_default=True, help="Most rows to learn from."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="All chance comes from it.")
-@click.option("--windows", type=click.IntRange(1), default=3, show_default=True, help="Windows of the shadow run.")
+@click.option("--sample-rows", type=ranged(Count), default=200_000, show_default=True, help="Most rows to learn from.")
+@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="All chance comes from it.")
+@click.option("--windows", type=ranged(Count), default=3, show_default=True, help="Windows of the shadow run.")
 @click.option(
     "--offline", is_flag=True, help="Shadow on the newest windows kept, which are not learned; no job need run."
 )
 @click.option(
     "--watch",
-    type=click.IntRange(0),
+    type=ranged(CountOrNone),
     help="Windows to watch after a promotion; 0 for none.  [default: 3; 0 with --offline]",
 )
 @click.option("--timeout", metavar="DURATION", help="Wait so long for these windows.  [default: 2 windows more and 5m]")

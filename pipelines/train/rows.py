@@ -9,13 +9,14 @@ import inspect
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
@@ -23,6 +24,7 @@ from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.tables.rows import read_pieces
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import AlarmRate, Count, CountOrNone, Range
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.rows.methods.scorer import Fit
@@ -89,11 +91,23 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
     type=click.Choice(["plain", "robust"]),
     help="Scale numbers by mean and deviation, or by median and quartiles.  [default: the method's own]",
 )
-@click.option("--steps", type=int, help="Adam steps of an autoencoder.")
-@click.option("--trim", type=float, help="Share of odd rows an autoencoder leaves out.")
-@click.option("--seed", default=0, show_default=True, help="All chance comes from it: sample, split, fit.")
-@click.option("--alarm-rate", default=0.01, show_default=True, help="Share of ordinary rows to flag.")
-@click.option("--sample-rows", type=int, help=f"Rows to learn from.  [default: {_SAMPLE_ROWS}]")
+@click.option("--steps", type=ranged(Count), help="Adam steps of an autoencoder.")
+@click.option(
+    "--trim",
+    type=ranged(Annotated[float, Range(at_least=0, below=1)]),
+    help="Share of odd rows an autoencoder leaves out.",
+)
+@click.option(
+    "--seed",
+    type=ranged(CountOrNone),
+    default=0,
+    show_default=True,
+    help="All chance comes from it: sample, split, fit.",
+)
+@click.option(
+    "--alarm-rate", type=ranged(AlarmRate), default=0.01, show_default=True, help="Share of ordinary rows to flag."
+)
+@click.option("--sample-rows", type=ranged(Count), help=f"Rows to learn from.  [default: {_SAMPLE_ROWS}]")
 @click.option("--promote/--no-promote", default=True, help="Make the version the latest, which jobs take, or not.")
 def train_rows(
     files: tuple[Path, ...],
@@ -118,10 +132,6 @@ def train_rows(
     changes.
     """
     _check_targets(out, sample_out)
-    if not 0 < alarm_rate < 1:
-        raise ConfigError(f"--alarm-rate: expected a share between 0 and 1, got {alarm_rate}")
-    if seed < 0:
-        raise ConfigError(f"--seed: expected a number not below 0, got {seed}")
     chosen = None if out is None else method_of(method, steps, trim)
     started = time.monotonic()
     sample = _sampled(files, columns, job, sample_rows, seed)
@@ -198,8 +208,6 @@ def _sampled(
     else:
         chosen = _chosen_columns(columns, job)
         limit = _SAMPLE_ROWS if limit is None else limit
-        if limit < 1:
-            raise ConfigError(f"--sample-rows: expected at least 1, got {limit}")
         sample, types = FileSample(tuple(chosen), limit, seed), {n: kind for n, kind in chosen.items() if kind}
     for part in samples:
         sample.merge(part)

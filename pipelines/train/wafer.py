@@ -15,10 +15,12 @@ from sparsewatch.detectors.open_set.novelty import NoveltyConfig
 from sparsewatch.detectors.sparse_net.train import Epoch, TrainConfig
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.training import WaferMetrics, WaferTrainingConfig, train_wafer_model
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
 from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers, read_labelled_wafers
+from sparsewatch.schemas.ranges import AlarmRate, Count, CountOrNone, NotNegative
 
 #: Patterns up to which the confusion matrix fits on a screen.
 _MOST_SHOWN = 12
@@ -36,33 +38,39 @@ _MOST_SHOWN = 12
 @click.option("--hold-out", multiple=True, metavar="CLASS", help="Leave a class out; repeatable.")
 @click.option(
     "--epochs",
-    type=click.IntRange(1),
+    type=ranged(Count),
     default=40,
     show_default=True,
     help="Most passes over the training wafers; it stops early where held-out wafers gain nothing more.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split by lot, the weights and the order.")
+@click.option(
+    "--seed",
+    type=ranged(CountOrNone),
+    default=0,
+    show_default=True,
+    help="Of the split by lot, the weights and the order.",
+)
 @click.option(
     "--grid",
-    type=click.IntRange(0),
+    type=ranged(CountOrNone),
     default=0,
     help="Cells a side for wafers given as points; 0: 16384, or the usual side of the die maps.",
 )
 @click.option(
     "--false-novel-rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=ranged(AlarmRate),
     default=0.02,
     show_default=True,
     help="Share of known wafers that may be called novel.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=ranged(Count),
     default=1,
     show_default=True,
     help="CPU threads; with several, last digits vary.",
 )
-@click.option("--time-budget", type=click.FloatRange(0), help="Stop training after so many seconds.")
+@click.option("--time-budget", type=ranged(NotNegative), help="Stop training after so many seconds.")
 @click.option("--fresh", is_flag=True, help="Begin anew, also where an interrupted training could go on.")
 @click.option("--no-promote", is_flag=True, help="Write the version, but leave the latest one in use.")
 def train_wafer(

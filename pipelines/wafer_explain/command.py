@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count
 
 FORMATS = ("table", "json", "html")
 _EPILOG = """
@@ -22,11 +24,11 @@ Examples:
 @click.option("--model", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the wafer model.")
 @click.option("--wafer", "ids", multiple=True, metavar="ID", help="Explain this wafer; repeatable.")
 @click.option(
-    "--most", type=click.IntRange(1), default=5, show_default=True, help="Without --wafer: so many, most novel first."
+    "--most", type=ranged(Count), default=5, show_default=True, help="Without --wafer: so many, most novel first."
 )
 @click.option(
     "--tiles",
-    type=click.IntRange(1),
+    type=ranged(Count),
     default=400,
     show_default=True,
     help="Parts to take away and look again; more is finer and slower.",

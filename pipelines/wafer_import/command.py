@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job_of
@@ -18,6 +19,7 @@ from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_file
 from sparsewatch.pipelines.wafer_import.survey import Retests, Usual
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.schemas.ranges import Count
 from sparsewatch.schemas.side_records import rejects_topic
 from sparsewatch.schemas.units import parse_duration_us, parse_moment_us, parse_size
 
@@ -63,9 +65,7 @@ sparsewatch wafers import results/ --dry-run
 @click.option("--interval", default="1s", show_default=True, help="Step between event times made from --start.")
 @click.option("--label-column", metavar="C", help="Write the class of labelled wafers, too, as this column.")
 @click.option("--format", "coding", type=click.Choice(["json", "arrow"]), default="json", show_default=True)
-@click.option(
-    "--partitions", type=click.IntRange(1), metavar="N", help="Create the topic with N partitions if missing."
-)
+@click.option("--partitions", type=ranged(Count), metavar="N", help="Create the topic with N partitions if missing.")
 @click.option("--dry-run", is_flag=True, help="Read and report, write nothing; needs no broker.")
 @click.option(
     "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
