@@ -25,7 +25,7 @@ Neighbours: TypeAlias = tuple[NDArray[np.float32], Indices]
 
 #: Greatest number, either sign: squares fit a float32.
 LARGEST = 1e15
-#: Candidates of a block; of more, it is halved. A candidate takes some 50 bytes.
+#: A candidate takes some 50 bytes.
 _PAIRS = 1 << 22
 #: Columns up to which a tree is faster. On normal rows a query of 20,000 took the tree 4, 8, 20 and 51 µs in 2, 4, 6
 #: and 8 columns, the product 24 µs.
@@ -59,14 +59,17 @@ class NearestSearch:
     most: int
     products: Products
     tree: Any
+    #: Candidates of a block of queries; of more, it is halved.
+    pairs: int
 
     @classmethod
-    def over(cls, reference: Matrix, most: int) -> "NearestSearch":
+    def over(cls, reference: Matrix, most: int, *, pairs: int = _PAIRS) -> "NearestSearch":
         """Make a reference ready.
 
         Args:
             reference: Rows of shape (n, d), within +-1e15, n and d from 1; not copied where it can be helped.
             most: Largest k that will be asked for, from 1.
+            pairs: Candidates looked at together, from 1; results do not depend on it.
 
         Raises:
             SchemaError: If the reference is no such matrix.
@@ -78,7 +81,7 @@ class NearestSearch:
         places = np.flatnonzero(_earlier_copies(reference) <= most)
         rows = reference if len(places) == len(reference) else reference[places]
         tree = cKDTree(rows) if rows.shape[1] <= _TREE_COLUMNS else None
-        return cls(rows, places, len(reference), most, Products.over(rows, most + 1), tree)
+        return cls(rows, places, len(reference), most, Products.over(rows, most + 1), tree, pairs)
 
     def k_nearest(self, queries: Matrix, k: int, *, threads: int = 1, exclude: Indices | None = None) -> Neighbours:
         """The k nearest reference rows of each query.
@@ -130,7 +133,7 @@ class NearestSearch:
 
     def _by_products(self, queries: Matrix, k: int, exclude: Indices | None) -> Neighbours:
         near = self.products.near_groups(queries, k + (exclude is not None))
-        if len(queries) > 1 and len(near.query) * self.products.group > _PAIRS:
+        if len(queries) > 1 and len(near.query) * self.products.group > self.pairs:
             middle = len(queries) // 2
             halves = [
                 self._by_products(queries[half], k, None if exclude is None else exclude[half])

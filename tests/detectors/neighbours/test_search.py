@@ -88,11 +88,11 @@ def test_many_ties_are_borne() -> None:
     assert_same(k_nearest(reference[own], reference, 20, exclude=own), slow(reference[own], reference, 20, own))
 
 
-def test_more_candidates_than_a_block_may_have_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparsewatch.detectors.neighbours.search._PAIRS", 300)
+def test_more_candidates_than_a_block_may_have_are_looked_at_in_parts() -> None:
     reference = rows_of("whole numbers", np.random.default_rng(0), 500, 8)
     own = np.arange(500)
-    assert_same(k_nearest(reference, reference, 5, exclude=own), slow(reference, reference, 5, own))
+    search = NearestSearch.over(reference, 5, pairs=300)
+    assert_same(search.k_nearest(reference, 5, exclude=own), slow(reference, reference, 5, own))
 
 
 def test_a_centred_product_alone_would_be_wrong() -> None:
