@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.conformal import alarm_threshold, p_values
+from sparsewatch.detectors.open_set.class_gaussians import class_gaussians
 from sparsewatch.detectors.open_set.gmm import SAMPLES_PER_DIMENSION, Mixture, log_densities, mixture_of, shrunk
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
@@ -206,13 +207,11 @@ def _gaussians(
     embedded: Floats, of: NDArray[np.str_], shrinkage: float
 ) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
     """Names, means and shrunk covariances of the patterns, and the covariance within them."""
-    found, counts = np.unique(of, return_counts=True)
-    names = tuple(found[counts >= LEAST_WAFERS].tolist())
-    if not names:
+    found, of_found, counts = np.unique(of, return_inverse=True, return_counts=True)
+    large = counts >= LEAST_WAFERS
+    if not large.any():
         raise ConfigError(f"expected {LEAST_WAFERS} wafers of one pattern at least, got {counts.max(initial=0)}")
-    members = [embedded[of == name] for name in names]
-    covariances = np.stack([np.atleast_2d(np.cov(m.T, bias=True)) for m in members])
-    sizes = np.array([len(m) for m in members])
-    within = np.einsum("c,cde->de", sizes / sizes.sum(), covariances)
-    means = np.stack([m.mean(axis=0) for m in members])
-    return names, means, shrunk(covariances, shrinkage), shrunk(within[None], shrinkage)[0]
+    taken = large[of_found]
+    labels = (np.cumsum(large) - 1)[of_found[taken]]
+    fitted = class_gaussians(embedded[taken], labels, int(large.sum()), shrinkage)
+    return tuple(found[large].tolist()), fitted.means, fitted.covariances, shrunk(fitted.within[None], shrinkage)[0]

@@ -2,8 +2,7 @@
 
     s(z) = -ln sum_j pi_j N(z; m_j, C_j)      (wafer_open_set, sections 2 and 6)
 
-Of classes there are statistics that merge (`class_statistics`), so `gaussians_of` can follow a stream; the mixture
-needs all latents at once.
+The class Gaussians are fitted by what fits those of `novelty`, with the weight of shrinkage that Ledoit and Wolf find.
 """
 
 from dataclasses import dataclass
@@ -11,13 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.open_set.baselines.class_statistics import (
-    ClassStatistics,
-    check_counts,
-    check_labels,
-    class_statistics,
-    covariances,
-)
+from sparsewatch.detectors.open_set.class_gaussians import ClassGaussians, check_counts, check_labels, class_gaussians
 from sparsewatch.detectors.open_set.gmm import (
     SAMPLES_PER_DIMENSION,
     Mixture,
@@ -54,19 +47,15 @@ class LatentDensity:
         return np.concatenate([negative_log_likelihood(self.mixture, block) for block in blocks])
 
 
-def gaussians_of(statistics: ClassStatistics, regularisation: float = REGULARISATION) -> Mixture:
+def gaussians_of(fitted: ClassGaussians, regularisation: float = REGULARISATION) -> Mixture:
     """One Gaussian for each class, all of the same weight: a rare class is as known as a frequent one.
 
     Args:
-        statistics: of samples on comparable scales.
-        regularisation: added to each variance, after shrinkage by Ledoit and Wolf.
-
-    Raises:
-        ConfigError: a class has fewer than 2 samples.
+        fitted: to samples on comparable scales.
+        regularisation: added to each variance.
     """
-    shrunk = covariances(statistics)
-    classes, d = statistics.mean.shape
-    return mixture_of(np.full(classes, 1 / classes), statistics.mean, shrunk + regularisation * np.eye(d))
+    classes, d = fitted.means.shape
+    return mixture_of(np.full(classes, 1 / classes), fitted.means, fitted.covariances + regularisation * np.eye(d))
 
 
 def fit_class_gaussians(
@@ -80,12 +69,10 @@ def fit_class_gaussians(
     Raises:
         ConfigError: fewer than 2 wafers of a class.
     """
-    check_labels(labels, len(known), classes)
-    check_counts(np.bincount(labels, minlength=classes), 2, "a Gaussian a class")
     latent = known.latent.astype(np.float64)
     centre, projection = principal_components(latent, 1.0)
-    statistics = class_statistics((latent - centre) @ projection, labels, classes)
-    return LatentDensity(centre, projection, gaussians_of(statistics))
+    fitted = class_gaussians((latent - centre) @ projection, labels, classes, "ledoit-wolf")
+    return LatentDensity(centre, projection, gaussians_of(fitted))
 
 
 def fit_joint_gmm(known: Encodings, labels: NDArray[np.int64], classes: int, seed: int = 0) -> LatentDensity:

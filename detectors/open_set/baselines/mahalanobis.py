@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 
-from sparsewatch.detectors.open_set.baselines.class_statistics import ClassStatistics, check_counts, class_statistics
+from sparsewatch.detectors.open_set.class_gaussians import ClassGaussians, class_gaussians
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
 
@@ -69,34 +69,30 @@ class Mahalanobis:
 
 
 def tied_gaussians(
-    statistics: ClassStatistics, *, shrinkage: float = SHRINKAGE, class_weights: bool = False
+    fitted: ClassGaussians, *, shrinkage: float = SHRINKAGE, class_weights: bool = False
 ) -> TiedGaussians:
     """Means and the covariance all classes share.
 
     Args:
-        statistics: of known wafers; every class has a sample.
+        fitted: to known wafers, not shrunk.
         shrinkage: a in C + a tr(C)/d I, from 0.
         class_weights: whether each class weighs the same, as in the paper's algorithm 2, or each sample, as in eq. (1).
 
     Raises:
-        ConfigError: fewer than 2 samples of a class, or a covariance that is singular in spite of the shrinkage.
+        ConfigError: a covariance that is singular in spite of the shrinkage.
     """
-    check_counts(statistics.count, 2, "a shared covariance")
-    n, d = statistics.count, statistics.mean.shape[1]
-    if class_weights:
-        plain = (statistics.scatter / n[:, None, None]).mean(axis=0)
-    else:
-        plain = statistics.scatter.sum(axis=0) / n.sum()
+    n, d = fitted.counts.sum(), fitted.means.shape[1]
+    plain = fitted.covariances.mean(axis=0) if class_weights else fitted.within
     covariance = plain + shrinkage * np.trace(plain) / d * np.eye(d)
     values = np.linalg.eigvalsh(covariance)
     if values[0] <= np.finfo(np.float64).eps * d * values[-1]:
         raise ConfigError(
             f"expected features whose covariance can be inverted, got eigenvalues of {values[0]:.3g} to "
-            f"{values[-1]:.3g} from {n.sum()} wafers in {d} dimensions; more shrinkage than {shrinkage} helps"
+            f"{values[-1]:.3g} from {n} wafers in {d} dimensions; more shrinkage than {shrinkage} helps"
         )
     factor = np.linalg.cholesky(covariance)
     whitening = solve_triangular(factor, np.eye(d), lower=True).T
-    return TiedGaussians(statistics.mean, whitening, float(values[-1] / values[0]))
+    return TiedGaussians(fitted.means, whitening, float(values[-1] / values[0]))
 
 
 def features_of(encodings: Encodings, layers: int) -> list[NDArray[np.float64]]:
@@ -114,7 +110,7 @@ def fit_mahalanobis(known: Encodings, labels: NDArray[np.int64], classes: int, s
     """Distance in the latent; see `scorers.Fit`.
 
     Raises:
-        ConfigError: see `tied_gaussians`.
+        ConfigError: see `class_gaussians` and `tied_gaussians`.
     """
     return _fit(known, labels, classes, 1)
 
@@ -123,14 +119,14 @@ def fit_mahalanobis_layers(known: Encodings, labels: NDArray[np.int64], classes:
     """Distances in the latent and in every level the head reads, together; see `scorers.Fit`.
 
     Raises:
-        ConfigError: see `tied_gaussians`.
+        ConfigError: see `class_gaussians` and `tied_gaussians`.
     """
     return _fit(known, labels, classes, 1 + len(known.levels))
 
 
 def _fit(known: Encodings, labels: NDArray[np.int64], classes: int, layers: int) -> Mahalanobis:
     gaussians = tuple(
-        tied_gaussians(class_statistics(features, labels, classes)) for features in features_of(known, layers)
+        tied_gaussians(class_gaussians(features, labels, classes, 0.0)) for features in features_of(known, layers)
     )
     fitted = Mahalanobis(gaussians, np.zeros(layers), np.ones(layers))
     return fitted.standardised_on(fitted.distances(known))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.neighbours.search import k_nearest
-from sparsewatch.detectors.open_set.baselines.class_statistics import check_labels
+from sparsewatch.detectors.open_set.class_gaussians import check_labels
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from sparsewatch.detectors.open_set.baselines.class_statistics import check_labels
+from sparsewatch.detectors.open_set.class_gaussians import check_labels
 from sparsewatch.detectors.sparse_net.encode import Encodings
 
 

@@ -6,8 +6,8 @@ from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf
 
 from sparsewatch.detectors.open_set.baselines import latent_densities
-from sparsewatch.detectors.open_set.baselines.class_statistics import class_statistics
 from sparsewatch.detectors.open_set.baselines.latent_densities import fit_class_gaussians, fit_joint_gmm, gaussians_of
+from sparsewatch.detectors.open_set.class_gaussians import class_gaussians
 from sparsewatch.detectors.open_set.gmm import negative_log_likelihood
 from sparsewatch.schemas.errors import ConfigError
 from tests.kit.encodings import CLASSES, encodings_of, known_wafers, novel_wafers
@@ -15,7 +15,7 @@ from tests.kit.encodings import CLASSES, encodings_of, known_wafers, novel_wafer
 
 def test_one_gaussian_over_a_square_gives_the_golden_numbers() -> None:
     square = np.array([[0.0, 0], [2, 0], [0, 2], [2, 2]])
-    mixture = gaussians_of(class_statistics(square, np.zeros(4, int), 1), regularisation=0)
+    mixture = gaussians_of(class_gaussians(square, np.zeros(4, int), 1, "ledoit-wolf"), regularisation=0)
     scores = negative_log_likelihood(mixture, np.array([[1.0, 1], [3, 1], [4, 5]]))
     np.testing.assert_allclose(scores, [1.837877, 3.837877, 14.337877], atol=5e-7)
 

@@ -8,7 +8,6 @@ from scipy.spatial.distance import mahalanobis
 from scipy.special import softmax
 from scipy.stats import chi2, kstest
 
-from sparsewatch.detectors.open_set.baselines.class_statistics import class_statistics
 from sparsewatch.detectors.open_set.baselines.mahalanobis import (
     Mahalanobis,
     TiedGaussians,
@@ -18,6 +17,7 @@ from sparsewatch.detectors.open_set.baselines.mahalanobis import (
     tied_gaussians,
 )
 from sparsewatch.detectors.open_set.baselines.mahalanobis_input import encode_shifted, preprocessed_distances
+from sparsewatch.detectors.open_set.class_gaussians import class_gaussians
 from sparsewatch.detectors.sparse_net.data import to_sites
 from sparsewatch.detectors.sparse_net.encode import encode
 from sparsewatch.detectors.sparse_net.grid import to_grid
@@ -36,7 +36,7 @@ def samples_of(n: int = 300, seed: int = 0) -> tuple[NDArray[np.float64], NDArra
 
 
 def fit(samples: NDArray[np.float64], labels: NDArray[np.int64], shrinkage: float = 0.0) -> TiedGaussians:
-    return tied_gaussians(class_statistics(samples, labels, int(labels.max()) + 1), shrinkage=shrinkage)
+    return tied_gaussians(class_gaussians(samples, labels, int(labels.max()) + 1, 0.0), shrinkage=shrinkage)
 
 
 def covariance_of(tied: TiedGaussians) -> NDArray[np.float64]:
@@ -104,7 +104,7 @@ def test_classes_taken_in_one_by_one_give_the_mean_of_their_covariances_in_any_o
         grown = each[order[0]]
         for known, label in enumerate(order[1:], start=1):
             grown = known / (known + 1) * grown + each[label] / (known + 1)
-        tied = tied_gaussians(class_statistics(samples, labels, 3), shrinkage=0, class_weights=True)
+        tied = tied_gaussians(class_gaussians(samples, labels, 3, 0.0), shrinkage=0, class_weights=True)
         np.testing.assert_allclose(covariance_of(tied), grown, rtol=1e-10, atol=1e-12)
 
 
@@ -161,7 +161,7 @@ def test_the_unit_of_a_level_does_not_matter_without_shrinkage() -> None:
     scores = []
     for encodings in (known, larger):
         layers = tuple(
-            tied_gaussians(class_statistics(f, labels, CLASSES), shrinkage=1e-12) for f in features_of(encodings, 2)
+            tied_gaussians(class_gaussians(f, labels, CLASSES, 0.0), shrinkage=1e-12) for f in features_of(encodings, 2)
         )
         fitted = Mahalanobis(layers, np.zeros(2), np.ones(2))
         scores.append(fitted.standardised_on(fitted.distances(encodings)).score(encodings))
