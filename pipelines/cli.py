@@ -20,7 +20,7 @@ A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.m
 _COMMANDS = {
     "publish": (
         "sparsewatch.pipelines.publish.command:publish",
-        "Write a Parquet, CSV or wafer file to a topic, paced if asked.",
+        "Write files of events or wafers to a topic, paced if asked.",
     ),
     "rank": (
         "sparsewatch.pipelines.rank.command:rank",

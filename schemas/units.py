@@ -1,13 +1,15 @@
 """Durations, sizes and moments as people write them, read into microseconds and bytes."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sparsewatch.schemas.errors import ConfigError
 
 US_PER_SECOND = 1_000_000
 #: Longest duration: with it sums of times stay far inside 64 bits.
 _LONGEST_US = 36_500 * 86_400_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _DURATION_US = {
     "ms": 1_000,
     "s": 1_000_000,
@@ -15,6 +17,8 @@ _DURATION_US = {
     "h": 3_600_000_000,
     "d": 86_400_000_000,
 }
+#: Microseconds of the units in which events count the time since 1970.
+US_PER_EPOCH_UNIT = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 _SIZE = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
 
 
@@ -65,4 +69,13 @@ def parse_moment_us(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(f"expected a time such as 2026-01-31T12:00Z, got {text!r}") from error
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
+    return moment_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def moment_us(moment: datetime) -> int:
+    """Microseconds of a time that has a zone.
+
+    >>> moment_us(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC))
+    1000005
+    """
+    return (moment - _EPOCH) // _MICROSECOND

@@ -11,9 +11,11 @@ import click
 import polars as pl
 
 from sparsewatch.pipelines.console.numbers import ranged
-from sparsewatch.pipelines.console.progress import progress_bar
+from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
+from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
+from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.ranges import Count, Positive
@@ -137,7 +139,7 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--topic", required=True, help="Where to.")
 @click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, the one to make.")
 @JOB_OPTION
@@ -147,7 +149,7 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 @click.option("--partitions", type=ranged(Count), metavar="N", help="Create the topic with N partitions if missing.")
 @click.option("--limit", type=ranged(Count), metavar="N", help="Stop after N events.")
 @click.option("--key-column", metavar="K", help="Column of record keys; equal keys go to one partition (JSON only).")
-@click.option("--sort", is_flag=True, help="Read the file whole and order it by time first.")
+@click.option("--sort", is_flag=True, help="Read all files whole and order events by time first.")
 @click.option(
     "--time-format",
     type=click.Choice(["epoch_s", "epoch_ms", "epoch_us", "iso8601"]),
@@ -167,8 +169,9 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 @click.option(
     "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
 )
+@MISSING_OPTION
 def publish(
-    file: Path,
+    files: tuple[Path, ...],
     topic: str,
     time_column: str,
     job: Path | None,
@@ -185,15 +188,19 @@ def publish(
     interval: str,
     rows_per_record: int,
     client: str | None,
+    missing: tuple[str, ...],
 ) -> None:
-    """Write FILE (Parquet, CSV, or wafers as npz) to a topic.
+    """Write FILEs to a topic.
 
-    Events go to the partitions in turn, so the same file fills them alike each time. Columns of times become what
-    --time-format says, numbers and text stay as they are. Memory does not depend on the size of
-    the file, unless it is sorted.
+    A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
+    them; or wafers as npz. With --job its columns' types rule, and a value that is none of them ends the command before
+    the first event; without it types are found by looking at all rows.
+
+    Events go to the partitions in turn, so the same files fill them alike each time. Columns of times become what
+    --time-format says, numbers and text stay as they are. Memory does not depend on the size of the files, unless they
+    are sorted.
     """
     kafka = broker_of(job, bootstrap, client)
-    events = open_events(file)
     rule = TimeRule(
         column=time_column,
         output=time_format,  # type: ignore[arg-type]
@@ -201,6 +208,12 @@ def publish(
         start_us=None if start is None else parse_moment_us(start),
         interval_us=parse_duration_us(interval),
     )
+    with progress_bar("looking over", unit=BYTES) as bar:
+        declared = None if job is None else load_job(job)
+        looked_at = None if sort else limit
+        events = open_events(*files, job=declared, rule=rule, missing=missing, limit=looked_at, on_bytes=bar.move)
+    for remark in events.table.mixed:
+        click.echo(remark, err=True)
     check_times(events, rule)
     _check_key(key_column, coding, events)
     plan = Plan(
@@ -215,10 +228,12 @@ def publish(
     total = events.rows if limit is None else min(limit, events.rows or limit)
     writer = open_writer(kafka)
     try:
-        with progress_bar(file.name, total, "events", lines_s=_LINE_S) as bar:
+        with progress_bar(files[0].name, total, "events", lines_s=_LINE_S) as bar:
             done = publish_batches(writer, batches, plan, bar.add)
     finally:
         writer.close()
+    for remark in events.table.rejected.summary():
+        click.echo(remark, err=True)
     click.echo(
         f"{done.events} events in {done.records} records to {topic!r} in {done.seconds:.1f} s, "
         f"{done.events / max(done.seconds, 1e-9):,.0f} events/s; {_ends(kafka, topic, plan.partitions)}"
@@ -229,7 +244,7 @@ def _check_key(key_column: str | None, coding: str, events: EventFile) -> None:
     if key_column is not None and coding == "arrow":
         raise ConfigError("--key-column: an Arrow record holds many events and has no key; use --format json")
     if key_column is not None and key_column not in events.columns:
-        raise ConfigError(f"--key-column {key_column!r}: {events.path} has the columns {', '.join(events.columns)}")
+        raise ConfigError(f"--key-column {key_column!r}: {events.name} has the columns {', '.join(events.columns)}")
 
 
 def topic_partitions(kafka: KafkaSettings, topic: str, wanted: int | None) -> int:

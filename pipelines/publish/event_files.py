@@ -1,49 +1,70 @@
 """Files of events, batch by batch, with event times as a stream wants them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
-from sparsewatch.pipelines.tables.parquet import read_row_groups
+from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.tables.rejects import Rejected
+from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.streams import Progress
+from sparsewatch.pipelines.tables.table import OnBytes, Table, open_table
 from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat
-from sparsewatch.transforms.codecs.events import event_times_us
+from sparsewatch.schemas.units import US_PER_EPOCH_UNIT
+from sparsewatch.transforms.codecs.event_times import event_times_us
 
 #: Rows read at once; a wafer has hundreds of values, so fewer of them.
 BATCH_ROWS = 32_768
 WAFER_BATCH_ROWS = 512
-_CSV_BLOCK_BYTES = 8 << 20
 #: Arrow types every reader knows, rather than the newest.
 _ARROW = pl.CompatLevel.oldest()
-_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+_WAFERS = ".npz"
 
 
 @dataclass(frozen=True, slots=True)
 class EventFile:
-    """A file of events."""
+    """Events of one or more files."""
 
-    path: Path
-    #: Columns and their types.
-    schema: pa.Schema
-    #: None where only reading tells.
-    rows: int | None
+    #: The files as a person named them, for messages.
+    name: str
+    table: Table
+    #: Rows of a batch.
+    batch_rows: int = BATCH_ROWS
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their types."""
+        return self.table.schema
+
+    @property
+    def rows(self) -> int | None:
+        """Events; None where only reading tells."""
+        return self.table.rows
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(self.schema.names)
 
-    @property
-    def batch_rows(self) -> int:
-        """Rows of a batch."""
-        return WAFER_BATCH_ROWS if self.path.suffix == ".npz" else BATCH_ROWS
+
+@dataclass(frozen=True, slots=True)
+class WaferPart:
+    """Wafers of one npz file."""
+
+    path: Path
+    rows: pa.RecordBatch
+
+    def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        """Batches of `WAFER_BATCH_ROWS` wafers."""
+        yield from (self.rows.slice(i, WAFER_BATCH_ROWS) for i in range(0, self.rows.num_rows, WAFER_BATCH_ROWS))
+        progress.add(self.path.stat().st_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,26 +80,58 @@ class TimeRule:
     interval_us: int = 0
 
 
-def open_events(path: Path) -> EventFile:
-    """Look at a file.
+def open_events(
+    *paths: Path,
+    job: Job | None = None,
+    rule: TimeRule | None = None,
+    missing: tuple[str, ...] = (),
+    limit: int | None = None,
+    on_bytes: OnBytes | None = None,
+) -> EventFile:
+    """Look at files, folders or patterns.
+
+    Args:
+        paths: What to read.
+        job: Whose events they are: its columns' types rule, and all values are looked at; without one they are found.
+        rule: What is known of event times.
+        missing: Texts that stand for the missing value.
+        limit: Most events that are read.
+        on_bytes: Told how far the files are looked at, where all their rows must be.
 
     Raises:
-        ConfigError: If it is missing, or neither Parquet, CSV nor npz.
-        SchemaError: If an npz file holds no wafers.
+        ConfigError: If a file is missing.
+        SchemaError: If a file is neither a table nor holds wafers, or a value is not of the job's type.
     """
-    if not path.is_file():
-        raise ConfigError(f"no such file: {path}")
-    try:
-        if path.suffix == ".npz":
-            rows = read_wafer_npz(path).rows
-            return EventFile(path, rows.schema, rows.num_rows)
-        if path.suffix == ".csv":
-            with pa_csv.open_csv(path, _csv_options()) as reader:
-                return EventFile(path, reader.schema, None)
-        with pq.ParquetFile(path) as file:
-            return EventFile(path, file.schema_arrow, file.metadata.num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigError(f"{path}: expected Parquet, CSV (.csv) or wafers (.npz): {error}") from error
+    name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    if any(path.suffix == _WAFERS for path in paths):
+        return EventFile(name, _wafers(paths), WAFER_BATCH_ROWS)
+    text = {rule.column} if rule is not None and rule.pattern not in (None, *get_args(TimeFormat)) else set()
+    settings = TableSettings(
+        types={} if job is None else _types(job),
+        as_text=frozenset(text),
+        missing=missing,
+        own_times=True,
+        look_over=job is not None,
+        most_rows=limit,
+        piece_rows=BATCH_ROWS,
+    )
+    return EventFile(name, open_table(paths, settings, on_bytes))
+
+
+def _types(job: Job) -> dict[str, pa.DataType]:
+    """Types of a job's columns; how event times are written is another matter."""
+    return {field.name: field.type for field in ready(job).events.columns if field.name != job.source.time_column}
+
+
+def _wafers(paths: Sequence[Path]) -> Table:
+    parts = []
+    for path in paths:
+        if path.suffix != _WAFERS:
+            raise ConfigError(f"{path}: expected npz files alone, got another beside them")
+        if not path.is_file():
+            raise ConfigError(f"no such file: {path}")
+        parts.append(WaferPart(path, read_wafer_npz(path).rows))
+    return Table(parts, parts[0].rows.schema, sum(part.rows.num_rows for part in parts))
 
 
 def check_times(file: EventFile, rule: TimeRule) -> None:
@@ -87,7 +140,7 @@ def check_times(file: EventFile, rule: TimeRule) -> None:
     Raises:
         ConfigError: If the time column is missing, is there although it shall be made, or needs a format.
     """
-    columns = f"{file.path} has the columns {', '.join(file.columns)}"
+    columns = f"{file.name} has the columns {', '.join(file.columns)}"
     if rule.start_us is not None:
         if rule.column in file.columns:
             raise ConfigError(f"--start makes a column, but {rule.column!r} is there: {columns}")
@@ -97,10 +150,10 @@ def check_times(file: EventFile, rule: TimeRule) -> None:
     if rule.column not in file.columns:
         raise ConfigError(f"--time-column {rule.column!r}: {columns}; --start and --interval make event times")
     kind = file.schema.field(rule.column).type
-    written = pa.types.is_integer(kind) if rule.output in _UNITS else _is_text(kind)
+    written = pa.types.is_integer(kind) if rule.output in US_PER_EPOCH_UNIT else _is_text(kind)
     if rule.pattern is None and not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or written):
         raise ConfigError(
-            f"--time-column {rule.column!r} of {file.path} is {kind}, not {rule.output}: --input-time-format says what "
+            f"--time-column {rule.column!r} of {file.name} is {kind}, not {rule.output}: --input-time-format says what "
             "it is"
         )
 
@@ -109,29 +162,26 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _csv_options() -> pa_csv.ReadOptions:
-    return pa_csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
-
-
 def read_events(file: EventFile, rule: TimeRule, *, sort: bool = False) -> Iterator[pl.DataFrame]:
     """Batches with event times as `rule` says; other columns of times are written alike.
 
     Args:
         file: As from `open_events`.
         rule: What to do about event times.
-        sort: Read the file whole and order it by time.
+        sort: Read all files whole and order it by time.
 
     Raises:
-        ConfigError: If a value of the time column cannot be read, or the file cannot be read on.
+        ConfigError: If a value of the time column cannot be read.
+        SchemaError: If a file is damaged, or a value is not of its column's type.
     """
     check_times(file, rule)
     if sort:
-        rows = _timed(pl.concat([*_batches(file), _empty(file)]), rule, 0, file.path)
+        rows = _timed(pl.concat([*_batches(file), _empty(file)]), rule, 0, file.name)
         yield from rows.sort(rule.column, maintain_order=True).iter_slices(file.batch_rows)
         return
     first = 0
     for batch in _batches(file):
-        yield _timed(batch, rule, first, file.path)
+        yield _timed(batch, rule, first, file.name)
         first += batch.height
 
 
@@ -140,32 +190,15 @@ def _empty(file: EventFile) -> pl.DataFrame:
 
 
 def _batches(file: EventFile) -> Iterator[pl.DataFrame]:
-    try:
-        for batch in _arrow_batches(file):
-            if batch.num_rows:
-                yield pl.DataFrame(batch)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigError(f"{file.path} cannot be read on: {error}") from error
+    return (pl.DataFrame(batch) for batch in file.table.pieces() if batch.num_rows)
 
 
-def _arrow_batches(file: EventFile) -> Iterator[pa.RecordBatch]:
-    if file.path.suffix == ".npz":
-        rows = read_wafer_npz(file.path).rows
-        yield from (rows.slice(i, WAFER_BATCH_ROWS) for i in range(0, rows.num_rows, WAFER_BATCH_ROWS))
-    elif file.path.suffix == ".csv":
-        with pa_csv.open_csv(file.path, _csv_options()) as reader:
-            yield from reader
-    else:
-        with pq.ParquetFile(file.path) as parquet:
-            yield from read_row_groups(parquet, BATCH_ROWS)
-
-
-def _timed(batch: pl.DataFrame, rule: TimeRule, first: int, path: Path) -> pl.DataFrame:
+def _timed(batch: pl.DataFrame, rule: TimeRule, first: int, name: str) -> pl.DataFrame:
     if rule.start_us is not None:
         times = pl.int_range(first, first + batch.height, eager=True) * rule.interval_us + rule.start_us
         batch = batch.with_columns(written_times(times, rule.output).alias(rule.column))
     elif rule.pattern is not None:
-        times = _parsed(batch[rule.column], rule.pattern, path)
+        times = _parsed(batch[rule.column], rule.pattern, name)
         batch = batch.with_columns(written_times(times, rule.output).alias(rule.column))
     moments = [column for column in batch if isinstance(column.dtype, pl.Datetime | pl.Date)]
     return batch.with_columns(
@@ -173,23 +206,23 @@ def _timed(batch: pl.DataFrame, rule: TimeRule, first: int, path: Path) -> pl.Da
     )
 
 
-def _parsed(column: pl.Series, pattern: str, path: Path) -> pl.Series:
+def _parsed(column: pl.Series, pattern: str, name: str) -> pl.Series:
     """Microseconds of values that follow a pattern; null stays null."""
     try:
         if pattern not in get_args(TimeFormat):
             return _strptime(column.cast(pl.String), pattern).dt.epoch("us")
-        if pattern in _UNITS and column.dtype.is_float():
-            return (column * _UNITS[pattern]).round().cast(pl.Int64)
+        if pattern in US_PER_EPOCH_UNIT and column.dtype.is_float():
+            return (column * US_PER_EPOCH_UNIT[pattern]).round().cast(pl.Int64)
         raw = column.cast(pl.String if pattern == "iso8601" else pl.Int64)
         times, good = event_times_us(raw.to_arrow(compat_level=_ARROW), pattern)  # type: ignore[arg-type]
     except pl.exceptions.PolarsError as error:
         shown = column.drop_nulls().head(1).to_list()
         raise ConfigError(
-            f"--input-time-format {pattern}: values such as {shown} of {path} do not follow it"
+            f"--input-time-format {pattern}: values such as {shown} of {name} do not follow it"
         ) from error
     read = pl.Series(column.name, times).set(pl.Series(~good), None)
     if len(wrong := column.filter(read.is_null() & column.is_not_null())):
-        raise ConfigError(f"--input-time-format {pattern}: {wrong[0]!r} of {path} does not follow it")
+        raise ConfigError(f"--input-time-format {pattern}: {wrong[0]!r} of {name} does not follow it")
     return read
 
 
@@ -204,4 +237,4 @@ def written_times(times_us: pl.Series, output: TimeFormat) -> pl.Series:
     """Times in microseconds since the epoch, as a stream wants them."""
     if output == "iso8601":
         return times_us.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-    return times_us // _UNITS[output]
+    return times_us // US_PER_EPOCH_UNIT[output]

@@ -126,10 +126,11 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
     help="Folder for the public outrank's files; --pairs adds those of pairs.",
 )
 def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) -> None:
-    """Rank the features of a Parquet, CSV or Vowpal Wabbit FILE, or a FOLDER of them, by what they tell of a label.
+    """Rank the features of a FILE, or of a FOLDER of files, by what they tell of a label.
 
-    The score is mutual information less what a feature of the same cardinality would have by chance. Files are read
-    block by block, plain or packed (.gz, .zst); memory does not grow with them.
+    A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or in Vowpal
+    Wabbit's format. The score is mutual information less what a feature of the same cardinality would have by chance.
+    Files are read block by block; memory does not grow with them.
     """
     _check_targets(path, output, out, options)
     model = _reference_model(options["reference_model"])
@@ -232,8 +233,8 @@ def _ranked(path: Path, source: RankInput, settings: RankSettings) -> Ranked:
         ranked = rank_input(source, settings, str(path), lambda: bar.move(source.bytes_read))
     for reason, number in source.rejected.ignored.items():
         click.echo(f"{path}: {number} parts of rows left out: {reason}", err=True)
-    for sample in source.rejected.samples:
-        click.echo(f"{sample.path}, record {sample.record}: {sample.reason}: {sample.detail}", err=True)
+    for line in source.rejected.lines():
+        click.echo(line, err=True)
     return ranked
 
 

@@ -18,7 +18,8 @@ from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
 from sparsewatch.pipelines.rows.kept_rows import readable
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.pipelines.tables.rows import read_pieces
+from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.transforms.window.panes import Pane, load_panes
@@ -122,10 +123,10 @@ def collect_panes(
 def collect_files(
     files: Iterable[Path], types: Mapping[str, pa.DataType], limit: int, seed: int, *, hold_out: bool
 ) -> Collected:
-    """Rows of Parquet and CSV files.
+    """Rows of files: Parquet, CSV or JSON lines.
 
     Args:
-        files: The files; all of their rows are taken for ordinary.
+        files: Files, folders or patterns; all of their rows are taken for ordinary.
         types: Columns to learn, and their types in the stream.
         limit: Most rows to take.
         seed: Of the sample.
@@ -136,8 +137,9 @@ def collect_files(
         SchemaError: If a value does not fit its column.
     """
     sample = FileSample(tuple(types), limit, seed)
-    for file in files:
-        sample.add_file(file, read_pieces(file, sample.columns, types))
+    table = open_table(tuple(files), TableSettings(columns=sample.columns, types=types))
+    for part in table.parts:
+        sample.add_file(part.path, table.pieces_of(part))
     rows = sample.table().cast(pa.schema(list(types.items())))
     # Rows come by hash, so the last ones are as good as any.
     cut = rows.num_rows - round(_HELD_OUT_SHARE * rows.num_rows) if hold_out else rows.num_rows

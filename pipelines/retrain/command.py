@@ -42,7 +42,7 @@ _LEAST_EVERY_S = 60.0
     "--files",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Learn from this Parquet or CSV file instead of the job's windows; may be repeated.",
+    help="Learn from this file or folder instead of the job's windows; may be repeated.",
 )
 @click.option(
     "--learn",

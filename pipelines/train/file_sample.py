@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from sparsewatch.detectors.artefacts.atomic import write_file
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
+from sparsewatch.pipelines.tables.formats import unpacked_name
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.stored import Format
 
@@ -218,7 +219,7 @@ def _recognised(file: Path, pieces: Iterator[pa.RecordBatch]) -> tuple[int, Iter
     while len(first) < _KNOWN_BY and (piece := next(pieces, None)) is not None:
         head.append(piece)
         first += piece.slice(0, _KNOWN_BY - len(first)).to_pylist()
-    digest = hashlib.sha256(repr((file.stem, first)).encode()).digest()
+    digest = hashlib.sha256(repr((Path(unpacked_name(file)).stem, first)).encode()).digest()
     return int.from_bytes(digest[:8]), itertools.chain(head, pieces)
 
 

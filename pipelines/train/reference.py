@@ -4,7 +4,7 @@ The files are cut into the job's windows; every window but the first and the las
 measurement of each figure.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.pipelines.console.progress import progress_bar
+from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.tables.rows import read_pieces
-from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.jobs import TimeFormat
-from sparsewatch.transforms.codecs.events import event_times_us
+from sparsewatch.pipelines.tables.options import MISSING_OPTION
+from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.table import OnBytes, Table, open_table
+from sparsewatch.transforms.codecs.event_times import file_times_us
 
 #: Fewest windows the first and the last of which are left out.
 _TRIMMED_FROM = 4
@@ -92,33 +92,47 @@ def fit_reference_from_table(
     return fit_reference(counts.whole())
 
 
-def count_files(
-    job: CtrJob, files: Sequence[Path], on_rows: Callable[[int], None] = lambda _: None
-) -> tuple[WindowedCounts, int]:
-    """Counts of the files by the job's windows, and how many rows have no usable time or label.
+def open_files(job: CtrJob, files: Sequence[Path], missing: Sequence[str] = ()) -> Table:
+    """The columns of files that a job looks at, of the job's types, and its time column as files write it.
 
     Args:
-        job: Whose columns and windows.
-        files: What to count.
-        on_rows: Called with the rows of each piece.
+        job: Whose columns.
+        files: Files, folders or patterns.
+        missing: Texts that stand for the missing value.
 
     Raises:
         ConfigError: If a file cannot be read or lacks a column.
+        SchemaError: If a file is damaged.
+    """
+    time, schema = job.source.time_column, ready(job).events.columns
+    columns = (*job.ranked_features, job.label)
+    types = {name: schema.field(name).type for name in columns}
+    return open_table(
+        files,
+        TableSettings(columns=(time, *columns), types=types, as_text=frozenset({time}), missing=tuple(missing)),
+    )
+
+
+def count_rows(job: CtrJob, source: Table, on_bytes: OnBytes | None = None) -> tuple[WindowedCounts, int]:
+    """Counts of rows by the job's windows, and how many rows have no usable time or label.
+
+    Args:
+        job: The job.
+        source: As from `open_files`.
+        on_bytes: Told how far the files are read.
+
+    Raises:
         SchemaError: If a value is not of the job's type.
     """
     time, label = job.source.time_column, job.label
     columns = (*job.ranked_features, label)
-    made = ready(job)
-    types = {name: made.events.columns.field(name).type for name in columns}
-    counts = WindowedCounts(made.windows.length_us, job.ranked_features, label)
+    counts = WindowedCounts(ready(job).windows.length_us, job.ranked_features, label)
     unusable = 0
-    for file in files:
-        for rows in read_pieces(file, (time, *columns), types):
-            times, usable = _times_us(rows.column(time), job.source.time_format)
-            usable &= pc.is_in(rows.column(label), pa.array([0, 1])).to_numpy(zero_copy_only=False)
-            unusable += rows.num_rows - int(usable.sum())
-            counts.add(rows.select(columns).filter(pa.array(usable)), times[usable])
-            on_rows(rows.num_rows)
+    for rows in source.pieces(on_bytes):
+        times, usable = file_times_us(rows.column(time), job.source.time_format)
+        usable &= pc.is_in(rows.column(label), pa.array([0, 1])).to_numpy(zero_copy_only=False)
+        unusable += rows.num_rows - int(usable.sum())
+        counts.add(rows.select(columns).filter(pa.array(usable)), times[usable])
     return counts, unusable
 
 
@@ -126,24 +140,21 @@ def count_files(
 @click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the reference.")
-def train_reference(job_file: Path, files: tuple[Path, ...], out: Path) -> None:
-    """Learn what is normal for the job JOB.toml from Parquet or CSV FILEs of a time without trouble."""
+@MISSING_OPTION
+def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing: tuple[str, ...]) -> None:
+    """Learn what is normal for the job JOB.toml from FILEs of a time without trouble.
+
+    A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
+    them.
+    """
     job = load_job_of(CtrJob, job_file, why="which alone has a reference")
-    with progress_bar("counting", unit="rows") as bar:
-        counts, unusable = count_files(job, files, bar.add)
+    source = open_files(job, files, missing)
+    with progress_bar("counting", unit=BYTES) as bar:
+        counts, unusable = count_rows(job, source, bar.move)
+    for remark in source.remarks():
+        click.echo(remark, err=True)
     reference = fit_reference(counts.whole())
     _report(reference, unusable, reference.save(out))
-
-
-def _times_us(times: pa.Array, time_format: TimeFormat) -> tuple[np.ndarray, np.ndarray]:
-    """As `event_times_us`, for a column as files hold it; their own timestamps need no format."""
-    if pa.types.is_timestamp(times.type):
-        return event_times_us(times.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), "epoch_us")
-    wanted = pa.string() if time_format == "iso8601" else pa.int64()
-    try:
-        return event_times_us(times.cast(wanted), time_format)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaError(f"expected event times in the format {time_format}, got {times.type}: {error}") from error
 
 
 def _report(reference: Reference, unusable: int, version: Path) -> None:

@@ -1,4 +1,4 @@
-"""`sparsewatch train rows`: train the model that scores rows, from Parquet or CSV files of any size or their samples.
+"""`sparsewatch train rows`: train the model that scores rows, from files of any size or their samples.
 
 Files are read once, in pieces, and a seeded sample of their rows is kept. A sample can be written instead of a model,
 so that many machines read and one trains.
@@ -21,7 +21,9 @@ from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.tables.rows import read_pieces
+from sparsewatch.pipelines.tables.options import MISSING_OPTION
+from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.ranges import AlarmRate, Count, CountOrNone, Range
@@ -109,6 +111,7 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
 )
 @click.option("--sample-rows", type=ranged(Count), help=f"Rows to learn from.  [default: {_SAMPLE_ROWS}]")
 @click.option("--promote/--no-promote", default=True, help="Make the version the latest, which jobs take, or not.")
+@MISSING_OPTION
 def train_rows(
     files: tuple[Path, ...],
     columns: str | None,
@@ -124,8 +127,12 @@ def train_rows(
     alarm_rate: float,
     sample_rows: int | None,
     promote: bool,
+    missing: tuple[str, ...],
 ) -> None:
-    """Train the model that scores rows from FILEs: Parquet, CSV, or samples of such files.
+    """Train the model that scores rows from FILEs, or from samples of such files.
+
+    A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
+    them.
 
     The rows should be those of ordinary times; a few odd ones do no harm. A fifth of the sample is held out of the fit
     and says which scores are ordinary. A column that held one value only is learned, too: it changes no score until it
@@ -134,7 +141,7 @@ def train_rows(
     _check_targets(out, sample_out)
     chosen = None if out is None else method_of(method, steps, trim)
     started = time.monotonic()
-    sample = _sampled(files, columns, job, sample_rows, seed)
+    sample = _sampled(files, columns, job, sample_rows, seed, missing)
     read_s = time.monotonic() - started
     if sample_out is not None:
         write_sample(sample, sample_out)
@@ -197,7 +204,12 @@ def _scaling(method: str, scaling: str | None) -> str:
 
 
 def _sampled(
-    files: tuple[Path, ...], columns: str | None, job: Path | None, limit: int | None, seed: int
+    files: tuple[Path, ...],
+    columns: str | None,
+    job: Path | None,
+    limit: int | None,
+    seed: int,
+    missing: tuple[str, ...],
 ) -> FileSample:
     """The sample of all files, those that are samples among them."""
     samples = [read_sample(file) for file in files if file.suffix == SUFFIX]
@@ -213,8 +225,11 @@ def _sampled(
         sample.merge(part)
     if unread := [file for file in files if file.suffix != SUFFIX]:
         with progress_bar("reading", unit="rows") as bar:
-            for file in unread:
-                sample.add_file(file, read_pieces(file, sample.columns, types), bar.add)
+            table = open_table(unread, TableSettings(columns=sample.columns, types=types, missing=missing))
+            for file in table.parts:
+                sample.add_file(file.path, table.pieces_of(file), bar.add)
+        for remark in table.remarks():
+            click.echo(remark, err=True)
     if sample.twice:
         click.echo(f"these look as if they were read twice: {', '.join(sample.twice)}", err=True)
     return sample

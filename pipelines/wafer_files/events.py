@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.sparse_net.points import validate_wafers
-from sparsewatch.pipelines.tables.parquet import read_row_groups
+from sparsewatch.pipelines.tables.parquet_files import read_row_groups
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
 from sparsewatch.pipelines.wafer_files.labelled import LABEL, wafer_columns
@@ -17,7 +17,7 @@ from sparsewatch.pipelines.wafer_files.text_files import read_pieces
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.jobs import TimeFormat
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
-from sparsewatch.transforms.codecs.events import event_times_us
+from sparsewatch.transforms.codecs.event_times import file_times_us
 from sparsewatch.transforms.codecs.json import decode_json
 
 #: Wafers of a batch: each has hundreds to millions of values.
@@ -115,12 +115,9 @@ def _times_us(table: pa.Table, path: Path, time_column: str, time_format: TimeFo
         return np.full(table.num_rows, NO_TIME)
     column = table[time_column].combine_chunks()
     try:
-        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-            column, time_format = column.cast(pa.timestamp("us")).cast(pa.int64()), "epoch_us"
-        raw = column.cast(pa.string() if time_format == "iso8601" else pa.int64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        times, good = file_times_us(column, time_format)
+    except SchemaError as error:
         raise WaferFileError("bad_event", path, f"column {time_column!r} is not {time_format}: {error}") from error
-    times, good = event_times_us(raw, time_format)
     if not good.all():
         shown = column[int(np.argmin(good))]
         raise WaferFileError("bad_event", path, f"column {time_column!r}: expected {time_format}, got {shown}")

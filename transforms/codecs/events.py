@@ -14,18 +14,7 @@ import pyarrow.compute as pc
 
 from sparsewatch.schemas.jobs import SourceSettings, TimeFormat
 from sparsewatch.schemas.units import parse_duration_us, parse_size
-
-#: ISO 8601 by name: a format guessed from a batch would make a time's fate hang on its neighbours.
-_ISO_FORMATS = (
-    "%+",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M%#z",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%d",
-)
-_US_PER_UNIT = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+from sparsewatch.transforms.codecs.event_times import event_times_us
 
 #: A fault of one row: (row, code, message).
 Fault = tuple[int, str, str]
@@ -83,39 +72,6 @@ def event_schema(source: SourceSettings, columns: EventColumns) -> EventSchema:
         default_format=source.format,
         check=columns.check,
     )
-
-
-def event_times_us(times: pa.Array, time_format: TimeFormat) -> tuple[np.ndarray, np.ndarray]:
-    """Event times in microseconds since the epoch, and which of them are usable.
-
-    Args:
-        times: Integers in the format's unit, or ISO-8601 strings; strings without an offset are UTC.
-        time_format: As in the job's settings.
-
-    Returns:
-        int64 array of shape (n,) and bool array of shape (n,): False where a time is null, cannot be
-        parsed or lies before 1970.
-    """
-    if time_format == "iso8601":
-        return _iso_times_us(times)
-    unit = _US_PER_UNIT[time_format]
-    raw = pc.fill_null(times, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    good = (raw >= 0) & (raw <= np.iinfo(np.int64).max // unit // 2)
-    return np.where(good, raw, 0) * unit, good
-
-
-def _iso_times_us(times: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    import polars as pl
-
-    text = pl.Series(values=times, dtype=pl.String)
-    parsed = pl.Series([None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, len(text))
-    for form in _ISO_FORMATS:
-        left = parsed.is_null() & text.is_not_null()
-        if not left.any():
-            break
-        parsed = parsed.zip_with(~left, text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False))
-    raw = parsed.cast(pl.Int64).fill_null(-1).to_numpy()
-    return raw, raw >= 0
 
 
 def settle(rows: pa.RecordBatch, timestamps_ms: np.ndarray, schema: EventSchema) -> tuple[np.ndarray, list[Fault]]:

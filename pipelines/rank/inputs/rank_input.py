@@ -1,26 +1,14 @@
 """An input of `sparsewatch rank`: its columns, its rows in blocks, what was left out, how far it is read."""
 
 from collections.abc import Generator, Iterator, Sequence
-from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 
-from sparsewatch.pipelines.rank.inputs.blocks import every, gather, head, read_ahead
-from sparsewatch.pipelines.rank.inputs.rejects import Rejected
 from sparsewatch.pipelines.rank.inputs.settings import InputSettings
-from sparsewatch.pipelines.rank.inputs.streams import Progress
-
-
-class Part(Protocol):
-    """One file of an input."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-
-    def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
-        """Its rows; all parts give the same columns in the same order."""
+from sparsewatch.pipelines.tables.blocks import every, gather, head, read_ahead
+from sparsewatch.pipelines.tables.parts import Part
+from sparsewatch.pipelines.tables.rejects import Rejected
+from sparsewatch.pipelines.tables.streams import Progress
 
 
 class RankInput:

@@ -5,17 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparsewatch.pipelines.rank.inputs.columns import expect_names
-from sparsewatch.pipelines.rank.inputs.csv_files import plan_csv, read_start
+import pyarrow as pa
+
+from sparsewatch.pipelines.rank.inputs.counted_columns import plan_json, plan_parquet
 from sparsewatch.pipelines.rank.inputs.rank_input import RankInput
 from sparsewatch.pipelines.rank.inputs.settings import InputSettings
-from sparsewatch.pipelines.rank.inputs.streams import PACKED, named_errors
-from sparsewatch.pipelines.rank.inputs.tables import plan_parquet
 from sparsewatch.pipelines.rank.inputs.vw_files import plan_vw
+from sparsewatch.pipelines.tables.columns import expect_names
+from sparsewatch.pipelines.tables.csv_files import plan_csv, read_start
+from sparsewatch.pipelines.tables.formats import ENDINGS, NAMES, contents, recognised
+from sparsewatch.pipelines.tables.streams import PACKED, named_errors
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
-_PARQUET = (".parquet", ".pq")
-_CSV = (".csv", ".tsv")
+_PARQUET, _CSV, _JSON = ENDINGS["parquet"], ENDINGS["csv"], ENDINGS["jsonl"]
 _VW = (".vw",)
 _DESCRIPTION = "dataset_desc.json"
 _NAMESPACES = "vw_namespace_map.csv"
@@ -51,26 +53,22 @@ def _detected(path: Path) -> str:
         return "ob-vw"
     if path.is_dir() and _named(path, "data.csv"):
         return "ob-csv" if (path / _DESCRIPTION).exists() else "csv-raw"
-    found = [source for source, endings in (("parquet", _PARQUET), ("csv", _CSV)) if _files(path, endings)]
+    if path.is_file() and (known := recognised(path)):
+        return known
+    found = [source for source, endings in ENDINGS.items() if _files(path, endings)]
     if len(found) != 1:
+        tables = ", ".join(f"{NAMES[kind]} ({', '.join(endings)})" for kind, endings in ENDINGS.items())
         raise ConfigError(
-            f"{path}: expected Parquet ({', '.join(_PARQUET)}), CSV ({', '.join(_CSV)}), Vowpal Wabbit (.vw beside "
-            f"{_NAMESPACES}) or a folder of the public outrank, got {' and '.join(found) if found else _contents(path)}"
+            f"{path}: expected {tables}, Vowpal Wabbit (.vw beside {_NAMESPACES}) or a folder of the public outrank, "
+            f"got {' and '.join(found) if found else contents(path)}"
         )
     return found[0]
 
 
-def _contents(path: Path) -> str:
-    if path.is_file():
-        return f"a file {path.name}"
-    names = sorted(entry.name for entry in path.iterdir())
-    return f"a folder of {', '.join(names[:5])}{' and others' if names[5:] else ''}" if names else "an empty folder"
-
-
-def _files(path: Path, endings: tuple[str, ...], *, packed: bool = True) -> list[Path]:
+def _files(path: Path, endings: tuple[str, ...]) -> list[Path]:
     """The file, or the files of the folder, that end so; hidden ones and Spark's `_SUCCESS` and its like left out."""
     entries = [path] if path.is_file() else sorted(path.iterdir())
-    wanted = tuple(end + pack for end in endings for pack in ("", *(PACKED if packed else ())))
+    wanted = tuple(end + pack for end in endings for pack in ("", *PACKED))
     return [entry for entry in entries if entry.is_file() and entry.name.endswith(wanted) and entry.name[0] not in "._"]
 
 
@@ -89,9 +87,9 @@ def _one(path: Path, name: str) -> Path:
 
 
 def _open_parquet(path: Path, settings: InputSettings) -> RankInput:
-    files = [path] if path.is_file() else _files(path, _PARQUET, packed=False)
+    files = [path] if path.is_file() else _files(path, _PARQUET)
     if not files:
-        raise ConfigError(f"{path}: expected files that end on {' or '.join(_PARQUET)}, got {_contents(path)}")
+        raise ConfigError(f"{path}: expected files that end on {' or '.join(_PARQUET)}, got {contents(path)}")
     plan = plan_parquet(files, settings)
     return RankInput(plan.parts, plan.parts[0].schema.names, plan.numeric, settings)
 
@@ -99,9 +97,18 @@ def _open_parquet(path: Path, settings: InputSettings) -> RankInput:
 def _open_csv(path: Path, settings: InputSettings) -> RankInput:
     files = [path] if path.is_file() else _files(path, _CSV)
     if not files:
-        raise ConfigError(f"{path}: expected files that end on {' or '.join(_CSV)}, got {_contents(path)}")
+        raise ConfigError(f"{path}: expected files that end on {' or '.join(_CSV)}, got {contents(path)}")
     parts = plan_csv(files, settings)
     return RankInput(parts, parts[0].chosen, frozenset(), settings)
+
+
+def _open_json(path: Path, settings: InputSettings) -> RankInput:
+    files = [path] if path.is_file() else _files(path, _JSON)
+    if not files:
+        raise ConfigError(f"{path}: expected files that end on {' or '.join(_JSON)}, got {contents(path)}")
+    parts = plan_json(files, settings)
+    floats = {field.name for field in parts[0].schema if pa.types.is_floating(field.type)}
+    return RankInput(parts, parts[0].schema.names, frozenset(floats), settings)
 
 
 def _open_csv_raw(path: Path, settings: InputSettings) -> RankInput:
@@ -133,7 +140,7 @@ def _open_ob_vw(path: Path, settings: InputSettings) -> RankInput:
     files = [path] if path.is_file() else _files(path, _VW)
     folder = path.parent if path.is_file() else path
     if not files:
-        raise ConfigError(f"{path}: expected data.vw, data.vw.gz or data.vw.zst, got {_contents(path)}")
+        raise ConfigError(f"{path}: expected data.vw, data.vw.gz or data.vw.zst, got {contents(path)}")
     parts, numeric = plan_vw(files, folder / _NAMESPACES, settings)
     return RankInput(parts, parts[0].chosen, numeric, settings)
 
@@ -150,6 +157,7 @@ def _open_raw_dump(path: Path, settings: InputSettings) -> RankInput:
 _OPENERS: dict[str, Callable[[Path, InputSettings], RankInput]] = {
     "parquet": _open_parquet,
     "csv": _open_csv,
+    "jsonl": _open_json,
     "csv-raw": _open_csv_raw,
     "ob-csv": _open_ob_csv,
     "ob-vw": _open_ob_vw,

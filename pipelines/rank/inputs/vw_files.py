@@ -18,19 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.pipelines.rank.inputs.columns import expect_names
-from sparsewatch.pipelines.rank.inputs.rejects import SAMPLES, Rejected, Sample, shown
 from sparsewatch.pipelines.rank.inputs.settings import InputSettings
-from sparsewatch.pipelines.rank.inputs.streams import Progress, expect_text, named_errors, open_text
-from sparsewatch.pipelines.rank.inputs.text import missing_as_null
+from sparsewatch.pipelines.tables.columns import expect_names
+from sparsewatch.pipelines.tables.rejects import SAMPLES, Rejected, Sample, shown
+from sparsewatch.pipelines.tables.streams import Progress, expect_text, named_errors, open_text, whole_lines
+from sparsewatch.pipelines.tables.text import missing_as_null
 from sparsewatch.schemas.errors import SchemaError
 
 LABEL = "label"
 #: Characters dropped from a value unless the map says otherwise.
 SKIP_PREFIX = 2
-#: Bytes of lines that are cut at once, and most bytes of a line.
-_CHUNK_BYTES = 2 << 20
-_MOST_LINE_BYTES = 64 << 20
 #: Cells, of lines and columns, that are filled at once.
 _CELLS = 4 << 20
 _SPACE, _BAR, _NEWLINE = b" |\n"
@@ -98,7 +95,7 @@ class VwPart:
         first = 1
         most_lines = max(1, _CELLS // (len(self.namespaces.names) + 1))
         with named_errors(self.path), open_text(self.path, progress) as stream:
-            for lines in (part for chunk in _chunks(stream, self.path) for part in _split(chunk, most_lines)):
+            for lines in (part for chunk in whole_lines(stream, self.path) for part in _split(chunk, most_lines)):
                 cut = cut_lines(lines)
                 yield self._table(cut, self._usable(cut, first, rejected), first, rejected)
                 first += cut.heads.size
@@ -232,19 +229,6 @@ def slices(data: bytes, starts: Positions, ends: Positions) -> Any:
         pa.binary(), offsets.size - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     )
     return between.take(pa.array(np.arange(0, offsets.size, 2)))
-
-
-def _chunks(stream: pa.NativeFile, path: Path) -> Iterator[bytes]:
-    """Whole lines."""
-    rest = b""
-    while data := stream.read(_CHUNK_BYTES):
-        rest += data
-        end = rest.rfind(b"\n") + 1
-        if end:
-            yield rest[:end]
-            rest = rest[end:]
-        if len(rest) > _MOST_LINE_BYTES:
-            raise SchemaError(f"{path}: expected lines of less than {_MOST_LINE_BYTES} bytes, got a longer one")
 
 
 def _split(lines: bytes, most_lines: int) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 
 from sparsewatch.pipelines.wafer_files.faults import FaultCode
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME
+from sparsewatch.schemas.units import moment_us
 
 #: Widest wafer, pitch and offset taken, micrometres: 450 mm is the widest wafer made.
 WIDEST_UM = 1e6
@@ -183,12 +184,12 @@ def parse_klarf_time_us(text: str, name: str, zone: tzinfo) -> int:
         if date is None or clock is None:
             raise ValueError  # noqa: TRY301
         moment = datetime(*_ymd(date), *(int(part) for part in clock.groups()), tzinfo=zone)  # type: ignore[misc, arg-type]
-        seconds = round(moment.timestamp())
+        time_us = moment_us(moment)
     except (ValueError, OverflowError):
-        seconds = -1
-    if seconds < 0:
+        time_us = -1
+    if time_us < 0:
         raise FieldError("bad_field", f"expected mm-dd-yyyy hh:mm:ss from 1970 on in {name}, got {text[:60]!r}")
-    return seconds * 1_000_000
+    return time_us
 
 
 def _ymd(date: re.Match[str]) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from sparsewatch.pipelines.publish.command import Plan, publish, publish_batches
 from sparsewatch.pipelines.publish.event_files import TimeRule, open_events, read_events
-from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.schemas.errors import ConfigError, SchemaError, SourceError
 from sparsewatch.testing import EmbeddedBroker, FakeBroker
 from sparsewatch.testing.child_process import free_port
 from sparsewatch.transforms.codecs.arrow import read_arrow
@@ -162,6 +162,99 @@ def test_csv_and_wafer_files_are_read(tmp_path: Path) -> None:
     assert batch["map"].to_list() == [[0, 1, 2, 1]]
 
 
+JOB = """
+kind = "ctr"
+name = "typed"
+label = "click"
+[kafka]
+bootstrap_servers = ["{broker}"]
+[source]
+topic = "typed"
+time_column = "time"
+[windows]
+length = "1m"
+[columns]
+zip = "str"
+day = "str"
+n = "int"
+price = "float"
+seen = "int"
+click = "int"
+"""
+
+
+def published_by_job(broker: EmbeddedBroker, folder: Path, topic: str, *arguments: object) -> tuple[list[Raw], Result]:
+    job = folder / "job.toml"
+    job.write_text(JOB.format(broker=broker.bootstrap))
+    options = ["--topic", topic, "--time-column", "time", "--job", str(job), "--partitions", "1"]
+    result = CliRunner().invoke(publish, [*map(str, arguments), *options], catch_exceptions=False)
+    return read_all(broker.bootstrap, topic), result
+
+
+def test_a_jobs_types_rule_over_what_a_csv_looks_like(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time,zip,day,n,click\n1,00012,2024-01-02,1.0,0\n2,00013,,,1\n3\n")
+    records, result = published_by_job(embedded_broker, tmp_path, "pub-types", tmp_path / "a.csv")
+    assert events_of(records) == [
+        {"time": 1, "zip": "00012", "day": "2024-01-02", "n": 1, "click": 0},
+        {"time": 2, "zip": "00013", "day": None, "n": None, "click": 1},
+    ]
+    assert "a.csv, record 4: too few fields" in result.stderr
+    assert "1 rows left out: too few fields" in result.stderr
+
+
+def test_a_jobs_types_rule_over_those_of_parquet(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    columns = {
+        "time": pl.Series([1, 2]).cast(pl.Datetime("ms")),
+        "zip": [12, 13],
+        "day": pl.Series([0, 1]).cast(pl.Date),
+        "price": pl.Series(["1.50", "2.25"]).cast(pl.Decimal(10, 2)),
+        "seen": pl.Series([1_000, 2_000]).cast(pl.Datetime("us")),
+    }
+    pl.DataFrame(columns).write_parquet(tmp_path / "b.parquet")
+    records, _ = published_by_job(embedded_broker, tmp_path, "pub-parquet-types", tmp_path / "b.parquet")
+    first = {"time": 1, "zip": "12", "day": "1970-01-01", "price": 1.5, "seen": 1}
+    assert events_of(records)[0] == first
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.parquet", "c.jsonl"])
+def test_a_late_value_of_another_type_is_refused_before_the_first_event(
+    embedded_broker: EmbeddedBroker, tmp_path: Path, name: str
+) -> None:
+    values = [*map(str, range(50_000)), "x1"]
+    frame = pl.DataFrame({"time": range(50_001), "n": values})
+    if name == "c.jsonl":
+        lines = [f'{{"time": {i}, "n": {n}}}' for i, n in enumerate(values[:-1])]
+        (tmp_path / name).write_text("\n".join([*lines, '{"time": 1, "n": "x1"}']))
+    elif name == "c.csv":
+        frame.write_csv(tmp_path / name)
+    else:
+        frame.write_parquet(tmp_path / name)
+    with pytest.raises(SchemaError, match=rf"{name}.*x1"):
+        published_by_job(embedded_broker, tmp_path, "pub-late", tmp_path / name)
+    assert read_all(embedded_broker.bootstrap, "pub-late") == []
+
+
+def test_a_folder_and_several_files_are_published(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    for name, first in (("logs/1.csv", 1), ("logs/2.csv.gz", 2), ("3.jsonl", 3)):
+        data = f'{{"t": {first}}}\n'.encode() if "jsonl" in name else b"t\n%d\n" % first
+        (tmp_path / name).write_bytes(pa.compress(data, "gzip", asbytes=True) if "gz" in name else data)
+    records, _ = published(
+        embedded_broker, "pub-logs", tmp_path / "logs", str(tmp_path / "3.jsonl"), "--time-column", "t"
+    )
+    assert sorted(event["t"] for event in events_of(records)) == [1, 2, 3]
+
+
+def test_a_pattern_is_applied_to_text_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "hours.csv"
+    path.write_text("hour\n04010207\n04010208\n")
+    rule = TimeRule(column="hour", pattern="%y%m%d%H", output="epoch_s")
+    assert pl.concat(read_events(open_events(path, rule=rule), rule))["hour"].to_list() == [
+        1_073_026_800,
+        1_073_030_400,
+    ]
+
+
 def test_a_rate_is_kept_all_along() -> None:
     broker, told = FakeBroker(clock=time.monotonic), list[int]()
     plan = Plan(topic="x", partitions=1, rate=400.0)
@@ -212,7 +305,7 @@ def test_a_missing_file_topic_or_broker_is_named(
     with pytest.raises(ConfigError, match="no such file"):
         open_events(tmp_path / "nothing.parquet")
     (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(ConfigError, match="expected Parquet, CSV"):
+    with pytest.raises(SchemaError, match=r"expected Parquet, CSV.* got a file that begins 'no parquet'"):
         open_events(tmp_path / "text.parquet")
     arguments = [str(parquet), "--topic", "pub-none", "--time-column", "t", "--bootstrap", embedded_broker.bootstrap]
     with pytest.raises(ConfigError, match="--partitions N creates it"):

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from click.testing import CliRunner, Result
 from sparsewatch.detectors.rows.encoding.encode import one_batch
 from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.pipelines.tables.rows import read_pieces
+from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.rows import job_columns, train_rows
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 
@@ -33,6 +35,10 @@ click = "int"
 ad = "str"
 price = "float"
 """
+
+
+def read_pieces(path: Path, columns: tuple[str, ...], types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    return open_table([path], TableSettings(columns=columns, types=types)).pieces()
 
 
 def events(n: int, seed: int = 0) -> pa.Table:
@@ -110,6 +116,18 @@ def test_csv_names_may_be_quoted_and_hold_commas(tmp_path: Path) -> None:
     path.write_text('"a,b",c\r\n1,x\r\n2,\r\n')
     read = pa.Table.from_batches(list(read_pieces(path, ("c", "a,b"), {"a,b": pa.float64()})))
     assert read.to_pydict() == {"c": ["x", None], "a,b": [1.0, 2.0]}
+
+
+def test_numbers_with_a_few_other_texts_are_told_and_can_be_taken_for_missing(tmp_path: Path) -> None:
+    path = tmp_path / "sensors.csv"
+    path.write_text("temp\n" + "".join(f"{i % 90 / 8}\n" for i in range(500)) + "-\n" * 3)
+    arguments = (path, "--columns", "temp", "--method", "hbos", "--out", tmp_path / "rows")
+    told = run(*arguments).stderr
+    assert "column 'temp' holds 500 numbers and 3 times '-': it is read as text, a category; --missing" in told
+    result = run(*arguments, "--missing", "-")
+    assert "holds" not in result.stderr
+    mean = np.mean([i % 90 / 8 for i in range(500)])
+    assert RowModel.load(tmp_path / "rows").encoder.centre[0] == pytest.approx(mean, abs=0.3)
 
 
 def test_several_files_are_read_as_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, open_input
-from sparsewatch.pipelines.rank.inputs.blocks import every, gather, head, read_ahead
+from sparsewatch.pipelines.tables.blocks import every, gather, head, read_ahead
 from sparsewatch.schemas.errors import ConfigError, SchemaError, SparsewatchError
 
 ROWS = 1_000

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, open_input, tables
+from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, open_input
+from sparsewatch.pipelines.tables import parquet_files
 from sparsewatch.schemas.errors import SchemaError
 
 
@@ -89,7 +90,7 @@ def test_blocks_span_row_groups_and_wide_rows_make_them_shorter(
     path = write(tmp_path / "x.parquet", pa.table({"v": np.arange(10_000)}), row_group_size=100)
     blocks = list(open_input(path, InputSettings(block_rows=4_000)).batches())
     assert [block.num_rows for block in blocks] == [4_000, 4_000, 2_000]
-    monkeypatch.setattr(tables, "BLOCK_BYTES", 80 * 8)
+    monkeypatch.setattr(parquet_files, "BLOCK_BYTES", 80 * 8)
     sizes = [piece.num_rows for piece in open_input(path, InputSettings())._pieces()]
     assert (sum(sizes), max(sizes) <= 80) == (10_000, True)
 

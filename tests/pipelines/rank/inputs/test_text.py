@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, csv_files, open_input, vw_files
+from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, open_input, vw_files
+from sparsewatch.pipelines.tables import csv_files, streams
 from sparsewatch.schemas.errors import SchemaError
 
 
@@ -169,7 +170,7 @@ def random_line(rng: random.Random) -> str:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_lines_are_read_as_word_by_word(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vw_files, "_CHUNK_BYTES", random.Random(seed).choice([7, 100, 1_000]))
+    monkeypatch.setattr(streams, "_CHUNK_BYTES", random.Random(seed).choice([7, 100, 1_000]))
     monkeypatch.setattr(vw_files, "_CELLS", random.Random(seed).choice([1, 40, 1_000]))
     rng = random.Random(seed)
     lines = [random_line(rng) for _ in range(100)]
@@ -204,7 +205,7 @@ def test_lines_without_label_or_namespace_are_counted_and_unknown_namespaces_ign
 
 
 def test_a_line_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vw_files, "_CHUNK_BYTES", 100)
-    monkeypatch.setattr(vw_files, "_MOST_LINE_BYTES", 1_000)
+    monkeypatch.setattr(streams, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr(streams, "_MOST_LINE_BYTES", 1_000)
     with pytest.raises(SchemaError, match=r"data.vw: expected lines of less than 1000 bytes"):
         values(vw(tmp_path, b"1 |A " + b"x" * 2_000))

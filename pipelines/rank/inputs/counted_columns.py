@@ -1,66 +1,24 @@
-"""Parquet files: what their columns become, and their rows."""
+"""What the columns of Parquet files and of JSON lines become, so that their values can be counted."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sparsewatch.detectors.counts.value_counts import kind_of
-from sparsewatch.pipelines.rank.inputs.blocks import BLOCK_BYTES
-from sparsewatch.pipelines.rank.inputs.columns import expect_columns, expect_names
-from sparsewatch.pipelines.rank.inputs.rejects import Rejected
 from sparsewatch.pipelines.rank.inputs.settings import InputSettings
-from sparsewatch.pipelines.rank.inputs.streams import Progress, named_errors
-from sparsewatch.pipelines.rank.inputs.text import is_text, missing_as_null, utf8
-from sparsewatch.pipelines.tables.parquet import read_row_groups
+from sparsewatch.pipelines.tables.columns import expect_columns, expect_names
+from sparsewatch.pipelines.tables.json_files import JsonPart, find_json_types
+from sparsewatch.pipelines.tables.parquet_files import ParquetPart, read_footer
+from sparsewatch.pipelines.tables.text import is_text, missing_as_null, utf8
 from sparsewatch.schemas.errors import SchemaError
 
-#: Rows read to learn how many bytes a row has.
-PROBE_ROWS = 256
 #: Bytes a plain text value takes at the least, its length: columns with fewer a value are dictionaries.
 _PLAIN_BYTES = 4
 #: Bytes of a dictionary, as stored, above which its column is read as plain text.
 _DICTIONARY_BYTES = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class ParquetPart:
-    """One file, read as `schema` says."""
-
-    path: Path
-    #: Columns and types that all files have once they are read.
-    schema: pa.Schema
-    #: Columns that are read as dictionaries.
-    dictionaries: Sequence[str]
-    rows: int
-    symbols: Sequence[str]
-
-    def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        """Batches of at most `rows` rows; no row is rejected.
-
-        Raises:
-            SchemaError: If the file is damaged.
-        """
-        size, done, told = self.path.stat().st_size, 0, 0
-        with named_errors(self.path), pq.ParquetFile(self.path, read_dictionary=list(self.dictionaries)) as file:
-            for batch in read_row_groups(file, self._step(file), self.schema.names):
-                columns = [_read(batch.column(field.name), field.type, self.symbols) for field in self.schema]
-                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
-                done += batch.num_rows
-                share = size * done // file.metadata.num_rows
-                progress.add(share - told)
-                told = share
-
-    def _step(self, file: pq.ParquetFile) -> int:
-        """Rows of a batch of about `BLOCK_BYTES` bytes."""
-        probe = next(read_row_groups(file, PROBE_ROWS, self.schema.names), None)
-        if probe is None or not probe.num_rows:
-            return self.rows
-        fitting = int(BLOCK_BYTES * probe.num_rows // max(1, probe.nbytes))
-        return max(1, min(self.rows, fitting))
 
 
 class ParquetPlan(NamedTuple):
@@ -98,8 +56,9 @@ def plan_parquet(paths: Sequence[Path], settings: InputSettings) -> ParquetPlan:
         place = schema.get_field_index(name)
         schema = schema.set(place, pa.field(name, pa.dictionary(pa.int32(), schema.field(name).type)))
     numeric = frozenset(name for name in chosen if _is_fraction(first.schema.field(name).type))
-    rows, symbols = settings.block_rows, settings.missing_symbols
-    return ParquetPlan([ParquetPart(path, schema, dictionaries, rows, symbols) for path in paths], numeric)
+    convert = partial(_read, settings.missing_symbols)
+    parts = [ParquetPart(path, schema, dictionaries, settings.block_rows, convert) for path in paths]
+    return ParquetPlan(parts, numeric)
 
 
 class _Footer(NamedTuple):
@@ -110,8 +69,7 @@ class _Footer(NamedTuple):
 
 
 def _footer(path: Path) -> _Footer:
-    with named_errors(path), pq.ParquetFile(path) as file:
-        schema, metadata = file.schema_arrow, file.metadata
+    _, schema, metadata = read_footer(path)
     expect_names(path, schema.names)
     if not metadata.num_rows:
         raise SchemaError(f"{path}: expected rows, got none")
@@ -127,6 +85,28 @@ def _is_small(chunk: Any) -> bool:
     if not chunk.has_dictionary_page or chunk.total_uncompressed_size > _PLAIN_BYTES * chunk.num_values:
         return False
     return bool(chunk.data_page_offset - chunk.dictionary_page_offset <= _DICTIONARY_BYTES)
+
+
+def plan_json(paths: Sequence[Path], settings: InputSettings) -> list[JsonPart]:
+    """Look at all lines of files, for their columns and types.
+
+    Args:
+        paths: Files of JSON lines, in the order they are read.
+        settings: How they are read.
+
+    Returns:
+        Parts of one schema.
+
+    Raises:
+        ConfigError: If a chosen column is missing.
+        SchemaError: If a file is damaged, without rows, or a column is nested or holds values of several kinds.
+    """
+    found = find_json_types(paths)
+    expect_names(paths[0], found.schema.names)
+    chosen = settings.chosen(found.schema.names, paths[0])
+    found.expect_sound(chosen)
+    schema = pa.schema([(name, _type_of(paths[0], found.schema.field(name))) for name in chosen])
+    return [JsonPart(path, schema, settings.missing_symbols) for path in paths]
 
 
 def _types(footer: _Footer, chosen: Sequence[str]) -> pa.Schema:
@@ -182,8 +162,9 @@ def _unified(footers: Sequence[_Footer], types: Sequence[pa.Schema]) -> pa.Schem
     return pa.unify_schemas(list(types), promote_options="permissive")
 
 
-def _read(column: Any, kind: Any, symbols: Sequence[str]) -> Any:
+def _read(symbols: Sequence[str], column: Any, field: pa.Field) -> Any:
     """A column of a file as the type it is read as."""
+    kind = field.type
     if pa.types.is_dictionary(kind):
         return missing_as_null(column.cast(kind), symbols)
     if pa.types.is_dictionary(column.type):

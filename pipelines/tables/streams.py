@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sparsewatch.pipelines.rank.inputs.text import LATIN1
+from sparsewatch.pipelines.tables.text import LATIN1
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 #: Endings that say how a file is packed; what it holds is told by its first bytes.
 PACKED = (".gz", ".zst")
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _BOM = codecs.BOM_UTF8
+#: Bytes of lines read at once, and most bytes of a line.
+_CHUNK_BYTES = 2 << 20
+_MOST_LINE_BYTES = 64 << 20
 
 
 class Progress:
@@ -47,6 +50,13 @@ class Progress:
             return self._before
 
 
+def codec_of(path: Path) -> str | None:
+    """What packed a file, told by its first bytes; None if nothing did."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    return _CODECS.get(magic) or _CODECS.get(magic[:2])
+
+
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
     """What Arrow and the system raise about a file, as a SchemaError that names it."""
@@ -68,14 +78,23 @@ def open_text(path: Path, progress: Progress | None = None) -> Iterator[pa.Nativ
         path: The file.
         progress: Told what is read.
     """
+    with open_bytes(path, progress) as unpacked:
+        yield pa.TransformInputStream(unpacked, _Utf8())
+
+
+@contextmanager
+def open_bytes(path: Path, progress: Progress | None = None) -> Iterator[pa.NativeFile]:
+    """A file's bytes, unpacked (gzip, zstd).
+
+    Args:
+        path: The file.
+        progress: Told what is read.
+    """
+    codec = codec_of(path)
     with pa.OSFile(str(path)) as file:
-        magic = file.read(4)
-        file.seek(0)
-        codec = _CODECS.get(magic) or _CODECS.get(magic[:2])
         if progress is not None:
             progress.follow(file)
-        unpacked = pa.CompressedInputStream(file, codec) if codec else file
-        yield pa.TransformInputStream(unpacked, _Utf8())
+        yield pa.CompressedInputStream(file, codec) if codec else file
         size = file.size()
     if progress is not None:
         progress.add(size)
@@ -93,6 +112,23 @@ def expect_text(path: Path) -> None:
             if text.strip():
                 return
     raise SchemaError(f"{path}: expected rows, got an empty file")
+
+
+def whole_lines(stream: pa.NativeFile, path: Path) -> Iterator[bytes]:
+    """Text in chunks of whole lines.
+
+    Raises:
+        SchemaError: If a line has no end.
+    """
+    rest = b""
+    while data := stream.read(_CHUNK_BYTES):
+        rest += data
+        end = rest.rfind(b"\n") + 1
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+        if len(rest) > _MOST_LINE_BYTES:
+            raise SchemaError(f"{path}: expected lines of less than {_MOST_LINE_BYTES} bytes, got a longer one")
 
 
 class _Utf8:

@@ -16,8 +16,8 @@ class Sample:
     """One row that could not be used as it is."""
 
     path: Path
-    #: Its number in the file, from 1. CSV: of the record, where the header is one and a blank line none. Vowpal
-    #: Wabbit: of the line.
+    #: Its number in the file, from 1. CSV: of the record, where the header is one and a blank line none. JSON lines and
+    #: Vowpal Wabbit: of the line.
     record: int
     reason: str
     #: What was expected, what came.
@@ -49,6 +49,14 @@ class Rejected:
         """As `add`, for rows that are kept without a part of them."""
         self.ignored[samples[0].reason] += number
         self._show(samples)
+
+    def lines(self) -> list[str]:
+        """The samples, a line each, as a person is shown them."""
+        return [f"{s.path}, record {s.record}: {s.reason}: {s.detail}" for s in self.samples]
+
+    def summary(self) -> list[str]:
+        """The samples, and how many rows were left out for each reason."""
+        return [*self.lines(), *(f"{number} rows left out: {reason}" for reason, number in self.counts.items())]
 
     def _show(self, samples: Sequence[Sample]) -> None:
         known = sum(known.reason == samples[0].reason for known in self.samples)

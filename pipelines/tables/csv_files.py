@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from sparsewatch.pipelines.rank.inputs.columns import expect_columns, expect_names, listed
-from sparsewatch.pipelines.rank.inputs.rejects import Rejected, Sample, shown
-from sparsewatch.pipelines.rank.inputs.settings import InputSettings
-from sparsewatch.pipelines.rank.inputs.streams import Progress, named_errors, open_text
+from sparsewatch.pipelines.tables.columns import expect_columns, expect_names, listed
+from sparsewatch.pipelines.tables.rejects import Rejected, Sample, shown
+from sparsewatch.pipelines.tables.settings import TextSettings
+from sparsewatch.pipelines.tables.streams import Progress, named_errors, open_text
 from sparsewatch.schemas.errors import SchemaError
 
 #: Bytes parsed at once: what stays in the processor's cache is parsed at twice the speed of 32 MiB. Wide files are
@@ -98,6 +98,8 @@ class CsvPart:
         Raises:
             SchemaError: If the file is damaged, or a record is longer than a block.
         """
+        if self.header and self.start.alone:
+            return
         longest = self.start.longest
         block = max(_BLOCK_BYTES, min(_WIDE_BLOCK_BYTES, _LINES * longest), _FEWEST_LINES * longest)
         with named_errors(self.path), open_text(self.path, progress) as stream:
@@ -143,8 +145,31 @@ class CsvPart:
         return reject
 
 
+def csv_part(path: Path, symbols: Sequence[str]) -> CsvPart | None:
+    """A file of any columns, all of which are read; None if it is empty.
+
+    Args:
+        path: The file, with a header; tabs separate the fields of `.tsv`.
+        symbols: Texts that stand for the missing value.
+
+    Raises:
+        ConfigError: If the file is missing.
+        SchemaError: If its first record has no end.
+    """
+    with named_errors(path), open_text(path) as stream:
+        if not stream.read(_HEAD_BYTES).strip():
+            return None
+    separator = _separator(path)
+    start = read_start(path, separator)
+    return CsvPart(path, start.fields, start.fields, start, header=True, delimiter=separator, symbols=symbols)
+
+
+def _separator(path: Path) -> str:
+    return "\t" if ".tsv" in path.suffixes else ","
+
+
 def plan_csv(
-    paths: Sequence[Path], settings: InputSettings, names: Sequence[str] | None = None, delimiter: str | None = None
+    paths: Sequence[Path], settings: TextSettings, names: Sequence[str] | None = None, delimiter: str | None = None
 ) -> list[CsvPart]:
     """Look at the first records of files.
 
@@ -163,7 +188,7 @@ def plan_csv(
     """
     parts: list[CsvPart] = []
     for path in paths:
-        separator = delimiter or ("\t" if ".tsv" in path.suffixes else ",")
+        separator = delimiter or _separator(path)
         start = read_start(path, separator)
         header = names is None or _is_header(path, start.fields, names)
         fields = start.fields if names is None else tuple(names)

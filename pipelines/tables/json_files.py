@@ -1,0 +1,188 @@
+"""Files of JSON lines: which columns they hold, and their rows, decoded as the stream decodes its records."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.json as pj
+
+from sparsewatch.pipelines.tables.rejects import SAMPLES, Rejected, Sample, shown
+from sparsewatch.pipelines.tables.streams import Progress, named_errors, open_text, whole_lines
+from sparsewatch.pipelines.tables.text import is_text, missing_as_null
+from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.transforms.codecs.json import decode_json
+
+_NO_OBJECT = "no JSON object"
+
+
+class _Lines(NamedTuple):
+    """Lines that are not blank."""
+
+    #: Number of each in the file, from 1.
+    numbers: Sequence[int]
+    texts: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonPart:
+    """One file, read as `schema` says."""
+
+    path: Path
+    schema: pa.Schema
+    #: Texts that stand for the missing value.
+    symbols: Sequence[str]
+
+    def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
+        """Batches of rows; a line that is no JSON object is rejected, a blank one is none.
+
+        Raises:
+            SchemaError: If the file is damaged, or a value is not of its column's type.
+        """
+        with named_errors(self.path), open_text(self.path, progress) as stream:
+            for lines in _lines(stream, self.path):
+                yield self._missing_as_null(self._rows(lines, rejected))
+
+    def _rows(self, lines: _Lines, rejected: Rejected) -> pa.RecordBatch:
+        rows, faults = decode_json(lines.texts, self.schema)
+        for row, code, message in faults:
+            if code == "wrong_type" and lines.texts[row].lstrip().startswith(b"{"):
+                raise SchemaError(f"{self.path}, line {lines.numbers[row]}: {message}")
+        if not faults:
+            return rows
+        broken = {row for row, _, _ in faults}
+        rejected.add([self._sample(lines, row) for row in sorted(broken)[:SAMPLES]], len(broken))
+        return rows.filter(pa.array([row not in broken for row in range(rows.num_rows)]))
+
+    def _sample(self, lines: _Lines, row: int) -> Sample:
+        text = lines.texts[row].decode(errors="replace")
+        return Sample(self.path, lines.numbers[row], _NO_OBJECT, f"expected one JSON object, got {shown(text)}")
+
+    def _missing_as_null(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        columns = [missing_as_null(c, self.symbols) if is_text(c.type) else c for c in rows.columns]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+class JsonTypes(NamedTuple):
+    """Columns of files of JSON lines."""
+
+    #: In the order they first appear, with types that hold all of their values.
+    schema: pa.Schema
+    #: Columns no type holds, and why.
+    wrong: dict[str, str]
+
+    def expect_sound(self, names: Sequence[str]) -> None:
+        """Whether some of the columns each have a type.
+
+        Raises:
+            SchemaError: If not.
+        """
+        for name in names:
+            if name in self.wrong:
+                raise SchemaError(self.wrong[name])
+
+
+def find_json_types(paths: Sequence[Path], rows: int | None = None) -> JsonTypes:
+    """Look at the lines of files.
+
+    Args:
+        paths: Files of JSON lines.
+        rows: Rows of each file that are looked at; all if None.
+
+    Raises:
+        SchemaError: If a file is damaged or holds no object.
+    """
+    looked = _Looked()
+    for path in paths:
+        seen = 0
+        with named_errors(path), open_text(path) as stream:
+            for lines in _lines(stream, path):
+                seen += looked.add(path, lines)
+                if rows is not None and seen >= rows:
+                    break
+        if not seen:
+            raise SchemaError(f"{path}: expected rows, got no JSON object")
+    return JsonTypes(pa.schema([(name, _settled(kind)) for name, kind in looked.types.items()]), looked.wrong)
+
+
+def _lines(stream: pa.NativeFile, path: Path) -> Iterator[_Lines]:
+    first = 1
+    for chunk in whole_lines(stream, path):
+        texts = chunk.split(b"\n")[:-1]
+        numbers = range(first, first + len(texts))
+        first += len(texts)
+        if all(texts) and b"\r" not in chunk:
+            yield _Lines(numbers, texts)
+        elif kept := [(number, text) for number, text in zip(numbers, texts, strict=True) if text.strip()]:
+            yield _Lines([number for number, _ in kept], [text for _, text in kept])
+
+
+class _Looked:
+    """Types found so far."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, pa.DataType] = {}
+        self.wrong: dict[str, str] = {}
+
+    def add(self, path: Path, lines: _Lines) -> int:
+        """See some lines; how many of them are objects."""
+        try:
+            schema = _schema_of(b"\n".join(lines.texts))
+            wider = {f.name: _wider(self.types.get(f.name), _plain(f.type)) for f in schema if f.name not in self.wrong}
+        except (pa.ArrowInvalid, _KindsError):
+            # Which line it is, and whether it is broken or of another kind, is asked line by line.
+            return sum(self._add_line(path, n, text) for n, text in zip(*lines, strict=True))
+        self.types.update(wider)
+        return len(lines.texts)
+
+    def _add_line(self, path: Path, number: int, text: bytes) -> bool:
+        try:
+            values = msgspec.json.decode(text, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        for name, value in values.items():
+            try:
+                self.types[name] = _wider(self.types.get(name), _plain(pa.array([value]).type))
+            except (_KindsError, pa.ArrowException, OverflowError):
+                known = self.types.setdefault(name, pa.null())
+                expected = f"expected values of one kind, {known} in the lines before, got {shown(repr(value))}"
+                self.wrong.setdefault(name, f"{path}, line {number}: column {name!r}: {expected}")
+        return True
+
+
+def _schema_of(lines: bytes) -> pa.Schema:
+    options = pj.ReadOptions(block_size=len(lines) + 1, use_threads=False)
+    return pj.read_json(pa.py_buffer(lines), read_options=options).schema
+
+
+class _KindsError(Exception):
+    """Two types that no third one holds."""
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Text stays text, whatever a reader sees in it."""
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    return pa.list_(_plain(kind.value_type)) if pa.types.is_list(kind) else kind
+
+
+def _settled(kind: pa.DataType) -> pa.DataType:
+    """Nothing but nulls is text."""
+    if pa.types.is_list(kind):
+        return pa.list_(_settled(kind.value_type))
+    return pa.string() if pa.types.is_null(kind) else kind
+
+
+def _wider(known: pa.DataType | None, other: pa.DataType) -> pa.DataType:
+    """The type that holds the values of both."""
+    if known is None or known == other or pa.types.is_null(known):
+        return other
+    if pa.types.is_null(other):
+        return known
+    if {known, other} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if pa.types.is_list(known) and pa.types.is_list(other):
+        return pa.list_(_wider(known.value_type, other.value_type))
+    raise _KindsError

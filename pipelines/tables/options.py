@@ -1,0 +1,19 @@
+"""The option that commands which read tables share."""
+
+from typing import Any
+
+import click
+
+
+def split_texts(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
+    """Texts separated by commas, as they stand."""
+    return tuple(text.split(",")) if text else ()
+
+
+MISSING_OPTION: Any = click.option(
+    "--missing",
+    default="",
+    callback=split_texts,
+    metavar="A,B",
+    help="Texts that mean no value, besides the empty field of a CSV.",
+)

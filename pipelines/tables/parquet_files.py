@@ -1,0 +1,109 @@
+"""Parquet files: their footers, and their rows, row group by row group."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparsewatch.pipelines.tables.blocks import BLOCK_BYTES
+from sparsewatch.pipelines.tables.rejects import Rejected
+from sparsewatch.pipelines.tables.streams import Progress, codec_of, named_errors
+
+#: Rows read to learn how many bytes a row has.
+PROBE_ROWS = 256
+_COPY_BYTES = 1 << 20
+
+#: A column of a file, and the field it shall become.
+Convert = Callable[[Any, pa.Field], Any]
+
+
+class Footer(NamedTuple):
+    """What a file says of its rows."""
+
+    path: Path
+    schema: pa.Schema
+    metadata: Any
+
+
+def read_footer(path: Path) -> Footer:
+    """Look at a file.
+
+    Raises:
+        ConfigError: If there is none.
+        SchemaError: If it is no Parquet, or damaged.
+    """
+    with named_errors(path), open_parquet(path) as file:
+        return Footer(path, file.schema_arrow, file.metadata)
+
+
+@contextmanager
+def open_parquet(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, plain or packed (gzip, zstd); a packed one is unpacked beside, as its footer comes last."""
+    codec = codec_of(path)
+    if codec is None:
+        with pq.ParquetFile(path, **options) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as unpacked:
+        with pa.OSFile(str(path)) as packed, pa.CompressedInputStream(packed, codec) as stream:
+            while data := stream.read(_COPY_BYTES):
+                unpacked.write(data)
+        unpacked.seek(0)
+        with pq.ParquetFile(unpacked, **options) as file:
+            yield file
+
+
+def read_row_groups(file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Batches of at most `rows` rows in the order of the file; none spans two row groups.
+
+    Args:
+        file: An open file.
+        rows: Rows of a batch.
+        columns: Only these; all if None.
+    """
+    # Group by group: over the whole file the reader keeps the bytes of every group it has passed.
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(rows, row_groups=[group], columns=columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPart:
+    """One file, read as `schema` says."""
+
+    path: Path
+    #: Columns and types that all files have once they are read.
+    schema: pa.Schema
+    #: Columns that are read as dictionaries.
+    dictionaries: Sequence[str]
+    #: Most rows of a batch.
+    rows: int
+    convert: Convert
+
+    def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        """Batches of at most `rows` rows; no row is rejected.
+
+        Raises:
+            SchemaError: If the file is damaged.
+        """
+        size, done, told = self.path.stat().st_size, 0, 0
+        with named_errors(self.path), open_parquet(self.path, read_dictionary=list(self.dictionaries)) as file:
+            for batch in read_row_groups(file, self._step(file), self.schema.names):
+                columns = [self.convert(batch.column(field.name), field) for field in self.schema]
+                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+                done += batch.num_rows
+                share = size * done // file.metadata.num_rows
+                progress.add(share - told)
+                told = share
+
+    def _step(self, file: pq.ParquetFile) -> int:
+        """Rows of a batch of about `BLOCK_BYTES` bytes."""
+        probe = next(read_row_groups(file, PROBE_ROWS, self.schema.names), None)
+        if probe is None or not probe.num_rows:
+            return self.rows
+        fitting = int(BLOCK_BYTES * probe.num_rows // max(1, probe.nbytes))
+        return max(1, min(self.rows, fitting))

@@ -1,0 +1,106 @@
+"""What lies in the files of a table: their columns, and the type each column shall have in all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from sparsewatch.pipelines.tables.columns import expect_columns, expect_names
+from sparsewatch.pipelines.tables.csv_files import CsvPart, csv_part
+from sparsewatch.pipelines.tables.formats import format_of
+from sparsewatch.pipelines.tables.json_files import JsonTypes, find_json_types
+from sparsewatch.pipelines.tables.parquet_files import Footer, read_footer
+from sparsewatch.pipelines.tables.settings import EMPTY, TableSettings
+from sparsewatch.schemas.errors import ConfigError, SchemaError
+
+
+@dataclass(slots=True)
+class FileColumns:
+    """One file and the columns it has."""
+
+    path: Path
+    names: Sequence[str]
+    #: Of Parquet.
+    footer: Footer | None = None
+    #: Of CSV; None as well for an empty one.
+    csv: CsvPart | None = None
+    #: Of JSON lines: those of all such files.
+    json: JsonTypes | None = None
+    #: Types the file has, or that were found, by column.
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+
+
+def look_at(paths: Sequence[Path], settings: TableSettings) -> list[FileColumns]:
+    """The columns of files.
+
+    Raises:
+        ConfigError: If a file, or a column that is asked for, is missing.
+        SchemaError: If a file is damaged or of no known format, or has other columns than the first.
+    """
+    formats = [format_of(path) for path in paths]
+    lines = [path for path, kind in zip(paths, formats, strict=True) if kind == "jsonl"]
+    json = find_json_types(lines, settings.most_rows) if lines else None
+    files: list[FileColumns] = []
+    for path, kind in zip(paths, formats, strict=True):
+        if kind == "parquet":
+            file = _of_footer(read_footer(path))
+        elif kind == "jsonl" and json is not None:
+            schema = json.schema
+            file = FileColumns(path, schema.names, json=json, types=dict(zip(schema.names, schema.types, strict=True)))
+        else:
+            csv = csv_part(path, (EMPTY, *settings.missing))
+            file = FileColumns(path, csv.names if csv else (), csv=csv)
+        _expect(file, files[0] if files else file, settings)
+        files.append(file)
+    return files
+
+
+def _of_footer(footer: Footer) -> FileColumns:
+    schema = footer.schema
+    return FileColumns(
+        footer.path, schema.names, footer=footer, types=dict(zip(schema.names, schema.types, strict=True))
+    )
+
+
+def _expect(file: FileColumns, first: FileColumns, settings: TableSettings) -> None:
+    if missing := [name for name in settings.columns or () if name not in file.names]:
+        raise ConfigError(f"{file.path} lacks the columns {missing}; it has {list(file.names)}")
+    expect_names(file.path, file.names)
+    if settings.columns is None:
+        expect_columns(file.path, file.names, first.path, first.names)
+    if file.json is not None:
+        file.json.expect_sound(settings.columns or file.names)
+
+
+def schema_of(files: Sequence[FileColumns], settings: TableSettings) -> pa.Schema:
+    """The types that columns shall have in all files: those declared, else types wide enough.
+
+    Raises:
+        SchemaError: If files have values of different kinds in a column.
+    """
+    names = files[0].names if settings.columns is None else settings.columns
+    return pa.schema([(name, _type_of(name, files, settings)) for name in names])
+
+
+def _type_of(name: str, files: Sequence[FileColumns], settings: TableSettings) -> pa.DataType:
+    declared = settings.types.get(name)
+    if declared is None:
+        return _common(name, files)
+    own = files[0].types.get(name)
+    if settings.own_times and own is not None and pa.types.is_temporal(own) and pa.types.is_integer(declared):
+        return _common(name, files)
+    return declared
+
+
+def _common(name: str, files: Sequence[FileColumns]) -> pa.DataType:
+    common = files[0].types[name]
+    for file in files[1:]:
+        kind = file.types[name]
+        try:
+            wide = [pa.schema([(name, one)]) for one in (common, kind)]
+            common = pa.unify_schemas(wide, promote_options="permissive").field(name).type
+        except pa.ArrowException as error:
+            expected = f"expected {common} as in {files[0].path}, got {kind}"
+            raise SchemaError(f"{file.path}: column {name!r}: {expected}") from error
+    return common

@@ -1,0 +1,133 @@
+"""Which types the columns of a CSV have, found block by block: a type holds all values of a column or none of it.
+
+Integers come before numbers, booleans before dates, dates before times; what nothing else holds is text. A column of
+numbers that has a few other texts is text, too, and `mixed` tells of it: more often than not these texts mean that a
+value is missing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+#: In order of preference.
+_KINDS: tuple[Any, ...] = (
+    pa.int64(),
+    pa.bool_(),
+    pa.date32(),
+    pa.timestamp("s"),
+    pa.timestamp("ns"),
+    pa.timestamp("s", "UTC"),
+    pa.timestamp("ns", "UTC"),
+    pa.float64(),
+)
+_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+#: Different texts among numbers beyond which a column is plain text, such as ids of letters and digits.
+_MOST_OTHERS = 5
+
+
+class FoundTypes:
+    """Types of columns of text, as far as their values were seen."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._columns = {name: _Found() for name in names}
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """See some rows; their missing values are null."""
+        for name, found in self._columns.items():
+            found.add(rows.column(name))
+
+    @property
+    def types(self) -> Mapping[str, pa.DataType]:
+        """Type of each column; null where all values are missing."""
+        return {name: found.kind for name, found in self._columns.items()}
+
+    @property
+    def mixed(self) -> list[str]:
+        """What is to be said of columns of numbers that hold other texts."""
+        return [
+            f"column {name!r} holds {found.numbers} numbers and {found.shown}: it is read as text, a category; "
+            "--missing names texts that mean no value"
+            for name, found in self._columns.items()
+            if found.is_mixed
+        ]
+
+
+class _Found:
+    def __init__(self) -> None:
+        self._kinds = _KINDS
+        self._any = False
+        self._plain = False
+        self.numbers = 0
+        self.others: Counter[str] = Counter()
+
+    @property
+    def kind(self) -> pa.DataType:
+        if not self._any:
+            return pa.null()
+        return self._kinds[0] if self._kinds else pa.string()
+
+    @property
+    def is_mixed(self) -> bool:
+        return not self._plain and bool(self.others) and self.numbers > self.others.total()
+
+    @property
+    def shown(self) -> str:
+        return ", ".join(f"{number} times {text!r}" for text, number in self.others.most_common())
+
+    def add(self, column: Any) -> None:
+        if column.null_count == len(column):
+            return
+        self._any = True
+        self._kinds = tuple(kind for kind in self._kinds if holds(kind, column))
+        if pa.float64() in self._kinds:
+            self.numbers += len(column) - column.null_count
+        elif not (self._plain or self._kinds):
+            self._count_others(column)
+
+    def _count_others(self, column: Any) -> None:
+        number = pc.match_substring_regex(column, _NUMBER)
+        self.numbers += pc.sum(number).as_py() or 0
+        others = column.filter(pc.invert(number).fill_null(False))
+        counts = pc.value_counts(others).to_pylist()
+        self._plain = len({*self.others, *(found["values"] for found in counts)}) > _MOST_OTHERS
+        if not self._plain:
+            self.others.update({found["values"]: found["counts"] for found in counts})
+
+
+def holds(kind: Any, column: Any) -> bool:
+    """Whether a type holds all texts of a column."""
+    try:
+        as_type(column, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+def as_type(column: Any, kind: Any) -> Any:
+    """A column as another type; texts of whole numbers such as "1.0" are integers, blanks around numbers go.
+
+    Raises:
+        pa.ArrowInvalid: If it does not hold all values.
+        pa.ArrowNotImplementedError: If it holds none.
+    """
+    if column.type == kind:
+        return column
+    if pa.types.is_null(kind) and column.null_count == len(column):
+        return pa.nulls(len(column))
+    if not (pa.types.is_string(column.type) and (pa.types.is_integer(kind) or pa.types.is_floating(kind))):
+        return column.cast(kind)
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        trimmed = pc.utf8_trim_whitespace(column)
+        return trimmed.cast(kind) if pa.types.is_floating(kind) else _whole(trimmed, kind)
+
+
+def _whole(column: Any, kind: Any) -> Any:
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        return column.cast(pa.float64()).cast(kind)

@@ -1,0 +1,78 @@
+"""Values made those of their column's type, or refused by name."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sparsewatch.pipelines.tables.blocks import gather, head, read_ahead
+from sparsewatch.pipelines.tables.csv_files import CsvPart
+from sparsewatch.pipelines.tables.parquet_files import Convert
+from sparsewatch.pipelines.tables.rejects import Rejected, shown
+from sparsewatch.pipelines.tables.streams import Progress
+from sparsewatch.pipelines.tables.text import is_text, missing_as_null
+from sparsewatch.pipelines.tables.text_types import as_type, holds
+from sparsewatch.schemas.errors import SchemaError
+
+#: Texts that do not fit a column's type that an error shows.
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TypedPart:
+    """A CSV whose texts become values."""
+
+    text: CsvPart
+    schema: pa.Schema
+    #: Most rows of a batch, and of the file; all if None.
+    rows: int
+    most_rows: int | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.text.path
+
+    def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
+        """Batches of at most `rows` rows; a record with another number of fields is rejected.
+
+        Raises:
+            SchemaError: If the file is damaged, or a value is not of its column's type.
+        """
+        return gather(read_ahead(self._typed(rejected, progress)), self.rows)
+
+    def _typed(self, rejected: Rejected, progress: Progress) -> Generator[pa.RecordBatch, None, None]:
+        convert = converter(self.path)
+        for piece in head(self.text.pieces(rejected, progress), self.most_rows):
+            columns = [convert(piece.column(field.name), field) for field in self.schema]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def converter(path: Path, missing: Sequence[str] = ()) -> Convert:
+    """What makes the columns of a file those of a schema.
+
+    Args:
+        path: The file, for errors.
+        missing: Texts that stand for the missing value.
+    """
+    return partial(_converted, path, tuple(missing))
+
+
+def _converted(path: Path, missing: Sequence[str], column: Any, field: pa.Field) -> Any:
+    if missing and is_text(column.type):
+        column = missing_as_null(column, missing)
+    try:
+        return as_type(column, field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        why = _misfits(column, field.type) if is_text(column.type) else str(error)
+        raise SchemaError(f"{path}: column {field.name!r} is no {field.type}: {why}") from error
+
+
+def _misfits(column: Any, kind: Any) -> str:
+    distinct = column.unique().drop_null()
+    wrong = [text for text in distinct.to_pylist() if not holds(kind, pa.array([text], column.type))]
+    more = f" and {len(wrong) - _SHOWN} more texts" if len(wrong) > _SHOWN else ""
+    return f"got {', '.join(map(shown, wrong[:_SHOWN]))}{more}; --missing names texts that mean no value"

@@ -1,0 +1,183 @@
+"""Tables with types: which types are found, what is missing, what is refused by name, and what is set aside."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.table import Table, open_table
+from sparsewatch.schemas.errors import ConfigError, SchemaError
+
+
+def opened(path: Path, text: str | bytes, **settings: Any) -> Table:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return open_table([path], TableSettings(**settings))
+
+
+def read(table: Table) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = pa.Table.from_batches(table.pieces(), table.schema).to_pydict()
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["1", "-2", ""], pa.int64()),
+        ([" 1", "2 "], pa.int64()),
+        (["1", "2.5", "1e3"], pa.float64()),
+        (["true", "false"], pa.bool_()),
+        (["2024-01-31", "1999-12-31"], pa.date32()),
+        (["2024-01-31 10:00:00", "2024-01-31T10:00:00"], pa.timestamp("s")),
+        (["2024-01-31 10:00:00.5"], pa.timestamp("ns")),
+        (["2024-01-31T10:00:00Z", "2024-01-31T10:00:00+02:00"], pa.timestamp("s", "UTC")),
+        (["", ""], pa.null()),
+        (["NA", "1"], pa.string()),
+        (["x", "1"], pa.string()),
+        ([str(2**64), "1"], pa.float64()),
+    ],
+)
+def test_a_csv_column_has_the_first_type_that_holds_all_of_its_values(
+    tmp_path: Path, texts: list[str], kind: Any
+) -> None:
+    table = opened(tmp_path / "x.csv", "a,b\n" + "".join(f"{text},x\n" for text in texts))
+    assert table.schema.field("a").type == kind
+    assert len(read(table)["a"]) == len(texts)
+
+
+def test_a_late_text_makes_the_column_text_from_its_first_row_on(tmp_path: Path) -> None:
+    values = [str(i) for i in range(300_000)] + ["x1"]
+    table = opened(tmp_path / "x.csv", "a\n" + "\n".join(values))
+    assert (table.schema.field("a").type, read(table)["a"]) == (pa.string(), values)
+
+
+def test_what_lies_beyond_the_rows_that_are_read_does_not_matter(tmp_path: Path) -> None:
+    table = opened(tmp_path / "x.csv", "a\n1\n2\nx\n", most_rows=2)
+    assert read(table) == {"a": [1, 2]}
+
+
+def test_only_the_empty_field_and_texts_that_are_named_are_missing(tmp_path: Path) -> None:
+    text = 'a,b\nNA,1\nnull,\n-,3\n"",4\n'
+    assert read(opened(tmp_path / "x.csv", text))["a"] == ["NA", "null", "-", None]
+    assert read(opened(tmp_path / "x.csv", text, missing=("NA", "-")))["a"] == [None, "null", None, None]
+    lines = '{"a": "NA"}\n{"a": ""}\n{"a": null}\n{}\n{"a": "-"}'
+    assert read(opened(tmp_path / "x.jsonl", lines, missing=("-",)))["a"] == ["NA", "", None, None, None]
+    pq.write_table(pa.table({"a": ["NA", "", None, "-"]}), tmp_path / "x.parquet")
+    table = open_table([tmp_path / "x.parquet"], TableSettings(missing=("-",)))
+    assert read(table)["a"] == ["NA", "", None, None]
+
+
+def test_numbers_among_a_few_other_texts_are_told(tmp_path: Path) -> None:
+    numbers = "".join(f"{i / 8},s{i % 40},{i % 300}\n" for i in range(500))
+    text = f"temp,site,id\n{numbers}-,s,1\n-,s,2\nn/a,s,x9\n"
+    table = opened(tmp_path / "x.csv", text, columns=("temp", "site"))
+    [remark] = table.mixed
+    assert "x.csv: column 'temp' holds 500 numbers and 2 times '-', 1 times 'n/a'" in remark
+    assert table.schema.field("temp").type == pa.string()
+    cured = opened(tmp_path / "x.csv", text, columns=("temp",), missing=("-", "n/a"))
+    assert (cured.mixed, cured.schema.field("temp").type) == ((), pa.float64())
+    # Ids of letters and digits are nothing to be told of.
+    ids = "".join(f"{i}\n" for i in range(500)) + "".join(f"x{i}\n" for i in range(9))
+    assert opened(tmp_path / "y.csv", "a\n" + ids).mixed == ()
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_a_value_that_is_not_of_a_declared_type_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    values = ["1.5"] * 10 + ["-", "?", "-"]
+    path = tmp_path / name
+    pq.write_table(pa.table({"a": values}), path) if name == "x.parquet" else path.write_text("\n".join(["a", *values]))
+    declared = {"a": pa.float64()}
+    with pytest.raises(SchemaError, match=rf"{name}: column 'a' is no double: got '-', '\?'; --missing names texts"):
+        read(open_table([path], TableSettings(types=declared)))
+    with pytest.raises(SchemaError, match="column 'a' is no double"):
+        open_table([path], TableSettings(types=declared, look_over=True))
+    assert read(open_table([path], TableSettings(types=declared, missing=("-", "?"))))["a"] == [1.5] * 10 + [None] * 3
+
+
+def test_declared_types_rule(tmp_path: Path) -> None:
+    types = {"zip": pa.string(), "day": pa.string(), "flag": pa.string(), "n": pa.int64()}
+    table = opened(tmp_path / "x.csv", "zip,day,flag,n\n007,2024-01-02,true,1.0\n008,,,\n", types=types)
+    assert read(table) == {"zip": ["007", "008"], "day": ["2024-01-02", None], "flag": ["true", None], "n": [1, None]}
+
+
+def test_lines_that_are_no_objects_are_counted_with_their_numbers(tmp_path: Path) -> None:
+    table = opened(tmp_path / "x.jsonl", '{"a": 1}\n\nnonsense\n[1]\n{"a": 2.5, "b": "2024-01-01"}\n{"a": ')
+    assert read(table) == {"a": [1.0, 2.5], "b": [None, "2024-01-01"]}
+    assert table.rejected.counts == {"no JSON object": 3}
+    assert [sample.record for sample in table.rejected.samples] == [3, 4, 6]
+    assert table.remarks()[-1] == "3 rows left out: no JSON object"
+
+
+def test_values_of_several_kinds_in_json_lines_are_refused_where_the_column_is_read(tmp_path: Path) -> None:
+    text = '{"a": 1, "b": 2}\n' * 3 + '{"a": "x", "b": 3}\n'
+    with pytest.raises(SchemaError, match=r"x.jsonl, line 4: column 'a': expected .* int64 in the lines before, got"):
+        opened(tmp_path / "x.jsonl", text)
+    assert read(opened(tmp_path / "x.jsonl", text, columns=("b",)))["b"] == [2, 2, 2, 3]
+    with pytest.raises(SchemaError, match=r"x.jsonl, line 1: Expected `str \| null`, got `int`"):
+        read(opened(tmp_path / "x.jsonl", text, columns=("b",), types={"b": pa.string()}))
+
+
+def test_ragged_records_are_counted(tmp_path: Path) -> None:
+    table = opened(tmp_path / "x.csv", "a,b\n1,2\n3\n4,5,6\n")
+    assert read(table) == {"a": [1], "b": [2]}
+    assert table.rejected.counts == {"too few fields": 1, "too many fields": 1}
+
+
+def test_folders_patterns_and_several_files_are_one_table(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    for name, text in (("2.csv", "b,a\n1.5,x\n"), ("1.csv", "a,b\ny,1\n"), (".hidden.csv", "z\n"), ("notes.txt", "")):
+        (tmp_path / "logs" / name).write_text(text)
+    both = {"a": ["y", "x"], "b": [1.0, 1.5]}
+    for paths in (["logs"], ["logs/*.csv"], ["logs/1.csv", "logs/2.csv"]):
+        assert read(open_table([tmp_path / path for path in paths], TableSettings())) == both
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "message"),
+    [
+        ({"a.csv": b"a\n1\n", "b.jsonl": b'{"a": 1}'}, ".", r"files of one format.* got a.csv \(CSV\) and b.jsonl"),
+        ({"a.csv": b"a\n1\n", "b.csv": b"c\n1\n"}, ".", "b.csv: expected the columns of .*a.csv, got 'a' missing"),
+        ({"a.txt": b""}, ".", "got a folder of a.txt"),
+        ({}, "none.csv", "cannot read .*none.csv: no such file"),
+        ({}, "*.csv", "no such file"),
+        ({"a.csv": b"PK\x03\x04"}, "a.csv", "a.csv: expected Parquet, CSV .* got a zip archive, such as xlsx"),
+        ({"a.parquet": b"a,b\n1,2\n"}, "a.parquet", r"got a file that begins 'a,b\\n1,2\\n'"),
+        ({"a.jsonl": b"a,b\n1,2\n"}, "a.jsonl", "got a file that begins"),
+        ({"a.parquet": b"PAR1"}, "a.parquet", "a.parquet cannot be read on"),
+        ({"a.csv": b"\xff\xfea\0"}, "a.csv", "got text as UTF-16"),
+        ({"a.csv": b"a,a\n1,2\n"}, "a.csv", "got more than once: 'a'"),
+        ({"a.jsonl": b'{"a":\n'}, "a.jsonl", "expected rows, got no JSON object"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, files: dict[str, bytes], path: str, message: str) -> None:
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises((ConfigError, SchemaError), match=message):
+        open_table([tmp_path / path], TableSettings())
+
+
+def test_files_of_other_kinds_in_a_column_are_named(tmp_path: Path) -> None:
+    for name, values in (("1", [1]), ("2", ["x"])):
+        pq.write_table(pa.table({"a": values}), tmp_path / f"{name}.parquet")
+    with pytest.raises(SchemaError, match=r"2.parquet: column 'a': expected int64 as in .*1.parquet, got string"):
+        open_table([tmp_path], TableSettings())
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.jsonl"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
+    path, numbers = tmp_path / name, np.random.default_rng(0).integers(0, 1 << 40, (100_000, 8)).tolist()
+    if "csv" in name:
+        text = "a,b,c,d,e,f,g,h\n" + "\n".join(",".join(map(str, row)) for row in numbers)
+    else:
+        text = "\n".join(f'{{"a": {row[0]}, "b": {row[1]}, "c": "{row[2]}{row[3]}"}}' for row in numbers)
+    path.write_bytes(text.encode() if not name.endswith("gz") else pa.compress(text.encode(), "gzip", asbytes=True))
+    before, most = pa.total_allocated_bytes(), 0
+    told: list[tuple[int, int]] = []
+    table = open_table([path], TableSettings(piece_rows=4_096), lambda done, total: told.append((done, total)))
+    for _ in table.pieces(lambda done, total: told.append((done, total))):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert 0 < most < 1.5 * len(text)
+    assert told[-1] == (path.stat().st_size,) * 2
