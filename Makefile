@@ -33,7 +33,7 @@ lint: $(READY) ## Style and formatting
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 type: $(READY) ## Types, strictly
 	$(BIN)/mypy
-imports: $(READY) ## Layers: pipelines > transforms > detectors > schemas
+imports: $(READY) ## Layers: pipelines > testing > transforms > detectors > schemas
 	$(BIN)/lint-imports --no-cache
 check: lint type imports test ## Exactly what CI runs
 bench-%: $(READY) ## A benchmark with its table: bench-stream, bench-row_speed, bench-feature_counts …
@@ -64,7 +64,7 @@ $(VENV)/.locked: requirements.lock
 	touch $@
 $(READY): $(VENV)/.locked pyproject.toml
 	$(PIP) install -q --no-deps --no-build-isolation -e .
-	@test ! -x .cache/services/bin/prism || ln -sf $(CURDIR)/.cache/services/bin/prism $(BIN)/prism
+	@test ! -x .cache/services/bin/prism || ln -sf $(realpath .cache/services/bin/prism) $(BIN)/prism
 	touch $@
 $(PEERS)/%/.ready: benchmarks/peers/%.txt | $(VENV)/.locked
 	$(BASE) -m venv --clear $(@D)

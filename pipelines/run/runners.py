@@ -11,7 +11,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from sparsewatch.pipelines.job.read_specs import Until
 from sparsewatch.schemas.errors import ConfigError
 
-RUNNERS = ("auto", "inprocess", "prism", "portable")
 _TEN_YEARS_S = 315_360_000
 _BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
 
@@ -44,8 +43,8 @@ def choose_runner(runner: str, until: Until) -> str:
         )
     if runner == "prism" and find_prism() is None:
         raise ConfigError(
-            "--runner prism: no Prism binary found. Build it with `make services-prism` (needs Go), or set "
-            "SPARSEWATCH_PRISM to one, or run with --until latest instead."
+            "--runner prism: no Prism binary found. In the repository `make services-prism` builds it (needs Go); "
+            "elsewhere put `prism` on the path or set SPARSEWATCH_PRISM to it. Or run with --until latest instead."
         )
     return runner
 
