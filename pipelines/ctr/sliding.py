@@ -13,9 +13,8 @@ moves no rank.
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar
 
-import msgspec
 import numpy as np
 
 from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds, compare_at_equal_rows, drift_findings
@@ -27,8 +26,8 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.window.close_windows import Conclusion, Window
-from sparsewatch.transforms.window.panes import Pane
+from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
+from sparsewatch.transforms.window.protocols import Conclusion, Window
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +37,10 @@ _TOLD_FEATURES = 200
 _EXPORTED_FEATURES = 50
 
 
-class ClickPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
     """What a window of clicks leaves for later views."""
+
+    stored: ClassVar[Format] = FORMAT
 
     #: False if rows of it may be missing.
     complete: bool
@@ -48,15 +49,6 @@ class ClickPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     ranking: list[RankedFeature]
     #: Bytes of its `FeatureCounts`.
     counts: bytes
-
-    @classmethod
-    def of(cls, state: bytes) -> Self:
-        """From the state of a `Pane`.
-
-        Raises:
-            StateError: If the bytes are others.
-        """
-        return FORMAT.unpack(state, cls)
 
 
 def pane_state(
@@ -69,7 +61,7 @@ def pane_state(
         ranking=list(ranking),
         counts=counts.to_bytes(),
     )
-    return msgspec.msgpack.encode(pane)
+    return pane.to_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +74,16 @@ class _Kept:
 
 @dataclass(frozen=True)
 class SlidingRanking:
-    """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+    """See `sparsewatch.transforms.window.protocols.LookBack`."""
 
     panes: int
     thresholds: RankingThresholds
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
-        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        """See `sparsewatch.transforms.window.protocols.LookBack`."""
         own = ClickPane.of(pane.state)
         now = FeatureCounts.from_bytes(own.counts)
-        kept = list(_readable(earlier, pane.end_us - pane.start_us))
+        kept = [_Kept(*found) for found in decode_panes(earlier, ClickPane, pane.end_us - pane.start_us)]
         baseline = choose_baseline(kept, self.panes - 1)
         merged, learned = _merged(now.without_rows(), baseline)
         untold = self._untold(own, now, len(learned))
@@ -113,7 +105,7 @@ class SlidingRanking:
         return Conclusion(sliding.rows, summary, findings, _metrics(ranking, drift))
 
     def close(self) -> None:
-        """See `sparsewatch.transforms.window.close_windows.LookBack`; it holds nothing open."""
+        """See `sparsewatch.transforms.window.protocols.LookBack`; it holds nothing open."""
 
     def _alpha(self, pane: Pane) -> float:
         return self.thresholds.alpha(pane.end_us - pane.start_us)
@@ -148,17 +140,6 @@ def choose_baseline(kept: Sequence[_Kept], reach: int) -> list[_Kept]:
     complete = [one for one in kept if one.clicks.complete]
     learned = [one for one in complete if one.pane.learned]
     return complete if not learned and len(kept) == reach else learned
-
-
-def _readable(panes: Iterable[Pane], length_us: int) -> Iterable[_Kept]:
-    """Panes of this length and layout; others were left by earlier settings or versions."""
-    for pane in panes:
-        if pane.end_us - pane.start_us != length_us:
-            continue
-        try:
-            yield _Kept(pane, ClickPane.of(pane.state))
-        except StateError as error:
-            _logger.warning("the window at %d us is left out of the view: %s", pane.start_us, error)
 
 
 def _merged(counts: FeatureCounts, panes: Iterable[_Kept]) -> tuple[FeatureCounts, list[_Kept]]:

@@ -1,4 +1,4 @@
-"""What the click-through job tells of a window's rows: combinations, twins, suspicions of leakage, costs, quantiles.
+"""What whole rows add to a window of clicks: combinations, twins, suspicions of leakage, costs, quantiles.
 
 Counts of single features say nothing of rows, so two samples are kept where a job asks: single rows for combinations
 and twins, and whole stretches of time for leakage, which compares a row with its neighbours in time.
@@ -6,7 +6,6 @@ and twins, and whole stretches of time for leakage, which compares a row with it
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -38,34 +37,57 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.stored import Format
+from sparsewatch.transforms.window.measure import Accumulated, Composite
+from sparsewatch.transforms.window.protocols import Conclusion, Window
 
 #: Combinations in a window's record, the best ones, and those scored at a time.
-_TOLD_COMBINATIONS = 100
+_LISTED_COMBINATIONS = 100
 _SCORED_AT_A_TIME = 32
-#: Values told of a feature with too many to count one by one.
-_TOLD_VALUES = 20
+#: Values named of a feature with too many to count one by one.
+_NAMED_VALUES = 20
 #: Features compared for twins, the best ranked: all pairs of so many take seconds at 100,000 rows.
 _TWIN_FEATURES = 128
 #: Rounds before windows of negative times meet those of positive ones.
 _ROUNDS = 1 << 40
 
 
-_STORED = Format("a measure of whole rows")
+STORED = Format("sizes of columns")
 
 
-class _State(msgspec.Struct, frozen=True, array_like=True):
-    rows: bytes | None = None
-    stretches: bytes | None = None
-    sizes: dict[str, ColumnSize] = {}
-    numbers: bytes | None = None
+class _Sizes(msgspec.Struct, frozen=True, array_like=True):
+    sizes: dict[str, ColumnSize]
 
 
 def is_asked_for(settings: RankingSettings) -> bool:
-    """Whether a job asks for anything that is told here."""
+    """Whether a job asks for anything that whole rows show."""
     return bool(settings.sample_rows or settings.costs or settings.quantiles)
 
 
-class RowMeasure:
+class SizesMeasure:
+    """Bytes of columns, by value and in all.
+
+    Args:
+        features: The columns.
+    """
+
+    def __init__(self, features: Sequence[str]) -> None:
+        self.sizes: Sizes = {}
+        self._features = tuple(features)
+
+    def add(self, block: Block) -> None:
+        """See `sparsewatch.transforms.window.protocols.Measure`."""
+        self.sizes = add_sizes([self.sizes, column_sizes(block.rows, self._features)])
+
+    def merge_bytes(self, data: bytes) -> None:
+        """See `sparsewatch.transforms.window.protocols.Measure`."""
+        self.sizes = add_sizes([self.sizes, STORED.unpack(data, _Sizes).sizes])
+
+    def to_bytes(self) -> bytes:
+        """See `sparsewatch.transforms.window.protocols.Measure`."""
+        return msgspec.msgpack.encode(_Sizes(self.sizes))
+
+
+class RowSampleMeasure(Composite):
     """Samples of rows, sizes and quantiles of columns, as far as the job asks for them.
 
     Mergeable as `RowSample` is, to the same bytes but for quantiles (see
@@ -79,112 +101,75 @@ class RowMeasure:
 
     def __init__(self, features: Sequence[str], label: str, settings: RankingSettings) -> None:
         self.features = tuple(features)
-        self.sizes: Sizes = {}
-        self.rows: RowSample | None = None
-        self.stretches: RowSample | None = None
-        self.numbers = ColumnSketches(self.features) if settings.quantiles else None
-        self._costs = settings.costs
-        if settings.sample_rows:
-            self.rows = RowSample((*features, label), settings.sample_rows)
-            self.stretches = RowSample((*features, label, EVENT_TIME_US), settings.sample_rows)
-
-    def add(self, block: Block) -> None:
-        """Take a block into the samples."""
-        rows = block.rows
-        if self._costs:
-            self.sizes = add_sizes([self.sizes, column_sizes(rows, self.features)])
-        if self.numbers is not None:
-            self.numbers.update(rows)
-        if self.rows is None or self.stretches is None:
-            return
-        places = [rows.column(name).to_numpy() for name in (PARTITION, OFFSET, ROW)]
-        self.rows.update(rows, row_identities(*places))
-        stretches = rows.column(EVENT_TIME_US).to_numpy() // STRETCH_US
-        self.stretches.update(rows, stretch_identities(stretches, *places))
-
-    def merge_bytes(self, data: bytes) -> None:
-        """Add a measure of the same settings that was made elsewhere."""
-        state = _STORED.unpack(data, _State)
-        self.sizes = add_sizes([self.sizes, state.sizes])
-        if self.numbers is not None and state.numbers is not None:
-            self.numbers.merge(ColumnSketches.from_bytes(state.numbers))
-        for sample, other in ((self.rows, state.rows), (self.stretches, state.stretches)):
-            if sample is not None and other is not None:
-                sample.merge(RowSample.from_bytes(other))
-
-    def to_bytes(self) -> bytes:
-        """The state."""
-        parts = (self.rows, self.stretches, self.numbers)
-        rows, stretches, numbers = (None if one is None else one.to_bytes() for one in parts)
-        return msgspec.msgpack.encode(_State(rows, stretches, self.sizes, numbers))
+        self.label = label
+        rows, columns = settings.sample_rows, (*features, label)
+        self.rows = Accumulated(RowSample(columns, rows), _add_rows) if rows else None
+        self.stretches = Accumulated(RowSample((*columns, EVENT_TIME_US), rows), _add_stretches) if rows else None
+        self.sizes = SizesMeasure(features) if settings.costs else None
+        numbers = ColumnSketches(self.features) if settings.quantiles else None
+        self.numbers = None if numbers is None else Accumulated(numbers, ColumnSketches.update)
+        super().__init__(rows=self.rows, stretches=self.stretches, sizes=self.sizes, numbers=self.numbers)
 
 
-@dataclass(slots=True)
-class Told:
-    """Parts of a window's record, findings and metrics."""
-
-    summary: dict[str, Any] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    metrics: list[MetricSample] = field(default_factory=list)
+def _places(rows: pa.RecordBatch) -> list[Any]:
+    return [rows.column(name).to_numpy() for name in (PARTITION, OFFSET, ROW)]
 
 
-def tell_of_rows(
-    measure: RowMeasure,
+def _add_rows(sample: RowSample, rows: pa.RecordBatch) -> None:
+    sample.update(rows, row_identities(*_places(rows)))
+
+
+def _add_stretches(sample: RowSample, rows: pa.RecordBatch) -> None:
+    stretches = rows.column(EVENT_TIME_US).to_numpy() // STRETCH_US
+    sample.update(rows, stretch_identities(stretches, *_places(rows)))
+
+
+def conclude_samples(
+    measure: RowSampleMeasure,
+    counts: FeatureCounts,
     ranking: Sequence[RankedFeature],
-    label: str,
     settings: RankingSettings,
     thresholds: RankingThresholds,
-    window_us: tuple[int, int],
-) -> Told:
-    """What whole rows tell of a window.
+    window: Window,
+) -> Conclusion:
+    """What whole rows add to the conclusion of a window.
 
     Args:
         measure: Of the window.
+        counts: Of the window.
         ranking: Its features, best first.
-        label: Column of clicks.
         settings: What is asked for.
         thresholds: What alarms.
-        window_us: Start and end.
+        window: The window.
     """
-    told = Told()
-    if measure.sizes:
-        told.summary["costs"] = feature_costs(ranking, measure.sizes)
+    summary: dict[str, Any] = {}
+    if measure.sizes is not None and measure.sizes.sizes:
+        summary["costs"] = feature_costs(ranking, measure.sizes.sizes)
     if measure.numbers is not None:
-        summaries = {name: measure.numbers.summary(name) for name in measure.numbers.columns}
-        told.summary["numbers"] = {name: summary for name, summary in summaries.items() if summary is not None}
+        numbers = measure.numbers.state
+        summaries = {name: numbers.summary(name) for name in numbers.columns}
+        summary["numbers"] = {name: one for name, one in summaries.items() if one is not None}
     if measure.rows is None or measure.stretches is None:
-        return told
-    length_us = window_us[1] - window_us[0]
-    rows = measure.rows.rows()
+        return Conclusion(summary=summary)
+    length_us = window.end_us - window.start_us
+    rows = measure.rows.state.rows()
     columns = encode_table(rows, measure.features)
     if settings.interactions > 1:
-        number = window_us[0] // length_us % _ROUNDS
-        told.summary["combinations"] = rank_combinations(columns, encode(rows.column(label)), settings, number)
-    told.summary["twins"] = _twins(columns, ranking, told.summary.get("costs"), thresholds.twins)
-    report = _leaks(measure.stretches.rows(), label, thresholds, length_us)
-    told.summary["leakage"] = report
-    told.findings = leak_findings(report)
-    told.metrics = _metrics(told.summary["twins"]["groups"], told.findings)
-    return told
+        number = window.start_us // length_us % _ROUNDS
+        summary["combinations"] = rank_combinations(columns, encode(rows.column(measure.label)), settings, number)
+    summary["twins"] = _twins(columns, ranking, summary.get("costs"), thresholds.twins)
+    report = _leaks(measure.stretches.state.rows(), measure.label, thresholds, length_us)
+    summary["leakage"] = report
+    if heavy := _heavy_values(counts, rows):
+        summary["heavy_values"] = heavy
+    findings = leak_findings(report)
+    return Conclusion(summary=summary, findings=findings, metrics=_metrics(summary["twins"]["groups"], findings))
 
 
-def name_heavy_values(counts: FeatureCounts, measure: RowMeasure) -> dict[str, Any]:
-    """The most frequent values of features with too many to count one by one, named by the sample of rows.
-
-    Args:
-        counts: Of the window.
-        measure: Of the same window.
-    """
-    if measure.rows is None:
-        return {}
+def _heavy_values(counts: FeatureCounts, rows: pa.RecordBatch) -> dict[str, Any]:
+    """The most frequent values of features with too many to count one by one, named by a sample of rows."""
     many = [name for name in counts.features if counts.hash_limit(name) < HASH_RANGE]
-    rows = measure.rows.rows() if many else None
-    heavy = {
-        name: counts.heavy_values(name, rows.column(name).unique()).head(_TOLD_VALUES).to_dicts()
-        for name in many
-        if rows is not None
-    }
-    return {"heavy_values": heavy} if heavy else {}
+    return {name: counts.heavy_values(name, rows.column(name).unique()).head(_NAMED_VALUES).to_dicts() for name in many}
 
 
 def rank_combinations(
@@ -200,7 +185,7 @@ def rank_combinations(
         "rows": label.codes.size,
         "measured": len(ranked),
         "of": sum(CombinationSchedule(list(columns), order, most).n_combinations for order in orders),
-        "ranking": in_order(ranked)[:_TOLD_COMBINATIONS],
+        "ranking": in_order(ranked)[:_LISTED_COMBINATIONS],
     }
 
 

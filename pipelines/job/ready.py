@@ -18,7 +18,7 @@ from sparsewatch.transforms.kafka.password import read_password
 if TYPE_CHECKING:
     from apache_beam import PTransform
 
-    from sparsewatch.transforms.window.close_windows import Conclude, LookBack
+    from sparsewatch.transforms.window.protocols import Conclude, LookBack
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.rejects.topics import partitions_of
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
-from sparsewatch.pipelines.rows.kept_rows import readable
+from sparsewatch.pipelines.rows.kept_rows import RowPane
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.transforms.window.panes import Pane, load_panes
+from sparsewatch.transforms.window.panes import Pane, decode_panes, load_panes
 
 #: Of the rows of files what a shadow without a running job takes.
 _HELD_OUT_SHARE = 0.2
@@ -92,7 +92,7 @@ def collect_panes(
     Raises:
         ConfigError: If a column was not kept, or if there are fewer windows.
     """
-    kept = readable(panes)
+    kept = decode_panes(panes, RowPane)
     taken = [RowSample.from_bytes(state.sample) for pane, state in kept if may_learn(pane)]
     left_out = [state.rows for pane, state in kept if not may_learn(pane)]
     if len(taken) <= hold_out:

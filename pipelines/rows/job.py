@@ -1,6 +1,6 @@
 """The rows job: blocks -> row scores and a sample to retrain from -> checks -> alerts, metrics, a result an odd row.
 
-How rows are scored, and what is told of that, is the part of `sparsewatch.pipelines.rows.scoring`; this job does
+How rows are scored, and what is concluded from that, is the part of `sparsewatch.pipelines.rows.scoring`; this job does
 nothing else.
 """
 
@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
@@ -17,24 +16,14 @@ from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.job.thresholds import thresholds_of
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
-from sparsewatch.pipelines.rows.scoring import RowScoring, ScoreMeasure, TellOfScores, check_scoring, row_scoring
+from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, check_scoring, row_scoring
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.metrics import gauge
-from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.window.close_windows import Conclusion, Window
-from sparsewatch.transforms.window.measure import MeasureWindows
-
-_STORED = Format("a measure of rows")
+from sparsewatch.transforms.window.measure import Accumulated, Composite, MeasureWindows
+from sparsewatch.transforms.window.protocols import Conclusion, Window
 
 
-class _MeasureState(msgspec.Struct, frozen=True, array_like=True):
-    scores: bytes
-    sample: bytes | None = None
-
-
-class RowsMeasure:
+class RowsJobMeasure(Composite):
     """Row scores of a window and, where the job keeps one, a sample of its rows.
 
     Args:
@@ -45,56 +34,39 @@ class RowsMeasure:
 
     def __init__(self, scoring: RowScoring, columns: Sequence[str], sample_rows: int) -> None:
         self.scores = ScoreMeasure(scoring)
-        self.sample = RowSample(columns, sample_rows) if sample_rows else None
+        self.sample = Accumulated(RowSample(columns, sample_rows), _add_rows) if sample_rows else None
+        super().__init__(scores=self.scores, sample=self.sample)
 
-    def add(self, block: Block) -> None:
-        """See `sparsewatch.transforms.window.measure.Measure`."""
-        self.scores.add(block)
-        if self.sample is not None:
-            self.sample.update(block.rows, row_identities(*positions_of(block.rows).T))
 
-    def merge_bytes(self, data: bytes) -> None:
-        """Add a measure of the same settings that was made elsewhere."""
-        state = _STORED.unpack(data, _MeasureState)
-        self.scores.merge_bytes(state.scores)
-        if self.sample is not None and state.sample is not None:
-            self.sample.merge(RowSample.from_bytes(state.sample))
-
-    def to_bytes(self) -> bytes:
-        """See `sparsewatch.transforms.window.measure.Measure`."""
-        sample = None if self.sample is None else self.sample.to_bytes()
-        return msgspec.msgpack.encode(_MeasureState(self.scores.to_bytes(), sample))
+def _add_rows(sample: RowSample, rows: pa.RecordBatch) -> None:
+    sample.update(rows, row_identities(*positions_of(rows).T))
 
 
 @dataclass(frozen=True)
 class ConcludeRows:
     """Closes a window of rows."""
 
-    new: Callable[[], RowsMeasure]
-    tell: TellOfScores
+    new: Callable[[], RowsJobMeasure]
+    scores: ConcludeScores
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
-        """See `sparsewatch.transforms.window.close_windows.Conclude`."""
+        """See `sparsewatch.transforms.window.protocols.Conclude`."""
         del window
         measure = self.new()
         for data in measures:
             measure.merge_bytes(data)
         rows = measure.scores.scores.rows
         if not rows:
-            return Conclusion(rows=0, summary={}, findings=[], metrics=[])
-        told = self.tell(measure.scores)
-        metrics = [gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows), *told.metrics]
-        sample = measure.sample
-        pane = None if sample is None else RowPane(rows=rows, sample=sample.to_bytes()).to_bytes()
-        findings = [*told.findings, *self._moved(sample)]
-        return Conclusion(rows, told.summary, findings, metrics, pane, told.records)
+            return Conclusion()
+        counted = [gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows)]
+        whole = Conclusion(rows=rows, metrics=counted) + self.scores(measure.scores)
+        return whole if measure.sample is None else whole + self._of_sample(rows, measure.sample.state)
 
-    def _moved(self, sample: RowSample | None) -> list[Finding]:
-        """Columns that moved, where the window kept rows to tell it by."""
-        if sample is None:
-            return []
-        return check_columns(self.tell.scoring.model_now(), sample.rows(), self.tell.check)
+    def _of_sample(self, rows: int, sample: RowSample) -> Conclusion:
+        """Columns whose distribution changed, and the pane that keeps the sample."""
+        changed = check_columns(self.scores.scoring.model_now(), sample.rows(), self.scores.check)
+        return Conclusion(findings=changed, pane=RowPane(rows=rows, sample=sample.to_bytes()).to_bytes())
 
 
 def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
@@ -105,10 +77,10 @@ def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
     scoring = row_scoring(job.rows.model, job.rows, scored)
     check_scoring(scoring)
     sample_rows = job.rows.sample_rows if job.rows.keeps_panes else 0
-    new = functools.partial(RowsMeasure, scoring, job.scored_columns, sample_rows)
+    new = functools.partial(RowsJobMeasure, scoring, job.scored_columns, sample_rows)
     return Prepared(
         events="Rows",
         measure="ScoreRows" >> MeasureWindows(job.name, new),
-        conclude=ConcludeRows(new, TellOfScores(scoring, check, made.topics.source, made.topics.named("rows"))),
+        conclude=ConcludeRows(new, ConcludeScores(scoring, check, made.topics.source, made.topics.named("rows"))),
         look_back=KeepRows(job.rows.panes) if job.rows.keeps_panes else None,
     )

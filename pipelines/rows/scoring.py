@@ -5,8 +5,8 @@ nothing hangs on what that says (see `live_candidate`).
 """
 
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,12 @@ from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, Wo
 from sparsewatch.pipelines.job.live_candidate import LiveCandidate
 from sparsewatch.pipelines.job.live_model import LiveModel
 from sparsewatch.pipelines.rows.settings import RowSettings
-from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import EVENT_TIME_US, Block
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.rows import RowResult
-from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.window.close_windows import Record
+from sparsewatch.transforms.window.measure import STORED, pack_parts, unpack_parts
+from sparsewatch.transforms.window.protocols import Conclusion, Record
 
 
 @dataclass(frozen=True)
@@ -124,14 +123,6 @@ def check_scoring(scoring: RowScoring) -> None:
     scoring.load(resolve_version(scoring.model))
 
 
-_STORED = Format("a measure of row scores")
-
-
-class _State(msgspec.Struct, frozen=True, array_like=True):
-    scores: bytes
-    shadows: bytes
-
-
 class ScoreMeasure:
     """The row scores of a window, mergeable to the same bytes in any order.
 
@@ -150,30 +141,21 @@ class ScoreMeasure:
 
     def merge_bytes(self, data: bytes) -> None:
         """Add a measure that was made elsewhere."""
-        state = _STORED.unpack(data, _State)
-        self._merge(RowScores.from_bytes(state.scores), Shadows.from_bytes(state.shadows))
+        with STORED.reading(data):
+            states = unpack_parts(data)
+            self._merge(RowScores.from_bytes(states["scores"]), Shadows.from_bytes(states["shadows"]))
 
     def to_bytes(self) -> bytes:
         """The state."""
-        return msgspec.msgpack.encode(_State(self.scores.to_bytes(), self.shadows.to_bytes()))
+        return pack_parts({"scores": self.scores.to_bytes(), "shadows": self.shadows.to_bytes()})
 
     def _merge(self, scores: RowScores, shadows: Shadows) -> None:
         self.scores, self.shadows = self.scores.merge(scores), self.shadows.merge(shadows)
 
 
-@dataclass
-class ToldOfScores:
-    """What a window's row scores add to its conclusion."""
-
-    summary: dict[str, Any] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    metrics: list[MetricSample] = field(default_factory=list)
-    records: Sequence[Record] = ()
-
-
 @dataclass(frozen=True)
-class TellOfScores:
-    """Concludes the row scores of a window.
+class ConcludeScores:
+    """What the row scores of a window add to its conclusion.
 
     Args:
         scoring: How rows were scored.
@@ -187,17 +169,20 @@ class TellOfScores:
     source_topic: str
     results_topic: str
 
-    def __call__(self, measure: ScoreMeasure) -> ToldOfScores:
+    def __call__(self, measure: ScoreMeasure) -> Conclusion:
         """Record, findings, metrics and results; nothing where no row was scored."""
         scores = measure.scores
         drift = window_drift(scores)
         if drift is None:
-            return ToldOfScores()
+            return Conclusion()
         summary: dict[str, Any] = {"row_scores": scores_record(scores, drift)}
         if measure.shadows.pairs:
             summary["shadow"] = [shadow.to_json() for shadow in measure.shadows.pairs]
-        return ToldOfScores(
-            summary, check_rows(scores, self.check), score_metrics(scores, drift), list(self._results(scores))
+        return Conclusion(
+            summary=summary,
+            findings=check_rows(scores, self.check),
+            metrics=score_metrics(scores, drift),
+            records=list(self._results(scores)),
         )
 
     def _results(self, scores: RowScores) -> Iterator[Record]:

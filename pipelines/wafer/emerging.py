@@ -32,8 +32,8 @@ from sparsewatch.pipelines.wafer.pattern_book import PatternBook, ReadBook, patt
 from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.patterns import NovelLooking, Pattern
-from sparsewatch.transforms.window.close_windows import Conclusion
 from sparsewatch.transforms.window.panes import Pane
+from sparsewatch.transforms.window.protocols import Conclusion
 
 _logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Reference:
 
 @dataclass
 class PatternsView:
-    """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+    """See `sparsewatch.transforms.window.protocols.LookBack`."""
 
     job: str
     topic: str
@@ -77,11 +77,11 @@ class PatternsView:
 
     @property
     def panes(self) -> int:
-        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        """See `sparsewatch.transforms.window.protocols.LookBack`."""
         return self.settings.windows + self.settings.history
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
-        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        """See `sparsewatch.transforms.window.protocols.LookBack`."""
         model, book = self.model(), self.book()
         look = look_over(pane, earlier, self.settings, model.space)
         reference = Reference.of(model, look.level)
@@ -126,7 +126,7 @@ class PatternsView:
         )
 
     def close(self) -> None:
-        """See `sparsewatch.transforms.window.close_windows.LookBack`."""
+        """See `sparsewatch.transforms.window.protocols.LookBack`."""
         self.book.close()
 
     def _crowds(self, free: Look, reference: Reference, limit: float) -> list[Cluster]:

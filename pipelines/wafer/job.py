@@ -20,7 +20,7 @@ from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Blo
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.schemas.wafers import WaferResult
-from sparsewatch.transforms.window.close_windows import Conclusion, Window
+from sparsewatch.transforms.window.protocols import Conclusion, Window
 from sparsewatch.transforms.window.recognise_wafers import Recognised, RecogniseWafers
 
 
@@ -116,7 +116,7 @@ class ConcludeWafers:
     results_per_row: bool = True
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
-        """See `sparsewatch.transforms.window.close_windows.Conclude`."""
+        """See `sparsewatch.transforms.window.protocols.Conclude`."""
         del window
         counts = WaferCounts()
         for data in measures:

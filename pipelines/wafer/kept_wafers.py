@@ -1,20 +1,14 @@
 """What a window of wafers leaves for later looks, and a look over the last windows."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
-
-import msgspec
+from typing import ClassVar
 
 from sparsewatch.detectors.wafers.window_counts import MOST_LOOKING_NOVEL, WaferCounts
 from sparsewatch.pipelines.wafer.settings import PatternSettings
-from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.window.panes import Pane
-
-_logger = logging.getLogger(__name__)
+from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
 
 FORMAT = Format("the pane of a window of wafers")
 #: Most wafers that a look goes over, those of the lowest p-value; and of the background, of the newest windows.
@@ -22,25 +16,18 @@ _MOST_RECENT = 1_500
 _MOST_BACKGROUND = 4_000
 
 
-class WaferPane(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class WaferPane(PaneState, frozen=True, array_like=True, kw_only=True):
     """What a window of wafers leaves for later views."""
+
+    stored: ClassVar[Format] = FORMAT
 
     wafers: int
     looking_novel: list[NovelLooking]
 
-    @classmethod
-    def of(cls, state: bytes) -> Self:
-        """From the state of a `Pane`.
-
-        Raises:
-            StateError: If the bytes are others.
-        """
-        return FORMAT.unpack(state, cls)
-
 
 def pane_state(counts: WaferCounts) -> bytes:
     """State of the pane that a window leaves."""
-    return msgspec.msgpack.encode(WaferPane(wafers=counts.wafers, looking_novel=counts.looking_novel))
+    return WaferPane(wafers=counts.wafers, looking_novel=counts.looking_novel).to_bytes()
 
 
 @dataclass(frozen=True)
@@ -70,7 +57,7 @@ def look_over(pane: Pane, panes: Sequence[Pane], settings: PatternSettings, spac
     """
     own = WaferPane.of(pane.state)
     length = pane.end_us - pane.start_us
-    kept = list(_readable(panes, length))
+    kept = decode_panes(panes, WaferPane, length)
     since = pane.start_us - (settings.windows - 1) * length
     last = [state for p, state in kept if p.start_us >= since]
     before = [state for p, state in kept if p.start_us < since]
@@ -97,14 +84,3 @@ def _once(states: Iterable[WaferPane], space: str, level: float) -> list[NovelLo
     """Wafers of a space, the newest look at each: one inspected again is no second wafer."""
     newest = {(w.lot, w.wafer_id): w for state in states for w in state.looking_novel if w.space == space}
     return [wafer for wafer in newest.values() if wafer.p_value <= level]
-
-
-def _readable(panes: Iterable[Pane], length_us: int) -> Iterable[tuple[Pane, WaferPane]]:
-    """Panes of this length and layout; others were left by earlier settings or versions."""
-    for pane in panes:
-        if pane.end_us - pane.start_us != length_us:
-            continue
-        try:
-            yield pane, WaferPane.of(pane.state)
-        except StateError as error:
-            _logger.warning("the window at %d us is left out of the view: %s", pane.start_us, error)

@@ -19,7 +19,7 @@ from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.records import Fetched
-from sparsewatch.transforms.window.close_windows import Record
+from sparsewatch.transforms.window.protocols import Record
 
 _logger = logging.getLogger(__name__)
 

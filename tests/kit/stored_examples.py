@@ -23,12 +23,9 @@ from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow
 from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
 from sparsewatch.detectors.wafers.window_counts import NovelWafer, WaferCounts
-from sparsewatch.pipelines.ctr import job as ctr_job
 from sparsewatch.pipelines.ctr import whole_rows
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.pipelines.retrain.log import LOG, Entry, note
-from sparsewatch.pipelines.rows import job as rows_job
-from sparsewatch.pipelines.rows import scoring
 from sparsewatch.pipelines.rows.kept_rows import RowPane
 from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
 from sparsewatch.pipelines.train.file_sample import FileSample
@@ -51,6 +48,7 @@ from sparsewatch.transforms.coders import (
     Aside,
 )
 from sparsewatch.transforms.inference.sample import InferenceSample
+from sparsewatch.transforms.window import measure
 from sparsewatch.transforms.window.panes import Pane, _chunks, _joined
 from tests.kit.novel_wafers import DIAGONAL
 
@@ -344,14 +342,8 @@ CHECKPOINT = Checkpoint({"net.weight": np.array([[0.5, -2]], np.float32)}, {"epo
 ACK = parts.Ack(late=1, rejected=2, results=3)
 #: What travels between the stages of a window: the states of its measures, which are formats of their own.
 MEASURES: tuple[tuple[str, Any, Any], ...] = (
-    ("click-measure", ctr_job, ctr_job._MeasureState(b"counts", b"scores", None)),
-    (
-        "whole-rows-measure",
-        whole_rows,
-        whole_rows._State(b"rows", b"stretches", {"site": ColumnSize(120, 900)}, b"numbers"),
-    ),
-    ("rows-measure", rows_job, rows_job._MeasureState(b"scores", b"sample")),
-    ("score-measure", scoring, scoring._State(b"scores", b"shadows")),
+    ("measure-parts", measure, measure._Parts({"counts": b"counts", "scores": b"scores"})),
+    ("column-sizes", whole_rows, whole_rows._Sizes({"site": ColumnSize(120, 900)})),
 )
 PANE = Pane(HOUR_US, 2 * HOUR_US, b"state", True)
 

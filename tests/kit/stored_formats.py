@@ -277,9 +277,9 @@ STORED: tuple[Stored, ...] = (
     *(
         Stored(
             file=f"{name}-1.msgpack",
-            of=module._STORED,
+            of=module.STORED,
             encode=partial(msgspec.msgpack.encode, state),
-            decode=partial(module._STORED.unpack, kind=type(state)),
+            decode=partial(module.STORED.unpack, kind=type(state)),
         )
         for name, module, state in MEASURES
     ),

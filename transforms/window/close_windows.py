@@ -7,6 +7,8 @@ in the progress, not in a window's record: which window states them depends on w
 
 A job that looks back keeps a pane of each window (see `sparsewatch.transforms.window.panes`). Windows that fire in one
 bundle are then closed in their order, a few held at a time, since each is seen beside the ones before it.
+
+What a kind of job decides of a window comes from the three objects of `sparsewatch.transforms.window.protocols`.
 """
 
 import bisect
@@ -16,7 +18,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import apache_beam as beam
 import msgspec
@@ -31,70 +33,12 @@ from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.kafka.progress import ProgressLog, load_progress
 from sparsewatch.transforms.parts import Part, WindowParts, sort_parts
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
+from sparsewatch.transforms.window.protocols import Conclude, Conclusion, LookBack, Window
 
 _logger = logging.getLogger(__name__)
 
 #: Windows of one bundle that are held to be closed in their order.
 _HELD_WINDOWS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A pane of event time, microseconds since the epoch; the end is exclusive."""
-
-    start_us: int
-    end_us: int
-    #: False if rows of it may be missing: the first of a job, and one cut off by the end of a run.
-    complete: bool = True
-
-
-class Record(NamedTuple):
-    """A record that a job writes besides those every job does."""
-
-    topic: str
-    key: bytes
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """What a job says of a window."""
-
-    #: Rows its measures hold, to be compared with the account.
-    rows: int
-    #: The window's record, JSON types only.
-    summary: dict[str, Any]
-    findings: list[Finding]
-    metrics: list[MetricSample]
-    #: State for the views of later windows, where the job looks back.
-    pane: bytes | None = None
-    #: Written with the window's record, before the commit.
-    records: Sequence[Record] = ()
-
-
-class Conclude(Protocol):
-    """A job's own part of closing a window."""
-
-    @property
-    def results_per_row(self) -> bool:
-        """Whether each row has a result of its own, acknowledged apart."""
-
-    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
-        """Merge the measures and decide."""
-
-
-class LookBack(Protocol):
-    """A job's view of a window together with those before it."""
-
-    @property
-    def panes(self) -> int:
-        """Windows a view reaches over, its own among them; at least 2."""
-
-    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
-        """What the window's own pane and earlier ones, oldest first, tell; `rows` are those of all."""
-
-    def close(self) -> None:
-        """Let go of what it holds open; it may be asked again."""
 
 
 def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, results_per_row: bool) -> Finding | None:
@@ -183,15 +127,10 @@ class _CloseBooks(beam.DoFn):
             return conclusion
         pane = Pane(window.start_us, window.end_us, conclusion.pane, learned=not conclusion.findings)
         view = self._look_back(pane, self._panes.before(window.start_us, window.end_us - window.start_us))
-        findings = [*conclusion.findings, *view.findings]
-        self._panes.put(dataclasses.replace(pane, learned=not findings), writer)
-        return dataclasses.replace(
-            conclusion,
-            summary={**conclusion.summary, **view.summary},
-            findings=findings,
-            metrics=[*conclusion.metrics, *view.metrics],
-            records=[*conclusion.records, *view.records],
-        )
+        # The rows of a view are those of all its windows: the account of this one has no part in them.
+        whole = conclusion + dataclasses.replace(view, rows=0)
+        self._panes.put(dataclasses.replace(pane, learned=not whole.findings), writer)
+        return whole
 
     def _write(self, writer: Writer, window: Window, conclusion: Conclusion, alerts: list[Alert]) -> None:
         job, topics = self._identity.job, self._identity.topics

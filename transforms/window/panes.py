@@ -6,18 +6,24 @@ records small enough for any broker; its key is a slot that comes round again, s
 Writing a pane again writes the same bytes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self, TypeVar
 
 import msgspec
 
+from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import read_topic
 
+_logger = logging.getLogger(__name__)
+
 FORMAT = Format("a chunk of a pane")
+L = TypeVar("L", bound="PaneState")
 #: Bytes of a record; brokers take 1 MB by default.
 CHUNK_BYTES = 512 << 10
 _MAX_RECORD_BYTES = 4 << 20
@@ -33,6 +39,44 @@ class Pane:
     state: bytes
     #: Whether it may serve as a baseline: nothing was found in it.
     learned: bool
+
+
+class PaneState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What a kind of job leaves of a window: the state of a `Pane`. A kind adds fields and names the format."""
+
+    stored: ClassVar[Format]
+
+    def to_bytes(self) -> bytes:
+        """The state; equal ones give equal bytes."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def of(cls, state: bytes) -> Self:
+        """From the state of a `Pane`.
+
+        Raises:
+            StateError: If the bytes are others.
+        """
+        return cls.stored.unpack(state, cls)
+
+
+def decode_panes(panes: Iterable[Pane], layout: type[L], length_us: int | None = None) -> list[tuple[Pane, L]]:
+    """Panes with their states, in their order; those that earlier settings or versions left are left out.
+
+    Args:
+        panes: The panes.
+        layout: Of their states.
+        length_us: Of their windows; any if None.
+    """
+    found = []
+    for pane in panes:
+        if length_us is not None and pane.end_us - pane.start_us != length_us:
+            continue
+        try:
+            found.append((pane, layout.of(pane.state)))
+        except StateError as error:
+            _logger.warning("the window at %d us is left out of the view: %s", pane.start_us, error)
+    return found
 
 
 class _Chunk(msgspec.Struct, frozen=True, array_like=True):

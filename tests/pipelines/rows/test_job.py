@@ -20,7 +20,7 @@ from sparsewatch.pipelines.job.live_candidate import LiveCandidate
 from sparsewatch.pipelines.job.live_model import LiveModel
 from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.pipelines.rows import scoring as row_scoring
-from sparsewatch.pipelines.rows.kept_rows import readable
+from sparsewatch.pipelines.rows.kept_rows import RowPane
 from sparsewatch.pipelines.rows.scoring import LoadForJob
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
@@ -28,7 +28,7 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.progress import ProgressLog
-from sparsewatch.transforms.window.panes import load_panes
+from sparsewatch.transforms.window.panes import decode_panes, load_panes
 from tests.kit.job_files import write_rows_job
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 
@@ -251,7 +251,7 @@ def test_windows_leave_a_sample_that_says_whether_something_was_found(publish: P
     lines = events({0: 0.0, 1: 0.4, 2: 0.0})
     job = publish(lines, {"sample_rows": 50, "panes": 3})
     run_job(job, "latest", "inprocess")
-    panes = readable(load_panes(job.kafka, f"{job.name}.panes", job.name))
+    panes = decode_panes(load_panes(job.kafka, f"{job.name}.panes", job.name), RowPane)
     assert [(pane.learned, state.rows) for pane, state in panes] == [
         (True, A_WINDOW),
         (False, A_WINDOW),

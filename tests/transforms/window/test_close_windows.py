@@ -14,8 +14,9 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.job_parts import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.parts import Ack, ack_part, marker_part, measure_part
-from sparsewatch.transforms.window.close_windows import Conclusion, Window, _CloseBooks
+from sparsewatch.transforms.window.close_windows import _CloseBooks
 from sparsewatch.transforms.window.panes import Pane
+from sparsewatch.transforms.window.protocols import Conclusion, Window
 
 TOPICS = Topics(source="t", prefix="j")
 WINDOW = IntervalWindow(Timestamp(10), Timestamp(20))
