@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from sparsewatch.transforms.inference.wafers import WaferModelHandler as WaferModelHandler
     from sparsewatch.transforms.rank_features import CountFeaturesFn as CountFeaturesFn
     from sparsewatch.transforms.rank_features import RankFeatures as RankFeatures
-    from sparsewatch.transforms.window.close_windows import Conclusion as Conclusion
-    from sparsewatch.transforms.window.close_windows import Window as Window
+    from sparsewatch.transforms.window.protocols import Conclusion as Conclusion
+    from sparsewatch.transforms.window.protocols import Window as Window
     from sparsewatch.version import __version__ as __version__
 else:
     __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

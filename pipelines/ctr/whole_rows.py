@@ -79,7 +79,7 @@ class SizesMeasure:
         self.sizes = add_sizes([self.sizes, column_sizes(block.rows, self._features)])
 
     def merge_bytes(self, data: bytes) -> None:
-        """See `sparsewatch.transforms.window.protocols.Measure`."""
+        """See `sparsewatch.transforms.window.measure.PartMeasure`."""
         self.sizes = add_sizes([self.sizes, STORED.unpack(data, _Sizes).sizes])
 
     def to_bytes(self) -> bytes:

@@ -42,6 +42,13 @@ class Mergeable(Protocol):
         """The inverse of `to_bytes`."""
 
 
+class PartMeasure(Measure, Protocol):
+    """A measure that merges others itself, as parts of a `Composite` do."""
+
+    def merge_bytes(self, data: bytes) -> None:
+        """Add a measure of the same settings that was made elsewhere."""
+
+
 class Accumulated(Generic[S]):
     """A state of the detectors as a measure.
 
@@ -59,7 +66,7 @@ class Accumulated(Generic[S]):
         self._update(self.state, block.rows)
 
     def merge_bytes(self, data: bytes) -> None:
-        """See `Measure`."""
+        """See `PartMeasure`."""
         self.state.merge(type(self.state).from_bytes(data))
 
     def to_bytes(self) -> bytes:
@@ -70,7 +77,7 @@ class Accumulated(Generic[S]):
 class Composite:
     """A measure of named parts, each a measure itself; what a job does not ask for is None."""
 
-    def __init__(self, **parts: Measure | None) -> None:
+    def __init__(self, **parts: PartMeasure | None) -> None:
         self._parts = {name: part for name, part in parts.items() if part is not None}
 
     def add(self, block: Block) -> None:
@@ -79,7 +86,7 @@ class Composite:
             part.add(block)
 
     def merge_bytes(self, data: bytes) -> None:
-        """See `Measure`."""
+        """See `PartMeasure`."""
         for name, state in unpack_parts(data).items():
             if name in self._parts:
                 self._parts[name].merge_bytes(state)

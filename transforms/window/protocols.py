@@ -61,13 +61,10 @@ class Conclusion:
 
 
 class Measure(Protocol):
-    """A mergeable count over blocks of one window: any split and order of them gives the same."""
+    """A count over blocks of one window, which `Conclude` merges: any split and order of blocks gives the same."""
 
     def add(self, block: Block) -> None:
         """Take a block into the count."""
-
-    def merge_bytes(self, data: bytes) -> None:
-        """Add a measure of the same settings that was made elsewhere."""
 
     def to_bytes(self) -> bytes:
         """The count, for merging elsewhere."""
