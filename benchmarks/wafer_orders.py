@@ -14,8 +14,9 @@ import polars as pl
 import pyarrow as pa
 
 from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.detectors.wafers.training import lot_places
-from sparsewatch.detectors.wafers.window_counts import WaferCheck, WaferCounts
+from sparsewatch.detectors.wafers.window_counts import WaferCounts
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.job import ConcludeWafers, LoadForJob, RecogniseBlock
 from sparsewatch.pipelines.wafer.pattern_book import PatternBook

@@ -10,9 +10,9 @@ import hashlib
 import re
 from typing import Literal
 
-import msgspec
-
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.ranges import Count
+from sparsewatch.schemas.settings import Settings
 from sparsewatch.schemas.units import US_PER_SECOND, parse_duration_us, parse_size
 
 #: Largest record a job may accept: a reject must be writable with its headers.
@@ -23,7 +23,7 @@ ColumnType = Literal["int", "float", "str", "bool"]
 TimeFormat = Literal["epoch_s", "epoch_ms", "epoch_us", "iso8601"]
 
 
-class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class KafkaSettings(Settings, frozen=True, kw_only=True):
     """How to reach the broker."""
 
     bootstrap_servers: list[str]
@@ -41,7 +41,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     timeout: str = "30s"
 
 
-class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SourceSettings(Settings, frozen=True, kw_only=True):
     """What is read."""
 
     topic: str
@@ -54,14 +54,14 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     #: An event time further ahead of its record's own Kafka timestamp is a reject.
     max_ahead: str = "1h"
     #: Readers that share the partitions; one is right on one machine.
-    readers: int = 1
+    readers: Count = 1
     #: Events gathered before a block is decoded.
-    block_rows: int = 16_384
+    block_rows: Count = 16_384
     #: A partition without a committed position starts here.
     start: Literal["earliest", "latest"] = "earliest"
 
 
-class WindowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WindowSettings(Settings, frozen=True, kw_only=True):
     """Fixed windows of event time and what may come late."""
 
     length: str
@@ -71,7 +71,7 @@ class WindowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     idle_after: str = "10s"
 
 
-class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OutputSettings(Settings, frozen=True, kw_only=True):
     """Where results go. Topics default to `<job>.windows`, `.alerts`, `.metrics`, `.progress`, `.wafers`, `.rows`."""
 
     #: Prefix of the job's topics; the job's name if absent.
@@ -81,10 +81,10 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     #: Create missing topics (with the right clean-up policy) before the job starts.
     create_topics: bool = True
     #: Replicas of the topics created.
-    replication: int = 1
+    replication: Count = 1
 
 
-class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+class JobSettings(Settings, frozen=True, kw_only=True, tag_field="kind"):
     """Settings of every kind of job; a kind adds its own."""
 
     name: str
@@ -117,13 +117,6 @@ def check_settings(job: JobSettings) -> None:
         ("kafka.timeout", job.kafka.timeout, US_PER_SECOND),
     ):
         _check_duration(key, text, least_us)
-    for key, number in (
-        ("source.readers", job.source.readers),
-        ("source.block_rows", job.source.block_rows),
-        ("output.replication", job.output.replication),
-    ):
-        if number < 1:
-            raise ConfigError(f"{key}: expected at least 1, got {number}")
     _check_record_size(job.source.max_record_bytes)
     _check_kafka(job.kafka)
     if job.source.time_column.startswith("_"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sparsewatch.detectors.rows.estimator import RowOutlierDetector as RowOutlierDetector
     from sparsewatch.detectors.rows.model import RowModel as RowModel
     from sparsewatch.detectors.rows.training import train_row_model as train_row_model
-    from sparsewatch.detectors.rows.windows.checks import RowCheck as RowCheck
+    from sparsewatch.detectors.rows.windows.thresholds import RowCheck as RowCheck
     from sparsewatch.detectors.wafers.estimator import WaferRecogniser as WaferRecogniser
     from sparsewatch.detectors.wafers.explanation import explain_wafers as explain_wafers
     from sparsewatch.detectors.wafers.model import WaferModel as WaferModel

@@ -11,23 +11,18 @@ change is beyond what the windows before differed among themselves, and it is la
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated
 
-import msgspec
 import numpy as np
 
+from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.clicks.tolerances import between_windows, widen
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.rarefied_score import rarefied_ranking
-from sparsewatch.detectors.outrank.leakage import Kind, LeakReport, LeakSettings, Suspicion
+from sparsewatch.detectors.outrank.leakage import Kind, LeakReport, Suspicion
 from sparsewatch.detectors.outrank.rank_drift import FeatureDrift, RankDrift, compare_rankings
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.errors import SettingError
-from sparsewatch.schemas.ranges import Range, Share
-from sparsewatch.schemas.settings import Settings
 
-DAY_US = 86_400_000_000
 #: Kinds of leaks, the strongest first.
 _KINDS: tuple[Kind, ...] = ("too_good", "future", "same_second")
 _TOLD: dict[Kind, str] = {
@@ -35,52 +30,6 @@ _TOLD: dict[Kind, str] = {
     "future": "explains {value:.2%} of the labels of the next second, {base:.2%} of those of the second before",
     "same_second": "explains {value:.2%} of other rows' labels of its second, {base:.2%} of those a second away",
 }
-
-_Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]
-
-
-class RankingThresholds(Settings, frozen=True, kw_only=True):
-    """When drift or a suspicion is worth a person's time."""
-
-    #: Windows a day, on average, in which chance alone raises a `rank_drift`; as many for `leakage_suspected`.
-    false_alarms_a_day: Annotated[float, Range(at_least=1e-6, at_most=100)] = 0.01
-    #: Rows, and rows of each label, below which a window's ranking is not compared.
-    min_rows: _Rows = 1_000
-    min_label_rows: _Rows = 20
-    #: Windows without a finding, among those before, that it takes to compare.
-    min_panes: Annotated[int, Range(at_least=2, at_most=10_000)] = 3
-    #: Change of the share of the label's entropy that matters whatever the share was.
-    change: Annotated[float, Range(at_least=1e-6, at_most=1)] = 0.05
-    #: Ratio of the share now and before that matters, and the change it needs besides.
-    factor: Annotated[float, Range(at_least=1, at_most=1e6)] = 3.0
-    least_change: Share = 0.005
-    #: A change is beyond the spread between the windows before at so many standard deviations.
-    spread_z: Annotated[float, Range(at_least=1, at_most=20)] = 4.0
-    #: Redundancy from which two features are twins.
-    twins: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.9
-    #: Of these, `alpha` follows from `false_alarms_a_day`.
-    leakage: LeakSettings = LeakSettings()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.leakage.alpha != LeakSettings().alpha:
-            raise SettingError("leakage.alpha: expected none here, it follows from false_alarms_a_day")
-
-    def alpha(self, length_us: int) -> float:
-        """Probability of a false alarm of one rule in a window of this length."""
-        return min(max(self.false_alarms_a_day * length_us / DAY_US, 1e-12), 0.5)
-
-    def leak_settings(self, length_us: int) -> LeakSettings:
-        """Settings of the search for leaks in a window of this length."""
-        return msgspec.structs.replace(self.leakage, alpha=self.alpha(length_us))
-
-    def too_few(self, rows: int, clicks: int) -> str | None:
-        """Why a window's ranking is not compared; None if it has rows enough."""
-        if rows < self.min_rows:
-            return f"{rows} rows, {self.min_rows} are needed"
-        if (rare := min(clicks, rows - clicks)) < self.min_label_rows:
-            return f"{rare} rows of the rarer label, {self.min_label_rows} are needed"
-        return None
 
 
 def compare_at_equal_rows(

@@ -1,10 +1,16 @@
-"""Thresholds of the checks on a window of clicks."""
+"""Thresholds of the checks on a window of clicks, and on its ranking."""
 
 from typing import Annotated
 
-from sparsewatch.schemas.ranges import Count, Positive, Range
+import msgspec
+
+from sparsewatch.detectors.outrank.leak_settings import LeakSettings
+from sparsewatch.schemas.errors import SettingError
+from sparsewatch.schemas.ranges import Count, Positive, Range, Share
 from sparsewatch.schemas.settings import Settings
 
+DAY_US = 86_400_000_000
+_Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]
 _Part = Annotated[float, Range(above=0, below=1)]
 _Multiple = Annotated[float, Range(above=1)]
 _Deviations = Annotated[float, Range(above=1, below=20)]
@@ -47,3 +53,47 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     #: Signal over the reference's mean, and its rise as a share of the label's entropy, to count as gained.
     signal_gained: _Multiple = 3.0
     signal_rise: _Part = 0.05
+
+
+class RankingThresholds(Settings, frozen=True, kw_only=True):
+    """When drift or a suspicion is worth a person's time."""
+
+    #: Windows a day, on average, in which chance alone raises a `rank_drift`; as many for `leakage_suspected`.
+    false_alarms_a_day: Annotated[float, Range(at_least=1e-6, at_most=100)] = 0.01
+    #: Rows, and rows of each label, below which a window's ranking is not compared.
+    min_rows: _Rows = 1_000
+    min_label_rows: _Rows = 20
+    #: Windows without a finding, among those before, that it takes to compare.
+    min_panes: Annotated[int, Range(at_least=2, at_most=10_000)] = 3
+    #: Change of the share of the label's entropy that matters whatever the share was.
+    change: Annotated[float, Range(at_least=1e-6, at_most=1)] = 0.05
+    #: Ratio of the share now and before that matters, and the change it needs besides.
+    factor: Annotated[float, Range(at_least=1, at_most=1e6)] = 3.0
+    least_change: Share = 0.005
+    #: A change is beyond the spread between the windows before at so many standard deviations.
+    spread_z: Annotated[float, Range(at_least=1, at_most=20)] = 4.0
+    #: Redundancy from which two features are twins.
+    twins: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.9
+    #: Of these, `alpha` follows from `false_alarms_a_day`.
+    leakage: LeakSettings = LeakSettings()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.leakage.alpha != LeakSettings().alpha:
+            raise SettingError("leakage.alpha: expected none here, it follows from false_alarms_a_day")
+
+    def alpha(self, length_us: int) -> float:
+        """Probability of a false alarm of one rule in a window of this length."""
+        return min(max(self.false_alarms_a_day * length_us / DAY_US, 1e-12), 0.5)
+
+    def leak_settings(self, length_us: int) -> LeakSettings:
+        """Settings of the search for leaks in a window of this length."""
+        return msgspec.structs.replace(self.leakage, alpha=self.alpha(length_us))
+
+    def too_few(self, rows: int, clicks: int) -> str | None:
+        """Why a window's ranking is not compared; None if it has rows enough."""
+        if rows < self.min_rows:
+            return f"{rows} rows, {self.min_rows} are needed"
+        if (rare := min(clicks, rows - clicks)) < self.min_label_rows:
+            return f"{rare} rows of the rarer label, {self.min_label_rows} are needed"
+        return None

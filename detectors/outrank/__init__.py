@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from sparsewatch.detectors.outrank.information.shifted_mi import (
         shifted_mutual_information as shifted_mutual_information,
     )
+    from sparsewatch.detectors.outrank.leak_settings import LeakSettings as LeakSettings
     from sparsewatch.detectors.outrank.leakage import LeakReport as LeakReport
-    from sparsewatch.detectors.outrank.leakage import LeakSettings as LeakSettings
     from sparsewatch.detectors.outrank.leakage import Suspicion as Suspicion
     from sparsewatch.detectors.outrank.leakage import suspect_leaks as suspect_leaks
     from sparsewatch.detectors.outrank.pairs.pairwise import PairScores as PairScores

@@ -15,7 +15,7 @@ clicks. `evidence["same_value"]` says how often the partner has the same value. 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,40 +25,17 @@ from scipy.special import ndtr
 from sparsewatch.detectors.outrank.columns.codes import Codes
 from sparsewatch.detectors.outrank.information.expected_mi import permutation_moments
 from sparsewatch.detectors.outrank.information.mutual_information import entropy, mutual_information
+from sparsewatch.detectors.outrank.leak_settings import LeakSettings
 from sparsewatch.detectors.outrank.many_tests import holm
 from sparsewatch.detectors.outrank.pairs.time_matched_rows import Partners, partners_of
 from sparsewatch.detectors.outrank.ranking import chance_of_score
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.ranges import Range, Share
-from sparsewatch.schemas.settings import Settings
 
 Kind = Literal["too_good", "same_second", "future"]
 Labels = NDArray[np.bool_]
 
 #: Stretches of time whose sums are taken as independent of one another.
 STRETCHES = 100
-
-_Multiple = Annotated[float, Range(at_least=1)]
-_Two = Annotated[int, Range(at_least=2)]
-
-
-class LeakSettings(Settings, frozen=True, kw_only=True):
-    """When a feature is suspicious."""
-
-    #: Share of the label's entropy that no honest feature explains.
-    explained: Share = 0.9
-    #: Share that is suspicious if it is also `lone_ratio` times that of the next best feature.
-    lone_share: Share = 0.5
-    lone_ratio: _Multiple = 5.0
-    #: How many times more information a partner must carry about the label than the partners it is compared with.
-    ratio: _Multiple = 2.0
-    #: Share of the label's entropy that partners must explain to count.
-    least_share: Annotated[float, Range(at_least=0, at_most=0.999)] = 0.001
-    #: Probability that any honest feature of a stream is found by chance.
-    alpha: Annotated[float, Range(at_least=1e-12, at_most=0.5)] = 0.01
-    #: Rows with all partners, and of either label, below which seconds cannot tell.
-    min_rows: _Two = 1_000
-    min_label_rows: _Two = 20
 
 
 class Suspicion(msgspec.Struct, frozen=True, kw_only=True):

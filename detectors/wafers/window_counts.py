@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 from scipy.stats import binom
 
+from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.patterns import NovelLooking
-from sparsewatch.schemas.ranges import AlarmRate, Level, Share
-from sparsewatch.schemas.settings import Settings
 from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.wafers import WaferResult
 
@@ -123,21 +122,6 @@ def _novel_wafer(result: WaferResult) -> NovelWafer:
     return NovelWafer(
         result.p_value, result.id, result.wafer_id, result.lot, result.tool, result.pattern, result.novelty
     )
-
-
-class WaferCheck(Settings, frozen=True, kw_only=True):
-    """When a window of wafers raises an alert."""
-
-    #: Share of known wafers to be called novel by chance; that of the models that judged the window if None.
-    false_novel_rate: AlarmRate | None = None
-    #: Share of wafers of each pattern in normal production; patterns without one are not checked.
-    expected_rates: dict[str, Share] = msgspec.field(default_factory=dict)
-    #: Level of each test.
-    alpha: Level = 1e-6
-    #: Least number of wafers that raises an alert.
-    min_wafers: int = 4
-    #: Least ratio of the share seen to the rate expected.
-    min_lift: float = 2.0
 
 
 def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list[Finding]:

@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
-from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds
 from sparsewatch.detectors.clicks.reference import Reference
-from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
-from sparsewatch.detectors.rows.windows.checks import RowCheck
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samples, is_asked_for
 from sparsewatch.pipelines.job.ready import Prepared, Ready
-from sparsewatch.pipelines.job.thresholds import thresholds_of
 from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, check_scoring, row_scoring
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, MeasureWindows
@@ -129,7 +126,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         # Settled once, when the graph is built: workers must not follow `latest` to different versions.
         reference = str(resolve_version(job.checks.reference).resolve())
         _reference(reference)
-    thresholds = thresholds_of("ranking.thresholds", job.ranking.thresholds, RankingThresholds)
+    thresholds = job.ranking.thresholds
     scores = _scores(job, made)
     scoring = None if scores is None else scores.scoring
     measure = functools.partial(ClickMeasure, job.ranked_features, job.label, job.ranking, scoring)
@@ -137,7 +134,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         features=job.ranked_features,
         label=job.label,
         reference=reference,
-        checks=thresholds_of("checks.thresholds", job.checks.thresholds, ClickThresholds),
+        checks=job.checks.thresholds,
         ranking=job.ranking,
         thresholds=thresholds,
         scores=scores,
@@ -151,9 +148,8 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
 
 
 def _scores(job: CtrJob, made: Ready) -> ConcludeScores | None:
-    check = thresholds_of("rows.thresholds", job.rows.thresholds, RowCheck)
     if job.rows.model is None:
         return None
     scoring = row_scoring(job.rows.model, job.rows, made.events.columns)
     check_scoring(scoring)
-    return ConcludeScores(scoring, check, made.topics.source, made.topics.named("rows"))
+    return ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))

@@ -1,45 +1,51 @@
 """Settings of the click-through job, `kind = "ctr"`, and what follows from them."""
 
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-import msgspec
-
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.pipelines.job.columns import check_columns, named_fields
 from sparsewatch.pipelines.job.kind import Job, SideTopic
 from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, row_topics
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType
+from sparsewatch.schemas.ranges import Range
+from sparsewatch.schemas.settings import Settings
 from sparsewatch.transforms.codecs.events import EventColumns
 
 
-class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CheckSettings(Settings, frozen=True, kw_only=True):
     """The click-through job's reference and what is checked against it; see docs/alerts.md."""
 
     #: Folder of a reference made by `sparsewatch train reference`.
     reference: str | None = None
-    #: Thresholds by name, handed to the checks.
-    thresholds: dict[str, Any] = {}
+    thresholds: ClickThresholds = ClickThresholds()
 
 
-class RankingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is told of features beyond their ranking in a window; see docs/ranking.md."""
+class RankingSettings(Settings, frozen=True, kw_only=True):
+    """What is computed of features besides their ranking in a window; see docs/ranking.md."""
 
     #: Windows the sliding ranking and its drift look back on, the newest among them; 0 for none.
-    panes: int = 0
+    panes: Annotated[int, Range(at_least=0, at_most=10_000)] = 0
     #: Rows of a window kept for what needs whole rows: combinations, twins, leakage; 0 for none of these.
-    sample_rows: int = 0
+    sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 20)] = 0
     #: Features a combination; 1 for none.
-    interactions: int = 1
+    interactions: Annotated[int, Range(at_least=1, at_most=3)] = 1
     #: Combinations a window; over the windows each has its turn.
-    max_combinations: int = 256
+    max_combinations: Annotated[int, Range(at_least=1, at_most=1 << 20)] = 256
     #: Distinct values of a feature that are counted one by one.
-    max_values: int = 65_536
+    max_values: Annotated[int, Range(at_least=1_024, at_most=1 << 24)] = 65_536
     #: Bytes of each feature, and what they buy.
     costs: bool = False
     #: Least, greatest and mean value of numeric features, and quantiles.
     quantiles: bool = False
-    #: Thresholds by name, handed to the checks.
-    thresholds: dict[str, Any] = {}
+    thresholds: RankingThresholds = RankingThresholds()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.panes == 1:
+            raise SettingError("panes: expected 0 or at least 2, got 1: one window alone is no sliding view")
+        if self.interactions > 1 and not self.sample_rows:
+            raise SettingError("interactions: expected 1, combinations need whole rows, but sample_rows is 0")
 
 
 class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ctr"):
@@ -85,7 +91,6 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
             raise ConfigError(f"features: expected each column once and the label not at all, got {self.features}")
         if not self.ranked_features:
             raise ConfigError("columns: expected at least one feature besides the label")
-        _check_ranking(self.ranking)
         check_scoring_settings(self.rows, self.columns)
 
     def event_columns(self) -> EventColumns:
@@ -96,19 +101,3 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
         """See `Job`."""
         panes = [SideTopic("panes", state=True)] if self.ranking.panes else []
         return row_topics(self.rows) + panes
-
-
-def _check_ranking(ranking: RankingSettings) -> None:
-    for key, number, least, most in (
-        ("panes", ranking.panes, 0, 10_000),
-        ("sample_rows", ranking.sample_rows, 0, 1 << 20),
-        ("interactions", ranking.interactions, 1, 3),
-        ("max_combinations", ranking.max_combinations, 1, 1 << 20),
-        ("max_values", ranking.max_values, 1_024, 1 << 24),
-    ):
-        if not least <= number <= most:
-            raise ConfigError(f"ranking.{key}: expected {least} to {most}, got {number}")
-    if ranking.panes == 1:
-        raise ConfigError("ranking.panes: expected 0 or at least 2, got 1: one window alone is no sliding view")
-    if ranking.interactions > 1 and not ranking.sample_rows:
-        raise ConfigError("ranking.interactions: combinations need whole rows, but ranking.sample_rows is 0")

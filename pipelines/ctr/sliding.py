@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds, compare_at_equal_rows, drift_findings
+from sparsewatch.detectors.clicks.ranking_checks import compare_at_equal_rows, drift_findings
+from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.rank_drift import RankDrift

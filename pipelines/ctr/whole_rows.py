@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds, leak_findings
+from sparsewatch.detectors.clicks.ranking_checks import leak_findings
+from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.column_sketches import ColumnSketches
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE

@@ -7,11 +7,10 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import msgspec
-
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import check_settings
+from sparsewatch.schemas.settings import read_settings
 
 #: `kind` in a job file, and its struct.
 KINDS: Mapping[str, str] = {
@@ -41,10 +40,10 @@ def parse_job(settings: dict[str, Any], where: str) -> Job:
         ConfigError: Naming the key that is unknown, missing, of the wrong type or out of range.
     """
     try:
-        job = msgspec.convert(settings, _kind_of(settings))
+        job = read_settings(settings, _kind_of(settings))
         check_settings(job)
         job.check()
-    except (msgspec.ValidationError, ConfigError) as error:
+    except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     return job
 
@@ -52,9 +51,9 @@ def parse_job(settings: dict[str, Any], where: str) -> Job:
 def _kind_of(settings: dict[str, Any]) -> type[Job]:
     name = settings.get("kind")
     if "kind" not in settings:
-        raise ConfigError(f"Object missing required field `kind`: expected one of {', '.join(KINDS)}")
+        raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, it is missing")
     if not isinstance(name, str) or name not in KINDS:
-        raise ConfigError(f"Invalid value {settings['kind']!r} - at `$.kind`: expected one of {', '.join(KINDS)}")
+        raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, got {settings['kind']!r}")
     return kind_named(name)
 
 

@@ -12,6 +12,7 @@ from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.ranges import Count, CountOrNone
+from sparsewatch.schemas.settings import read_settings
 from sparsewatch.schemas.units import parse_duration_us
 
 if TYPE_CHECKING:
@@ -141,20 +142,21 @@ def _seconds(option: str, text: str) -> float:
 
 def _rule(given: tuple[str, ...], drifted: RowsJob | None) -> "ShadowRule":
     """The rule; after a drift the candidate must end it, by the job's own `least_drift`, unless told otherwise."""
-    from sparsewatch.detectors.rows.windows.checks import RowCheck
     from sparsewatch.detectors.rows.windows.shadow import ShadowRule
-    from sparsewatch.pipelines.job.thresholds import thresholds_of
 
     numbers = {}
     if drifted is not None:
-        numbers["largest_distance"] = thresholds_of("rows.thresholds", drifted.rows.thresholds, RowCheck).least_drift
+        numbers["largest_distance"] = drifted.rows.thresholds.least_drift
     for text in given:
         name, _, number = text.partition("=")
         try:
             numbers[name] = float(number)
         except ValueError as error:
             raise ConfigError(f"--rule: expected NAME=NUMBER, got {text!r}") from error
-    return thresholds_of("--rule", numbers, ShadowRule)
+    try:
+        return read_settings(numbers, ShadowRule)
+    except ConfigError as error:
+        raise ConfigError(f"--rule: {error}") from error
 
 
 def _check(plan: "Plan") -> None:

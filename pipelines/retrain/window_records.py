@@ -14,10 +14,10 @@ import click
 import msgspec
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
-from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT, RowCheck
+from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
+from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.job.thresholds import thresholds_of
 from sparsewatch.pipelines.rejects.topics import partitions_of
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.rows.settings import RowsJob
@@ -202,9 +202,8 @@ def drifted(plan: Plan, folder: Path) -> bool:
         plan: As many windows as its shadow run takes are looked at.
         folder: Of the model.
     """
-    check = thresholds_of("rows.thresholds", plan.job.rows.thresholds, RowCheck)
     present = f"{folder.name}/{resolve_version(folder).name}"
     newest = [record for record in records_of(plan.job).values() if record.is_judged_by(present)][-plan.windows :]
-    found = sum(record.drifted(check) for record in newest)
+    found = sum(record.drifted(plan.job.rows.thresholds) for record in newest)
     click.echo(f"{found} of the {len(newest)} newest windows that {present} judged drifted")
     return found > len(newest) / 2

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
-from sparsewatch.detectors.rows.windows.checks import RowCheck, check_columns
+from sparsewatch.detectors.rows.windows.checks import check_columns
 from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.pipelines.job.ready import Prepared, Ready
-from sparsewatch.pipelines.job.thresholds import thresholds_of
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
 from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, check_scoring, row_scoring
 from sparsewatch.pipelines.rows.settings import RowsJob
@@ -71,16 +70,16 @@ class ConcludeRows:
 
 def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
     """See `sparsewatch.pipelines.job.ready.prepare`."""
-    check = thresholds_of("rows.thresholds", job.rows.thresholds, RowCheck)
     types = made.events.columns
     scored = pa.schema([types.field(name) for name in job.scored_columns])
     scoring = row_scoring(job.rows.model, job.rows, scored)
     check_scoring(scoring)
     sample_rows = job.rows.sample_rows if job.rows.keeps_panes else 0
     new = functools.partial(RowsJobMeasure, scoring, job.scored_columns, sample_rows)
+    scores = ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))
     return Prepared(
         events="Rows",
         measure="ScoreRows" >> MeasureWindows(job.name, new),
-        conclude=ConcludeRows(new, ConcludeScores(scoring, check, made.topics.source, made.topics.named("rows"))),
+        conclude=ConcludeRows(new, scores),
         look_back=KeepRows(job.rows.panes) if job.rows.keeps_panes else None,
     )

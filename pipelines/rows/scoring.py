@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.checks import RowCheck, carriers, check_rows
+from sparsewatch.detectors.rows.windows.checks import carriers, check_rows
 from sparsewatch.detectors.rows.windows.drift import Drift, median_p_value, window_drift
 from sparsewatch.detectors.rows.windows.p_value_bins import EDGES
 from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
+from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.live_candidate import LiveCandidate
 from sparsewatch.pipelines.job.live_model import LiveModel
 from sparsewatch.pipelines.rows.settings import RowSettings

@@ -1,43 +1,50 @@
 """Settings of the rows job, `kind = "rows"`, and of the scoring of rows wherever a job does it."""
 
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
+from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.columns import check_columns, named_fields
 from sparsewatch.pipelines.job.kind import Job, SideTopic
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType
+from sparsewatch.schemas.ranges import AlarmRate, Range
+from sparsewatch.schemas.settings import Settings
 from sparsewatch.transforms.codecs.events import EventColumns
 
 #: Most results of rows a window: they are held and written together.
 _MOST_ROW_RESULTS = 100_000
 
 
-class RowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RowSettings(Settings, frozen=True, kw_only=True):
     """Scoring of rows."""
 
     #: Folder of a model made by `sparsewatch train rows`.
     model: str | None = None
     #: Share of training-like rows that may exceed the threshold.
-    alarm_rate: float = 0.01
-    #: Thresholds by name, handed to the row check.
-    thresholds: dict[str, Any] = {}
+    alarm_rate: AlarmRate = 0.01
+    thresholds: RowCheck = RowCheck()
     #: Rows beyond the threshold that have a result of their own, the worst ones of each window.
-    results_per_window: int = 1_000
+    results_per_window: Annotated[int, Range(at_least=0, at_most=_MOST_ROW_RESULTS)] = 1_000
     #: Columns that such a result repeats, to tell what it is about.
-    id_columns: list[str] = []
+    id_columns: list[str] = msgspec.field(default_factory=list)
 
 
-class RowStreamSettings(RowSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RowStreamSettings(RowSettings, frozen=True, kw_only=True):
     """Scoring of rows where the job does nothing else."""
 
     model: str
     #: Rows of a window that are kept to retrain from; 0 for none.
-    sample_rows: int = 2_000
+    sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 20)] = 2_000
     #: Windows of which they are kept, the newest ones; 0 for none.
-    panes: int = 48
+    panes: Annotated[int, Range(at_least=0, at_most=10_000)] = 48
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.panes == 1:
+            raise SettingError("panes: expected 0 or at least 2, got 1")
 
     @property
     def keeps_panes(self) -> bool:
@@ -66,11 +73,6 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
         check_scoring_settings(self.rows, self.columns)
         if not self.scored_columns:
             raise ConfigError("columns: expected at least one column besides rows.id_columns")
-        for key, number, most in (("sample_rows", self.rows.sample_rows, 1 << 20), ("panes", self.rows.panes, 10_000)):
-            if not 0 <= number <= most:
-                raise ConfigError(f"rows.{key}: expected 0 to {most}, got {number}")
-        if self.rows.panes == 1:
-            raise ConfigError("rows.panes: expected 0 or at least 2, got 1")
 
     def event_columns(self) -> EventColumns:
         """See `Job`."""
@@ -95,11 +97,7 @@ def check_scoring_settings(rows: RowSettings, columns: Collection[str]) -> None:
         columns: Names of the job's columns.
 
     Raises:
-        ConfigError: Naming the key that is out of range.
+        ConfigError: Naming the key that is wrong.
     """
-    if not 0 < rows.alarm_rate < 1:
-        raise ConfigError(f"rows.alarm_rate: expected a share between 0 and 1, got {rows.alarm_rate}")
-    if not 0 <= rows.results_per_window <= _MOST_ROW_RESULTS:
-        raise ConfigError(f"rows.results_per_window: expected 0 to {_MOST_ROW_RESULTS}, got {rows.results_per_window}")
     if unknown := sorted(set(rows.id_columns) - set(columns)):
         raise ConfigError(f"rows.id_columns: expected names of columns, got {unknown}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import novel_looking
-from sparsewatch.detectors.wafers.window_counts import WaferCheck, WaferCounts, check_wafers
+from sparsewatch.detectors.wafers.thresholds import WaferCheck
+from sparsewatch.detectors.wafers.window_counts import WaferCounts, check_wafers
 from sparsewatch.pipelines.job.live_model import LiveModel
 from sparsewatch.pipelines.job.ready import Prepared, Ready
-from sparsewatch.pipelines.job.thresholds import thresholds_of
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
 from sparsewatch.pipelines.wafer.pattern_book import PatternTopic
@@ -152,7 +152,7 @@ def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:
 
 def prepare_wafers(job: WaferJob, made: Ready) -> Prepared:
     """See `sparsewatch.pipelines.job.ready.prepare`."""
-    check = thresholds_of("wafers.thresholds", job.wafers.thresholds, WaferCheck)
+    check = job.wafers.thresholds
     load = LoadForJob(job.wafers.false_novel_rate, tuple(sorted(check.expected_rates)))
     model = load(resolve_version(job.wafers.model).resolve())
     # Absolute: workers may have another working directory.

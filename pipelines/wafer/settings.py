@@ -1,12 +1,13 @@
 """Settings of the wafer job, `kind = "wafer"`, and what follows from them."""
 
-from typing import Any, ClassVar
-
-import msgspec
+from typing import Annotated, ClassVar
 
 from sparsewatch.detectors.sparse_net.points import validate_wafers
+from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.pipelines.job.kind import Job, SideTopic
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import ConfigError, SettingError
+from sparsewatch.schemas.ranges import AlarmRate, Positive, Range
+from sparsewatch.schemas.settings import Settings
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.codecs.events import EventColumns
 
@@ -14,31 +15,35 @@ from sparsewatch.transforms.codecs.events import EventColumns
 PATTERN_RECORD_BYTES = 4 << 20
 
 
-class PatternSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PatternSettings(Settings, frozen=True, kw_only=True):
     """How emerging patterns are looked for; see docs/patterns.md."""
 
     #: Windows of wafers that a look goes over, the newest among them; 0 looks for none.
-    windows: int = 20
+    windows: Annotated[int, Range(at_least=0, at_most=1_000)] = 20
     #: Windows before them whose wafers are taken for known, besides the model's calibration wafers.
-    history: int = 180
+    history: Annotated[int, Range(at_least=0, at_most=10_000)] = 180
     #: A wafer is looked at if its p-value is at most this.
-    level: float = 0.1
+    level: Annotated[float, Range(above=0, at_most=1)] = 0.1
     #: False patterns that known wafers may raise a day, as a mean.
-    false_patterns_per_day: float = 1.0
+    false_patterns_per_day: Positive = 1.0
     #: Fewest wafers and lots of a pattern.
-    min_wafers: int = 4
-    min_lots: int = 2
+    min_wafers: Annotated[int, Range(at_least=3, at_most=1_000)] = 4
+    min_lots: Annotated[int, Range(at_least=1, at_most=1_000)] = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.windows + self.history == 1:
+            raise SettingError("windows: expected 0, or at least 2 together with history")
 
 
-class WaferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WaferSettings(Settings, frozen=True, kw_only=True):
     """Recognition of wafer patterns."""
 
     #: Folder of a model made by `sparsewatch train wafer`.
     model: str
     #: Share of known wafers that may be called novel; the model's own rate if absent.
-    false_novel_rate: float | None = None
-    #: Thresholds by name, handed to the wafer check.
-    thresholds: dict[str, Any] = {}
+    false_novel_rate: AlarmRate | None = None
+    thresholds: WaferCheck = WaferCheck()
     patterns: PatternSettings = PatternSettings()
 
 
@@ -53,21 +58,6 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
         """See `Job`."""
         if self.source.time_column in WAFER_COLUMNS.names:
             raise ConfigError(f"source.time_column: {self.source.time_column!r} is another column of a wafer event")
-        patterns = self.wafers.patterns
-        for key, number, least, most in (
-            ("windows", patterns.windows, 0, 1_000),
-            ("history", patterns.history, 0, 10_000),
-            ("min_wafers", patterns.min_wafers, 3, 1_000),
-            ("min_lots", patterns.min_lots, 1, 1_000),
-        ):
-            if not least <= number <= most:
-                raise ConfigError(f"wafers.patterns.{key}: expected {least} to {most}, got {number}")
-        if not 0 < patterns.level <= 1:
-            raise ConfigError(f"wafers.patterns.level: expected a share above 0 and up to 1, got {patterns.level}")
-        if not (rate := patterns.false_patterns_per_day) > 0:
-            raise ConfigError(f"wafers.patterns.false_patterns_per_day: expected a number above 0, got {rate}")
-        if patterns.windows + patterns.history == 1:
-            raise ConfigError("wafers.patterns.windows: expected 0, or at least 2 together with history")
 
     def event_columns(self) -> EventColumns:
         """See `Job`."""

@@ -24,7 +24,6 @@ from apache_beam.transforms.window import FixedWindows
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.checks import RowCheck
 from sparsewatch.detectors.rows.windows.drift import p_value_quantiles
 from sparsewatch.detectors.rows.windows.monitored_inference import (
     FORMAT,
@@ -34,6 +33,7 @@ from sparsewatch.detectors.rows.windows.monitored_inference import (
     report_on,
     watch_rows,
 )
+from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.coders import StructCoder

@@ -7,7 +7,6 @@ counted together and held against the highest rate that any of them may have.
 """
 
 import math
-from typing import Annotated
 
 import msgspec
 import pyarrow as pa
@@ -17,9 +16,8 @@ from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.column_drift import moved_columns
 from sparsewatch.detectors.rows.windows.drift import Drift, window_drift
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores
+from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.ranges import Level, Range
-from sparsewatch.schemas.settings import Settings
 
 UNLIKE_TRAINING = "rows_unlike_training"
 DRIFT = "row_scores_drift"
@@ -29,26 +27,6 @@ SUBJECT = "rows"
 
 #: Columns named in a finding, the furthest first.
 _TOLD_COLUMNS = 50
-
-#: Between two distributions.
-_Distance = Annotated[float, Range(above=0, below=1)]
-
-
-class RowCheck(Settings, frozen=True, kw_only=True):
-    """When the rows of a window count as unlike those of the training."""
-
-    #: Chance of a false alarm per window, uncertainty of the threshold included.
-    level: Level = 1e-6
-    #: Least share of rows beyond the threshold, in multiples of the alarm rate.
-    least_ratio: Annotated[float, Range(at_least=1)] = 3.0
-    #: As `level`, for p-values that have moved.
-    drift_level: Level = 1e-6
-    #: Least distance of the p-values from those of calibration rows, see `drift.Drift`.
-    least_drift: _Distance = 0.1
-    #: As `level`, for single columns that have moved, all of them together.
-    column_level: Level = 1e-6
-    #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
-    least_column_drift: _Distance = 0.3
 
 
 def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:

@@ -4,14 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sparsewatch.detectors.clicks.ranking_checks import (
-    RankingThresholds,
-    compare_at_equal_rows,
-    drift_findings,
-    leak_findings,
-)
+from sparsewatch.detectors.clicks.ranking_checks import compare_at_equal_rows, drift_findings, leak_findings
+from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.outrank.leakage import LeakReport, LeakSettings, Suspicion
+from sparsewatch.detectors.outrank.leak_settings import LeakSettings
+from sparsewatch.detectors.outrank.leakage import LeakReport, Suspicion
 from sparsewatch.detectors.outrank.rank_drift import FeatureDrift, RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.schemas.errors import ConfigError

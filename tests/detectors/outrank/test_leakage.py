@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.outrank.columns.codes import Codes, encode
-from sparsewatch.detectors.outrank.leakage import LeakReport, LeakSettings, suspect_leaks
+from sparsewatch.detectors.outrank.leak_settings import LeakSettings
+from sparsewatch.detectors.outrank.leakage import LeakReport, suspect_leaks
 from sparsewatch.detectors.outrank.pairs.time_matched_rows import SECOND_US, partners_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsewatch.detectors.wafers.window_counts import MOST_LOOKING_NOVEL, WaferCheck, WaferCounts, check_wafers
+from sparsewatch.detectors.wafers.thresholds import WaferCheck
+from sparsewatch.detectors.wafers.window_counts import MOST_LOOKING_NOVEL, WaferCounts, check_wafers
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.wafers import Verdict, WaferResult

@@ -13,8 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sparsewatch.detectors.clicks.ranking_checks import RankingThresholds
-from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.pipelines.ctr.job import ClickMeasure, ConcludeClicks
 from sparsewatch.pipelines.ctr.settings import RankingSettings

@@ -62,13 +62,13 @@ def test_its_place_in_a_stream_is_that_of_every_other_kind(kind: str) -> None:
 
 @each_kind
 def test_unknown_keys_are_refused_by_name(kind: str) -> None:
-    with pytest.raises(ConfigError, match=r"^x\.toml: .*unknown field `colour`"):
+    with pytest.raises(ConfigError, match=r"^x\.toml: .*unknown key 'colour'"):
         parse_job(job_file(kind, {**example_of(kind).settings, "colour": "red"}), "x.toml")
 
 
 @pytest.mark.parametrize("settings", [{}, {"kind": "clicks"}, {"kind": ["ctr"]}, {"kind": None}])
 def test_an_unknown_kind_is_refused_with_those_there_are(settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=rf"^x\.toml: .*`\$?\.?kind`: expected one of {', '.join(KINDS)}"):
+    with pytest.raises(ConfigError, match=rf"^x\.toml: kind: expected one of {', '.join(KINDS)}"):
         parse_job(settings, "x.toml")
 
 

@@ -14,7 +14,6 @@ from apache_beam.testing.util import assert_that
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.checks import RowCheck
 from sparsewatch.detectors.rows.windows.monitored_inference import (
     InferenceReport,
     WatchedRows,
@@ -22,6 +21,7 @@ from sparsewatch.detectors.rows.windows.monitored_inference import (
     row_hashes,
     watch_rows,
 )
+from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError, StateError
 from sparsewatch.transforms.inference.examples import rows_of_results
 from sparsewatch.transforms.inference.monitor import MonitorInference, UnusableResult, Watched

@@ -1,0 +1,21 @@
+"""Thresholds of the checks on a window of wafers, see `sparsewatch.detectors.wafers.window_counts`."""
+
+import msgspec
+
+from sparsewatch.schemas.ranges import AlarmRate, Level, Share
+from sparsewatch.schemas.settings import Settings
+
+
+class WaferCheck(Settings, frozen=True, kw_only=True):
+    """When a window of wafers raises an alert."""
+
+    #: Share of known wafers to be called novel by chance; that of the models that judged the window if None.
+    false_novel_rate: AlarmRate | None = None
+    #: Share of wafers of each pattern in normal production; patterns without one are not checked.
+    expected_rates: dict[str, Share] = msgspec.field(default_factory=dict)
+    #: Level of each test.
+    alpha: Level = 1e-6
+    #: Least number of wafers that raises an alert.
+    min_wafers: int = 4
+    #: Least ratio of the share seen to the rate expected.
+    min_lift: float = 2.0
