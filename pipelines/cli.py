@@ -3,12 +3,14 @@
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from sparsewatch.pipelines.console.lazy_commands import lazy_group
-from sparsewatch.schemas.errors import SparsewatchError
+from sparsewatch.schemas.errors import ConfigError, SparsewatchError
+from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.version import __version__
 
 _EPILOG = """
@@ -103,6 +105,12 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     is_flag=True,
     help="With a bounded run: leave windows that have not ended to the next run, instead of closing them.",
 )
+@click.option(
+    "--repeat",
+    "pause",
+    metavar="DURATION",
+    help="With --until latest: run again so long after each end, until stopped, e.g. 30s; implies --keep-open.",
+)
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
 def run(
     job_file: Path,
@@ -110,21 +118,32 @@ def run(
     until: str,
     runner: str,
     keep_open: bool,
+    pause: str | None,
     beam_options: tuple[str, ...],
 ) -> None:
     """Run a job. It goes on where it stopped; what it wrote twice has the same ids.
 
     `auto` takes Prism for continuous runs and the in-process runner for bounded ones. `portable` hands the graph to
     any Beam job server; give its options after `--`, e.g. `-- --job_endpoint=localhost:8099`.
+
+    `--until latest --repeat 30s` goes on for ever without Prism. A broker that goes away meanwhile is waited for.
     """
+    if pause is not None and until != "latest":
+        raise ConfigError(f"--repeat: expected --until latest with it, got --until {until}")
+    pause_s = None if pause is None else parse_duration_us(pause) / 1e6
     from sparsewatch.pipelines.job.job_file import load_job
 
     job = load_job(job_file, overrides)
     # Beam is imported once the settings are sound: it takes seconds.
+    from sparsewatch.pipelines.run.repeat import repeat
     from sparsewatch.pipelines.run.run import run_job
 
-    summary = run_job(job, until, runner, close_at_end=not keep_open, extra=beam_options)
-    click.echo(summary)
+    close = not keep_open and pause_s is None
+    run_once = partial(run_job, job, until, runner, close_at_end=close, extra=beam_options)
+    if pause_s is None:
+        click.echo(run_once())
+    else:
+        repeat(run_once, pause_s, click.echo)
 
 
 @cli.group(cls=lazy_group(_TRAIN))

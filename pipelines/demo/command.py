@@ -227,7 +227,7 @@ def demo(
     """
     console, mode = show.console(quiet), choose_mode(runner)
     # The last run is done in this process; what it logs is shown as alerts already.
-    logging.getLogger("transforms").setLevel(logging.ERROR)
+    logging.getLogger("sparsewatch.transforms").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="sparsewatch-demo-") as temporary:
         folder = (keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)

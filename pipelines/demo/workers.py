@@ -8,17 +8,18 @@ from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.testing.child_process import ChildProcess
 
+#: Between two bounded runs; a run on little data takes some seconds.
+_PAUSE = "200ms"
+
 
 class JobWorker:
     """One job: `sparsewatch run` on Prism, or bounded runs repeated in one process."""
 
     def __init__(self, job_file: Path, runner: str) -> None:
-        python = [sys.executable, "-W", "ignore"]
-        if runner == "prism":
-            command = ["-m", "sparsewatch", "run", str(job_file), "--runner", "prism"]
-        else:
-            command = ["-m", "sparsewatch.pipelines.run.repeat", str(job_file)]
-        self._process = ChildProcess([*python, *command], log=job_file.with_suffix(".log"))
+        command = [sys.executable, "-W", "ignore", "-m", "sparsewatch", "run", str(job_file), "--runner", runner]
+        if runner != "prism":
+            command += ["--until", "latest", "--repeat", _PAUSE]
+        self._process = ChildProcess(command, log=job_file.with_suffix(".log"))
         self._job_file = job_file
 
     def start(self) -> None:

@@ -1,30 +1,53 @@
-"""A bounded run again and again in one process, until it is killed.
+"""A bounded run again and again: a job goes on for ever without Prism.
 
-`python -m sparsewatch.pipelines.run.repeat JOB.toml`.
-
-Where Prism is missing the demo goes on this way: each run reads what there is, closes the windows that have ended and
-leaves the others to the next. It may be killed at any moment: what was not committed is read again.
+Each run reads what there is, closes the windows that have ended and leaves the others to the next. It may be killed at
+any moment: what was not committed is read again.
 """
 
 import logging
-import sys
 import time
+from collections.abc import Callable
+from typing import NoReturn
 
-from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.run.run import run_job
+from sparsewatch.schemas.errors import SparsewatchError
 
-#: Pause between runs; a run on little data takes some seconds.
-_PAUSE_S = 0.2
+_LOG = logging.getLogger(__name__)
 
 
-def main(job_file: str) -> None:
-    """Run for ever."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    job = load_job(job_file)
+def repeat(run: Callable[[], str], pause_s: float, on_summary: Callable[[str], None]) -> NoReturn:
+    """Run until stopped.
+
+    Once a run has succeeded, errors that a later one may not meet, such as a broker that is away, are logged and the
+    runs go on. The first run raises them: an address may be wrong.
+
+    Args:
+        run: One run; returns how the job stands.
+        pause_s: Seconds from the end of a run to the next.
+        on_summary: Called with how the job stands when that has changed.
+
+    Raises:
+        SparsewatchError: If no later run can succeed, or the first one fails.
+    """
+    before = run()
+    on_summary(before)
     while True:
-        run_job(job, "latest", "inprocess", close_at_end=False)
-        time.sleep(_PAUSE_S)
+        time.sleep(pause_s)
+        try:
+            summary = run()
+        except Exception as error:
+            if not retriable(error):
+                raise
+            _LOG.warning("%s; the next run is in %g s", error, pause_s)
+            continue
+        if summary != before:
+            on_summary(before := summary)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+def retriable(error: BaseException) -> bool:
+    """Whether trying again can help, by the first error of ours among `error` and its causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, SparsewatchError):
+            return cause.retriable
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -38,8 +38,7 @@ def choose_runner(runner: str, until: Until) -> str:
     if runner == "inprocess" and until == "forever":
         raise ConfigError(
             "--runner inprocess with --until forever: Beam's in-process runner holds back every step behind an endless "
-            "source, so nothing would ever come out. Use --until latest (repeat it as often as you like: a job goes "
-            "on where it stopped), or --runner prism."
+            "source, so nothing would ever come out. Use --until latest, with --repeat 30s for ever, or --runner prism."
         )
     if runner == "prism" and find_prism() is None:
         raise ConfigError(
