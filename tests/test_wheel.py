@@ -16,7 +16,7 @@ import pytest
 from sparsewatch.testing import EmbeddedBroker
 from tests.kit.installed import REPO_ROOT
 
-pytestmark = [pytest.mark.wheel, pytest.mark.long, pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.wheel, pytest.mark.long]
 
 FOLDERS = ("schemas", "detectors", "transforms", "pipelines")
 JOB = """
