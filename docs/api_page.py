@@ -80,10 +80,17 @@ def _made(thing: type) -> str:
     body = {node.name: node for node in _node(thing).body if isinstance(node, ast.FunctionDef)}
     found = body.get("load") or body.get("__init__")
     if found is None:
-        return _wrapped([ast.unparse(node) for node in _node(thing).body if isinstance(node, ast.AnnAssign)], "")
+        return _wrapped([_field(node) for node in _node(thing).body if isinstance(node, ast.AnnAssign)], "")
     del found.args.args[0]
     start = ".load" if found.name == "load" else ""
     return start + _arguments(found, vars(_module(thing)))
+
+
+def _field(node: ast.AnnAssign) -> str:
+    """A field of a dataclass; one that is made anew for each object is shown as the call that makes it."""
+    factory = next((k.value for k in getattr(node.value, "keywords", ()) if k.arg == "default_factory"), None)
+    made = node.value if factory is None else ast.Call(factory, [], [])
+    return ast.unparse(ast.AnnAssign(node.target, node.annotation, made, node.simple))
 
 
 def _methods(thing: Any) -> str:
