@@ -28,6 +28,7 @@ _COMMANDS = {
         "sparsewatch.pipelines.rank.command:rank",
         "Rank the features of a file or folder by what they tell of a label.",
     ),
+    "mend": ("sparsewatch.pipelines.mend.command:mend", "Make topics that would lose a job's state fit to keep it."),
     "rejects": ("sparsewatch.pipelines.rejects.command:rejects", "List rejected records, replay repaired ones."),
     "patterns": (
         "sparsewatch.pipelines.patterns.command:patterns",
@@ -82,7 +83,7 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
 
     made = ready(job)
     prepare(made)
-    partitions = check_broker(made)
+    partitions = check_broker(made, str(job_file), tell=click.echo)
     click.echo(f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {len(partitions)} partition(s).")
     click.echo(f"Results go to {made.topics.windows!r}, alerts to {made.topics.alerts!r}.")
 
@@ -139,7 +140,7 @@ def run(
     from sparsewatch.pipelines.run.run import run_job
 
     close = not keep_open and pause_s is None
-    run_once = partial(run_job, job, until, runner, close_at_end=close, extra=beam_options)
+    run_once = partial(run_job, job, until, runner, close_at_end=close, extra=beam_options, job_file=str(job_file))
     if pause_s is None:
         click.echo(run_once())
     else:

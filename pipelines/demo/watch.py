@@ -9,8 +9,8 @@ import msgspec
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Reader
+from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.kafka.progress import read_topic
 
 _FETCH_S = 0.2
 _MAX_RECORD_BYTES = 8 << 20
@@ -66,9 +66,6 @@ def _opened(kafka: KafkaSettings, topic: str) -> Reader:
 
 def window_records(kafka: KafkaSettings, topic: str) -> dict[int, dict[str, Any]]:
     """The newest record of each window, by its start."""
-    reader = _opened(kafka, topic)
-    try:
-        records = [msgspec.json.decode(v) for f in read_topic(reader) for v in f.values if v is not None]
-    finally:
-        reader.close()
+    with Compacted(kafka, topic, _MAX_RECORD_BYTES) as windows:
+        records = [msgspec.json.decode(value) for value in windows.newest().values()]
     return {record["window_start_us"]: record for record in records}

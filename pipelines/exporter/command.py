@@ -8,7 +8,6 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Self
@@ -25,9 +24,7 @@ from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.ranges import Range
-from sparsewatch.transforms.kafka.client import Reader
-from sparsewatch.transforms.kafka.open import open_admin, open_reader
-from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.kafka.compacted import Compacted
 
 _logger = logging.getLogger(__name__)
 
@@ -109,45 +106,26 @@ class Exporter:
                 self._stop.wait(wait)
 
     def _read(self) -> None:
-        reader = self._opened()
-        try:
-            series, reached = Series(), dict[int, int]()
-            for fetched in read_topic(reader):
-                series.take(fetched)
-                reached[fetched.partition] = fetched.next_offset
+        _check_reachable(self._kafka)
+        with Compacted(self._kafka, self.topic, _MAX_RECORD_BYTES) as records:
+            if not records.is_there:
+                raise SourceError("the broker has no such topic yet")
+            series = Series()
+            series.take(records.changes())
             # Only now: counters of half a topic would look as if they had been reset.
             self._collector.serve(series, time.time())
             self._failures = 0
-            self._read_on(reader, series, reached)
-        finally:
-            reader.close()
+            self._read_on(records, series)
 
-    def _read_on(self, reader: Reader, series: Series, reached: dict[int, int]) -> None:
+    def _read_on(self, records: Compacted, series: Series) -> None:
         checked = time.monotonic()
         while not self._stop.is_set():
-            for fetched in reader.fetch(_FETCH_S, 10_000):
-                if fetched.offsets and fetched.offsets[0] < reached.get(fetched.partition, 0):
-                    raise SourceError("it was made anew, and is read from the beginning")
-                series.take(fetched)
-                reached[fetched.partition] = fetched.next_offset
+            if series.take(records.arrivals(_FETCH_S)):
                 self._collector.seen(time.time())
             if time.monotonic() - checked >= _CHECK_S:
-                _check_ends(reader.end_offsets, reached)
+                records.check_ends()
                 self._collector.seen(time.time())
                 checked = time.monotonic()
-
-    def _opened(self) -> Reader:
-        _check_reachable(self._kafka)
-        admin = open_admin(self._kafka)
-        try:
-            partitions = admin.partitions(self.topic)
-        finally:
-            admin.close()
-        if not partitions:
-            raise SourceError("the broker has no such topic yet")
-        reader = open_reader(self._kafka, self.topic, _MAX_RECORD_BYTES)
-        reader.assign(dict.fromkeys(partitions, 0))
-        return reader
 
 
 def _check_reachable(kafka: KafkaSettings) -> None:
@@ -157,12 +135,6 @@ def _check_reachable(kafka: KafkaSettings) -> None:
         with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
             return
     raise SourceError(f"nobody listens at {', '.join(kafka.bootstrap_servers)}")
-
-
-def _check_ends(ask: Callable[[], dict[int, int]], reached: dict[int, int]) -> None:
-    ends = ask()
-    if any(ends.get(partition, 0) < offset for partition, offset in reached.items()):
-        raise SourceError("it was made anew, and is read from the beginning")
 
 
 @click.command()

@@ -9,7 +9,6 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from sparsewatch.schemas.metrics import MetricSample
-from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
 
@@ -25,11 +24,17 @@ class Series:
         self._newest: dict[str, MetricSample] = {}
         self._bad = 0
 
-    def take(self, fetched: Fetched) -> None:
-        """Take records of the metrics topic; one without a value removes its series, one that is no sample counts."""
+    def take(self, records: Iterable[tuple[bytes, bytes | None]]) -> bool:
+        """Take records of the metrics topic; one without a value removes its series, one that is no sample counts.
+
+        Returns:
+            Whether there were any.
+        """
+        found = list(records)
         with self._lock:
-            for i, value in enumerate(fetched.values):
-                self._take_one((fetched.keys(i) or b"").decode(errors="replace"), value)
+            for key, value in found:
+                self._take_one(key.decode(errors="replace"), value)
+        return bool(found)
 
     def _take_one(self, key: str, value: bytes | None) -> None:
         if value is None:

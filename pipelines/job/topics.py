@@ -1,7 +1,7 @@
-"""Making a job's topics that are missing."""
+"""A job's topics: how each is made, and which hold its state."""
 
 from sparsewatch.pipelines.job.ready import Ready
-from sparsewatch.transforms.kafka.client import Admin, NewTopic
+from sparsewatch.transforms.kafka.client import NewTopic
 
 #: Side records carry headers on top of the original record.
 _ROOM_BYTES = 1 << 20
@@ -23,7 +23,6 @@ def output_topics(made: Ready) -> list[NewTopic]:
     ]
 
 
-def create_output_topics(admin: Admin, made: Ready) -> None:
-    """Create the job's topics that are missing."""
-    missing = [topic for topic in output_topics(made) if not admin.partitions(topic.name)]
-    admin.create_topics(missing, made.job.output.replication)
+def state_topics(made: Ready) -> list[str]:
+    """Topics that a job keeps its state in: where it stands, and what its kind reads back."""
+    return [made.topics.progress, *(made.topics.named(side.what) for side in made.job.side_topics() if side.state)]

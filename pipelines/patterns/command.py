@@ -147,17 +147,13 @@ def _wafer_job(path: Path) -> WaferJob:
 
 def _read(job: WaferJob) -> "PatternBook":
     from sparsewatch.pipelines.wafer.pattern_book import read_patterns
-    from sparsewatch.transforms.kafka.open import open_admin
+    from sparsewatch.transforms.kafka.open import partitions_of
 
     topic = ready(job).topics.named("patterns")
-    admin = open_admin(job.kafka)
-    try:
-        if not admin.partitions(topic):
-            raise ConfigError(
-                f"the broker has no topic {topic!r}: expected a job that was run with wafers.patterns.windows above 0"
-            )
-    finally:
-        admin.close()
+    if not partitions_of(job.kafka, topic):
+        raise ConfigError(
+            f"the broker has no topic {topic!r}: expected a job that was run with wafers.patterns.windows above 0"
+        )
     return read_patterns(job.kafka, topic)
 
 

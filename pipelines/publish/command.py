@@ -3,6 +3,7 @@
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,7 @@ from sparsewatch.schemas.units import parse_duration_us, parse_moment_us
 from sparsewatch.transforms.codecs.arrow import encode_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE
 from sparsewatch.transforms.kafka.client import NewTopic, Writer
-from sparsewatch.transforms.kafka.open import open_admin, open_reader, open_writer
+from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_reader, open_writer
 from sparsewatch.transforms.records import Headers
 
 #: Paced sending works in slices of so many seconds.
@@ -253,25 +254,19 @@ def topic_partitions(kafka: KafkaSettings, topic: str, wanted: int | None) -> in
     Raises:
         ConfigError: If it is missing and nothing is wanted.
     """
-    admin = open_admin(kafka)
-    try:
+    with closing(open_admin(kafka)) as admin:
+        if wanted is not None:
+            ensure_topics(admin, [NewTopic(topic, wanted, max_record_bytes=_MAX_RECORD_BYTES)])
         found = len(admin.partitions(topic))
-        if not found and wanted is None:
-            raise ConfigError(f"the broker has no topic {topic!r}; --partitions N creates it")
-        if not found:
-            admin.create_topics([NewTopic(topic, wanted or 1, max_record_bytes=_MAX_RECORD_BYTES)])
-        return found or wanted or 1
-    finally:
-        admin.close()
+    if not found and wanted is None:
+        raise ConfigError(f"the broker has no topic {topic!r}; --partitions N creates it")
+    return found or wanted or 1
 
 
 def _ends(kafka: KafkaSettings, topic: str, partitions: int) -> str:
-    reader = open_reader(kafka, topic, _MAX_RECORD_BYTES)
-    try:
+    with closing(open_reader(kafka, topic, _MAX_RECORD_BYTES)) as reader:
         reader.assign(dict.fromkeys(range(partitions), 0))
         ends = reader.end_offsets()
-    finally:
-        reader.close()
     if partitions > _SHOWN_PARTITIONS:
         return f"{partitions} partitions"
     return "partitions end at " + ", ".join(str(ends[p]) for p in sorted(ends))

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,12 +17,12 @@ from sparsewatch.pipelines.rejects.listing import RejectCounts, json_line, recor
 from sparsewatch.pipelines.rejects.repairs import read_repairs, shell_repair
 from sparsewatch.pipelines.rejects.replay import Replay, ReplayCount, ReplayPlan
 from sparsewatch.pipelines.rejects.replay_log import ReplayLog, begin_replay, end_replay, read_log
-from sparsewatch.pipelines.rejects.topics import Originals, Reject, RejectsTopic, partitions_of, replayed_topic
+from sparsewatch.pipelines.rejects.topics import Originals, Reject, RejectsTopic, replayed_topic
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.ranges import Count
 from sparsewatch.transforms.kafka.client import NewTopic, Writer
-from sparsewatch.transforms.kafka.open import open_admin, open_writer
+from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_writer, partitions_of
 
 _T = TypeVar("_T")
 
@@ -211,12 +212,8 @@ def _replay(where: Where, plan: ReplayPlan, log: ReplayLog, chosen: Iterator[Rej
 
 
 def _make_replayed_topic(where: Where) -> None:
-    admin = open_admin(where.kafka)
-    try:
-        if not admin.partitions(replayed_topic(where.topic)):
-            admin.create_topics([NewTopic(replayed_topic(where.topic), compact=True)], where.replication)
-    finally:
-        admin.close()
+    with closing(open_admin(where.kafka)) as admin:
+        ensure_topics(admin, [NewTopic(replayed_topic(where.topic), compact=True)], where.replication)
 
 
 def _report(topic: str, count: ReplayCount, before: int, dry_run: bool) -> None:

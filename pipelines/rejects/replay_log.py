@@ -6,17 +6,19 @@ noting, and what it sent is found by its headers from there on. Two replays of a
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import msgspec
 
-from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, partitions_of, replayed_topic
+from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, replayed_topic
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.compacted import Compacted
+from sparsewatch.transforms.kafka.fetching import until_ends
 from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.kafka.progress import read_topic
 from sparsewatch.transforms.records import Fetched
 
 FORMAT = Format("the mark of a replay under way")
@@ -49,14 +51,10 @@ def read_log(kafka: KafkaSettings, topic: str) -> ReplayLog:
         StateError: If the log cannot be read.
         SourceError: If the broker does not answer.
     """
-    noted, under_way = set[str](), None
-    for fetched in _read(kafka, replayed_topic(topic), dict.fromkeys(partitions_of(kafka, replayed_topic(topic)), 0)):
-        for i, value in enumerate(fetched.values):
-            key = fetched.keys(i) or b""
-            if key == _UNDER_WAY:
-                under_way = value
-            else:
-                noted.add(key.decode(errors="replace"))
+    with Compacted(kafka, replayed_topic(topic), _FETCH_BYTES) as log:
+        notes = log.newest()
+    under_way = notes.pop(_UNDER_WAY, None)
+    noted = {key.decode(errors="replace") for key in notes}
     if under_way is None:
         return ReplayLog(noted, set())
     try:
@@ -72,12 +70,9 @@ def begin_replay(kafka: KafkaSettings, topic: str, partitions: Collection[int], 
     for id_ in sorted(log.unnoted):
         writer.send(replayed_topic(topic), id_.encode(), b"{}")
     writer.flush()
-    reader = open_reader(kafka, topic, _FETCH_BYTES)
-    try:
+    with closing(open_reader(kafka, topic, _FETCH_BYTES)) as reader:
         reader.assign(dict.fromkeys(partitions, 0))
         ends = reader.end_offsets()
-    finally:
-        reader.close()
     writer.send(replayed_topic(topic), _UNDER_WAY, msgspec.json.encode(_UnderWay(ends)))
     writer.flush()
 
@@ -89,11 +84,9 @@ def end_replay(topic: str, writer: Writer) -> None:
 
 
 def _sent_since(kafka: KafkaSettings, topic: str, ends: dict[int, int]) -> set[str]:
-    # From one record earlier on: a partition to which nothing came since then would be waited for.
-    positions = {partition: max(0, end - 1) for partition, end in ends.items()}
     return {
         content.decode(errors="replace")
-        for fetched in _read(kafka, topic, positions)
+        for fetched in _read(kafka, topic, ends)
         for headers in fetched.headers
         for name, content in headers
         if name == REPLAYED_FROM
@@ -101,11 +94,6 @@ def _sent_since(kafka: KafkaSettings, topic: str, ends: dict[int, int]) -> set[s
 
 
 def _read(kafka: KafkaSettings, topic: str, positions: dict[int, int]) -> Iterator[Fetched]:
-    if not positions:
-        return
-    reader = open_reader(kafka, topic, _FETCH_BYTES)
-    try:
+    with closing(open_reader(kafka, topic, _FETCH_BYTES)) as reader:
         reader.assign(positions)
-        yield from read_topic(reader)
-    finally:
-        reader.close()
+        yield from until_ends(reader, topic, positions, reader.end_offsets())

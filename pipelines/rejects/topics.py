@@ -10,8 +10,8 @@ from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.side_records import SideRecord, rejects_topic
 from sparsewatch.transforms.kafka.client import Reader
-from sparsewatch.transforms.kafka.open import open_admin, open_reader
-from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.kafka.fetching import until_ends
+from sparsewatch.transforms.kafka.open import open_reader, partitions_of
 from sparsewatch.transforms.kafka.side_topics import PREFIX, is_left_out, read_back
 from sparsewatch.transforms.records import Fetched
 
@@ -85,8 +85,9 @@ class RejectsTopic:
                 return
 
     def _all(self) -> Iterator[Reject]:
-        self._reader.assign(dict.fromkeys(self._partitions, 0))
-        for fetched in read_topic(self._reader):
+        positions = dict.fromkeys(self._partitions, 0)
+        self._reader.assign(positions)
+        for fetched in until_ends(self._reader, rejects_topic(self.topic), positions, self._reader.end_offsets()):
             for i, offset in enumerate(fetched.offsets):
                 try:
                     record = read_back(fetched, i)
@@ -139,16 +140,3 @@ def _first(reader: Reader) -> Fetched | None:
         if got := reader.fetch(_FETCH_S, 1):
             return got[0]
     return None
-
-
-def partitions_of(kafka: KafkaSettings, topic: str) -> tuple[int, ...]:
-    """Partitions of a topic, empty if there is none.
-
-    Raises:
-        SourceError: If no broker answers.
-    """
-    admin = open_admin(kafka)
-    try:
-        return admin.partitions(topic)
-    finally:
-        admin.close()

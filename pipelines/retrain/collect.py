@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.rejects.topics import partitions_of
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
 from sparsewatch.pipelines.rows.kept_rows import RowPane
@@ -22,6 +21,7 @@ from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.transforms.kafka.open import partitions_of
 from sparsewatch.transforms.window.panes import Pane, decode_panes, load_panes
 
 #: Of the rows of files what a shadow without a running job takes.

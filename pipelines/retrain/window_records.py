@@ -4,7 +4,7 @@ A window that is written again, after a crash, replaces what was read of it.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,16 +18,13 @@ from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.rejects.topics import partitions_of
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.alerts import alert_id
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.kafka.progress import read_topic
-from sparsewatch.transforms.records import Fetched
+from sparsewatch.transforms.kafka.compacted import Compacted
 
 FORMAT = Format("the record of a window of rows")
 _MAX_RECORD_BYTES = 16 << 20
@@ -92,40 +89,26 @@ class WindowsTopic:
     """
 
     def __init__(self, kafka: KafkaSettings, topic: str, job: str) -> None:
-        partitions = partitions_of(kafka, topic)
-        if not partitions:
-            raise ConfigError(f"the broker has no topic {topic!r}: expected the windows of a job that was run")
-        self._job = job
         self._topic = topic
-        self._reader = open_reader(kafka, topic, _MAX_RECORD_BYTES)
-        self._reader.assign(dict.fromkeys(partitions, 0))
+        self._windows = Compacted(kafka, topic, _MAX_RECORD_BYTES, prefix=f"{job}/".encode())
+        if not self._windows.is_there:
+            raise ConfigError(f"the broker has no topic {topic!r}: expected the windows of a job that was run")
 
     def all(self) -> dict[int, WindowRecord]:
         """What there is now, by start of the window, oldest first."""
-        found: dict[int, WindowRecord] = {}
-        for fetched in read_topic(self._reader):
-            found |= self._records(fetched)
-        return dict(sorted(found.items()))
+        return dict(sorted(self._records(self._windows.newest().items()).items()))
 
     def pass_over(self) -> None:
         """Begin after what there is now."""
-        self._reader.assign(self._reader.end_offsets())
+        self._windows.pass_over()
 
     def more(self) -> dict[int, WindowRecord]:
         """What came since; waits a little for it."""
-        found: dict[int, WindowRecord] = {}
-        for fetched in self._reader.fetch(_FETCH_S, 1_000):
-            found |= self._records(fetched)
-        return found
+        return self._records(self._windows.arrivals(_FETCH_S))
 
-    def _records(self, fetched: Fetched) -> dict[int, WindowRecord]:
-        found = {}
-        for i, value in enumerate(fetched.values):
-            key = fetched.keys(i)
-            if value is not None and key is not None and key.startswith(f"{self._job}/".encode()):
-                record = self._record(value)
-                found[record.window_start_us] = record
-        return found
+    def _records(self, windows: Iterable[tuple[bytes, bytes | None]]) -> dict[int, WindowRecord]:
+        records = [self._record(value) for _, value in windows if value is not None]
+        return {record.window_start_us: record for record in records}
 
     def _record(self, value: bytes) -> WindowRecord:
         try:
@@ -137,7 +120,7 @@ class WindowsTopic:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._reader.close()
+        self._windows.close()
 
 
 @dataclass(frozen=True, slots=True)

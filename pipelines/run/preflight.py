@@ -1,39 +1,52 @@
 """What can be wrong with a job at the broker is found here, before anything is read."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 from sparsewatch.pipelines.job.ready import Ready
-from sparsewatch.pipelines.job.topics import create_output_topics
+from sparsewatch.pipelines.job.state_topics import check_state_topics
+from sparsewatch.pipelines.job.topics import output_topics, state_topics
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.transforms.kafka.open import open_admin
+from sparsewatch.transforms.kafka.open import ensure_topics, missing_topics, open_admin
+
+_logger = logging.getLogger(__name__)
 
 
-def check_broker(made: Ready) -> tuple[int, ...]:
-    """Ask the broker for the job's topic, create output topics.
+def check_broker(
+    made: Ready, job_file: str = "JOB.toml", tell: Callable[[str], None] = _logger.info
+) -> tuple[int, ...]:
+    """Ask the broker for the job's topics, create those that are missing.
+
+    Args:
+        made: The job.
+        job_file: Its file, as messages name it.
+        tell: Told what the broker leaves open.
 
     Returns:
         The partitions of the source topic.
 
     Raises:
-        ConfigError: If the topic, or an output topic that may not be created, is missing.
+        ConfigError: If the source topic is missing, an output topic that may not be created is, or a topic would lose
+            the state that the job keeps in it.
         SourceError: If no broker answers.
     """
-    job, progress = made.job, made.topics.progress
+    job = made.job
     with _quiet_client():
         admin = open_admin(job.kafka)
-    try:
+    with closing(admin):
         partitions = admin.partitions(job.source.topic)
         if not partitions:
             raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}")
+        for topic in check_state_topics(admin, state_topics(made), job.kafka, job_file):
+            if topic.is_unsure:
+                tell(f"The broker does not tell the cleanup.policy of {topic.name!r}; state is safe with 'compact'.")
         if job.output.create_topics:
-            create_output_topics(admin, made)
-        elif not admin.partitions(progress):
-            raise ConfigError(f"output.create_topics is false and topic {progress!r} is not there")
+            ensure_topics(admin, output_topics(made), job.output.replication)
+        elif missing := missing_topics(admin, output_topics(made)):
+            names = ", ".join(repr(topic.name) for topic in missing)
+            raise ConfigError(f"output.create_topics is false and the broker has no topic {names}")
         return partitions
-    finally:
-        admin.close()
 
 
 @contextmanager

@@ -15,7 +15,15 @@ from sparsewatch.transforms import coders
 from sparsewatch.transforms.kafka.progress import load_progress
 
 
-def run_job(job: Job, until: str, runner: str, *, close_at_end: bool = True, extra: Sequence[str] = ()) -> str:
+def run_job(
+    job: Job,
+    until: str,
+    runner: str,
+    *,
+    close_at_end: bool = True,
+    extra: Sequence[str] = (),
+    job_file: str = "JOB.toml",
+) -> str:
     """Run a job to its end and say how it stands.
 
     Args:
@@ -24,6 +32,7 @@ def run_job(job: Job, until: str, runner: str, *, close_at_end: bool = True, ext
         runner: `auto`, `inprocess`, `prism` or `portable`.
         close_at_end: Whether a bounded run closes windows that have not ended.
         extra: Beam options passed through.
+        job_file: The job's file, as messages name it.
 
     Raises:
         ConfigError: If something about the job is wrong; nothing has been read then.
@@ -33,7 +42,7 @@ def run_job(job: Job, until: str, runner: str, *, close_at_end: bool = True, ext
     chosen = choose_runner(runner, stop)
     made = ready(job)
     prepared = prepare(made)
-    partitions = check_broker(made)
+    partitions = check_broker(made, job_file)
     _progress(made)
     coders.register()
     specs = read_specs(made, partitions, stop, close_at_end)

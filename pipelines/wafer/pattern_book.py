@@ -5,7 +5,6 @@ window on; commands read it whole.
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,16 +15,10 @@ from sparsewatch.schemas.errors import ConfigError, StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import DECISION, DECISION_KEY, PATTERN, PATTERN_KEY, Decision, Pattern, Status
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.kafka.client import Reader
-from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.records import Fetched
+from sparsewatch.transforms.kafka.compacted import Compacted, TopicRemadeError
 from sparsewatch.transforms.window.protocols import Record
 
 _logger = logging.getLogger(__name__)
-
-_FETCH_S = 0.5
-#: Empty fetches in a row after which what the broker counts, but does not give, is let go.
-_PATIENCE = 20
 
 
 @dataclass
@@ -120,14 +113,13 @@ class PatternTopic:
 
     Args:
         kafka: The broker.
-        topic: Of one partition.
+        topic: The topic.
     """
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._kafka = kafka
         self._topic = topic
-        self._reader: Reader | None = None
-        self._next = 0
+        self._records = Compacted(kafka, topic, PATTERN_RECORD_BYTES)
         self._book = PatternBook()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -139,28 +131,21 @@ class PatternTopic:
         Raises:
             SourceError: If the broker does not answer.
         """
-        if self._reader is None:
-            self._reader = open_reader(self._kafka, self._topic, PATTERN_RECORD_BYTES)
-            self._reader.assign({0: 0})
-        for fetched in self._new(self._reader):
-            for i, value in enumerate(fetched.values):
-                self._book.take(fetched.keys(i) or b"", value)
+        try:
+            self._read_on()
+        except TopicRemadeError:
+            self.close()
+            self._read_on()
         return self._book
 
     def close(self) -> None:
         """See `ReadBook`; asked again, it begins anew."""
-        if self._reader is not None:
-            self._reader.close()
-        self._reader, self._next, self._book = None, 0, PatternBook()
+        self._records.close()
+        self._book = PatternBook()
 
-    def _new(self, reader: Reader) -> Iterator[Fetched]:
-        end, silent = reader.end_offsets().get(0, 0), 0
-        while self._next < end and silent < _PATIENCE:
-            got = reader.fetch(_FETCH_S, 1_000)
-            for fetched in got:
-                self._next = max(self._next, fetched.next_offset)
-                yield fetched
-            silent = 0 if got else silent + 1
+    def _read_on(self) -> None:
+        for key, value in self._records.changes():
+            self._book.take(key, value)
 
 
 def read_patterns(kafka: KafkaSettings, topic: str) -> PatternBook:

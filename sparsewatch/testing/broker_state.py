@@ -65,6 +65,16 @@ class BrokerState:
         with self.lock:
             return self.topics.setdefault(topic.name, FakeTopic(topic))
 
+    def partitions_of(self, topic: str) -> tuple[int, ...]:
+        """Numbers of a topic's partitions, none if there is no such topic.
+
+        Raises:
+            SourceError: If the broker is away.
+        """
+        self.answer()
+        found = self.topics.get(topic)
+        return () if found is None else tuple(range(len(found.partitions)))
+
     def partition(self, topic: str, partition: int) -> FakePartition:
         """A partition.
 

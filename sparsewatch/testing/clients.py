@@ -1,6 +1,7 @@
 """The three clients of a fake broker; see `sparsewatch.transforms.kafka.client` for what each method promises."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.testing.broker_state import BrokerState, Call
@@ -20,6 +21,10 @@ class FakeReader:
         self._topic = topic
         #: Where reading goes on, by partition.
         self.positions: dict[int, int] = {}
+
+    def partitions(self) -> tuple[int, ...]:
+        """See the protocol."""
+        return self._state.partitions_of(self._topic)
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
@@ -94,9 +99,7 @@ class FakeAdmin:
 
     def partitions(self, topic: str) -> tuple[int, ...]:
         """See the protocol."""
-        self._state.answer()
-        found = self._state.topics.get(topic)
-        return () if found is None else tuple(range(len(found.partitions)))
+        return self._state.partitions_of(topic)
 
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """See the protocol."""
@@ -104,6 +107,28 @@ class FakeAdmin:
         self._state.answer()
         for topic in topics:
             self._state.make(topic)
+
+    def create_like(self, model: str, topic: str, settings: Mapping[str, str]) -> None:
+        """See the protocol."""
+        self._state.answer()
+        like = self._state.topics[model]
+        made = self._state.make(replace(like.created, name=topic, partitions=1))
+        made.settings = {**like.settings, **settings}
+
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """See the protocol."""
+        self._state.answer()
+        return dict(self._state.topics[topic].settings)
+
+    def change_settings(self, topic: str, settings: Mapping[str, str]) -> None:
+        """See the protocol."""
+        self._state.answer()
+        self._state.topics[topic].settings.update(settings)
+
+    def delete_topic(self, topic: str) -> None:
+        """See the protocol."""
+        self._state.answer()
+        self._state.topics.pop(topic, None)
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """See the protocol."""

@@ -74,10 +74,16 @@ class FakePartition:
 
 
 class FakeTopic:
-    """A topic as it was created, and its partitions."""
+    """A topic as it was created, its settings and its partitions."""
 
     def __init__(self, created: NewTopic) -> None:
         self.created = created
+        #: As Apache Kafka has them where nothing else is said.
+        self.settings = {
+            "cleanup.policy": "compact" if created.compact else "delete",
+            "retention.ms": "604800000",
+            "retention.bytes": "-1",
+        }
         self.partitions = [FakePartition() for _ in range(created.partitions)]
         self._turn = 0
 

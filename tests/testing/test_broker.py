@@ -7,8 +7,9 @@ import pytest
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.testing import Call, FakeBroker, FakeRecord, SimulatedClock
 from sparsewatch.transforms.kafka.client import Admin, NewTopic, Reader, Writer
+from sparsewatch.transforms.kafka.fetching import until_ends
 from sparsewatch.transforms.kafka.open import open_admin, open_reader, open_writer
-from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.records import Fetched
 
 
 def filled(keys: str, step: int = 100) -> FakeBroker:
@@ -19,6 +20,11 @@ def filled(keys: str, step: int = 100) -> FakeBroker:
         writer.send("t", key.encode(), None if key.isupper() else f"{key}{i}".encode())
     writer.flush()
     return broker
+
+
+def read_topic(reader: Reader) -> list[Fetched]:
+    """What there is, read from the beginning."""
+    return list(until_ends(reader, "t", dict.fromkeys(reader.partitions(), 0), reader.end_offsets()))
 
 
 def test_clients_fulfil_the_protocols() -> None:

@@ -14,6 +14,13 @@ from sparsewatch.transforms.records import Fetched, Headers
 class Reader(Protocol):
     """Reads partitions of one topic that were assigned by hand."""
 
+    def partitions(self) -> tuple[int, ...]:
+        """Partitions of the topic, empty if there is no such topic.
+
+        Raises:
+            SourceError: If no broker answers.
+        """
+
     def assign(self, positions: Mapping[int, int]) -> None:
         """Read these partitions from these offsets on."""
 
@@ -78,7 +85,7 @@ class Writer(Protocol):
 
 
 class Admin(Protocol):
-    """Looks at topics and makes them."""
+    """Looks at topics, makes, changes and deletes them."""
 
     def partitions(self, topic: str) -> tuple[int, ...]:
         """Partitions of a topic, empty if there is no such topic.
@@ -88,7 +95,40 @@ class Admin(Protocol):
         """
 
     def create_topics(self, topics: Iterable["NewTopic"], replication: int = 1) -> None:
-        """Create those that are missing; the others stay as they are."""
+        """Create those that are missing; the others stay as they are.
+
+        Raises:
+            SinkError: If the broker refuses.
+        """
+
+    def create_like(self, model: str, topic: str, settings: Mapping[str, str]) -> None:
+        """Create a topic of one partition with the replicas and own settings of another; one that is there stays.
+
+        Args:
+            model: The other topic.
+            topic: The new one.
+            settings: Those that are different.
+
+        Raises:
+            SinkError: If the broker refuses.
+        """
+
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """Settings of a topic, such as `cleanup.policy`; those that the broker does not tell are absent."""
+
+    def change_settings(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change some settings of a topic.
+
+        Raises:
+            SinkError: If the broker refuses.
+        """
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with all it holds.
+
+        Raises:
+            SinkError: If the broker refuses.
+        """
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Set a consumer group's offsets, for tools that show lag."""

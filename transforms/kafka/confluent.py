@@ -57,6 +57,11 @@ class ConfluentReader:
             }
         )
 
+    def partitions(self) -> tuple[int, ...]:
+        """See the protocol."""
+        topics = self._ask(lambda: self._consumer.list_topics(timeout=self._timeout_s)).topics
+        return tuple(sorted(topics[self._topic].partitions)) if self._topic in topics else ()
+
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
         self._partitions = tuple(sorted(positions))
@@ -94,8 +99,15 @@ class ConfluentReader:
         raise SourceError(f"topic {self._topic!r} cannot be read: {error}")
 
     def end_offsets(self) -> dict[int, int]:
-        """See the protocol."""
-        return {p: high for p, (_, high) in self._watermarks().items()}
+        """See the protocol.
+
+        What was fetched knows the end best, where something was: some brokers answer the start of the last batch.
+        """
+        return {p: max(high, self._fetched_end(p)) for p, (_, high) in self._watermarks().items()}
+
+    def _fetched_end(self, partition: int) -> int:
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+        return int(high)
 
     def begin_offsets(self) -> dict[int, int]:
         """See the protocol."""

@@ -1,9 +1,13 @@
-"""Small polls merged into one batch: a poll returns what has arrived, often a few hundred records of one partition."""
+"""Polls brought together: small ones into one batch, and all those up to the end of a topic.
+
+A poll returns what has arrived, often a few hundred records of one partition.
+"""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.records import Fetched
 
@@ -12,6 +16,11 @@ _POLL_S = 0.1
 BATCH_BYTES = 16 << 20
 #: Records asked for while their size is not known.
 _FIRST_RECORDS = 16
+#: Where a topic is read to its end: seconds and records of a poll, and empty polls in a row after which a broker that
+#: has more is taken as silent.
+_END_POLL_S = 0.5
+_END_POLL_RECORDS = 10_000
+_PATIENCE = 20
 
 
 def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: int = BATCH_BYTES) -> list[Fetched]:
@@ -32,6 +41,36 @@ def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: in
             count += len(fetched.offsets)
             size += sum(map(len, filter(None, fetched.values)))
     return [merge(runs[partition]) for partition in sorted(runs)]
+
+
+def until_ends(reader: Reader, topic: str, positions: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[Fetched]:
+    """What assigned partitions hold from where they stand up to these ends.
+
+    Args:
+        reader: Assigned to the partitions.
+        topic: Its name, for messages.
+        positions: Where they stand.
+        ends: Where to stop; a partition may be read a little further.
+
+    Raises:
+        SourceError: If the broker does not answer, or does not give all that it says it has.
+    """
+    begin = reader.begin_offsets() if any(end > positions[p] for p, end in ends.items()) else {}
+    left = {p: end for p, end in ends.items() if end > max(positions[p], begin.get(p, 0))}
+    silent = 0
+    while left:
+        got = reader.fetch(_END_POLL_S, _END_POLL_RECORDS)
+        silent = 0 if any(fetched.partition in left for fetched in got) else silent + 1
+        for fetched in got:
+            if fetched.next_offset >= left.get(fetched.partition, 0):
+                left.pop(fetched.partition, None)
+        yield from got
+        if left and silent >= _PATIENCE:
+            # A broker that is away says so here.
+            now = reader.end_offsets()
+            raise SourceError(
+                f"topic {topic!r}: the broker gives no record any more, partitions end at {now}, expected {left}"
+            )
 
 
 class FetchAhead:

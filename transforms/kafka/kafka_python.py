@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.admin import NewTopic as KafkaNewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
 from sparsewatch.schemas.errors import SinkError, SourceError
@@ -24,6 +26,8 @@ _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
 _MAX_REQUEST_BYTES = 64 << 20
 _FOREVER_MS = 2**31 - 1
+#: Source of a setting that was given to the topic itself.
+_OWN_SETTING = "DYNAMIC_TOPIC_CONFIG"
 #: How long the broker holds a fetch that finds nothing: the end of a topic is known after one.
 _FETCH_WAIT_MS = 100
 #: How long a first fetch at the end of a partition may take.
@@ -47,6 +51,16 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
+def _partitions(consumer: KafkaConsumer, topic: str) -> tuple[int, ...]:
+    # All topics are asked for: a broker may make a topic that is asked for by its name.
+    try:
+        if topic not in consumer.topics():
+            return ()
+        return tuple(sorted(consumer.partitions_for_topic(topic) or ()))
+    except KafkaError as error:
+        raise SourceError(f"the broker does not tell its topics: {error}") from error
+
+
 class KafkaPythonReader:
     """See `sparsewatch.transforms.kafka.client.Reader`."""
 
@@ -68,6 +82,10 @@ class KafkaPythonReader:
             )
         except KafkaError as error:
             raise SourceError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+
+    def partitions(self) -> tuple[int, ...]:
+        """See the protocol."""
+        return _partitions(self._consumer, self._topic)
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
@@ -198,6 +216,22 @@ class KafkaPythonWriter:
         self._producer.close()
 
 
+def _create(admin: KafkaAdminClient, topic: KafkaNewTopic) -> None:
+    try:
+        admin.create_topics([topic])
+    except TopicAlreadyExistsError:
+        _logger.debug("topic %s is there already", topic.name)
+    except KafkaError as error:
+        raise SinkError(f"topic {topic.name!r} cannot be created: {error}") from error
+
+
+def _described(admin: KafkaAdminClient, topic: str) -> dict[str, dict[str, Any]]:
+    # Settings asked for by name make Tansu close the connection, so all are.
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    answer: dict[str, dict[str, dict[str, Any]]] = admin.describe_configs([resource], config_filter="all")
+    return answer.get("topic", {}).get(topic, {})
+
+
 class KafkaPythonAdmin:
     """See `sparsewatch.transforms.kafka.client.Admin`."""
 
@@ -214,19 +248,19 @@ class KafkaPythonAdmin:
 
     def partitions(self, topic: str) -> tuple[int, ...]:
         """See the protocol."""
-        try:
-            if topic not in self._consumer.topics():
-                return ()
-            return tuple(sorted(self._consumer.partitions_for_topic(topic) or ()))
-        except KafkaError as error:
-            raise SourceError(f"the broker does not tell its topics: {error}") from error
+        return _partitions(self._consumer, topic)
 
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """See the protocol."""
-        admin = KafkaAdminClient(**connection(self._settings))
-        try:
+        with self._client() as admin:
             for topic in topics:
                 self._create(admin, topic, replication)
+
+    @contextmanager
+    def _client(self) -> Iterator[KafkaAdminClient]:
+        admin = KafkaAdminClient(**connection(self._settings))
+        try:
+            yield admin
         finally:
             admin.close()
 
@@ -235,12 +269,50 @@ class KafkaPythonAdmin:
         settings = {"cleanup.policy": "compact"} if topic.compact else {}
         if topic.max_record_bytes:
             settings["max.message.bytes"] = str(topic.max_record_bytes)
+        _create(admin, KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings))
+
+    def create_like(self, model: str, topic: str, settings: Mapping[str, str]) -> None:
+        """See the protocol."""
         try:
-            admin.create_topics([KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings)])
-        except TopicAlreadyExistsError:
-            _logger.debug("topic %s is there already", topic.name)
+            with self._client() as admin:
+                [found] = admin.describe_topics([model])
+                replication = len(found["partitions"][0]["replica_nodes"])
+                own = {
+                    name: setting["value"]
+                    for name, setting in _described(admin, model).items()
+                    if setting["config_source"] == _OWN_SETTING
+                }
+                _create(admin, KafkaNewTopic(topic, 1, replication, topic_configs={**own, **settings}))
         except KafkaError as error:
-            raise SinkError(f"topic {topic.name!r} cannot be created: {error}") from error
+            raise SinkError(f"topic {topic!r} cannot be created like {model!r}: {error!r}") from error
+
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """See the protocol."""
+        try:
+            with self._client() as admin:
+                found = _described(admin, topic)
+        except KafkaError as error:
+            _logger.info("the broker does not tell the settings of topic %s: %r", topic, error)
+            return {}
+        return {name: setting["value"] for name, setting in found.items() if setting["value"] is not None}
+
+    def change_settings(self, topic: str, settings: Mapping[str, str]) -> None:
+        """See the protocol."""
+        try:
+            with self._client() as admin:
+                admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))])
+        except (KafkaError, ValueError) as error:
+            raise SinkError(f"settings {dict(settings)} of topic {topic!r} cannot be changed: {error!r}") from error
+
+    def delete_topic(self, topic: str) -> None:
+        """See the protocol."""
+        try:
+            with self._client() as admin:
+                admin.delete_topics([topic])
+        except UnknownTopicOrPartitionError:
+            _logger.debug("topic %s is gone already", topic)
+        except KafkaError as error:
+            raise SinkError(f"topic {topic!r} cannot be deleted: {error!r}") from error
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """See the protocol."""

@@ -1,14 +1,14 @@
-"""Opens the Kafka client that a job names: kafka-python by default, `confluent-kafka` as an extra.
+"""Opens the Kafka client that a job names: kafka-python by default, `confluent-kafka` as an extra; looks up topics.
 
 An address may be served in this process instead: by a broker in memory, for tests.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Admin, Reader, Writer
+from sparsewatch.transforms.kafka.client import Admin, NewTopic, Reader, Writer
 
 
 class Broker(Protocol):
@@ -75,3 +75,33 @@ def open_admin(settings: KafkaSettings) -> Admin:
     from sparsewatch.transforms.kafka.kafka_python import KafkaPythonAdmin
 
     return KafkaPythonAdmin(settings)
+
+
+def partitions_of(settings: KafkaSettings, topic: str) -> tuple[int, ...]:
+    """Partitions of a topic, empty if there is none.
+
+    Raises:
+        SourceError: If no broker answers.
+    """
+    with closing(open_admin(settings)) as admin:
+        return admin.partitions(topic)
+
+
+def missing_topics(admin: Admin, wanted: Iterable[NewTopic]) -> list[NewTopic]:
+    """Those that the broker does not have.
+
+    Raises:
+        SourceError: If no broker answers.
+    """
+    return [topic for topic in wanted if not admin.partitions(topic.name)]
+
+
+def ensure_topics(admin: Admin, wanted: Iterable[NewTopic], replication: int = 1) -> None:
+    """Create those that are missing; the others stay as they are.
+
+    Raises:
+        SourceError: If no broker answers.
+        SinkError: If the broker refuses.
+    """
+    if missing := missing_topics(admin, wanted):
+        admin.create_topics(missing, replication)

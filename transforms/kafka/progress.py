@@ -3,37 +3,15 @@
 One record holds all partitions, so a crash can never leave them disagreeing on which windows are closed.
 """
 
-import logging
-from collections.abc import Iterator
-
 import msgspec
 
 from sparsewatch.schemas.accounts import PROGRESS, Account, Marker, Progress
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Reader, Writer
-from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.records import Fetched
-
-_logger = logging.getLogger(__name__)
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.compacted import Compacted
 
 _MAX_RECORD_BYTES = 4 << 20
-_FETCH_S = 0.5
-#: Empty fetches in a row after which a topic is taken as read.
-_PATIENCE = 20
-
-
-def read_topic(reader: Reader) -> Iterator[Fetched]:
-    """Everything the assigned partitions hold now."""
-    left = {partition: end for partition, end in reader.end_offsets().items() if end}
-    silent = 0
-    while left and silent < _PATIENCE:
-        got = reader.fetch(_FETCH_S, 10_000)
-        yield from got
-        for fetched in got:
-            if fetched.next_offset >= left.get(fetched.partition, 0):
-                left.pop(fetched.partition, None)
-        silent = 0 if got else silent + 1
 
 
 def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) -> Progress | None:
@@ -43,16 +21,8 @@ def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) ->
         StateError: If the record cannot be read, or was written with other settings that shape windows.
         SourceError: If the broker does not answer.
     """
-    reader = open_reader(settings, topic, _MAX_RECORD_BYTES)
-    try:
-        reader.assign({0: 0})
-        newest: bytes | None = None
-        for fetched in read_topic(reader):
-            for i, value in enumerate(fetched.values):
-                if fetched.keys(i) == job.encode():
-                    newest = value
-    finally:
-        reader.close()
+    with Compacted(settings, topic, _MAX_RECORD_BYTES, prefix=job.encode()) as records:
+        newest = records.newest().get(job.encode())
     return None if newest is None else _checked(newest, topic, job, digest)
 
 

@@ -17,8 +17,7 @@ from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.client import Writer
-from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.kafka.compacted import Compacted
 
 _logger = logging.getLogger(__name__)
 
@@ -130,18 +129,8 @@ def load_panes(settings: KafkaSettings, topic: str, job: str) -> list[Pane]:
     Raises:
         SourceError: If the broker does not answer.
     """
-    reader = open_reader(settings, topic, _MAX_RECORD_BYTES)
-    newest: dict[bytes, bytes] = {}
-    try:
-        reader.assign({0: 0})
-        for fetched in read_topic(reader):
-            for i, value in enumerate(fetched.values):
-                key = fetched.keys(i)
-                if key is not None and value is not None and key.startswith(f"{job}/".encode()):
-                    newest[key] = value
-    finally:
-        reader.close()
-    return _joined(newest)
+    with Compacted(settings, topic, _MAX_RECORD_BYTES, prefix=f"{job}/".encode()) as chunks:
+        return _joined(chunks.newest())
 
 
 def _joined(chunks: Mapping[bytes, bytes]) -> list[Pane]:

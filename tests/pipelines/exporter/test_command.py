@@ -23,7 +23,6 @@ from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_writer
-from sparsewatch.transforms.records import Fetched
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
 from tests.kit.waiting import wait_for
@@ -109,16 +108,14 @@ def test_what_would_spoil_the_page_is_counted_and_passed_over(served: tuple[Expo
     assert [(s.labels, s.value) for s in family.samples] == [({"job": 'quoted " and\nbroken'}, 1.0)]
 
 
-def fetched(*samples: MetricSample) -> Fetched:
-    values: list[bytes | None] = [msgspec.json.encode(s) for s in samples]
-    n = len(samples)
-    return Fetched(0, list(range(n)), [0] * n, values, [()] * n, lambda i: samples[i].key.encode(), n)
+def records(*samples: MetricSample) -> list[tuple[bytes, bytes | None]]:
+    return [(s.key.encode(), msgspec.json.encode(s)) for s in samples]
 
 
 def test_series_of_a_name_stand_together_whatever_their_labels() -> None:
     series, collector = Series(), MetricsCollector()
     series.take(
-        fetched(
+        records(
             sample("sparsewatch_a", 1, x="1"),
             sample("sparsewatch_a_total", 2),
             sample("sparsewatch_a", 3),

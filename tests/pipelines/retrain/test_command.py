@@ -28,7 +28,7 @@ from sparsewatch.detectors.rows.windows.shadow import ShadowScores
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import prepare, ready
-from sparsewatch.pipelines.job.topics import create_output_topics
+from sparsewatch.pipelines.job.topics import output_topics
 from sparsewatch.pipelines.models.command import refuse_faults
 from sparsewatch.pipelines.retrain.collect import collect_panes
 from sparsewatch.pipelines.retrain.plan import Outcome, Plan
@@ -43,7 +43,7 @@ from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.testing import EmbeddedBroker
-from sparsewatch.transforms.kafka.open import open_admin, open_writer
+from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_writer
 from sparsewatch.transforms.window.panes import Pane, PaneLog
 from sparsewatch.transforms.window.protocols import Window
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all
@@ -98,7 +98,7 @@ class Stream:
         self._panes = PaneLog(topic, ready(job).topics.panes, job.rows.panes)
         create_topic(bootstrap, topic)
         admin = open_admin(job.kafka)
-        create_output_topics(admin, ready(job))
+        ensure_topics(admin, output_topics(ready(job)))
         admin.close()
 
     def run(self, windows: int, shift: float = 0.0) -> None:

@@ -1,0 +1,114 @@
+"""Topics that a job keeps its state in: what would lose it is refused before anything is read.
+
+State lies in topics of one partition, since only clocks order records of different partitions and no two clients place
+a key alike; and in topics that the broker compacts and deletes nothing from by age or size, since a job may stand still
+for as long as it likes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.transforms.kafka.client import Admin
+
+#: What a broker may delete records by, whatever their keys.
+_LIMITS = ("retention.ms", "retention.bytes")
+_UNLIMITED = "-1"
+#: Ending of the topic in which `sparsewatch mend` keeps what a state topic held while that is made anew.
+MENDING = ".mending"
+
+
+@dataclass(frozen=True, slots=True)
+class StateTopic:
+    """What a broker says of a topic that state is kept in."""
+
+    name: str
+    #: Number of partitions; 0 if there is no such topic.
+    partitions: int
+    #: Settings that the broker told.
+    settings: Mapping[str, str]
+    #: Whether `sparsewatch mend` was cut off while it made the topic anew.
+    under_mend: bool = False
+
+    @property
+    def deletes_by(self) -> str:
+        """The limits by which the broker deletes its records, empty if it has none."""
+        if "delete" not in self._policies:
+            return ""
+        found = {limit: self.settings.get(limit, "unknown") for limit in _LIMITS}
+        return ", ".join(f"{limit}={value}" for limit, value in found.items() if value != _UNLIMITED)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the broker does not tell what it deletes."""
+        return bool(self.partitions) and not self._policies
+
+    @property
+    def _policies(self) -> set[str]:
+        return {policy.strip() for policy in self.settings.get("cleanup.policy", "").split(",")} - {""}
+
+
+def look_at(admin: Admin, names: Iterable[str]) -> list[StateTopic]:
+    """What the broker says of these topics.
+
+    Raises:
+        SourceError: If no broker answers.
+    """
+    return [_look_at(admin, name) for name in names]
+
+
+def _look_at(admin: Admin, name: str) -> StateTopic:
+    partitions = len(admin.partitions(name))
+    settings = admin.settings_of(name) if partitions else {}
+    return StateTopic(name, partitions, settings, under_mend=bool(admin.partitions(name + MENDING)))
+
+
+def faults_of(topic: StateTopic, kafka: KafkaSettings, job_file: str) -> list[str]:
+    """What would lose the state that a topic holds, and the command that mends it; empty if nothing would.
+
+    Args:
+        topic: As the broker has it.
+        kafka: The broker.
+        job_file: Of the job whose state it is.
+    """
+    mend = f"`sparsewatch mend {job_file}`"
+    if topic.under_mend:
+        return [f"topic {topic.name!r} is being made anew, and that was cut off: {mend} goes on with it"]
+    faults = []
+    if topic.partitions > 1:
+        faults.append(
+            f"topic {topic.name!r} has {topic.partitions} partitions, expected 1, or state may be forgotten: stop the "
+            f"job; {mend} makes the topic anew with all it holds"
+        )
+    if limits := topic.deletes_by:
+        faults.append(
+            f"topic {topic.name!r} has cleanup.policy={topic.settings['cleanup.policy']} ({limits}), expected "
+            f"compact, or state is deleted with time: `{compact_command(topic.name, kafka)}`"
+        )
+    return faults
+
+
+def compact_command(topic: str, kafka: KafkaSettings) -> str:
+    """The command of Apache Kafka that makes a topic compacted."""
+    secure = "" if kafka.security_protocol == "PLAINTEXT" else " --command-config CLIENT.properties"
+    return (
+        f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers[0]}{secure} --alter --entity-type topics "
+        f"--entity-name {topic} --add-config cleanup.policy=compact"
+    )
+
+
+def check_state_topics(admin: Admin, names: Iterable[str], kafka: KafkaSettings, job_file: str) -> list[StateTopic]:
+    """Refuse topics that would lose a job's state; those that are missing are none.
+
+    Returns:
+        What the broker says of each.
+
+    Raises:
+        ConfigError: Naming each topic, what was found and the command that mends it.
+        SourceError: If no broker answers.
+    """
+    topics = look_at(admin, names)
+    if faults := [fault for topic in topics for fault in faults_of(topic, kafka, job_file)]:
+        raise ConfigError("; ".join(faults))
+    return topics

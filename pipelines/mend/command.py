@@ -1,0 +1,42 @@
+"""Make topics that would lose a job's state fit to keep it: `sparsewatch mend`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.kind import Job
+
+
+@click.command()
+@click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, as in `check`.")
+def mend(job_file: Path, overrides: tuple[str, ...]) -> None:
+    """Make topics that would lose the state of JOB.toml fit to keep it. Stop the job first.
+
+    A topic of several partitions is made anew with one and the same replicas and settings. What it holds waits in
+    TOPIC.mending meanwhile; if the command is cut off, call it again, it goes on where it stood. A topic whose
+    records the broker deletes by age or size gets cleanup.policy=compact. Topics that are sound stay as they are.
+    """
+    job = load_job(job_file, overrides)
+    changes = 0
+    for line in _mended(job):
+        click.echo(line)
+        changes += 1
+    if not changes:
+        click.echo(f"job {job.name!r}: the topics of its state are sound, nothing was changed")
+
+
+def _mended(job: Job) -> Iterator[str]:
+    # Brings in Beam, which takes seconds: wrong settings are said before.
+    from sparsewatch.pipelines.job.ready import ready
+    from sparsewatch.pipelines.job.state_topics import look_at
+    from sparsewatch.pipelines.job.topics import state_topics
+    from sparsewatch.pipelines.mend.remake import mend_topic
+    from sparsewatch.transforms.kafka.open import open_admin
+
+    with closing(open_admin(job.kafka)) as admin:
+        for topic in look_at(admin, state_topics(ready(job))):
+            yield from mend_topic(job.kafka, admin, topic)

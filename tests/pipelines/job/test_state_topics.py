@@ -1,0 +1,87 @@
+"""What would lose a job's state is refused by name, with what was found and what mends it."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from sparsewatch.pipelines.job.state_topics import StateTopic, check_state_topics, faults_of
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.transforms.kafka.client import Admin
+
+KAFKA = KafkaSettings(bootstrap_servers=["b:9092", "c:9092"])
+COMPACT = "kafka-configs.sh --bootstrap-server b:9092 --alter --entity-type topics --entity-name s --add-config"
+
+
+def faults(partitions: int, settings: Mapping[str, str], under_mend: bool = False) -> list[str]:
+    return faults_of(StateTopic("s", partitions, settings, under_mend), KAFKA, "fab.toml")
+
+
+@pytest.mark.parametrize(
+    ("partitions", "settings"),
+    [
+        (0, {}),
+        (1, {}),
+        (1, {"cleanup.policy": "compact", "retention.ms": "604800000"}),
+        (1, {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}),
+        (1, {"cleanup.policy": "compact, delete", "retention.ms": "-1", "retention.bytes": "-1"}),
+    ],
+)
+def test_what_keeps_state_for_ever_is_sound(partitions: int, settings: Mapping[str, str]) -> None:
+    assert faults(partitions, settings) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        (
+            {"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1"},
+            "delete (retention.ms=604800000)",
+        ),
+        (
+            {"cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "9"},
+            "compact,delete (retention.bytes=9)",
+        ),
+        ({"cleanup.policy": "delete"}, "delete (retention.ms=unknown, retention.bytes=unknown)"),
+    ],
+)
+def test_a_topic_that_is_deleted_from_is_refused_with_the_command(settings: Mapping[str, str], found: str) -> None:
+    [fault] = faults(1, settings)
+    assert f"topic 's' has cleanup.policy={found}, expected compact" in fault
+    assert f"`{COMPACT} cleanup.policy=compact`" in fault
+
+
+def test_several_partitions_and_a_mend_cut_off_lead_to_the_command_that_mends() -> None:
+    [fault] = faults(3, {"cleanup.policy": "compact"})
+    assert "topic 's' has 3 partitions, expected 1" in fault
+    assert "`sparsewatch mend fab.toml`" in fault
+    [fault] = faults(0, {}, under_mend=True)
+    assert "`sparsewatch mend fab.toml` goes on with it" in fault
+
+
+def test_a_secured_broker_needs_credentials_in_the_command() -> None:
+    secured = KafkaSettings(bootstrap_servers=["b:9092"], security_protocol="SSL")
+    [fault] = faults_of(StateTopic("s", 1, {"cleanup.policy": "delete"}), secured, "fab.toml")
+    assert "--command-config CLIENT.properties --alter" in fault
+
+
+class _Admin:
+    """Topics in memory: partitions and settings."""
+
+    def __init__(self, topics: Mapping[str, tuple[int, dict[str, str]]]) -> None:
+        self._topics = topics
+
+    def partitions(self, topic: str) -> tuple[int, ...]:
+        return tuple(range(self._topics.get(topic, (0, {}))[0]))
+
+    def settings_of(self, topic: str) -> dict[str, str]:
+        return self._topics[topic][1]
+
+
+def test_all_faults_of_all_topics_are_named_at_once_and_what_is_not_told_is_no_fault() -> None:
+    admin = cast("Admin", _Admin({"a": (3, {"cleanup.policy": "delete"}), "b": (1, {}), "d.mending": (1, {})}))
+    with pytest.raises(ConfigError, match=r"'a' has 3 part.*; topic 'a' has cleanup\.policy=delete.*; topic 'd' is"):
+        check_state_topics(admin, ["a", "b", "c", "d"], KAFKA, "fab.toml")
+    found = check_state_topics(admin, ["b", "c"], KAFKA, "fab.toml")
+    assert [topic.is_unsure for topic in found] == [True, False]

@@ -1,0 +1,161 @@
+"""The newest record of each key of a compacted topic: what a job resumes from, and what others read back.
+
+Any number of partitions is read. Of a key that lies in several of them (someone added partitions, or writers placed it
+in different ways) the record with the latest Kafka timestamp counts, that of the higher partition where they are equal;
+a record is taken for at least as new as all before it in its partition, so within a partition the offset decides. A
+record without a value removes its key.
+"""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from sparsewatch.schemas.errors import SourceError
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.transforms.kafka.client import Reader
+from sparsewatch.transforms.kafka.fetching import until_ends
+from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.records import Fetched
+
+_MOST_RECORDS = 10_000
+
+
+class TopicRemadeError(SourceError):
+    """The topic is another one than that which was read so far: it must be read from the beginning."""
+
+
+class Compacted:
+    """Reads a compacted topic once, or on and on; connects when first asked; a context manager. It can be pickled.
+
+    Args:
+        kafka: The broker.
+        topic: The topic; it may be made later.
+        max_bytes: Largest record to expect.
+        prefix: Only keys that begin so.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str, max_bytes: int, prefix: bytes = b"") -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._max_bytes = max_bytes
+        self._prefix = prefix
+        self._reader: Reader | None = None
+        #: Where reading goes on, by partition.
+        self._next: dict[int, int] = {}
+        #: Latest timestamp that each partition has shown, milliseconds.
+        self._clocks: dict[int, int] = {}
+        #: Timestamp and partition of each key's newest record, where there is more than one partition.
+        self._stamps: dict[bytes, tuple[int, int]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._kafka, self._topic, self._max_bytes, self._prefix)
+
+    def newest(self) -> dict[bytes, bytes]:
+        """Values of all keys as they stand now; the topic is read from its beginning.
+
+        Raises:
+            SourceError: If the broker does not answer, or does not give all it says it has.
+        """
+        self.close()
+        newest = dict(self.changes())
+        return {key: value for key, value in newest.items() if value is not None}
+
+    def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """What came since the last look, up to the ends that the broker states now; at first all there is.
+
+        Yields:
+            Keys and values in the order in which they count; None removes a key.
+
+        Raises:
+            TopicRemadeError: If it ends before what was read.
+            SourceError: If the broker does not answer, or does not give all it says it has.
+        """
+        if (reader := self._opened()) is None:
+            return
+        # Twice, since some clients know the end only of what they have fetched (see docs/brokers.md).
+        for _ in range(2):
+            for fetched in until_ends(reader, self._topic, self._next, self.check_ends()):
+                yield from self._taken(fetched)
+
+    def arrivals(self, timeout_s: float) -> Iterator[tuple[bytes, bytes | None]]:
+        """What arrives within some seconds after the last look; a broker that is away looks like silence.
+
+        Raises:
+            TopicRemadeError: If it begins anew.
+        """
+        if (reader := self._opened()) is not None:
+            for fetched in reader.fetch(timeout_s, _MOST_RECORDS):
+                yield from self._taken(fetched)
+
+    def pass_over(self) -> None:
+        """Go on after what there is now."""
+        if (reader := self._opened()) is not None:
+            self._next = reader.end_offsets()
+            reader.assign(self._next)
+
+    def check_ends(self) -> dict[int, int]:
+        """Where the partitions end, asked of the broker now.
+
+        Raises:
+            TopicRemadeError: If one ends before what was read.
+            SourceError: If the broker does not answer.
+        """
+        reader = self._opened()
+        ends = {} if reader is None else reader.end_offsets()
+        if any(ends.get(partition, 0) < offset for partition, offset in self._next.items()):
+            raise TopicRemadeError(f"topic {self._topic!r} was made anew")
+        return ends
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the broker has such a topic."""
+        return self._opened() is not None
+
+    def close(self) -> None:
+        """Leave the broker; asked again, it begins anew."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        self._next, self._clocks, self._stamps = {}, {}, {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _opened(self) -> Reader | None:
+        if self._reader is None:
+            reader = open_reader(self._kafka, self._topic, self._max_bytes)
+            try:
+                partitions = reader.partitions()
+                if not partitions:
+                    return None
+                self._next = dict.fromkeys(partitions, 0)
+                reader.assign(self._next)
+                self._reader = reader
+            finally:
+                if self._reader is None:
+                    reader.close()
+        return self._reader
+
+    def _taken(self, fetched: Fetched) -> Iterator[tuple[bytes, bytes | None]]:
+        partition = fetched.partition
+        if fetched.offsets and fetched.offsets[0] < self._next[partition]:
+            raise TopicRemadeError(f"topic {self._topic!r} was made anew")
+        self._next[partition] = max(self._next[partition], fetched.next_offset)
+        clock = self._clocks.get(partition, 0)
+        for i, (timestamp_ms, value) in enumerate(zip(fetched.timestamps_ms, fetched.values, strict=True)):
+            clock = max(clock, timestamp_ms)
+            key = fetched.keys(i) or b""
+            if key.startswith(self._prefix) and self._is_newest(key, (clock, partition)):
+                yield key, value
+        self._clocks[partition] = clock
+
+    def _is_newest(self, key: bytes, stamp: tuple[int, int]) -> bool:
+        if len(self._next) == 1:
+            return True
+        if stamp < self._stamps.get(key, stamp):
+            return False
+        self._stamps[key] = stamp
+        return True
