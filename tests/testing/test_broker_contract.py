@@ -9,9 +9,11 @@ import pytest
 
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.kafka.client import NewTopic
+from sparsewatch.transforms.kafka.client import NewTopic, Reader
+from sparsewatch.transforms.kafka.fetching import until_ends
 from sparsewatch.transforms.kafka.open import open_admin, open_reader, open_writer
-from sparsewatch.transforms.kafka.progress import read_topic
+from sparsewatch.transforms.records import Fetched
+from tests.kit.waiting import wait_for
 
 BEGAN_MS = 1_700_000_000_000
 
@@ -48,18 +50,47 @@ def send(settings: KafkaSettings, topic: str, numbers: range, partition: int = 0
             writer.send(topic, key, value, [header], partition=partition, timestamp_ms=BEGAN_MS + i)
 
 
+def read_from(reader: Reader, topic: str, positions: dict[int, int]) -> list[Fetched]:
+    """What there is from these offsets on."""
+    reader.assign(positions)
+    return list(until_ends(reader, topic, positions, reader.end_offsets()))
+
+
 def test_a_topic_has_the_partitions_it_was_made_with_and_keeps_them(settings: KafkaSettings, topic: str) -> None:
     with closing(open_admin(settings)) as admin:
         admin.create_topics([NewTopic(topic, 5)])
         assert admin.partitions(topic) == (0, 1)
         assert admin.partitions(f"{topic}-missing") == ()
+    for name, partitions in ((topic, (0, 1)), (f"{topic}-missing", ())):
+        with closing(open_reader(settings, name, 1000)) as reader:
+            assert reader.partitions() == partitions
+
+
+def test_a_topic_made_like_another_has_one_partition_and_is_deleted_alone(settings: KafkaSettings, topic: str) -> None:
+    with closing(open_admin(settings)) as admin:
+        admin.create_like(topic, f"{topic}-like", {"cleanup.policy": "compact"})
+        wait_for(lambda: admin.partitions(f"{topic}-like") == (0,), 10, "the likeness is there")
+        assert admin.settings_of(f"{topic}-like")["cleanup.policy"] == "compact"
+        assert admin.settings_of(topic).get("cleanup.policy", "delete") == "delete"
+        for _ in range(2):
+            admin.delete_topic(f"{topic}-like")
+            wait_for(lambda: not admin.partitions(f"{topic}-like"), 10, "the likeness is gone")
+        assert admin.partitions(topic) == (0, 1)
+
+
+# The embedded broker takes no change of settings.
+@pytest.mark.parametrize("settings", [FAKE, KAFKA], indirect=True)
+def test_a_topic_told_to_compact_compacts(settings: KafkaSettings, topic: str) -> None:
+    with closing(open_admin(settings)) as admin:
+        assert admin.settings_of(topic).items() >= {"cleanup.policy": "delete", "retention.ms": "604800000"}.items()
+        admin.change_settings(topic, {"cleanup.policy": "compact"})
+        wait_for(lambda: admin.settings_of(topic)["cleanup.policy"] == "compact", 10, "the policy is told")
 
 
 def test_records_arrive_whole_and_in_order(settings: KafkaSettings, topic: str) -> None:
     send(settings, topic, range(5))
     with closing(open_reader(settings, topic, 1000)) as reader:
-        reader.assign({0: 2, 1: 0})
-        runs = list(read_topic(reader))
+        runs = read_from(reader, topic, {0: 2, 1: 0})
     assert {run.partition for run in runs} == {0}
     assert [x for run in runs for x in run.offsets] == [2, 3, 4]
     assert [x for run in runs for x in run.timestamps_ms] == [BEGAN_MS + i for i in (2, 3, 4)]
@@ -73,8 +104,7 @@ def test_a_tombstone_is_a_record_without_a_value(settings: KafkaSettings, topic:
     with closing(open_writer(settings)) as writer:
         writer.send(topic, b"k", None, partition=1)
     with closing(open_reader(settings, topic, 1000)) as reader:
-        reader.assign({1: 0})
-        [run] = read_topic(reader)
+        [run] = read_from(reader, topic, {1: 0})
     assert (run.values, run.keys(0), list(run.headers[0])) == ([None], b"k", [])
 
 
@@ -85,7 +115,7 @@ def test_a_reader_knows_where_its_partitions_begin_and_end(settings: KafkaSettin
         assert reader.begin_offsets() == {0: 0, 1: 0}
         assert reader.end_offsets() == {0: 0, 1: 3}
         send(settings, topic, range(3, 5), partition=1)
-        list(read_topic(reader))
+        read_from(reader, topic, {0: 0, 1: 0})
         assert reader.end_offsets() == {0: 0, 1: 5}
 
 
