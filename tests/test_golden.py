@@ -48,6 +48,7 @@ OTHER_DECODING = {
     "transforms/coders.py": "spans of a block, within its format",
     "transforms/kafka/source.py": "settings of a graph, which its own process reads",
     "pipelines/rejects/repairs.py": "a user's file",
+    "pipelines/tables/json_files.py": "a user's file",
     "pipelines/wafer_files/events.py": "a user's file",
     "pipelines/wafer_files/klarf/version18.py": "a user's file",
     "pipelines/exporter/series.py": "records that are passed over where they cannot be read",

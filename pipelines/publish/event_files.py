@@ -12,8 +12,8 @@ from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.tables.rejects import Rejected
 from sparsewatch.pipelines.tables.settings import TableSettings
-from sparsewatch.pipelines.tables.streams import Progress
-from sparsewatch.pipelines.tables.table import OnBytes, Table, open_table
+from sparsewatch.pipelines.tables.streams import OnBytes, Progress
+from sparsewatch.pipelines.tables.table import Table, open_table
 from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat

@@ -7,10 +7,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.units import US_PER_SECOND
 
 #: Least number that is taken for this many units a second: seconds of the year 5138 are milliseconds of 1973.
-_SIZES = ((1e17, 1_000_000_000), (1e14, 1_000_000), (1e11, 1_000), (0.0, 1))
-US_PER_SECOND = 1_000_000
+_SIZES = ((1e17, 1_000 * US_PER_SECOND), (1e14, US_PER_SECOND), (1e11, 1_000), (0.0, 1))
 
 
 def times_us(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample
+from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
@@ -59,7 +60,9 @@ def collect(plan: Plan, columns: Iterable[str]) -> Collected:
     """
     types = column_types(plan.job, columns)
     if plan.files:
-        rows = collect_files(plan.files, types, plan.sample_rows, plan.seed, hold_out=plan.offline)
+        rows = collect_files(
+            plan.files, types, plan.sample_rows, plan.seed, hold_out=plan.offline, missing=plan.missing
+        )
     else:
         panes = _panes(plan.job)[-plan.last if plan.last else 0 :]
         rows = collect_panes(panes, _learner(plan), types, plan.sample_rows, plan.windows if plan.offline else 0)
@@ -121,7 +124,13 @@ def collect_panes(
 
 
 def collect_files(
-    files: Iterable[Path], types: Mapping[str, pa.DataType], limit: int, seed: int, *, hold_out: bool
+    files: Iterable[Path],
+    types: Mapping[str, pa.DataType],
+    limit: int,
+    seed: int,
+    *,
+    hold_out: bool,
+    missing: tuple[str, ...] = (),
 ) -> Collected:
     """Rows of files: Parquet, CSV or JSON lines.
 
@@ -131,22 +140,25 @@ def collect_files(
         limit: Most rows to take.
         seed: Of the sample.
         hold_out: Whether a fifth of them, by chance, is not learned but shadowed.
+        missing: Texts that stand for the missing value.
 
     Raises:
         ConfigError: If a file cannot be read, or there are no rows.
         SchemaError: If a value does not fit its column.
     """
     sample = FileSample(tuple(types), limit, seed)
-    table = open_table(tuple(files), TableSettings(columns=sample.columns, types=types))
-    for part in table.parts:
-        sample.add_file(part.path, table.pieces_of(part))
+    table = open_table(tuple(files), TableSettings(columns=sample.columns, types=types, missing=missing))
+    with progress_bar("reading", unit="rows") as bar:
+        for part in table.parts:
+            sample.add_file(part.path, table.pieces_of(part), bar.add)
+    rejected = "".join(f"; left out: {number:,} rows, {why}" for why, number in table.rejected.counts.items())
     rows = sample.table().cast(pa.schema(list(types.items())))
     # Rows come by hash, so the last ones are as good as any.
     cut = rows.num_rows - round(_HELD_OUT_SHARE * rows.num_rows) if hold_out else rows.num_rows
     return Collected(
         table=rows.slice(0, cut),
         held_out=rows.slice(cut) if hold_out else None,
-        said=f"{cut:,} rows of {sample.rows_seen:,} in {len(sample.files)} files",
+        said=f"{cut:,} rows of {sample.rows_seen:,} in {len(sample.files)} files{rejected}",
         about={"rows": cut, "rows_seen": sample.rows_seen, "files": [file.name for file in sample.files]},
     )
 

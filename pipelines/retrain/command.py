@@ -10,6 +10,7 @@ import click
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.rows.settings import RowsJob
+from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.ranges import Count, CountOrNone
 from sparsewatch.schemas.settings import read_settings
@@ -45,6 +46,7 @@ _LEAST_EVERY_S = 60.0
     type=click.Path(path_type=Path),
     help="Learn from this file or folder instead of the job's windows; may be repeated.",
 )
+@MISSING_OPTION
 @click.option(
     "--learn",
     type=click.Choice(["ordinary", "drifted", "all"]),
@@ -78,6 +80,7 @@ def retrain(
     job_file: Path,
     overrides: tuple[str, ...],
     files: tuple[Path, ...],
+    missing: tuple[str, ...],
     learn: str | None,
     last: int | None,
     method: str | None,
@@ -114,6 +117,7 @@ def retrain(
     plan = Plan(
         job=job,
         files=files,
+        missing=missing,
         learn=learn or ("drifted" if if_drifted else "ordinary"),  # type: ignore[arg-type]
         last=last,
         method=method,

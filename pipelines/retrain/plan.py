@@ -28,6 +28,8 @@ class Plan:
     job: RowsJob
     #: Files to learn from; the job's own windows without any.
     files: tuple[Path, ...] = ()
+    #: Texts of files that stand for the missing value, besides the empty field of a CSV.
+    missing: tuple[str, ...] = ()
     learn: Learn = "ordinary"
     #: Newest windows to look at; None for all that are kept.
     last: int | None = None

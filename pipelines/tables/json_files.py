@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from sparsewatch.pipelines.tables.rejects import SAMPLES, Rejected, Sample, shown
-from sparsewatch.pipelines.tables.streams import Progress, named_errors, open_text, whole_lines
+from sparsewatch.pipelines.tables.streams import OnBytes, Progress, named_errors, open_text, whole_lines
 from sparsewatch.pipelines.tables.text import is_text, missing_as_null
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.transforms.codecs.json import decode_json
@@ -84,22 +84,25 @@ class JsonTypes(NamedTuple):
                 raise SchemaError(self.wrong[name])
 
 
-def find_json_types(paths: Sequence[Path], rows: int | None = None) -> JsonTypes:
+def find_json_types(paths: Sequence[Path], rows: int | None = None, on_bytes: OnBytes | None = None) -> JsonTypes:
     """Look at the lines of files.
 
     Args:
         paths: Files of JSON lines.
         rows: Rows of each file that are looked at; all if None.
+        on_bytes: Told how far they are looked at.
 
     Raises:
         SchemaError: If a file is damaged or holds no object.
     """
-    looked = _Looked()
+    looked, progress = _Looked(), Progress(paths)
     for path in paths:
         seen = 0
-        with named_errors(path), open_text(path) as stream:
+        with named_errors(path), open_text(path, progress) as stream:
             for lines in _lines(stream, path):
                 seen += looked.add(path, lines)
+                if on_bytes is not None:
+                    on_bytes(progress.done, progress.total)
                 if rows is not None and seen >= rows:
                     break
         if not seen:

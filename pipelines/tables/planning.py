@@ -12,6 +12,7 @@ from sparsewatch.pipelines.tables.formats import format_of
 from sparsewatch.pipelines.tables.json_files import JsonTypes, find_json_types
 from sparsewatch.pipelines.tables.parquet_files import Footer, read_footer
 from sparsewatch.pipelines.tables.settings import EMPTY, TableSettings
+from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 
@@ -31,8 +32,13 @@ class FileColumns:
     types: dict[str, pa.DataType] = field(default_factory=dict)
 
 
-def look_at(paths: Sequence[Path], settings: TableSettings) -> list[FileColumns]:
+def look_at(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | None = None) -> list[FileColumns]:
     """The columns of files.
+
+    Args:
+        paths: The files.
+        settings: How they are read.
+        on_bytes: Told how far JSON lines are looked at.
 
     Raises:
         ConfigError: If a file, or a column that is asked for, is missing.
@@ -40,7 +46,7 @@ def look_at(paths: Sequence[Path], settings: TableSettings) -> list[FileColumns]
     """
     formats = [format_of(path) for path in paths]
     lines = [path for path, kind in zip(paths, formats, strict=True) if kind == "jsonl"]
-    json = find_json_types(lines, settings.most_rows) if lines else None
+    json = find_json_types(lines, settings.most_rows, on_bytes) if lines else None
     files: list[FileColumns] = []
     for path, kind in zip(paths, formats, strict=True):
         if kind == "parquet":

@@ -1,7 +1,7 @@
 """Text files as streams of UTF-8, whatever packed them, and how far they are read."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,10 +19,14 @@ _CHUNK_BYTES = 2 << 20
 _MOST_LINE_BYTES = 64 << 20
 
 
+#: Told how many bytes of how many are read, as they lie on disk.
+OnBytes = Callable[[int, int], None]
+
+
 class Progress:
     """How much of all files is read, in bytes as they lie on disk."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
         self.total = sum(path.stat().st_size for path in paths)
         self._before = 0
         self._file: pa.NativeFile | None = None

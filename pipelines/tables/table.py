@@ -5,7 +5,7 @@ declare some: these rule. The empty field of a CSV is a missing value, as null i
 or `-` are texts like any other unless they are declared missing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,10 @@ from sparsewatch.pipelines.tables.parts import Part
 from sparsewatch.pipelines.tables.planning import FileColumns, look_at, schema_of
 from sparsewatch.pipelines.tables.rejects import Rejected
 from sparsewatch.pipelines.tables.settings import TableSettings
-from sparsewatch.pipelines.tables.streams import Progress
+from sparsewatch.pipelines.tables.streams import OnBytes, Progress
 from sparsewatch.pipelines.tables.text import is_text
 from sparsewatch.pipelines.tables.text_types import FoundTypes
 from sparsewatch.pipelines.tables.typed import TypedPart, converter
-
-#: Told how many bytes of how many are read, as they lie on disk.
-OnBytes = Callable[[int, int], None]
 
 
 class Table:
@@ -86,7 +83,7 @@ def open_table(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes
         ConfigError: If a file or a column is missing, or a folder holds files of several formats.
         SchemaError: If a file is of none of the formats, damaged, or its columns or values do not fit.
     """
-    files = look_at([file for path in paths for file in files_of(path)], settings)
+    files = look_at([file for path in paths for file in files_of(path)], settings, on_bytes)
     mixed = _find_csv_types(files, settings, on_bytes)
     schema = schema_of(files, settings)
     rows = max(1, min(settings.piece_rows, settings.piece_cells // max(1, len(schema))))

@@ -6,7 +6,7 @@ value is missing.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ _KINDS: tuple[Any, ...] = (
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 #: Different texts among numbers beyond which a column is plain text, such as ids of letters and digits.
 _MOST_OTHERS = 5
+_FEW = 8
 
 
 class FoundTypes:
@@ -81,20 +82,29 @@ class _Found:
         if column.null_count == len(column):
             return
         self._any = True
-        self._kinds = tuple(kind for kind in self._kinds if holds(kind, column))
+        self._kinds = tuple(self._holding(column))
         if pa.float64() in self._kinds:
             self.numbers += len(column) - column.null_count
         elif not (self._plain or self._kinds):
             self._count_others(column)
 
+    def _holding(self, column: Any) -> Iterator[Any]:
+        # A failing cast makes an error of each value, so most types are ruled out by a few.
+        whole, few = False, column.drop_null().slice(0, _FEW)
+        for kind in self._kinds:
+            # Numbers hold integers; asking again would cost as much as reading.
+            if (whole and kind == pa.float64()) or (holds(kind, few) and holds(kind, column)):
+                whole = whole or kind == pa.int64()
+                yield kind
+
     def _count_others(self, column: Any) -> None:
-        number = pc.match_substring_regex(column, _NUMBER)
-        self.numbers += pc.sum(number).as_py() or 0
-        others = column.filter(pc.invert(number).fill_null(False))
-        counts = pc.value_counts(others).to_pylist()
-        self._plain = len({*self.others, *(found["values"] for found in counts)}) > _MOST_OTHERS
+        values, counts = pc.value_counts(column.drop_null()).flatten()
+        is_number = pc.match_substring_regex(values, _NUMBER)
+        self.numbers += pc.sum(counts.filter(is_number)).as_py() or 0
+        others, counts = values.filter(pc.invert(is_number)), counts.filter(pc.invert(is_number))
+        self._plain = len(others) > _MOST_OTHERS or len({*self.others, *others.to_pylist()}) > _MOST_OTHERS
         if not self._plain:
-            self.others.update({found["values"]: found["counts"] for found in counts})
+            self.others.update(dict(zip(others.to_pylist(), counts.to_pylist(), strict=True)))
 
 
 def holds(kind: Any, column: Any) -> bool:

@@ -21,11 +21,13 @@ from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.pipelines.tables.settings import TableSettings
-from sparsewatch.pipelines.tables.table import OnBytes, Table, open_table
+from sparsewatch.pipelines.tables.streams import OnBytes
+from sparsewatch.pipelines.tables.table import Table, open_table
 from sparsewatch.transforms.codecs.event_times import file_times_us
 
 #: Fewest windows the first and the last of which are left out.
 _TRIMMED_FROM = 4
+_YEAR_US = 365 * 86_400_000_000
 #: Features the report shows.
 _SHOWN = 10
 
@@ -64,6 +66,11 @@ class WindowedCounts:
                 self._windows[start] = FeatureCounts(self._features, self._label)
             self._windows[start].update(ordered.slice(begin, end - begin))
 
+    @property
+    def newest_us(self) -> int | None:
+        """Start of the newest window; None without rows."""
+        return max(self._windows) * self._window_us if self._windows else None
+
     def whole(self) -> list[FeatureCounts]:
         """Windows in order, less the first and the last where there are at least four."""
         windows = [self._windows[start] for start in sorted(self._windows)]
@@ -92,13 +99,16 @@ def fit_reference_from_table(
     return fit_reference(counts.whole())
 
 
-def open_files(job: CtrJob, files: Sequence[Path], missing: Sequence[str] = ()) -> Table:
+def open_files(
+    job: CtrJob, files: Sequence[Path], missing: Sequence[str] = (), on_bytes: OnBytes | None = None
+) -> Table:
     """The columns of files that a job looks at, of the job's types, and its time column as files write it.
 
     Args:
         job: Whose columns.
         files: Files, folders or patterns.
         missing: Texts that stand for the missing value.
+        on_bytes: Told how far the files are looked at, where all their rows must be.
 
     Raises:
         ConfigError: If a file cannot be read or lacks a column.
@@ -110,6 +120,7 @@ def open_files(job: CtrJob, files: Sequence[Path], missing: Sequence[str] = ()) 
     return open_table(
         files,
         TableSettings(columns=(time, *columns), types=types, as_text=frozenset({time}), missing=tuple(missing)),
+        on_bytes,
     )
 
 
@@ -148,13 +159,22 @@ def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing:
     them.
     """
     job = load_job_of(CtrJob, job_file, why="which alone has a reference")
-    source = open_files(job, files, missing)
+    with progress_bar("looking over", unit=BYTES) as bar:
+        source = open_files(job, files, missing, bar.move)
     with progress_bar("counting", unit=BYTES) as bar:
         counts, unusable = count_rows(job, source, bar.move)
-    for remark in source.remarks():
+    for remark in (*source.remarks(), *_odd_times(counts, job)):
         click.echo(remark, err=True)
     reference = fit_reference(counts.whole())
     _report(reference, unusable, reference.save(out))
+
+
+def _odd_times(counts: WindowedCounts, job: CtrJob) -> list[str]:
+    """What is to be said of event times in a unit that cannot be theirs."""
+    if counts.newest_us is None or counts.newest_us >= _YEAR_US:
+        return []
+    time = job.source
+    return [f"all event times lie in 1970: is column {time.time_column!r} written as {time.time_format}?"]
 
 
 def _report(reference: Reference, unusable: int, version: Path) -> None:

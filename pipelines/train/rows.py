@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, one_batch
 from sparsewatch.pipelines.console.numbers import ranged
-from sparsewatch.pipelines.console.progress import progress_bar
+from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
 from sparsewatch.pipelines.job.ready import ready
@@ -224,8 +224,10 @@ def _sampled(
     for part in samples:
         sample.merge(part)
     if unread := [file for file in files if file.suffix != SUFFIX]:
+        with progress_bar("looking over", unit=BYTES) as bar:
+            settings = TableSettings(columns=sample.columns, types=types, missing=missing)
+            table = open_table(unread, settings, bar.move)
         with progress_bar("reading", unit="rows") as bar:
-            table = open_table(unread, TableSettings(columns=sample.columns, types=types, missing=missing))
             for file in table.parts:
                 sample.add_file(file.path, table.pieces_of(file), bar.add)
         for remark in table.remarks():

@@ -181,3 +181,10 @@ def test_retraining_from_files_takes_the_same(written: Path) -> None:
     types = {"site": pa.string(), "zip": pa.string(), "price": pa.float64()}
     found = collect_files([written], types, ROWS, 0, hold_out=False)
     assert in_order(found.table) == in_order(expected().select(list(types)).to_arrow())
+
+
+def test_retraining_counts_and_tells_what_it_leaves_out(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,-\n" * 50 + "1\n")
+    found = collect_files([tmp_path / "a.csv"], {"b": pa.float64()}, 100, 0, hold_out=False, missing=("-",))
+    assert found.said == "50 rows of 50 in 1 files; left out: 1 rows, too few fields"
+    assert found.table["b"].null_count == 50

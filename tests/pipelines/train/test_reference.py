@@ -45,7 +45,7 @@ def expected_volumes(frame: pl.DataFrame) -> list[int]:
     return by_window[1:-1]
 
 
-def run(job: Path, *files: Path) -> tuple[Reference, str]:
+def run(job: Path, *files: Path | str) -> tuple[Reference, str]:
     out = job.parent / "reference"
     command = [str(job), *map(str, files), "--out", str(out)]
     result = CliRunner().invoke(train_reference, command, catch_exceptions=False)
@@ -110,6 +110,25 @@ def test_rows_the_stream_would_reject_are_left_out_and_counted(tmp_path: Path) -
     reference, output = run(write_job(tmp_path, "epoch_us"), file)
     assert reference.volume.mean == pytest.approx(np.mean(expected_volumes(frame)))
     assert "3 rows without a usable time or label" in output
+
+
+def test_times_in_a_unit_that_cannot_be_theirs_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.parquet"
+    rows().with_columns(time=pl.col("time") % 1_000_000 + 14_102_100).write_parquet(file)
+    arguments = [str(write_job(tmp_path, "epoch_ms")), str(file), "--out", str(tmp_path / "reference")]
+    told = CliRunner().invoke(train_reference, arguments, catch_exceptions=False).stderr
+    assert "all event times lie in 1970: is column 'time' written as epoch_ms?" in told
+
+
+def test_text_of_a_csv_is_a_value_unless_it_is_named_as_missing(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.csv"
+    word = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("NA")).otherwise(pl.col("word"))
+    rows().with_columns(word=word).write_csv(file)
+    job = write_job(tmp_path, "epoch_us")
+    kept, _ = run(job, file)
+    assert kept.features["word"].null_share.mean == 0
+    missing, _ = run(job, file, "--missing", "NA")
+    assert missing.features["word"].null_share.mean == pytest.approx(1 / 3, abs=0.05)
 
 
 def test_wrong_input_ends_with_what_is_wrong(tmp_path: Path) -> None:

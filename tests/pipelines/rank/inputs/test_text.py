@@ -120,6 +120,17 @@ def test_all_files_of_a_raw_dump_are_read_with_the_names_of_its_header(tmp_path:
     assert values(open_input(tmp_path, InputSettings())) == [["1", "x"], ["0", "y"]]
 
 
+def test_json_lines_keep_numbers_and_count_what_is_no_object(tmp_path: Path) -> None:
+    data = b'{"a": 1, "b": "x", "n": {"c": 1}}\nnonsense\n\n{"b": "", "a": 2.5}\n{"a": null, "b": "{}"}\n'
+    source = opened(tmp_path, "x.jsonl", data, columns=["a", "b"])
+    assert (source.columns, values(source)) == (("a", "b"), [[1.0, "x"], [2.5, None], [None, None]])
+    assert source.numeric == {"a"}
+    assert source.rejected.counts == {"no JSON object": 1}
+    assert (source.rejected.samples[0].record, source.bytes_read) == (2, len(data))
+    with pytest.raises(SchemaError, match="column 'n': expected numbers, text or times, got struct"):
+        opened(tmp_path, "x.jsonl", data)
+
+
 def test_columns_of_csv_files_may_come_in_another_order(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
     (tmp_path / "2.csv").write_text("b,a\n2,1\n")
