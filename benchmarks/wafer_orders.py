@@ -17,6 +17,7 @@ from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.detectors.wafers.training import lot_places
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
+from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.job import ConcludeWafers, LoadForJob, RecogniseBlock
 from sparsewatch.pipelines.wafer.pattern_book import PatternBook
@@ -152,8 +153,7 @@ class _Book(PatternBook):
 
 def replay(parts: Parts, withheld: str, model: Path) -> Raised:
     """A stream through recognition and look, window by window."""
-    load = LoadForJob(None, ())
-    recognise = RecogniseBlock(str(model), load, level=SETTINGS.level)
+    recognise = RecogniseBlock(ModelInUse(str(model), LoadForJob(None, ())), level=SETTINGS.level)
     conclude = ConcludeWafers(WaferCheck(), "")
     book, version = _Book(), WaferModel.load(model)
     view = PatternsView("replay", "patterns", SETTINGS, book, lambda: version)

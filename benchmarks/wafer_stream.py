@@ -41,7 +41,7 @@ from benchmarks.wafer_orders import (
     ordered,
     replay,
 )
-from sparsewatch.pipelines.job.live_model import EVERY_S
+from sparsewatch.pipelines.job.model_in_use import EVERY_S
 from sparsewatch.pipelines.run.runners import find_prism
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import newest_by_key, read_all

@@ -18,19 +18,15 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samples, is_asked_for
+from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
-from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, check_scoring, row_scoring
+from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
 from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, MeasureWindows
 from sparsewatch.transforms.window.protocols import Conclusion, Window
 
 #: Features whose metrics are exported, best ranked first: labels stay few.
 _EXPORTED_FEATURES = 50
-
-
-@functools.lru_cache(maxsize=4)
-def _reference(path: str) -> Reference:
-    return Reference.load(path)
 
 
 class ClickMeasure(Composite):
@@ -59,7 +55,7 @@ class ConcludeClicks:
 
     features: tuple[str, ...]
     label: str
-    reference: str | None
+    reference: ModelInUse[Reference] | None
     checks: ClickThresholds
     ranking: RankingSettings
     thresholds: RankingThresholds
@@ -89,7 +85,7 @@ class ConcludeClicks:
         return whole + Conclusion(pane=pane_state(window, counts, ranking, whole.findings))
 
     def _of_counts(self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature]) -> Conclusion:
-        reference = None if self.reference is None else _reference(self.reference)
+        reference = None if self.reference is None else self.reference.now()
         known = (None, None) if reference is None else (reference.known_values, reference.hash_limits)
         profile = profile_window(counts, ranking, *known)
         return Conclusion(
@@ -124,8 +120,8 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
     reference = None
     if job.checks.reference is not None:
         # Settled once, when the graph is built: workers must not follow `latest` to different versions.
-        reference = str(resolve_version(job.checks.reference).resolve())
-        _reference(reference)
+        reference = ModelInUse.at(str(resolve_version(job.checks.reference)), Reference.load)
+        reference.check()
     thresholds = job.ranking.thresholds
     scores = _scores(job, made)
     scoring = None if scores is None else scores.scoring
@@ -151,5 +147,4 @@ def _scores(job: CtrJob, made: Ready) -> ConcludeScores | None:
     if job.rows.model is None:
         return None
     scoring = row_scoring(job.rows.model, job.rows, made.events.columns)
-    check_scoring(scoring)
     return ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))

@@ -15,7 +15,7 @@ from sparsewatch.detectors.rows.windows.checks import check_columns
 from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
-from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, check_scoring, row_scoring
+from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.metrics import gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, MeasureWindows
@@ -64,7 +64,7 @@ class ConcludeRows:
 
     def _of_sample(self, rows: int, sample: RowSample) -> Conclusion:
         """Columns whose distribution changed, and the pane that keeps the sample."""
-        changed = check_columns(self.scores.scoring.model_now(), sample.rows(), self.scores.check)
+        changed = check_columns(self.scores.scoring.model.now(), sample.rows(), self.scores.check)
         return Conclusion(findings=changed, pane=RowPane(rows=rows, sample=sample.to_bytes()).to_bytes())
 
 
@@ -73,7 +73,6 @@ def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
     types = made.events.columns
     scored = pa.schema([types.field(name) for name in job.scored_columns])
     scoring = row_scoring(job.rows.model, job.rows, scored)
-    check_scoring(scoring)
     sample_rows = job.rows.sample_rows if job.rows.keeps_panes else 0
     new = functools.partial(RowsJobMeasure, scoring, job.scored_columns, sample_rows)
     scores = ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))

@@ -1,10 +1,8 @@
 """Scoring of rows in a stream, as every job does that has a row model: a block is scored whole by one model.
 
-The model is a process's own and follows `latest` (see `live_model`); where there is a candidate it scores beside it and
-nothing hangs on what that says (see `live_candidate`).
+Which model that is, and what scores beside it in a shadow run, says `sparsewatch.pipelines.job.model_in_use`.
 """
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.checks import carriers, check_rows
 from sparsewatch.detectors.rows.windows.drift import Drift, median_p_value, window_drift
@@ -21,8 +18,7 @@ from sparsewatch.detectors.rows.windows.p_value_bins import EDGES
 from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
-from sparsewatch.pipelines.job.live_candidate import LiveCandidate
-from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.rows.settings import RowSettings
 from sparsewatch.schemas.block import EVENT_TIME_US, Block
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
@@ -34,7 +30,7 @@ from sparsewatch.transforms.window.protocols import Conclusion, Record
 
 @dataclass(frozen=True)
 class LoadForJob:
-    """Loads a version of the row model and holds it against what a job asks of it; a process loads it once."""
+    """Loads a version of the row model and holds it against what a job asks of it."""
 
     #: Columns that may be scored.
     columns: pa.Schema
@@ -47,81 +43,59 @@ class LoadForJob:
             ConfigError: If it does not fit the job's columns, or its calibration is too small for the alarm rate.
             ModelError: If it is missing or damaged, or its smoke scores differ.
         """
-        return _loaded(version, self)
-
-
-@functools.lru_cache(maxsize=4)
-def _loaded(version: Path, asked: LoadForJob) -> RowModel:
-    model = RowModel.load(version)
-    try:
-        model.encoder.check_schema(asked.columns)
-        model.threshold(asked.alarm_rate)
-    except SparsewatchError as error:
-        raise ConfigError(f"rows: the model {version} does not fit the job: {error}") from error
-    return model
-
-
-@functools.lru_cache(maxsize=4)
-def _live(path: str, load: LoadForJob) -> tuple[LiveModel[RowModel], LiveCandidate[RowModel]]:
-    return LiveModel(path, load), LiveCandidate(path, load)
+        model = RowModel.load(version)
+        try:
+            model.encoder.check_schema(self.columns)
+            model.threshold(self.alarm_rate)
+        except SparsewatchError as error:
+            raise ConfigError(f"rows: the model {version} does not fit the job: {error}") from error
+        return model
 
 
 @dataclass(frozen=True)
 class RowScoring:
     """How a job scores rows; sent to workers."""
 
-    #: `<root>/<name>` to follow, or a version's own folder.
-    model: str
-    load: LoadForJob
+    model: ModelInUse[RowModel]
+    alarm_rate: float
     #: Results a window.
     results: int
     id_columns: tuple[str, ...]
 
     def __call__(self, block: Block) -> tuple[RowScores, Shadows]:
-        """What is said of a block, and what a candidate would have said."""
-        live, beside = _live(self.model, self.load)
-        model, candidate = live.current(), beside.current()
+        """The scores of a block, and those that a candidate would have given."""
+        model, candidate = self.model.now(), self.model.shadow()
         X = model.encoder.transform(block.rows)
         scores = model.score_matrix(X)
         said = score_encoded(
             model,
             X,
             positions_of(block.rows),
-            self.load.alarm_rate,
+            self.alarm_rate,
             scores=scores,
             told=block.rows.select([EVENT_TIME_US, *self.id_columns]),
             results=self.results,
         )
         if candidate is None:
             return said, Shadows()
-        return said, shadow_block(model, candidate, block.rows, self.load.alarm_rate, scores)
-
-    def model_now(self) -> RowModel:
-        """The model that scores now."""
-        return _live(self.model, self.load)[0].current()
+        return said, shadow_block(model, candidate, block.rows, self.alarm_rate, scores)
 
 
 def row_scoring(model: str, rows: RowSettings, columns: pa.Schema) -> RowScoring:
-    """How a job of these settings scores rows.
+    """How a job of these settings scores rows; the model it would use now is verified.
 
     Args:
         model: The model it names.
         rows: The settings.
         columns: Columns that may be scored.
-    """
-    # Absolute: workers may have another working directory.
-    path = str(Path(model).resolve())
-    return RowScoring(path, LoadForJob(columns, rows.alarm_rate), rows.results_per_window, tuple(rows.id_columns))
-
-
-def check_scoring(scoring: RowScoring) -> None:
-    """Load the model that would score now.
 
     Raises:
-        ConfigError: If it does not fit the job.
+        ConfigError: If the model does not fit the job.
         ModelError: If it is missing or damaged.
     """
-    scoring.load(resolve_version(scoring.model))
+    in_use = ModelInUse.at(model, LoadForJob(columns, rows.alarm_rate))
+    in_use.check()
+    return RowScoring(in_use, rows.alarm_rate, rows.results_per_window, tuple(rows.id_columns))
 
 
 class ScoreMeasure:

@@ -1,16 +1,14 @@
 """The wafer job: blocks -> sparse network and novelty detector -> a result a wafer -> alerts, metrics."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import novel_looking
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.detectors.wafers.window_counts import WaferCounts, check_wafers
-from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
@@ -26,7 +24,7 @@ from sparsewatch.transforms.window.recognise_wafers import Recognised, Recognise
 
 @dataclass(frozen=True)
 class LoadForJob:
-    """Loads a version of the wafer model and holds it against what a job asks of it; a process loads it once."""
+    """Loads a version of the wafer model and holds it against what a job asks of it."""
 
     false_novel_rate: float | None
     #: Patterns that the job states rates of.
@@ -39,22 +37,12 @@ class LoadForJob:
             ConfigError: If it does not know one of the patterns, or cannot keep to the rate.
             ModelError: If it is missing or damaged, or its smoke scores differ.
         """
-        return _loaded(version, self)
-
-
-@functools.lru_cache(maxsize=2)
-def _loaded(version: Path, asked: LoadForJob) -> WaferModel:
-    model = WaferModel.load(version)
-    if unknown := sorted(set(asked.patterns) - set(model.classes)):
-        raise ConfigError(
-            f"wafers.thresholds.expected_rates: expected patterns of the model {model.classes}, got {unknown}"
-        )
-    return model if asked.false_novel_rate is None else model.with_false_novel_rate(asked.false_novel_rate)
-
-
-@functools.lru_cache(maxsize=4)
-def _model(path: str, load: LoadForJob) -> LiveModel[WaferModel]:
-    return LiveModel(path, load)
+        model = WaferModel.load(version)
+        if unknown := sorted(set(self.patterns) - set(model.classes)):
+            raise ConfigError(
+                f"wafers.thresholds.expected_rates: expected patterns of the model {model.classes}, got {unknown}"
+            )
+        return model if self.false_novel_rate is None else model.with_false_novel_rate(self.false_novel_rate)
 
 
 #: What a result states of a verdict.
@@ -62,29 +50,16 @@ _TOLD = ["verdict", "pattern", "parts", "probability", "novelty", "p_value", "de
 
 
 @dataclass(frozen=True)
-class CurrentModel:
-    """The model a process recognises wafers with now."""
-
-    model: str
-    load: LoadForJob
-
-    def __call__(self) -> WaferModel:
-        """The newest version that could be taken."""
-        return _model(self.model, self.load).current()
-
-
-@dataclass(frozen=True)
 class RecogniseBlock:
-    """Verdicts of a block by one model whole; the model is a process's own and follows `latest`."""
+    """Verdicts of a block by one model whole."""
 
-    model: str
-    load: LoadForJob
+    model: ModelInUse[WaferModel]
     #: Wafers of at most this p-value are kept for a look over several windows.
     level: float = 0.0
 
     def __call__(self, block: Block) -> Recognised:
         """See `sparsewatch.transforms.window.recognise_wafers.Recognise`."""
-        model = CurrentModel(self.model, self.load)()
+        model = self.model.now()
         verdicts, rate = model.recognise(block.rows), model.false_novel_rate
         topic = block.spans[0].topic
         keep = ["wafer_id", "lot", "step", "tool", PARTITION, OFFSET, ROW, EVENT_TIME_US]
@@ -154,18 +129,16 @@ def prepare_wafers(job: WaferJob, made: Ready) -> Prepared:
     """See `sparsewatch.pipelines.job.ready.prepare`."""
     check = job.wafers.thresholds
     load = LoadForJob(job.wafers.false_novel_rate, tuple(sorted(check.expected_rates)))
-    model = load(resolve_version(job.wafers.model).resolve())
-    # Absolute: workers may have another working directory.
-    path, patterns = str(Path(job.wafers.model).resolve()), job.wafers.patterns
-    recognise = RecogniseBlock(path, load, level=patterns.level if patterns.windows else 0.0)
+    model, patterns = ModelInUse.at(job.wafers.model, load), job.wafers.patterns
+    recognise = RecogniseBlock(model, level=patterns.level if patterns.windows else 0.0)
     return Prepared(
         events="Wafers",
         measure="RecogniseWafers" >> RecogniseWafers(job.name, job.kafka, made.topics.named("wafers"), recognise),
-        conclude=ConcludeWafers(check, model.normal or ""),
-        look_back=_patterns_view(job, made, CurrentModel(path, load)) if patterns.windows else None,
+        conclude=ConcludeWafers(check, model.check().normal or ""),
+        look_back=_patterns_view(job, made, model) if patterns.windows else None,
     )
 
 
-def _patterns_view(job: WaferJob, made: Ready, model: CurrentModel) -> PatternsView:
+def _patterns_view(job: WaferJob, made: Ready, model: ModelInUse[WaferModel]) -> PatternsView:
     topic = made.topics.named("patterns")
-    return PatternsView(job.name, topic, job.wafers.patterns, PatternTopic(job.kafka, topic), model)
+    return PatternsView(job.name, topic, job.wafers.patterns, PatternTopic(job.kafka, topic), model.now)

@@ -27,6 +27,7 @@ from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.detectors.rows.windows.shadow import ShadowScores
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.model_in_use import followed, shadowed
 from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.pipelines.job.topics import output_topics
 from sparsewatch.pipelines.models.command import refuse_faults
@@ -34,7 +35,6 @@ from sparsewatch.pipelines.retrain.collect import collect_panes
 from sparsewatch.pipelines.retrain.plan import Outcome, Plan
 from sparsewatch.pipelines.retrain.run import retrain
 from sparsewatch.pipelines.retrain.window_records import ShadowSoFar, WindowRecord, follow_shadow
-from sparsewatch.pipelines.rows import scoring as row_scoring
 from sparsewatch.pipelines.rows.job import ConcludeRows
 from sparsewatch.pipelines.rows.kept_rows import RowPane
 from sparsewatch.pipelines.rows.settings import RowsJob
@@ -57,6 +57,12 @@ TYPES = {"x": pa.float64(), "y": pa.float64(), "site": pa.string()}
 #: More runs than any retraining of these tests takes.
 MOST_RUNS = 100
 _NUMBERS = itertools.count()
+
+
+def forget_models() -> None:
+    """As a new process knows none."""
+    followed.cache_clear()
+    shadowed.cache_clear()
 
 
 def table(rows: int, seed: int, shift: float = 0.0, spread: float = 1.0) -> pa.Table:
@@ -103,7 +109,7 @@ class Stream:
 
     def run(self, windows: int, shift: float = 0.0) -> None:
         """Feed windows and have the job read them; a run is a process that knows no model yet."""
-        row_scoring._live.cache_clear()
+        forget_models()
         for number in self._next(windows):
             begin, step = START_MS + number * WINDOW_MS, WINDOW_MS // ROWS
             rows = enumerate(table(ROWS, number, shift).to_pylist())
@@ -113,7 +119,7 @@ class Stream:
 
     def close(self, windows: int, shift: float = 0.0) -> None:
         """Close windows as the job would."""
-        row_scoring._live.cache_clear()
+        forget_models()
         topics, writer, conclude = (
             ready(self.job).topics,
             open_writer(self.job.kafka),
@@ -168,7 +174,7 @@ def new_stream(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Any]
         return Stream(tmp_path, embedded_broker.bootstrap, f"retrain-{next(_NUMBERS)}", learned or table(2000, 1000))
 
     yield new
-    row_scoring._live.cache_clear()
+    forget_models()
 
 
 def test_a_candidate_of_the_last_windows_is_shadowed_promoted_and_watched(new_stream: Callable[[], Stream]) -> None:

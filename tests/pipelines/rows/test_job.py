@@ -14,14 +14,12 @@ from sparsewatch.detectors.artefacts.versions import mark_candidate
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
+from sparsewatch.pipelines.job import model_in_use
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
-from sparsewatch.pipelines.job.live_candidate import LiveCandidate
-from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.pipelines.job.model_in_use import FollowedModel, ShadowModel
 from sparsewatch.pipelines.job.ready import prepare, ready
-from sparsewatch.pipelines.rows import scoring as row_scoring
 from sparsewatch.pipelines.rows.kept_rows import RowPane
-from sparsewatch.pipelines.rows.scoring import LoadForJob
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
@@ -158,10 +156,10 @@ def test_no_more_results_than_asked_for_are_written_and_they_are_the_worst(publi
     assert record["row_scores"]["results"] == 5 < record["row_scores"]["above"] == len(expected)
 
 
-class Swapping(LiveModel[RowModel]):
+class Swapping(FollowedModel[RowModel]):
     """Saves a further version before the fourth block that asks."""
 
-    def __init__(self, path: str, load: LoadForJob) -> None:
+    def __init__(self, path: str, load: Callable[[Path], RowModel]) -> None:
         super().__init__(path, load, every_s=0.0)
         self.asked = 0
         self.root = Path(path)
@@ -173,9 +171,11 @@ class Swapping(LiveModel[RowModel]):
         return super().current()
 
 
-def follow_with(monkeypatch: pytest.MonkeyPatch, live: Callable[[str, LoadForJob], LiveModel[RowModel]]) -> None:
-    made = functools.cache(lambda path, load: (live(path, load), LiveCandidate(path, load, every_s=0.0)))
-    monkeypatch.setattr(row_scoring, "_live", made)
+def follow_with(monkeypatch: pytest.MonkeyPatch, live: Callable[..., FollowedModel[RowModel]]) -> None:
+    followed = functools.cache(lambda model: live(model.path, model.version))
+    shadowed = functools.cache(lambda model: ShadowModel(model.path, model.version, every_s=0.0))
+    monkeypatch.setattr(model_in_use, "followed", followed)
+    monkeypatch.setattr(model_in_use, "shadowed", shadowed)
 
 
 def test_models_change_places_within_a_window_and_both_are_counted(
@@ -204,7 +204,7 @@ def test_models_change_places_within_a_window_and_both_are_counted(
 def test_a_candidate_looks_on_and_changes_nothing(
     publish: Publish, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follow_with(monkeypatch, functools.partial(LiveModel, every_s=0.0))
+    follow_with(monkeypatch, functools.partial(FollowedModel, every_s=0.0))
     trained(1).save(folder, promote=False)
     mark_candidate(folder, "0002", RowModel.load)
     job = publish(events({0: 0.1}))

@@ -1,3 +1,4 @@
+import functools
 import logging
 import pickle
 import shutil
@@ -11,7 +12,8 @@ import pytest
 from sparsewatch.detectors.artefacts.artefact import WEIGHTS, load_artefact, save_artefact
 from sparsewatch.detectors.artefacts.versions import LATEST, MANIFEST, promote, rollback
 from sparsewatch.detectors.wafers.model import KIND, WaferModel
-from sparsewatch.pipelines.job.live_model import LiveModel
+from sparsewatch.pipelines.job import model_in_use
+from sparsewatch.pipelines.job.model_in_use import FollowedModel, ModelInUse
 from sparsewatch.pipelines.wafer.job import LoadForJob, RecogniseBlock
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
@@ -63,17 +65,17 @@ def loads() -> Loads:
 
 
 @pytest.fixture
-def live(folder: Path, clock: Clock, loads: Loads) -> LiveModel[float]:
-    return LiveModel(folder, loads, clock=clock, every_s=3)
+def live(folder: Path, clock: Clock, loads: Loads) -> FollowedModel[float]:
+    return FollowedModel(folder, loads, clock=clock, every_s=3)
 
 
-def later(live: LiveModel[float], clock: Clock) -> float:
+def later(live: FollowedModel[float], clock: Clock) -> float:
     clock.now += 3
     return live.current()
 
 
 def test_a_new_version_takes_over_when_it_is_time_to_look(
-    folder: Path, live: LiveModel[float], clock: Clock, loads: Loads
+    folder: Path, live: FollowedModel[float], clock: Clock, loads: Loads
 ) -> None:
     save(folder, 2.0)
     assert live.current() == 1
@@ -85,7 +87,7 @@ def test_a_new_version_takes_over_when_it_is_time_to_look(
 
 
 def test_it_goes_back_with_a_rollback_and_waits_for_no_version_that_is_not_latest(
-    folder: Path, live: LiveModel[float], clock: Clock
+    folder: Path, live: FollowedModel[float], clock: Clock
 ) -> None:
     save(folder, 2.0)
     assert later(live, clock) == 2
@@ -98,7 +100,7 @@ def test_it_goes_back_with_a_rollback_and_waits_for_no_version_that_is_not_lates
 
 
 def test_a_damaged_version_is_refused_once_with_its_reason_and_the_old_one_stays(
-    folder: Path, live: LiveModel[float], clock: Clock, loads: Loads, caplog: pytest.LogCaptureFixture
+    folder: Path, live: FollowedModel[float], clock: Clock, loads: Loads, caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(save(folder, 2.0))
     assert [later(live, clock) for _ in range(4)] == [1] * 4
@@ -113,7 +115,7 @@ def test_a_damaged_version_is_refused_once_with_its_reason_and_the_old_one_stays
 
 
 def test_a_refused_version_whose_files_change_is_looked_at_again(
-    folder: Path, live: LiveModel[float], clock: Clock
+    folder: Path, live: FollowedModel[float], clock: Clock
 ) -> None:
     """As where a version is copied into place file by file, its manifest first."""
     whole = save(folder.parent / "elsewhere", 2.0)
@@ -126,7 +128,9 @@ def test_a_refused_version_whose_files_change_is_looked_at_again(
     assert live.refusals == 1
 
 
-def test_a_version_that_is_still_written_aside_is_not_taken(folder: Path, live: LiveModel[float], clock: Clock) -> None:
+def test_a_version_that_is_still_written_aside_is_not_taken(
+    folder: Path, live: FollowedModel[float], clock: Clock
+) -> None:
     whole = save(folder.parent / "elsewhere", 2.0)
     shutil.copytree(whole, folder / ".new-abc")
     (folder / LATEST).unlink()
@@ -135,7 +139,7 @@ def test_a_version_that_is_still_written_aside_is_not_taken(folder: Path, live: 
 
 
 def test_a_version_named_by_its_own_folder_is_never_exchanged(folder: Path, clock: Clock, loads: Loads) -> None:
-    live = LiveModel(folder / "0001", loads, clock=clock)
+    live = FollowedModel(folder / "0001", loads, clock=clock)
     save(folder, 2.0)
     clock.now = 1e6
     assert live.current() == 1
@@ -143,7 +147,7 @@ def test_a_version_named_by_its_own_folder_is_never_exchanged(folder: Path, cloc
 
 @pytest.mark.parametrize("content", ["", "0009\n", "../m/0001\n"])
 def test_a_latest_that_leads_nowhere_changes_nothing(
-    folder: Path, live: LiveModel[float], clock: Clock, content: str
+    folder: Path, live: FollowedModel[float], clock: Clock, content: str
 ) -> None:
     (folder / LATEST).write_text(content)
     assert [later(live, clock) for _ in range(3)] == [1] * 3
@@ -153,7 +157,7 @@ def test_a_latest_that_leads_nowhere_changes_nothing(
 def test_a_first_version_that_cannot_be_loaded_is_an_error(folder: Path, loads: Loads) -> None:
     damage(folder / "0001")
     with pytest.raises(ModelError, match="is damaged"):
-        LiveModel(folder, loads)
+        FollowedModel(folder, loads)
 
 
 def test_others_go_on_with_the_old_model_while_one_loads(folder: Path, clock: Clock) -> None:
@@ -165,7 +169,7 @@ def test_others_go_on_with_the_old_model_while_one_loads(folder: Path, clock: Cl
             assert go_on.wait(30)
         return version.name
 
-    live = LiveModel(folder, load, clock=clock, every_s=3)
+    live = FollowedModel(folder, load, clock=clock, every_s=3)
     save(folder, 2.0)
     clock.now = 3
     got: list[str] = []
@@ -195,9 +199,8 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
         clock.now += 3600
         return clock.now
 
-    monkeypatch.setattr(
-        "sparsewatch.pipelines.wafer.job.LiveModel", lambda path, load: LiveModel(path, load, clock=tick)
-    )
+    made = functools.cache(lambda model: FollowedModel(model.path, model.version, clock=tick))
+    monkeypatch.setattr(model_in_use, "followed", made)
 
 
 def block(wafers: int = 8) -> Block:
@@ -221,7 +224,7 @@ def models_of(recognise: RecogniseBlock) -> set[tuple[str, float]]:
 
 @pytest.mark.usefixtures("ticking")
 def test_each_block_is_judged_by_one_model_that_its_results_name(wafer_folder: Path) -> None:
-    recognise = pickle.loads(pickle.dumps(RecogniseBlock(str(wafer_folder), LoadForJob(None, ("center",)))))
+    recognise = pickle.loads(pickle.dumps(RecogniseBlock(ModelInUse(str(wafer_folder), LoadForJob(None, ("center",))))))
     assert models_of(recognise) == {("wafer/0001", 0.05)}
     tiny_model().with_false_novel_rate(0.1).save(wafer_folder, metrics={}, training={})
     assert models_of(recognise) == {("wafer/0002", 0.1)}
@@ -229,7 +232,7 @@ def test_each_block_is_judged_by_one_model_that_its_results_name(wafer_folder: P
 
 @pytest.mark.usefixtures("ticking")
 def test_a_model_whose_smoke_scores_differ_is_not_taken(wafer_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    recognise = RecogniseBlock(str(wafer_folder), LoadForJob(None, ()))
+    recognise = RecogniseBlock(ModelInUse(str(wafer_folder), LoadForJob(None, ())))
     assert models_of(recognise) == {("wafer/0001", 0.05)}
     artefact = load_artefact(wafer_folder, KIND)
     moved = {**artefact.tensors, "smoke.score.novelty": artefact.tensors["smoke.score.novelty"] + 1}
@@ -242,7 +245,7 @@ def test_a_model_whose_smoke_scores_differ_is_not_taken(wafer_folder: Path, capl
 def test_a_model_that_lacks_what_the_job_asks_is_not_taken(
     wafer_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recognise = RecogniseBlock(str(wafer_folder), LoadForJob(0.2, ("center",)))
+    recognise = RecogniseBlock(ModelInUse(str(wafer_folder), LoadForJob(0.2, ("center",))))
     assert [model for model, _ in models_of(recognise)] == ["wafer/0001"]
     artefact = load_artefact(wafer_folder, KIND)
     renamed = {**artefact.meta, "outputs": ["middle", *KNOWN[1:]]}
@@ -255,7 +258,7 @@ def test_what_a_job_asks_is_checked_when_it_loads(wafer_folder: Path) -> None:
     version = wafer_folder / "0001"
     with pytest.raises(ConfigError, match=r"expected_rates: expected patterns of the model .*got \['donut'\]"):
         LoadForJob(None, ("center", "donut"))(version)
-    model = LoadForJob(0.2, ("center",))(version)
+    model = ModelInUse(str(version), LoadForJob(0.2, ("center",))).check()
     assert 0.05 < model.false_novel_rate <= 0.2
-    assert LoadForJob(0.2, ("center",))(version) is model
+    assert ModelInUse(str(version), LoadForJob(0.2, ("center",))).check() is model
     assert WaferModel.load(version).false_novel_rate == LoadForJob(None, ())(version).false_novel_rate

@@ -8,7 +8,7 @@ import pytest
 
 from sparsewatch.detectors.artefacts.artefact import WEIGHTS, load_artefact, save_artefact
 from sparsewatch.detectors.artefacts.versions import CANDIDATE, clear_candidate, mark_candidate
-from sparsewatch.pipelines.job.live_candidate import LiveCandidate
+from sparsewatch.pipelines.job.model_in_use import ShadowModel
 
 
 class Clock:
@@ -52,7 +52,7 @@ def clock() -> Clock:
 @pytest.fixture
 def later(folder: Path, clock: Clock) -> Callable[[], float | None]:
     """What the candidate is after the time between two looks."""
-    live = LiveCandidate(folder, load, clock=clock, every_s=3)
+    live = ShadowModel(folder, load, clock=clock, every_s=3)
 
     def look() -> float | None:
         clock.now += 3
@@ -75,7 +75,7 @@ def test_a_job_that_starts_in_a_shadow_run_has_the_candidate_at_once_and_looks_s
     folder: Path, clock: Clock
 ) -> None:
     mark(folder, "0002")
-    live = LiveCandidate(folder, load, clock=clock, every_s=3)
+    live = ShadowModel(folder, load, clock=clock, every_s=3)
     assert live.current() == 2
     clear_candidate(folder)
     clock.now = 2.9
@@ -108,7 +108,7 @@ def test_a_candidate_that_leads_nowhere_is_none(
 
 def test_a_model_named_by_its_version_has_no_candidates(folder: Path, clock: Clock) -> None:
     mark(folder, "0002")
-    assert LiveCandidate(folder / "0001", load, clock=clock).current() is None
+    assert ShadowModel(folder / "0001", load, clock=clock).current() is None
 
 
 def test_others_go_on_without_while_one_thread_loads(folder: Path, clock: Clock) -> None:
@@ -119,7 +119,7 @@ def test_others_go_on_without_while_one_thread_loads(folder: Path, clock: Clock)
         assert go_on.wait(30)
         return version.name
 
-    live = LiveCandidate(folder, slowly, clock=clock, every_s=3)
+    live = ShadowModel(folder, slowly, clock=clock, every_s=3)
     mark(folder, "0002")
     got: list[str | None] = []
     thread = threading.Thread(target=lambda: got.append(live.current()))
