@@ -28,7 +28,9 @@ class Figure(NamedTuple):
 
 
 def traced_run(tree: Tree) -> list[str]:
-    """Files that do the run of a click job, by a run in a process of the checkout's own environment.
+    """Files that do the run of a click job, each with the number of its functions that were called.
+
+    The run has a process of its own, in the checkout's environment.
 
     Raises:
         RuntimeError: If the run fails.
@@ -47,7 +49,8 @@ def traced_run(tree: Tree) -> list[str]:
         )
     if done.returncode:
         raise RuntimeError(f"expected the traced run in {tree.root} to end well, it printed: {done.stderr[-2000:]}")
-    return list(json.loads(done.stdout.splitlines()[-1]))
+    functions: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return [f"{path}: {number}" for path, number in functions.items()]
 
 
 def _repeated(tree: Tree, *folders: str) -> list[str]:

@@ -3,7 +3,8 @@
 `python traced.py ROOT FOLDER` runs in the checkout's own environment with ROOT on the path, so it imports nothing but
 the standard library and what it traces. It makes a small click stream with a fault at its end, trains reference and row
 model through the command line, publishes the stream to an embedded broker, and follows `run --until latest --runner
-inprocess` with a profiler. It prints the files of which a function was called, as JSON, on the last line.
+inprocess` with a profiler from the call of `run_job` on: the command line and the reading of the job file come before.
+It prints the files of which a function was called, and how many of each, as JSON on the last line.
 """
 
 import csv
@@ -13,6 +14,7 @@ import json
 import random
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -57,8 +59,8 @@ alerts_file = "{folder}/alerts.jsonl"
 """
 
 
-def traced_files(root: Path, folder: Path) -> list[str]:
-    """Files by which the run of a click job was done, as paths below the root.
+def traced_files(root: Path, folder: Path) -> dict[str, int]:
+    """Files by which the run of a click job was done, as paths below the root, and of how many functions of each.
 
     Raises:
         RuntimeError: If the run found nothing: it then passed no alert on.
@@ -68,10 +70,10 @@ def traced_files(root: Path, folder: Path) -> list[str]:
     with _imported(*brokers).EmbeddedBroker() as broker:
         _prepare(command, folder, broker.bootstrap)
         run = ["run", str(folder / "job.toml"), "--until", "latest", "--runner", "inprocess"]
-        called = called_code(lambda: command(run, standalone_mode=False))
+        called = called_code(lambda: command(run, standalone_mode=False), "run_job")
     if not (folder / "alerts.jsonl").read_text(encoding="utf-8"):
         raise RuntimeError("expected alerts of the traced run, it wrote none")
-    return sorted({path for code in called if (path := own_path(code, root)) is not None})
+    return dict(sorted(Counter(path for code in called if (path := own_path(code, root)) is not None).items()))
 
 
 def _imported(*names: str) -> Any:
@@ -115,13 +117,19 @@ def _click(rng: random.Random, window: int, at: int, broken: bool) -> list[objec
     return [time_ms, f"site-{site}", device, rng.lognormvariate(0, 1), rng.gammavariate(2, 30), clicked]
 
 
-def called_code(work: Callable[[], object]) -> set[CodeType]:
-    """Code of all functions called while something is done, on threads begun meanwhile too."""
+def called_code(work: Callable[[], object], first: str) -> set[CodeType]:
+    """Code of all functions called while something is done, on threads begun meanwhile too, but for what imports call.
+
+    Args:
+        work: What is done.
+        first: Name of the function from whose call on they are noted.
+    """
     called: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
-        if event == "call":
-            called.add(frame.f_code)
+        code = frame.f_code
+        if event == "call" and code not in called and (called or code.co_name == first) and not _is_importing(frame):
+            called.add(code)
 
     threading.setprofile(note)
     sys.setprofile(note)
@@ -131,6 +139,14 @@ def called_code(work: Callable[[], object]) -> set[CodeType]:
         sys.setprofile(None)
         threading.setprofile(None)
     return called
+
+
+def _is_importing(frame: FrameType) -> bool:
+    """Whether a module's body is being run that called this."""
+    caller = frame.f_back
+    while caller is not None and caller.f_code.co_name != "exec_module":
+        caller = caller.f_back
+    return caller is not None
 
 
 def own_path(code: CodeType, root: Path) -> str | None:

@@ -124,18 +124,26 @@ def test_five_lines_are_no_run_and_a_line_repeated_does_not_repeat_itself(tmp_pa
 
 def test_the_profiler_sees_functions_and_not_bodies_of_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path.resolve()
-    _tree(root, {"schemas/called.py": "def f(): ...\n", "schemas/loaded.py": "class A:\n    b = [c for c in 'd']\n"})
+    _tree(
+        root,
+        {
+            "schemas/called.py": "def f(): ...\n",
+            "schemas/loaded.py": "class A:\n    b = [c for c in 'd']\n",
+            "schemas/before.py": "def g(): ...\n",
+        },
+    )
     monkeypatch.syspath_prepend(root / "schemas")
 
     def work() -> None:
         from importlib import import_module
 
         import_module("loaded")
+        import_module("before").g()
         import_module("called").f()
 
     profiler = sys.getprofile()
     try:
-        code = traced.called_code(work)
+        code = traced.called_code(work, "f")
     finally:
         sys.setprofile(profiler)
     assert {path for each in code if (path := traced.own_path(each, root))} == {"schemas/called.py"}
