@@ -1,5 +1,6 @@
 """`sparsewatch models`: the versions of a model, whether they hold, and which is taken."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -29,6 +30,12 @@ Examples:
   sparsewatch models rollback models/wafer       # what was latest before; again: before that
 """
 
+#: Kinds of models, as their manifests name them, and what loads them.
+_MODELS = {
+    "wafer": "sparsewatch.detectors.wafers.model:WaferModel",
+    "rows": "sparsewatch.detectors.rows.model:RowModel",
+    "reference": "sparsewatch.detectors.clicks.reference:Reference",
+}
 _MOVES = 10
 
 _MODEL = click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path, exists=True, file_okay=False))
@@ -119,20 +126,11 @@ def faults_of(version: Path) -> list[str]:
 
 def _load(kind: str, version: Path) -> None:
     """Load a version as a job does, which checks its smoke scores if it has some; torch is imported for this alone."""
-    if kind == "wafer":
-        from sparsewatch.detectors.wafers.model import WaferModel
-
-        WaferModel.load(version)
-    elif kind == "rows":
-        from sparsewatch.detectors.rows.model import RowModel
-
-        RowModel.load(version)
-    elif kind == "reference":
-        from sparsewatch.detectors.clicks.reference import Reference
-
-        Reference.load(version)
-    else:
-        raise ModelError(f"expected a model of kind wafer, rows or reference in {version}, got {kind!r}")
+    if kind not in _MODELS:
+        *kinds, last = _MODELS
+        raise ModelError(f"expected a model of kind {', '.join(kinds)} or {last} in {version}, got {kind!r}")
+    module, _, model = _MODELS[kind].partition(":")
+    getattr(importlib.import_module(module), model).load(version)
 
 
 def refuse_faults(version: Path) -> None:

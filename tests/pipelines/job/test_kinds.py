@@ -33,6 +33,8 @@ EVENTS = 90
 #: Of a job named as the examples are, as it was before kinds had a table: no running job may lose its place.
 DIGEST = "16e7e0a942bfaaaf"
 
+#: The examples have models.
+pytestmark = pytest.mark.torch
 each_kind = pytest.mark.parametrize("kind", KINDS)
 #: Parts that the graph of a test gave.
 collected: list[bytes] = []
