@@ -55,13 +55,16 @@ def look_at(admin: Admin, names: Iterable[str]) -> list[StateTopic]:
     Raises:
         SourceError: If no broker answers.
     """
-    return [_look_at(admin, name) for name in names]
-
-
-def _look_at(admin: Admin, name: str) -> StateTopic:
-    partitions = len(admin.partitions(name))
-    settings = admin.settings_of(name) if partitions else {}
-    return StateTopic(name, partitions, settings, under_mend=bool(admin.partitions(name + MENDING)))
+    there = admin.topics()
+    return [
+        StateTopic(
+            name=name,
+            partitions=len(there.get(name, ())),
+            settings=admin.settings_of(name) if name in there else {},
+            under_mend=name + MENDING in there,
+        )
+        for name in names
+    ]
 
 
 def faults_of(topic: StateTopic, kafka: KafkaSettings, job_file: str) -> list[str]:
@@ -81,21 +84,22 @@ def faults_of(topic: StateTopic, kafka: KafkaSettings, job_file: str) -> list[st
             f"topic {topic.name!r} has {topic.partitions} partitions, expected 1, or state may be forgotten: stop the "
             f"job; {mend} makes the topic anew with all it holds"
         )
-    if limits := topic.deletes_by:
-        faults.append(
-            f"topic {topic.name!r} has cleanup.policy={topic.settings['cleanup.policy']} ({limits}), expected "
-            f"compact, or state is deleted with time: `{compact_command(topic.name, kafka)}`"
-        )
-    return faults
+    return faults + deletion_faults(topic, kafka)
 
 
-def compact_command(topic: str, kafka: KafkaSettings) -> str:
-    """The command of Apache Kafka that makes a topic compacted."""
+def deletion_faults(topic: StateTopic, kafka: KafkaSettings) -> list[str]:
+    """That the broker deletes what a topic holds, with the command that ends it; empty if it does not."""
+    if not (limits := topic.deletes_by):
+        return []
     secure = "" if kafka.security_protocol == "PLAINTEXT" else " --command-config CLIENT.properties"
-    return (
+    command = (
         f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers[0]}{secure} --alter --entity-type topics "
-        f"--entity-name {topic} --add-config cleanup.policy=compact"
+        f"--entity-name {topic.name} --add-config cleanup.policy=compact"
     )
+    return [
+        f"topic {topic.name!r} has cleanup.policy={topic.settings['cleanup.policy']} ({limits}), expected compact, or "
+        f"state is deleted with time: `{command}`"
+    ]
 
 
 def check_state_topics(admin: Admin, names: Iterable[str], kafka: KafkaSettings, job_file: str) -> list[StateTopic]:

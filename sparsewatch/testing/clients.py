@@ -101,6 +101,10 @@ class FakeAdmin:
         """See the protocol."""
         return self._state.partitions_of(topic)
 
+    def topics(self) -> dict[str, tuple[int, ...]]:
+        """See the protocol."""
+        return {topic: self._state.partitions_of(topic) for topic in list(self._state.topics)}
+
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """See the protocol."""
         del replication

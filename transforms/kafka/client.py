@@ -94,6 +94,13 @@ class Admin(Protocol):
             SourceError: If no broker answers.
         """
 
+    def topics(self) -> dict[str, tuple[int, ...]]:
+        """Partitions of every topic that the broker shows us, by its name; one question for many topics.
+
+        Raises:
+            SourceError: If no broker answers.
+        """
+
     def create_topics(self, topics: Iterable["NewTopic"], replication: int = 1) -> None:
         """Create those that are missing; the others stay as they are.
 

@@ -51,12 +51,10 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def _partitions(consumer: KafkaConsumer, topic: str) -> tuple[int, ...]:
+def _topics(consumer: KafkaConsumer) -> dict[str, tuple[int, ...]]:
     # All topics are asked for: a broker may make a topic that is asked for by its name.
     try:
-        if topic not in consumer.topics():
-            return ()
-        return tuple(sorted(consumer.partitions_for_topic(topic) or ()))
+        return {topic: tuple(sorted(consumer.partitions_for_topic(topic) or ())) for topic in consumer.topics()}
     except KafkaError as error:
         raise SourceError(f"the broker does not tell its topics: {error}") from error
 
@@ -85,7 +83,7 @@ class KafkaPythonReader:
 
     def partitions(self) -> tuple[int, ...]:
         """See the protocol."""
-        return _partitions(self._consumer, self._topic)
+        return _topics(self._consumer).get(self._topic, ())
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
@@ -248,7 +246,11 @@ class KafkaPythonAdmin:
 
     def partitions(self, topic: str) -> tuple[int, ...]:
         """See the protocol."""
-        return _partitions(self._consumer, topic)
+        return self.topics().get(topic, ())
+
+    def topics(self) -> dict[str, tuple[int, ...]]:
+        """See the protocol."""
+        return _topics(self._consumer)
 
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """See the protocol."""

@@ -93,7 +93,8 @@ def missing_topics(admin: Admin, wanted: Iterable[NewTopic]) -> list[NewTopic]:
     Raises:
         SourceError: If no broker answers.
     """
-    return [topic for topic in wanted if not admin.partitions(topic.name)]
+    there = admin.topics()
+    return [topic for topic in wanted if topic.name not in there]
 
 
 def ensure_topics(admin: Admin, wanted: Iterable[NewTopic], replication: int = 1) -> None:

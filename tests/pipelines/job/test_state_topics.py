@@ -72,8 +72,8 @@ class _Admin:
     def __init__(self, topics: Mapping[str, tuple[int, dict[str, str]]]) -> None:
         self._topics = topics
 
-    def partitions(self, topic: str) -> tuple[int, ...]:
-        return tuple(range(self._topics.get(topic, (0, {}))[0]))
+    def topics(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(range(partitions)) for name, (partitions, _) in self._topics.items()}
 
     def settings_of(self, topic: str) -> dict[str, str]:
         return self._topics[topic][1]

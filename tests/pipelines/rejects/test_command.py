@@ -6,6 +6,7 @@ import random
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sparsewatch.schemas.errors import ConfigError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.testing import EmbeddedBroker, FakeBroker
-from sparsewatch.transforms.kafka.open import open_writer
+from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.kafka.side_topics import read_back, side_headers, write_aside
 from sparsewatch.transforms.records import Fetched
 from tests.kit.job_files import write_click_job
@@ -218,6 +219,18 @@ def test_a_value_the_rejects_topic_did_not_take_comes_from_the_source(
     path.write_text(json.dumps({"id": records[2].id, "value": "just the rows"}))
     command(bootstrap, "replay", topic, "--repair-file", str(path))
     assert read_all(bootstrap, topic)[-1].value == b"just the rows"
+
+
+def test_a_log_of_replays_that_is_deleted_from_is_refused_before_anything_is_sent(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    bootstrap, topic = embedded_broker.bootstrap, "replay-forgotten"
+    set_aside(bootstrap, topic, [reject(topic, 0)])
+    with closing(open_admin(KafkaSettings(bootstrap_servers=[bootstrap]))) as admin:
+        admin.create_like(topic, f"{topic}.rejects.replayed", {"cleanup.policy": "delete", "retention.ms": "1000"})
+    with pytest.raises(ConfigError, match=r"replayed' has cleanup\.policy=delete \(retention\.ms=1000.*`kafka-configs"):
+        command(bootstrap, "replay", topic, "--force")
+    assert read_all(bootstrap, topic) == []
 
 
 def test_a_dry_run_writes_nothing(embedded_broker: EmbeddedBroker) -> None:
