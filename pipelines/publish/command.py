@@ -13,7 +13,7 @@ import polars as pl
 
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
-from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTION, broker_of
+from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
@@ -143,7 +143,12 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--topic", required=True, help="Where to.")
 @click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, the one to make.")
-@JOB_OPTION
+@click.option(
+    "--job",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="JOB.toml",
+    help="Take broker and types of columns from a job.",
+)
 @BOOTSTRAP_OPTION
 @click.option("--format", "coding", type=click.Choice(["json", "arrow"]), default="json", show_default=True)
 @click.option("--rate", type=ranged(Positive), metavar="N", help="Events a second.")

@@ -16,6 +16,7 @@ from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.transforms.codecs.json import decode_json
 
 _NO_OBJECT = "no JSON object"
+_SCALARS: dict[type, Any] = {bool: pa.bool_(), float: pa.float64(), str: pa.string(), type(None): pa.null()}
 
 
 class _Lines(NamedTuple):
@@ -31,9 +32,12 @@ class JsonPart:
     """One file, read as `schema` says."""
 
     path: Path
+    #: Columns and types that are given.
     schema: pa.Schema
     #: Texts that stand for the missing value.
     symbols: Sequence[str]
+    #: Types of the lines, where others are given.
+    lines: pa.Schema | None = None
 
     def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Batches of rows; a line that is no JSON object is rejected, a blank one is none.
@@ -46,7 +50,7 @@ class JsonPart:
                 yield self._missing_as_null(self._rows(lines, rejected))
 
     def _rows(self, lines: _Lines, rejected: Rejected) -> pa.RecordBatch:
-        rows, faults = decode_json(lines.texts, self.schema)
+        rows, faults = decode_json(lines.texts, self.schema if self.lines is None else self.lines)
         for row, code, message in faults:
             if code == "wrong_type" and lines.texts[row].lstrip().startswith(b"{"):
                 raise SchemaError(f"{self.path}, line {lines.numbers[row]}: {message}")
@@ -62,6 +66,8 @@ class JsonPart:
 
     def _missing_as_null(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         columns = [missing_as_null(c, self.symbols) if is_text(c.type) else c for c in rows.columns]
+        if self.lines is not None:
+            columns = [column.cast(kind) for column, kind in zip(columns, self.schema.types, strict=True)]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
@@ -82,6 +88,19 @@ class JsonTypes(NamedTuple):
         for name in names:
             if name in self.wrong:
                 raise SchemaError(self.wrong[name])
+
+    def expect_plain(self, names: Sequence[str], path: Path) -> None:
+        """Whether some of the columns hold numbers, text, booleans or lists of them.
+
+        Raises:
+            SchemaError: If not.
+        """
+        for field in (self.schema.field(name) for name in names):
+            kind = field.type
+            while pa.types.is_list(kind):
+                kind = kind.value_type
+            if pa.types.is_nested(kind):
+                raise SchemaError(f"{path}: column {field.name!r}: expected numbers, text or lists, got {field.type}")
 
 
 def find_json_types(paths: Sequence[Path], rows: int | None = None, on_bytes: OnBytes | None = None) -> JsonTypes:
@@ -131,28 +150,45 @@ class _Looked:
 
     def add(self, path: Path, lines: _Lines) -> int:
         """See some lines; how many of them are objects."""
+        if self._add_all(lines.texts):
+            return len(lines.texts)
+        decoded = [(number, text, _object(text)) for number, text in zip(*lines, strict=True)]
+        objects = [(number, text, values) for number, text, values in decoded if values is not None]
+        # Which value is of another kind is asked line by line.
+        if len(objects) == len(decoded) or not self._add_all([text for _, text, _ in objects]):
+            for number, _, values in objects:
+                self._add_values(f"{path}, line {number}", values)
+        return len(objects)
+
+    def _add_all(self, texts: Sequence[bytes]) -> bool:
         try:
-            schema = _schema_of(b"\n".join(lines.texts))
+            schema = _schema_of(b"\n".join(texts))
             wider = {f.name: _wider(self.types.get(f.name), _plain(f.type)) for f in schema if f.name not in self.wrong}
         except (pa.ArrowInvalid, _KindsError):
-            # Which line it is, and whether it is broken or of another kind, is asked line by line.
-            return sum(self._add_line(path, n, text) for n, text in zip(*lines, strict=True))
-        self.types.update(wider)
-        return len(lines.texts)
-
-    def _add_line(self, path: Path, number: int, text: bytes) -> bool:
-        try:
-            values = msgspec.json.decode(text, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
             return False
+        self.types.update(wider)
+        return True
+
+    def _add_values(self, where: str, values: dict[str, Any]) -> None:
         for name, value in values.items():
             try:
-                self.types[name] = _wider(self.types.get(name), _plain(pa.array([value]).type))
+                self.types[name] = _wider(self.types.get(name), _type_of(value))
             except (_KindsError, pa.ArrowException, OverflowError):
                 known = self.types.setdefault(name, pa.null())
                 expected = f"expected values of one kind, {known} in the lines before, got {shown(repr(value))}"
-                self.wrong.setdefault(name, f"{path}, line {number}: column {name!r}: {expected}")
-        return True
+                self.wrong.setdefault(name, f"{where}: column {name!r}: {expected}")
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return found
+
+
+def _type_of(value: Any) -> pa.DataType:
+    return _SCALARS.get(type(value)) or _plain(pa.array([value]).type)
 
 
 def _schema_of(lines: bytes) -> pa.Schema:

@@ -77,6 +77,7 @@ def _expect(file: FileColumns, first: FileColumns, settings: TableSettings) -> N
         expect_columns(file.path, file.names, first.path, first.names)
     if file.json is not None:
         file.json.expect_sound(settings.columns or file.names)
+        file.json.expect_plain(settings.columns or file.names, file.path)
 
 
 def schema_of(files: Sequence[FileColumns], settings: TableSettings) -> pa.Schema:

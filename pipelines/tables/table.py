@@ -122,7 +122,9 @@ def _part(file: FileColumns, schema: pa.Schema, rows: int, settings: TableSettin
         return ParquetPart(file.path, schema, (), rows, converter(file.path, settings.missing))
     if file.csv is not None:
         return TypedPart(replace(file.csv, chosen=schema.names), schema, rows, settings.most_rows)
-    return JsonPart(file.path, schema, settings.missing)
+    # Other files may have widened types that nobody declared.
+    lines = pa.schema([(name, settings.types.get(name, file.types[name])) for name in schema.names])
+    return JsonPart(file.path, schema, settings.missing, None if lines == schema else lines)
 
 
 def _look_over(files: Sequence[FileColumns], table: Table, settings: TableSettings, on_bytes: OnBytes | None) -> None:

@@ -120,6 +120,22 @@ def test_values_of_several_kinds_in_json_lines_are_refused_where_the_column_is_r
         read(opened(tmp_path / "x.jsonl", text, columns=("b",), types={"b": pa.string()}))
 
 
+def test_nested_objects_are_refused_where_they_are_read(tmp_path: Path) -> None:
+    text = '{"a": [1, 2], "b": {"c": 1}}\n'
+    with pytest.raises(SchemaError, match=r"x.jsonl: column 'b': expected numbers, text or lists, got struct"):
+        opened(tmp_path / "x.jsonl", text)
+    assert read(opened(tmp_path / "x.jsonl", text, columns=("a",))) == {"a": [[1, 2]]}
+
+
+def test_files_of_several_formats_that_are_named_have_types_wide_enough(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"s": "x", "n": 1}\nnonsense\n')
+    (tmp_path / "b.csv").write_text("s,n\ny,2.5\n")
+    pq.write_table(pa.table({"n": pa.array([3], pa.int32()), "s": pa.array(["z"], pa.large_string())}), tmp_path / "c")
+    table = open_table([tmp_path / name for name in ("a.jsonl", "b.csv", "c")], TableSettings())
+    assert read(table) == {"s": ["x", "y", "z"], "n": [1.0, 2.5, 3.0]}
+    assert table.schema.types == [pa.large_string(), pa.float64()]
+
+
 def test_ragged_records_are_counted(tmp_path: Path) -> None:
     table = opened(tmp_path / "x.csv", "a,b\n1,2\n3\n4,5,6\n")
     assert read(table) == {"a": [1], "b": [2]}
