@@ -122,7 +122,9 @@ def run(
     pause: str | None,
     beam_options: tuple[str, ...],
 ) -> None:
-    """Run a job. It goes on where it stopped; what it wrote twice has the same ids.
+    """Run a job. Resumes where it stopped.
+
+    Records written again after a crash carry the same ids, so consumers can drop duplicates.
 
     `auto` takes Prism for continuous runs and the in-process runner for bounded ones. `portable` hands the graph to
     any Beam job server; give its options after `--`, e.g. `-- --job_endpoint=localhost:8099`.

@@ -51,7 +51,7 @@ class ReaderState(msgspec.Struct, frozen=True, array_like=True):
     rejected: int = 0
     #: Markers emitted so far.
     markers: int = 0
-    #: Whether a window with rows has closed: the first one may have begun before the reader did.
+    #: False until the first window has closed. That one may be incomplete: the reader may have started in its middle.
     began: bool = False
     #: Bounded mode: stop before these offsets, in the order of `partitions`.
     stop: tuple[int, ...] = ()

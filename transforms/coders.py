@@ -119,7 +119,10 @@ class FeatureCountsCoder(coders.Coder):
         return FeatureCounts.from_bytes(encoded)
 
     def estimate_size(self, value: FeatureCounts) -> int:
-        """A bound of the bytes of numbers: to know the values' own would take merging them, for each sampled size."""
+        """Upper bound of the numeric part only.
+
+        The values themselves are not measured: that would merge the counts at each sampling.
+        """
         return 24 * len(value.features) * min(value.rows, value.max_values)
 
     def is_deterministic(self) -> bool:

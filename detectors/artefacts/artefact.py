@@ -136,7 +136,7 @@ def load_artefact(path: Path | str, kind: str) -> Artefact:
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
-    """The manifest of a version's folder and its SHA-256. Says nothing of the other files.
+    """The manifest of a version's folder and its SHA-256. Does not verify the version's other files.
 
     Raises:
         ModelError: it is missing, of another format, or lacks something.

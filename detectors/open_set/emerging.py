@@ -62,7 +62,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRules:
-    """What makes a crowd a pattern."""
+    """When a cluster of wafers counts as an emerging pattern."""
 
     #: See `emerging_calibration.threshold`.
     threshold: float
@@ -171,7 +171,8 @@ def grow_balls(among: Floats, to_background: Floats, most: int) -> Balls:
     s = len(among)
     k = min(most, s - 1)
     distances = np.concatenate([among, to_background], axis=1)
-    # The middle comes first, whatever else lies where it does; of equals the background does: ties raise nothing.
+    # Sort order: the centre of a ball first; at equal distance background wafers before stream wafers, so that ties
+    # never raise an alarm.
     distances[np.arange(s), np.arange(s)] = -1.0
     order = np.lexsort((np.broadcast_to(np.arange(distances.shape[1]) < s, distances.shape), distances), axis=1)
     own = order < s

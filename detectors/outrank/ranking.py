@@ -192,7 +192,8 @@ def _score_table(joint: Joint, values: Counts, labels: Counts) -> _Score:
 def _kinds(joint: Joint, values: Counts, n_labels: int) -> tuple[Counts, Counts, Counts, Counts]:
     """Rows of the cell, rows of its value, label, and number of cells of each kind.
 
-    Cells of equal numbers add the same to a score. Added kind by kind, its last digit hangs on no order of rows.
+    Cells of equal numbers add the same to a score. Summed by kind, so that
+    the result does not depend on the order of rows, to the last bit.
     """
     most = int(values.max()) + 1
     if most**2 * n_labels >= 1 << 62:

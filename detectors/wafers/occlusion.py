@@ -96,7 +96,7 @@ def occlude(points: WaferPoints, score: Score, config: OcclusionConfig | None = 
     budget = min(config.tiles, config.points // len(points.x))
     while len(parents := _to_split(tiles, config)):
         split, parent = _split(polar, tiles, parents)
-        # The part that is all of its tile has the tile's drop: nothing to score.
+        # A part that holds all points of its tile has the tile's score drop: no need to score it again.
         new = np.flatnonzero(np.isnan(split.drop))
         if spent + len(new) > budget:
             break

@@ -32,7 +32,7 @@ class RankingSettings(Settings, frozen=True, kw_only=True):
     interactions: Annotated[int, Range(at_least=1, at_most=3)] = 1
     #: Combinations a window; over the windows each has its turn.
     max_combinations: Annotated[int, Range(at_least=1, at_most=1 << 20)] = 256
-    #: Distinct values of a feature that are counted one by one.
+    #: Distinct values of a feature that are counted exactly.
     max_values: Annotated[int, Range(at_least=1_024, at_most=1 << 24)] = 65_536
     #: Bytes of each feature, and what they buy.
     costs: bool = False

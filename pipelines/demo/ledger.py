@@ -1,4 +1,4 @@
-"""The demo's numbers told three times: what it wrote, what the jobs account for, what the exporters serve."""
+"""The demo's numbers from three sources: what it wrote, what the jobs account for, what the exporters serve."""
 
 import time
 import urllib.request

@@ -60,7 +60,7 @@ def drift_lines(record: Mapping[str, Any]) -> list[str]:
     """What moved in a window against those before it, one line a feature."""
     drift = record["drift"]
     if drift["untold"]:
-        return [f"drift not told: {drift['untold']}"]
+        return [f"no drift: {drift['untold']}"]
     lines = [f"overlap with the {drift['panes']} windows before that had no finding: {drift['overlap']:.2f}"]
     lines += [
         f"{one['feature']} drifted: share {one['normalised_before']:.3f} -> {one['normalised_now']:.3f}, "

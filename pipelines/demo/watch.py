@@ -17,7 +17,7 @@ _MAX_RECORD_BYTES = 8 << 20
 
 
 class AlertWatch:
-    """Follows alerts topics in a thread; each id is told once, with its Kafka timestamp in seconds."""
+    """Follows alerts topics in a thread; each id is reported once, with its Kafka timestamp in seconds."""
 
     def __init__(self, kafka: KafkaSettings, topics: list[str], tell: Callable[[Alert, float], None]) -> None:
         self.alerts: dict[str, Alert] = {}

@@ -152,7 +152,7 @@ def _read(job: WaferJob) -> "PatternBook":
     topic = ready(job).topics.named("patterns")
     if not partitions_of(job.kafka, topic):
         raise ConfigError(
-            f"the broker has no topic {topic!r}: expected a job that was run with wafers.patterns.windows above 0"
+            f"the broker has no topic {topic!r}: the job must run with wafers.patterns.windows above 0 first"
         )
     return read_patterns(job.kafka, topic)
 

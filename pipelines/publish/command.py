@@ -71,7 +71,7 @@ def publish_batches(
         writer: Where to.
         batches: Events, columnar.
         plan: How they become records.
-        on_events: Told how many more events were sent.
+        on_events: Called with the number of events just sent.
 
     Raises:
         SinkError: If the broker refuses a record.
@@ -142,7 +142,7 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 @click.command(epilog=_EXAMPLES)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--topic", required=True, help="Where to.")
-@click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, the one to make.")
+@click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, its new name.")
 @click.option(
     "--job",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -103,14 +103,14 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
     type=ranged(SampleRows),
     default=MAX_VALUES,
     show_default=True,
-    help="Distinct values counted one by one, a feature.",
+    help="Distinct values of a feature that are counted exactly.",
 )
 @click.option(
     "--sample-rows",
     type=ranged(SampleRows),
     default=131_072,
     show_default=True,
-    help="Rows kept for what needs whole rows.",
+    help="Size of the sample of whole rows, for what counts alone cannot give.",
 )
 @click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Of models and noise controls.")
 @click.option("--format", "output", type=click.Choice(FORMATS), default="table", show_default=True)
@@ -147,7 +147,7 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
 
 
 def _check_targets(path: Path, output: str, out: Path | None, options: dict[str, Any]) -> None:
-    """What is written must not meet what is read; told before the work is done."""
+    """An output must not overwrite an input; checked before the work begins."""
     if output in ("parquet", "html") and out is None:
         raise ConfigError(f"--format {output} needs --out FILE")
     read = [one.resolve() for one in (path, options["against"], options["reference_model"]) if one is not None]

@@ -54,7 +54,7 @@ class RankSettings:
     reference: tuple[str, ...] = ()
     #: How columns are made of columns before they are ranked.
     construction: Construction = field(default_factory=Construction)
-    #: Distinct values of a feature that are counted one by one.
+    #: Distinct values of a feature that are counted exactly.
     max_values: SampleRows = MAX_VALUES
     #: Rows of the sample, where one is needed.
     sample_rows: SampleRows = 131_072

@@ -1,4 +1,4 @@
-"""A ranking, and what else is told of its columns, from one pass over an input."""
+"""A ranking, and what else is reported of its columns, from one pass over an input."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -246,7 +246,7 @@ def _with_findings(
             report = _leaks(gathered.stretches.rows())
             found |= {"leaks": report.suspicions, "untold": report.untold}
     elif s.time_column is not None:
-        found["untold"] = f"the label has {result.label_values} values, leakage is told of two"
+        found["untold"] = f"the label has {result.label_values} values, leakage can be found with two only"
     return msgspec.structs.replace(result, **found)
 
 

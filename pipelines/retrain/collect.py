@@ -101,7 +101,7 @@ def collect_panes(
     if len(taken) <= hold_out:
         raise ConfigError(
             f"expected more than {hold_out} windows to learn from, got {len(taken)}: {len(left_out)} of "
-            f"{len(kept)} kept windows alerted and are left out"
+            f"{len(kept)} saved windows raised alerts and are left out"
         )
     cut = len(taken) - hold_out
     table = _uniform(taken[:cut], types, limit)
@@ -179,8 +179,8 @@ def _panes(job: RowsJob) -> list[Pane]:
     topic = ready(job).topics.panes
     if not partitions_of(job.kafka, topic):
         raise ConfigError(
-            f"the broker has no topic {topic!r}: expected a job that was run with rows.panes and rows.sample_rows "
-            "above 0; or name --files"
+            f"the broker has no topic {topic!r}: the job must run with rows.panes and rows.sample_rows above 0 first, "
+            "or name files with --files"
         )
     return load_panes(job.kafka, topic, job.name)
 

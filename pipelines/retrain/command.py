@@ -53,13 +53,15 @@ _LEAST_EVERY_S = 60.0
     help="Windows to learn from: those without a finding; also those that only drifted; all, whatever was found in "
     "them.  [default: ordinary; drifted with --if-drifted]",
 )
-@click.option("--last", type=ranged(Count), help="Look at so many of the windows kept.  [default: all]")
+@click.option("--last", type=ranged(Count), help="Take only the newest N saved windows.  [default: all]")
 @click.option("--method", metavar="NAME", help="See train rows.  [default: that of the present model]")
 @click.option("--sample-rows", type=ranged(Count), default=200_000, show_default=True, help="Most rows to learn from.")
 @click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="All chance comes from it.")
 @click.option("--windows", type=ranged(Count), default=3, show_default=True, help="Windows of the shadow run.")
 @click.option(
-    "--offline", is_flag=True, help="Shadow on the newest windows kept, which are not learned; no job need run."
+    "--offline",
+    is_flag=True,
+    help="Shadow on the newest saved windows, which are not learned from; needs no running job.",
 )
 @click.option(
     "--watch",
@@ -145,7 +147,7 @@ def _seconds(option: str, text: str) -> float:
 
 
 def _rule(given: tuple[str, ...], drifted: RowsJob | None) -> "ShadowRule":
-    """The rule; after a drift the candidate must end it, by the job's own `least_drift`, unless told otherwise."""
+    """The rule; after a drift the candidate must end it, by the job's own `least_drift` or the limit given."""
     from sparsewatch.detectors.rows.windows.shadow import ShadowRule
 
     numbers = {}
@@ -164,7 +166,7 @@ def _rule(given: tuple[str, ...], drifted: RowsJob | None) -> "ShadowRule":
 
 
 def _check(plan: "Plan") -> None:
-    """What is wrong for good is said before anything is begun, and before a schedule."""
+    """Permanent faults are reported before the first training, and before a schedule starts."""
     from sparsewatch.pipelines.retrain.plan import model_folder
     from sparsewatch.pipelines.train.rows import method_of
 
@@ -189,7 +191,7 @@ def _for_ever(plan: "Plan", every_s: float) -> None:
             try:
                 _once(plan)
             except (SparsewatchError, OSError) as error:
-                click.echo(f"this time nothing came of it: {error}", err=True)
+                click.echo(f"this retraining failed, the model is unchanged: {error}", err=True)
             left_s = max(0.0, begun + every_s - time.monotonic())
             click.echo(f"the next retraining begins in {left_s / 3600:.1f} h")
             time.sleep(left_s)

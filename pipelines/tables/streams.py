@@ -55,7 +55,7 @@ class Progress:
 
 
 def codec_of(path: Path) -> str | None:
-    """What packed a file, told by its first bytes; None if nothing did."""
+    """Compression of a file, by its first bytes; None without."""
     with path.open("rb") as file:
         magic = file.read(4)
     return _CODECS.get(magic) or _CODECS.get(magic[:2])

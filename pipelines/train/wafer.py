@@ -54,7 +54,7 @@ _MOST_SHOWN = 12
     "--grid",
     type=ranged(CountOrNone),
     default=0,
-    help="Cells a side for wafers given as points; 0: 16384, or the usual side of the die maps.",
+    help="Cells a side for wafers given as points; 0: 16384, or the most frequent side of the die maps.",
 )
 @click.option(
     "--false-novel-rate",

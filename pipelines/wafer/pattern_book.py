@@ -29,7 +29,7 @@ class PatternBook:
     decisions: dict[str, Decision] = field(default_factory=dict)
 
     def take(self, key: bytes, value: bytes | None) -> None:
-        """A record of the topic; one that cannot be read is said so and left out."""
+        """A record of the topic; a record that cannot be read is reported and left out."""
         name = key.decode(errors="replace")
         try:
             if name.startswith(PATTERN_KEY):

@@ -32,7 +32,7 @@ def facts(one: Explanation, model: WaferModel) -> list[Fact]:
 
 def neighbour(one: Neighbour) -> str:
     """A known wafer and how near it is."""
-    return f"{printable(one.wafer_id)} ({printable(one.pattern)}) at {one.distance:.1f}, usual {one.usual:.1f}"
+    return f"{printable(one.wafer_id)} ({printable(one.pattern)}) at {one.distance:.1f}, typical {one.usual:.1f}"
 
 
 def concentration(zones: Zones) -> str:

@@ -43,7 +43,7 @@ sparsewatch wafers import results/ --dry-run
     type=click.Choice(["keep-last", "keep-all"]),
     default="keep-last",
     show_default=True,
-    help="Of several inspections of one wafer, lot and step: write the newest, or all.",
+    help="Where a wafer was inspected several times in a lot and step: write the newest inspection, or all.",
 )
 @click.option(
     "--counts",
@@ -161,7 +161,7 @@ def _wafer_job(job_file: Path | None) -> WaferJob | None:
 
 
 def _plan(job: WaferJob | None, topic: str, rejects: str | None, *, dry_run: bool) -> ImportPlan:
-    """What the job says, and the usual where there is none."""
+    """What the job states, the defaults where there is none."""
     if not topic and not dry_run:
         raise ConfigError("expected --topic T, or --job JOB.toml that names one")
     rejects = rejects or rejects_topic(topic)

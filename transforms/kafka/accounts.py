@@ -170,7 +170,7 @@ def close_windows(
         rules: How windows are cut.
         watermark: As from `watermark_us`.
         reader: Number of the reader, for its markers.
-        ended: False if the run ends rather than the windows.
+        ended: Whether the windows have ended. False when the run stops while they are still open.
 
     Returns:
         The new state, and one marker for each window that holds rows or an account, in order of time.

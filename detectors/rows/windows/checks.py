@@ -73,7 +73,8 @@ def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> 
             threshold=settings.least_column_drift,
             baseline=0.0,
             message=(
-                f"{len(moved)} of {len(model.encoder.names)} columns no longer spread as the training's; most: {named}"
+                f"the distribution of {len(moved)} of {len(model.encoder.names)} columns differs from the training "
+                f"data; most: {named}"
             ),
             evidence={"model": model.id, "rows": rows.num_rows, "moved": len(moved), "columns": moved[:_TOLD_COLUMNS]},
         )
@@ -96,7 +97,7 @@ def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
         return None
     share = scores.above / scores.rows
     carried = carriers(scores)
-    usual = _expected(scores) / scores.rows
+    expected = _expected(scores) / scores.rows
     named = ", ".join(f"{name} ({part:.0%})" for name, part in list(carried.items())[:3])
     return Finding(
         rule=UNLIKE_TRAINING,
@@ -104,10 +105,8 @@ def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
         severity="warning",
         value=share,
         threshold=least / scores.rows,
-        baseline=usual,
-        message=(
-            f"{share:.1%} of {scores.rows} rows are unlike the training's, where {usual:.1%} were; mostly by {named}"
-        ),
+        baseline=expected,
+        message=(f"{share:.1%} of {scores.rows} rows are outliers ({expected:.1%} expected); main columns: {named}"),
         evidence={
             "models": {one.model: one.rows for one in scores.models},
             "rows": scores.rows,
@@ -137,8 +136,8 @@ def _drifted(scores: RowScores, settings: RowCheck) -> Finding | None:
 
 def _moved(drift: Drift) -> str:
     return (
-        f"row scores have moved: {drift.share:.1%} of {drift.rows} rows have p-values up to {drift.at:g}, where "
-        f"{drift.usual:.1%} of the training's had"
+        f"the distribution of row scores differs from the training data: {drift.share:.1%} of {drift.rows} rows have "
+        f"p-values up to {drift.at:g} ({drift.usual:.1%} expected)"
     )
 
 

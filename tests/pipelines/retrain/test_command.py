@@ -205,7 +205,7 @@ def test_after_a_drift_the_drifted_windows_are_learned_only_when_asked(new_strea
     assert retrain(stream.plan(if_drifted=True)) == "not needed"
     assert not (stream.models / "retraining.jsonl").exists()
     stream.close(6, shift=1.5)
-    with pytest.raises(ConfigError, match="got 0: 6 of 6 kept windows alerted"):
+    with pytest.raises(ConfigError, match="got 0: 6 of 6 saved windows raised alerts"):
         retrain(stream.plan(if_drifted=True))
     learn_all = stream.plan(if_drifted=True, learn="all", last=5)
     assert stream.retrain_beside(learn_all, lambda: stream.close(1, shift=1.5)) == "promoted"
@@ -325,7 +325,10 @@ def test_a_schedule_says_what_failed_goes_on_and_stops_in_good_order(
     monkeypatch.setattr(time, "sleep", sleep)
     answer = stream.command("--every", "1h", "--offline")
     assert answer.exit_code == 0, answer.output
-    assert "this time nothing came of it: expected more than 3 windows to learn from, got 0" in answer.output
+    assert (
+        "this retraining failed, the model is unchanged: expected more than 3 windows to learn from, got 0"
+        in answer.output
+    )
     assert "0002 is promoted" in answer.output
     assert answer.output.endswith("stopped\n")
     assert all(3000 < wait <= 3600 for wait in waits)

@@ -16,5 +16,5 @@ def test_the_snippets_of_the_page_run_in_order_and_say_what_the_page_says(
     assert [line.startswith("rows/0001 RowVerdict(") for line in said[1].splitlines()] == [True, True]
     assert said[1].count("above=True") == 1
     assert said[2].count("[(1, 'model rows/0001, p ") == said[2].count("[(0, 'model rows/0001, p ") == 1
-    assert "rows are unlike the training's" in said[5]
+    assert "rows are outliers (1.0% expected)" in said[5]
     assert "InferenceReport(" in said[6]

@@ -24,7 +24,7 @@ from sparsewatch.detectors.rows.methods.apre.train import TrainConfig, fit_net, 
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.ranges import Count, CountOrNone, Range, check_ranges
 
-#: Told what is done: trainings done, trainings in all, and what the next one is for.
+#: Progress callback: trainings finished, trainings in all, what the next one is for.
 Report = Callable[[int, int, str], None]
 _Rows = Mapping[Target, tuple[Rows, Rows]]
 #: Seconds that are left; negative when there are none.

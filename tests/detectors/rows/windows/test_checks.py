@@ -128,7 +128,7 @@ def test_moved_scores_alone_are_a_finding_of_their_own() -> None:
     assert finding.value > 0.3 >= finding.threshold == 0.1
     assert finding.evidence["chance"] < 1e-6
     assert finding.evidence["also"] == []
-    assert "100.0% of 2000 rows have p-values up to 0.55, where 55.0%" in finding.message
+    assert "100.0% of 2000 rows have p-values up to 0.55 (55.0% expected)" in finding.message
     assert msgspec.json.encode(finding)
 
 
