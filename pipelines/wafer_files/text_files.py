@@ -1,14 +1,12 @@
 """Text files in pieces of whole lines, plain or compressed (gzip, zstd), in bounded memory."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
+from sparsewatch.pipelines.tables.streams import open_bytes
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 
 #: Bytes read at once.
@@ -20,9 +18,7 @@ MOST_BYTES = 4 << 30
 
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _BOM = b"\xef\xbb\xbf"
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_DAMAGED = (OSError, EOFError, zlib.error, pa.ArrowInvalid)
+_DAMAGED = (OSError, pa.ArrowException)
 
 
 def read_start(path: Path, size: int = 4096) -> bytes:
@@ -32,7 +28,7 @@ def read_start(path: Path, size: int = 4096) -> bytes:
         WaferFileError: If it cannot be read.
     """
     try:
-        with _open(path) as stream:
+        with open_bytes(path) as stream:
             return bytes(stream.read(size)).removeprefix(_BOM)
     except _DAMAGED as error:
         raise WaferFileError("unreadable", path, f"expected a readable file: {error}") from error
@@ -71,22 +67,12 @@ def read_pieces(path: Path, longest_line: int = LONGEST_LINE) -> Iterator[tuple[
 
 def _raw_pieces(path: Path) -> Iterator[bytes]:
     try:
-        with _open(path) as stream:
+        with open_bytes(path) as stream:
             yield bytes(stream.read(PIECE_BYTES)).removeprefix(_BOM)
             while piece := stream.read(PIECE_BYTES):
                 yield bytes(piece)
     except _DAMAGED as error:
         raise WaferFileError("unreadable", path, f"expected a readable file: {error}") from error
-
-
-def _open(path: Path) -> Any:
-    with path.open("rb") as stream:
-        magic = stream.read(4)
-    if magic[:2] == _GZIP:
-        return gzip.open(path, "rb")
-    if magic == _ZSTD:
-        return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-    return path.open("rb")
 
 
 def _checked(path: Path, line: int, text: bytes) -> bytes:
