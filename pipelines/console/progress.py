@@ -7,7 +7,8 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.table import Column
 from rich.text import Text
 
 from sparsewatch.pipelines.console.printable import printable
@@ -57,14 +58,27 @@ def progress_bar(
 
 
 def _bars(console: Console) -> Progress:
-    columns = (_text("description"), BarColumn(bar_width=30), _Count(), _Rate(), _Time(), _text("fields[note]"))
+    # Where it is narrow, names, notes and the bar give way; numbers stay whole.
+    whole = Column(no_wrap=True)
+    numbers = (_Count(whole), _Rate(whole.copy()), _Time(whole.copy()))
+    columns = (_What(), BarColumn(bar_width=30), *numbers, _Note())
     # Where results go elsewhere than to the terminal, they must not be drawn above the bar.
     above = console.is_terminal and Console().file.isatty()
     return Progress(*columns, console=console, transient=True, redirect_stdout=above, speed_estimate_period=_RATE_S)
 
 
-def _text(field: str) -> TextColumn:
-    return TextColumn(f"{{task.{field}}}", markup=False)
+class _What(ProgressColumn):
+    """What goes on."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+
+class _Note(ProgressColumn):
+    """What else there is to show."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
 
 
 class _Count(ProgressColumn):

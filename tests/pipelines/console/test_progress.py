@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -67,6 +68,16 @@ def test_a_total_may_come_later() -> None:
     with progress_bar("fitting", console=console) as bar:
         bar.move(5, 40)
     assert "5/40" in shown(console)
+
+
+def test_a_narrow_terminal_gets_one_line_with_the_numbers_whole() -> None:
+    console = on_a_terminal(width=60)
+    with progress_bar("reading a_rather_long_name_of_a_file_of_clicks.parquet", 10**9, BYTES, console=console) as bar:
+        bar.move(4 * 10**8, note="and a long note, too")
+    assert "400.0 MB/1.0 GB" in shown(console)
+    drawn = [part for part in re.split(r"\r|\x1b\[[0-9;?]*[A-Za-z]", shown(console)) if part.strip()]
+    assert max(len(line) for part in drawn for line in part.splitlines()) <= 60
+    assert all(len(part.strip("\n").splitlines()) == 1 for part in drawn)
 
 
 def test_a_name_is_neither_markup_nor_control() -> None:
