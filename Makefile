@@ -10,6 +10,8 @@ BASE = $(if $(filter-out undefined default file,$(origin PYTHON)),$(PYTHON),$(fi
 supported = $(shell $(1) -c 'import sys; print("yes" if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 UV := .cache/uv/bin/uv
+# Processes that tests are spread over; each takes about a gigabyte. `make WORKERS=0 test` stays in one.
+WORKERS ?= 2
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers
 
@@ -22,11 +24,11 @@ init: $(READY) ## Set up .venv from the lock file (done by itself where a target
 demo: $(READY) ## Two streams with planted faults, found live
 	$(BIN)/sparsewatch demo
 test: $(READY) ## Tests that take seconds; those that miss a service skip and say so
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS)
 test-fast: $(READY) ## Tests that need neither torch nor a broker, within a minute of CPU
 	$(BIN)/pytest --fast
 test-all: $(READY) ## All tests, also those that take minutes
-	$(BIN)/pytest --slow
+	$(BIN)/pytest -n $(WORKERS) --slow
 fmt: $(READY) ## Format and mend what ruff can
 	$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
 lint: $(READY) ## Style and formatting

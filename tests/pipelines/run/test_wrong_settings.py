@@ -153,6 +153,7 @@ def test_a_broker_that_does_not_answer_is_given_up_after_the_timeout(
 ) -> None:
     where = address.format(port=free_port())
     job = write_click_job(tmp_path, where, "x")
+    sparsewatch("run", job, "--set", "kafka.timeout=1s")  # loads what a run needs: seconds on a busy machine
     began = time.monotonic()
     answer = sparsewatch("run", job, "--until", "latest", "--set", "kafka.timeout=2s")
     assert_refused(answer, f"no broker answers at .*{re.escape(where)}")

@@ -116,7 +116,7 @@ def test_wrong_requests_end_with_their_reason(model: Path, lot: Path, tmp_path: 
     assert isinstance(run(lot, "--model", tmp_path / "none").exception, ModelError)
     assert isinstance(run(tmp_path / "none.npz", "--model", model).exception, SchemaError)
     assert run(lot).exit_code == 2
-    assert run(lot, "--model", model, "--most", 0).exit_code == 2
+    assert "--most" in str(run(lot, "--model", model, "--most", 0).exception)
 
 
 def test_help_teaches_by_example() -> None:
