@@ -77,13 +77,13 @@ def check_window(
 def _volume(
     counts: FeatureCounts, reference: Reference, settings: ClickThresholds, *, complete: bool
 ) -> Finding | None:
-    usual, windows = reference.volume, reference.windows
-    # Rows are a Poisson count: a mean of `usual.mean` values of variance 1, times their number.
-    sampling = usual.mean * chance_bound(1.0, usual.mean, settings.z)
-    between = between_windows(usual.sd, math.sqrt(usual.mean), windows, settings.z)
+    baseline, windows = reference.volume, reference.windows
+    # Rows are a Poisson count: a mean of `baseline.mean` values of variance 1, times their number.
+    sampling = baseline.mean * chance_bound(1.0, baseline.mean, settings.z)
+    between = between_windows(baseline.sd, math.sqrt(baseline.mean), windows, settings.z)
     tolerance = widen(max(sampling, between), windows)
-    low = min(settings.volume_low * usual.mean, usual.mean - tolerance)
-    high = max(settings.volume_high * usual.mean, usual.mean + tolerance)
+    low = min(settings.volume_low * baseline.mean, baseline.mean - tolerance)
+    high = max(settings.volume_high * baseline.mean, baseline.mean + tolerance)
     severity: Severity
     if counts.rows >= high:
         rule, severity, threshold = "volume_high", "warning", high
@@ -97,31 +97,31 @@ def _volume(
         severity=severity,
         value=counts.rows,
         threshold=threshold,
-        baseline=usual.mean,
-        message=f"{counts.rows} rows in the window, {usual.mean:.0f} in the reference",
-        evidence={"reference_min": usual.min, "reference_max": usual.max},
+        baseline=baseline.mean,
+        message=f"{counts.rows} rows in the window, {baseline.mean:.0f} in the reference",
+        evidence={"reference_min": baseline.min, "reference_max": baseline.max},
     )
 
 
 def _click_rate(counts: FeatureCounts, reference: Reference, settings: ClickThresholds) -> Finding | None:
-    usual, rate = reference.click_rate, counts.clicks / counts.rows
-    chance = share_tolerance(usual, reference.windows, counts.rows, reference.volume.mean, settings.z)
-    tolerance = max(chance, settings.click_rate_change * usual.mean)
-    if abs(rate - usual.mean) < tolerance:
+    baseline, rate = reference.click_rate, counts.clicks / counts.rows
+    chance = share_tolerance(baseline, reference.windows, counts.rows, reference.volume.mean, settings.z)
+    tolerance = max(chance, settings.click_rate_change * baseline.mean)
+    if abs(rate - baseline.mean) < tolerance:
         return None
     return Finding(
         rule="click_rate_shift",
         subject=STREAM,
         severity="warning",
         value=rate,
-        threshold=usual.mean + math.copysign(tolerance, rate - usual.mean),
-        baseline=usual.mean,
-        message=f"{rate:.2%} of rows are clicks, {usual.mean:.2%} in the reference",
+        threshold=baseline.mean + math.copysign(tolerance, rate - baseline.mean),
+        baseline=baseline.mean,
+        message=f"{rate:.2%} of rows are clicks, {baseline.mean:.2%} in the reference",
         evidence={
             "rows": counts.rows,
             "clicks": counts.clicks,
-            "reference_min": usual.min,
-            "reference_max": usual.max,
+            "reference_min": baseline.min,
+            "reference_max": baseline.max,
         },
     )
 

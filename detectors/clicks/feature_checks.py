@@ -80,28 +80,28 @@ class View:
 
 def feature_vanished(view: View) -> Finding | None:
     """Nearly no row has a value, and every window of the reference had more."""
-    share, usual = 1 - view.figures.null_share, 1 - view.before.null_share.mean
-    threshold = min(view.settings.absent_share, usual / 2, usual - view.null_tolerance())
+    share, baseline = 1 - view.figures.null_share, 1 - view.before.null_share.mean
+    threshold = min(view.settings.absent_share, baseline / 2, baseline - view.null_tolerance())
     if share > threshold or 1 - view.before.null_share.max <= threshold:
         return None
-    message = f"{share:.1%} of rows have a value, {usual:.1%} in the reference"
-    return view.finding("feature_vanished", "critical", share, threshold, usual, message, listed=view.listed)
+    message = f"{share:.1%} of rows have a value, {baseline:.1%} in the reference"
+    return view.finding("feature_vanished", "critical", share, threshold, baseline, message, listed=view.listed)
 
 
 def feature_appeared(view: View) -> Finding | None:
     """Rows have values, and nearly none in any window of the reference had."""
-    share, usual = 1 - view.figures.null_share, 1 - view.before.null_share.mean
-    threshold = max(view.settings.appeared_share, usual + view.null_tolerance())
+    share, baseline = 1 - view.figures.null_share, 1 - view.before.null_share.mean
+    threshold = max(view.settings.appeared_share, baseline + view.null_tolerance())
     absent = 1 - view.before.null_share.min <= view.settings.absent_share
     if not absent or share < threshold:
         return None
-    message = f"{share:.1%} of rows have a value, {usual:.1%} in the reference"
+    message = f"{share:.1%} of rows have a value, {baseline:.1%} in the reference"
     return view.finding(
         "feature_appeared",
         "warning",
         share,
         threshold,
-        usual,
+        baseline,
         message,
         listed=view.listed,
         top_values=_top(view.counts.table(view.name).drop_nulls("value")),
@@ -109,18 +109,18 @@ def feature_appeared(view: View) -> Finding | None:
 
 
 def feature_nulls(view: View) -> Finding | None:
-    """More rows than usual lack a value."""
-    share, usual = view.figures.null_share, view.before.null_share.mean
-    threshold = usual + max(view.settings.null_rise, view.null_tolerance())
+    """More rows than in the reference lack a value."""
+    share, baseline = view.figures.null_share, view.before.null_share.mean
+    threshold = baseline + max(view.settings.null_rise, view.null_tolerance())
     if share < threshold:
         return None
-    message = f"{share:.1%} of rows lack a value, {usual:.1%} in the reference"
+    message = f"{share:.1%} of rows lack a value, {baseline:.1%} in the reference"
     return view.finding(
         "feature_nulls",
         "warning",
         share,
         threshold,
-        usual,
+        baseline,
         message,
         nulls=view.counts.nulls(view.name),
         reference_max=view.before.null_share.max,
@@ -165,30 +165,30 @@ def feature_cardinality(view: View) -> Finding | None:
 
 
 def feature_unseen_values(view: View) -> Finding | None:
-    """More rows than usual have a value the reference does not know."""
-    share, usual = view.figures.unseen_share, view.before.unseen_share
-    if share is None or usual is None or view.listed < view.settings.min_rows:
+    """More rows than in the reference have a value it does not know."""
+    share, baseline = view.figures.unseen_share, view.before.unseen_share
+    if share is None or baseline is None or view.listed < view.settings.min_rows:
         return None
     tolerance = share_tolerance(
-        usual,
+        baseline,
         view.reference.windows,
         view.listed,
         view.before.listed / view.reference.windows,
         view.settings.z,
     )
-    threshold = usual.mean + max(view.settings.unseen_rise, tolerance)
+    threshold = baseline.mean + max(view.settings.unseen_rise, tolerance)
     if share < threshold:
         return None
     reference = view.reference
     unseen = unseen_values(view.counts, view.name, reference.known_values[view.name], reference.hash_limit(view.name))
     distinct = round(float(unseen["weight"].sum()))
-    message = f"{share:.1%} of values are not in the reference, {usual.mean:.1%} expected; {distinct} distinct"
+    message = f"{share:.1%} of values are not in the reference, {baseline.mean:.1%} expected; {distinct} distinct"
     return view.finding(
         "feature_unseen_values",
         "warning",
         share,
         threshold,
-        usual.mean,
+        baseline.mean,
         message,
         unseen=distinct,
         top_values=_top(unseen),
@@ -196,15 +196,15 @@ def feature_unseen_values(view: View) -> Finding | None:
 
 
 def feature_signal_lost(view: View) -> Finding | None:
-    """A feature that told about the label does so no more."""
-    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
-    if tolerance is None or usual < view.settings.min_signal:
+    """A feature that carried information about the label does so no more."""
+    baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
+    if tolerance is None or baseline < view.settings.min_signal:
         return None
-    threshold = min(view.settings.signal_lost * usual, usual - tolerance)
+    threshold = min(view.settings.signal_lost * baseline, baseline - tolerance)
     if threshold <= 0 or view.figures.normalised > threshold:
         return None
     message = (
-        f"explains {view.figures.normalised:.2%} of the label's entropy, {usual:.2%} in the "
+        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in the "
         f"reference; rank {view.figures.rank}, was {view.before.rank}"
     )
     return _signal(view, "feature_signal_lost", "warning", threshold, message)
@@ -212,14 +212,14 @@ def feature_signal_lost(view: View) -> Finding | None:
 
 def feature_signal_gained(view: View) -> Finding | None:
     """A feature tells far more about the label than it did: a leak, or news."""
-    usual, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=True)
+    baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=True)
     if tolerance is None:
         return None
-    threshold = max(view.settings.signal_gained * usual, usual + view.settings.signal_rise, usual + tolerance)
+    threshold = max(view.settings.signal_gained * baseline, baseline + view.settings.signal_rise, baseline + tolerance)
     if view.figures.normalised < threshold:
         return None
     message = (
-        f"explains {view.figures.normalised:.2%} of the label's entropy, {usual:.2%} in the "
+        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in the "
         f"reference; rank {view.figures.rank}, was {view.before.rank}"
     )
     return _signal(view, "feature_signal_gained", "info", threshold, message)
@@ -262,9 +262,9 @@ def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
 def _resolution_changed(view: View) -> bool:
     """Whether volume alone changes what a feature of many values can tell."""
     abundances, reference = view.reference.abundances[view.name], view.before
-    usual = abundances.expected_distinct(reference.listed // view.reference.windows)
+    baseline = abundances.expected_distinct(reference.listed // view.reference.windows)
     now = abundances.expected_distinct(view.listed)
-    return not usual or not 0.8 < now / usual < 1.25
+    return not baseline or not 0.8 < now / baseline < 1.25
 
 
 def _signal(view: View, rule: str, severity: Severity, threshold: float, message: str) -> Finding:

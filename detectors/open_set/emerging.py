@@ -29,7 +29,7 @@ Bools = NDArray[np.bool_]
 #: Wafers of the stream a ball is grown to, besides the one in its middle.
 _NEIGHBOURS = 12
 #: Largest share of wafers that chance may explain: of the ball that gives a pattern away, and of the pattern it grows
-#: to. Known wafers are never spread quite as those of the calibration: a crowd must be many times what is expected.
+#: to. Known wafers are never spread quite as those of the calibration: a cluster must be many times what is expected.
 _GIVEN_AWAY_SHARE, _CHANCE_SHARE = 0.1, 1 / 3
 #: Share of a known pattern's wafers that a ball as wide as the pattern holds.
 _WIDE_SHARE = 0.9
@@ -72,7 +72,7 @@ class ClusterRules:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A crowd that chance does not explain."""
+    """A cluster that chance does not explain."""
 
     #: Indices of its wafers, rising.
     members: NDArray[np.int64]
@@ -94,12 +94,12 @@ def widest(dimensions: int) -> float:
 def find_clusters(recent: Recent, background: Sample, rules: ClusterRules) -> list[Cluster]:
     """Crowds among the stream's last wafers, the least likely first; no wafer is in two.
 
-    A crowd counts if a fresh wafer is in its ball: one that was there before was looked at before.
+    A cluster counts if a fresh wafer is in its ball: one that was there before was looked at before.
 
     Args:
         recent: Novel-looking wafers of the stream, those of patterns found earlier left out.
         background: Novel-looking wafers that are taken for known.
-        rules: When a crowd counts.
+        rules: When a cluster counts.
     """
     left = np.arange(len(recent.lots))
     found: list[Cluster] = []

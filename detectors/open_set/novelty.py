@@ -4,7 +4,7 @@
 
 z is the wafer's *embedding*: latent, norm of the logits and statistics of the input, standardised and projected on
 their principal components. Doubt is the classifier's (`Encodings.doubt`); an added pattern, which the classifier has
-never seen, bears that of a usual known wafer. A class-conditional form of the mixture of wafer_open_set, section 6
+never seen, bears that of a typical known wafer. A class-conditional form of the mixture of wafer_open_set, section 6
 (variant C): it needs no EM, and a pattern is added by adding its Gaussian.
 """
 
@@ -91,12 +91,12 @@ class Novelty:
         trained = len(self.patterns) - self.added
         scores[:, :trained] += self.doubt * doubt[:, None]
         if self.added:
-            scores[:, trained:] += self.usual_doubt
+            scores[:, trained:] += self.typical_doubt
         return scores
 
     @cached_property
-    def usual_doubt(self) -> float:
-        """What doubt adds to the score of a usual known wafer: an added pattern bears as much, as it has no doubt."""
+    def typical_doubt(self) -> float:
+        """What doubt adds to the score of a typical known wafer: an added pattern bears as much, as it has no doubt."""
         return float(np.median(self._weighted_doubt))
 
     def taken(self) -> int:

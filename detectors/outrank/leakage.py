@@ -10,7 +10,7 @@ The last two pair each row with another and ask for the mutual information of th
 given the row's own: a feature that only tells of its own row tells nothing then, even where labels come in runs. What
 moves slowly (time of day, a drifting click rate) tells as much a second before as after, and cancels.
 
-Not told apart: what changes within two seconds for good reasons, such as a burst of one campaign or of one person's
+Not distinguished: what changes within two seconds for good reasons, such as a burst of one campaign or of one person's
 clicks. `evidence["same_value"]` says how often the partner has the same value. A suspicion is to be looked at.
 """
 
@@ -43,7 +43,7 @@ class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
 
     feature: str
     kind: Kind
-    #: Share of the label's entropy told of, and the share it had to exceed.
+    #: Share of the label's entropy explained, and the share it had to exceed.
     value: float
     threshold: float
     #: `value`, or its excess over what it is compared with, in standard deviations.
@@ -219,9 +219,9 @@ def _told(feature: Codes, label: Labels, own: Labels) -> _Told:
 
 def _row_information(table: NDArray[np.int64]) -> NDArray[np.float64]:
     """Ln of how much more often each cell's label comes with its value than at all; 0 in empty cells."""
-    usual = table.sum(axis=1, keepdims=True) * (table.sum(axis=0) / table.sum())
+    independent = table.sum(axis=1, keepdims=True) * (table.sum(axis=0) / table.sum())
     held = table > 0
-    logarithms: NDArray[np.float64] = np.log(np.divide(table, usual, out=np.ones(table.shape), where=held))
+    logarithms: NDArray[np.float64] = np.log(np.divide(table, independent, out=np.ones(table.shape), where=held))
     return logarithms
 
 

@@ -25,7 +25,7 @@ def train_on_few_rows(table: pa.Table, *, method: str, encoder: EncoderConfig | 
     Args:
         table: Rows to call normal, at least 2.
         method: Name in `methods.METHODS`.
-        encoder: Categories and scaling; the method's usual scaling if None.
+        encoder: Categories and scaling; the method's own scaling if None.
         seed: All chance comes from it, from 0.
 
     Raises:

@@ -39,7 +39,7 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
         method: A name in `METHODS`.
         contamination: Share of the rows fitted that `predict` calls outliers, in (0, 0.5]; "auto" for those beyond
             Tukey's upper fence of their scores, third quartile + 1.5 interquartile ranges.
-        scaling: "plain" or "robust", see `encode.EncoderConfig`; None for the method's usual one.
+        scaling: "plain" or "robust", see `encode.EncoderConfig`; None for the method's own.
         random_state: Seed, as in scikit-learn.
 
     Attributes:

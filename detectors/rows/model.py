@@ -37,7 +37,7 @@ class RowModel:
     #: Scores of held-out rows, ascending, float32 of shape (m,).
     calibration: np.ndarray
     #: Median contribution of each column among held-out rows, float32 of shape (columns,).
-    usual: np.ndarray
+    baseline: np.ndarray
     #: How held-out rows spread over each feature.
     spread: ColumnSpread
     #: Name and version once stored, as results state it.
@@ -69,7 +69,7 @@ class RowModel:
         """The columns that make encoded rows odd, and by how much the score falls without each.
 
         One absurd value spoils the contributions of all other columns, too. Hence the columns whose contributions
-        exceed the usual ones most are tried in turn: each is set to its centre, and the row scored again.
+        exceed those of held-out rows most are tried in turn: each is set to its centre, and the row scored again.
 
         Args:
             X: Encoded rows, float32 of shape (n, d).
@@ -78,9 +78,9 @@ class RowModel:
         Returns:
             Indices of columns and the fall of the score, both of shape (n, n_columns), largest fall first.
         """
-        excess = self.attribute_matrix(X) - self.usual
+        excess = self.attribute_matrix(X) - self.baseline
         tried = np.argsort(-excess, axis=1, kind="stable")[:, :n_columns]
-        owner = np.repeat(np.arange(len(self.usual)), [c.n_features for c in self.encoder.columns])
+        owner = np.repeat(np.arange(len(self.baseline)), [c.n_features for c in self.encoder.columns])
         centred = [np.where(owner == columns[:, None], np.float32(0), X) for columns in tried.T]
         scores = self.score_matrix(np.concatenate([X, *centred])).reshape(1 + len(centred), len(X))
         falls = (scores[0] - scores[1:]).T
@@ -114,7 +114,7 @@ class RowModel:
         weights, scorer = self.scorer.to_state()
         tensors = {_ENCODER + name: array for name, array in arrays.items()}
         tensors |= {_SCORER + name: weight for name, weight in weights.items()}
-        tensors |= {"calibration": self.calibration, "usual": self.usual}
+        tensors |= {"calibration": self.calibration, "usual": self.baseline}
         tensors |= {"spread.cuts": self.spread.cuts, "spread.counts": self.spread.counts}
         tensors |= smoke_of(self.score_matrix, self.encoder.n_features)
         meta: dict[str, Any] = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
@@ -140,7 +140,7 @@ class RowModel:
                 method=meta["method"],
                 scorer=scorer,
                 calibration=tensors["calibration"],
-                usual=tensors["usual"],
+                baseline=tensors["usual"],
                 spread=ColumnSpread(tensors["spread.cuts"], tensors["spread.counts"], meta["spread_rows"]),
                 id=artefact.id,
             )

@@ -34,8 +34,8 @@ def train_row_model(
     Args:
         table: Rows to call normal; some contamination is tolerated.
         method: Name in `methods.METHODS`.
-        fit: The method's fit with settings of one's own; its usual one if None.
-        encoder: Categories and scaling; the method's usual scaling if None.
+        fit: The method's fit with settings of one's own; its own default if None.
+        encoder: Categories and scaling; the method's own scaling if None.
         seed: All chance comes from it, from 0.
         calibration_share: Share of the rows held out, between 0 and 1.
         report: Told of progress.
@@ -81,7 +81,7 @@ def fit_row_model(
         method=method,
         scorer=(fit or METHODS[method].fit)(fitted.transform(one_batch(rows)), seed, report),
         calibration=np.empty(0, dtype=np.float32),
-        usual=np.zeros(len(fitted.columns), dtype=np.float32),
+        baseline=np.zeros(len(fitted.columns), dtype=np.float32),
         spread=no_spread(fitted.n_features),
     )
 
@@ -102,4 +102,4 @@ def calibrated(model: RowModel, scores: np.ndarray, contributions: np.ndarray, X
         raise ConfigError(
             f"the fit of {model.method!r} failed: it scores held-out rows with numbers that are not finite"
         )
-    return replace(model, calibration=np.sort(scores), usual=np.median(contributions, axis=0), spread=spread_of(X))
+    return replace(model, calibration=np.sort(scores), baseline=np.median(contributions, axis=0), spread=spread_of(X))

@@ -1,4 +1,4 @@
-"""What is said of each row: its score, how usual that is, and which columns make an unusual row odd."""
+"""The verdict on each row: its score, the score's p-value, and which columns make an outlier odd."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,6 +1,6 @@
 """Seeded wafers with known patterns, for demonstrations and tests.
 
-Shapes follow the usual names of WM-811K (Wu, Jang and Chen, 2015) and a few more; every size is drawn anew
+Shapes follow the names of WM-811K (Wu, Jang and Chen, 2015) and a few more; every size is drawn anew
 for each wafer. Coordinates are in radii until the events are made.
 
 `FINE_PATTERNS` come in twins that fill the bins of a coarse map alike and differ within a bin: 64 bins a side are 0.031

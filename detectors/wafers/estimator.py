@@ -31,7 +31,7 @@ class WaferRecogniser(ClassifierMixin, BaseEstimator):
 
     Args:
         hold_out: Classes to leave out of training; their wafers measure novelty only.
-        grid: Cells a side for wafers given as points; 0 for the usual one, see `WaferTrainingConfig`.
+        grid: Cells a side for wafers given as points; 0 for the default, see `WaferTrainingConfig`.
         epochs: Most passes over the training wafers, from 1.
         false_novel_rate: Share of known wafers that may be called novel, in (0, 1).
         novel: What `predict` says of a novel wafer.

@@ -36,7 +36,7 @@ class Fab:
 
     def __post_init__(self) -> None:
         self._novel = self._planted("a pattern nobody knows", "novel_pattern", "wafers", 0.3)
-        # A known pattern seven times as frequent brings seven times as many odd wafers of it, which crowd, too.
+        # A known pattern seven times as frequent brings seven times as many odd wafers of it: a cluster, too.
         self._rising = self._planted(
             f"{RISING} becomes frequent", "pattern_rate_high", RISING, 0.65, "emerging_pattern"
         )

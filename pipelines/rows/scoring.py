@@ -73,7 +73,7 @@ class RowScoring:
             positions_of(block.rows),
             self.alarm_rate,
             scores=scores,
-            told=block.rows.select([EVENT_TIME_US, *self.id_columns]),
+            context=block.rows.select([EVENT_TIME_US, *self.id_columns]),
             results=self.results,
         )
         if candidate is None:
@@ -170,12 +170,12 @@ def row_result(row: WorstRow, topic: str) -> RowResult:
     """The result of a row that came from `topic`."""
     return RowResult(
         id=f"{topic}/{row.partition}/{row.offset}/{row.row}",
-        event_time_us=row.told[EVENT_TIME_US],
+        event_time_us=row.context[EVENT_TIME_US],
         model=row.model,
         score=row.score,
         p_value=row.p_value,
         columns=dict(row.columns),
-        identity={name: value for name, value in row.told.items() if name != EVENT_TIME_US},
+        identity={name: value for name, value in row.context.items() if name != EVENT_TIME_US},
     )
 
 

@@ -189,11 +189,11 @@ def method_of(name: str | None, steps: int | None, trim: float | None) -> "tuple
 def _training(fit: Any, steps: int | None, trim: float | None) -> Any:
     from sparsewatch.detectors.rows.methods.apre.train import TrainConfig
 
-    usual = inspect.signature(fit).parameters["training"].default or TrainConfig()
+    defaults = inspect.signature(fit).parameters["training"].default or TrainConfig()
     return replace(
-        usual,
-        steps=usual.steps if steps is None else steps,
-        trim_share=usual.trim_share if trim is None else trim,
+        defaults,
+        steps=defaults.steps if steps is None else steps,
+        trim_share=defaults.trim_share if trim is None else trim,
     )
 
 
@@ -291,7 +291,7 @@ def _report(
 
     encoder, (read_s, fit_s, rows_per_s) = model.encoder, measured
     kept = min(sample.capacity, sample.rows_seen)
-    usual = sorted(zip(model.usual, encoder.names, strict=True), reverse=True)
+    hardest = sorted(zip(model.baseline, encoder.names, strict=True), reverse=True)
     for what, value in (
         ("model", str(version)),
         ("method", f"{model.method}: {METHODS[model.method].summary}"),
@@ -300,7 +300,7 @@ def _report(
         ("constant columns", _named(encoder.constant)),
         ("scores (quartiles)", " ".join(f"{q:.3f}" for q in np.quantile(model.calibration, (0.25, 0.5, 0.75)))),
         ("threshold", f"{threshold:.3f}, passed by {rate:.2%} of rows like these"),
-        ("hardest columns", ", ".join(name for _, name in usual[:_SHOWN])),
+        ("hardest columns", ", ".join(name for _, name in hardest[:_SHOWN])),
         ("time", f"reading {read_s:.1f} s, fitting {fit_s:.1f} s"),
         ("speed", f"{rows_per_s:,.0f} rows/s scored"),
     ):

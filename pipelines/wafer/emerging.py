@@ -1,8 +1,8 @@
 """The wafer job's look over its last windows: novel-looking wafers that belong together are an emerging pattern.
 
 A wafer near a pattern found earlier joins it, or is passed over if a person named or dismissed the pattern. The others
-of the last windows are searched for crowds (`sparsewatch.detectors.open_set.emerging`); the background are the model's
-calibration wafers and the windows before. Whatever was embedded by another network is left alone.
+of the last windows are searched for clusters (`sparsewatch.detectors.open_set.emerging`); the background are the
+model's calibration wafers and the windows before. Whatever was embedded by another network is left alone.
 """
 
 import logging
@@ -180,7 +180,7 @@ def _assign(
 
 
 def _same(found: Pattern, others: Mapping[str, Pattern], reference: Reference) -> str | None:
-    """The pattern in whose place a crowd lies: a known pattern's wafers would spread over both."""
+    """The pattern in whose place a cluster lies: a known pattern's wafers would spread over both."""
     patterns = list(others.values())
     if not patterns:
         return None

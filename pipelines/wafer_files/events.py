@@ -77,7 +77,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def inspections_of(table: pa.Table, path: Path, time_column: str, time_format: TimeFormat) -> Inspections:
-    """Wafers of a table; columns left out get their usual values, wafer and lot must be there.
+    """Wafers of a table; columns left out get their defaults, wafer and lot must be there.
 
     Raises:
         WaferFileError: `bad_event` if one is no wafer, or its time none.

@@ -173,7 +173,7 @@ def _read_wafer_parquet(path: Path) -> LabelledWafers:
 
 
 def wafer_columns(table: pa.Table, path: Path) -> pa.RecordBatch:
-    """Columns of `WAFER_COLUMNS`; what a table leaves out gets its usual value, or null.
+    """Columns of `WAFER_COLUMNS`; what a table leaves out gets its default, or null.
 
     Args:
         table: Wafers.

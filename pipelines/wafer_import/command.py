@@ -16,7 +16,7 @@ from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
-from sparsewatch.pipelines.wafer_import.survey import Retests, Usual
+from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat
 from sparsewatch.schemas.ranges import Count
@@ -117,7 +117,7 @@ def import_wafers(
         options=options,
         start_us=None if start is None else parse_moment_us(start),
         interval_us=parse_duration_us(interval),
-        usual=Usual(step, tool),
+        defaults=Defaults(step, tool),
         retests=retests,
         label_column=label_column,
         format=coding,

@@ -13,7 +13,7 @@ from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_import.file_rejects import reject_file
 from sparsewatch.pipelines.wafer_import.publishing import Sent, Times, WaferPublisher
-from sparsewatch.pipelines.wafer_import.survey import Retests, Survey, Usual, survey, that_count
+from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests, Survey, survey, that_count
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Writer
@@ -30,7 +30,7 @@ class ImportPlan:
     #: First event time and step for wafers whose file states none.
     start_us: int | None = None
     interval_us: int = 1_000_000
-    usual: Usual = field(default_factory=Usual)
+    defaults: Defaults = field(default_factory=Defaults)
     retests: Retests = "keep-last"
     label_column: str | None = None
     format: Literal["json", "arrow"] = "json"
@@ -106,7 +106,7 @@ def _surveys(paths: Sequence[Path], plan: ImportPlan, count: ImportCount, tell: 
     for number, path in enumerate(paths, 1):
         count.files += 1
         try:
-            one = survey(path, plan.options, plan.usual)
+            one = survey(path, plan.options, plan.defaults)
         except SchemaError as error:
             count.faults.append((path, error))
             tell(f"[{number}/{len(paths)}] rejected ({code_of(error)}): {error}")
@@ -151,7 +151,7 @@ def _send(
     """Send a file's wafers and put right what was counted as imported."""
     sent, faults = Sent(), []
     try:
-        publisher.send_file(one, counts, plan.options, plan.usual, sent)
+        publisher.send_file(one, counts, plan.options, plan.defaults, sent)
     except SchemaError as error:
         faults.append(error)
     faults += [WaferFileError("too_large", one.path, f"wafer {wafer!r}: {why}") for wafer, why in sent.refused]

@@ -11,7 +11,7 @@ from sparsewatch.pipelines.publish.command import Plan, records_of
 from sparsewatch.pipelines.publish.event_files import written_times
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, read_wafers
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
-from sparsewatch.pipelines.wafer_import.survey import Survey, Usual
+from sparsewatch.pipelines.wafer_import.survey import Defaults, Survey
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.records import Headers
@@ -68,7 +68,7 @@ class WaferPublisher:
     _events: int = 0
 
     def send_file(
-        self, found: Survey, counts: NDArray[np.bool_], options: ReadOptions, usual: Usual, sent: Sent
+        self, found: Survey, counts: NDArray[np.bool_], options: ReadOptions, defaults: Defaults, sent: Sent
     ) -> None:
         """Send the wafers of a file that count; returns when they are durable.
 
@@ -76,7 +76,7 @@ class WaferPublisher:
             found: The file.
             counts: Which of its wafers to send, shape (wafers,).
             options: As the file was surveyed with.
-            usual: Likewise.
+            defaults: Likewise.
             sent: Kept up to date, also where this fails.
 
         Raises:
@@ -88,11 +88,11 @@ class WaferPublisher:
             wanted = counts[at : at + part.rows.num_rows]
             at += part.rows.num_rows
             if wanted.any():
-                self._send(self._frame(part, wanted, usual), sent)
+                self._send(self._frame(part, wanted, defaults), sent)
         self.writer.flush()
 
-    def _frame(self, part: Inspections, wanted: NDArray[np.bool_], usual: Usual) -> pl.DataFrame:
-        rows = usual.fill(part.rows.filter(pa.array(wanted)))
+    def _frame(self, part: Inspections, wanted: NDArray[np.bool_], defaults: Defaults) -> pl.DataFrame:
+        rows = defaults.fill(part.rows.filter(pa.array(wanted)))
         times = written_times(pl.Series(self.times.fill(part.times_us[wanted])), self.times.output)  # type: ignore[arg-type]
         frame = pl.DataFrame(rows).insert_column(0, times.alias(self.times.column))
         if self.label_column is not None and part.labels is not None:

@@ -22,7 +22,7 @@ _KEYS = ("wafer_id", "lot", "step")
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class Defaults:
     """What is written where a file names none."""
 
     step: str = ""
@@ -69,7 +69,7 @@ def _number(n: int, thing: str) -> str:
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
-def survey(path: Path, options: ReadOptions, usual: Usual) -> Survey:
+def survey(path: Path, options: ReadOptions, defaults: Defaults) -> Survey:
     """Read a file to its end and keep who its wafers are.
 
     Raises:
@@ -78,7 +78,7 @@ def survey(path: Path, options: ReadOptions, usual: Usual) -> Survey:
     kind = format_of(path)
     frames, listed, collapsed = [], 0, 0
     for part in read_wafers(path, options):
-        rows = usual.fill(part.rows).select(list(_KEYS))
+        rows = defaults.fill(part.rows).select(list(_KEYS))
         frames.append(pl.DataFrame(rows).with_columns(pl.Series("time_us", part.times_us)))
         listed += part.listed
         collapsed += part.collapsed

@@ -93,7 +93,7 @@ def fit_isolation_forest(
     Args:
         X: Encoded rows.
         seed: Of the drawn rows and the cuts.
-        report: Not told: the fit takes a second.
+        report: Not called: the fit takes a second.
         n_trees: Trees, from 1; the paper's number.
         tree_rows: Rows drawn for a tree, at most all; the paper's number.
     """

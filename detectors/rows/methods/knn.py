@@ -80,7 +80,7 @@ def fit_knn(
     Args:
         X: Encoded rows.
         seed: Draws the sample.
-        report: Not told: it is done at once.
+        report: Not called: it is done at once.
         k: Neighbours, from 1; one less than there are rows, if that is less.
         aggregate: `largest` for the distance to the k-th nearest, `mean` for the mean over the k nearest.
         max_reference: Most rows kept, from 2.

@@ -89,7 +89,7 @@ def fit_lof(
     Args:
         X: Encoded rows.
         seed: Draws the sample.
-        report: Not told: a search among 20,000 rows takes a second or two.
+        report: Not called: a search among 20,000 rows takes a second or two.
         k: Neighbours, from 1; one less than there are distinct rows, if that is less.
         max_reference: Most rows looked at, from 2.
 

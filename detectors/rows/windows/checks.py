@@ -47,7 +47,7 @@ def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> 
     """At most one finding: columns that have moved, each by itself.
 
     Args:
-        model: Holds what is usual of each column.
+        model: Holds the baseline of each column.
         rows: A uniform sample of the window's.
         settings: Levels and least distances.
     """

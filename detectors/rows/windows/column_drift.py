@@ -57,40 +57,46 @@ def no_spread(n_features: int) -> ColumnSpread:
     )
 
 
-def drift_of_features(usual: ColumnSpread, X: Rows, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def drift_of_features(baseline: ColumnSpread, X: Rows, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distance and chance of each feature, shape (d,) each; the chance is 1 where the distance is below `least`.
 
     Args:
-        usual: Of held-out rows.
+        baseline: Of held-out rows.
         X: Encoded rows of the window, shape (n, d), n >= 1.
         least: Smallest distance that is tested.
     """
-    counts, n, m = _counts(X, usual.cuts), len(X), usual.rows
-    distance = np.abs(counts / n - usual.counts / m).max(axis=(0, 2))
+    counts, n, m = _counts(X, baseline.cuts), len(X), baseline.rows
+    distance = np.abs(counts / n - baseline.counts / m).max(axis=(0, 2))
     chance = np.ones(len(distance))
     moved = np.flatnonzero(distance >= least)
     if len(moved):
-        before, drawn = usual.counts[:, moved], usual.counts[:, moved] + counts[:, moved]
+        before, drawn = baseline.counts[:, moved], baseline.counts[:, moved] + counts[:, moved]
         sides = stats.hypergeom.cdf(before, n + m, m, drawn), stats.hypergeom.sf(before - 1, n + m, m, drawn)
-        tests = 2 * usual.counts.size
+        tests = 2 * baseline.counts.size
         chance[moved] = np.minimum(1, tests * np.minimum(*sides).min(axis=(0, 2)))
     return distance, chance
 
 
 def moved_columns(
-    usual: ColumnSpread, X: Rows, names: Sequence[str], first_features: NDArray[np.int64], *, least: float, level: float
+    baseline: ColumnSpread,
+    X: Rows,
+    names: Sequence[str],
+    first_features: NDArray[np.int64],
+    *,
+    least: float,
+    level: float,
 ) -> list[ColumnDrift]:
     """Columns that moved by at least `least` with a chance of at most `level`, furthest first.
 
     Args:
-        usual: Of held-out rows.
+        baseline: Of held-out rows.
         X: Encoded rows of the window, shape (n, d), n >= 1.
         names: Of the columns.
         first_features: Index of each column's first feature; a second one says what is missing.
         least: Least distance.
         level: Chance of a false alarm a window, all columns together.
     """
-    distance, chance = drift_of_features(usual, X, least)
+    distance, chance = drift_of_features(baseline, X, least)
     owner = np.searchsorted(first_features, np.arange(len(distance)), side="right") - 1
     found: dict[int, ColumnDrift] = {}
     for feature in np.flatnonzero(chance <= level)[np.argsort(-distance[chance <= level], kind="stable")].tolist():

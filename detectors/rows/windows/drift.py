@@ -58,30 +58,30 @@ def p_value_drift(rows: Counts, calibration: Counts, model: str = "") -> Drift:
         calibration: Calibration rows in the same bins.
         model: Whose they are.
     """
-    beyond, usual = np.cumsum(rows)[:-1], np.cumsum(calibration)[:-1]
+    beyond, baseline = np.cumsum(rows)[:-1], np.cumsum(calibration)[:-1]
     n, m = sum(rows), sum(calibration)
-    shares, usual_shares = beyond / n, usual / max(m, 1)
-    widest = int(np.argmax(np.abs(shares - usual_shares)))
+    shares, baseline_shares = beyond / n, baseline / max(m, 1)
+    widest = int(np.argmax(np.abs(shares - baseline_shares)))
     return Drift(
         model=model,
         rows=n,
-        distance=float(abs(shares[widest] - usual_shares[widest])),
-        chance=_chance(beyond, n, usual, m),
+        distance=float(abs(shares[widest] - baseline_shares[widest])),
+        chance=_chance(beyond, n, baseline, m),
         psi=stability_index(equal_counts(rows), equal_counts(calibration)),
         at=EDGES[widest],
         share=float(shares[widest]),
-        usual=float(usual_shares[widest]),
+        usual=float(baseline_shares[widest]),
     )
 
 
-def stability_index(rows: Counts, usual: Counts) -> float:
+def stability_index(rows: Counts, baseline: Counts) -> float:
     """Sum over bins of (p - q) ln(p / q) of the shares p and q, >= 0; that is Jeffreys' divergence.
 
     References:
         Jeffreys, "An invariant form for the prior probability in estimation problems", Proceedings of the Royal
         Society A 186, 1946; credit scoring calls it the population stability index.
     """
-    p, q = (np.array(counts) + _PRIOR_ROWS for counts in (rows, usual))
+    p, q = (np.array(counts) + _PRIOR_ROWS for counts in (rows, baseline))
     p, q = p / p.sum(), q / q.sum()
     return float(np.sum((p - q) * np.log(p / q)))
 
@@ -99,9 +99,9 @@ def p_value_quantiles(scores: RowScores, shares: NDArray[np.float64]) -> NDArray
     return np.interp(scores.rows * shares, beyond, [0, *EDGES, 1])
 
 
-def _chance(beyond: NDArray[np.int64], n: int, usual: NDArray[np.int64], m: int) -> float:
+def _chance(beyond: NDArray[np.int64], n: int, baseline: NDArray[np.int64], m: int) -> float:
     """Bonferroni over both sides of Fisher's test at each edge; one-sided chances as such, not doubled minima."""
-    draws = beyond + usual
-    many = stats.hypergeom.cdf(usual, n + m, m, draws)
-    few = stats.hypergeom.sf(usual - 1, n + m, m, draws)
+    draws = beyond + baseline
+    many = stats.hypergeom.cdf(baseline, n + m, m, draws)
+    few = stats.hypergeom.sf(baseline - 1, n + m, m, draws)
     return float(min(1.0, 2 * len(draws) * min(many.min(), few.min())))

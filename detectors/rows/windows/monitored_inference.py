@@ -1,6 +1,6 @@
 """What goes into a model and comes out of it, window by window: scored by a row model, and summed up mergeably.
 
-Rows have no place in a stream here, so they are told apart by a hash of their values, which stands for the offset.
+Rows have no place in a stream here, so they are distinguished by a hash of their values, which stands for the offset.
 Equal rows share it.
 """
 
@@ -115,7 +115,7 @@ def watch_rows(model: RowModel, rows: pa.RecordBatch, by_model: Mapping[str, int
     X = model.encoder.transform(known)
     positions = np.zeros((len(X), 3), dtype=np.int64)
     positions[:, 1] = row_hashes(known)
-    scores = score_encoded(model, X, positions, alarm_rate, told=known)
+    scores = score_encoded(model, X, positions, alarm_rate, context=known)
     return WatchedRows(scores=scores, by_model={name: n for name, n in sorted(by_model.items()) if n})
 
 
@@ -145,7 +145,7 @@ def report_on(watched: WatchedRows, check: RowCheck, window_us: tuple[int, int])
 
 
 def row_hashes(rows: pa.RecordBatch) -> np.ndarray:
-    """Hashes by which rows are told apart, int64 >= 0 of shape (n,); those of equal rows are equal.
+    """Hashes by which rows are distinguished, int64 >= 0 of shape (n,); those of equal rows are equal.
 
     Raises:
         SchemaError: If a column is neither numbers, texts nor booleans.
@@ -170,4 +170,4 @@ def _columns(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
 
 
 def _odd_row(row: WorstRow) -> OddRow:
-    return OddRow(p_value=row.p_value, score=row.score, blamed=dict(row.columns), values=row.told)
+    return OddRow(p_value=row.p_value, score=row.score, blamed=dict(row.columns), values=row.context)

@@ -43,8 +43,8 @@ class WorstRow(msgspec.Struct, frozen=True, array_like=True):
     columns: tuple[tuple[str, float], ...]
     #: Model that scored it.
     model: str
-    #: What else is told of it: its event time and columns that say what it is about, by name.
-    told: dict[str, Any] = {}
+    #: Event time and identifying columns, by name.
+    context: dict[str, Any] = {}
 
     @property
     def rank(self) -> tuple[float, float, int, int, int]:
@@ -53,10 +53,10 @@ class WorstRow(msgspec.Struct, frozen=True, array_like=True):
 
     def as_json(self) -> dict[str, Any]:
         """As records state it, JSON types."""
-        told = dict(self.told)
-        time = {"event_time_us": told.pop(EVENT_TIME_US)} if EVENT_TIME_US in told else {}
+        context = dict(self.context)
+        time = {"event_time_us": context.pop(EVENT_TIME_US)} if EVENT_TIME_US in context else {}
         plain = {name: getattr(self, name) for name in ("p_value", "score", "model", "partition", "offset", "row")}
-        return plain | time | {"columns": dict(self.columns), "identity": told}
+        return plain | time | {"columns": dict(self.columns), "identity": context}
 
 
 class ModelScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +197,7 @@ def score_encoded(
     alarm_rate: float,
     *,
     scores: np.ndarray | None = None,
-    told: pa.RecordBatch | None = None,
+    context: pa.RecordBatch | None = None,
     results: int = 0,
 ) -> RowScores:
     """Score encoded rows and summarise them.
@@ -208,7 +208,7 @@ def score_encoded(
         positions: What tells rows apart: partition, offset and row of each, int64 of shape (n, 3).
         alarm_rate: Share of training-like rows beyond the threshold.
         scores: Of the rows, float32 of shape (n,), where they are known already.
-        told: What is told of the worst rows besides, n rows.
+        context: Event time and identifying columns of the rows, n rows; the worst rows repeat them.
         results: Rows beyond the threshold that are kept, the worst ones; `WORST_ROWS` always are.
 
     Raises:
@@ -234,9 +234,9 @@ def score_encoded(
     )
     n = len(worst)
     said = _said(model, scores[worst], positions[worst], blamed[:n], falls[:n])
-    if told is not None:
-        values = told.take(pa.array(worst)).to_pylist()
-        said = [msgspec.structs.replace(row, told=value) for row, value in zip(said, values, strict=True)]
+    if context is not None:
+        values = context.take(pa.array(worst)).to_pylist()
+        said = [msgspec.structs.replace(row, context=value) for row, value in zip(said, values, strict=True)]
     return RowScores(models=(counts,), worst=tuple(said), results=results)
 
 

@@ -129,7 +129,7 @@ def test_an_added_pattern_takes_its_wafers_in_and_leaves_the_others_alone() -> N
 
 def test_an_added_pattern_bears_the_doubt_of_a_usual_known_wafer() -> None:
     novelty = fitted(NoveltyConfig(doubt=3.0))
-    assert novelty.usual_doubt == pytest.approx(3 * np.median(encodings(400, 1).doubt), rel=1e-3, abs=1e-4)
+    assert novelty.typical_doubt == pytest.approx(3 * np.median(encodings(400, 1).doubt), rel=1e-3, abs=1e-4)
     strange = encodings(60, 8, shift=-9)
     assert novelty.taken() == 0
     assert novelty.with_pattern("new", novelty.embed(strange)[:5]).taken() == 0

@@ -61,7 +61,7 @@ def test_contributions_sum_to_the_score_and_name_the_column(model: RowModel) -> 
         attributed = model.attribute(batch)
         assert attributed.shape == (500, 4)
         np.testing.assert_allclose(attributed.sum(axis=1), model.score(batch), rtol=1e-4, atol=1e-3)
-    excess = np.median(model.attribute(one_batch(broken)) - model.usual, axis=0)
+    excess = np.median(model.attribute(one_batch(broken)) - model.baseline, axis=0)
     assert excess.argmax() == 1
 
 
@@ -97,8 +97,8 @@ def test_a_column_is_tried_for_its_contribution_beyond_the_usual_one(model: RowM
     broken = rows.set_column(1, "double", pa.array([-20.0] * 400))
     X = model.encoder.transform(one_batch(broken))
     assert np.mean(model.blame_matrix(X, 1)[0] == 1) > 0.5
-    usual = np.where(np.arange(4) == 1, np.float32(1e6), model.usual)
-    assert not (replace(model, usual=usual).blame_matrix(X, 1)[0] == 1).any()
+    baseline = np.where(np.arange(4) == 1, np.float32(1e6), model.baseline)
+    assert not (replace(model, baseline=baseline).blame_matrix(X, 1)[0] == 1).any()
 
 
 @pytest.mark.parametrize(("column", "value"), [(1, -20.0), (2, "never seen")])

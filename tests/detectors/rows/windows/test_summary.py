@@ -54,8 +54,10 @@ def two(model: RowModel) -> tuple[RowModel, RowModel]:
 
 
 def scored(model: RowModel, rows: pa.RecordBatch, results: int, rate: float = 0.01) -> RowScores:
-    told = rows.select([EVENT_TIME_US, "word"])
-    return score_encoded(model, model.encoder.transform(rows), positions_of(rows), rate, told=told, results=results)
+    context = rows.select([EVENT_TIME_US, "word"])
+    return score_encoded(
+        model, model.encoder.transform(rows), positions_of(rows), rate, context=context, results=results
+    )
 
 
 @settings(max_examples=15)
@@ -134,7 +136,7 @@ def test_rows_beyond_the_threshold_are_kept_up_to_a_number_with_what_is_told_of_
     by_place = {tuple(place): at for at, place in enumerate(positions_of(rows).tolist())}
     for row in everything.beyond:
         at = by_place[(row.partition, row.offset, row.row)]
-        assert row.told == {EVENT_TIME_US: rows[EVENT_TIME_US][at].as_py(), "word": rows["word"][at].as_py()}
+        assert row.context == {EVENT_TIME_US: rows[EVENT_TIME_US][at].as_py(), "word": rows["word"][at].as_py()}
     assert scored(model, rows, 0).beyond == ()
     assert everything.worst[0].as_json()["identity"] == {"word": "new"}
 
