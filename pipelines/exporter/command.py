@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -30,12 +31,23 @@ _logger = logging.getLogger(__name__)
 
 _MAX_RECORD_BYTES = 1 << 20
 _FETCH_S = 0.5
-#: A quiet topic looks like a broker that is away: so often the broker is asked something it must answer.
-_CHECK_S = 5.0
-_TIMEOUT = "10s"
 _CONNECT_S = 3.0
-_RETRY_S = (0.5, 1.0, 2.0, 5.0)
 _JOIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an exporter waits for its broker."""
+
+    #: A quiet topic looks like a broker that is away: so often the broker is asked something it must answer.
+    check_s: float = 5.0
+    #: Until an answer is given up, a duration.
+    timeout: str = "10s"
+    #: Between tries to read the topic; the last one from then on.
+    retry_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0)
+
+
+_PATIENCE = Patience()
 
 
 class Exporter:
@@ -46,11 +58,21 @@ class Exporter:
         topic: The compacted topic of samples; it may be made later.
         host: Address to listen on.
         port: Port to listen on, a free one if 0.
+        patience: How long it waits for the broker.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str, host: str = "127.0.0.1", port: int = 9464) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        host: str = "127.0.0.1",
+        port: int = 9464,
+        *,
+        patience: Patience = _PATIENCE,
+    ) -> None:
         self._collector = MetricsCollector()
-        self._kafka = msgspec.structs.replace(kafka, timeout=_TIMEOUT)
+        self._kafka = msgspec.structs.replace(kafka, timeout=patience.timeout)
+        self._patience = patience
         #: The topic that is followed.
         self.topic = topic
         self._host = host
@@ -100,7 +122,8 @@ class Exporter:
                 self._read()
             except Exception as error:  # noqa: BLE001  whatever a client raises: a thread that ended would say it is up
                 self._collector.lost()
-                wait = _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+                waits = self._patience.retry_s
+                wait = waits[min(self._failures, len(waits) - 1)]
                 self._failures += 1
                 _logger.warning("topic %r cannot be read, next try in %g s: %s", self.topic, wait, error)
                 self._stop.wait(wait)
@@ -122,7 +145,7 @@ class Exporter:
         while not self._stop.is_set():
             if series.take(records.arrivals(_FETCH_S)):
                 self._collector.seen(time.time())
-            if time.monotonic() - checked >= _CHECK_S:
+            if time.monotonic() - checked >= self._patience.check_s:
                 records.check_ends()
                 self._collector.seen(time.time())
                 checked = time.monotonic()

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from sparsewatch.pipelines.exporter.command import Exporter
+from sparsewatch.pipelines.exporter.command import Exporter, Patience
 from sparsewatch.pipelines.exporter.command import exporter as exporter_command
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.schemas.errors import ConfigError
@@ -134,19 +134,15 @@ def test_series_of_a_name_stand_together_whatever_their_labels() -> None:
     assert families["sparsewatch_exporter_last_read_timestamp_seconds", "gauge"][0][2] == 5.0
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparsewatch.pipelines.exporter.command._CHECK_S", 0.3)
-    monkeypatch.setattr("sparsewatch.pipelines.exporter.command._TIMEOUT", "5s")
-    monkeypatch.setattr("sparsewatch.pipelines.exporter.command._RETRY_S", (0.2,))
+IMPATIENT = Patience(check_s=0.3, timeout="5s", retry_s=(0.2,))
 
 
 @pytest.mark.broker
-@pytest.mark.usefixtures("impatient")
 def test_it_waits_for_broker_and_topic_and_forgets_a_topic_made_anew(caplog: pytest.LogCaptureFixture) -> None:
     broker = EmbeddedBroker()
     gone, new = sample("sparsewatch_rows", 1, job="gone"), sample("sparsewatch_rows", 2, job="new")
-    exporter = Exporter(KafkaSettings(bootstrap_servers=[broker.bootstrap]), "anew.metrics", port=0).start()
+    kafka = KafkaSettings(bootstrap_servers=[broker.bootstrap])
+    exporter = Exporter(kafka, "anew.metrics", port=0, patience=IMPATIENT).start()
     threads = threading.active_count()
     wait_for(lambda: caplog.text.count("next try") > 3, 30, "some tries")
     assert threading.active_count() == threads, "each try left a thread behind"
@@ -162,12 +158,11 @@ def test_it_waits_for_broker_and_topic_and_forgets_a_topic_made_anew(caplog: pyt
         exporter.stop()
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_broker_that_is_away_is_said_and_its_series_stay(kafka_broker: KafkaBroker) -> None:
     bootstrap, topic = kafka_broker.bootstrap, "away.metrics"
     create_topic(bootstrap, topic)
     write(bootstrap, topic, sample("sparsewatch_rows", 1))
-    with Exporter(KafkaSettings(bootstrap_servers=[bootstrap]), topic, port=0) as exporter:
+    with Exporter(KafkaSettings(bootstrap_servers=[bootstrap]), topic, port=0, patience=IMPATIENT) as exporter:
         wait_for(serves(exporter, "sparsewatch_rows 1.0"), 20, "the sample")
         kafka_broker.kill()
         try:
