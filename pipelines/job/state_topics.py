@@ -10,13 +10,25 @@ from dataclasses import dataclass
 
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Admin
+from sparsewatch.transforms.kafka.client import Admin, NewTopic
 
 #: What a broker may delete records by, whatever their keys.
 _LIMITS = ("retention.ms", "retention.bytes")
 _UNLIMITED = "-1"
 #: Ending of the topic in which `sparsewatch mend` keeps what a state topic held while that is made anew.
 MENDING = ".mending"
+
+
+@dataclass(frozen=True, slots=True)
+class WrongSetting:
+    """A setting with which a topic does not keep state."""
+
+    name: str
+    #: As a message shows it.
+    found: str
+    wanted: str
+    #: What comes of it.
+    harm: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +42,27 @@ class StateTopic:
     settings: Mapping[str, str]
     #: Whether `sparsewatch mend` was cut off while it made the topic anew.
     under_mend: bool = False
+    #: Largest record that is written to it; 0 if every topic takes them.
+    record_bytes: int = 0
 
     @property
-    def deletes_by(self) -> str:
+    def is_unsure(self) -> bool:
+        """Whether the broker does not tell what it deletes."""
+        return bool(self.partitions) and not self._policies
+
+    def wrong_settings(self) -> list[WrongSetting]:
+        """Settings that must be others; empty if it keeps state."""
+        wrong = []
+        if limits := self._deletes_by():
+            found = f"{self.settings['cleanup.policy']} ({limits})"
+            wrong.append(WrongSetting("cleanup.policy", found, "compact", "state is deleted with time"))
+        if self.record_bytes > (limit := int(self.settings.get("max.message.bytes", self.record_bytes))):
+            wrong.append(
+                WrongSetting("max.message.bytes", str(limit), str(self.record_bytes), "a record of state is refused")
+            )
+        return wrong
+
+    def _deletes_by(self) -> str:
         """The limits by which the broker deletes its records, empty if it has none."""
         if "delete" not in self._policies:
             return ""
@@ -40,17 +70,16 @@ class StateTopic:
         return ", ".join(f"{limit}={value}" for limit, value in found.items() if value != _UNLIMITED)
 
     @property
-    def is_unsure(self) -> bool:
-        """Whether the broker does not tell what it deletes."""
-        return bool(self.partitions) and not self._policies
-
-    @property
     def _policies(self) -> set[str]:
         return {policy.strip() for policy in self.settings.get("cleanup.policy", "").split(",")} - {""}
 
 
-def look_at(admin: Admin, names: Iterable[str]) -> list[StateTopic]:
+def look_at(admin: Admin, topics: Iterable[NewTopic]) -> list[StateTopic]:
     """What the broker says of these topics.
+
+    Args:
+        admin: Of the broker.
+        topics: As they would be made.
 
     Raises:
         SourceError: If no broker answers.
@@ -58,12 +87,13 @@ def look_at(admin: Admin, names: Iterable[str]) -> list[StateTopic]:
     there = admin.topics()
     return [
         StateTopic(
-            name=name,
-            partitions=len(there.get(name, ())),
-            settings=admin.settings_of(name) if name in there else {},
-            under_mend=name + MENDING in there,
+            name=topic.name,
+            partitions=len(there.get(topic.name, ())),
+            settings=admin.settings_of(topic.name) if topic.name in there else {},
+            under_mend=topic.name + MENDING in there,
+            record_bytes=topic.max_record_bytes,
         )
-        for name in names
+        for topic in topics
     ]
 
 
@@ -84,25 +114,26 @@ def faults_of(topic: StateTopic, kafka: KafkaSettings, job_file: str) -> list[st
             f"topic {topic.name!r} has {topic.partitions} partitions, expected 1, or state may be forgotten: stop the "
             f"job; {mend} makes the topic anew with all it holds"
         )
-    return faults + deletion_faults(topic, kafka)
+    return faults + setting_faults(topic, kafka)
 
 
-def deletion_faults(topic: StateTopic, kafka: KafkaSettings) -> list[str]:
-    """That the broker deletes what a topic holds, with the command that ends it; empty if it does not."""
-    if not (limits := topic.deletes_by):
-        return []
+def setting_faults(topic: StateTopic, kafka: KafkaSettings) -> list[str]:
+    """Settings with which a topic does not keep state, each with the command of Apache Kafka that mends it."""
     secure = "" if kafka.security_protocol == "PLAINTEXT" else " --command-config CLIENT.properties"
     command = (
         f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers[0]}{secure} --alter --entity-type topics "
-        f"--entity-name {topic.name} --add-config cleanup.policy=compact"
+        f"--entity-name {topic.name} --add-config"
     )
     return [
-        f"topic {topic.name!r} has cleanup.policy={topic.settings['cleanup.policy']} ({limits}), expected compact, or "
-        f"state is deleted with time: `{command}`"
+        f"topic {topic.name!r} has {wrong.name}={wrong.found}, expected {wrong.wanted}, or {wrong.harm}: "
+        f"`{command} {wrong.name}={wrong.wanted}`"
+        for wrong in topic.wrong_settings()
     ]
 
 
-def check_state_topics(admin: Admin, names: Iterable[str], kafka: KafkaSettings, job_file: str) -> list[StateTopic]:
+def check_state_topics(
+    admin: Admin, topics: Iterable[NewTopic], kafka: KafkaSettings, job_file: str
+) -> list[StateTopic]:
     """Refuse topics that would lose a job's state; those that are missing are none.
 
     Returns:
@@ -112,7 +143,7 @@ def check_state_topics(admin: Admin, names: Iterable[str], kafka: KafkaSettings,
         ConfigError: Naming each topic, what was found and the command that mends it.
         SourceError: If no broker answers.
     """
-    topics = look_at(admin, names)
-    if faults := [fault for topic in topics for fault in faults_of(topic, kafka, job_file)]:
+    found = look_at(admin, topics)
+    if faults := [fault for topic in found for fault in faults_of(topic, kafka, job_file)]:
         raise ConfigError("; ".join(faults))
-    return topics
+    return found

@@ -23,6 +23,7 @@ def output_topics(made: Ready) -> list[NewTopic]:
     ]
 
 
-def state_topics(made: Ready) -> list[str]:
+def state_topics(made: Ready) -> list[NewTopic]:
     """Topics that a job keeps its state in: where it stands, and what its kind reads back."""
-    return [made.topics.progress, *(made.topics.named(side.what) for side in made.job.side_topics() if side.state)]
+    names = {made.topics.progress, *(made.topics.named(side.what) for side in made.job.side_topics() if side.state)}
+    return [topic for topic in output_topics(made) if topic.name in names]

@@ -18,7 +18,8 @@ def mend(job_file: Path, overrides: tuple[str, ...]) -> None:
 
     A topic of several partitions is made anew with one and the same replicas and settings. What it holds waits in
     TOPIC.mending meanwhile; if the command is cut off, call it again, it goes on where it stood. A topic whose
-    records the broker deletes by age or size gets cleanup.policy=compact. Topics that are sound stay as they are.
+    records the broker deletes by age or size gets cleanup.policy=compact; one that takes too small records only gets
+    a larger max.message.bytes. Topics that are sound stay as they are.
     """
     job = load_job(job_file, overrides)
     changes = 0

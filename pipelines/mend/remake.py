@@ -43,12 +43,15 @@ def mend_topic(kafka: KafkaSettings, admin: Admin, topic: StateTopic) -> Iterato
     if topic.partitions > 1:
         keys = set_aside(kafka, admin, topic.name)
         yield f"{topic.name}: had {topic.partitions} partitions; what its {keys} keys hold was set aside"
-    if topic.partitions > 1 or topic.under_mend:
+    remade = topic.partitions > 1 or topic.under_mend
+    if remade:
         keys = bring_back(kafka, admin, topic.name)
         yield f"{topic.name}: made anew with 1 partition and {keys} keys"
-    elif limits := topic.deletes_by:
-        admin.change_settings(topic.name, _COMPACT)
-        yield f"{topic.name}: cleanup.policy=compact, was {topic.settings['cleanup.policy']} ({limits})"
+    for wrong in topic.wrong_settings():
+        # A topic made anew is compacted already.
+        if not (remade and wrong.name in _COMPACT):
+            admin.change_settings(topic.name, {wrong.name: wrong.wanted})
+            yield f"{topic.name}: {wrong.name}={wrong.wanted}, was {wrong.found}"
 
 
 def set_aside(kafka: KafkaSettings, admin: Admin, topic: str) -> int:

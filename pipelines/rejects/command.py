@@ -13,7 +13,7 @@ from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import output
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.job.state_topics import deletion_faults, look_at
+from sparsewatch.pipelines.job.state_topics import look_at, setting_faults
 from sparsewatch.pipelines.rejects.listing import RejectCounts, json_line, record_table, table_row
 from sparsewatch.pipelines.rejects.repairs import read_repairs, shell_repair
 from sparsewatch.pipelines.rejects.replay import Replay, ReplayCount, ReplayPlan
@@ -216,9 +216,9 @@ def _make_replayed_topic(where: Where) -> None:
     log = NewTopic(replayed_topic(where.topic), compact=True)
     with closing(open_admin(where.kafka)) as admin:
         ensure_topics(admin, [log], where.replication)
-        [found] = look_at(admin, [log.name])
+        [found] = look_at(admin, [log])
     # The ids are a set: they may lie in any number of partitions.
-    if faults := deletion_faults(found, where.kafka):
+    if faults := setting_faults(found, where.kafka):
         raise ConfigError("; ".join(faults))
 
 

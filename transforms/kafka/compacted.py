@@ -56,7 +56,8 @@ class Compacted:
         Raises:
             SourceError: If the broker does not answer, or does not give all it says it has.
         """
-        self.close()
+        if any(self._next.values()):
+            self.close()
         newest = dict(self.changes())
         return {key: value for key, value in newest.items() if value is not None}
 

@@ -1,14 +1,19 @@
 """What would lose a job's state is refused by name, with what was found and what mends it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.job.state_topics import StateTopic, check_state_topics, faults_of
+from sparsewatch.pipelines.job.topics import state_topics
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Admin
+from sparsewatch.transforms.kafka.client import Admin, NewTopic
+from tests.kit.job_files import write_click_job, write_wafer_job
 
 KAFKA = KafkaSettings(bootstrap_servers=["b:9092", "c:9092"])
 COMPACT = "kafka-configs.sh --bootstrap-server b:9092 --alter --entity-type topics --entity-name s --add-config"
@@ -66,6 +71,23 @@ def test_a_secured_broker_needs_credentials_in_the_command() -> None:
     assert "--command-config CLIENT.properties --alter" in fault
 
 
+def test_a_topic_that_takes_too_small_records_is_refused_with_the_command() -> None:
+    small = StateTopic("s", 1, {"cleanup.policy": "compact", "max.message.bytes": "1048588"}, record_bytes=4 << 20)
+    [fault] = faults_of(small, KAFKA, "fab.toml")
+    assert "topic 's' has max.message.bytes=1048588, expected 4194304, or a record of state is refused" in fault
+    assert f"`{COMPACT} max.message.bytes=4194304`" in fault
+    assert faults_of(StateTopic("s", 1, {"cleanup.policy": "compact"}, record_bytes=4 << 20), KAFKA, "fab.toml") == []
+
+
+def test_the_topics_of_state_are_those_that_a_kind_reads_back(tmp_path: Path) -> None:
+    clicks = write_click_job(tmp_path, "b:9092", "c")
+    assert [topic.name for topic in state_topics(ready(load_job(clicks)))] == ["c.progress"]
+    assert [t.name for t in state_topics(ready(load_job(clicks, ["ranking.panes=4"])))] == ["c.progress", "c.panes"]
+    wafers = state_topics(ready(load_job(write_wafer_job(tmp_path, "b:9092", "w", tmp_path))))
+    assert {t.name: t.max_record_bytes for t in wafers} == {"w.progress": 0, "w.patterns": 4 << 20, "w.panes": 0}
+    assert all(topic.compact and topic.partitions == 1 for topic in wafers)
+
+
 class _Admin:
     """Topics in memory: partitions and settings."""
 
@@ -79,9 +101,13 @@ class _Admin:
         return self._topics[topic][1]
 
 
+def topics(names: str) -> list[NewTopic]:
+    return [NewTopic(name, compact=True) for name in names]
+
+
 def test_all_faults_of_all_topics_are_named_at_once_and_what_is_not_told_is_no_fault() -> None:
     admin = cast("Admin", _Admin({"a": (3, {"cleanup.policy": "delete"}), "b": (1, {}), "d.mending": (1, {})}))
     with pytest.raises(ConfigError, match=r"'a' has 3 part.*; topic 'a' has cleanup\.policy=delete.*; topic 'd' is"):
-        check_state_topics(admin, ["a", "b", "c", "d"], KAFKA, "fab.toml")
-    found = check_state_topics(admin, ["b", "c"], KAFKA, "fab.toml")
+        check_state_topics(admin, topics("abcd"), KAFKA, "fab.toml")
+    found = check_state_topics(admin, topics("bc"), KAFKA, "fab.toml")
     assert [topic.is_unsure for topic in found] == [True, False]

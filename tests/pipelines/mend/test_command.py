@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from kafka import KafkaProducer
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import KafkaAdminClient
+from kafka.admin import NewTopic as KafkaNewTopic
 
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.job_file import load_job
@@ -22,7 +23,7 @@ from sparsewatch.pipelines.run.run import load_job_progress
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import EmbeddedBroker, FakeAdmin, FakeBroker
-from sparsewatch.transforms.kafka.client import Admin
+from sparsewatch.transforms.kafka.client import Admin, NewTopic
 from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.kafka_python import KafkaPythonAdmin
 from tests.kit.installed import java, kafka_classpath
@@ -54,7 +55,7 @@ def remade_by_operator(bootstrap: str, topic: str, partitions: int, policy: str)
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.delete_topics([topic])
     settings = {"cleanup.policy": policy, "max.message.bytes": "5000000"}
-    admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=settings)])
+    admin.create_topics([KafkaNewTopic(topic, partitions, 1, topic_configs=settings)])
     admin.close()
     producer = KafkaProducer(bootstrap_servers=bootstrap)
     for record in held:
@@ -186,6 +187,15 @@ def test_replicas_and_settings_of_the_topic_stay(kafka_broker: KafkaBroker, tmp_
     assert (settings["max.message.bytes"], settings["cleanup.policy"]) == ("5000000", "compact")
 
 
+def test_a_topic_of_too_small_records_gets_larger_ones() -> None:
+    with FakeBroker() as broker, closing(broker.admin()) as admin:
+        broker.create("s", compact=True)
+        admin.change_settings("s", {"max.message.bytes": "100"})
+        [found] = look_at(admin, [NewTopic("s", compact=True, max_record_bytes=4 << 20)])
+        assert list(mend_topic(broker.settings, admin, found)) == ["s: max.message.bytes=4194304, was 100"]
+        assert admin.settings_of("s")["max.message.bytes"] == "4194304"
+
+
 class CutError(Exception):
     """The process ended here."""
 
@@ -212,6 +222,7 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, admin: type[Admin], number: int, *, 
         monkeypatch.setattr(admin, step, cutting(getattr(admin, step)))
 
 
+TOPIC = NewTopic("s", compact=True)
 #: Steps of a mend: make the copy, fill it, delete, make anew, fill, delete the copy.
 _STEPS = 6
 
@@ -231,16 +242,16 @@ def test_a_mend_that_is_cut_off_loses_nothing_and_goes_on(
             cut_at(patched, FakeAdmin, number, before=before)
             with pytest.raises(CutError):
                 mend_now(broker.settings, admin)
-        [found] = look_at(admin, ["s"])
+        [found] = look_at(admin, [TOPIC])
         done = (number, before) == (_STEPS, False)
         assert bool(faults_of(found, broker.settings, "x.toml")) is not done
         mend_now(broker.settings, admin)
         assert broker.newest("s") == held
-        assert look_at(admin, ["s"]) == [StateTopic("s", 1, found.settings or admin.settings_of("s"))]
+        assert look_at(admin, [TOPIC]) == [StateTopic("s", 1, found.settings or admin.settings_of("s"))]
 
 
 def mend_now(kafka: KafkaSettings, admin: Admin) -> list[str]:
-    return [line for found in look_at(admin, ["s"]) for line in mend_topic(kafka, admin, found)]
+    return [line for found in look_at(admin, [TOPIC]) for line in mend_topic(kafka, admin, found)]
 
 
 def test_a_topic_that_a_client_made_again_in_between_does_not_win(
