@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparsewatch.pipelines.tables.text import is_text
+
 #: In order of preference.
 _KINDS: tuple[Any, ...] = (
     pa.int64(),
@@ -117,7 +119,9 @@ def holds(kind: Any, column: Any) -> bool:
 
 
 def as_type(column: Any, kind: Any) -> Any:
-    """A column as another type; texts of whole numbers such as "1.0" are integers, blanks around numbers go.
+    """A column as another type.
+
+    Of texts, "1.0" is an integer, too, blanks around numbers do not count, and `nan` is null.
 
     Raises:
         pa.ArrowInvalid: If it does not hold all values.
@@ -127,13 +131,15 @@ def as_type(column: Any, kind: Any) -> Any:
         return column
     if pa.types.is_null(kind) and column.null_count == len(column):
         return pa.nulls(len(column))
-    if not (pa.types.is_string(column.type) and (pa.types.is_integer(kind) or pa.types.is_floating(kind))):
+    if not (is_text(column.type) and (pa.types.is_integer(kind) or pa.types.is_floating(kind))):
         return column.cast(kind)
     try:
-        return column.cast(kind)
+        numbers = column.cast(kind)
     except pa.ArrowInvalid:
         trimmed = pc.utf8_trim_whitespace(column)
-        return trimmed.cast(kind) if pa.types.is_floating(kind) else _whole(trimmed, kind)
+        numbers = trimmed.cast(kind) if pa.types.is_floating(kind) else _whole(trimmed, kind)
+    # A stream can only send null.
+    return pc.if_else(pc.is_nan(numbers), None, numbers) if pa.types.is_floating(kind) else numbers
 
 
 def _whole(column: Any, kind: Any) -> Any:

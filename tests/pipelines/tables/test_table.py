@@ -48,6 +48,10 @@ def test_a_csv_column_has_the_first_type_that_holds_all_of_its_values(
     assert len(read(table)["a"]) == len(texts)
 
 
+def test_nan_among_numbers_is_missing_as_in_parquet(tmp_path: Path) -> None:
+    assert read(opened(tmp_path / "x.csv", "a,b\n1.5,x\nnan,nan\n")) == {"a": [1.5, None], "b": ["x", "nan"]}
+
+
 def test_a_late_text_makes_the_column_text_from_its_first_row_on(tmp_path: Path) -> None:
     values = [str(i) for i in range(300_000)] + ["x1"]
     table = opened(tmp_path / "x.csv", "a\n" + "\n".join(values))
