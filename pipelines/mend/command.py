@@ -16,10 +16,10 @@ from sparsewatch.pipelines.job.kind import Job
 def mend(job_file: Path, overrides: tuple[str, ...]) -> None:
     """Make topics that would lose the state of JOB.toml fit to keep it. Stop the job first.
 
-    A topic of several partitions is made anew with one and the same replicas and settings. What it holds waits in
-    TOPIC.mending meanwhile; if the command is cut off, call it again, it goes on where it stood. A topic whose
-    records the broker deletes by age or size gets cleanup.policy=compact; one that takes too small records only gets
-    a larger max.message.bytes. Topics that are sound stay as they are.
+    A topic of several partitions is made anew with 1 partition and with the replicas and settings that it had. What it
+    holds waits in TOPIC.mending meanwhile; if the command is cut off, call it again, it goes on where it stood. A topic
+    whose records the broker deletes by age or size gets cleanup.policy=compact; a topic that takes too small records
+    gets a larger max.message.bytes. Topics that are sound stay as they are.
     """
     job = load_job(job_file, overrides)
     changes = 0
