@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.house import traced
@@ -55,7 +56,10 @@ def traced_run(tree: Tree) -> list[str]:
 
 def _repeated(tree: Tree, *folders: str) -> list[str]:
     paths = [path for folder in folders for path in sorted((tree.root / folder).rglob("*.py"))]
-    return [f"{len(run)} lines: {run[0]}" for run in repeated_runs(paths)]
+    return [
+        f"{len(run)} lines: {', '.join(sorted(str(Path(file).relative_to(tree.root)) for file in files))}"
+        for run, files in repeated_runs(paths).items()
+    ]
 
 
 def _circles(graph: dict[str, set[str]]) -> list[str]:

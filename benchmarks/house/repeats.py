@@ -24,14 +24,16 @@ _LAYOUT = {
 }
 
 
-def repeated_runs(paths: Iterable[Path]) -> list[tuple[str, ...]]:
-    """Runs of at least `RUN` lines of code that two places share, each once, longest first.
+def repeated_runs(paths: Iterable[Path]) -> dict[tuple[str, ...], set[str]]:
+    """Runs of at least `RUN` lines of code that two places share, longest first, with the files that hold them.
 
     Lines are compared by their tokens. Imports and docstrings are no code here: the first are alike by nature.
     """
     lines = {str(path): code_lines(path.read_text(encoding="utf-8")) for path in paths}
-    runs = {_run(lines, first, second) for first, second in _pairs(lines)}
-    return sorted(runs, key=lambda run: (-len(run), run))
+    runs: dict[tuple[str, ...], set[str]] = {}
+    for first, second in _pairs(lines):
+        runs.setdefault(_run(lines, first, second), set()).update((first[0], second[0]))
+    return dict(sorted(runs.items(), key=lambda found: (-len(found[0]), found[0])))
 
 
 def code_lines(text: str) -> list[str]:

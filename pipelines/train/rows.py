@@ -99,13 +99,7 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
     type=ranged(Annotated[float, Range(at_least=0, below=1)]),
     help="Share of odd rows an autoencoder leaves out.",
 )
-@click.option(
-    "--seed",
-    type=ranged(CountOrNone),
-    default=0,
-    show_default=True,
-    help="All chance comes from it: sample, split, fit.",
-)
+@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Of sample, split and fit.")
 @click.option(
     "--alarm-rate", type=ranged(AlarmRate), default=0.01, show_default=True, help="Share of ordinary rows to flag."
 )

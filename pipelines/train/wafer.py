@@ -43,13 +43,7 @@ _MOST_SHOWN = 12
     show_default=True,
     help="Most passes over the training wafers; it stops early where held-out wafers gain nothing more.",
 )
-@click.option(
-    "--seed",
-    type=ranged(CountOrNone),
-    default=0,
-    show_default=True,
-    help="Of the split by lot, the weights and the order.",
-)
+@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Of split, weights and order.")
 @click.option(
     "--grid",
     type=ranged(CountOrNone),

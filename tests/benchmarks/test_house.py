@@ -105,7 +105,9 @@ def test_a_run_in_two_places_is_found_once_whatever_its_layout(tmp_path: Path) -
     paths = [tmp_path / "a.py", tmp_path / "b.py", tmp_path / "c.py"]
     for path, block in zip(paths, (_BLOCK, spaced, _BLOCK), strict=True):
         path.write_text(f"def {path.stem}(total, weight):\n{block}    return {path.stem}\n", encoding="utf-8")
-    assert [len(run) for run in repeated_runs(paths)] == [6]
+    [(run, files)] = repeated_runs(paths).items()
+    assert len(run) == 6
+    assert files == {str(path) for path in paths}
 
 
 def test_a_longer_run_is_one_run(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_five_lines_are_no_run_and_a_line_repeated_does_not_repeat_itself(tmp_pa
     path = tmp_path / "a.py"
     five = "".join(_BLOCK.splitlines(keepends=True)[:5])
     path.write_text(f"def f():\n{five}def g():\n{five}def h():\n" + "    step()\n" * 9, encoding="utf-8")
-    assert repeated_runs([path]) == []
+    assert not repeated_runs([path])
 
 
 def test_the_profiler_sees_functions_and_not_bodies_of_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
