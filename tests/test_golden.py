@@ -12,7 +12,7 @@ import pytest
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.errors import ModelError, StateError
 from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 from sparsewatch.testing import golden
 from tests.kit import stored_formats, stored_models
@@ -157,8 +157,27 @@ def test_stored_references_know_the_values_they_were_fitted_to() -> None:
         }
 
 
+@pytest.mark.parametrize("file", stored_formats.REFUSED)
+def test_what_an_earlier_release_stored_otherwise_is_refused_by_name(file: str) -> None:
+    decode, says = stored_formats.REFUSED[file]
+    with pytest.raises(StateError, match=says):
+        decode((GOLDEN / file).read_bytes())
+
+
+@pytest.mark.parametrize("name", stored_models.REFUSED)
+def test_a_model_of_an_earlier_release_is_refused_with_the_command_that_makes_it_anew(name: str) -> None:
+    with pytest.raises(ModelError, match=stored_models.REFUSED[name]):
+        stored_models.load(MODELS / name)
+
+
 def test_golden_files_are_small_and_each_is_of_a_format() -> None:
     files = {path for path in GOLDEN.rglob("*") if path.is_file()}
     assert max(path.stat().st_size for path in files) < LARGEST_BYTES
-    assert {path.name for path in files if path.parent == GOLDEN} == {one.file for one in stored_formats.STORED}
-    assert {path.parents[1].name for path in files if path.parent != GOLDEN} == set(stored_models.STORED)
+    assert {path.name for path in files if path.parent == GOLDEN} == {
+        *BY_FILE,
+        *stored_formats.REFUSED,
+    }
+    assert {path.parents[1].name for path in files if path.parent != GOLDEN} == {
+        *stored_models.STORED,
+        *stored_models.REFUSED,
+    }

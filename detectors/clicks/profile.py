@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, counters_of
+from sparsewatch.detectors.counts.hashed_tail import counters_of
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 
 
@@ -100,6 +101,6 @@ def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series | None, 
     unseen = _without(sampled.table, known)
     rows = float(unseen["weight"].dot(unseen["rows"]) or 0.0)
     if hash_limit == HASH_RANGE and sampled.unnamed.size:
-        taken = counters_of(known.hash().to_numpy(), sampled.n_counters)
+        taken = counters_of(hash_values(known.to_arrow(), repeats=False), sampled.n_counters)
         rows += float(sampled.unnamed[~np.isin(sampled.counters, taken)].sum())
     return min(rows / listed, 1.0)

@@ -16,8 +16,7 @@ from sparsewatch.detectors.artefacts.artefact import load_artefact, save_artefac
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.rarefaction import Abundances
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
-from sparsewatch.detectors.counts.value_counts import hash_mark
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.stored import batch_from_bytes, table_to_bytes
@@ -103,7 +102,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             features = msgspec.convert(meta["features"], dict[str, FeatureReference])
             limits = msgspec.convert(meta.get("hash_limits", {}), dict[str, int])
             if limits and meta["hash_mark"] != hash_mark():
-                raise ModelError(f"{path}: expected values sampled by the hash of this version of polars, got another")
+                raise ModelError(
+                    f"{path}: expected values sampled by the hash of this release, got those of an earlier release's: "
+                    "new windows cannot be compared with them. Make the reference anew: `sparsewatch train reference`"
+                )
             return cls(
                 label=msgspec.convert(meta["label"], str),
                 windows=msgspec.convert(meta["windows"], int),

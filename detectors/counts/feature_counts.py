@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.feature_counts_codec import Header, decode, encode
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
-from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Bucket, ValueCounts, hash_mark, kind_of
+from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Bucket, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
     SampledValues,
@@ -29,6 +28,8 @@ from sparsewatch.detectors.counts.value_estimates import (
     marginals,
     sampled_values,
 )
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
+from sparsewatch.detectors.counts.value_kinds import kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.ranges import Count, check_range
 

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.hashed_tail import Tail
-from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, Bucket, Part, hash_mark
+from sparsewatch.detectors.counts.value_counts import Bucket, Part
+from sparsewatch.detectors.counts.value_hashes import hash_mark
+from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 
@@ -37,7 +39,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sizes: tuple[int, ...]
     #: Whether there are more, and all are counted by hash.
     hashed: tuple[bool, ...]
-    #: See `sparsewatch.detectors.counts.value_counts.hash_mark`.
+    #: See `sparsewatch.detectors.counts.value_hashes.hash_mark`.
     hash_mark: int
 
 
@@ -63,13 +65,16 @@ def decode(data: bytes) -> tuple[Header, list[Part], list[Tail | None]]:
     """Header, parts and tails that `encode` wrote; None for a feature that is not hashed.
 
     Raises:
-        StateError: If the bytes are damaged, of another version, or hold hashes of another version of polars.
+        StateError: If the bytes are damaged, of another version, or hold hashes that are not of this release.
     """
     with FORMAT.reading(data):
         batch = batch_from_bytes(data)
         header = FORMAT.parse(batch.schema.metadata[_HEADER], Header)
         if any(header.hashed) and header.hash_mark != hash_mark():
-            raise StateError("expected feature counts hashed as by this version of polars, got another hash")
+            raise StateError(
+                "expected feature counts hashed as by this release, got another hash: an earlier release wrote these "
+                "counts of features with more values than are kept"
+            )
         return header, list(_parts(header, batch)), list(_tails(header, batch))
 
 

@@ -19,12 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.counts import Counts
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes
 
 Floats = NDArray[np.float64]
-Hashes = NDArray[np.uint64]
 
-#: Hashes lie below it; also the limit of a feature all of whose values are kept.
-HASH_RANGE = 1 << 64
 #: Standard deviations by which a counter stands out of the rows that light values give it.
 STANDS_OUT = 6.0
 #: Largest share of counters that hold a heavy value.
@@ -48,8 +46,8 @@ class Tail(NamedTuple):
         """Number of counters: that of values kept, rounded up to a power of two."""
         return 1 << (max_values - 1).bit_length()
 
-    def add(self, hashes: Hashes, rows: Counts, clicks: Counts) -> None:
-        """Count values, in place."""
+    def add(self, hashes: Hashes, rows: Counts | int, clicks: Counts) -> None:
+        """Count values, in place; where each is a row, `rows` is 1 and `clicks` 0 or 1."""
         counters = self.counters(hashes)
         np.add.at(self.rows, counters, rows)
         np.add.at(self.clicks, counters, clicks)

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
-from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, kind_of
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, STEP, Hashes, mix
+from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.ranges import Count, check_range
 from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
@@ -27,13 +27,10 @@ PARTS = 64
 _HEADER = b"row_sample"
 _IDENTITY = "identity"
 
-#: Odd and near the golden ratio times 2**64, so that no sum of few is zero.
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-
 #: Low bits of an identity that tell the rows of a stretch apart; the others tell stretches apart.
 _ROW_BITS = np.uint64(44)
 
-Identities = NDArray[np.uint64]
+Identities = Hashes
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +50,7 @@ def row_identities(*columns: Any) -> Identities:
     arrays = np.broadcast_arrays(*(np.atleast_1d(column) for column in columns))
     mixed = np.zeros(arrays[0].shape, np.uint64)
     for array in arrays:
-        mixed = _mix(mixed + _STEP + array.astype(np.uint64))
+        mixed = mix(mixed + STEP + array.astype(np.uint64))
     return mixed
 
 
@@ -222,10 +219,3 @@ def _compact(column: Any) -> Any:
 def _plain(column: Any) -> Any:
     (chunk,) = column.chunks
     return chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
-
-
-def _mix(x: Identities) -> Identities:
-    """Finaliser of splitmix64, one to one (Steele, Lea and Flood, OOPSLA 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

@@ -16,20 +16,18 @@ a call in Python, and bytes that depend on the order of updates (its estimator i
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, Hashes, Tail
-from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.detectors.counts.hashed_tail import Tail
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes, hash_values
+from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, is_text
 
 #: Distinct values in unmerged tables before they are merged, and tables.
 PARTS_VALUES = 65_536
 PARTS = 64
-#: Type a column is counted in, by kind. Booleans count as integers.
-ARROW_TYPES: dict[str, Any] = {"int": pa.int64(), "float": pa.float64(), "str": pa.large_string()}
 
 
 class Bucket(NamedTuple):
@@ -53,28 +51,6 @@ class Part(NamedTuple):
     def take(self, positions: NDArray[np.int64]) -> "Part":
         """Counts of some of the values."""
         return Part(self.values.take(pa.array(positions)), self.rows[positions], self.clicks[positions])
-
-
-def kind_of(column: str, arrow_type: Any) -> str | None:
-    """Kind a column of this type is counted in; None for a column of nulls without a type.
-
-    Raises:
-        SchemaError: If the type is not counted.
-    """
-    if pa.types.is_dictionary(arrow_type):
-        arrow_type = arrow_type.value_type
-    if pa.types.is_null(arrow_type):
-        return None
-    if pa.types.is_boolean(arrow_type) or (pa.types.is_integer(arrow_type) and arrow_type != pa.uint64()):
-        return "int"
-    if pa.types.is_floating(arrow_type):
-        return "float"
-    if _is_text(arrow_type) or pa.types.is_string_view(arrow_type):
-        return "str"
-    raise SchemaError(
-        f"feature {column!r}: expected integers (up to 64 bits with sign), booleans, floats or "
-        f"strings, got {arrow_type}"
-    )
 
 
 def count_values(column: Any, kind: str, clicked: NDArray[np.int64]) -> tuple[Part, Bucket]:
@@ -103,17 +79,13 @@ def _comparable(column: Any, kind: str) -> Any:
     """The column as one array in which equal values, and only those, have equal bytes."""
     # Numbers and strings are left as they are, since casting the distinct ones is cheaper. More than one chunk means
     # strings of more than 2 GiB.
-    if column.num_chunks == 1 and (pa.types.is_integer(column.type) or _is_text(column.type)):
+    if column.num_chunks == 1 and (pa.types.is_integer(column.type) or is_text(column.type)):
         return column.chunk(0)
     values = column.cast(ARROW_TYPES[kind]).combine_chunks()
     if kind == "float":
         # Adding zero makes -0.0 equal to 0.0.
         values = pc.if_else(pc.is_nan(values), None, pc.add(values, 0.0))
     return values
-
-
-def _is_text(arrow_type: Any) -> bool:
-    return any(is_text(arrow_type) for is_text in (pa.types.is_string, pa.types.is_large_string))
 
 
 class ValueCounts:
@@ -146,8 +118,10 @@ class ValueCounts:
         if self.kind is None:
             # A column without a type holds nothing but nulls.
             self.nulls = self.nulls.plus(Bucket(len(column), int(clicked.size)))
-        else:
+        elif self.tail is None:
             self.add(*count_values(column, self.kind, clicked))
+        else:
+            self._count_beyond(_comparable(column, self.kind), self.kind, clicked, self.tail)
 
     def add(self, part: Part, nulls: Bucket) -> None:
         """Add counts, whose arrays are kept."""
@@ -158,7 +132,7 @@ class ValueCounts:
         """Take the state of `merged`, `nulls` and `tail` from elsewhere."""
         self.nulls, self.tail = nulls, tail
         self._parts = [part] if part.rows.size else []
-        self._limit = HASH_RANGE if tail is None else int(hash_values(part.values).max())
+        self._limit = HASH_RANGE if tail is None else int(hash_values(part.values, repeats=False).max())
 
     def merge(self, other: "ValueCounts") -> None:
         """Add the counts of a column of the same kind, which is not changed."""
@@ -199,7 +173,7 @@ class ValueCounts:
         part = self.merged()
         if self.tail is None:
             return part, np.zeros(0, np.uint64), HASH_RANGE
-        hashes = hash_values(part.values)
+        hashes = hash_values(part.values, repeats=False)
         below = np.flatnonzero(hashes < self._limit)
         return part.take(below), hashes[below], self._limit
 
@@ -221,6 +195,22 @@ class ValueCounts:
             int(self.tail.clicks.sum() - part.clicks.sum()),
         )
 
+    def _count_beyond(self, values: Any, kind: str, clicked: NDArray[np.int64], tail: Tail) -> None:
+        """Add rows of a column with more values than are kept: to hash each costs less than to find the distinct."""
+        # Of the type of the counters: `np.add.at` takes forty times as long for booleans.
+        with_click = np.zeros(len(values), np.int64)
+        with_click[clicked] = 1
+        if values.null_count:
+            valid = np.flatnonzero(values.is_valid())
+            values, rows = values.drop_null(), len(values)
+            nulls = Bucket(rows - valid.size, int(clicked.size - np.count_nonzero(with_click[valid])))
+            self.nulls, with_click = self.nulls.plus(nulls), with_click[valid]
+        hashes = hash_values(values, repeats=False)
+        tail.add(hashes, 1, with_click)
+        low = np.flatnonzero(hashes <= self._limit)
+        lowest = pa.chunked_array([values.take(pa.array(low))])
+        self._append(count_values(lowest, kind, np.flatnonzero(with_click[low]))[0])
+
     def _append(self, part: Part) -> None:
         if not part.rows.size:
             return
@@ -234,20 +224,21 @@ class ValueCounts:
         if self.tail is None:
             self.tail = Tail.empty(self.max_values)
             for part in self._parts:
-                self.tail.add(hash_values(part.values), part.rows, part.clicks)
+                self.tail.add(hash_values(part.values, repeats=False), part.rows, part.clicks)
         return self.tail
 
     def _filtered(self, part: Part, tail: Tail) -> Part:
         """Count a part into the tail; what of it may be kept."""
-        hashes = hash_values(part.values)
+        hashes = hash_values(part.values, repeats=False)
         tail.add(hashes, part.rows, part.clicks)
         return part.take(np.flatnonzero(hashes <= self._limit))
 
     def _smallest(self, part: Part) -> Part:
         """The `max_values` values of the smallest hash."""
-        hashes = hash_values(part.values)
+        hashes = hash_values(part.values, repeats=False)
         keep = np.argpartition(hashes, self.max_values - 1)[: self.max_values]
-        self._limit = int(hashes[keep].max())
+        # The hash of the empty text is 0; with it alone the limit would be none.
+        self._limit = max(1, int(hashes[keep].max()))
         return part.take(np.sort(keep))
 
 
@@ -268,14 +259,3 @@ def _encode(values: Any) -> tuple[Any, NDArray[np.int32]]:
     """Distinct values, null among them, and the position of each row's value."""
     encoded = values.dictionary_encode(null_encoding="encode")
     return encoded.dictionary, encoded.indices.to_numpy()
-
-
-def hash_values(values: Any) -> Hashes:
-    """64-bit hashes of an Arrow array without nulls; two of a million values are equal with a probability of 3e-8."""
-    return pl.Series(values).hash().to_numpy()
-
-
-def hash_mark() -> int:
-    """A number that another hash, as of another release of polars, would give another value."""
-    kinds = (pl.Series([0, -1]), pl.Series([0.0, 0.5]), pl.Series(["", "sparsewatch"]))
-    return int(np.bitwise_xor.reduce([values.hash().to_numpy() for values in kinds], axis=None))

@@ -10,8 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, STANDS_OUT, Background, Floats, Tail, estimate
-from sparsewatch.detectors.counts.value_counts import Bucket, Part, ValueCounts, hash_values
+from sparsewatch.detectors.counts.hashed_tail import STANDS_OUT, Background, Floats, Tail, estimate
+from sparsewatch.detectors.counts.value_counts import Bucket, Part, ValueCounts
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 
 
 class Marginals(NamedTuple):
@@ -96,7 +97,7 @@ def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValue
         return SampledValues(_frame(part).with_columns(weight=pl.lit(1.0)), none, none, 1)
     tail = column.tail
     if tail is None:
-        hashes = hash_values(part.values)
+        hashes = hash_values(part.values, repeats=False)
         tail = Tail.empty(column.max_values)
         tail.add(hashes, part.rows, part.clicks)
     below = np.flatnonzero(hashes < np.uint64(limit))
@@ -134,8 +135,8 @@ def _standing_out(column: ValueCounts, tail: Tail, values: pl.DataFrame) -> pl.D
     part, hashes, limit = column.sample()
     found = estimate(tail, hashes, part.rows, part.clicks, limit)
     kept = column.merged()
-    rest = tail.less(hash_values(kept.values), kept.rows, kept.clicks)
-    counters = tail.counters(values["value"].hash().to_numpy())
+    rest = tail.less(hash_values(kept.values, repeats=False), kept.rows, kept.clicks)
+    counters = tail.counters(hash_values(values["value"].to_arrow(), repeats=False))
     background = found.background
     return values.with_columns(
         rows=rest.rows[counters],

@@ -1,13 +1,22 @@
-"""64-bit hashes of values that are the same in every process, block and version.
+"""64-bit hashes of values that are the same in every process, block and release.
 
-Counts of hashes are stored and merged across workers, so no library's hash will do whose values may change. A text is
-cut into words of 8 bytes; each is mixed together with its place, and the sum is mixed with the length (as in tabulation
-hashing: Carter and Wegman, JCSS 18, 1979). The mixer is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA
-2014), a bijection: two numbers never share a hash, nor do two texts of equal length up to 8 bytes. Any other two values
-share one with a probability of about 2**-64. The hash has no secret, so it does not withstand values that were made to
-collide.
+Hashes pick which values are kept and count the others, and those counts are stored, in references and panes, and merged
+across workers: so no library's hash will do whose values may change with a release. This one never changes; its values
+are pinned by tests, and `hash_mark` goes with whatever is stored.
+
+*Construction.* A text is cut into words of 8 bytes; each is mixed together with its place, and the sum is mixed with
+the length (as in tabulation hashing: Carter and Wegman, JCSS 18, 1979). The mixer is the finaliser of SplitMix64
+(Steele, Lea and Flood, OOPSLA 2014), a bijection: two numbers never share a hash, nor do two texts of equal length up
+to 8 bytes. Any other two values share one with a probability of about 2**-64: some two of a million with 3e-8.
+
+*Limits.* It has no secret, so it does not withstand values that were made to collide. The hash of the empty text is 0.
+
+*Cost* by processor time on one thread: 3 ns an integer, 17 ns a text of 12 bytes and 37 ns one of 40, where the hash of
+polars, which may change, takes 1, 4 and 6 ns, and finding the distinct among such texts 120 ns and more. So the rows of
+a column with too many values are hashed before distinct ones are looked for, among the few that are kept.
 """
 
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +26,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.value_counts import ARROW_TYPES, kind_of
+from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, kind_of
 
 Hashes = NDArray[np.uint64]
+
+#: Hashes lie below it; also the limit of a feature all of whose values are kept.
+HASH_RANGE = 1 << 64
 
 #: 2**64 over the golden ratio, made odd: the step of SplitMix64.
 STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -28,16 +40,22 @@ MISSING = np.uint64(0x7C0FFB1A5E35D2E9)
 #: Rows or texts hashed at a time: what they need stays in the processor's cache.
 CHUNK_ROWS = 32_768
 WORD = 8
+#: Masks of the first 0 to 8 bytes of a little-endian word.
+_FIRST_BYTES = np.array([(1 << 8 * n) - 1 for n in range(WORD + 1)], np.uint64)
 
 
 def mix(x: Hashes) -> Hashes:
     """A bijection of 64-bit numbers in which each bit in changes about half of the bits out."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    # The first step makes the one copy that the others change.
+    x = x ^ (x >> np.uint64(30))
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
-def hash_values(column: Any, name: str = "") -> Hashes:
+def hash_values(column: Any, name: str = "", *, repeats: bool = True) -> Hashes:
     """Hashes of a column's values; equal values have equal ones.
 
     Args:
@@ -45,6 +63,8 @@ def hash_values(column: Any, name: str = "") -> Hashes:
             (n_rows,). Null and NaN are the missing value, which differs from empty text. A number is hashed by its kind
             (integer or float), whatever its width.
         name: Feature, for the error.
+        repeats: Whether texts are likely to repeat: each is looked up then and hashed once, which takes as long as to
+            hash one of about 12 bytes. The hashes are the same.
 
     Returns:
         Shape (n_rows,).
@@ -60,8 +80,9 @@ def hash_values(column: Any, name: str = "") -> Hashes:
     if pa.types.is_dictionary(column.type):
         return _hash_encoded(column, kind)
     column = column.cast(ARROW_TYPES[kind])
-    # Texts repeat, and finding the distinct ones costs a fifth of hashing each.
-    return _hash_encoded(column.dictionary_encode(), kind) if kind == "str" else _hash_plain(column, kind)
+    if kind == "str" and repeats:
+        return _hash_encoded(column.dictionary_encode(), kind)
+    return _hash_plain(column, kind)
 
 
 def combine_hashes(columns: Sequence[Hashes]) -> Hashes:
@@ -114,7 +135,9 @@ def _hash_text(values: Any) -> Hashes:
 
 
 def _padded(data: Any, first: int, last: int) -> NDArray[np.uint8]:
-    """Bytes first to last, and a word of zeros."""
+    """Bytes first to last, and at least a word more."""
+    if data is not None and last + WORD <= data.size:
+        return np.frombuffer(data, np.uint8, last - first + WORD, first)
     padded = np.zeros(last - first + WORD, np.uint8)
     if last > first:
         padded[:-WORD] = np.frombuffer(data, np.uint8, last - first, first)
@@ -122,22 +145,33 @@ def _padded(data: Any, first: int, last: int) -> NDArray[np.uint8]:
 
 
 def _hash_chunk(bounds: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
-    lengths = np.diff(bounds)
-    words = -(-lengths // WORD)
-    ends = np.cumsum(words)
-    row = np.repeat(np.arange(lengths.size), words)
-    place = np.arange(row.size) - (ends - words)[row]
-    word = _words(data, bounds[:-1][row] + WORD * place, lengths[row] - WORD * place)
-    mixed = mix(mix(word + STEP) + (place + 1).astype(np.uint64) * STEP)
-    # Sums wrap around, which is meant.
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-    return mix(sums[ends] - sums[ends - words] + lengths.astype(np.uint64) * STEP)
-
-
-def _words(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
-    """Words of up to 8 bytes as little-endian numbers, filled up with zeros."""
+    """All texts at once, word by word: the first words of all, then the second ones of those that have one."""
     at_any_byte: Hashes = np.ndarray((data.size - WORD + 1,), np.uint64, data, strides=(1,))
-    word = at_any_byte[starts]
+    left, starts, rows = np.diff(bounds), bounds[:-1], np.arange(bounds.size - 1)
+    total = left.astype(np.uint64) * STEP
+    for place in itertools.count(1):
+        if left.min(initial=1) <= 0:
+            more = np.flatnonzero(left > 0)
+            left, starts, rows = left[more], starts[more], rows[more]
+        if not left.size:
+            break
+        mixed = mix(mix(_words(at_any_byte[starts], left) + STEP) + np.uint64(place * int(STEP) % HASH_RANGE))
+        if rows.size == total.size:
+            total += mixed
+        else:
+            total[rows] += mixed
+        left, starts = left - WORD, starts + WORD
+    return mix(total)
+
+
+def _words(words: Hashes, left: NDArray[np.int64]) -> Hashes:
+    """Words as little-endian numbers, with zeros for the bytes behind the last of `left`."""
     if sys.byteorder == "big":
-        word = word.byteswap()
-    return word & (np.uint64(2**64 - 1) >> (np.uint64(8) * np.maximum(WORD - lengths, 0).astype(np.uint64)))
+        words = words.byteswap()
+    return words & _FIRST_BYTES[np.minimum(left, WORD)] if left.min() < WORD else words
+
+
+def hash_mark() -> int:
+    """A number that goes with stored hashes: another hash would give it another value."""
+    kinds = (pa.array([0, -1]), pa.array([0.0, 0.5]), pa.array(["", "sparsewatch"]))
+    return int(np.bitwise_xor.reduce([hash_values(values) for values in kinds], axis=None))

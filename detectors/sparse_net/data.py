@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.value_hashes import STEP
 from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
-
-_HASH = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def _capped(sites: Sites, cap: int) -> Sites:
     if found.max(initial=0) <= cap:
         return sites
     place = (sites.row * (sites.shape[:, 1].max() + 1) + sites.column).astype(np.uint64)
-    mixed = (place ^ (place >> np.uint64(31))) * _HASH
+    mixed = (place ^ (place >> np.uint64(31))) * STEP
     order = np.lexsort((mixed ^ (mixed >> np.uint64(29)), sites.wafer))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - offsets_of(found)[sites.wafer[order]]

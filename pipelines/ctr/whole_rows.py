@@ -15,8 +15,8 @@ from sparsewatch.detectors.clicks.ranking_checks import leak_findings
 from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.column_sketches import ColumnSketches
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities, stretch_identities
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.detectors.outrank.columns.codes import Codes, encode
 from sparsewatch.detectors.outrank.columns.pair_schedule import CombinationSchedule
 from sparsewatch.detectors.outrank.feature_cost import (

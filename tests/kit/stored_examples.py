@@ -149,7 +149,7 @@ FEATURES = ("site", "hour", "price", "flag", "none")
 
 
 def feature_counts(max_values: int) -> FeatureCounts:
-    """Counts of `clicks`; below 16 values a feature some are beyond the cap."""
+    """Counts of `clicks`, which has up to 120 values a feature."""
     counts = FeatureCounts(FEATURES, "click", max_values=max_values)
     counts.update(clicks(120))
     return counts
@@ -384,7 +384,7 @@ def _row_pane_said(data: bytes) -> Any:
 
 
 def _click_pane() -> ClickPane:
-    return ClickPane(complete=True, reported=["site"], ranking=[RANKED], counts=feature_counts(64).to_bytes())
+    return ClickPane(complete=True, reported=["site"], ranking=[RANKED], counts=feature_counts(1_000).to_bytes())
 
 
 def _row_pane() -> RowPane:

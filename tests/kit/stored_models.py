@@ -95,6 +95,10 @@ STORED: dict[str, Callable[[Path], Path]] = {
 }
 
 
+#: Folders of earlier releases that are refused, and what their refusal names.
+REFUSED = {"reference-hashed-by-polars": "sparsewatch train reference"}
+
+
 def load(folder: Path) -> Reference | RowModel | WaferModel:
     """The model of a folder of `MODELS`."""
     kinds: dict[str, Callable[[Path], Reference | RowModel | WaferModel]] = {

@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 from apache_beam import coders
 
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
 from sparsewatch.detectors.counts.row_sample import Identities, RowSample
-from sparsewatch.detectors.counts.value_hashes import combine_hashes, hash_values
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, combine_hashes, hash_values
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.ranges import Count, check_range
 from sparsewatch.schemas.stored import Format

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.value_counts import kind_of
+from sparsewatch.detectors.counts.value_kinds import kind_of
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.ranges import Count, check_range
 

@@ -7,7 +7,7 @@ import pytest
 from sparsewatch.detectors.artefacts.artefact import save_artefact
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from tests.kit.click_streams import NAMES, Clicks

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sparsewatch.detectors.counts import feature_counts, value_counts
 from sparsewatch.detectors.counts import feature_counts_codec as count_bytes
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.stored import Format
 
@@ -278,6 +278,31 @@ def test_every_value_is_counted_by_hash_beyond_the_cap() -> None:
         assert clicked >= clicks[values == value].sum()
     kept = counts.table("x")["value"][:5]
     assert counts.heavy_values("x", kept)["excess"].to_list() == [0.0] * 5
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.int32(), pa.float64()])
+def test_rows_counted_beyond_the_cap_give_the_bytes_of_rows_counted_at_once(kind: pa.DataType) -> None:
+    rng = np.random.default_rng(4)
+    drawn = [None if i % 11 == 0 else int(x) for i, x in enumerate(rng.integers(0, 300, 3_000))]
+    values = pa.array(drawn, pa.int64()).cast(kind)
+    if pa.types.is_floating(kind):
+        values = pa.array([float("nan") if i % 13 == 0 else x for i, x in enumerate(values.to_pylist())], kind)
+    rows = pa.record_batch({"x": values, "click": rng.integers(0, 2, 3_000)})
+    once, parts = (FeatureCounts(["x"], "click", max_values=40) for _ in range(2))
+    once.update(rows)
+    for first in range(0, 3_000, 500):
+        parts.update(rows.slice(first, 500))
+        # Counted at once, instead of with the next ones; from the first time on there are more values than are kept.
+        assert parts.others("x").rows > 0
+    assert parts.to_bytes() == once.to_bytes()
+
+
+def test_the_empty_text_alone_may_be_kept() -> None:
+    counts = FeatureCounts(["x"], "click", max_values=1)
+    counts.update(pa.record_batch({"x": ["", "a", "b", ""], "click": [0, 1, 1, 0]}))
+    assert counts.table("x").rows() == [("", 2, 0)]
+    found = counts.marginals("x")
+    assert found.rows @ found.weights == 4
 
 
 def test_heavy_values_below_the_cap_are_exact() -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sparsewatch.detectors.counts.hashed_tail import HASH_RANGE, Estimate, Tail, estimate
+from sparsewatch.detectors.counts.hashed_tail import Estimate, Tail, estimate
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 
 KEPT = 1_000
 
