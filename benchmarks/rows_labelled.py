@@ -80,7 +80,7 @@ def _judge_network(kind: str, name: str) -> dict[str, dict[str, Any]]:
 
 
 def settings_of(method: str, name: str) -> dict[str, Any]:
-    """What a method's figures on a set hang on."""
+    """What a method's figures on a set depend on."""
     if method not in NETWORKS:
         return asdict(GRIDS[method])
     n, d = set_shape(name)

@@ -1,7 +1,7 @@
 """Ranks of real features beside the public kernel's: ours once, its own as the median over random row orders.
 
 Both get the same integer codes of all rows. Compared are the features whose score stands out of chance: the others'
-order is noise on both sides. The public score hangs on the order of rows, so that even medians of 20 orders rank
+order is noise on both sides. The public score depends on the order of rows, so that even medians of 20 orders rank
 differently from one another; how differently is measured beside, and so is the median of all orders drawn.
 """
 

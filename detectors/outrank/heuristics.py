@@ -157,7 +157,7 @@ HEURISTICS: Mapping[str, Heuristic] = {
         basis="counts",
     ),
     "MI-numba-randomized": Heuristic(
-        "mutual information less that of the feature rotated, nats; hangs on the order of rows",
+        "mutual information less that of the feature rotated, nats; depends on the order of rows",
         lambda sample: shifted_mutual_information(sample.feature, sample.target),
         basis="batches",
         from_counts=False,

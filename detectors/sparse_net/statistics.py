@@ -147,7 +147,7 @@ class _Cells:
 def _where_shapes_show(sites: Sites, grid: Grid) -> Grid:
     """The cells of each wafer on its own grid, or on `SHAPE_SIDE` cells a side where that is finer by far.
 
-    Wafer by wafer: what is said of one must not hang on the others of its batch.
+    Wafer by wafer: what is said of one must not depend on the others of its batch.
     """
     fine = sites.shape.max(axis=1, initial=0) > 4 * SHAPE_SIDE
     if not fine.any():

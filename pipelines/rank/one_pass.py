@@ -2,7 +2,7 @@
 
 What follows from counts of a label of two values is counted over all rows. What needs whole rows (combinations,
 redundancy, leakage, models, labels of many values) is taken from a sample of rows, which is all of them where there
-are no more than it holds. What hangs on the order of rows is scored batch by batch.
+are no more than it holds. What depends on the order of rows is scored batch by batch.
 """
 
 from collections.abc import Sequence

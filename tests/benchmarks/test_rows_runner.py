@@ -1,4 +1,4 @@
-"""What is kept is found again until what it hangs on changes; parts have names; a peer says why it fails."""
+"""What is kept is found again until what it depends on changes; parts have names; a peer says why it fails."""
 
 import sys
 from datetime import UTC, datetime

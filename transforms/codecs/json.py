@@ -5,7 +5,7 @@ which (and says why, naming field and type) and the good ones are parsed again. 
 record, one core: Arrow 125 k records/s, msgspec's check 300 to 490 k; polars is faster (180 k) but turns a number
 in a text column silently into text.
 
-A replay cuts blocks elsewhere, so what becomes of a record must not hang on its neighbours: where Arrow is laxer
+A replay cuts blocks elsewhere, so what becomes of a record must not depend on its neighbours: where Arrow is laxer
 than msgspec (`NaN`, text that is no UTF-8, a line break inside a string, endless nesting), msgspec is asked first.
 """
 

@@ -30,7 +30,7 @@ class Formula(NamedTuple):
     """A formula ready to be computed."""
 
     text: str
-    #: Whether a row's value hangs on other rows, so that the formula needs the whole column at once.
+    #: Whether a row's value depends on other rows, so that the formula needs the whole column at once.
     whole_column: bool
     part: _Part
 

@@ -3,7 +3,7 @@
 As in the public `outrank` (`--transformers`), with its names (`price_tr_sqrt`) and its rule of what is kept. Two things
 differ. The tool reads an empty cell as 0.0, which mixes it with true zeros; here it stays missing unless
 `missing_as_zero` is set. And columns are chosen once, so that every block has the same ones. A formula that
-`Formula.whole_column` marks hangs on the rows it is given at once: a block, for a stream.
+`Formula.whole_column` marks depends on the rows it is given at once: a block, for a stream.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Mutual information less that of a rotated copy: the score the public `outrank` calls `MI-numba-randomized`.
 
 Here for comparison with its numbers (release 0.97.5). The rotated copy stands for a feature of the same cardinality
-that knows nothing, but it hangs on the order of rows: of a stream sorted by label it can hide a perfect feature
+that knows nothing, but it depends on the order of rows: of a stream sorted by label it can hide a perfect feature
 altogether. `net_mutual_information` has the same aim without that fault.
 """
 

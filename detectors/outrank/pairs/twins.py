@@ -104,7 +104,7 @@ def dendrogram(pairs: PairScores) -> Dendrogram:
 
 
 def _by_name(pairs: PairScores) -> tuple[list[str], NDArray[np.float64]]:
-    """Names in order, and redundancies within [0, 1]: ties of a tree then hang on names alone."""
+    """Names in order, and redundancies within [0, 1]: ties of a tree then depend on names alone."""
     if pairs.measure != "redundancy":
         raise ConfigError(f"pairs: expected the measure 'redundancy', got {pairs.measure!r}")
     order = np.argsort(np.array(pairs.names, np.str_), kind="stable")

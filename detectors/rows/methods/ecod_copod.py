@@ -7,7 +7,7 @@ of negative skewness, R for any other:
     copod   sum of max(S, (L + R) / 2)            the code of Li et al., COPOD, ICDM 2020 (arXiv 2009.09463), in PyOD
 
 COPOD's own algorithm has ECOD's three sums, so the second is what its authors' code computes. That code adds the rows
-to be scored to those fitted, which makes a score hang on the batch. Here a row is joined to the fitted ones alone:
+to be scored to those fitted, which makes a score depend on the batch. Here a row is joined to the fitted ones alone:
 F(x) = (1 + rows at or below) / (1 + rows), which is finite beyond their range.
 
 Both look at one feature at a time: a row that is odd only in how its features go together is missed.

@@ -1,7 +1,7 @@
 """A ranking under the file names of the public `outrank` 0.97.5, so that scripts made for it go on working.
 
 Names, columns, separators and order are the same. Numbers are ours, which differ where the public tool's are wrong or
-hang on its batches:
+depend on its batches:
 
 | file | difference |
 |---|---|
