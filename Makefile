@@ -10,7 +10,7 @@ BASE = $(if $(filter-out undefined default file,$(origin PYTHON)),$(PYTHON),$(fi
 supported = $(shell $(1) -c 'import sys; print("yes" if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 UV := .cache/uv/bin/uv
-# Processes that tests are spread over; each takes about a gigabyte. `make WORKERS=0 test` stays in one.
+# Processes that tests are spread over; each takes about a gigabyte. `make test WORKERS=0` stays in one.
 WORKERS ?= 2
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers

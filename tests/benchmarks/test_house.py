@@ -54,6 +54,7 @@ def test_a_tree_without_arrows_has_no_circle() -> None:
     assert circles({"a": set(), "b": set()}) == []
 
 
+@pytest.mark.long
 def test_no_files_and_no_rooms_of_the_project_import_each_other_in_a_circle() -> None:
     imports = Tree(Path(__file__).resolve().parents[2]).imports()
     assert len(imports) > 100

@@ -119,6 +119,7 @@ def test_a_window_s_ranking_is_that_of_its_rows(windows: str, fanout: int, tmp_p
     assert run(tmp_path / "rankings", build) == expected(assign)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fanout", [1, 3])
 @pytest.mark.parametrize("how", [{"repeat": 2}, {"workers": 4}], ids=str)
 def test_bundles_and_retries_change_nothing(fanout: int, how: dict[str, Any], tmp_path: Path) -> None:

@@ -242,6 +242,7 @@ def test_damaged_bytes_are_refused() -> None:
             FeatureCounts.from_bytes(damaged)
 
 
+@pytest.mark.long
 def test_the_hash_that_picks_values_is_the_same_in_every_process() -> None:
     script = (
         "import pyarrow as pa; from sparsewatch.detectors.counts.feature_counts import FeatureCounts\n"

@@ -49,6 +49,7 @@ def test_every_name_is_on_the_page() -> None:
     assert [name for name in NAMES if f"`{name}`" not in page] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "statement",
     [

@@ -43,6 +43,7 @@ def clicks(seed: int = 0) -> tuple[pl.DataFrame, NDArray[Any]]:
     return table, np.array(["no", "click", "buy"])[y]
 
 
+@pytest.mark.long
 @parametrize_with_checks(
     [
         OutRankSelector(),
@@ -130,6 +131,7 @@ def test_the_ranking_is_that_of_rank_codes() -> None:
     assert by_name["price"].coverage == pytest.approx(1 - np.isnan(table["price"].to_numpy()).mean())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", HEURISTICS)
 def test_every_heuristic_selects(name: str) -> None:
     table, y = clicks()

@@ -118,6 +118,7 @@ def test_blocks_do_not_matter(parquet: Path) -> None:
     np.testing.assert_allclose(small.pairs.matrix, large.pairs.matrix)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name, known in HEURISTICS.items() if known.reference != "must"])
 def test_every_heuristic_finds_the_needle(tmp_path: Path, name: str) -> None:
     frame = clicks(n=2_000).with_columns(pl.col("gaps").fill_null("y")).drop("noise")

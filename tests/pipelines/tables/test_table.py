@@ -186,6 +186,7 @@ def test_files_of_other_kinds_in_a_column_are_named(tmp_path: Path) -> None:
         open_table([tmp_path], TableSettings())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.jsonl"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
     path, numbers = tmp_path / name, np.random.default_rng(0).integers(0, 1 << 40, (100_000, 8)).tolist()

@@ -26,6 +26,7 @@ def columns_of(rng: np.random.Generator, n: int, cardinalities: list[int]) -> di
 CARDINALITIES = [1, 2, 2, 2, 3, 3, 4, 5, 7, 12, 20, 33, 80, 300, 500, 1_500, 2_500, 3_000]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("measure", ["mutual_information", "score", "redundancy"])
 def test_every_pair_is_what_scikit_learn_says(measure: Measure) -> None:
     columns = columns_of(np.random.default_rng(0), 3_000, CARDINALITIES)
