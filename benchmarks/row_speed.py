@@ -30,7 +30,7 @@ from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 from sparsewatch.detectors.rows.methods.scorer import Rows, scoring_threads
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
-from sparsewatch.detectors.rows.windows.summary import score_block
+from sparsewatch.detectors.rows.windows.summary import positions_of, score_encoded
 from sparsewatch.detectors.torch_threads import torch_threads
 from sparsewatch.schemas.block import META
 
@@ -119,7 +119,7 @@ def block_rates() -> list[Result]:
 
 
 def _summarised(model: RowModel, batch: pa.RecordBatch) -> object:
-    return score_block(model, batch, 0.01)
+    return score_encoded(model, model.encoder.transform(batch), positions_of(batch), 0.01)
 
 
 def _clicks(n: int, seed: int) -> pa.Table:

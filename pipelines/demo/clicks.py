@@ -56,7 +56,6 @@ COLUMNS = {**dict.fromkeys(RANKED, "str"), **dict.fromkeys(NUMBERS, "float"), LA
 _RATE = 0.18
 #: Events of a window are up to so much older than their place in the stream: inside the allowed disorder.
 _JITTER_US = 60_000_000
-DISORDER_US = 120_000_000
 _LATE_SHARE, _BROKEN_SHARE = 0.003, 0.001
 #: Late events are so old that their window has closed.
 _LATE_US = 1_500_000_000

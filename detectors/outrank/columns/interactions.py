@@ -41,26 +41,12 @@ def interaction_names(features: Sequence[str], order: int, joiner: str = AND) ->
     return (interaction_name(combination, joiner) for combination in combinations(features, order))
 
 
-def interaction_values(columns: Sequence[Any]) -> Any:
-    """The values of one interaction.
-
-    Args:
-        columns: At least two Arrow arrays of equal length, of any type that `hash_values` takes. The missing value is
-            a value.
-
-    Returns:
-        Integers of 64 bits, never null, shape (n_rows,). They depend on the order of the columns.
-
-    Raises:
-        SchemaError: If a column's type is not counted.
-    """
-    return _as_integers([hash_values(column) for column in columns])
-
-
 def interaction_columns(
     rows: pa.RecordBatch | pa.Table, chosen: Iterable[Sequence[str]], joiner: str = AND
 ) -> pa.RecordBatch:
     """Columns of several interactions; each feature is hashed once, each interaction costs about 8 ns a row and part.
+
+    Values are integers of 64 bits, never null, and depend on the order of the features; the missing value is a value.
 
     Args:
         rows: The features' columns.

@@ -175,21 +175,6 @@ class RowScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return FORMAT.unpack(stored, cls)
 
 
-def score_block(model: RowModel, rows: pa.RecordBatch, alarm_rate: float) -> RowScores:
-    """Score the rows of a block and summarise them.
-
-    Args:
-        model: The model; columns are found by name.
-        rows: Rows of one window, with the columns of `sparsewatch.schemas.block.META`.
-        alarm_rate: Share of training-like rows beyond the threshold.
-
-    Raises:
-        SchemaError: If a column is missing or of a wrong type.
-        ConfigError: If the model's calibration is too small for `alarm_rate`.
-    """
-    return score_encoded(model, model.encoder.transform(rows), positions_of(rows), alarm_rate)
-
-
 def score_encoded(
     model: RowModel,
     X: np.ndarray,

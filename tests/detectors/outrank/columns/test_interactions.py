@@ -1,4 +1,5 @@
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,6 @@ from sparsewatch.detectors.outrank.columns.interactions import (
     interaction_columns,
     interaction_name,
     interaction_names,
-    interaction_values,
 )
 from sparsewatch.detectors.outrank.information.mutual_information import mutual_information
 from sparsewatch.schemas.errors import ConfigError, SchemaError
@@ -26,6 +26,11 @@ VALUES = st.one_of(
 #: Of the rows ('1', 12, 0.5), ('', null, 0.0) and (null, -1, null).
 GOLDEN = [4376639593472205382, -4437354021944739451, -6103270166618124187]
 ROWS = st.integers(2, 3).flatmap(lambda order: st.lists(st.tuples(*[VALUES] * order), min_size=1, max_size=60))
+
+
+def interaction_values(columns: list[Any]) -> Any:
+    names = [str(place) for place in range(len(columns))]
+    return interaction_columns(pa.table(columns, names=names), [names]).column(0)
 
 
 @given(ROWS)

@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.detectors.rows.windows.p_value_bins import EDGES
-from sparsewatch.detectors.rows.windows.summary import RowScores, positions_of, score_block, score_encoded
+from sparsewatch.detectors.rows.windows.summary import RowScores, positions_of, score_encoded
 from sparsewatch.schemas.block import EVENT_TIME_US, META
 from sparsewatch.schemas.errors import SchemaError, StateError
 
 N_ROWS = 700
+
+
+def score_block(model: RowModel, rows: pa.RecordBatch, alarm_rate: float) -> RowScores:
+    return score_encoded(model, model.encoder.transform(rows), positions_of(rows), alarm_rate)
 
 
 def columns(n: int, seed: int) -> pa.Table:
