@@ -1,6 +1,7 @@
 """Settings that every job has: one TOML file, validated whole before anything is read.
 
-What a kind of job asks on top, and which kinds there are, is in `sparsewatch.pipelines.job.kinds`.
+What a kind of job asks on top, and which kinds there are, is in `sparsewatch.pipelines.job.kinds`. What follows from
+settings (topics, times as numbers, identity) is made once, by `sparsewatch.pipelines.job.ready`, and handed on whole.
 
 Every struct refuses unknown keys. Durations are strings such as `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"1d"`; sizes are
 strings such as `"4MB"`. Secrets are named, never written: `password_env` or `password_file`.
@@ -8,7 +9,10 @@ strings such as `"4MB"`. Secrets are named, never written: `password_env` or `pa
 
 import hashlib
 import re
+from collections.abc import Collection
 from typing import Literal
+
+import msgspec
 
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.ranges import Count
@@ -94,6 +98,87 @@ class JobSettings(Settings, frozen=True, kw_only=True, tag_field="kind"):
     output: OutputSettings = OutputSettings()
 
 
+class WindowTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Windows of event time, microseconds."""
+
+    length_us: int
+    #: How far event times of a partition may run out of order.
+    disorder_us: int
+    #: A partition silent for so long no longer holds the windows.
+    idle_after_us: int
+
+
+class Topics(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a job reads and writes.
+
+    Args:
+        source: The topic it reads.
+        prefix: Of the topics it writes: its name, unless its settings give another.
+    """
+
+    source: str
+    prefix: str
+
+    @property
+    def windows(self) -> str:
+        """Records of closed windows."""
+        return self.named("windows")
+
+    @property
+    def alerts(self) -> str:
+        """Alerts."""
+        return self.named("alerts")
+
+    @property
+    def metrics(self) -> str:
+        """Samples for Prometheus."""
+        return self.named("metrics")
+
+    @property
+    def progress(self) -> str:
+        """Where the job stands."""
+        return self.named("progress")
+
+    @property
+    def panes(self) -> str:
+        """States of its last windows, where the job looks back."""
+        return self.named("panes")
+
+    @property
+    def rejects(self) -> str:
+        """Records that cannot be used."""
+        return rejects_topic(self.source)
+
+    @property
+    def late(self) -> str:
+        """Records whose window had closed."""
+        return late_topic(self.source)
+
+    def named(self, what: str) -> str:
+        """A topic of the job's kind: the prefix, then what it holds."""
+        return f"{self.prefix}.{what}"
+
+
+class JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which job this is and where its state lies."""
+
+    job: str
+    #: Of the settings it can resume with, see `settings_digest`.
+    settings_digest: str
+    kafka: KafkaSettings
+    topics: Topics
+
+
+def rejects_topic(topic: str) -> str:
+    """Where rejects of `topic` go."""
+    return f"{topic}.rejects"
+
+
+def late_topic(topic: str) -> str:
+    """Where late records of `topic` go."""
+    return f"{topic}.late"
+
+
 def settings_digest(job: JobSettings) -> str:
     """Digest of what shapes windows and lateness: a job must not resume with other such settings."""
     shape = [job.source.topic, job.source.time_column, job.source.time_format, job.windows.length, job.windows.disorder]
@@ -121,6 +206,18 @@ def check_settings(job: JobSettings) -> None:
     _check_kafka(job.kafka)
     if job.source.time_column.startswith("_"):
         raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
+
+
+def check_columns(time_column: str, columns: Collection[str]) -> None:
+    """Whether columns may be named so.
+
+    Raises:
+        ConfigError: If one is the time column, or has a name that is reserved.
+    """
+    if time_column in columns:
+        raise ConfigError(f"columns: {time_column!r} is the time column; its type is source.time_format")
+    if reserved := sorted(name for name in columns if name.startswith("_")):
+        raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
 
 
 def _check_duration(key: str, text: str, least_us: int) -> None:

@@ -7,16 +7,6 @@ import msgspec
 SideKind = Literal["reject", "late"]
 
 
-def rejects_topic(topic: str) -> str:
-    """Where rejects of `topic` go."""
-    return f"{topic}.rejects"
-
-
-def late_topic(topic: str) -> str:
-    """Where late records of `topic` go."""
-    return f"{topic}.late"
-
-
 class SideRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One record, or the rows of a many-event record, on its way to the rejects or late topic."""
 

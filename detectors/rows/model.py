@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from sparsewatch.detectors import conformal
 from sparsewatch.detectors.artefacts.artefact import load_artefact, save_artefact
+from sparsewatch.detectors.artefacts.smoke_scores import Arrays, check_smoke, smoke_tensors
 from sparsewatch.detectors.rows.encoding.encode import RowEncoder
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer
-from sparsewatch.detectors.rows.smoke import check_row_smoke, smoke_of
 from sparsewatch.detectors.rows.windows.column_drift import ColumnSpread
 from sparsewatch.schemas.errors import ModelError
 
 KIND = "rows"
 #: Columns are blamed whose fall is at least this share of the row's largest.
 _LEAST_FALL = 0.25
+_SMOKE_ROWS = 32
 _ENCODER, _SCORER = "encoder.", "scorer."
 
 
@@ -116,7 +117,7 @@ class RowModel:
         tensors |= {_SCORER + name: weight for name, weight in weights.items()}
         tensors |= {"calibration": self.calibration, "usual": self.baseline}
         tensors |= {"spread.cuts": self.spread.cuts, "spread.counts": self.spread.counts}
-        tensors |= smoke_of(self.score_matrix, self.encoder.n_features)
+        tensors |= smoke_tensors({"rows": _smoke_rows(self.encoder.n_features)}, self._smoke_scores)
         meta: dict[str, Any] = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
         meta |= {"spread_rows": self.spread.rows}
 
@@ -151,8 +152,18 @@ class RowModel:
                 f"the row model in {path} is incomplete: its encoder gives {encoder.n_features} features, its scorer "
                 f"takes {scorer.n_features}"
             )
-        check_row_smoke(model.score_matrix, artefact)
+        check_smoke(artefact, model._smoke_scores)
         return model
+
+    def _smoke_scores(self, given: Arrays) -> dict[str, np.ndarray]:
+        return {"score": self.score_matrix(given["rows"])}
+
+
+def _smoke_rows(n_features: int) -> np.ndarray:
+    """Drawn rows as the encoder would give them, from the centre to far out: their scores are stored and compared."""
+    rows = np.random.default_rng(0).standard_normal((_SMOKE_ROWS, n_features))
+    smoke: np.ndarray = (rows * np.geomspace(0.1, 10, _SMOKE_ROWS)[:, None]).astype(np.float32)
+    return smoke
 
 
 def to_blame(falls: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
-from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samples, is_asked_for
+from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samples
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
@@ -44,7 +44,7 @@ class ClickMeasure(Composite):
     ) -> None:
         counts = FeatureCounts(features, label, max_values=ranking.max_values)
         self.counts = Accumulated(counts, FeatureCounts.update)
-        self.samples = RowSampleMeasure(features, label, ranking) if is_asked_for(ranking) else None
+        self.samples = RowSampleMeasure(features, label, ranking) if ranking.needs_rows else None
         self.scores = None if scoring is None else ScoreMeasure(scoring)
         super().__init__(counts=self.counts, samples=self.samples, scores=self.scores)
 

@@ -3,14 +3,13 @@
 from typing import Annotated, ClassVar
 
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
-from sparsewatch.pipelines.job.columns import check_columns, named_fields
 from sparsewatch.pipelines.job.kind import Job, SideTopic
 from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, row_topics
 from sparsewatch.schemas.errors import ConfigError, SettingError
-from sparsewatch.schemas.jobs import ColumnType
+from sparsewatch.schemas.jobs import ColumnType, check_columns
 from sparsewatch.schemas.ranges import Range
 from sparsewatch.schemas.settings import Settings
-from sparsewatch.transforms.codecs.events import EventColumns
+from sparsewatch.transforms.codecs.events import EventColumns, named_fields
 
 
 class CheckSettings(Settings, frozen=True, kw_only=True):
@@ -46,6 +45,11 @@ class RankingSettings(Settings, frozen=True, kw_only=True):
             raise SettingError("panes: expected 0 or at least 2, got 1: one window alone is no sliding view")
         if self.interactions > 1 and not self.sample_rows:
             raise SettingError("interactions: expected 1, combinations need whole rows, but sample_rows is 0")
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether anything is asked for that whole rows show, not counts alone."""
+        return bool(self.sample_rows or self.costs or self.quantiles)
 
 
 class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ctr"):

@@ -59,11 +59,6 @@ class _Sizes(msgspec.Struct, frozen=True, array_like=True):
     sizes: dict[str, ColumnSize]
 
 
-def is_asked_for(settings: RankingSettings) -> bool:
-    """Whether a job asks for anything that whole rows show."""
-    return bool(settings.sample_rows or settings.costs or settings.quantiles)
-
-
 class SizesMeasure:
     """Bytes of columns, by value and in all.
 

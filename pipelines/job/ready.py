@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparsewatch.pipelines.job.kind import Job
-from sparsewatch.schemas.job_parts import JobIdentity, Topics, WindowTimes
-from sparsewatch.schemas.jobs import settings_digest
+from sparsewatch.schemas.jobs import JobIdentity, Topics, WindowTimes, settings_digest
 from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.codecs.events import EventSchema, event_schema
+from sparsewatch.transforms.kafka.client import NewTopic
 from sparsewatch.transforms.kafka.password import read_password
 
 if TYPE_CHECKING:
     from apache_beam import PTransform
 
     from sparsewatch.transforms.window.protocols import Conclude, LookBack
+
+
+#: Side records carry headers on top of the original record.
+_ROOM_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,28 @@ class Prepared:
     conclude: "Conclude"
     #: The job's view over its last windows, if it has one.
     look_back: "LookBack | None" = None
+
+
+def output_topics(made: Ready) -> list[NewTopic]:
+    """All topics that a job writes, with the clean-up each needs."""
+    topics = made.topics
+    largest = max(16 << 20, 2 * made.events.max_record_bytes + _ROOM_BYTES)
+    side = made.job.side_topics()
+    return [
+        NewTopic(topics.windows, compact=True),
+        NewTopic(topics.alerts),
+        NewTopic(topics.metrics, compact=True),
+        NewTopic(topics.progress, compact=True),
+        NewTopic(topics.rejects, max_record_bytes=largest),
+        NewTopic(topics.late, max_record_bytes=largest),
+        *(NewTopic(topics.named(s.what), compact=s.state, max_record_bytes=s.max_record_bytes) for s in side),
+    ]
+
+
+def state_topics(made: Ready) -> list[NewTopic]:
+    """Topics that a job keeps its state in: where it stands, and what its kind reads back."""
+    names = {made.topics.progress, *(made.topics.named(side.what) for side in made.job.side_topics() if side.state)}
+    return [topic for topic in output_topics(made) if topic.name in names]
 
 
 def ready(job: Job) -> Ready:

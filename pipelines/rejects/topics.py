@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.side_records import SideRecord, rejects_topic
+from sparsewatch.schemas.jobs import KafkaSettings, rejects_topic
+from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import until_ends
 from sparsewatch.transforms.kafka.open import open_reader, partitions_of

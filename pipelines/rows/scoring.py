@@ -62,8 +62,8 @@ class RowScoring:
     results: int
     id_columns: tuple[str, ...]
 
-    def __call__(self, block: Block) -> tuple[RowScores, Shadows]:
-        """The scores of a block, and those that a candidate would have given."""
+    def __call__(self, block: Block) -> tuple[RowScores, Shadows | None]:
+        """The scores of a block, and those that a candidate, if there is one, would have given."""
         model, candidate = self.model.now(), self.model.shadow()
         X = model.encoder.transform(block.rows)
         scores = model.score_matrix(X)
@@ -77,7 +77,7 @@ class RowScoring:
             results=self.results,
         )
         if candidate is None:
-            return said, Shadows()
+            return said, None
         return said, shadow_block(model, candidate, block.rows, self.alarm_rate, scores)
 
 
@@ -107,7 +107,8 @@ class ScoreMeasure:
 
     def __init__(self, scoring: RowScoring) -> None:
         self.scores = RowScores()
-        self.shadows = Shadows()
+        #: None where no block had a candidate.
+        self.shadows: Shadows | None = None
         self._scoring = scoring
 
     def add(self, block: Block) -> None:
@@ -118,14 +119,22 @@ class ScoreMeasure:
         """Add a measure that was made elsewhere."""
         with STORED.reading(data):
             states = unpack_parts(data)
-            self._merge(RowScores.from_bytes(states["scores"]), Shadows.from_bytes(states["shadows"]))
+            shadows = states.get("shadows")
+            self._merge(
+                RowScores.from_bytes(states["scores"]), None if shadows is None else Shadows.from_bytes(shadows)
+            )
 
     def to_bytes(self) -> bytes:
         """The state."""
-        return pack_parts({"scores": self.scores.to_bytes(), "shadows": self.shadows.to_bytes()})
+        states = {"scores": self.scores.to_bytes()}
+        if self.shadows is not None:
+            states["shadows"] = self.shadows.to_bytes()
+        return pack_parts(states)
 
-    def _merge(self, scores: RowScores, shadows: Shadows) -> None:
-        self.scores, self.shadows = self.scores.merge(scores), self.shadows.merge(shadows)
+    def _merge(self, scores: RowScores, shadows: Shadows | None) -> None:
+        self.scores = self.scores.merge(scores)
+        if shadows is not None:
+            self.shadows = shadows if self.shadows is None else self.shadows.merge(shadows)
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ class ConcludeScores:
         if drift is None:
             return Conclusion()
         summary: dict[str, Any] = {"row_scores": scores_record(scores, drift)}
-        if measure.shadows.pairs:
+        if measure.shadows is not None:
             summary["shadow"] = [shadow.to_json() for shadow in measure.shadows.pairs]
         return Conclusion(
             summary=summary,

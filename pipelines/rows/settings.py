@@ -6,13 +6,12 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
-from sparsewatch.pipelines.job.columns import check_columns, named_fields
 from sparsewatch.pipelines.job.kind import Job, SideTopic
 from sparsewatch.schemas.errors import ConfigError, SettingError
-from sparsewatch.schemas.jobs import ColumnType
+from sparsewatch.schemas.jobs import ColumnType, check_columns
 from sparsewatch.schemas.ranges import AlarmRate, Range
 from sparsewatch.schemas.settings import Settings
-from sparsewatch.transforms.codecs.events import EventColumns
+from sparsewatch.transforms.codecs.events import EventColumns, named_fields
 
 #: Most results of rows a window: they are held and written together.
 _MOST_ROW_RESULTS = 100_000

@@ -4,9 +4,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from sparsewatch.pipelines.job.ready import Ready
+from sparsewatch.pipelines.job.ready import Ready, output_topics, state_topics
 from sparsewatch.pipelines.job.state_topics import check_state_topics
-from sparsewatch.pipelines.job.topics import output_topics, state_topics
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.transforms.kafka.open import ensure_topics, missing_topics, open_admin
 

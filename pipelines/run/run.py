@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from sparsewatch.pipelines.job.graph import build_graph
+from sparsewatch.pipelines.job.graph import build_graph, read_specs
 from sparsewatch.pipelines.job.kind import Job
-from sparsewatch.pipelines.job.read_specs import parse_until, read_specs
 from sparsewatch.pipelines.job.ready import Ready, prepare, ready
 from sparsewatch.pipelines.run.preflight import check_broker
-from sparsewatch.pipelines.run.runners import choose_runner, runner_options
+from sparsewatch.pipelines.run.runners import choose_runner, parse_until, runner_options
 from sparsewatch.schemas.accounts import Progress
 from sparsewatch.transforms import coders
 from sparsewatch.transforms.kafka.progress import load_progress

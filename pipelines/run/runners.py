@@ -1,4 +1,4 @@
-"""Which Beam runner a job uses, and its options."""
+"""Which Beam runner a job uses, its options, and when it stops."""
 
 import os
 import shutil
@@ -8,11 +8,29 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from sparsewatch.pipelines.job.read_specs import Until
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.units import parse_moment_us
+from sparsewatch.transforms.kafka.source import Until
 
 _TEN_YEARS_S = 315_360_000
 _BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
+
+
+def parse_until(text: str) -> Until:
+    """`forever`, `latest`, or the Kafka timestamp (milliseconds) of an ISO-8601 time.
+
+    >>> parse_until("2026-01-01T00:00:00Z")
+    1767225600000
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    if text in ("forever", "latest"):
+        return text  # type: ignore[return-value]
+    try:
+        return parse_moment_us(text) // 1000
+    except ConfigError as error:
+        raise ConfigError(f"--until: expected 'latest', 'forever' or a time; {error}") from error
 
 
 def find_prism() -> Path | None:

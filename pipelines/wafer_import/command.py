@@ -18,9 +18,8 @@ from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
 from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.schemas.jobs import TimeFormat, rejects_topic
 from sparsewatch.schemas.ranges import Count
-from sparsewatch.schemas.side_records import rejects_topic
 from sparsewatch.schemas.units import parse_duration_us, parse_moment_us, parse_size
 
 _EXAMPLES = """\b

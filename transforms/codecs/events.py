@@ -4,7 +4,7 @@ A codec turns records into an Arrow table with exactly the columns of an `EventS
 times, applies the checks that are the same for all codecs and says which rows are rejects and why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.schemas.jobs import SourceSettings, TimeFormat
+from sparsewatch.schemas.jobs import ColumnType, SourceSettings, TimeFormat
 from sparsewatch.schemas.units import parse_duration_us, parse_size
 from sparsewatch.transforms.codecs.event_times import event_times_us
+
+_ARROW_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
 
 #: A fault of one row: (row, code, message).
 Fault = tuple[int, str, str]
@@ -37,6 +39,11 @@ class EventColumns:
     #: Column that must hold 0 or 1, if any.
     label: str | None = None
     check: EventCheck = no_check
+
+
+def named_fields(columns: Mapping[str, ColumnType]) -> list[pa.Field]:
+    """Arrow fields of columns typed by name."""
+    return [pa.field(name, _ARROW_TYPES[kind]) for name, kind in columns.items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 import apache_beam as beam
 
 from sparsewatch.schemas.errors import SchemaError, SinkError
-from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.side_records import SideRecord, late_topic, rejects_topic
+from sparsewatch.schemas.jobs import KafkaSettings, late_topic, rejects_topic
+from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import Aside
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_writer

@@ -23,7 +23,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from sparsewatch.schemas.accounts import Marker, ReaderState
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
-from sparsewatch.schemas.job_parts import JobIdentity, WindowTimes
+from sparsewatch.schemas.jobs import JobIdentity, WindowTimes
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded, decode
 from sparsewatch.transforms.codecs.events import EventSchema
@@ -49,6 +49,10 @@ _RESUME_AFTER_S = 0.05
 _GC_THRESHOLD = (100_000, 50, 1000)
 
 
+#: When a job stops: never, at the records there are now, or at a Kafka timestamp in milliseconds.
+Until = Literal["forever", "latest"] | int
+
+
 class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One reader: the element of the source."""
 
@@ -59,8 +63,8 @@ class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
     block_rows: int
     max_record_bytes: int
     start: Literal["earliest", "latest"]
-    #: `forever`, `latest`, or a Kafka timestamp in milliseconds to stop at.
-    until: Literal["forever", "latest"] | int = "forever"
+    #: When to stop.
+    until: Until = "forever"
     #: At the end of a bounded run: close what is open (a backfill), or leave it to the next run.
     close_at_end: bool = True
 

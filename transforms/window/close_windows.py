@@ -26,7 +26,7 @@ import msgspec
 from sparsewatch.schemas.accounts import Account, Progress
 from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
 from sparsewatch.schemas.errors import SinkError
-from sparsewatch.schemas.job_parts import JobIdentity
+from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer

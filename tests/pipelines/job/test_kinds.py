@@ -16,9 +16,8 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from sparsewatch.pipelines.job.kind import Job
-from sparsewatch.pipelines.job.kinds import KINDS, kind_named, kinds_that_score_rows, parse_job
-from sparsewatch.pipelines.job.ready import Prepared, prepare, ready
-from sparsewatch.pipelines.job.topics import output_topics
+from sparsewatch.pipelines.job.kinds import KINDS, expect_kind, kind_named, kinds_that_score_rows, parse_job
+from sparsewatch.pipelines.job.ready import Prepared, output_topics, prepare, ready
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.jobs import settings_digest
@@ -72,6 +71,16 @@ def test_unknown_keys_are_refused_by_name(kind: str) -> None:
 def test_an_unknown_kind_is_refused_with_those_there_are(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"^x\.toml: kind: expected one of {', '.join(KINDS)}"):
         parse_job(settings, "x.toml")
+
+
+@each_kind
+def test_a_command_of_another_kind_refuses_it_by_name(kind: str) -> None:
+    for other in KINDS:
+        if other == kind:
+            assert expect_kind(minimal(kind), kind_named(other), "x.toml", "why").name == "example"
+            continue
+        with pytest.raises(ConfigError, match=rf"^x\.toml: expected a job of kind '{other}', why; got .*'{kind}'"):
+            expect_kind(minimal(kind), kind_named(other), "x.toml", "why")
 
 
 @each_kind

@@ -28,8 +28,7 @@ from sparsewatch.detectors.rows.windows.shadow import ShadowScores
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.model_in_use import followed, shadowed
-from sparsewatch.pipelines.job.ready import prepare, ready
-from sparsewatch.pipelines.job.topics import output_topics
+from sparsewatch.pipelines.job.ready import output_topics, prepare, ready
 from sparsewatch.pipelines.models.command import refuse_faults
 from sparsewatch.pipelines.retrain.collect import collect_panes
 from sparsewatch.pipelines.retrain.plan import Outcome, Plan

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PortableOptions, StandardOptions
 
-from sparsewatch.pipelines.job.read_specs import Until
 from sparsewatch.pipelines.run import runners
 from sparsewatch.pipelines.run.runners import choose_runner, find_prism, runner_options
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.transforms.kafka.source import Until
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from sparsewatch.schemas.accounts import Account, Marker, Progress, ResumePoint
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.job_parts import JobIdentity, Topics
+from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.parts import Ack, ack_part, marker_part, measure_part
 from sparsewatch.transforms.window.close_windows import _CloseBooks

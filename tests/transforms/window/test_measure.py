@@ -1,0 +1,107 @@
+"""Measures of parts, the sum of conclusions, and panes decoded together."""
+
+import logging
+from typing import ClassVar
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.block import Block
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.metrics import gauge
+from sparsewatch.schemas.stored import Format
+from sparsewatch.transforms.window.measure import Accumulated, Composite
+from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
+from sparsewatch.transforms.window.protocols import Conclusion, Record
+
+FINDING = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
+
+
+class Total:
+    """A sum of a column, as a state of the detectors is."""
+
+    def __init__(self, total: int = 0) -> None:
+        self.total = total
+
+    def update(self, rows: pa.RecordBatch) -> None:
+        self.total += sum(rows["a"].to_pylist())
+
+    def merge(self, other: "Total") -> None:
+        self.total += other.total
+
+    def to_bytes(self) -> bytes:
+        return str(self.total).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Total":
+        return cls(int(data))
+
+
+class TwoTotals(Composite):
+    def __init__(self, *, second: bool = True) -> None:
+        self.first = Accumulated(Total(), Total.update)
+        self.second = Accumulated(Total(), Total.update) if second else None
+        super().__init__(first=self.first, second=self.second)
+
+
+def block(*values: int) -> Block:
+    return Block((), pa.record_batch({"a": list(values)}))
+
+
+def test_parts_of_a_measure_are_filled_and_merged_alike() -> None:
+    whole, merged = TwoTotals(), TwoTotals()
+    whole.add(block(1, 2))
+    whole.add(block(3))
+    for values in ((3,), (1, 2)):
+        part = TwoTotals()
+        part.add(block(*values))
+        merged.merge_bytes(part.to_bytes())
+    assert merged.first.state.total == 6
+    assert merged.to_bytes() == whole.to_bytes()
+
+
+def test_a_part_that_is_not_asked_for_is_absent() -> None:
+    single, both = TwoTotals(second=False), TwoTotals()
+    single.add(block(5))
+    both.merge_bytes(single.to_bytes())
+    assert both.second is not None
+    assert (both.first.state.total, both.second.state.total) == (5, 0)
+
+
+#: The last is what a measure of clicks was before it was a composite.
+@pytest.mark.parametrize("data", [b"", b"no", msgspec.msgpack.encode([b"counts", b"scores", None])])
+def test_bytes_of_other_measures_are_refused(data: bytes) -> None:
+    with pytest.raises(StateError, match="expected the parts of a measure"):
+        TwoTotals().merge_bytes(data)
+
+
+def test_conclusions_add_up_in_order() -> None:
+    record = Record("t", b"k", b"v")
+    counts = Conclusion(rows=3, summary={"a": 1}, findings=[FINDING], metrics=[gauge("m", "h", 1)])
+    more = Conclusion(summary={"b": 2}, metrics=[gauge("n", "h", 2)], pane=b"pane", records=(record,))
+    whole = counts + more
+    assert (whole.rows, list(whole.summary.items()), whole.findings) == (3, [("a", 1), ("b", 2)], [FINDING])
+    assert [sample.name for sample in whole.metrics] == ["m", "n"]
+    assert (whole.pane, list(whole.records)) == (b"pane", [record])
+    assert (whole + Conclusion()).pane == b"pane"
+
+
+class Numbers(PaneState, frozen=True, array_like=True, kw_only=True):
+    stored: ClassVar[Format] = Format("numbers")
+
+    number: int
+
+
+def test_panes_of_another_length_or_layout_are_left_out_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    good = [Pane(start, start + 10, Numbers(number=start).to_bytes(), learned=True) for start in (0, 10)]
+    other = Pane(20, 30, b"nonsense", learned=True)
+    longer = Pane(30, 50, Numbers(number=7).to_bytes(), learned=True)
+    with caplog.at_level(logging.WARNING):
+        found = decode_panes([*good, other, longer], Numbers, 10)
+    assert [(pane.start_us, state.number) for pane, state in found] == [(0, 0), (10, 10)]
+    [warning] = caplog.records
+    assert "the window at 20 us is left out" in warning.getMessage()
+    assert "expected numbers, got 8 other bytes" in warning.getMessage()
+    assert len(decode_panes([*good, longer], Numbers)) == 3
