@@ -1,8 +1,8 @@
 """What a column holds and costs: nulls, distinct values, bytes, repetitions, rare and frequent values, bounds.
 
-All of it follows from the counts of values, so it is exact and mergeable as they are. Beyond the cap of
-`FeatureCounts` the kept values are a uniform sample of the distinct ones, each with its exact count and the number of
-values it stands for. Numbers of distinct values, means and the median are then estimates from these; bounds and
+All of it follows from the counts of values, so it is exact and mergeable as they are. Above the cap of `FeatureCounts`
+the stored values are a uniform sample of the distinct values, each with its exact count and the number of values it
+stands for. Numbers of distinct values, means and the median are then estimates from these; bounds and
 frequent values are those of the sample, so the true ones lie further out. `estimated` says so.
 
 The public `outrank` reports the same (repetitions, rare values, memory, bounds of numbers), from counters that stop at
@@ -72,12 +72,12 @@ class ColumnReport(msgspec.Struct, frozen=True, kw_only=True):
     null_share: float
     #: Distinct values without the missing one.
     cardinality: int
-    #: Whether there were more distinct values than are kept; see the module.
+    #: Whether there were more distinct values than are stored; see the module.
     estimated: bool
     #: Mean of the rows with a value: UTF-8 bytes of text, 8 for numbers; 0 without values.
     bytes_a_value: float
     bytes_in_all: int
-    #: Distinct values in more rows than the key says, for each of `REPETITIONS`.
+    #: Distinct values in more rows than the key, for each of `REPETITIONS`.
     repetitions: dict[int, int]
     rare: RareValues
     #: Most frequent values, ties by value; as many as asked for.
@@ -86,19 +86,19 @@ class ColumnReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Column(NamedTuple):
-    """The kept values of a column, none of them null, in no order."""
+    """The stored values of a column, none of them null, in no order."""
 
     values: pl.Series
     rows: Counts
-    #: Distinct values that each kept one stands for.
+    #: Distinct values that each stored value stands for.
     weights: Floats
-    #: Rows of heavy values that are known by their counter only.
+    #: Rows of heavy values of which only the counter is known.
     unnamed: Counts
     cardinality: int
 
     @property
     def weighted_rows(self) -> Floats:
-        """Rows that each kept value stands for."""
+        """Rows that each stored value stands for."""
         return self.rows * self.weights
 
 
@@ -117,7 +117,7 @@ def report_columns(
 
     Args:
         counts: Not changed.
-        features: Which ones; all by default.
+        features: Names of columns; all by default.
         rare_bound: Rows up to which a value is rare, >= 1.
         examples: Rare values to show for each column, >= 0.
         top: Most frequent values to show for each column, >= 0.
@@ -136,7 +136,7 @@ def report_columns(
 def _report(
     counts: FeatureCounts, feature: str, rare_bound: int, examples: int, top: int, numbers: bool
 ) -> ColumnReport:
-    nulls, column = counts.nulls(feature), _kept(counts, feature)
+    nulls, column = counts.nulls(feature), _stored(counts, feature)
     size = _bytes_a_value(column)
     return ColumnReport(
         feature=feature,
@@ -155,7 +155,7 @@ def _report(
     )
 
 
-def _kept(counts: FeatureCounts, feature: str) -> _Column:
+def _stored(counts: FeatureCounts, feature: str) -> _Column:
     sample = counts.sampled_values(feature)
     return _Column(
         values=sample.table["value"],
@@ -186,8 +186,8 @@ def _repeated(column: _Column, bound: int) -> int:
     """Distinct values in more than `bound` rows."""
     if not bound:
         return column.cardinality
-    kept = float(column.weights[column.rows > bound].sum())
-    return min(round(kept) + int(np.count_nonzero(column.unnamed > bound)), column.cardinality)
+    stored = float(column.weights[column.rows > bound].sum())
+    return min(round(stored) + int(np.count_nonzero(column.unnamed > bound)), column.cardinality)
 
 
 def _rare(column: _Column, bound: int, examples: int) -> RareValues:
@@ -202,11 +202,11 @@ def _rare(column: _Column, bound: int, examples: int) -> RareValues:
 
 
 def _counted(column: _Column, rows: Counts, n: int, *, largest: bool) -> list[ValueCount]:
-    """The `n` values of most rows, or of least but some, ties by value."""
+    """The `n` values with most rows, or with fewest but at least one, ties by value."""
     if not n or not rows.any():
         return []
     table = pl.DataFrame({"value": column.values, "rows": rows}).filter(pl.col("rows") > 0)
-    # Ties at the border are kept until values are compared, so that few are sorted.
+    # Ties at the bound stay in until values are compared, so that few are sorted.
     bound = table["rows"].top_k(n).min() if largest else table["rows"].bottom_k(n).max()
     near = pl.col("rows") >= bound if largest else pl.col("rows") <= bound
     chosen = table.filter(near).sort("rows", "value", descending=[largest, False]).head(n)
@@ -221,7 +221,7 @@ def _number_summary(column: _Column) -> NumberSummary | None:
     order = pl.Series(values).arg_sort().to_numpy()
     values, rows = values[order], column.weighted_rows[order]
     ends = np.cumsum(rows)
-    # The two rows in the middle, or the one, twice.
+    # The two rows in the middle; of an odd number of rows the middle row, twice.
     middle = values[np.searchsorted(ends, [(ends[-1] - 1) // 2, ends[-1] // 2], side="right")]
     with np.errstate(invalid="ignore", over="ignore"):
         return NumberSummary(

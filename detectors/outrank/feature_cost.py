@@ -1,4 +1,4 @@
-"""What a feature costs: bytes, coverage and nulls, beside what it tells.
+"""What a feature costs: bytes, coverage and nulls, beside its score.
 
 Sums over rows, so they add up over batches in any order, and no cap on distinct values makes them estimates.
 """

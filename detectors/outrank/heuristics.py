@@ -38,8 +38,8 @@ class Heuristic(NamedTuple):
     #: One line of help.
     summary: str
     compute: Callable[[Sample], float]
-    #: What a pass over more rows than fit in memory takes it from: counts of all of them, batches in their order (the
-    #: median of these, as the public tool does), or a sample.
+    #: What a pass over more rows than fit in memory computes it from: counts of all of them, batches in their order
+    #: (the median of these, as the public tool does), or a sample.
     basis: Literal["counts", "batches", "sample"] = "sample"
     #: Whether the contingency table suffices. If not, the rows themselves are needed.
     from_counts: bool = True
@@ -52,7 +52,7 @@ class Heuristic(NamedTuple):
 
 
 def heuristic(name: str) -> Heuristic:
-    """The heuristic of a name.
+    """The heuristic with a name.
 
     Raises:
         ConfigError: If there is none.
@@ -180,6 +180,6 @@ HEURISTICS: Mapping[str, Heuristic] = {
     "surrogate-SGD-RP": _model("surrogate-SGD on a sparse random projection", "SGD-RP"),
     "surrogate-SGD-SVD": _model("surrogate-SGD on two singular vectors", "SGD-SVD"),
     "surrogate-LR": _model("1 + log-likelihood of a logistic regression", "LR"),
-    "surrogate-SVM": _model("1 + log-likelihood of a support vector machine; slow beyond 10,000 rows", "SVM"),
+    "surrogate-SVM": _model("1 + log-likelihood of a support vector machine; slow above 10,000 rows", "SVM"),
     "Constant": Heuristic("0 for every feature, where only statistics are wanted", lambda _: 0.0, basis="counts"),
 }

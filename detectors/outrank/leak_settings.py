@@ -23,6 +23,6 @@ class LeakSettings(Settings, frozen=True, kw_only=True):
     least_share: Annotated[float, Range(at_least=0, at_most=0.999)] = 0.001
     #: Probability that any honest feature of a stream is found by chance.
     alpha: Annotated[float, Range(at_least=1e-12, at_most=0.5)] = 0.01
-    #: Rows with all partners, and of either label, below which seconds cannot tell.
+    #: Rows with all partners, and of either label, below which the two kinds by seconds are not tested.
     min_rows: _Two = 1_000
     min_label_rows: _Two = 20

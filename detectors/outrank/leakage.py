@@ -1,17 +1,17 @@
-"""Features that tell more of the label than they could when the row came: suspicion of leakage.
+"""Features that carry more information about the label than they could when the row came: suspicion of leakage.
 
 | kind | suspicious because |
 |---|---|
 | `too_good` | it explains nearly all of the label's entropy, or half of it and many times what any other does |
-| `same_second` | it tells of the labels of *other* rows of its second, more than of those a second away |
-| `future` | it tells of labels of the next second, more than of those of the second before |
+| `same_second` | it informs about labels of *other* rows of its second, more than about those a second away |
+| `future` | it informs about labels of the next second, more than about those of the second before |
 
 The last two pair each row with another and ask for the mutual information of the feature with the *partner's* label,
-given the row's own: a feature that only tells of its own row tells nothing then, even where labels come in runs. What
-moves slowly (time of day, a drifting click rate) tells as much a second before as after, and cancels.
+given the row's own: a feature that informs only about its own row has none, even where labels come in runs. What moves
+slowly (time of day, a drifting click rate) informs as much about the second before as about the one after, and cancels.
 
 Not distinguished: what changes within two seconds for good reasons, such as a burst of one campaign or of one person's
-clicks. `evidence["same_value"]` says how often the partner has the same value. A suspicion is to be looked at.
+clicks. `evidence["same_value"]` is the share of partners with the same value. A suspicion is for a person to look at.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ STRETCHES = 100
 
 
 class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature, and why it may know what it should not."""
+    """One feature, and why it may hold what was not known when the row came."""
 
     feature: str
     kind: Kind
@@ -52,26 +52,27 @@ class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeakReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked at, and what was found."""
+    """What was tested, and the suspicions."""
 
     rows: int
     #: Rows that share their second with another and have neighbouring seconds with rows.
     paired_rows: int
-    #: Why the kinds `same_second` and `future` were not looked for; None if they were.
+    #: Why the kinds `same_second` and `future` were not tested; None if they were.
     untold: str | None
     #: By feature in the order given, then by kind.
     suspicions: list[Suspicion]
 
 
-class _Told(NamedTuple):
-    """What a feature tells of its partners' labels, given its rows' own."""
+class _Information(NamedTuple):
+    """Information of a feature on a label, given another label."""
 
-    #: Nats: beyond chance; standard deviation under permutation; probability of as much by chance.
+    #: Mutual information less its chance level, and its standard deviation under permutation, nats.
     score: float
     noise: float
+    #: Probability of as high a score by chance.
     p_value: float
     #: Information of each row, shape (n_rows,); its mean is the mutual information.
-    information: NDArray[np.float64]
+    by_row: NDArray[np.float64]
 
 
 def suspect_leaks(
@@ -101,7 +102,7 @@ def suspect_leaks(
     untold = _untold(partners, labels, settings)
     found = _too_good(features, labels, entropy_of_label, settings)
     if untold is None:
-        found += _beyond_own_row(features, labels, partners, entropy_of_label, settings)
+        found += _about_other_rows(features, labels, partners, entropy_of_label, settings)
     place = {name: i for i, name in enumerate(features)}
     return LeakReport(
         rows=labels.size,
@@ -135,19 +136,19 @@ def _too_good(
     if not entropy_of_label:
         return []
     nothing = np.zeros(labels.size, np.bool_)
-    told = {name: _told(feature, labels, nothing) for name, feature in features.items()}
-    shares = {name: own.score / entropy_of_label for name, own in told.items()}
+    own = {name: _information(feature, labels, nothing) for name, feature in features.items()}
+    shares = {name: information.score / entropy_of_label for name, information in own.items()}
     found = []
     for name, share in shares.items():
         others = max((other for key, other in shares.items() if key != name), default=0.0)
         threshold = min(settings.explained, max(settings.lone_share, settings.lone_ratio * others))
-        if share >= threshold and told[name].p_value * len(features) <= settings.alpha:
-            z = float(told[name].score / told[name].noise)
+        if share >= threshold and own[name].p_value * len(features) <= settings.alpha:
+            z = float(own[name].score / own[name].noise)
             found.append(_suspicion(name, "too_good", share, threshold, z, {"next_best": others}))
     return found
 
 
-def _beyond_own_row(
+def _about_other_rows(
     features: Mapping[str, Codes],
     labels: Labels,
     partners: Partners,
@@ -155,40 +156,40 @@ def _beyond_own_row(
     settings: LeakSettings,
 ) -> list[Suspicion]:
     """Suspicions of both kinds, Holm-corrected over all features and kinds."""
-    looked, p_values = [], []
+    tested, p_values = [], []
     for name, feature in features.items():
         codes = feature.codes[partners.rows]
         own = Codes(codes, feature.n_values)
-        same, before, after = (_told(own, labels[rows], labels[partners.rows]) for rows in partners[1:])
+        same, before, after = (_information(own, labels[rows], labels[partners.rows]) for rows in partners[1:])
         repeated = float(np.mean(codes == feature.codes[partners.same]))
-        comparisons: tuple[tuple[Kind, _Told, tuple[_Told, ...]], ...] = (
+        comparisons: tuple[tuple[Kind, _Information, tuple[_Information, ...]], ...] = (
             ("same_second", same, (before, after)),
             ("future", after, (before,)),
         )
-        for kind, told, others in comparisons:
-            other = max(others, key=lambda one: one.score)
-            z = _excess(told, other, settings.ratio)
-            share, base = told.score / entropy_of_label, max(other.score, 0.0) / entropy_of_label
+        for kind, partner, others in comparisons:
+            other = max(others, key=lambda information: information.score)
+            z = _excess(partner, other, settings.ratio)
+            share, base = partner.score / entropy_of_label, max(other.score, 0.0) / entropy_of_label
             threshold = max(settings.least_share, settings.ratio * base)
             evidence = {"compared_with": base, "same_value": repeated, "rows": float(codes.size)}
-            looked.append(_suspicion(name, kind, share, threshold, z, evidence))
-            p_values.append(max(told.p_value, float(ndtr(-z))))
+            tested.append(_suspicion(name, kind, share, threshold, z, evidence))
+            p_values.append(max(partner.p_value, float(ndtr(-z))))
     significant = holm(p_values, settings.alpha)
-    return [one for one, yes in zip(looked, significant, strict=True) if yes and one.value >= one.threshold]
+    return [found for found, yes in zip(tested, significant, strict=True) if yes and found.value >= found.threshold]
 
 
-def _excess(told: _Told, other: _Told, ratio: float) -> float:
-    """Standard deviations by which the one's score exceeds `ratio` times the other's, if that is above 0.
+def _excess(partner: _Information, other: _Information, ratio: float) -> float:
+    """Standard deviations by which a partner's score exceeds `ratio` times the other's, if that is above 0.
 
-    Chance is the larger of two: labels permuted, and the spread of the difference over stretches of time, which holds
-    where the feature does tell of the time.
+    The standard deviation is the larger of two: under permuted labels, and over stretches of time, which holds where
+    the feature does depend on time.
     """
     weight = ratio if other.score > 0 else 0.0
-    excess = told.score - weight * other.score
-    difference = told.information - weight * other.information
+    excess = partner.score - weight * other.score
+    difference = partner.by_row - weight * other.by_row
     sums = np.add.reduceat(difference - difference.mean(), _stretches(difference.size))
     spread = np.sqrt(np.sum(sums**2)) / difference.size
-    chance = np.hypot(told.noise, weight * other.noise)
+    chance = np.hypot(partner.noise, weight * other.noise)
     largest = max(float(spread), float(chance))
     return float(excess / largest) if largest else 0.0
 
@@ -198,10 +199,10 @@ def _stretches(n_rows: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n_rows, min(STRETCHES, n_rows), endpoint=False).astype(np.int64))
 
 
-def _told(feature: Codes, label: Labels, own: Labels) -> _Told:
-    """What a feature tells of a label, given another."""
+def _information(feature: Codes, label: Labels, own: Labels) -> _Information:
+    """Information of a feature on a label, given the label `own`."""
     mutual = mean = variance = 0.0
-    information = np.zeros(label.size)
+    by_row = np.zeros(label.size)
     for rows in (np.flatnonzero(own), np.flatnonzero(~own)):
         if not rows.size:
             continue
@@ -213,8 +214,8 @@ def _told(feature: Codes, label: Labels, own: Labels) -> _Told:
         mutual += part * mutual_information(table)
         mean += part * chance.mean
         variance += (part * chance.sd) ** 2
-        information[rows] = _row_information(table)[codes, clicked.astype(np.int8)]
-    return _Told(mutual - mean, np.sqrt(variance), chance_of_score(mutual, mean, variance), information)
+        by_row[rows] = _row_information(table)[codes, clicked.astype(np.int8)]
+    return _Information(mutual - mean, np.sqrt(variance), chance_of_score(mutual, mean, variance), by_row)
 
 
 def _row_information(table: NDArray[np.int64]) -> NDArray[np.float64]:

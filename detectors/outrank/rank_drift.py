@@ -1,7 +1,7 @@
-"""How far a ranking moved: rank-biased overlap of two rankings, and which features' scores changed beyond chance.
+"""How far a ranking moved: rank-biased overlap of two rankings, and which features' scores changed significantly.
 
 Scores of windows of different size compare, since the level of chance is subtracted. What remains: a smaller window
-tells less surely (its standard error says so), values that it never saw add nothing to its score, so that features of
+is less certain (its standard error is larger), values that it never saw add nothing to its score, so that features of
 very many values still score higher in larger windows, and a click rate that moved changes the entropy there is to
 explain. Changes are therefore tested as shares of the label's entropy.
 """
@@ -34,7 +34,7 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     #: Shares of the label's entropy.
     normalised_before: float
     normalised_now: float
-    #: Change of the share in standard deviations, after the part that sketched counts may owe to their error.
+    #: Change of the share in standard deviations, less what the error of estimated counts can explain.
     z: float
     #: Probability of as much by chance if nothing changed.
     p_value: float
@@ -76,7 +76,7 @@ def rank_biased_overlap(a: Sequence[Hashable], b: Sequence[Hashable], p: float =
     short, long = sorted((list(a), list(b)), key=len)
     places = {member: depth for depth, member in enumerate(long, start=1)}
     if len(places) < len(long) or len(set(short)) < len(short):
-        raise ConfigError(f"expected rankings of distinct members, got {len(a)} and {len(b)} with one twice")
+        raise ConfigError(f"expected rankings of distinct members, got {len(a)} and {len(b)} with a member twice")
     if not short:
         return float(not long)
     met = [max(depth, places[member]) for depth, member in enumerate(short, start=1) if member in places]
@@ -85,7 +85,7 @@ def rank_biased_overlap(a: Sequence[Hashable], b: Sequence[Hashable], p: float =
     depths = np.arange(1, n + 1)
     at_short, at_long = overlap[s - 1], overlap[n - 1]
     agreement = overlap / depths
-    # Below the end of the shorter one its agreement goes on as it was there.
+    # Below the end of the shorter ranking its agreement stays as it was there.
     agreement[s:] += at_short * (depths[s:] - s) / (s * depths[s:])
     tail = ((at_long - at_short) / n + at_short / s) * p**n
     return float(min((1 - p) / p * (agreement @ p**depths) + tail, 1.0))
@@ -101,8 +101,8 @@ def compare_rankings(
     and Hochberg's would bound the share of false ones among those found, whatever their number.)
 
     Args:
-        now: The later one, best first.
-        before: The earlier one, by the same score.
+        now: The later ranking, best first.
+        before: The earlier ranking, by the same score.
         alpha: Between 0 and 1.
         p: Of `rank_biased_overlap`.
 
@@ -114,8 +114,8 @@ def compare_rankings(
     earlier = {one.feature: one for one in before}
     both = [(one, earlier.pop(one.feature)) for one in now if one.feature in earlier]
     # Without both labels in a window nothing is known of any signal there.
-    told = all(any(one.expected for one in ranking) for ranking in (now, before))
-    changes = [_change(one, other) if told else (0.0, 1.0) for one, other in both]
+    known = all(any(one.expected for one in ranking) for ranking in (now, before))
+    changes = [_change(one, other) if known else (0.0, 1.0) for one, other in both]
     significant = holm([chance for _, chance in changes], alpha)
     return RankDrift(
         overlap=overlap,
@@ -134,8 +134,8 @@ def _change(now: RankedFeature, before: RankedFeature) -> tuple[float, float]:
     change = now.normalised - before.normalised
     unsure = sum(_share(one, one.score_error) for one in (now, before))
     spread = math.hypot(_share(now, now.standard_error), _share(before, before.standard_error))
-    beyond = max(abs(change) - unsure, 0.0)
-    z = math.copysign(beyond / spread, change) if spread and beyond else 0.0
+    excess = max(abs(change) - unsure, 0.0)
+    z = math.copysign(excess / spread, change) if spread and excess else 0.0
     # Where neither window shows any signal, scores are far from normal and have not changed.
     silent = min(2 * min(now.p_value, before.p_value), 1.0)
     return z, max(2 * float(ndtr(-abs(z))), silent)

@@ -1,7 +1,7 @@
 """The reference model of the public `outrank` (`--reference_model_JSON`): features that a model in use has.
 
 `{"desc": {"features": ["a", "b", "a,c"], "fields": ["d"]}}`: an entry with commas is an interaction of these features.
-Other keys are left alone.
+Other keys are ignored.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ class _File(msgspec.Struct):
 
 
 class ReferenceModel(NamedTuple):
-    """What a model takes."""
+    """The features of a model."""
 
     #: Features taken alone, in the order of the file, each once.
     features: tuple[str, ...]

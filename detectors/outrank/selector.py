@@ -1,6 +1,6 @@
 """Feature selection for scikit-learn by any heuristic of `sparsewatch.detectors.outrank`.
 
-It lies in a module of its own since it needs scikit-learn; `from sparsewatch.detectors.outrank import OutRankSelector`
+In a module of its own since it needs scikit-learn; `from sparsewatch.detectors.outrank import OutRankSelector`
 loads it.
 """
 
@@ -30,7 +30,7 @@ from sparsewatch.schemas.ranges import Level, check_range
 
 
 class OutRankSelector(SelectorMixin, BaseEstimator):
-    """Keeps the features that say most about the label.
+    """Selects the features with most information on the label.
 
     `X` is an array, a sparse matrix (ranked a column at a time), a polars data frame or a pyarrow table or record
     batch, whose selection is of the same type. Values are text, integers, booleans or floats; the missing value (None
@@ -44,7 +44,7 @@ class OutRankSelector(SelectorMixin, BaseEstimator):
         bins: Quantile bins of a column of floats, or a label of floats, with more distinct values than that; at least
             2. All other values are taken as they are.
         reference: Names of columns that a surrogate sees beside each feature ("x0", "x1" … where `X` has no names). A
-            feature that is one of them scores what the reference alone does.
+            feature among them has the score of the reference alone.
         random_state: Seed of the heuristics that draw at random, as in scikit-learn.
 
     Attributes:
@@ -87,7 +87,7 @@ class OutRankSelector(SelectorMixin, BaseEstimator):
             y: Label of each sample, shape (n_samples,), of at least 2 classes, none missing.
 
         Raises:
-            ConfigError: If a setting is out of range, or the heuristic does not go with the others.
+            ConfigError: If a setting is out of range, or the heuristic does not work with the others.
             SchemaError: If a column mixes types, a name comes twice or the label has one class.
             ValueError: If scikit-learn finds shapes or types at fault.
         """

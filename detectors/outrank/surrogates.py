@@ -35,7 +35,7 @@ def surrogate_score(
 
     Args:
         model: A key of `MODELS`. The support vector machine takes time with the square of the rows.
-        features: Columns the model sees, each of shape (n_rows,): one, or a reference set and one.
+        features: Columns the model sees, each of shape (n_rows,): the feature, or a reference set and the feature.
         target: Shape (n_rows,), of any number of values.
         folds: At least 2.
         seed: Of folds, models and projections.

@@ -109,7 +109,7 @@ def _running(ufunc: np.ufunc, neutral: float) -> Callable[..., Any]:
 
 
 def _empirical_cdf(x: Any) -> Any:
-    """Share of the values that are not missing and at most this one."""
+    """Share of the values at most as great, of those that are not missing."""
     ordered = np.sort(np.ravel(x)[~np.isnan(np.ravel(x))])
     return np.where(np.isnan(x), np.nan, np.searchsorted(ordered, x, side="right") / max(ordered.size, 1))
 
@@ -173,14 +173,14 @@ def parse_formula(text: str) -> Formula:
     """Read a formula.
 
     Raises:
-        ConfigError: If it is not of this language; the message says which part.
+        ConfigError: If it is not of this language; the message names the part.
     """
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"formula: expected at most {MAX_LENGTH} characters, got {len(text)}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         formula = Formula(text, _needs_whole_column(tree), _part(tree, text))
-        # What only shows in computing, such as digits that are no number, shows now.
+        # Faults that only computing shows, such as digits that are no number, show now.
         formula.values(np.ones(1))
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise ConfigError(f"formula {text!r}: expected an expression over X, {error}") from error

@@ -20,7 +20,7 @@ import pyarrow as pa
 from sparsewatch.detectors.counts.value_hashes import combine_hashes, hash_values
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
-#: Between the features in the name of an interaction, and of one that 3MR takes as a relation.
+#: Between the features in the name of an interaction, and of an interaction that is a relation of 3MR.
 AND = " AND "
 AND_REL = " AND_REL "
 

@@ -26,7 +26,7 @@ def parse_multi_values(text: str) -> tuple[str, ...]:
     """Features named in a setting such as "f1;f2".
 
     Raises:
-        ConfigError: If a name is empty or there twice.
+        ConfigError: If a name is empty or given twice.
     """
     features = tuple(name.strip() for name in text.split(";"))
     if not all(features) or len(set(features)) != len(features):

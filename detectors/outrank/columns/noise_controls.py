@@ -1,8 +1,8 @@
-"""Features known to say nothing, or all: what a ranking is to put at its end, or at its top.
+"""Features known to carry no information on the label, or all of it: a ranking is to put them last, or first.
 
 The eleven controls of the public `outrank` by its names (`--include_noise_baseline_features`), where they crash. Two
-differ here: `CONTROL-volume`, a hash of the row, leaves the label out, which it would tell; and `CONTROL-int-sequence`
-may go on from one block to the next.
+differ here: `CONTROL-volume`, a hash of the row, leaves the label out, which it would reveal; and
+`CONTROL-int-sequence` may go on from one block to the next.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def noise_controls(
     Args:
         rows: All features and the label.
         label: Column of the label, which `CONTROL-target` copies.
-        rng: Source of chance; blocks of one stream share one or have independent ones.
+        rng: Source of chance; blocks of a stream share a generator or have independent ones.
         first_row: Number of the first row, for `CONTROL-int-sequence`.
 
     Returns:

@@ -1,7 +1,7 @@
 """Numeric features transformed by formulas: each column that is worth it as a feature of its own.
 
-As in the public `outrank` (`--transformers`), with its names (`price_tr_sqrt`) and its rule of what is kept. Two things
-differ. The tool reads an empty cell as 0.0, which mixes it with true zeros; here it stays missing unless
+As in the public `outrank` (`--transformers`), with its names (`price_tr_sqrt`) and its rule of which columns stay. Two
+things differ. The tool reads an empty cell as 0.0, which mixes it with true zeros; here it stays missing unless
 `missing_as_zero` is set. And columns are chosen once, so that every block has the same ones. A formula that
 `Formula.whole_column` marks depends on the rows it is given at once: a block, for a stream.
 """
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sparsewatch.detectors.outrank.columns.formulas import Floats, Formula, parse_formula
 from sparsewatch.schemas.errors import SchemaError
 
-#: The public tool's limits: a column is kept while its most frequent value, the missing one among them, has less than
+#: The public tool's limits: a column stays while its most frequent value, the missing one among them, has less than
 #: this share of the rows, and the missing one less than that.
 MAX_TOP_SHARE = 0.80
 MAX_MISSING_SHARE = 0.75
@@ -27,7 +27,7 @@ class Transform(NamedTuple):
     """A formula for a feature."""
 
     feature: str
-    #: Name of the result: the feature's, and what names the formula.
+    #: Name of the result: the feature's, then the formula's suffix.
     name: str
     formula: Formula
 
@@ -50,7 +50,7 @@ def worth_keeping(values: Floats) -> bool:
     """Whether a column has more than one value and none that is nearly everywhere.
 
     Args:
-        values: NaN where missing; all missing values are one, shape (n_rows,).
+        values: NaN where missing; all missing values count as one value, shape (n_rows,).
     """
     if not values.size:
         return False
@@ -79,8 +79,8 @@ def transformed_columns(
 
     Args:
         rows: The features' columns: numbers, or text of numbers.
-        transforms: Which.
-        missing_as_zero: Whether missing values are taken as 0, as the public tool does.
+        transforms: Formulas and their features.
+        missing_as_zero: Whether missing values count as 0, as the public tool does.
 
     Raises:
         SchemaError: If a feature is missing or a value of it is not a number.
@@ -102,7 +102,7 @@ def numbers(column: Any, name: str, *, missing_as_zero: bool = False) -> Floats:
         NaN where missing, shape (n_rows,).
 
     Raises:
-        SchemaError: If a text is not a number, or the type is neither.
+        SchemaError: If a text is not a number, or the type is none of these.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()

@@ -2,8 +2,8 @@
 
 The public `outrank` sorts all combinations by how often they were measured, each round. Here the same balance comes in
 closed form: the P combinations are put in a fixed pseudo-random cycle, and round r takes the next `per_round` of it. So
-after b rounds of m each was taken floor(b m / P) times or once more. Any worker computes any round, or its part of one,
-without state, and nothing of size P is held: a place in the cycle is turned into a rank by a Feistel network over
+after b rounds of m each was measured floor(b m / P) times or once more. Any worker computes any round, or its part of
+one, without state, and nothing of size P is held: a place in the cycle is turned into a rank by a Feistel network over
 [0, a) x [0, b) with a b >= P, walking on where it leaves [0, P) (Black and Rogaway, CT-RSA 2002, methods 2 and 3), and
 a rank into a combination by the combinatorial number system (Knuth, TAOCP 4A, sec. 7.2.1.3).
 """
@@ -39,7 +39,7 @@ class CombinationSchedule:
         per_round: Combinations a round may take, at least 1.
 
     Raises:
-        ConfigError: If a name is there twice, a number is too small, or there are more than 2**62 combinations.
+        ConfigError: If a name is given twice, a number is too small, or there are more than 2**62 combinations.
     """
 
     def __init__(self, features: Sequence[str], order: int, per_round: int) -> None:
@@ -61,7 +61,7 @@ class CombinationSchedule:
         self._binomials = [_binomials(len(features), k) for k in range(1, order + 1)]
 
     def round(self, number: int, worker: int = 0, workers: int = 1) -> Ints:
-        """The combinations of a round, or one worker's part of them.
+        """The combinations of a round, or a worker's part of them.
 
         Args:
             number: Round, >= 0.

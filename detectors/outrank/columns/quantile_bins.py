@@ -1,6 +1,6 @@
 """Columns of a table as codes: text, integers and few numbers by value, many numbers by quantile bins.
 
-A column of measured numbers has as many values as rows, and counts of them tell nothing. Bins of equally many rows
+A column of measured numbers has as many values as rows, and counts of them are no help. Bins of equally many rows
 keep what a ranking needs, and depend on the order of the numbers alone, not on their scale.
 """
 
@@ -14,7 +14,7 @@ from sparsewatch.detectors.outrank.columns.codes import Codes, encode, encode_as
 
 
 class CodedColumn(NamedTuple):
-    """A column of a table, and what its codes no longer tell."""
+    """A column of a table, and what its codes do not show."""
 
     codes: Codes
     #: Distinct values before binning, the missing one left out.
@@ -24,7 +24,7 @@ class CodedColumn(NamedTuple):
 
 
 def code_column(values: Any, bins: int, *, text_order: bool = False) -> CodedColumn:
-    """Codes of a column; one of floats with more than `bins` distinct values is binned.
+    """Codes of a column; floats with more than `bins` distinct values are binned.
 
     Args:
         values: As for `codes.encode`. The missing value (null or NaN) has a code of its own.

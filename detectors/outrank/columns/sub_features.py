@@ -5,7 +5,7 @@
 * `a<->b`: for each pair of values a column `SUBFEATURE|a|b-u&v` that is "1" where a is u and b is v, and "0" elsewhere.
 
 The tool makes a column of every value, and of every pair whether it occurs or not: |a| |b| of them. Here the most
-frequent ones are chosen once, from counts that add up over blocks; what never occurs would be constant and is left out.
+frequent are chosen once, from counts that add up over blocks; what never occurs would be constant and is left out.
 Missing values get no column.
 """
 
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sparsewatch.detectors.outrank.columns.text_values import TextValues, most_frequent, text_values
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
-#: Columns a mapping may give.
+#: Most columns of a mapping.
 MAX_COLUMNS = 100
 
 
@@ -42,7 +42,7 @@ def parse_sub_features(text: str) -> tuple[SubFeature, ...]:
     columns are `SUBFEATURE-a&b=v`.
 
     Raises:
-        ConfigError: If a mapping is none of the two, a name is empty, both are the same, or one is there twice.
+        ConfigError: If a mapping has neither form, a name is empty, both names are equal, or a mapping is given twice.
     """
     pairs = [_parse(mapping) for mapping in text.split(";")]
     if len(set(pairs)) != len(pairs):

@@ -1,7 +1,8 @@
 """Formulas of the public `outrank`'s presets of numeric transformers, by the names it gives them.
 
-Its lists come from a few rules, kept here as rules: functions of X, of X**2, of |X| and of X**3; replacements of values
-of one kind by a statistic; roots and logarithms above a threshold, as of a factorisation machine; all of these rounded.
+Its lists come from a few rules, written here as rules: functions of X, of X**2, of |X| and of X**3; replacements of
+values of one kind by a statistic; roots and logarithms above a threshold, as of a factorisation machine; all of these
+rounded.
 """
 
 import re
@@ -56,7 +57,7 @@ EXTENDED = {
 
 
 def _of(argument: str, suffix: str, formulas: Formulas, names: Iterable[str]) -> Formulas:
-    """Formulas of something other than X; the suffix goes before a bracket in the name, else to its end."""
+    """Formulas of something other than X; the suffix stands before a bracket in the name, else at its end."""
     return {
         re.sub(r"(?=\()|$", suffix, f"_tr_{name}", count=1): re.sub(r"\bX\b", argument, formulas[f"_tr_{name}"])
         for name in names
@@ -237,8 +238,8 @@ def preset_formulas(names: str) -> Formulas:
     """Formulas of several presets, by suffix of the column's name.
 
     Args:
-        names: Presets between commas, such as "default,fw-transformers"; all of them count (the tool takes the last
-            one alone).
+        names: Presets between commas, such as "default,fw-transformers"; all of them count (in the tool only the
+            last does).
 
     Raises:
         ConfigError: If there is no such preset.

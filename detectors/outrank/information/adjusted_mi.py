@@ -1,6 +1,6 @@
 """Mutual information of two coded columns, in nats: as counted, less what chance explains, and as a share.
 
-Only cells of the contingency table that hold rows are looked at, so two columns of 100,000 values each cost what their
+Only cells of the contingency table that hold rows are visited, so two columns of 100,000 values each cost what their
 rows cost, not their product.
 """
 

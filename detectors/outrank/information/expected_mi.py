@@ -53,7 +53,7 @@ class _ValueMoments(NamedTuple):
     variance: Floats
     #: Regression on the value's clicks.
     slope: Floats
-    #: Standard deviation of what the part owes to their square beyond that.
+    #: Standard deviation of what the square of the clicks adds to that.
     bend: Floats
     #: Mean sum of squared information of the value's rows.
     square: Floats
@@ -131,7 +131,7 @@ def permutation_moments(rows: Counts, clicks: int) -> Moments:
 
 
 def permutation_chance(rows: Counts, clicks: int, weights: Floats | None = None) -> Chance:
-    """As `permutation_moments`, and more.
+    """The moments of `permutation_moments`, and those that errors of scores need.
 
     Args:
         rows: Rows of each value, shape (n_values,), >= 0.

@@ -1,9 +1,9 @@
 """Expected mutual information of all pairs of many columns of the same rows.
 
-With n fixed, a cell's part of the expectation depends on its two marginals only: a symmetric function D(a, b), and
-n times the expectation of a pair is the sum of D over the marginals of one column and of the other. D is smooth in the
-logarithm of a, so it is computed at few counts and interpolated between them: all pairs together then cost one matrix
-product. Counts up to `EXACT` are not interpolated; the relative error is below 1e-9.
+With n fixed, a cell's part of the expectation depends on its two marginals only: it is a symmetric function D(a, b),
+and n times the expectation of a pair is the sum of D over the marginals of one column and of the other. D is smooth in
+the logarithm of a, so it is computed at few counts and interpolated between them: all pairs together then cost one
+matrix product. Counts up to `EXACT` are not interpolated; the relative error is below 1e-9.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """The score a feature would have in fewer rows: what makes the rankings of windows of different size comparable.
 
-A feature of many values tells more of the label in a larger window, where fewer of its values are rare. The expectation
-over all samples of n of the N rows, drawn without replacement, follows from counts alone (rarefaction: Hurlbert,
-Ecology 52, 1971). With k_vl rows of value v and label l, n_l = n N_l / N, and H(K, n) the number of K marked rows among
-n of N (hypergeometric):
+A feature of many values has more information on the label in a larger window, where fewer of its values are rare. The
+expectation over all samples of n of the N rows, drawn without replacement, follows from counts alone (rarefaction:
+Hurlbert, Ecology 52, 1971). With k_vl rows of value v and label l, n_l = n N_l / N, and H(K, n) the number of K marked
+rows among n of N (hypergeometric):
 
     score(n) = (1/n) sum over v, l of  E[k ln k | k ~ H(k_vl, n)] - E[k ln k | k ~ H(k_v, n_l)]
 
@@ -30,7 +30,7 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, in_order
 
 #: Mean number of rows drawn of a value up to which its distribution is summed.
 _EXACT_MEAN = 30.0
-#: Rows drawn beyond which the sum ends: ten standard deviations above the mean.
+#: Rows drawn at which the sum ends: ten standard deviations above the mean.
 _EXACT_MOST = 90
 #: Most rows of a value whose distribution is summed.
 _EXACT_ROWS = 1 << 16
@@ -52,11 +52,11 @@ def rarefied_score(marginals: Marginals, rows: int, clicks: int, drawn: int) -> 
         return 0.0
     weights, others = marginals.weights, marginals.rows - marginals.clicks
     share = drawn / rows
-    told = _mean_k_ln_k(marginals.clicks, share, rows) + _mean_k_ln_k(others, share, rows)
+    in_sample = _mean_k_ln_k(marginals.clicks, share, rows) + _mean_k_ln_k(others, share, rows)
     by_chance = _mean_k_ln_k(marginals.rows, share * clicks / rows, rows)
     by_chance += _mean_k_ln_k(marginals.rows, share * (rows - clicks) / rows, rows)
-    # Sorted, since values come in that of rows and merges.
-    return float(np.sum(np.sort(weights * (told - by_chance))) - (1 - share) / 2) / drawn
+    # Sorted, since the order of values depends on rows and merges.
+    return float(np.sum(np.sort(weights * (in_sample - by_chance))) - (1 - share) / 2) / drawn
 
 
 def rarefied_ranking(counts: FeatureCounts, ranking: Iterable[RankedFeature], drawn: int) -> list[RankedFeature]:
@@ -71,11 +71,11 @@ def rarefied_ranking(counts: FeatureCounts, ranking: Iterable[RankedFeature], dr
         return list(ranking)
     label_entropy = entropy(np.array([counts.rows - counts.clicks, counts.clicks]))
 
-    def rarefied(one: RankedFeature) -> RankedFeature:
-        score = rarefied_score(counts.marginals(one.feature), counts.rows, counts.clicks, drawn)
-        return msgspec.structs.replace(one, score=score, normalised=score / label_entropy if label_entropy else 0.0)
+    def rarefied(ranked: RankedFeature) -> RankedFeature:
+        score = rarefied_score(counts.marginals(ranked.feature), counts.rows, counts.clicks, drawn)
+        return msgspec.structs.replace(ranked, score=score, normalised=score / label_entropy if label_entropy else 0.0)
 
-    return in_order(rarefied(one) for one in ranking)
+    return in_order(map(rarefied, ranking))
 
 
 def _mean_k_ln_k(marked: Counts, share: float, rows: int) -> Floats:

@@ -1,13 +1,13 @@
-"""How far the score of a feature beyond the cap may lie from that of exact counts.
+"""How far the score of a feature above the cap may lie from that of exact counts.
 
-Two things are not known there (see `sparsewatch.detectors.counts.hashed_tail`): light values beyond the sample, and
+Two things are not known there (see `sparsewatch.detectors.counts.hashed_tail`): light values outside the sample, and
 what else is in the counter of a heavy value. Both errors are sums of many small ones, so the bound is a multiple of
 their standard deviation.
 
-In 600 estimates of features of 30,000 to 400,000 values with 8,192 kept, from all alike to Zipf's law with exponent
+In 600 estimates of features of 30,000 to 400,000 values with 8,192 stored, from all alike to Zipf's law with exponent
 1.2, with and without signal, the largest error was 3.9 standard deviations.
 
-The variance of the first is that of a calibrated estimate: of what a regression on rows and clicks leaves over
+The variance of the first is that of a calibrated estimate: of the residuals of a regression on rows and clicks
 (Deville and Särndal, JASA 87, 1992, sec. 2). The second is linearised in the rows and clicks of the background, and for
 two heavy values in one counter it is at most what they add to the score.
 """

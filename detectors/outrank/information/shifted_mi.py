@@ -1,7 +1,7 @@
 """Mutual information less that of a rotated copy: the score the public `outrank` calls `MI-numba-randomized`.
 
 Here for comparison with its numbers (release 0.97.5). The rotated copy stands for a feature of the same cardinality
-that knows nothing, but it depends on the order of rows: of a stream sorted by label it can hide a perfect feature
+without information, but it depends on the order of rows: of a stream sorted by label it can hide a perfect feature
 altogether. `net_mutual_information` has the same aim without that fault.
 """
 
@@ -16,8 +16,8 @@ from sparsewatch.detectors.outrank.information.adjusted_mi import codes_mutual_i
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.ranges import Range, check_range
 
-#: When two columns are taken for one, and nothing is subtracted: their codes are equal row by row, or only sum up to
-#: the same, as the public tool has it.
+#: When two columns count as copies, and nothing is subtracted: their codes are equal row by row, or only their sums
+#: are, as in the public tool.
 Diagonal = Literal["equal", "sum"]
 
 
@@ -31,8 +31,8 @@ def shifted_mutual_information(feature: Codes, target: Codes, *, diagonal: Diago
     Args:
         feature: Shape (n_rows,). The score depends on the order of rows.
         target: Shape (n_rows,). Its values are the groups: the score is not symmetric.
-        diagonal: Which columns are their own copy; those score their plain mutual information. "sum" also takes one
-            that permutes the rows of the other for its copy, and depends on how values are numbered: the public tool
+        diagonal: Which columns count as copies; those score their plain mutual information. With "sum" a permutation
+            of the other's rows counts as a copy too, and the result depends on how values are numbered: the public tool
             numbers them by text.
 
     Returns:
@@ -58,11 +58,11 @@ def stratified_rows(target: Codes, ratio: float, seed: int) -> NDArray[np.int64]
 
     Args:
         target: Shape (n_rows,).
-        ratio: Share of rows to keep, in (0, 1]; of a value with c rows `ratio` times c are kept, rounded up.
+        ratio: Share of rows to take, in (0, 1]; of a value with c rows `ratio` times c, rounded up.
         seed: Of the choice.
 
     Returns:
-        Ascending positions, shape (n_kept,).
+        Ascending positions, shape (n_taken,).
 
     Raises:
         ConfigError: If `ratio` is out of range.
@@ -72,8 +72,8 @@ def stratified_rows(target: Codes, ratio: float, seed: int) -> NDArray[np.int64]
     chance = np.random.default_rng(seed).random(target.codes.size)
     order = np.lexsort((chance, target.codes))
     place = np.arange(order.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    kept: NDArray[np.int64] = np.sort(order[place < np.repeat(np.ceil(ratio * sizes), sizes)])
-    return kept
+    taken: NDArray[np.int64] = np.sort(order[place < np.repeat(np.ceil(ratio * sizes), sizes)])
+    return taken
 
 
 def _same(feature: NDArray[np.int32], target: NDArray[np.int32], diagonal: Diagonal) -> bool:

@@ -5,8 +5,8 @@ of up to `PACKED` combined values, and the table of two packed columns is counte
 their members. Tables of more than `CELLS_PER_ROW` cells a row are sorted instead, in linear time, by transposing a
 sparse matrix.
 
-A value of one row makes cells of one row, and 1 ln 1 is 0: such values share one code that no sum looks at. Counts are
-integers and each pair is summed by itself: threads change nothing, the order of columns no more than rounding.
+A value of one row makes cells of one row, and 1 ln 1 is 0: such values share one code that no sum reads. Counts are
+integers and each pair is summed by itself: threads change nothing, the order of columns changes only the rounding.
 """
 
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ class Packed:
     codes: NDArray[np.unsignedinteger[Any]]
     size: int
     #: Values of more than one row, which come first in a leaf, and their rows.
-    kept: int
-    kept_rows: int
+    repeated: int
+    repeated_rows: int
     #: Positions of the columns.
     columns: tuple[int, ...]
     #: The value is `parts[0]`'s times `parts[1].size`, plus `parts[1]`'s; none in a leaf.
@@ -57,20 +57,20 @@ class Packed:
     def sorted(self) -> Sorted:
         """Rows of a leaf by value."""
         order = np.argsort(self.codes, kind="stable")
-        starts = np.searchsorted(self.codes[order], np.arange(self.kept + 1))
+        starts = np.searchsorted(self.codes[order], np.arange(self.repeated + 1))
         return Sorted(order[: starts[-1]].astype(np.int32), starts.astype(np.int32))
 
 
 def leaf(column: Codes, position: int) -> Packed:
-    """A column with its values by descending rows, those of one row in the last."""
+    """A column with its values by descending rows; values of one row share the last code."""
     rows = marginal(column)
-    kept = int(np.count_nonzero(rows > 1))
+    repeated = int(np.count_nonzero(rows > 1))
     place = np.empty(rows.size, np.uint32)
     place[np.argsort(-rows, kind="stable")] = np.arange(rows.size)
-    np.minimum(place, kept, out=place)
-    size = kept + bool(np.any(rows == 1))
+    np.minimum(place, repeated, out=place)
+    size = repeated + bool(np.any(rows == 1))
     codes = place.astype(_code_type(size))[column.codes]
-    return Packed(codes, size, kept, int(rows[rows > 1].sum()), (position,))
+    return Packed(codes, size, repeated, int(rows[rows > 1].sum()), (position,))
 
 
 def pack(leaves: Sequence[Packed]) -> list[Packed]:
@@ -95,7 +95,7 @@ def fill_pairs(first: Packed, second: Packed, terms: Floats, sums: Floats) -> No
     """Write the sums of all pairs of a column of `first` and another of `second`.
 
     Args:
-        first: Of the same rows as `second`; cheaper if it has fewer `kept_rows`.
+        first: Of the same rows as `second`; cheaper if it has fewer `repeated_rows`.
         second: May be `first`: pairs within it.
         terms: As of `log_products`.
         sums: Shape (n_columns, n_columns): written on both sides of the diagonal.
@@ -141,8 +141,8 @@ def _dense(first: Packed, second: Packed, terms: Floats) -> Floats:
     table = np.bincount(keys, minlength=first.size * second.size).reshape(first.size, second.size)
     rows = _members(table, first)
     if second.parts is None:
-        # A lone column of many values need not be turned over.
-        return np.stack([terms.take(part[:, : second.kept]).sum() for part in rows])[:, None]
+        # A lone column of many values need not be transposed.
+        return np.stack([terms.take(part[:, : second.repeated]).sum() for part in rows])[:, None]
     ends = np.cumsum([0, *(part.shape[0] for part in rows)])[:-1]
     columns = _members(np.ascontiguousarray(np.concatenate(rows).T), second)
     return np.stack([np.add.reduceat(terms.take(part).sum(axis=0), ends) for part in columns], axis=1)
@@ -151,7 +151,7 @@ def _dense(first: Packed, second: Packed, terms: Floats) -> Floats:
 def _members(table: NDArray[np.int64], node: Packed) -> list[NDArray[np.int64]]:
     """Tables of a node's columns by whatever the second axis is; values of one row are cut off."""
     if node.parts is None:
-        return [table[: node.kept]]
+        return [table[: node.repeated]]
     first, second = node.parts
     cube = table.reshape(first.size, second.size, -1)
     return _members(cube.sum(axis=1), first) + _members(cube.sum(axis=0), second)
@@ -162,8 +162,8 @@ def _sparse(first: Packed, second: Packed, terms: Floats) -> float:
     rows, starts = first.sorted
     codes = second.codes.take(rows).astype(np.int32)
     ones = np.broadcast_to(np.int8(1), rows.size)
-    matrix = sparse.csr_array((ones, codes, starts), shape=(first.kept, second.size)).tocsc()
-    values, ends = matrix.indices, matrix.indptr[: second.kept + 1]
+    matrix = sparse.csr_array((ones, codes, starts), shape=(first.repeated, second.size)).tocsc()
+    values, ends = matrix.indices, matrix.indptr[: second.repeated + 1]
     again = np.zeros(values.size + 1, np.bool_)
     np.equal(values[1:], values[:-1], out=again[1:-1])
     again[ends] = False
@@ -175,6 +175,6 @@ def _of_runs(again: NDArray[np.bool_], terms: Floats) -> float:
     repeats = np.flatnonzero(again)
     if 2 * repeats.size > again.size:
         return float(terms.take(np.diff(np.flatnonzero(~again))).sum())
-    # Most cells hold one row, and add nothing: only the repeated ones are looked at.
+    # Most cells hold one row, and add nothing: only the repeated are visited.
     begins = np.flatnonzero(np.diff(repeats, prepend=-1) != 1)
     return float(terms.take(np.diff(begins, append=repeats.size) + 1).sum())

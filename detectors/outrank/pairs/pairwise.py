@@ -1,4 +1,4 @@
-"""How much any two of many columns tell of each other: every pair of hundreds of features, exactly.
+"""Mutual information of every pair of hundreds of features, exactly.
 
 Mutual information is read off sums of k ln k over the contingency table (`pair_tables`), its chance level off counts of
 counts (`expected_pairs`). 500 columns of 100,000 rows are 124,750 tables; see `make bench-pairwise`.
@@ -53,7 +53,7 @@ def pairwise_scores(
     expectation: 1 where each column determines the other, 0 on average for independent ones. The maximum is taken
     because a column that determines another of fewer values is no substitute the other way round, and because the
     distance it gives is a metric but for the correction (Vinh, Epps and Bailey, JMLR 11, 2010, sec. 3 and 5). Two
-    columns whose values are nearly all different have redundancy 0: chance would tell as much.
+    columns whose values are nearly all different have redundancy 0: as much is expected by chance.
 
     Memory: 2 to 8 bytes a cell of the columns, beside them.
 
@@ -104,10 +104,10 @@ def _mutual_information(
 
 
 def _count(columns: Mapping[str, Codes], terms: Floats, sums: Floats, progress: Progress | None, threads: int) -> None:
-    """Fill the sums of all pairs; a column without a repeated value keeps 0."""
+    """Fill the sums of all pairs; those of a column without a repeated value stay 0."""
     leaves = [leaf(column, i) for i, column in enumerate(columns.values())]
     # Of two columns the first is sorted.
-    nodes = sorted(pack([node for node in leaves if node.kept]), key=lambda node: (node.kept_rows, -node.size))
+    nodes = sorted(pack([node for node in leaves if node.repeated]), key=lambda node: (node.repeated_rows, -node.size))
     total, done = len(columns) * (len(columns) - 1) // 2, 0
 
     def task(i: int) -> int:

@@ -1,4 +1,4 @@
-"""Features ranked one after the other by relevance, less redundancy with those before, plus relation to them (3MR).
+"""Features ranked step by step by relevance, less redundancy with those before, plus relation to them (3MR).
 
 The step of the public `outrank` after its scores: relevance is a feature's score with the label, redundancy the score
 of two features with each other, relation that of their combination with the label.
@@ -19,7 +19,7 @@ Aggregate = Literal["median", "mean", "sum"]
 
 
 class RankedStep(NamedTuple):
-    """A feature in the order of 3MR, and why it came then."""
+    """A feature in the order of 3MR, and the parts of its score."""
 
     feature: str
     #: relevance - alpha * redundancy + beta * relation
@@ -54,7 +54,7 @@ def rank_three_mr(
     aggregate: Aggregate = "median",
     directed: bool = False,
 ) -> list[RankedStep]:
-    """Order features greedily; the first is the most relevant one.
+    """Order features greedily; the first is the most relevant.
 
     About 2 s for 1,000 features, growing with their cube by "median" and with their square by "mean" or "sum".
 

@@ -1,4 +1,4 @@
-"""Rows paired with others of their second, of the one before and of the one after."""
+"""Rows paired with others of their second, of the second before and of the second after."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int64]
 
 SECOND_US = 1_000_000
-#: A sample of rows keeps them by stretches of this length, so that whole seconds stand side by side.
+#: A sample of rows takes whole stretches of this length, so that whole seconds stand side by side.
 STRETCH_US = 10 * SECOND_US
 
 
@@ -25,8 +25,8 @@ class Partners(NamedTuple):
 def partners_of(event_time_us: NDArray[np.int64]) -> Partners:
     """Partners of the rows whose second holds another row and whose neighbouring seconds hold some.
 
-    The partner in the same second is the next row there, the last one's is the first; in a neighbouring second it is
-    the row of the same place, counted round. Rows of one second stay in the order they came.
+    The partner in the same second is the next row there, and the first row for the last; in a neighbouring second it
+    is the row at the same place, modulo the rows there. Rows of a second stay in the order they came.
 
     Args:
         event_time_us: Microseconds since the epoch, in any order, shape (n_rows,).
@@ -37,10 +37,10 @@ def partners_of(event_time_us: NDArray[np.int64]) -> Partners:
     usable = (sizes > 1) & (gaps[:-1] == 1) & (gaps[1:] == 1)
     second = np.repeat(np.arange(seconds.size), sizes)
     place = np.arange(order.size) - np.repeat(starts, sizes)
-    kept = usable[second]
-    second, place = second[kept], place[kept]
+    paired = usable[second]
+    second, place = second[paired], place[paired]
 
     def row_of(second: Rows, place: Rows) -> Rows:
         return order[starts[second] + place % sizes[second]]
 
-    return Partners(order[kept], row_of(second, place + 1), row_of(second - 1, place), row_of(second + 1, place))
+    return Partners(order[paired], row_of(second, place + 1), row_of(second - 1, place), row_of(second + 1, place))

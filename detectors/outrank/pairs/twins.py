@@ -1,4 +1,4 @@
-"""Redundant twins: groups of features that tell the same, and which one of each to keep."""
+"""Redundant twins: groups of features that carry the same information, and which of each group to keep."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from sparsewatch.detectors.outrank.pairs.pairwise import PairScores
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.ranges import Range, check_range
 
-#: Redundancy from which two features tell the same.
+#: Redundancy from which two features are twins.
 THRESHOLD = 0.9
 
 
 class Twins(msgspec.Struct, frozen=True, kw_only=True):
-    """Features any two of which tell the same."""
+    """Features any two of which carry the same information."""
 
     keep: str
     #: By name.
@@ -45,7 +45,7 @@ def find_twins(
 ) -> list[Twins]:
     """Groups of redundant features, any two of a group at least `threshold` redundant (complete linkage).
 
-    Kept is the feature of the best score, among equals that of the lowest cost, then the first by name.
+    The feature to keep has the best score; ties go to the lowest cost, then to the first name.
 
     Args:
         pairs: Of the measure "redundancy".
@@ -54,7 +54,7 @@ def find_twins(
         threshold: In (0, 1].
 
     Returns:
-        Groups of two or more, by the feature kept.
+        Groups of two or more, by the feature to keep.
 
     Raises:
         ConfigError: If the threshold or the measure is wrong, or a score or cost is missing.
@@ -81,7 +81,7 @@ def find_twins(
             keep, *drop = sorted((names[i] for i in members), key=preference)
             least = float(redundancy[np.ix_(members, members)].min())
             twins.append(Twins(keep=keep, drop=sorted(drop), redundancy=least))
-    return sorted(twins, key=lambda one: one.keep)
+    return sorted(twins, key=lambda twin: twin.keep)
 
 
 def dendrogram(pairs: PairScores) -> Dendrogram:
@@ -91,7 +91,7 @@ def dendrogram(pairs: PairScores) -> Dendrogram:
         pairs: Of the measure "redundancy". The order of its columns does not matter.
 
     Raises:
-        ConfigError: If the measure is another.
+        ConfigError: If they are of another measure.
     """
     names, redundancy = _by_name(pairs)
     if len(names) < 2:
