@@ -1,4 +1,4 @@
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -13,6 +13,8 @@ class _Leak(Settings, frozen=True, kw_only=True):
 
 class _Thresholds(Settings, frozen=True, kw_only=True):
     model: str
+    format: Literal["json", "arrow"] | None = None
+    columns: dict[str, Literal["int", "str"]] = {}  # noqa: RUF012
     change: Annotated[float, Range(above=0, at_most=0.5)] = 0.05
     leakage: _Leak = _Leak()
 
@@ -31,6 +33,11 @@ class _Thresholds(Settings, frozen=True, kw_only=True):
         ({"change": "much"}, "rows.change: expected `float`, got `str`"),
         ({"leakage": {"ratoi": 1}}, "rows.leakage: unknown key 'ratoi'"),
         ({"model": 1}, "rows.model: expected `str`, got `int`"),
+        ({"format": "avro"}, "rows.format: expected one of 'json', 'arrow', got 'avro'"),
+        ({"columns": {"ad": "int", "site": "text"}}, "rows.columns.site: expected one of 'int', 'str', got 'text'"),
+        ({"columns": {"ad": 7}}, "rows.columns.ad: expected one of 'int', 'str', got 7"),
+        ({"columns": "int"}, "rows.columns: expected `object`, got `str`"),
+        ({"leakage": 1}, "rows.leakage: expected `object`, got `int`"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_full_key_said_once(given: dict[str, Any], message: str) -> None:
