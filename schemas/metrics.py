@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+from sparsewatch.schemas.stored import Format
+
+SAMPLE = Format("a metric sample")
 MetricKind = Literal["counter", "gauge"]
 
 

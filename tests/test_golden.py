@@ -51,7 +51,6 @@ OTHER_DECODING = {
     "pipelines/tables/json_files.py": "a user's file",
     "pipelines/wafer_files/events.py": "a user's file",
     "pipelines/wafer_files/klarf/version18.py": "a user's file",
-    "pipelines/exporter/series.py": "records that are passed over where they cannot be read",
     "pipelines/demo/watch.py": "records of this process's own jobs",
 }
 

@@ -5,10 +5,10 @@ import re
 import threading
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from sparsewatch.schemas.metrics import MetricSample
+from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.metrics import SAMPLE, MetricSample
 
 _logger = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ class Series:
             self._newest.pop(key, None)
             return
         try:
-            sample = msgspec.json.decode(value, type=MetricSample)
+            sample = SAMPLE.parse(value, MetricSample)
             _check(key, sample)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (StateError, ValueError) as error:
             self._bad += 1
             _logger.warning("a record of the metrics topic is no sample: %s", error)
         else:

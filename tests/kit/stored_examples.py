@@ -41,6 +41,7 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
+from sparsewatch.schemas.metrics import gauge
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms import parts
@@ -334,6 +335,7 @@ WINDOW_RECORD = {
     "row_scores": {"models": {"fab/0001": 9}, "drift": {"distance": 0.25, "chance": 0.01}},
     "shadow": [SHADOWS.pairs[0].to_json()],
 }
+METRIC = gauge("sparsewatch_window_rows", "Rows of the window.", 9, {"job": "clicks", "feature": "é"})
 MOVES = [
     Move(at=datetime(2026, 5, 4, tzinfo=UTC), before=None, after="0001", why="saved"),
     Move(at=datetime(2026, 5, 5, tzinfo=UTC), before="0001", after="0002", why="promoted"),

@@ -39,6 +39,7 @@ from sparsewatch.schemas.accounts import (
     READER_STATE,
     Progress,
 )
+from sparsewatch.schemas.metrics import SAMPLE, MetricSample
 from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
 from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
 from sparsewatch.schemas.patterns import Decision, Pattern
@@ -62,6 +63,7 @@ from tests.kit.stored_examples import (
     DECISION,
     MARKER,
     MEASURES,
+    METRIC,
     MOVES,
     PATTERN,
     PROGRESS,
@@ -254,6 +256,12 @@ STORED: tuple[Stored, ...] = (
         of=replay_log.FORMAT,
         encode=lambda: msgspec.json.encode(replay_log._UnderWay({0: 5, 3: 0})),
         decode=lambda data: replay_log.FORMAT.parse(data, replay_log._UnderWay),
+    ),
+    Stored(
+        file="metric-sample-1.json",
+        of=SAMPLE,
+        encode=lambda: msgspec.json.encode(METRIC),
+        decode=lambda data: SAMPLE.parse(data, MetricSample),
     ),
     Stored(
         file="window-record-1.json",
