@@ -9,9 +9,9 @@ from benchmarks.harness import RESULTS, Entry, Machine, cells, number, read_resu
 PAGE = RESULTS.parent.parent / "docs" / "benchmarks.md"
 _INTRODUCTION = """# Benchmarks
 
-Written by `make bench-report` from `benchmarks/results/*.json`; `make bench-X` measures X anew. A figure is the median
-of its rounds, the range is their lowest and highest. A peer was measured in the same run, in turn with ours; the ratio
-is ours over the peer's.
+Written by `make bench-report` from `benchmarks/results/*.json`; `make bench-X` measures X anew. A figure is the
+median of its rounds, the range is their lowest and highest. A peer was measured in the same run, alternating with
+ours; the ratio is ours over the peer's.
 """
 _HEADER = (
     "| what | value | unit | range | peer | peer's | ratio | target | met |\n|---|--:|---|---|---|--:|--:|--:|---|"

@@ -30,11 +30,11 @@ def write_tables(kept: Iterable[Kept], path: Path = PAGE) -> None:
 
 _INTRODUCTION = """# Row anomalies on public data: the benchmark
 
-Written by `make bench-rows`. The sets are 29 of ADBench's classical ones (Han et al., NeurIPS 2022); the protocols are
-in `benchmarks/rows_protocol.py` and `benchmarks/rows_labelled.py`. Normal rows and outliers are permuted apart and cut
-50 % train, 25 % validation, 25 % test. Sets of more than {most:,} rows are first sampled to that many, normal rows and
-outliers in proportion, so that a set with few outliers leaves one for the test part; ADBench draws from all rows alike,
-to 10,000. All methods get the same rows. No figure is taken from a paper.
+Written by `make bench-rows`. The sets are 29 of ADBench's classical ones (Han et al., NeurIPS 2022); the protocols
+are in `benchmarks/rows_protocol.py` and `benchmarks/rows_labelled.py`. Normal rows and outliers are permuted
+separately and cut 50 % train, 25 % validation, 25 % test. Sets of more than {most:,} rows are first sampled to that
+many, normal rows and outliers in proportion, so that a set with few outliers leaves an outlier for the test part;
+ADBench samples all rows alike, to 10,000. All methods get the same rows. No figure is taken from a paper.
 """
 
 _LABEL_FREE = """## Without labels
@@ -53,13 +53,14 @@ without 17_InternetAds. The second half, with that set, had no part in it.
 
 _LABELLED = """## With labels
 
-Labels of the validation part choose, on one split a set (seed 42). The autoencoders go by their authors' protocol:
-trained on train and validation rows, the validation AUC chooses the epoch, k and one of five seeds; {steps} steps of up
-to 2,048 rows (the authors: 5,000, of all rows), a look each 20 steps, k of 2, 3, 5, 10, 20, 40, 65 and 100, and at most
-{seconds:.0f} s of training a network and set. The other methods choose settings, and one of five seeds where they know
-chance, by the validation AUC of a fit on the training rows, and are fitted again on both parts. `{method}` takes the
-one among them that did best there, `{network}` the best of the networks and targets, whose validation rows were trained
-on. `none` compares with the row itself, `mss1` to `mss3` with the row shifted so many times.
+Labels of the validation part choose, on one split per set (seed 42). The autoencoders follow their authors' protocol:
+trained on train and validation rows, the validation AUC chooses the epoch, k and one of five seeds; {steps} steps of
+up to 2,048 rows (the authors: 5,000, of all rows), evaluated every 20 steps, k of 2, 3, 5, 10, 20, 40, 65 and 100,
+and at most {seconds:.0f} s of training per network and set. The other methods choose settings, and one of five seeds
+where they are random, by the validation AUC of a fit on the training rows, and are fitted again on both parts.
+`{method}` takes the method among them with the best validation AUC, `{network}` the best of the networks and targets,
+whose validation rows were trained on. `none` compares with the row itself, `mss1` to `mss3` with the row shifted so
+many times.
 """
 
 
@@ -98,7 +99,7 @@ def _label_free_part(kept: Sequence[Kept]) -> Iterator[str]:
     yield _summary(aucs, precisions, {"seconds to fit": fits, "to score": scores})
     if DEFAULT in aucs.methods:
         yield _standing(aucs, precisions)
-        yield f"### `{DEFAULT}`, the default, beside each other\n"
+        yield f"### `{DEFAULT}`, the default, against each other method\n"
         yield f"Wilcoxon signed-rank test over the sets' mean AUCs, two-sided; a tie is within {TIE}.\n"
         yield _comparisons(aucs)
     yield _HALVES
@@ -119,11 +120,11 @@ def _labelled_part(kept: Sequence[Kept]) -> Iterator[str]:
     yield f"{len(aucs.sets)} of {len(set_names())} sets.\n"
     yield _summary(aucs, precisions, {})
     if BEST_METHOD in aucs.methods:
-        yield f"### `{BEST_METHOD}` beside each other\n"
+        yield f"### `{BEST_METHOD}` against each other method\n"
         yield _comparisons(aucs, BEST_METHOD)
-    yield "### ROC AUC by set, labels choosing\n"
+    yield "### ROC AUC by set, chosen by labels\n"
     yield _by_set(aucs)
-    yield "### Average precision by set, labels choosing\n"
+    yield "### Average precision by set, chosen by labels\n"
     yield _by_set(precisions)
     yield "### What the labels chose for the networks\n"
     yield "k and seed; in brackets the mean test AUC of the five seeds, each at the epoch that the labels chose.\n"

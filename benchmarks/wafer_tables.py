@@ -17,7 +17,7 @@ _FIGURES = {
     "fpr95": "FPR at 95 % TPR (less is better)",
     "oscr": "OSCR",
     "open_macro_f1": "Open-set macro-F1",
-    "true_novel": "Share of withheld wafers called novel, 5 % of known ones allowed",
+    "true_novel": "Share of withheld wafers called novel, 5 % of known wafers allowed",
     "false_novel": "Share of known test wafers called novel, 5 % allowed (less is better)",
 }
 _LESS_IS_BETTER = ("fpr95", "false_novel")
@@ -102,7 +102,7 @@ def write_tables(done: Done, path: Path = PAGE) -> None:
         "## Closed set\n",
         f"Macro-F1 {closed['macro_f1']:.3f}, balanced accuracy {closed['balanced_accuracy']:.3f}; the dense CNN "
         f"{dense['macro_f1']:.3f} and {dense['balanced_accuracy']:.3f}. "
-        "Rows are true classes, columns what was recognised:\n",
+        "Rows are true classes, columns recognised classes:\n",
         _confusion(closed),
         "## Leave one class out\n",
         *_open_tables(_open(done, "sparse", 1), "Mean of three seeds."),
@@ -124,11 +124,12 @@ def write_tables(done: Done, path: Path = PAGE) -> None:
 
 _INTRODUCTION = """# Wafer maps in an open world: the benchmark
 
-Written by `make bench-wafer` ({cpu}, {cores} cores); the protocol is in `benchmarks/wafer_protocol.py`. The paper's
-data are private and its body was not at hand, so the protocol is ours: wafers split by a hash of their lot (57 % train,
-8 % stop early, 10 % calibrate, 25 % test), withheld classes novel, all methods on the same encodings, none of them
-shown a novel wafer. Open-set runs take up to 900 wafers a class (2,500 of "none"). WM-811K names no lot in the form at
-hand; 25 neighbours count as one. Maximum softmax includes the output for made-up outliers, energy does not.
+Written by `make bench-wafer` ({cpu}, {cores} cores); the protocol is in `benchmarks/wafer_protocol.py`. The data of
+the paper (Frittoli et al., 2022) are private and its full text was not at hand, so the protocol is ours: wafers split
+by a hash of their lot (57 % train, 8 % stop early, 10 % calibrate, 25 % test), withheld classes novel, all methods on
+the same encodings, none of them shown a novel wafer. Open-set runs take up to 900 wafers a class (2,500 of "none").
+WM-811K names no lot in the form at hand; 25 neighbours count as one lot. Maximum softmax includes the output for
+made-up outliers, energy does not.
 
 The shipped method's settings (shrinkage, share of variance, weight of doubt, made-up outliers, statistics) were chosen
 by the leave-one-out AUROC of one seed on another split of the same file: its lead over methods that were not tuned is a
