@@ -129,11 +129,11 @@ the paper (Frittoli et al., 2022) are private and its full text was not at hand,
 by a hash of their lot (57 % train, 8 % stop early, 10 % calibrate, 25 % test), withheld classes novel, all methods on
 the same encodings, none of them shown a novel wafer. Open-set runs take up to 900 wafers a class (2,500 of "none").
 WM-811K names no lot in the form at hand; 25 neighbours count as one lot. Maximum softmax includes the output for
-made-up outliers, energy does not.
+synthetic outliers, energy does not.
 
-The shipped method's settings (shrinkage, share of variance, weight of doubt, made-up outliers, statistics) were chosen
-by the leave-one-out AUROC of one seed on another split of the same file: its lead over methods that were not tuned is a
-little optimistic.
+The shipped method's settings (shrinkage, share of variance, weight of doubt, synthetic outliers, statistics) were
+chosen by the leave-one-out AUROC of one seed on another split of the same file: its lead over methods that were not
+tuned is a little optimistic.
 """
 
 

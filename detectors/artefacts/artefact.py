@@ -1,11 +1,10 @@
-"""Model artefacts: one folder a version, holding tensors and a manifest that says what they are.
+"""Model artefacts: a folder for each version, with tensors and a manifest that describes them.
 
     <root>/<name>/<version>/weights.safetensors
     <root>/<name>/<version>/manifest.json       kind, name, version, meta, SHA-256 of each file
 
-Which version is to be taken, and which was before, is the part of `model_versions`.
-Nothing is unpickled. A version is written aside and renamed into place: a reader sees all of it or
-none.
+Which version is current, and which was before, is recorded by `sparsewatch.detectors.artefacts.versions`. Nothing is
+unpickled. A version is written aside and renamed into place: a reader sees all of it or none.
 """
 
 import hashlib
@@ -30,7 +29,7 @@ FORMAT = 1
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version says of itself."""
+    """Description of a version, stored with it."""
 
     format: int
     #: What the tensors are for, such as `wafer` or `rows`.
@@ -45,7 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
-    """One version of one model, read back and verified."""
+    """A version of a model, read back and verified."""
 
     #: What the tensors are for, such as `wafer` or `rows`.
     kind: str
@@ -76,11 +75,11 @@ def save_artefact(
 
     Args:
         folder: `<root>/<name>`; made if missing. Its last part is the model's name.
-        kind: what the tensors are for; `load_artefact` asks for the same word.
+        kind: what the tensors are for; `load_artefact` must be given the same word.
         tensors: arrays by name, of any shape and numeric type.
         meta: JSON types only, finite numbers.
         version: letters, digits, `.`, `_`, `-`; default the next number, as `0001`.
-        promote: make it the latest; else it waits for `model_versions.promote`.
+        promote: make it the latest; else it waits for `versions.promote`.
 
     Returns:
         The version's folder.

@@ -16,15 +16,16 @@ _PREFIX = ".new-"
 
 
 def write_file(path: Path, content: bytes, *, mode: int | None = None) -> os.stat_result:
-    """Write a file, or replace it in one step. A link stays, and what it names is replaced.
+    """Write a file, or replace it in one step. A link stays, and its target is replaced.
 
     Args:
-        path: In a folder that exists. What is there and is no file, as `/dev/stdout`, is written to as it is.
-        content: All of it.
+        path: In a folder that exists. What is there and is not a regular file, such as `/dev/stdout`, is written to in
+            place.
+        content: The whole content.
         mode: Permissions; those of any new file if None.
 
     Returns:
-        Of the file, as it was written.
+        Status of the file as it was written.
 
     Raises:
         OSError: If it cannot be written; what was there before stays.
@@ -49,7 +50,7 @@ def write_file(path: Path, content: bytes, *, mode: int | None = None) -> os.sta
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """An empty folder that becomes `target`, all may read it, once the block ends; if the block raises, it goes.
+    """An empty folder that becomes `target`, readable by all, when the block ends; if the block raises, it is deleted.
 
     Raises:
         OSError: If it cannot be made, or there is a `target` that is not empty.

@@ -1,10 +1,10 @@
 """Smoke scores: example inputs in a model's artefact, with the scores the model gave them when it was written.
 
-A digest says that the bytes are the ones written. That they still mean the same here, with this processor, these
-libraries and this code, only scores can say.
+A digest shows that the bytes are those that were written. Only scores show that they still mean the same here, with
+this processor, these libraries and this code.
 
-    smoke.input.<name>    what the model is given
-    smoke.score.<name>    what it answered, float64
+    smoke.input.<name>    an input of the model
+    smoke.score.<name>    the scores it gave, float64
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.artefacts.artefact import Artefact
 from sparsewatch.schemas.errors import ModelError
 
-#: Largest difference from a score s that is put down to rounding: `TOLERANCE * (1 + |s|)`. Other processors and
+#: Largest difference from a score s that counts as rounding: `TOLERANCE * (1 + |s|)`. Other processors and
 #: libraries add float32 in another order.
 TOLERANCE = 1e-4
 
@@ -29,14 +29,14 @@ Score = Callable[[dict[str, NDArray[Any]]], Arrays]
 
 
 def smoke_tensors(inputs: Arrays, score: Score) -> dict[str, NDArray[Any]]:
-    """Tensors for an artefact: the inputs, and what `score` makes of them now."""
+    """Tensors for an artefact: the inputs, and the scores that `score` gives them now."""
     given = {name: np.asarray(values) for name, values in inputs.items()}
     scores = {name: np.asarray(values, dtype=np.float64) for name, values in score(given).items()}
     return _prefixed(_INPUT, given) | _prefixed(_SCORE, scores)
 
 
 def check_smoke(artefact: Artefact, score: Score) -> None:
-    """Score an artefact's inputs anew and compare. One without smoke scores passes.
+    """Score an artefact's inputs again and compare. An artefact without smoke scores passes.
 
     Args:
         artefact: as it was read.
@@ -49,8 +49,8 @@ def check_smoke(artefact: Artefact, score: Score) -> None:
     if not expected:
         return
     scores = score(_with_prefix(_INPUT, artefact.tensors))
-    faults = [fault for name, said in sorted(expected.items()) if (fault := _difference(name, said, scores.get(name)))]
-    if faults:
+    differences = (_difference(name, stored, scores.get(name)) for name, stored in sorted(expected.items()))
+    if faults := [difference for difference in differences if difference]:
         raise ModelError(f"smoke scores of {artefact.id} differ from those it was written with: {'; '.join(faults)}")
 
 

@@ -1,12 +1,12 @@
-"""Versions of a model: which there are, which is to be taken, and which was before.
+"""Versions of a model: which there are, which is current, and which was before.
 
-    <root>/<name>/<version>/       one version, see `models`
-    <root>/<name>/latest           the version to take, one line
+    <root>/<name>/<version>/       one version, see `artefact`
+    <root>/<name>/latest           the version to use, one line
     <root>/<name>/candidate        the version that jobs score beside the latest, one line; mostly absent
     <root>/<name>/history.jsonl    a line for each time `latest` moved
 
-Each file is replaced in one step: a reader sees the old or the new one. The history is written last, and a
-`latest` that it does not end with counts as one more line: a process killed between the two loses nothing.
+Each file is replaced in one step: a reader sees the old file or the new. The history is written last; if `latest`
+differs from its last line, that counts as a further line: a process killed between the two loses nothing.
 """
 
 import re
@@ -24,12 +24,12 @@ MANIFEST = "manifest.json"
 LATEST = "latest"
 CANDIDATE = "candidate"
 HISTORY = "history.jsonl"
-#: All may read which version to take.
+#: All users may read which version to use.
 _MODE = 0o644
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-#: Raises `ModelError` for a version's folder that must not be taken.
+#: Raises `ModelError` for a version's folder that must not be used.
 Verify = Callable[[Path], object]
 Why = Literal["saved", "promoted", "rolled back"]
 
@@ -37,7 +37,7 @@ Why = Literal["saved", "promoted", "rolled back"]
 class Move(msgspec.Struct, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
     """One line of a history: `latest` went from `before` to `after`."""
 
-    #: Time of the file `latest`, by the file system that keeps it.
+    #: Time of the file `latest`, by its file system.
     at: datetime
     #: None where there was no `latest`.
     before: str | None
@@ -64,12 +64,12 @@ def resolve_version(path: Path | str) -> Path:
 
 
 def is_version(path: Path) -> bool:
-    """Whether `path` is a version's own folder, and not one of versions."""
+    """Whether `path` is the folder of a version, and not the folder above."""
     return (path / MANIFEST).is_file()
 
 
 def versions(folder: Path) -> list[str]:
-    """Versions below `folder`, lowest first; digits compare as numbers. Those still being written are none."""
+    """Versions below `folder`, lowest first; digits compare as numbers. Those still being written are left out."""
     if not folder.is_dir():
         return []
     names = [p.name for p in folder.iterdir() if _VERSION.fullmatch(p.name) and is_version(p)]
@@ -137,7 +137,7 @@ def clear_candidate(folder: Path) -> None:
 
 
 def history(folder: Path) -> list[Move]:
-    """What was latest, oldest first.
+    """The moves of `latest`, oldest first.
 
     Raises:
         ModelError: a line is no `Move`.
@@ -155,23 +155,23 @@ def move_latest(folder: Path, version: str, why: Why) -> Move:
     Raises:
         ModelError: a file cannot be read or written.
     """
-    before, told = latest(folder), history(folder)
+    before, moves = latest(folder), history(folder)
     try:
         written = write_file(folder / LATEST, f"{version}\n".encode(), mode=_MODE)
         move = Move(at=datetime.fromtimestamp(written.st_mtime, UTC), before=before, after=version, why=why)
-        write_file(folder / HISTORY, msgspec.json.Encoder().encode_lines([*told, move]), mode=_MODE)
+        write_file(folder / HISTORY, msgspec.json.Encoder().encode_lines([*moves, move]), mode=_MODE)
     except OSError as error:
         raise ModelError(f"cannot write {folder / LATEST}: {error.strerror}") from error
     return move
 
 
 def promote(folder: Path, version: str, verify: Verify) -> Move | None:
-    """Make a version the latest if it holds. A shadow run that goes on ends: it compared with what was latest.
+    """Make a version the latest if it passes `verify`. A shadow run ends: it compared with the former latest.
 
     Args:
         folder: `<root>/<name>`.
         version: one of its versions.
-        verify: is given the version's folder.
+        verify: Callback, called with the version's folder.
 
     Returns:
         What changed; None if the version is the latest already.
@@ -187,14 +187,14 @@ def promote(folder: Path, version: str, verify: Verify) -> Move | None:
 
 
 def rollback(folder: Path, verify: Verify) -> Move:
-    """Make what was latest before the latest again; once more goes back further. A shadow run that goes on ends.
+    """Make the former latest the latest again; repeated calls go back further. A shadow run ends.
 
     Raises:
         ModelError: nothing was latest before, or it is gone, or `verify` refuses it; `latest` stays.
     """
     version = before_latest(folder)
     if version is None:
-        raise ModelError(f"cannot roll back {folder}: {HISTORY} names nothing that was latest before")
+        raise ModelError(f"cannot roll back {folder}: {HISTORY} names no version that was latest before")
     _check_there(folder, version)
     verify(folder / version)
     move = move_latest(folder, version, "rolled back")
@@ -205,8 +205,8 @@ def rollback(folder: Path, verify: Verify) -> Move:
 def before_latest(folder: Path) -> str | None:
     """The version a rollback goes to; None if there is none.
 
-    A rollback takes the newest version off the history, anything else puts one on. A `latest` that was written by hand
-    counts as put on.
+    A rollback takes the newest version off the history, any other move puts a version on. A `latest` that was written
+    by hand counts as put on.
     """
     taken: list[str] = []
     for move in history(folder):

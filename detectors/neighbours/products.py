@@ -1,8 +1,8 @@
 """Candidates for the nearest rows by matrix products, for `sparsewatch.detectors.neighbours.search`.
 
 Squared distances of a block of queries from a tile of the reference are one matrix product, which stays in a core's
-cache. Of each group of columns only the least is kept. The k-th smallest of these bounds the k-th distance, so few
-groups can hold a neighbour; their members are looked at again. The bound allows for all rounding of the float32
+cache. Of each group of columns only the least counts. The k-th smallest of these bounds the k-th distance, so few
+groups can hold a neighbour; their members are computed again. The bound allows for all rounding of the float32
 product, so that no neighbour is lost; where rounding is large beside the distances, there are more candidates.
 """
 
@@ -22,7 +22,7 @@ Indices: TypeAlias = NDArray[np.int64]
 BLOCK, _TILE = 256, 2048
 #: Most columns of a group, and the fewest groups a neighbour.
 _GROUP, _GROUPS_PER_NEIGHBOUR = 16, 8
-#: Groups that compete as one for the bound.
+#: Groups whose least competes for the bound.
 _FOLD = 8
 #: Floats gathered at once for candidates.
 GATHERED = 1 << 20
@@ -85,7 +85,7 @@ class Products:
         doubled = -2 * centred
         least = self._least_of_groups(torch.from_numpy(doubled))
         # k rows are within the k-th least, so the k-th neighbour is. Rounding may have moved both. There are far more
-        # groups than k, or as many as columns: the bound is finite, and what fills the last tile beyond it.
+        # groups than k, or as many as columns: the bound is finite, and what fills the last tile is above it.
         bound = (_kth_least(least, k) + 2 * self._rounding(centred)).astype(np.float32)
         near = np.flatnonzero(least.numpy() <= bound[:, None])
         return NearGroups(doubled, bound, *np.divmod(near, least.shape[1]))

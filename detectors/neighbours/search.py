@@ -1,9 +1,9 @@
 """The nearest rows of a reference, Euclidean and exact.
 
-In many dimensions matrix products propose candidates (`nearest_products`), in few a k-d tree. The distances of what is
-proposed are summed in float64 from the differences, so the result is that of comparing all distances in float64,
-whatever the blocks. Where rows lie apart by little beside their distance from the mean, more is proposed, and the
-search is slow rather than wrong.
+In many dimensions matrix products propose candidates (`products`), in few a k-d tree. The distances of candidates are
+summed in float64 from the differences, so the result is that of comparing all distances in float64, whatever the
+blocks. Where rows lie apart by little beside their distance from the mean, there are more candidates, and the search is
+slow rather than wrong.
 
 Products cost 2 m n d operations: 100,000 x 100,000 x 64 took 11 s on two cores of 80 Gflop/s.
 """
@@ -37,7 +37,7 @@ _TREE_MARGIN = 1 + 1e-9
 def k_nearest(
     queries: Matrix, reference: Matrix, k: int, *, threads: int = 1, exclude: Indices | None = None
 ) -> Neighbours:
-    """The k nearest reference rows of each query; see `NearestSearch`, which is kept where a reference serves often.
+    """The k nearest reference rows of each query; see `NearestSearch` for a reference that serves often.
 
     Raises:
         ConfigError: See `NearestSearch.k_nearest`.
@@ -50,7 +50,7 @@ def k_nearest(
 class NearestSearch:
     """A reference made ready; about 8 bytes a float32 number."""
 
-    #: Rows looked at, shape (kept, d), and the place of each in the reference, ascending.
+    #: Rows that are searched, shape (searched, d), and the place of each in the reference, ascending.
     rows: Matrix
     places: Indices
     #: Rows of the reference.
@@ -69,7 +69,7 @@ class NearestSearch:
         Args:
             reference: Rows of shape (n, d), within +-1e15, n and d from 1; not copied where it can be helped.
             most: Largest k that will be asked for, from 1.
-            pairs: Candidates looked at together, from 1; results do not depend on it.
+            pairs: Candidates compared together, from 1; results do not depend on it.
 
         Raises:
             SchemaError: If the reference is no such matrix.
@@ -93,8 +93,8 @@ class NearestSearch:
             exclude: For each query the place of a reference row that does not count (its own), int64 of shape (m,).
 
         Returns:
-            Distances, float32 of shape (m, k), ascending, and places in the reference, int64 of shape (m, k). Of equal
-            distances, compared in float64, the lower place comes first. A query's result does not depend on the others.
+            Distances, float32 of shape (m, k), ascending, and places in the reference, int64 of shape (m, k). Ties,
+            compared in float64, are in the order of their places. A query's result does not depend on the others.
 
         Raises:
             ConfigError: If k is out of range.
@@ -124,7 +124,7 @@ class NearestSearch:
         distances, proposed = self.tree.query(queries, k=wanted + 1)
         query = np.repeat(np.arange(len(queries)), wanted + 1)
         found = self._closest(queries, query, proposed.reshape(-1), k, exclude)
-        # Where the next one is as near, the tree does not say which has the lower place.
+        # Where the next neighbour is as near, the tree does not tell which has the lower place.
         tied = np.flatnonzero(distances[:, -1] <= distances[:, -2] * _TREE_MARGIN)
         if len(tied):
             again = self._by_products(queries[tied], k, None if exclude is None else exclude[tied])

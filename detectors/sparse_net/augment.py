@@ -1,4 +1,4 @@
-"""Chance variants of wafers for training. Coordinates are turned, never a raster (wafer_open_set, section 5)."""
+"""Random variants of wafers for training. Coordinates are turned, never a raster (wafer_open_set, section 5)."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,7 +12,7 @@ from sparsewatch.schemas.ranges import NotNegative, Range, check_ranges
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
-    """How far a variant may stray."""
+    """How much a variant differs from its wafer."""
 
     #: Turn and mirror; off where a class is defined by its orientation.
     turn: bool = True
@@ -26,9 +26,9 @@ class AugmentConfig:
 
 
 def augment(points: WaferPoints, config: AugmentConfig, rng: np.random.Generator) -> WaferPoints:
-    """A chance variant of each wafer: turned, mirrored, jittered, thinned.
+    """A random variant of each wafer: turned, mirrored, jittered, thinned.
 
-    Wafers on a die grid turn by quarters, so that each die stays on one; others by any angle.
+    Wafers on a die grid turn by quarters, so that each die stays in one cell; others by any angle.
     """
     if config.turn:
         points = _turned(points, rng)

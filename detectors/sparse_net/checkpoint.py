@@ -1,4 +1,4 @@
-"""Where a training stands, as tensors and settings: one that was stopped goes on and ends with the same weights."""
+"""State of a training, as tensors and settings: a training that was stopped resumes and ends with the same weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from torch import Tensor
 from sparsewatch.detectors.sparse_net.net import WaferNet
 from sparsewatch.schemas.errors import ModelError
 
-#: What AdamW remembers of each parameter.
+#: State that AdamW holds for each parameter.
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -40,13 +40,13 @@ class Training:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def keep_if_best(self, score: float) -> None:
-        """Take the weights as the best ones unless earlier ones scored higher."""
+        """Take these weights as the best unless earlier weights scored higher."""
         if score >= self.best_score:
             self.best = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
             self.best_score, self.best_at = score, self.epoch
 
     def checkpoint(self) -> Checkpoint:
-        """All of it."""
+        """The whole state, copied."""
         tensors = {f"net.{n}": _array(t) for n, t in self.net.state_dict().items()}
         tensors |= {f"best.{n}": _array(t) for n, t in self.best.items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
@@ -57,7 +57,7 @@ class Training:
         return Checkpoint(tensors, meta | moved)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Stand where the checkpoint was taken; optimiser and schedule are fresh ones of the same settings.
+        """Restore the state of a checkpoint; optimiser and schedule must be new, with the same settings.
 
         Raises:
             ModelError: The checkpoint is of another network.

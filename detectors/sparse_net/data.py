@@ -22,8 +22,8 @@ class Sites:
     count: NDArray[np.int64]
     #: Rows and columns of each wafer's grid, int64 of shape (wafers, 2).
     shape: NDArray[np.int64]
-    #: Share of each wafer's cells that was kept, float64 of shape (wafers,), in (0, 1].
-    kept: NDArray[np.float64]
+    #: Share of each wafer's active cells that are sites, float64 of shape (wafers,), in (0, 1].
+    sampled: NDArray[np.float64]
 
     @property
     def wafers(self) -> int:
@@ -37,11 +37,11 @@ def to_sites(points: WaferPoints, grid: int, cap: int = 100_000) -> Sites:
     Args:
         points: a batch of wafers.
         grid: cells a side for wafers without a grid of their own; any number from 1.
-        cap: most sites of one wafer. Above it cells are sampled by a hash of their place, so the
-            same wafer keeps the same cells.
+        cap: most sites of one wafer. Above it cells are sampled by a hash of their place, so that the same wafer has
+            the same sites.
     """
     shape = np.where(points.own_grid > 0, points.own_grid, grid)
-    # One row and one column more than any wafer has: neighbours of keys never cross a border.
+    # A row and a column more than any wafer has: neighbours of keys never cross a border.
     height, width = (shape.max(axis=0, initial=0) + 1).tolist()
     wafer = points.wafer
     row = _cell(points.y, shape[:, 0], wafer)

@@ -19,14 +19,14 @@ BATCH_POINTS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Encodings:
-    """What is known of a batch of wafers, one row each."""
+    """Outputs of the network and plain statistics for a batch of wafers, a row each."""
 
     #: float32 of shape (wafers, latent).
     latent: NDArray[np.float32]
     #: float32 of shape (wafers, classes).
     logits: NDArray[np.float32]
     #: ln(1 + active cells) by level, float32 of shape (wafers, levels). How fast it falls from level to
-    #: level says how the defects cluster, at every scale.
+    #: level shows how the defects cluster, at every scale.
     occupied: NDArray[np.float32]
     #: See `statistics.statistics`: float32 of shape (wafers, STATISTICS).
     statistics: NDArray[np.float32]
@@ -76,7 +76,7 @@ class Encodings:
 
 
 def encode(net: WaferNet, points: WaferPoints, grid: int, batch_points: int = BATCH_POINTS) -> Encodings:
-    """Latents, logits and plain statistics of wafers; `grid` is for those without one of their own."""
+    """Latents, logits and plain statistics of wafers; `grid` is for wafers without a grid of their own."""
     device = next(net.parameters()).device
     net.eval()
     batches = list(split_wafers(points, batch_points)) or [np.zeros(0, dtype=np.int64)]
@@ -87,15 +87,15 @@ def _encode_batch(net: WaferNet, points: WaferPoints, grid: int, device: torch.d
     sites = to_sites(points, grid)
     cells = to_grid(sites, device)
     with torch.inference_mode():
-        said = net(cells)
-    logits = said.logits.cpu().numpy()
+        encoded = net(cells)
+    logits = encoded.logits.cpu().numpy()
     classes, n = net.config.classes, len(points)
     return Encodings(
-        said.latent.cpu().numpy(),
+        encoded.latent.cpu().numpy(),
         logits[:, :classes],
-        said.occupied.cpu().numpy(),
+        encoded.occupied.cpu().numpy(),
         statistics(points, sites, cells),
-        tuple(level.cpu().numpy() for level in said.levels),
+        tuple(level.cpu().numpy() for level in encoded.levels),
         logits[:, classes] if net.config.outlier else np.full(n, -np.inf, dtype=np.float32),
         net.config.several,
     )

@@ -30,7 +30,7 @@ class Layer(Protocol):
         """One convolution, its weights drawn from torch's default generator."""
 
     def book(self, grid: Grid, /) -> Any:
-        """What all convolutions over the same sites share: who neighbours whom."""
+        """What all convolutions over the same sites share: the pairs of neighbours."""
 
 
 def convolution_layer(environ: Mapping[str, str] = os.environ) -> Layer:

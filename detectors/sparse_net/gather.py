@@ -20,7 +20,7 @@ _BLOCK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Sites that touch others, and whom: neighbours touch back, so they are a closed set."""
+    """Sites with a neighbour, and their neighbours; touching is symmetric, so they are a closed set."""
 
     #: Sites with a neighbour, rising, int64 of shape (touching,).
     touching: Tensor
@@ -30,7 +30,7 @@ class Neighbours:
 
 
 def neighbours(grid: Grid) -> Neighbours:
-    """Who touches whom; serves all convolutions of a resolution, about 40 bytes a site."""
+    """Neighbours of all sites, for every convolution at a resolution; about 40 bytes a site."""
     pairs = neighbour_pairs(grid)
     touched = torch.zeros(grid.sites, dtype=torch.bool, device=grid.key.device)
     for low, high in pairs:
@@ -48,7 +48,7 @@ def neighbours(grid: Grid) -> Neighbours:
 
 
 class GatherConv2d(nn.Module):
-    """One convolution without bias; `weight` has the shape (channels_out, 3, 3, channels_in), as spconv 2 keeps it."""
+    """One convolution without bias; `weight` has the shape (channels_out, 3, 3, channels_in), as in spconv 2."""
 
     book = staticmethod(neighbours)
 
@@ -75,7 +75,7 @@ def submanifold_conv(features: Tensor, weight: Tensor, among: Neighbours) -> Ten
 
 
 class _Convolution(torch.autograd.Function):
-    """Its gradient by hand: torch's own would add row by row, at several times the cost."""
+    """The gradient by hand: torch's own would add row by row, at several times the cost."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, among: Neighbours) -> Tensor:
@@ -127,7 +127,7 @@ def _weight_gradient(features: Tensor, gradient: Tensor, among: Neighbours) -> T
 
 
 def _padded(features: Tensor, among: Neighbours) -> Tensor:
-    """Rows of the touching sites, and one of zeros for neighbours that are none."""
+    """Rows of the touching sites, then a row of zeros for missing neighbours."""
     rows = features.new_zeros(len(among.touching) + 1, features.shape[1])
     torch.index_select(features, 0, among.touching, out=rows[:-1])
     return rows

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparsewatch.detectors.sparse_net.data import Sites
 
-#: Cells of a 3 x 3 kernel, and the one in its middle.
+#: Cells of a 3 x 3 kernel, and the position of its middle cell.
 KERNEL = 9
 CENTRE = KERNEL // 2
 
@@ -35,7 +35,7 @@ class Grid:
     count: Tensor
     #: Rows and columns of each wafer's grid, int64 of shape (wafers, 2).
     shape: Tensor
-    #: Rows and columns of every wafer's grid where they are the same, else none.
+    #: Rows and columns of every wafer's grid where they are the same, else None.
     common: tuple[int, int] | None
     height: int
     width: int
@@ -74,11 +74,11 @@ def to_grid(sites: Sites, device: torch.device | None = None) -> Grid:
 def coarsen(grid: Grid, side: int) -> tuple[Grid, Tensor]:
     """The same wafers on `side` x `side` cells.
 
-    A cell falls into the coarser one that holds its centre; where `side` divides the old one this is
+    A cell falls into the coarser cell that holds its centre; where `side` divides the old one this is
     division by the stride.
 
     Returns:
-        The coarser grid, and for each old cell the index of its new one, int64 of shape (sites,).
+        The coarser grid, and for each old cell the index of its new cell, int64 of shape (sites,).
     """
     rows, columns = grid.sides()
     row = (2 * grid.row + 1) * side // (2 * rows)
@@ -123,7 +123,7 @@ def neighbour_pairs(grid: Grid) -> list[tuple[Tensor, Tensor]]:
     """Sites with a neighbour, and that neighbour: int64 each, for the last four kernel cells in row-major order.
 
     The first four cells hold the same pairs, seen from the neighbour. NumPy does it on any device: its search starts
-    from where the last one ended, which for rising keys takes half of the time or less of torch's.
+    where the last search ended, which for rising keys takes half of the time or less of torch's.
     """
     key = grid.key.cpu().numpy()
     pairs = [_beside(key), *_below(key, grid.width)]
@@ -139,7 +139,7 @@ def _beside(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 def _below(key: NDArray[np.int64], width: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Sites with a neighbour in the next row, one column back, straight below and one column on."""
+    """Sites with a neighbour in the next row: a column back, straight below and a column on."""
     ended = np.append(key, [-1, -1, -1])
     at = np.searchsorted(key, key + (width - 1))
     found = []

@@ -19,7 +19,8 @@ from sparsewatch.schemas.ranges import Count, Range, check_ranges
 
 #: Channels that every level adds: 1, ln(1 + points), share of the cell filled, distance from the centre.
 PLACE = 4
-#: From this side on a level halves the one before; above it a level quarters it.
+#: A level halves the side of the level before, quarters it from four times this side on, and takes an eighth from
+#: sixteen times on.
 _COARSE = 64
 _SMALLEST = 4
 #: Of the last levels; those before have 8 channels and one convolution, as few of their sites have neighbours.
@@ -43,7 +44,7 @@ class NetConfig:
     classes: Annotated[int, Range(at_least=2)]
     #: Whether a wafer may show several classes at once, so that each has a probability of its own.
     several: bool = False
-    #: Whether there is one output more, for what belongs to no class.
+    #: Whether there is an output more, for what belongs to no class.
     outlier: bool = False
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class NetConfig:
 
     @classmethod
     def for_grid(cls, side: int, classes: int, *, several: bool = False, outlier: bool = False) -> "NetConfig":
-        """Levels for wafers of about `side` cells a side: quarters while fine, halves from 64 on."""
+        """Levels for wafers of about `side` cells a side: in larger steps while fine, halves at last."""
         sides = []
         while side > _SMALLEST:
             side //= 8 if side >= 16 * _COARSE else 4 if side >= 4 * _COARSE else 2
@@ -80,11 +81,11 @@ class NetConfig:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What the network says of a batch of wafers."""
+    """Outputs of the network for a batch of wafers."""
 
     #: float32 of shape (wafers, latent).
     latent: Tensor
-    #: float32 of shape (wafers, classes), with one column more where the network has an outlier output.
+    #: float32 of shape (wafers, classes), with a column more where the network has an outlier output.
     logits: Tensor
     #: Mean and maximum over a wafer's sites at each level read, float32 of shape (wafers, 2 * channels).
     levels: tuple[Tensor, ...]

@@ -1,7 +1,7 @@
-"""Wafers that belong to no class, made from chance fields: training shows them to the network as "none of the classes".
+"""Wafers that belong to no class, made from random fields: training shows them to the network as "none of the classes".
 
 Outlier exposure (Hendrycks, Mazeika and Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019), with
-made-up outliers: a smooth random field over the wafer, in plain or polar coordinates, and failing cells where it is
+synthetic outliers: a smooth random field over the wafer, in plain or polar coordinates, and failing cells where it is
 high, or close to zero. That gives blobs, bands, rings, spokes and curves of every size and density, and follows no
 list of known patterns.
 """
@@ -13,7 +13,7 @@ from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
 
 #: Waves whose sum is a field.
 _WAVES = 6
-#: Candidate points of a wafer without a grid of its own, of which the field keeps some.
+#: Candidate points of a wafer without a grid of its own, from which the field selects.
 _CANDIDATES = 4_000
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ def random_outliers(own_grid: NDArray[np.int64], rng: np.random.Generator) -> Wa
 
 
 def _cells(own_grid: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Wafer, x and y of each cell on the disc; chance points for a wafer without a grid."""
+    """Wafer, x and y of each cell on the disc; random points for a wafer without a grid."""
     number = np.where(own_grid[:, 0] > 0, own_grid.prod(axis=1), rng.integers(_CANDIDATES // 8, _CANDIDATES))
     wafer = np.repeat(np.arange(len(own_grid)), number)
     rows, columns = np.maximum(own_grid[wafer], 1).T

@@ -76,14 +76,14 @@ def offsets_of(lengths: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> NDArray
 
 
 def validate_wafers(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
-    """Rows that are no wafer events.
+    """Rows that are not valid wafer events.
 
     Args:
         rows: columns of `sparsewatch.schemas.wafers.WAFER_COLUMNS`.
 
     Returns:
-        Row index, reason code and message of each bad row, the first reason that holds; empty when
-        all rows are good.
+        Row index, reason code and message of each bad row, for the first reason that holds; empty when all rows are
+        good.
     """
     radius = _numbers(rows["radius_um"], np.nan)
     n_x, n_y = _lengths(rows["x_um"]), _lengths(rows["y_um"])
@@ -107,7 +107,7 @@ def validate_wafers(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
 
 
 def read_points(rows: pa.RecordBatch) -> WaferPoints:
-    """Points of each wafer; of a wafer that has both, the point list counts and not the map.
+    """Points of each wafer; where a wafer has both, the point list counts and not the map.
 
     Args:
         rows: columns of `WAFER_COLUMNS` that `validate_wafers` finds no fault with.
@@ -148,8 +148,8 @@ def _failing_dies(
     starts = offsets_of(np.maximum(_lengths(rows["map"]), 0))
     found = np.flatnonzero(_flat(rows["map"], -1) == FAILING)
     wafer = np.searchsorted(starts, found, side="right") - 1
-    kept = ~listed[wafer]
-    wafer, found = wafer[kept], found[kept]
+    by_map = ~listed[wafer]
+    wafer, found = wafer[by_map], found[by_map]
     n_rows, n_columns = _map_shape(rows)
     row, column = np.divmod(found - starts[wafer], n_columns[wafer])
     x = (2 * column + 1) / n_columns[wafer] - 1
@@ -194,7 +194,7 @@ def _map_shape(rows: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def _lengths(column: pa.Array) -> NDArray[np.int64]:
-    """Length of each list, -1 for a null one."""
+    """Length of each list, -1 for a null list."""
     lengths = pc.fill_null(pc.list_value_length(column), -1)
     return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64)
 

@@ -1,10 +1,10 @@
-"""How common the classes are, put back into a network that was trained with rare classes weighted up.
+"""Class priors put back into a network that was trained with rare classes weighted up.
 
 Weights w_k in the loss make the network answer as if class k were w_k times as common as it is. Where one class holds
-most wafers, as normal ones do, too many of them are then taken for rare ones. Adding -t ln w_k to the logits undoes it,
-wholly for t = 1 (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, section 4, read backwards). How
-far is best for the mean F1 is chosen on held-out wafers. Weights are taken against the classes' mean, so where classes
-differ much the share of "none of the classes" falls a little with it.
+most wafers, as the normal class does, too many of them are then classified as rare. Adding -t ln w_k to the logits
+undoes it, wholly for t = 1 (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, section 4, read
+backwards). How far is best for the mean F1 is chosen on held-out wafers. Weights are taken against the classes' mean,
+so where classes differ much the share of "none of the classes" falls a little with it.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def best_correction(
     """
     full = -np.log(weights / weights.mean())
     scores = [macro_f1(labels, (logits + t * full).astype(np.float32)) for t in STEPS]
-    # The least correction among equals.
+    # Ties go to the least correction.
     return np.asarray(STEPS[int(np.argmax(scores))] * full, dtype=np.float32)
 
 

@@ -35,7 +35,7 @@ _KEY = "neighbours"
 
 @dataclass(slots=True)
 class SpconvBook:
-    """The neighbours at one resolution, as spconv keeps them."""
+    """The neighbours at a resolution, as spconv holds them."""
 
     grid: Grid
     #: Our rule book, on a CPU.

@@ -1,7 +1,7 @@
-"""Plain statistics of a wafer's defects: how many, where, and in which shapes they hang together.
+"""Plain statistics of a wafer's defects: how many, where, and in which shapes they are connected.
 
-Training pulls the classes together in the latent space and forgets what does not tell them apart, so a new pattern can
-land among known ones (wafer_open_set, section 8). These numbers are not learned and forget nothing. Their kinds follow
+Training pulls the classes together in the latent space and drops what does not separate them, so a new pattern can land
+among known patterns (wafer_open_set, section 8). These numbers are not learned and drop nothing. Their kinds follow
 the features of Wu, Jang and Chen (IEEE TSM 28(1), 2015): density by ring, and geometry of the largest region.
 """
 
@@ -20,7 +20,7 @@ from sparsewatch.detectors.sparse_net.points import WaferPoints
 RINGS = (0.25, 0.45, 0.65, 0.82, 1.0)
 #: Cells a side on which shapes are looked at, for wafers given as points: so coarse that a region's points touch.
 SHAPE_SIDE = 64
-#: Numbers of a wafer: those of `spread`, fill, rings, and of shapes.
+#: Statistics of a wafer: those of `spread`, fill, rings, and of shapes.
 STATISTICS = 3 + 1 + len(RINGS) + 13
 
 Floats = NDArray[np.float64]
@@ -165,7 +165,7 @@ def _where_shapes_show(sites: Sites, grid: Grid) -> Grid:
     wafer_row, column = np.divmod(key, width)
     wafer, row = np.divmod(wafer_row, height)
     count = np.bincount(parent, sites.count, len(key)).astype(np.int64)
-    return to_grid(Sites(wafer, row, column, count, new, sites.kept), grid.key.device)
+    return to_grid(Sites(wafer, row, column, count, new, sites.sampled), grid.key.device)
 
 
 def _neighbours(grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Training of the network: one explicit loop, seeded, with early stopping on held-out wafers."""
+"""Training of the network: an explicit loop, seeded, with early stopping on held-out wafers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class TrainConfig:
     threads: Count = 1
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    #: Made-up outliers for each wafer of a batch (see `outliers`); 0 trains without.
+    #: Synthetic outliers for each wafer of a batch (see `outliers`); 0 trains without.
     outliers: Share = 0.3
 
     def __post_init__(self) -> None:
@@ -91,9 +91,10 @@ def train_net(
         train: wafers to learn from; every class must occur.
         validation: other wafers, for early stopping.
         grid: cells a side for wafers without a grid of their own.
-        report: called after each epoch; training ends where it answers False.
-        resume: where an earlier training of the same settings and wafers stood; it ends as that would have.
-        keep: handed a checkpoint after each epoch.
+        report: Progress callback, called after each epoch; training ends if it returns False.
+        resume: checkpoint of an earlier training with the same settings and wafers; the result is the same as without
+            the interruption.
+        keep: Callback, called with a checkpoint after each epoch.
 
     Returns:
         The network in evaluation mode, on a CUDA device if there is one.
@@ -132,7 +133,7 @@ def _begin(sizes: NetConfig, config: TrainConfig) -> Training:
 
 
 def _train_epoch(training: Training, loss_of: nn.Module, train: Labelled, grid: int, config: TrainConfig) -> float:
-    """One pass over the training wafers in chance order; the mean loss of its batches."""
+    """A pass over the training wafers in random order; the mean loss of its batches."""
     net, rng = training.net.train(), training.rng
     device = next(net.parameters()).device
     losses = []
@@ -157,14 +158,14 @@ def correct_priors(
     held: NDArray[np.int64],
     logits: NDArray[np.float32],
 ) -> None:
-    """See `priors`; where several classes may occur, none was weighted up.
+    """Put the class priors back, see `priors`; where several classes may occur, no class was weighted up.
 
     Args:
         output: the layer of the logits, changed in place.
         sizes: the network's.
         learned: labels of the training wafers.
         held: labels of held-out wafers.
-        logits: the network's answers to these, of shape (wafers, classes).
+        logits: the network's outputs for these, of shape (wafers, classes).
     """
     if not sizes.several:
         weights = _class_weights(learned, sizes.classes).numpy().astype(np.float64)
@@ -185,7 +186,7 @@ def loss_for(sizes: NetConfig, config: TrainConfig, labels: NDArray[np.int64]) -
 def with_outliers(
     points: WaferPoints, labels: NDArray[np.int64], sizes: NetConfig, config: TrainConfig, rng: np.random.Generator
 ) -> tuple[WaferPoints, torch.Tensor]:
-    """The batch and what the loss compares with; where the network has an outlier output, made-up outliers follow."""
+    """The batch and what the loss compares with; where the network has an outlier output, synthetic outliers follow."""
     strange = 0
     if sizes.outlier:
         strange = max(1, round(config.outliers * len(points)))
@@ -201,7 +202,7 @@ def with_outliers(
 def batches(
     train: Labelled, config: TrainConfig, rng: np.random.Generator
 ) -> Iterator[tuple[WaferPoints, NDArray[np.int64]]]:
-    """The training wafers once, in chance order: batches of points and labels."""
+    """The training wafers once, in random order: batches of points and labels."""
     order = rng.permutation(len(train.labels))
     points, labels = train.points.take(order), train.labels[order]
     for wafers in _pairs_at_least(_cuts(points, config)):

@@ -89,7 +89,7 @@ def test_what_does_not_verify_is_not_promoted(folder: Path) -> None:
 
 def test_rollbacks_go_back_further_each_time_and_end(folder: Path) -> None:
     assert [rollback(folder, holds).after for _ in range(2)] == ["0002", "0001"]
-    with pytest.raises(ModelError, match="names nothing that was latest before"):
+    with pytest.raises(ModelError, match="names no version that was latest before"):
         rollback(folder, holds)
     assert latest(folder) == "0001"
 

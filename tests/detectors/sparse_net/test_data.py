@@ -67,7 +67,7 @@ def test_a_cap_keeps_the_same_cells_of_a_wafer_alone_or_among_others() -> None:
     sites = to_sites(points, 512, cap=100)
     assert np.bincount(sites.wafer).tolist() == [100, 5, 100]
     whole = np.bincount(to_sites(points, 512).wafer)
-    np.testing.assert_allclose(sites.kept, np.minimum(1, 100 / whole))
+    np.testing.assert_allclose(sites.sampled, np.minimum(1, 100 / whole))
     alone = to_sites(points.take(np.array([2])), 512, cap=100)
     assert [site[1:] for site in listed(sites) if site[0] == 2] == [s[1:] for s in listed(alone)]
 
