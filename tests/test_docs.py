@@ -1,4 +1,4 @@
-"""What the docs name is there: files, modules, links, make targets, commands and their options."""
+"""What the docs name is there: files, modules, links, make targets, commands, their options, settings."""
 
 import re
 import shlex
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from sparsewatch import load_job
 from sparsewatch.pipelines.cli import cli
 from tests.kit.installed import REPO_ROOT
 
@@ -21,6 +22,19 @@ PACKAGES = ("schemas", "detectors", "transforms", "pipelines", "testing")
 _PLACEHOLDER = re.compile(r"(^|/|_)x\.py$|\.toy\.")
 #: Options of the public `outrank` and of Kafka's tools.
 _FOREIGN = {"--task", "--config"}
+#: By a table of a part of a job file: its kind, and tables that this kind needs besides.
+_COLUMNS = '[columns]\nclick = "int"\nsite = "str"\n'
+_NEEDED = {"[wafers": ("wafer", ""), "[rows]": ("rows", _COLUMNS), "[ranking]": ("ctr", _COLUMNS)}
+_LABEL = 'label = "click"\n'
+_JOB = """name = "part"
+[kafka]
+bootstrap_servers = ["localhost:9092"]
+[source]
+topic = "events"
+time_column = "time"
+[windows]
+length = "5m"
+"""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=str)
 
@@ -30,12 +44,20 @@ def test_files_links_and_make_targets_are_there(page: Path) -> None:
     text = (REPO_ROOT / page).read_text()
     files = re.findall(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|md|toml))`", text)
     assert [name for name in files if not _PLACEHOLDER.search(name) and not (REPO_ROOT / name).exists()] == []
-    links = re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", text)
-    assert [link for link in links if not (REPO_ROOT / page.parent / link).exists()] == []
+    links = re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text)
+    targets = [(REPO_ROOT / page.parent / file if file else REPO_ROOT / page, anchor) for file, anchor in links]
+    assert [target for target in targets if not _is_there(*target)] == []
     recipes = (REPO_ROOT / "Makefile").read_text() + (REPO_ROOT / "deploy" / "services.mk").read_text()
-    targets = {*re.findall(r"^([\w-]+):", recipes, flags=re.MULTILINE)}
-    targets |= {f"bench-{path.stem}" for path in (REPO_ROOT / "benchmarks").glob("*.py")} | {"bench-X"}
-    assert {*re.findall(r"`make (?:[A-Z]+=\S+ )*([a-z][\w-]*)", text)} <= targets
+    made = {*re.findall(r"^([\w-]+):", recipes, flags=re.MULTILINE)}
+    made |= {f"bench-{path.stem}" for path in (REPO_ROOT / "benchmarks").glob("*.py")} | {"bench-X"}
+    assert {*re.findall(r"`make (?:[A-Z]+=\S+ )*([a-z][\w-]*)", text)} <= made
+
+
+def _is_there(file: Path, anchor: str) -> bool:
+    if not file.exists() or not anchor:
+        return file.exists()
+    headings = re.findall(r"^#+ (.*)", file.read_text(), flags=re.MULTILINE)
+    return anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @every_page
@@ -72,6 +94,25 @@ def test_options_in_a_sentence_are_those_of_a_command(page: Path) -> None:
     known = {"--help"}.union(*map(_options, _commands(cli).values()))
     options = re.findall(r"`(--[a-z-]+)(?![\w_])", (REPO_ROOT / page).read_text())
     assert set(options) <= known | _FOREIGN
+
+
+@every_page
+def test_settings_are_those_of_a_job(page: Path, tmp_path: Path) -> None:
+    for block in re.findall(r"^```toml\n(.*?)^```", (REPO_ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL):
+        # Settings that are off by default are shown behind a `#`.
+        text = re.sub(r"^# (?=[a-z_]+ = )", "", block, flags=re.MULTILINE)
+        for number, shown in enumerate((block, text)):
+            job = tmp_path / f"{number}.toml"
+            job.write_text(shown if shown.startswith(("kind", "# ")) else _whole(shown))
+            load_job(job)
+
+
+def _whole(part: str) -> str:
+    """A job file with the tables of `part`."""
+    kind, needed = next(found for table, found in _NEEDED.items() if table in part)
+    if kind == "wafer" and "[wafers]" not in part:
+        needed = '[wafers]\nmodel = "models/wafer"\n'
+    return f'kind = "{kind}"\n{"" if kind != "ctr" else _LABEL}{_JOB}{needed}{part}'
 
 
 def _commands(group: click.Group, above: str = "") -> dict[str, click.Command]:
