@@ -107,6 +107,12 @@ def test_settings_are_those_of_a_job(page: Path, tmp_path: Path) -> None:
             load_job(job)
 
 
+def test_the_metrics_named_are_those_of_the_code() -> None:
+    sources = [*REPO_ROOT.glob("pipelines/**/*.py"), *REPO_ROOT.glob("transforms/window/*.py")]
+    written = {name for path in sources for name in re.findall(r'"(sparsewatch_[a-z_]+)"', path.read_text())}
+    assert {*re.findall(r"`(sparsewatch_[a-z_]+)`", (REPO_ROOT / "docs" / "jobs.md").read_text())} == written
+
+
 def _whole(part: str) -> str:
     """A job file with the tables of `part`."""
     kind, needed = next(found for table, found in _NEEDED.items() if table in part)
