@@ -1,9 +1,9 @@
 """The peer of the sparse network: a plain CNN on wafer maps of few bins a side.
 
 Head, loss, outlier exposure, augmentation, batches, optimiser and the correction for priors are those of the sparse
-network (`sparse_net.train`); only input and body differ, so a difference between the two is one between maps and native
-resolution. Training is given CPU seconds, not epochs: a busy machine changes nothing, and both networks may cost the
-same.
+network (`sparse_net.train`); only input and body differ, so a difference between the two is due to maps against native
+resolution. The budget of a training is CPU seconds, not epochs: a busy machine changes nothing, and both networks may
+cost the same.
 """
 
 import time
@@ -48,7 +48,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands after a pass over the training wafers, or after the part that the budget allowed."""
+    """Progress after a pass over the training wafers, or after the part that the budget allowed."""
 
     #: From 1.
     epoch: int
@@ -94,7 +94,7 @@ class DenseNet(nn.Module):
 
 
 def dense_sizes(side: int, classes: int, *, several: bool = False, outlier: bool = False) -> NetConfig:
-    """Blocks for maps of `side` bins a side, each of half the bins of the one before, down to about 8.
+    """Blocks for maps of `side` bins a side, each of half the bins of the block before, down to about 8.
 
     Raises:
         ConfigError: `side` is below `SMALLEST`.
@@ -121,7 +121,7 @@ def to_maps(points: WaferPoints, side: int) -> NDArray[np.float32]:
     """Wafers binned to `side` x `side`: float32 of shape (wafers, PLANES, side, side).
 
     The first plane holds ln(1 + defects) of the bin; for a die map of more dies a side the share of the bin's dies that
-    fail, for one of fewer 1 where the die in the bin's middle fails. The second is 1 on the disc.
+    fail, for a map of fewer 1 where the die in the bin's middle fails. The second is 1 on the disc.
     """
     maps = np.zeros((len(points), PLANES, side, side), dtype=np.float32)
     at = (2 * np.arange(side) + 1) / side - 1
@@ -158,7 +158,7 @@ def train_dense(
         side: bins a side, from `SMALLEST`.
         seed: of weights, order and augmentation.
         config: as the sparse network's; `epochs`, `patience`, `threads` and `seed` are not used.
-        report: called after each epoch.
+        report: Progress callback, called after each epoch.
         clock: what the budget is measured by.
 
     Returns:
@@ -178,19 +178,19 @@ def train_dense(
 
 
 def encode_dense(net: DenseNet, points: WaferPoints) -> Encodings:
-    """What `sparse_net.encode` gives, of the maps; statistics are those of the points."""
+    """As `sparse_net.encode`, of the maps; statistics are those of the points."""
     net.eval()
     classes = net.config.classes
     with torch_threads(1), torch.inference_mode():
-        said = [net(torch.from_numpy(to_maps(part, net.side))) for part in _parts(points)]
+        encoded = [net(torch.from_numpy(to_maps(part, net.side))) for part in _parts(points)]
         seen = [_statistics(part) for part in _parts(points)]
-    logits = _joined([part.logits for part in said])
+    logits = _joined([part.logits for part in encoded])
     return Encodings(
-        latent=_joined([part.latent for part in said]),
+        latent=_joined([part.latent for part in encoded]),
         logits=logits[:, :classes],
-        occupied=_joined([part.occupied for part in said]),
+        occupied=_joined([part.occupied for part in encoded]),
         statistics=np.concatenate(seen),
-        levels=tuple(_joined(list(level)) for level in zip(*(part.levels for part in said), strict=True)),
+        levels=tuple(_joined(list(level)) for level in zip(*(part.levels for part in encoded), strict=True)),
         outlier=logits[:, classes] if net.config.outlier else np.full(len(points), -np.inf, dtype=np.float32),
         several=net.config.several,
     )
@@ -219,7 +219,7 @@ class _Training:
         return self.clock() - self.started
 
     def epoch(self) -> float:
-        """One pass over the training wafers, shorter where the budget ends; the mean loss of its batches."""
+        """A pass over the training wafers, shorter where the budget ends; the mean loss of its batches."""
         self.net.train()
         losses = []
         for points, labels in batches(self.train, self.config, self.rng):
@@ -260,8 +260,8 @@ def _best(training: _Training, validation: Labelled, report: Callable[[Progress]
 def _logits(net: DenseNet, points: WaferPoints) -> NDArray[np.float32]:
     net.eval()
     with torch.inference_mode():
-        said = [net(torch.from_numpy(to_maps(part, net.side))).logits for part in _parts(points)]
-    return _joined(said)[:, : net.config.classes]
+        logits = [net(torch.from_numpy(to_maps(part, net.side))).logits for part in _parts(points)]
+    return _joined(logits)[:, : net.config.classes]
 
 
 def _block(channels_in: int, channels: int, convolutions: int) -> nn.Sequential:

@@ -3,8 +3,8 @@
 Features are chosen on one half of the rows by our score, alone and less redundancy (3MR), by the importance of a random
 forest and by `mutual_info_classif`; the last two are scikit-learn's, on the same integer codes. The model learns from
 one-hot values of the best 5, the best 10 and all features of that half, and is judged on the other. Values it has not
-seen say nothing to it. Halves are the earlier and the later one where rows have a time, else random ones, some times
-over.
+seen have no effect. Halves are the earlier and the later half where rows have a time, else random halves, several
+times.
 """
 
 import time
@@ -36,7 +36,7 @@ DATA_SETS: dict[str, str | None] = {
     "criteo": None,
     "talkingdata": "click_time",
 }
-#: Left out, since it is known with the label only.
+#: Left out, since it is known only together with the label.
 LEAKS = ("attributed_time",)
 LABEL = "label"
 KS = (5, 10)
@@ -61,7 +61,7 @@ class Halves(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a model reached on the rows it has not seen, and the features it had."""
+    """Figures of a model on the rows it has not seen, and its features."""
 
     auc: float
     log_loss: float
@@ -69,7 +69,7 @@ class Judged(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What one selection came to: models by number of features, and seconds to choose."""
+    """Result of a selection: models by number of features, and seconds to choose."""
 
     models: dict[int, Judged]
     seconds: float
@@ -133,7 +133,7 @@ def judge(data: Halves, chosen: Order) -> Judged:
 
 
 def bench_downstream(name: str, rows: pl.DataFrame) -> Iterator[Result]:
-    """AUC with our selection beside each other one's, with all features, and the seconds of each selection."""
+    """AUC with our selection beside each other selection, with all features, and the seconds of each selection."""
     by_time = DATA_SETS[name]
     splits = [halves(rows, by_time, seed) for seed in range(1 if by_time else SPLITS)]
     ours = [_choose(data, by_score) for data in splits]

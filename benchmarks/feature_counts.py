@@ -1,4 +1,4 @@
-"""Rows counted per second over 39 features, beside a polars group-by a feature; and the cost of the chance level.
+"""Rows counted per second over 39 features, beside polars' group-by of each; and the cost of the chance level.
 
 The columns have the shape of click logs: 13 of integers and 26 of strings, 2 to 1,000,000 values, most of them with a
 long tail. Both sides count the same blocks in turn, so that a busy machine slows both. The group-by uses all cores and

@@ -1,8 +1,8 @@
-"""What all benchmarks share: a result's shape, interleaved rounds, a table, and one JSON file a benchmark.
+"""What all benchmarks share: a result's shape, interleaved rounds, a table, and a JSON file for each benchmark.
 
-A benchmark gives results; `write_results` prints them and writes `benchmarks/results/<benchmark>.json`, a list with one
-entry a result. Each entry names its own machine, versions, date and command, so a part can be measured again without
-the rest. A peer runs in the same process or beside it, in turn with ours, so that a busy machine slows both.
+A benchmark gives results; `write_results` prints them and writes `benchmarks/results/<benchmark>.json`, a list with an
+entry for each result. Each entry names its own machine, versions, date and command, so a part can be measured again
+without the rest. A peer runs in the same process or beside it, in turn with ours, so that a busy machine slows both.
 """
 
 import os
@@ -28,7 +28,7 @@ _TABLE_WIDTH = 140
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure, alone or beside a peer's."""
+    """A figure, alone or beside a peer's."""
 
     name: str
     value: float
@@ -89,7 +89,7 @@ class Rounds(msgspec.Struct, frozen=True):
 
 
 def interleave(calls: Sequence[Callable[[], float]], rounds: int) -> list[Rounds]:
-    """Call each in turn, `rounds` times over; what each returned, in the order of `calls`.
+    """Call each in turn, `rounds` times; the returned values, in the order of `calls`.
 
     Args:
         calls: Each measures once and returns a figure.
@@ -139,7 +139,7 @@ def rate(
 
 
 def cost(name: str, value: float | Rounds, unit: str, *, target: float | None = None, note: str = "") -> Result:
-    """A result where less is better: it meets a target it does not exceed."""
+    """A result where less is better: it meets a target that it does not exceed."""
     result = rate(name, value, unit, note=note)
     met = None if target is None else result.value <= target
     return msgspec.structs.replace(result, target=target, met=met)
@@ -157,7 +157,7 @@ def write_results(
     Args:
         benchmark: Name of the file, as in `make bench-<name>`.
         results: What was measured.
-        keep_others: Keep the file's entries of other names, for a benchmark that measured a part of itself.
+        keep_others: Leave the file's entries of other names in it, for a benchmark that measured a part of itself.
         folder: Where results lie.
     """
     run = _Circumstances(this_machine(), _versions(), datetime.now(UTC).replace(microsecond=0), command_line())
@@ -182,7 +182,7 @@ def read_results(path: Path) -> list[Entry]:
 
 
 def print_table(benchmark: str, results: Iterable[Result]) -> None:
-    """Results as a table, one a line."""
+    """Results as a table, a line for each."""
     table = Table("what", "value", "unit", "peer", "peer's", "ratio", "target", "met", title=benchmark)
     for column in (1, 4, 5, 6):
         table.columns[column].justify = "right"

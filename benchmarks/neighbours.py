@@ -1,4 +1,4 @@
-"""The exact nearest neighbours of every row among all others: the search that mean shift, kNN and LOF rest on.
+"""The exact nearest neighbours of every row among all others: the search under mean shift, kNN and LOF.
 
 Seconds for 64 columns and 10 neighbours on all cores, and how they grow with the rows. The peer is scikit-learn's brute
 force at a size that does not take it minutes, and its k-d tree in few columns, on as many threads.

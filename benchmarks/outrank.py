@@ -17,7 +17,7 @@ from benchmarks.outrank_peer.faults import bench_faults
 from benchmarks.outrank_peer.kernels import bench_kernels
 from benchmarks.outrank_peer.ranks import bench_ranks
 
-#: Parts by name: given the folder of data and the number of rounds.
+#: Parts by name, called with the folder of data and the number of rounds.
 PARTS: dict[str, Callable[[Path, int], Iterable[Result]]] = {
     "kernel": lambda _data, rounds: bench_kernels(rounds),
     "command": bench_commands,

@@ -1,8 +1,8 @@
 """Planted signals among noise, after the public tool's own benchmarks: a needle, a sum of two, a sum of three.
 
-100 features of integers from 10 to 99 hold the signal; to them come 300 % more that say nothing, of 2 values to nearly
-one a row. The labels have many values: the needle's feature itself, or the sum of two or three of them, in each case
-with values below 20 set to 0. Sums show little in single features and all in the right combination.
+100 features of integers from 10 to 99 hold the signal; to them come 300 % more without information, of 2 values to
+nearly as many as rows. The labels have many values: the needle's feature itself, or the sum of two or three of them, in
+each case with values below 20 set to 0. Sums show little in single features and all in the right combination.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ def signal_table(seed: int) -> Table:
 
 
 def noisy_columns(table: Table, seed: int) -> Columns:
-    """The features and those that say nothing, every second of them with a long tail."""
+    """The features and those without information, every second of the latter with a long tail."""
     rng = np.random.default_rng(seed)
     columns = {f"f{i}": encode(values) for i, values in enumerate(table)}
     for i, values in enumerate(np.rint(np.geomspace(2, 10 * ROWS, NOISE * FEATURES)).astype(np.int64)):
@@ -54,7 +54,7 @@ def noisy_columns(table: Table, seed: int) -> Columns:
 
 
 def needle(table: Table, columns: Columns) -> Iterator[Result]:
-    """The label is f30; f31 is 19 times f30, which says as much."""
+    """The label is f30; f31 is 19 times f30, with the same information."""
     columns = {**columns, "f31": encode(19 * table[30])}
     yield _placed("needle", rank_codes(columns, label(table[30])), ["f30", "f31"])
 
@@ -82,7 +82,7 @@ def label(values: Table) -> Codes:
 
 
 def rank_combinations(columns: Mapping[str, Codes], order: int, target: Codes) -> list[RankedFeature]:
-    """All combinations of so many columns, best first."""
+    """All combinations of a number of columns, best first."""
     names = combinations(columns, order)
     found: list[RankedFeature] = []
     while chunk := list(islice(names, _CHUNK)):
@@ -101,7 +101,7 @@ def _combined(name: str, columns: Columns, order: int, target: Codes, planted: s
 
 
 def _placed(name: str, ranking: Sequence[RankedFeature], planted: Sequence[str]) -> Result:
-    """Where what was planted ranks: the worst of it, at best as many as were planted."""
+    """Ranks of the planted signals: the worst, which is at best their number."""
     places = {found.feature: place for place, found in enumerate(ranking, start=1)}
     worst = max(places[feature] for feature in planted)
     last, following = (ranking[i] for i in (worst - 1, worst))

@@ -1,7 +1,7 @@
 """Runs a program and prints its seconds, its peak memory and its exit status: `python process_cost.py COMMAND…`.
 
 A program starts with the peak memory of the process that started it, so a benchmark that holds data cannot measure a
-small one itself. This holds next to nothing. The program's output goes to standard error.
+small program itself. This holds next to nothing. The program's output goes to standard error.
 """
 
 import json

@@ -138,7 +138,7 @@ def train_rates() -> list[Result]:
     speedups = [theirs["fit_seconds"] / ours["fit_seconds"] for ours, theirs, _ in measured]
     ours_auc = statistics.mean(ours["auc"] for ours, _, _ in measured)
     theirs_auc = statistics.mean(theirs["auc"] for _, theirs, _ in measured)
-    told = "; ".join(
+    by_set = "; ".join(
         f"{name} {ours['fit_seconds']:.2f} s, AUC {ours['auc']:.3f}"
         f" (theirs {theirs['fit_seconds']:.2f} s, {theirs['auc']:.3f})"
         for name, (ours, theirs, _) in zip(_SETS, measured, strict=True)
@@ -151,7 +151,7 @@ def train_rates() -> list[Result]:
             peer="PyOD AutoEncoder",
             peer_value=1.0,
             target=TARGET_SPEEDUP,
-            note=told,
+            note=by_set,
         ),
         rate("train_auc", ours_auc, "mean AUC", peer="PyOD AutoEncoder", peer_value=theirs_auc, target=theirs_auc),
         rate(

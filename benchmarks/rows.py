@@ -1,8 +1,8 @@
 """Row anomalies on 29 public sets, all of it: `make bench-rows` (folder of the data: SPARSEWATCH_DATA).
 
 Every method of `sparsewatch.detectors.rows.methods.registry` at its defaults without labels, five seeds, beside PyOD;
-then what labels can choose. See `rows_protocol` and `rows_labelled`. Each set, seed and method is kept in
-`.cache/bench-rows`, so a benchmark that was stopped goes on where it was, and a part can be measured alone. Tables go
+then what labels can choose. See `rows_protocol` and `rows_labelled`. Figures of each set, seed and method are
+stored in `.cache/bench-rows`, so a benchmark that was stopped resumes, and a part can be measured alone. Tables go
 to `docs/rows-benchmark.md`.
 """
 
@@ -20,25 +20,25 @@ import click
 from benchmarks import rows_labelled
 from benchmarks.harness import command_line, this_machine, write_results
 from benchmarks.rows_peers import PEERS, REQUIREMENTS, SCRIPT, judge_peer
-from benchmarks.rows_protocol import MOST_ROWS, Kept, data_folder, judge_label_free, set_names, set_shape
+from benchmarks.rows_protocol import MOST_ROWS, Measurement, data_folder, judge_label_free, set_names, set_shape
 from benchmarks.rows_results import results_of
 from benchmarks.rows_tables import write_tables
-from benchmarks.runs import CACHES, as_they_end, digest, file_digest, keep, read_figures
+from benchmarks.runs import CACHES, as_they_end, digest, file_digest, read_figures, write_figures
 from sparsewatch.detectors.rows.methods.registry import METHODS
 
 CACHE = CACHES / "bench-rows"
 SEEDS = (0, 1, 2, 3, 4)
-#: Goes up when a protocol changes in a way that no settings show; all is then measured anew.
+#: Raised when a protocol changes in a way that no settings show; all is then measured again.
 PROTOCOL = {"label-free": 1, "labelled": 1}
-#: Versions of the methods that changed since the first; only such a method is then measured anew.
+#: Versions of the methods that changed since the first; only such a method is then measured again.
 VERSIONS = {"apre": 2, "ensemble": 2}
-#: Seconds a cell of the set, where nothing of the kind was measured yet.
+#: Seconds a cell of the set, where nothing similar was measured yet.
 _FIRST_GUESS = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to measure and keep."""
+    """Something to measure and store."""
 
     protocol: Literal["label-free", "labelled"]
     set: str
@@ -49,7 +49,7 @@ class Task:
 
 
 def tasks() -> Iterator[Task]:
-    """All tasks, those that say most first: one seed without labels, more seeds, labels; small sets first."""
+    """All tasks, the most informative first: one seed without labels, more seeds, labels; small sets first."""
     sets = sorted(set_names(), key=cells)
     label_free = [*METHODS, *PEERS]
     for seeds in (SEEDS[:1], SEEDS[1:]):
@@ -65,10 +65,10 @@ def cells(name: str) -> int:
     return min(n, MOST_ROWS) * d
 
 
-def perform(task: Task, command: str) -> Kept:
-    """Measure a task and keep what it gave."""
+def perform(task: Task, command: str) -> Measurement:
+    """Measure a task and store the result."""
     started = time.monotonic()
-    kept = Kept(
+    measurement = Measurement(
         **asdict(task),
         rows=_measured(task),
         seconds=time.monotonic() - started,
@@ -76,8 +76,8 @@ def perform(task: Task, command: str) -> Kept:
         date=datetime.now(UTC).replace(microsecond=0),
         command=command,
     )
-    keep(place(task), kept)
-    return kept
+    write_figures(place(task), measurement)
+    return measurement
 
 
 def _measured(task: Task) -> dict[str, dict[str, Any]]:
@@ -88,7 +88,7 @@ def _measured(task: Task) -> dict[str, dict[str, Any]]:
 
 
 def place(task: Task) -> Path:
-    """Where a task's figures lie."""
+    """File of a task's figures."""
     data = file_digest(data_folder() / f"{task.set}.npz")
     settings = digest(asdict(task), PROTOCOL[task.protocol], _version(task), MOST_ROWS, data)
     method = task.method.replace(" ", "-")
@@ -96,20 +96,20 @@ def place(task: Task) -> Path:
 
 
 def _version(task: Task) -> list[Any]:
-    """What makes a method's figures others, besides the task."""
+    """What a method's figures depend on, besides the task."""
     if task.method in PEERS:
         return [REQUIREMENTS.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")]
     settings = rows_labelled.settings_of(task.method, task.set) if task.protocol == "labelled" else None
     return [VERSIONS.get(task.method, 1), settings]
 
 
-def kept_of(task: Task) -> Kept | None:
+def measured_before(task: Task) -> Measurement | None:
     """What was measured before, None if nothing."""
-    return read_figures(place(task), Kept)
+    return read_figures(place(task), Measurement)
 
 
-def perform_all(wanted: Sequence[Task], done: dict[Task, Kept], workers: int) -> dict[Task, BaseException]:
-    """Measure what is not in `done` and add it; the failures."""
+def perform_all(wanted: Sequence[Task], done: dict[Task, Measurement], workers: int) -> dict[Task, BaseException]:
+    """Measure the tasks that are not in `done` and add them; returns the failures."""
     open_tasks = [task for task in wanted if task not in done]
     failed: dict[Task, BaseException] = {}
     started = time.monotonic()
@@ -126,14 +126,14 @@ def perform_all(wanted: Sequence[Task], done: dict[Task, Kept], workers: int) ->
     return failed
 
 
-def seconds_left(left: Sequence[Task], done: dict[Task, Kept]) -> float:
-    """An estimate of what the tasks take: as another seed of the same did, or as the method does a cell of a set."""
+def seconds_left(left: Sequence[Task], done: dict[Task, Measurement]) -> float:
+    """Estimated seconds of the tasks: as of another seed of the task, else by the method's seconds a cell of a set."""
     same: dict[tuple[str, str, str], float] = {}
     by_method: dict[tuple[str, str], list[float]] = {}
-    for task, kept in done.items():
-        same[task.protocol, task.set, task.method] = kept.seconds
+    for task, measurement in done.items():
+        same[task.protocol, task.set, task.method] = measurement.seconds
         sums = by_method.setdefault((task.protocol, task.method), [0.0, 0.0])
-        sums[0] += kept.seconds
+        sums[0] += measurement.seconds
         sums[1] += cells(task.set)
 
     def guess(task: Task) -> float:
@@ -143,12 +143,12 @@ def seconds_left(left: Sequence[Task], done: dict[Task, Kept]) -> float:
     return sum(map(guess, left))
 
 
-def _line(task: Task, kept: Kept | None, error: BaseException | None) -> str:
+def _line(task: Task, measurement: Measurement | None, error: BaseException | None) -> str:
     what = f"{task.protocol:10s} {task.set:20s} seed {task.seed} {task.method:18s}"
-    if kept is None:
+    if measurement is None:
         return f"{what} FAILED {error!r}"
-    aucs = ", ".join(f"{figures['auc']:.3f}" for figures in kept.rows.values())
-    return f"{what} AUC {aucs}  {kept.seconds:.1f} s"
+    aucs = ", ".join(f"{figures['auc']:.3f}" for figures in measurement.rows.values())
+    return f"{what} AUC {aucs}  {measurement.seconds:.1f} s"
 
 
 def _chosen(value: str | None, known: Sequence[str], what: str) -> set[str]:
@@ -168,20 +168,20 @@ def _chosen(value: str | None, known: Sequence[str], what: str) -> set[str]:
 @click.option("--seeds", metavar="NUMBERS", help="Only these seeds of the label-free protocol: 0,1")
 @click.option("--methods", metavar="NAMES", help="Only these methods: ensemble,PyOD KNN")
 @click.option("--protocol", type=click.Choice(list(PROTOCOL)), help="Only this protocol.")
-@click.option("--tables-only", is_flag=True, help="Measure nothing: write page and results from what is kept.")
+@click.option("--tables-only", is_flag=True, help="Measure nothing: write page and results from stored figures.")
 @click.option("--workers", type=click.IntRange(1), default=len(os.sched_getaffinity(0)), show_default="cores")
 def main(
     sets: str | None, seeds: str | None, methods: str | None, protocol: str | None, tables_only: bool, workers: int
 ) -> None:
-    r"""Measure what is not kept yet, then write results and tables from all that is.
+    r"""Measure what is not stored yet, then write results and tables from all stored figures.
 
     \b
     python -m benchmarks.rows                                    everything, or the rest of it
     python -m benchmarks.rows --protocol label-free --seeds 0    a first look
     python -m benchmarks.rows --methods ensemble --sets WBC      one method on one set
-    python -m benchmarks.rows --tables-only                      page and results anew
+    python -m benchmarks.rows --tables-only                      page and results again
 
-    A method that changed is measured anew once its number in VERSIONS goes up.
+    A method that changed is measured again once its number in VERSIONS is raised.
     """
     everything = list(tasks())
     within: dict[str, set[str]] = {
@@ -196,7 +196,7 @@ def main(
         if all(getattr(task, field) in names for field, names in within.items())
         and (task.protocol == "labelled" or str(task.seed) in wanted_seeds)
     ]
-    done = {task: kept for task in everything if (kept := kept_of(task)) is not None}
+    done = {task: measurement for task in everything if (measurement := measured_before(task)) is not None}
     failed = {} if tables_only else perform_all(wanted, done, workers)
     if done:
         write_results("rows", results_of(done.values()))

@@ -1,4 +1,4 @@
-"""What the figures of many sets say together: means, ranks, wins, and whether chance explains a lead."""
+"""Summaries of the figures of many sets: means, ranks, wins, and whether chance explains a lead."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, wilcoxon
 
-from benchmarks.rows_protocol import Kept
+from benchmarks.rows_protocol import Measurement
 
 #: Smaller differences of a set's figures are ties in counting wins.
 TIE = 0.0005
@@ -15,7 +15,7 @@ TIE = 0.0005
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Board:
-    """One figure of several methods on the sets that all of them have, a mean over seeds."""
+    """A figure of several methods on the sets that all of them have, a mean over seeds."""
 
     sets: list[str]
     methods: list[str]
@@ -28,7 +28,7 @@ class Board:
         return column
 
     def only(self, sets: Iterable[str]) -> "Board":
-        """Those of the sets that are here."""
+        """The board of those of `sets` that are in it."""
         wanted = set(sets)
         rows = [i for i, name in enumerate(self.sets) if name in wanted]
         return Board([self.sets[i] for i in rows], self.methods, self.values[rows])
@@ -59,10 +59,10 @@ class Comparison:
     p_corrected: float
 
 
-def board(kept: Iterable[Kept], figure: str) -> Board:
+def board(measurements: Iterable[Measurement], figure: str) -> Board:
     """The board of a figure, of the sets that every method was measured on, over the seeds that all have there."""
     found: dict[str, dict[str, dict[int, float]]] = {}
-    for entry in kept:
+    for entry in measurements:
         for row, figures in entry.rows.items():
             if figure in figures:
                 found.setdefault(entry.set, {}).setdefault(row, {})[entry.seed] = figures[figure]
@@ -80,7 +80,7 @@ def _common(rows: Iterable[Mapping[int, float]]) -> list[int]:
 
 
 def compare(board: Board, method: str) -> dict[str, Comparison]:
-    """A method beside each other one, in the board's order."""
+    """A method beside each other method, in the board's order."""
     others = [name for name in board.methods if name != method]
     differences = [board.of(method) - board.of(other) for other in others]
     p_values = [_signed_rank(difference) for difference in differences]
@@ -102,7 +102,7 @@ def _signed_rank(difference: NDArray[np.float64]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected for their number so that the chance of any false rejection is kept.
+    """P-values corrected for their number, so that they bound the probability of any false rejection.
 
     References:
         Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.

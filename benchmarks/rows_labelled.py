@@ -2,7 +2,7 @@
 
 One split a set. The autoencoders go by their authors' protocol (`sparsewatch.detectors.rows.methods.apre.labelled`):
 the validation labels choose epoch, k and seed, and the networks are trained on the validation rows, too. The other
-methods choose among a few settings, and seeds where they know chance: fitted on the training part, judged by the
+methods choose among a few settings, and seeds where they draw at random: fitted on the training part, judged by the
 validation AUC, and the best fitted again on both parts.
 """
 
@@ -54,9 +54,10 @@ GRIDS = {
 
 
 def judge_labelled(method: str, name: str) -> dict[str, dict[str, Any]]:
-    """Rows of the labelled table: one of a method with a grid, four of a network.
+    """Rows of the labelled table: a single row of a method with a grid, four of a network.
 
-    The figures are those of the test part, `validation_auc` what the choice went by, `chosen` what was chosen.
+    The figures are those of the test part, `validation_auc` the figure that chose, `chosen` the settings that were
+    chosen.
     """
     return _judge_network(method, name) if method in NETWORKS else {method: _judge_grid(method, name)}
 
@@ -103,7 +104,7 @@ def settings_for(probabilistic: bool, n: int, d: int) -> LabelledSettings:
 
 
 def _countdown(seconds: float) -> Callable[[], float]:
-    """Seconds that are left; the clock starts when it is first asked."""
+    """Function of the seconds left; its clock starts at the first call."""
     end: list[float] = []
 
     def left() -> float:
@@ -137,7 +138,7 @@ def _candidates(grid: Grid) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 def _fit(method: str, X: Rows, settings: dict[str, Any], seed: int) -> RowScorer:
-    # Settings of one's own are keywords of each method's fit, which its type leaves out.
+    # Settings are keywords of each method's fit, which its type leaves out.
     fit: Callable[..., RowScorer] = METHODS[method].fit
     return fit(X, seed, **settings)
 

@@ -16,12 +16,12 @@ _ROOT = Path(__file__).resolve().parent.parent
 PYTHON = _ROOT / ".cache" / "peers" / "pyod" / "bin" / "python"
 REQUIREMENTS = _ROOT / "benchmarks" / "peers" / "pyod.txt"
 SCRIPT = _ROOT / "benchmarks" / "peers" / "pyod_rows.py"
-#: How a peer is called in the tables -> PyOD's detector.
+#: Name of a peer in the tables -> PyOD's detector.
 PEERS = {f"PyOD {name}": name for name in ("AutoEncoder", "ECOD", "IForest", "KNN")}
 
 
 class Peer:
-    """A process with PyOD loaded, asked for one detector after the other; it ends with this one."""
+    """A process with PyOD loaded, which runs detectors one after the other; it ends with this process."""
 
     def __init__(self) -> None:
         if not PYTHON.exists():
@@ -56,7 +56,7 @@ class Peer:
 
 @lru_cache(maxsize=1)
 def the_peer() -> Peer:
-    """The one peer of this process: loading PyOD takes longer than most of its fits."""
+    """The only peer of this process: loading PyOD takes longer than most of its fits."""
     return Peer()
 
 

@@ -6,7 +6,7 @@ parts, outliers included, their labels unseen, and judged on the third. *Labelle
 the second part, see `rows_labelled`.
 
 Sets of more than 20,000 rows are sampled to that many, normal rows and outliers in proportion, so that the few outliers
-of one of them leave some for every part; ADBench draws from all rows alike, to 10,000. All methods get the same rows.
+of a set leave some for every part; ADBench draws from all rows alike, to 10,000. All methods get the same rows.
 """
 
 import os
@@ -53,14 +53,14 @@ class Table:
         return Table(self.X[rows], self.outlier[rows])
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of a method on a set, and where and when."""
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a method on a set, and where and when they were measured."""
 
     protocol: str
     set: str
     seed: int
     method: str
-    #: Name in the tables -> figures: one row, or four of a network by the labelled protocol.
+    #: Name in the tables -> figures: a single row, or four of a network by the labelled protocol.
     rows: dict[str, dict[str, Any]]
     #: Of all of it, reading and encoding included.
     seconds: float
@@ -85,7 +85,7 @@ class Parts(NamedTuple):
 
 
 def data_folder() -> Path:
-    """Where the sets lie."""
+    """Folder of the sets."""
     return Path(os.environ.get("SPARSEWATCH_DATA", "../shared/data")) / "outliers"
 
 
@@ -102,7 +102,7 @@ def set_names() -> list[str]:
 
 
 def halves(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The half of all sets on which the default method was chosen, and the other."""
+    """The half of all sets on which the default method was chosen, and the other half."""
     chosen_on = [name for name in names if name != _NOT_HALVED][::2]
     return chosen_on, [name for name in names if name not in chosen_on]
 
@@ -123,7 +123,7 @@ def read_set(name: str) -> Table:
 
 
 def sampled(table: Table, seed: int, most: int = MOST_ROWS) -> Table:
-    """At most so many rows, each class in proportion, rounded up."""
+    """At most a number of rows, each class in proportion, rounded up."""
     if len(table.outlier) <= most:
         return table
     rng, share = np.random.default_rng(seed), most / len(table.outlier)
@@ -140,7 +140,7 @@ def split_set(name: str, seed: int) -> Parts:
 
 
 def encoded(scaling: Scaling, fit: NDArray[np.float64], *others: NDArray[np.float64]) -> list[Rows]:
-    """Tables of numbers, as an encoder fitted on the first makes them."""
+    """Tables of numbers, encoded by an encoder fitted on the first."""
     tables = [pa.table({f"x{j}": column for j, column in enumerate(X.T)}) for X in (fit, *others)]
     encoder = fit_encoder(tables[0], EncoderConfig(scaling=scaling))
     return [encoder.transform(one_batch(table)) for table in tables]

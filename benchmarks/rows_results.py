@@ -1,4 +1,4 @@
-"""What `benchmarks.rows` found, as boards and as the results that are held to a target or a peer."""
+"""Figures of `benchmarks.rows`, as boards and as results with a target or a peer."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -7,53 +7,53 @@ from benchmarks.harness import Result, cost, rate
 from benchmarks.rows_figures import Board, board
 from benchmarks.rows_labelled import NETWORKS
 from benchmarks.rows_peers import PEERS
-from benchmarks.rows_protocol import Kept, halves, set_names
+from benchmarks.rows_protocol import Measurement, halves, set_names
 from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 
 #: Rows of the labelled table that choose among others of it by the validation AUC.
 BEST_METHOD, BEST_NETWORK = "best method by validation", "best network by validation"
 
 
-def label_free(kept: Iterable[Kept], figure: str = "auc") -> Board:
-    """Of the methods and peers that there are now."""
+def label_free(measurements: Iterable[Measurement], figure: str = "auc") -> Board:
+    """Board of the methods and peers that exist now."""
     known = {*METHODS, *PEERS}
-    return board((entry for entry in kept if entry.protocol == "label-free" and entry.method in known), figure)
+    return board((entry for entry in measurements if entry.protocol == "label-free" and entry.method in known), figure)
 
 
-def labelled(kept: Iterable[Kept], figure: str = "auc") -> Board:
-    """Of the labelled protocol, with the rows that choose among others."""
-    by_set: dict[str, list[Kept]] = {}
-    for entry in kept:
+def labelled(measurements: Iterable[Measurement], figure: str = "auc") -> Board:
+    """Board of the labelled protocol, with the rows that choose among others."""
+    by_set: dict[str, list[Measurement]] = {}
+    for entry in measurements:
         if entry.protocol == "labelled":
             by_set.setdefault(entry.set, []).append(entry)
     chosen = [choice for entries in by_set.values() for choice in _choices(entries)]
     return board([*(entry for entries in by_set.values() for entry in entries), *chosen], figure)
 
 
-def _choices(entries: Sequence[Kept]) -> Iterator[Kept]:
-    """For one set what a user would take who goes by the validation AUC."""
+def _choices(entries: Sequence[Measurement]) -> Iterator[Measurement]:
+    """The rows of a set that a user would choose by the validation AUC."""
     for name, of_network in ((BEST_METHOD, False), (BEST_NETWORK, True)):
         rows = [figures for e in entries if (e.method in NETWORKS) == of_network for figures in e.rows.values()]
         if rows:
             best = max(rows, key=lambda figures: float(figures["validation_auc"]))
-            kept = entries[0]
-            yield Kept(
-                protocol=kept.protocol,
-                set=kept.set,
-                seed=kept.seed,
+            first = entries[0]
+            yield Measurement(
+                protocol=first.protocol,
+                set=first.set,
+                seed=first.seed,
                 method=name,
                 rows={name: best},
                 seconds=0.0,
-                machine=kept.machine,
-                date=kept.date,
-                command=kept.command,
+                machine=first.machine,
+                date=first.date,
+                command=first.command,
             )
 
 
-def results_of(kept: Iterable[Kept]) -> list[Result]:
-    """The figures that are held to a target or a peer; none before the default was measured beside all peers."""
-    kept = list(kept)
-    aucs, precisions = label_free(kept), label_free(kept, "ap")
+def results_of(measurements: Iterable[Measurement]) -> list[Result]:
+    """The figures with a target or a peer; none before the default was measured beside all peers."""
+    measurements = list(measurements)
+    aucs, precisions = label_free(measurements), label_free(measurements, "ap")
     if not aucs.sets or DEFAULT not in aucs.methods or not set(PEERS) <= set(aucs.methods):
         return []
     results = [
@@ -69,7 +69,7 @@ def results_of(kept: Iterable[Kept]) -> list[Result]:
             results.append(_beside_best(f"default_auc_half_{name}", half, "ROC AUC"))
     ranks = aucs.mean_ranks
     results.append(cost("default_mean_rank", ranks[DEFAULT], f"of {len(ranks)} methods, by ROC AUC", note=_ranks(aucs)))
-    taken = seconds_taken(kept).means
+    taken = seconds_taken(measurements).means
     slowest = max(PEERS, key=lambda peer: taken[peer])
     results.append(
         rate(
@@ -81,7 +81,7 @@ def results_of(kept: Iterable[Kept]) -> list[Result]:
             note="less is better; the slowest peer",
         )
     )
-    return results + _labelled_results(labelled(kept))
+    return results + _labelled_results(labelled(measurements))
 
 
 def _labelled_results(aucs: Board) -> list[Result]:
@@ -112,7 +112,7 @@ def _ranks(values: Board) -> str:
     return ", ".join(f"{name} {ranks[name]:.2f}" for name in (DEFAULT, *PEERS))
 
 
-def seconds_taken(kept: Sequence[Kept]) -> Board:
-    """To fit and to score, together."""
-    fits, scores = label_free(kept, "fit_seconds"), label_free(kept, "score_seconds")
+def seconds_taken(measurements: Sequence[Measurement]) -> Board:
+    """Seconds to fit and to score, together."""
+    fits, scores = label_free(measurements, "fit_seconds"), label_free(measurements, "score_seconds")
     return Board(fits.sets, fits.methods, fits.values + scores.values)

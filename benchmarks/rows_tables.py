@@ -1,4 +1,4 @@
-"""What `benchmarks.rows` found, as the page `docs/rows-benchmark.md`."""
+"""Figures of `benchmarks.rows`, as the page `docs/rows-benchmark.md`."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from benchmarks.harness import number
 from benchmarks.rows_figures import TIE, Board, compare
 from benchmarks.rows_labelled import NETWORKS, STEPS, TRAINING_SECONDS
 from benchmarks.rows_peers import PEERS
-from benchmarks.rows_protocol import MOST_ROWS, Kept, halves, set_names, set_shape
+from benchmarks.rows_protocol import MOST_ROWS, Measurement, halves, set_names, set_shape
 from benchmarks.rows_results import BEST_METHOD, BEST_NETWORK, label_free, labelled, seconds_taken
 from sparsewatch.detectors.rows.methods.registry import DEFAULT
 
@@ -17,14 +17,14 @@ _LEVEL = 0.05
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "rows-benchmark.md"
 
 
-def write_tables(kept: Iterable[Kept], path: Path = PAGE) -> None:
-    """Write the page from whatever was measured."""
-    kept = sorted(kept, key=lambda entry: entry.date)
-    parts = [_INTRODUCTION.format(most=MOST_ROWS), _measured(kept)]
-    if label_free(kept).sets:
-        parts += _label_free_part(kept)
-    if labelled(kept).sets:
-        parts += _labelled_part(kept)
+def write_tables(measurements: Iterable[Measurement], path: Path = PAGE) -> None:
+    """Write the page from the measurements there are."""
+    measurements = sorted(measurements, key=lambda entry: entry.date)
+    parts = [_INTRODUCTION.format(most=MOST_ROWS), _circumstances(measurements)]
+    if label_free(measurements).sets:
+        parts += _label_free_part(measurements)
+    if labelled(measurements).sets:
+        parts += _labelled_part(measurements)
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -64,10 +64,10 @@ many times.
 """
 
 
-def _measured(kept: Sequence[Kept]) -> str:
+def _circumstances(measurements: Sequence[Measurement]) -> str:
     """Machines, dates and commands."""
-    groups: dict[tuple[str, int, str], list[Kept]] = {}
-    for entry in kept:
+    groups: dict[tuple[str, int, str], list[Measurement]] = {}
+    for entry in measurements:
         groups.setdefault((entry.machine.cpu, entry.machine.cores, entry.command), []).append(entry)
     lines = [
         f"- {_dates(entries)}, {cpu}, {cores} cores, `{command}`: "
@@ -77,25 +77,25 @@ def _measured(kept: Sequence[Kept]) -> str:
     return "\n".join(["Measured:\n", *lines, ""])
 
 
-def _dates(entries: Sequence[Kept]) -> str:
+def _dates(entries: Sequence[Measurement]) -> str:
     """From the first to the last, which come in this order."""
     return " to ".join(dict.fromkeys(f"{entries[i].date:%Y-%m-%d}" for i in (0, -1)))
 
 
-def _seeds(kept: Sequence[Kept], sets: Sequence[str]) -> str:
-    """How many seeds there are, and where there are fewer."""
-    counts = Counter((e.set, e.method) for e in kept if e.protocol == "label-free" and e.set in sets)
+def _seeds(measurements: Sequence[Measurement], sets: Sequence[str]) -> str:
+    """Number of seeds, and the methods and sets with fewer."""
+    counts = Counter((e.set, e.method) for e in measurements if e.protocol == "label-free" and e.set in sets)
     most = max(counts.values())
     fewer = [f"{method} on {name} {n}" for (name, method), n in sorted(counts.items()) if n < most]
     return f"{most} seeds a set" + (f" ({', '.join(fewer)})" if fewer else "")
 
 
-def _label_free_part(kept: Sequence[Kept]) -> Iterator[str]:
-    aucs, precisions, seconds = label_free(kept), label_free(kept, "ap"), seconds_taken(kept)
+def _label_free_part(measurements: Sequence[Measurement]) -> Iterator[str]:
+    aucs, precisions, seconds = label_free(measurements), label_free(measurements, "ap"), seconds_taken(measurements)
     yield _LABEL_FREE
-    of = f"{len(aucs.sets)} of {len(set_names())} sets, {_seeds(kept, aucs.sets)}"
+    of = f"{len(aucs.sets)} of {len(set_names())} sets, {_seeds(measurements, aucs.sets)}"
     yield f"{of}. Seconds are means over the sets, on one core.\n"
-    fits, scores = label_free(kept, "fit_seconds"), label_free(kept, "score_seconds")
+    fits, scores = label_free(measurements, "fit_seconds"), label_free(measurements, "score_seconds")
     yield _summary(aucs, precisions, {"seconds to fit": fits, "to score": scores})
     if DEFAULT in aucs.methods:
         yield _standing(aucs, precisions)
@@ -111,11 +111,11 @@ def _label_free_part(kept: Sequence[Kept]) -> Iterator[str]:
     yield "### Seconds to fit and score, by set\n"
     yield _by_set(seconds, digits=2, best=False)
     yield "### The sets\n"
-    yield _sets(kept)
+    yield _sets(measurements)
 
 
-def _labelled_part(kept: Sequence[Kept]) -> Iterator[str]:
-    aucs, precisions = labelled(kept), labelled(kept, "ap")
+def _labelled_part(measurements: Sequence[Measurement]) -> Iterator[str]:
+    aucs, precisions = labelled(measurements), labelled(measurements, "ap")
     yield _LABELLED.format(steps=STEPS, seconds=TRAINING_SECONDS, method=BEST_METHOD, network=BEST_NETWORK)
     yield f"{len(aucs.sets)} of {len(set_names())} sets.\n"
     yield _summary(aucs, precisions, {})
@@ -128,7 +128,7 @@ def _labelled_part(kept: Sequence[Kept]) -> Iterator[str]:
     yield _by_set(precisions)
     yield "### What the labels chose for the networks\n"
     yield "k and seed; in brackets the mean test AUC of the five seeds, each at the epoch that the labels chose.\n"
-    yield _chosen(kept)
+    yield _chosen(measurements)
 
 
 def _summary(aucs: Board, precisions: Board, more: Mapping[str, Board]) -> str:
@@ -160,7 +160,7 @@ def _standing(aucs: Board, precisions: Board) -> str:
         "Mean AP": precisions.means,
         "Mean rank by AUC": {name: -rank for name, rank in aucs.mean_ranks.items()},
     }
-    lines = [f"- {said}: {_ahead_of_default(of)}." for said, of in means.items() if of]
+    lines = [f"- {figure}: {_ahead_of_default(of)}." for figure, of in means.items() if of]
     found = compare(aucs, DEFAULT)
     counts = [f"{found[peer].losses} to {peer}" for peer in PEERS if peer in found]
     lines.append(f"- Sets of {len(aucs.sets)} that it loses: {', '.join(counts) or 'no peer was measured'}.")
@@ -193,8 +193,8 @@ def _halves_table(aucs: Board) -> str:
     """Mean AUC of both halves, and the default's lead."""
     parts = [half for sets in halves(set_names()) if (half := aucs.only(sets)).sets]
     headings = ["method"]
-    for half, said in zip(parts, ("chosen on", "other half"), strict=False):
-        headings += [f"{said}, {len(half.sets)} sets", "mean rank"]
+    for half, name in zip(parts, ("chosen on", "other half"), strict=False):
+        headings += [f"{name}, {len(half.sets)} sets", "mean rank"]
         if DEFAULT in aucs.methods:
             headings.append(f"{DEFAULT}'s lead")
     rows = []
@@ -218,9 +218,9 @@ def _by_set(values: Board, *, digits: int = 3, best: bool = True) -> str:
     return table(("set", *values.methods), rows)
 
 
-def _sets(kept: Sequence[Kept]) -> str:
+def _sets(measurements: Sequence[Measurement]) -> str:
     """Sizes; of the test part where it was measured."""
-    judged = {e.set: next(iter(e.rows.values())) for e in kept if e.protocol == "label-free"}
+    judged = {e.set: next(iter(e.rows.values())) for e in measurements if e.protocol == "label-free"}
     rows = []
     for name in sorted(judged, key=lambda name: f"{name}.npz"):
         n, d = set_shape(name)
@@ -230,9 +230,9 @@ def _sets(kept: Sequence[Kept]) -> str:
     return table(("set", "rows", "used", "columns", "test rows", "test outliers"), rows)
 
 
-def _chosen(kept: Sequence[Kept]) -> str:
+def _chosen(measurements: Sequence[Measurement]) -> str:
     found: dict[str, dict[str, str]] = {}
-    for entry in kept:
+    for entry in measurements:
         if entry.protocol == "labelled" and entry.method in NETWORKS:
             for row, figures in entry.rows.items():
                 chosen = figures["chosen"]

@@ -1,6 +1,6 @@
-"""Runs of a benchmark: several at once, each kept on disk under a digest of all that its figures depend on.
+"""Runs of a benchmark: several at once, each stored on disk under a digest of all that its figures depend on.
 
-So a benchmark that was stopped goes on where it was, and one that changed nothing measures nothing.
+So a benchmark that was stopped resumes, and without a change nothing is measured again.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def keep(path: Path, figures: Any) -> None:
+def write_figures(path: Path, figures: Any) -> None:
     """Write figures so that a reader finds them whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, msgspec.json.encode(figures))
@@ -58,7 +58,7 @@ def as_they_end(
         measure: A function of a module: each process imports it.
         wanted: What to measure, in this order.
         workers: How many processes.
-        then: Runs that a result calls for.
+        then: Further runs that a result calls for.
 
     Yields:
         Each run when it has ended, with its figures or its error.

@@ -3,10 +3,10 @@
 UCI 179 (McCann and Johnston, 2008; CC BY 4.0): rows in time order over three months, missing cells, and whether the
 unit passed a test at the end of the line. The first half trains a row model by `sparsewatch train rows`, labels unseen;
 the second half is published to an Apache Kafka and read by `sparsewatch run` as a job of `kind = "rows"`, a window a
-week. Told are the books, what the job called odd, how that goes with failed units, and how every method does.
+week. Results are the accounts, the outliers of the job, how they relate to failed units, and figures of every method.
 
-Failures that a monitor should find are then planted into copies of the first half's last rows, one a copy, each in a
-topic of its own. These rows are of the training, so that the line's own drift is not mistaken for the failure.
+Failures that a monitor should find are then planted into copies of the first half's last rows, each failure into a copy
+and a topic of its own. These rows are training data, so that the line's own drift is not mistaken for the failure.
 """
 
 import subprocess
@@ -74,8 +74,8 @@ class Fab:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a job wrote."""
+class Output:
+    """Records that a job wrote."""
 
     summary: str
     rows: list[dict[str, Any]]
@@ -83,13 +83,13 @@ class Told:
 
 
 def command(*arguments: str) -> str:
-    """Run `sparsewatch` as a user would; what it said."""
+    """Run `sparsewatch` as a user would; its standard output."""
     program = str(Path(sys.executable).parent / "sparsewatch")
     return subprocess.run([program, *arguments], check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 def read_fab(folder: Path, bootstrap: str) -> Fab:
-    """The rows of the file that are exact, cut in time."""
+    """The exact rows of the file, split by time."""
     rows = pl.read_parquet(data_folder().parent / "sensors" / "secom.parquet").filter(pl.col("row_source") == 1)
     rows = rows.sort(_TIME, maintain_order=True)
     cut = round(_TRAIN_SHARE * len(rows))
@@ -97,7 +97,7 @@ def read_fab(folder: Path, bootstrap: str) -> Fab:
     return Fab(sensors, rows[:cut], rows[cut:], folder, bootstrap)
 
 
-def watch(fab: Fab, name: str, rows: pl.DataFrame, alarm_rate: float = _ALARM_RATE) -> Told:
+def watch(fab: Fab, name: str, rows: pl.DataFrame, alarm_rate: float = _ALARM_RATE) -> Output:
     """Publish rows to a topic and run a job over it."""
     file, job = fab.folder / f"{name}.parquet", fab.folder / f"{name}.toml"
     rows.select(_TIME, *fab.sensors).write_parquet(file)
@@ -109,23 +109,30 @@ def watch(fab: Fab, name: str, rows: pl.DataFrame, alarm_rate: float = _ALARM_RA
     print(f"  {summary}")
     kinds = (newest_by_key(read_all(fab.bootstrap, f"{name}.{kind}")) for kind in ("rows", "alerts"))
     odd, alerts = (list(records.values()) for records in kinds)
-    return Told(summary, odd, alerts)
+    return Output(summary, odd, alerts)
 
 
 def judge_stream(fab: Fab) -> Iterator[Result]:
     """The second half as it is."""
-    told = watch(fab, "secom", fab.stream)
+    output = watch(fab, "secom", fab.stream)
     model = RowModel.load(fab.model)
     scores = model.score(one_batch(fab.stream.select(fab.sensors).to_arrow()))
-    beyond = int((scores > model.threshold(_ALARM_RATE)).sum())
-    if beyond != len(told.rows):
-        raise RuntimeError(f"expected {beyond} odd rows, as the model says by itself, the job told {len(told.rows)}")
+    outliers = int((scores > model.threshold(_ALARM_RATE)).sum())
+    if outliers != len(output.rows):
+        raise RuntimeError(f"expected {outliers} outliers, as the model alone finds, the job wrote {len(output.rows)}")
     n = len(fab.stream)
-    yield rate("secom rows read", n, "rows", note=told.summary)
-    yield rate("secom rows called odd", beyond / n, "share", note=f"{_ALARM_RATE:.0%} of rows like the training's are")
-    rules = [alert["rule"] for alert in told.alerts]
-    said = ", ".join(f"{rules.count(rule)} {rule}" for rule in sorted(set(rules)))
-    yield rate("secom windows that alerted", len({a["window_start_us"] for a in told.alerts}), "windows", note=said)
+    yield rate("secom rows read", n, "rows", note=output.summary)
+    yield rate(
+        "secom rows called odd",
+        outliers / n,
+        "share",
+        note=f"{_ALARM_RATE:.0%} expected of rows like the training data",
+    )
+    rules = [alert["rule"] for alert in output.alerts]
+    by_rule = ", ".join(f"{rules.count(rule)} {rule}" for rule in sorted(set(rules)))
+    yield rate(
+        "secom windows that alerted", len({a["window_start_us"] for a in output.alerts}), "windows", note=by_rule
+    )
     failed = fab.stream["label"].to_numpy() == 1
     odd_failed = int((failed & (scores > model.threshold(_ALARM_RATE))).sum())
     yield rate(
@@ -135,7 +142,7 @@ def judge_stream(fab: Fab) -> Iterator[Result]:
 
 
 def _by_method(fab: Fab, failed: np.ndarray) -> Iterator[Result]:
-    """How every method's scores tell failed units from others, over the second half."""
+    """How well every method's scores separate failed units from others, over the second half."""
     train, stream = fab.train.select(fab.sensors).to_arrow(), one_batch(fab.stream.select(fab.sensors).to_arrow())
     for method in METHODS:
         scores = train_row_model(train, method=method, seed=_SEED).score(stream)
@@ -169,28 +176,28 @@ def plants(fab: Fab) -> dict[str, tuple[list[str], Plant]]:
 
 
 def judge_plants(fab: Fab) -> Iterator[Result]:
-    """Whether each failure is told apart from the same rows as they were, and its sensors named."""
+    """Whether each failure is distinguished from the unchanged rows, and its sensors named."""
     last = fab.train.tail(_PLANTED_ROWS)
-    usual = 0.0
+    baseline = 0.0
     for i, (what, (sensors, plant)) in enumerate(plants(fab).items()):
-        told = watch(fab, f"plant-{i}", plant(last))
-        share = len(told.rows) / len(last)
-        usual = share if i == 0 else usual
-        peer = ("the same rows as they were", usual) if i and usual else (None, None)
-        note = _named(told, sensors)
+        output = watch(fab, f"plant-{i}", plant(last))
+        share = len(output.rows) / len(last)
+        baseline = share if i == 0 else baseline
+        peer = ("the unchanged rows", baseline) if i and baseline else (None, None)
+        note = _named(output, sensors)
         yield rate(f"secom rows called odd, {what}", share, "share", peer=peer[0], peer_value=peer[1], note=note)
 
 
-def _named(told: Told, sensors: list[str]) -> str:
-    """Which rules alerted, and how many of the sensors that failed are among the columns said to have moved."""
-    rules = sorted({alert["rule"] for alert in told.alerts})
-    moved = {c["column"] for alert in told.alerts if alert["rule"] == MOVED for c in alert["evidence"]["columns"]}
+def _named(output: Output, sensors: list[str]) -> str:
+    """Which rules alerted, and how many of the sensors that failed are among the columns with drift."""
+    rules = sorted({alert["rule"] for alert in output.alerts})
+    moved = {c["column"] for alert in output.alerts if alert["rule"] == MOVED for c in alert["evidence"]["columns"]}
     found = f"{len(moved & set(sensors))} of {len(sensors)} planted" if sensors else "none planted"
-    return f"alerts: {', '.join(rules) or 'none'}; columns said to have moved: {len(moved)}, {found}"
+    return f"alerts: {', '.join(rules) or 'none'}; columns with drift: {len(moved)}, {found}"
 
 
 def main() -> None:
-    """Train, publish, run, tell."""
+    """Train, publish, run and write the results."""
     with tempfile.TemporaryDirectory(prefix="sparsewatch-secom-") as name, KafkaBroker() as broker:
         fab = read_fab(Path(name), broker.bootstrap)
         file = fab.folder / "train.parquet"

@@ -27,7 +27,7 @@ def main(only: Sequence[str]) -> None:
             found = bench_planted()
         else:
             found = bench_downstream(name, pl.read_parquet(folder / f"{name}.parquet"))
-        # Each part is written when it is done, so that one broken off is gone on with by `--only`.
+        # Each part is written when it is done, so that an interrupted run is completed by `--only`.
         write_results("selection", list(found), keep_others=bool(only) or number > 0)
 
 

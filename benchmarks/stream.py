@@ -219,7 +219,7 @@ def bench_arrow(bench: Bench, rows: int) -> Iterator[Result]:
 
 
 def train_model(folder: Path) -> Path:
-    """A wafer model of the usual size; its speed does not depend on how well it was trained."""
+    """A wafer model of the default size; its speed does not depend on how well it was trained."""
     labels = wafer_labels(_TRAINING_WAFERS, 1)
     rows = wafer_table(labels, 1, defects=DEFECTS, wafers_per_second=1).drop_columns(TIME).combine_chunks()
     config = WaferTrainingConfig(grid=GRID, train=TrainConfig(epochs=2))
@@ -249,7 +249,7 @@ ROWS = {"json": 600_000, "arrow": 3_000_000, "wafers": 4_000}
 
 @contextmanager
 def new_bench(rounds: int) -> Iterator[Bench]:
-    """A broker of its own and a folder, both gone afterwards."""
+    """A broker of its own and a folder, both deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="sparsewatch-bench-") as folder, KafkaBroker() as broker:
         yield Bench(broker.bootstrap, Path(folder), rounds)
 
@@ -257,7 +257,7 @@ def new_bench(rounds: int) -> Iterator[Bench]:
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(list(CASES)), help="Measure this part alone; repeatable.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--scale", default=1.0, show_default=True, help="Share of the usual numbers of rows.")
+@click.option("--scale", default=1.0, show_default=True, help="Share of the default numbers of rows.")
 def main(only: Sequence[str], rounds: int, scale: float) -> None:
     """Whole jobs from a real Kafka."""
     results: list[Result] = []

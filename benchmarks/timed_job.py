@@ -45,7 +45,7 @@ class Timing(msgspec.Struct, kw_only=True):
 
 
 class _TimedReader:
-    """A reader that says when it was first asked; everything else is the reader's own."""
+    """A reader that notes when it was first called; all else is the reader's own."""
 
     def __init__(self, reader: Reader, timing: Timing) -> None:
         self._reader = reader

@@ -2,8 +2,8 @@
 
 Closed set on all wafers, leave-one-class-out for every defect class with three seeds, ten random leave-three-out, a
 dense CNN under the same protocol with as much CPU time, and the mixed patterns of MixedWM38. See `wafer_protocol`. Runs
-are kept in `.cache/bench-wafer` by their configuration: a benchmark that was stopped goes on where it was, and one that
-changed nothing trains nothing. About an hour and a half on two cores. Tables go to `docs/wafer-benchmark.md`.
+are stored in `.cache/bench-wafer` by their configuration: a benchmark that was stopped resumes, and without a change
+nothing is trained again. About an hour and a half on two cores. Tables go to `docs/wafer-benchmark.md`.
 """
 
 import itertools
@@ -19,7 +19,7 @@ import click
 import numpy as np
 
 from benchmarks.harness import write_results
-from benchmarks.runs import CACHES, as_they_end, digest, file_digest, keep, read_figures
+from benchmarks.runs import CACHES, as_they_end, digest, file_digest, read_figures, write_figures
 from benchmarks.wafer_protocol import CAP, CAPS, SPLIT_SEED, Run, measure
 from benchmarks.wafer_tables import results_of, write_tables
 from sparsewatch.detectors.open_set.novelty import NoveltyConfig
@@ -31,7 +31,7 @@ WM811K, MIXED = "wm811k_train_37348.npz", "mixedwm38_train_13686.npz"
 DEFECTS = ("Center", "Donut", "Edge-Loc", "Edge-Ring", "Loc", "Near-full", "Random", "Scratch")
 SEEDS = (0, 1, 2)
 TRIPLES = 10
-#: Goes up when the protocol or a method changes in a way that the configuration does not show.
+#: Raised when the protocol or a method changes in a way that the configuration does not show.
 PROTOCOL = 1
 _EPOCHS = {"open": 20, "closed": 25, "mixed": 20}
 
@@ -56,9 +56,9 @@ def twins(run: Run, figures: dict[str, Any]) -> list[Run]:
 
 
 def place(run: Run) -> Path:
-    """Where a run's figures lie."""
+    """File of a run's figures."""
     settings = [asdict(TrainConfig(epochs=run.epochs)), asdict(NoveltyConfig()), CAP, CAPS, PROTOCOL]
-    # A dense run's budget is what its twin took, and would make each a new one.
+    # A dense run's budget is the time of its twin, and would make each a new run.
     named = asdict(replace(run, cpu_seconds=None))
     held = "-".join(run.hold_out) or "closed"
     about = digest(named, settings, file_digest(_file(run.file)))
@@ -66,11 +66,11 @@ def place(run: Run) -> Path:
 
 
 def perform(run: Run) -> dict[str, Any]:
-    """Figures of a run, measured now or kept."""
-    if (kept := read_figures(place(run), dict[str, Any])) is not None:
-        return kept
+    """Figures of a run, measured now or before."""
+    if (before := read_figures(place(run), dict[str, Any])) is not None:
+        return before
     figures = measure(run, _wafers(run.file))
-    keep(place(run), figures)
+    write_figures(place(run), figures)
     return figures
 
 
@@ -86,12 +86,12 @@ def perform_all(wanted: Sequence[Run], workers: int) -> dict[Run, dict[str, Any]
 
 def _line(run: Run, figures: dict[str, Any]) -> str:
     held = ", ".join(run.hold_out) or run.file
-    said = f"{run.network:6s} {held:32s} seed {run.seed}  macro-F1 {figures['macro_f1']:.3f}"
+    line = f"{run.network:6s} {held:32s} seed {run.seed}  macro-F1 {figures['macro_f1']:.3f}"
     if "methods" not in figures:
-        return said
+        return line
     scores = figures["methods"]
     return (
-        said + "  AUROC " + ", ".join(f"{name} {scores[name]['auroc']:.3f}" for name in ("sparsewatch", "max_softmax"))
+        line + "  AUROC " + ", ".join(f"{name} {scores[name]['auroc']:.3f}" for name in ("sparsewatch", "max_softmax"))
     )
 
 

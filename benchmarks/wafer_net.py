@@ -106,7 +106,7 @@ def _million(model: WaferModel, rng: np.random.Generator) -> Result:
                 writer.write_batch(rows)
         command = [sys.executable, "-m", "benchmarks.recognise_memory", str(version), *map(str, files)]
         done = subprocess.run(command, cwd=RESULTS.parent.parent, capture_output=True, check=True)
-    note = "Peak of a process while it recognises one wafer, over what it held before; its event is 8 MB."
+    note = "Peak of a process while it recognises one wafer, above its memory before; its event is 8 MB."
     return cost("million_defects_mb", float(done.stdout), "MB", target=TARGET_MB, note=note)
 
 

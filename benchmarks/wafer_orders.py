@@ -1,7 +1,8 @@
 """Streams of real wafers in which a class that training never saw begins, and how soon each raises its pattern.
 
-One order of a stream is one draw: of the first 200 wafers at 2 %, two to seven may be of the class. So besides the run
-through Kafka other orders go window by window through the job's own recognition and look, without a broker.
+An order of a stream is a single draw: of the first 200 wafers at 2 %, two to seven may be of the class. So besides the
+run through Kafka other orders go window by window through the job's own recognition and search for patterns, without a
+broker.
 """
 
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ class Lots:
 class Parts:
     """A stream's wafers with their labels, in order."""
 
-    #: Known classes alone, then with the withheld one; both before it is named.
+    #: Known classes alone, then with the withheld class; both before it is named.
     first: pl.DataFrame
     #: After it is named.
     rest: pl.DataFrame
@@ -97,18 +98,18 @@ def ordered(lots: Lots, quiet: int, new: int, seed: int) -> Parts:
 
 
 def _with_novel(known: pl.DataFrame, novel: pl.DataFrame, turn: int, rng: np.random.Generator) -> pl.DataFrame:
-    """Known wafers, of which every fiftieth or so gave way to one of the withheld class, the first one among them."""
+    """Known wafers, of which every fiftieth or so gave way to a wafer of the withheld class, the first included."""
     number = round(known.height * SHARE)
     at = np.concatenate([[0], 1 + np.sort(rng.choice(known.height - 1, number - 1, replace=False))])
     place = np.arange(known.height)
-    kept = known.with_columns(pl.Series("place", place)).filter(~pl.Series(np.isin(place, at)))
+    rest = known.with_columns(pl.Series("place", place)).filter(~pl.Series(np.isin(place, at)))
     come = novel[turn * number : (turn + 1) * number].with_columns(pl.Series("place", at))
-    return pl.concat([kept, come]).sort("place").drop("place")
+    return pl.concat([rest, come]).sort("place").drop("place")
 
 
 @dataclass(frozen=True)
 class Raised:
-    """What an order raised."""
+    """Patterns that an order raised."""
 
     #: From the class's first wafer to the end of the alert's window, and of the class among them; None if never.
     wafers: int | None
@@ -122,7 +123,7 @@ class Raised:
 
 
 def judge(parts: Parts, alerts: list[dict[str, Any]], ends: list[int], withheld: str) -> Raised:
-    """What `emerging_pattern` alerts told.
+    """The result of the `emerging_pattern` alerts.
 
     Args:
         parts: The stream.
@@ -142,7 +143,7 @@ def judge(parts: Parts, alerts: list[dict[str, Any]], ends: list[int], withheld:
 
 
 class _Book(PatternBook):
-    """A book that is its own reader."""
+    """A pattern book that is its own reader."""
 
     def __call__(self) -> PatternBook:
         return self
@@ -152,22 +153,22 @@ class _Book(PatternBook):
 
 
 def replay(parts: Parts, withheld: str, model: Path) -> Raised:
-    """A stream through recognition and look, window by window."""
+    """A stream through recognition and search for patterns, window by window."""
     recognise = RecogniseBlock(ModelInUse(str(model), LoadForJob(None, ())), level=SETTINGS.level)
     conclude = ConcludeWafers(WaferCheck(), "")
     book, version = _Book(), WaferModel.load(model)
     view = PatternsView("replay", "patterns", SETTINGS, book, lambda: version)
-    kept: list[Pane] = []
+    panes: list[Pane] = []
     alerts: list[dict[str, Any]] = []
     ends: list[int] = []
     for window, block in _blocks(parts.first):
-        said = recognise(block)
+        recognised = recognise(block)
         counts = WaferCounts()
-        counts.add(said.results, said.looking_novel)
+        counts.add(recognised.results, recognised.looking_novel)
         state = conclude(window, [counts.to_bytes()]).pane or b""
         pane = Pane(window.start_us, window.end_us, state, learned=True)
-        look = view(pane, kept[1 - view.panes :])
-        kept.append(pane)
+        look = view(pane, panes[1 - view.panes :])
+        panes.append(pane)
         for record in look.records:
             book.take(record.key, record.value)
         alerts += [{"subject": f.subject, "evidence": f.evidence} for f in look.findings]

@@ -56,7 +56,7 @@ class Run:
     capped: bool
     seed: int
     epochs: int
-    #: CPU seconds a dense network trains; a sparse one trains its epochs.
+    #: CPU seconds a dense network trains; a sparse network trains its epochs.
     cpu_seconds: float | None = None
 
 
@@ -64,7 +64,7 @@ class Run:
 class _Parts:
     points: WaferPoints
     classes: Classes
-    #: Indices of the wafers of each part, known ones only.
+    #: Indices of the wafers of each part, known wafers only.
     of: tuple[NDArray[np.int64], ...]
     novel: NDArray[np.int64]
 
@@ -102,7 +102,7 @@ def _split(run: Run, wafers: LabelledWafers) -> _Parts:
 
 
 def _capped(patterns: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Up to so many wafers of each class, drawn once for all runs."""
+    """Up to a number of wafers of each class, drawn once for all runs."""
     rng = np.random.default_rng(SPLIT_SEED)
     chosen = np.zeros(len(patterns), dtype=np.bool_)
     for name in np.unique(patterns).tolist():
@@ -133,20 +133,20 @@ def _closed(parts: _Parts, test: Encodings) -> dict[str, Any]:
     """Figures over the known classes, on the test wafers."""
     truth = parts.classes.targets[parts.of[_TEST]]
     if parts.classes.several:
-        said = (test.logits > 0).astype(np.int64)
+        predicted = (test.logits > 0).astype(np.int64)
         return {
             "classes": list(parts.classes.outputs),
             "macro_f1": macro_f1(truth, test.logits),
-            "exact_match": float((said == truth).all(axis=1).mean()),
-            "label_f1": f1_score(truth, said, average=None).tolist(),
-            "exact_match_mixed": float((said == truth).all(axis=1)[truth.sum(axis=1) > 1].mean()),
+            "exact_match": float((predicted == truth).all(axis=1).mean()),
+            "label_f1": f1_score(truth, predicted, average=None).tolist(),
+            "exact_match_mixed": float((predicted == truth).all(axis=1)[truth.sum(axis=1) > 1].mean()),
         }
-    said = test.logits.argmax(axis=1)
+    predicted = test.logits.argmax(axis=1)
     return {
         "classes": list(parts.classes.outputs),
         "macro_f1": macro_f1(truth, test.logits),
-        "balanced_accuracy": float(balanced_accuracy_score(truth, said)),
-        "confusion": confusion_matrix(truth, said, labels=range(len(parts.classes.outputs))).tolist(),
+        "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
+        "confusion": confusion_matrix(truth, predicted, labels=range(len(parts.classes.outputs))).tolist(),
     }
 
 
@@ -169,16 +169,16 @@ def _open(
 ) -> dict[str, float]:
     """Figures of one method; novel is the positive class, high scores are novel."""
     known_scores, novel_scores = score(test), score(novel)
-    truth, said = parts.classes.targets[parts.of[_TEST]], test.logits.argmax(axis=1)
+    truth, predicted = parts.classes.targets[parts.of[_TEST]], test.logits.argmax(axis=1)
     threshold = alarm_threshold(np.sort(score(calibration)), FALSE_NOVEL)
     strange = len(parts.classes.outputs)
-    answers = np.where(known_scores > threshold, strange, said)
+    answers = np.where(known_scores > threshold, strange, predicted)
     passed = np.where(novel_scores > threshold, strange, novel.logits.argmax(axis=1))
     return {
         "auroc": auroc(known_scores, novel_scores),
         "aupr": aupr(known_scores, novel_scores),
         "fpr95": fpr_at_tpr(known_scores, novel_scores),
-        "oscr": oscr(known_scores, said == truth, novel_scores),
+        "oscr": oscr(known_scores, predicted == truth, novel_scores),
         "open_macro_f1": open_set_macro_f1(
             np.concatenate([truth, np.full(len(novel), strange)]), np.concatenate([answers, passed])
         ),

@@ -1,7 +1,7 @@
 """What resolution is worth: lists of defects whose patterns differ within a bin of a coarse map.
 
 `FINE_PATTERNS` and normal wafers, the sparse network at each side and the dense CNN of `dense_cnn` on binned maps, as
-much CPU time for every dense network as the slowest sparse one of the seed took; then the CPU time a wafer by side.
+much CPU time for every dense network as the slowest sparse network of the seed took; then the CPU time a wafer by side.
 Both train without jitter, whose usual standard deviation (0.001 radii) is as wide as the structures. Ten minutes on one
 core. Hide a GPU (`CUDA_VISIBLE_DEVICES=`): the budget counts CPU time.
 """
@@ -69,7 +69,7 @@ class Measured:
 
 
 def bench_resolution(study: Study, say: Callable[[str], None] = print) -> list[Result]:
-    """All results; `say` gets a line for each network."""
+    """All results; `say` is called with a line for each network."""
     seeds = [measure(study, seed, say) for seed in study.seeds]
     times = time_by_side(study, seeds[0].nets)
     return [*_qualities(study, seeds), *_times(times)]
@@ -106,7 +106,7 @@ def measure(study: Study, seed: int, say: Callable[[str], None]) -> Measured:
 
 
 def fine_wafers(number: int, rng: np.random.Generator) -> Labelled:
-    """So many wafers of each of `CLASSES`."""
+    """A number of wafers of each of `CLASSES`."""
     labels = np.tile(np.arange(len(CLASSES)), number)
     rows = make_wafers([CLASSES[label] for label in labels.tolist()], rng, defects=DEFECTS)
     return Labelled(read_points(rows), labels)
@@ -129,8 +129,8 @@ def time_by_side(study: Study, nets: dict[int, WaferNet]) -> dict[int, Rounds]:
 
 
 def _quality(test: Labelled, logits: NDArray[np.float32]) -> Quality:
-    said = logits.argmax(axis=1)
-    return Quality(float(balanced_accuracy_score(test.labels, said)), macro_f1(test.labels, logits))
+    predicted = logits.argmax(axis=1)
+    return Quality(float(balanced_accuracy_score(test.labels, predicted)), macro_f1(test.labels, logits))
 
 
 def _qualities(study: Study, seeds: Sequence[Measured]) -> list[Result]:

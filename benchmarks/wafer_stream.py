@@ -3,11 +3,11 @@
 `train wafer` learns the lots of one part of WM-811K, without one class. Wafers of the other lots are published to a
 real Apache Kafka, one a minute of event time: known classes first, then the withheld class at 2 % of them. One
 `sparsewatch run` reads them continuously on Prism and is never restarted. When it has raised the emerging pattern,
-`patterns name` names it; then the rest of the stream is published. Told are: wafers from the class's first until the
+`patterns name` names it; then the rest of the stream is published. Results are: wafers from the class's first until the
 alert's window ended, false patterns, what the class's later wafers are recognised as, and known wafers called novel.
-Other orders of the same wafers then say how much of that was luck (see `wafer_orders`).
+Other orders of the same wafers then show how much of that was luck (see `wafer_orders`).
 
-Without Prism the job is run in bounded steps in place of the continuous run, which the notes then say.
+Without Prism the job is run in bounded steps in place of the continuous run, as the notes then state.
 """
 
 import os
@@ -72,7 +72,7 @@ history = {history}
 
 
 def command(*arguments: str) -> str:
-    """Run `sparsewatch` as a user would; what it said."""
+    """Run `sparsewatch` as a user would; its standard output."""
     program = str(Path(sys.executable).parent / "sparsewatch")
     return subprocess.run([program, *arguments], check=True, text=True, stdout=subprocess.PIPE).stdout
 
@@ -93,12 +93,12 @@ class Fab:
 
     @contextmanager
     def running(self) -> Iterator[Callable[[int], None]]:
-        """The job on Prism until the end; gives what waits until so many wafers are judged and their windows closed.
+        """The job on Prism until the end; gives a function that waits until a number of wafers are in closed windows.
 
-        Without Prism nothing runs until then, and what waits is a bounded run.
+        Without Prism nothing runs until then, and the function is a bounded run.
         """
         if find_prism() is None:
-            yield lambda _: _said(command("run", str(self.job), "--until", "latest"))
+            yield lambda _: _show(command("run", str(self.job), "--until", "latest"))
             return
         run = Run(self.job, self.log).start()
         try:
@@ -127,12 +127,12 @@ class Fab:
         return sorted((a for a in records if a["rule"] == "emerging_pattern"), key=lambda a: a["window_end_us"])
 
 
-def _said(text: str) -> None:
+def _show(text: str) -> None:
     click.echo(text.strip())
 
 
-def told_of_run(parts: Parts, raised: Raised, note: str) -> list[Result]:
-    """What the run through Kafka raised."""
+def results_of_run(parts: Parts, raised: Raised, note: str) -> list[Result]:
+    """Patterns that the run through Kafka raised."""
     days = parts.first.height / DAY_WAFERS
     false = cost("false_patterns", float(raised.false), "patterns", target=max(1.0, days), note=f"in {days:.1f} days")
     if raised.wafers is None:
@@ -146,19 +146,19 @@ def told_of_run(parts: Parts, raised: Raised, note: str) -> list[Result]:
     ]
 
 
-def told_of_orders(found: list[Raised], wafers: int, new: int) -> list[Result]:
-    """What other orders of the stream raised; one that raised nothing counts as all its wafers."""
-    delays = [new if one.wafers is None else one.wafers for one in found]
+def results_of_orders(found: list[Raised], wafers: int, new: int) -> list[Result]:
+    """Patterns that other orders of the stream raised; an order that raised nothing counts as all its wafers."""
+    delays = [new if order.wafers is None else order.wafers for order in found]
     note = f"{len(found)} orders of the same wafers, without Kafka"
     days = len(found) * wafers / DAY_WAFERS
     soon = float(np.mean([delay <= TARGET_WAFERS for delay in delays]))
     return [
         cost("orders_median_wafers", float(np.median(delays)), "wafers", target=TARGET_WAFERS, note=note),
-        rate("orders_raised", float(np.mean([one.wafers is not None for one in found])), "share", note=note),
+        rate("orders_raised", float(np.mean([order.wafers is not None for order in found])), "share", note=note),
         rate("orders_raised_in_time", soon, f"share, within {TARGET_WAFERS} wafers", note=note),
         cost(
             "orders_false_patterns_per_day",
-            sum(one.false for one in found) / days,
+            sum(order.false for order in found) / days,
             "patterns a day",
             target=SETTINGS.false_patterns_per_day,
             note=f"{days:.0f} days; {note}",
@@ -166,16 +166,16 @@ def told_of_orders(found: list[Raised], wafers: int, new: int) -> list[Result]:
     ]
 
 
-def _share(said: pl.DataFrame, **columns: str) -> float:
-    """Share of rows whose columns hold these values, 0 of none."""
-    return said.filter(**columns).height / max(said.height, 1)
+def _share(wafers: pl.DataFrame, **columns: str) -> float:
+    """Share of rows whose columns hold these values, 0 without rows."""
+    return wafers.filter(**columns).height / max(wafers.height, 1)
 
 
 def judge_named(parts: Parts, results: dict[str, Any], withheld: str, named: bool, note: str) -> list[Result]:
     """What the rest of the stream's wafers are recognised as."""
-    said = pl.DataFrame([{k: r[k] for k in ("wafer_id", "pattern", "verdict")} for r in results.values()])
-    rest = said.join(parts.rest.select("wafer_id", "label"), on="wafer_id", validate="1:1")
-    all_known = said.join(pl.concat([parts.first, parts.rest]).select("wafer_id", "label"), on="wafer_id")
+    recognised = pl.DataFrame([{k: r[k] for k in ("wafer_id", "pattern", "verdict")} for r in results.values()])
+    rest = recognised.join(parts.rest.select("wafer_id", "label"), on="wafer_id", validate="1:1")
+    all_known = recognised.join(pl.concat([parts.first, parts.rest]).select("wafer_id", "label"), on="wafer_id")
     all_known = all_known.filter(pl.col("label") != withheld)
     new = rest.filter(pl.col("label") == withheld)
     bound = next(iter(results.values()))["false_novel_rate"]
@@ -184,11 +184,11 @@ def judge_named(parts: Parts, results: dict[str, Any], withheld: str, named: boo
     most = bound + 3 * float(np.sqrt(bound * (1 - bound) / all_known.height))
     found = [cost("called_novel_known", novel, "share", target=most, note=f"calibrated for {bound:.3f}; {note}")]
     if named:
-        recognised = _share(new, verdict="known", pattern=_NAME)
+        by_name = _share(new, verdict="known", pattern=_NAME)
         known = rest.filter(pl.col("label") != withheld)
         taken = _share(known, verdict="known", pattern=_NAME)
         found += [
-            rate("recognised_by_name", recognised, f"share of {new.height} later wafers of the class", note=note),
+            rate("recognised_by_name", by_name, f"share of {new.height} later wafers of the class", note=note),
             cost("others_by_name", taken, f"share of {known.height} later known wafers", note=note),
         ]
     return found
@@ -228,14 +228,14 @@ def main(withhold: str, file: str, epochs: int, quiet: int, new: int, orders: in
                 history=SETTINGS.history,
             )
         )
-        told = through_kafka(Fab(broker.bootstrap, job, folder / "run.log"), parts, withhold)
+        results = through_kafka(Fab(broker.bootstrap, job, folder / "run.log"), parts, withhold)
         found = []
         for seed in range(1, orders + 1):
             found.append(replay(ordered(lots, quiet, new, seed), withhold, first))
-            _said(f"order {seed}: {found[-1]}")
+            _show(f"order {seed}: {found[-1]}")
         if found:
-            told += told_of_orders(found, parts.first.height, new)
-    write_results("wafer_stream", told)
+            results += results_of_orders(found, parts.first.height, new)
+    write_results("wafer_stream", results)
 
 
 def through_kafka(fab: Fab, parts: Parts, withheld: str) -> list[Result]:
@@ -249,14 +249,14 @@ def through_kafka(fab: Fab, parts: Parts, withheld: str) -> list[Result]:
         alerts = fab.alerts()
         ends = [(alert["window_end_us"] // 1_000_000 - _START_S) // INTERVAL_S for alert in alerts]
         raised = judge(parts, alerts, ends, withheld)
-        _said(command("patterns", "list", str(fab.job)))
+        _show(command("patterns", "list", str(fab.job)))
         if raised.pattern:
-            _said(command("patterns", "name", str(fab.job), raised.pattern, _NAME))
+            _show(command("patterns", "name", str(fab.job), raised.pattern, _NAME))
             # The running job has looked for a new version by then.
             time.sleep(2 * EVERY_S)
         fab.publish(folder / "rest.parquet", published)
         settle(published + parts.rest.height)
-        return told_of_run(parts, raised, note) + judge_named(
+        return results_of_run(parts, raised, note) + judge_named(
             parts, fab.results(), withheld, bool(raised.pattern), note
         )
 

@@ -1,4 +1,4 @@
-"""What `benchmarks.wafer` found, as results and as the page `docs/wafer-benchmark.md`."""
+"""Figures of `benchmarks.wafer`, as results and as the page `docs/wafer-benchmark.md`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from benchmarks.harness import Result, rate, this_machine
 from benchmarks.wafer_protocol import OURS, Run
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "wafer-benchmark.md"
-#: Figure -> how it is headed.
+#: Figure -> heading of its table.
 _FIGURES = {
     "auroc": "AUROC",
     "aupr": "AUPR",
@@ -26,7 +26,7 @@ Done = Mapping[Run, dict[str, Any]]
 
 
 def results_of(done: Done) -> list[Result]:
-    """The figures that are held to a target or a peer."""
+    """The figures with a target or a peer."""
     closed, mixed = _only(done, "sparse", "wm811k"), _only(done, "sparse", "mixedwm38")
     dense = _only(done, "dense", "wm811k")
     test = f"{closed['wafers'][3]:,} test wafers of other lots"

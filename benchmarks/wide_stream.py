@@ -1,6 +1,6 @@
 """A thousand features, fifty of a million distinct values, three million rows: memory, rate, error against the truth.
 
-Every value follows from its row and feature by a hash, so a block costs no memory beyond itself and any column can be
+Every value follows from its row and feature by a hash, so a block costs no memory but its own and any column can be
 made again alone. A process of its own counts the stream block by block and ranks the features; the peak is that of the
 whole process, imports included. This one then counts each large feature exactly and compares the scores.
 """
@@ -40,7 +40,7 @@ LABEL = "click"
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """What the counting process found."""
+    """Results of the counting process."""
 
     peak_gb: float
     #: Of imports alone.
@@ -53,7 +53,7 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def uniform(rows: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for each row; another stream gives independent ones."""
+    """A number in [0, 1) for each row; another stream gives independent numbers."""
     return (row_identities(stream, rows) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -71,7 +71,7 @@ def values(rows: NDArray[np.int64], feature: int) -> NDArray[np.int64]:
 
 
 def clicks(rows: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Labels: a tenth clicks, more or less by what the features 0, 1, 3 and `LARGE` have in a row."""
+    """Labels: a tenth clicks, more or less by the values of features 0, 1, 3 and `LARGE` in a row."""
     odds = np.full(rows.size, -2.4)
     for feature, effect in ((0, 0.6), (1, 0.4), (3, 0.1), (LARGE, 0.3)):
         signs = row_identities(FEATURES + feature, values(rows, feature)) >> np.uint64(63)
@@ -180,7 +180,9 @@ def main() -> None:
     """Count in a process of its own, compare, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--count", action="store_true", help="count in this process; what the other calls for")
+    parser.add_argument(
+        "--count", action="store_true", help="count in this process; called by the process that compares"
+    )
     arguments = parser.parse_args()
     if arguments.count:
         print(msgspec.json.encode(count_stream(arguments.rows)).decode())

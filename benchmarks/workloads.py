@@ -48,14 +48,14 @@ def click_table(rows: int, seed: int, *, rows_per_second: float, first_row: int 
 
 
 def _ranks(rng: np.random.Generator, rows: int, distinct: int) -> np.ndarray:
-    """Ranks below `distinct`, density falling as one over the rank."""
+    """Ranks below `distinct`, density falling as 1 over the rank."""
     ranks = np.expm1(rng.random(rows) * np.log1p(distinct)).astype(np.int64)
     capped: np.ndarray = np.minimum(ranks, distinct - 1)
     return capped
 
 
 def json_records(table: pa.Table) -> list[bytes]:
-    """One JSON object a row."""
+    """A JSON object for each row."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     return frame.write_ndjson().encode().splitlines()

@@ -1,7 +1,7 @@
 """`python -m benchmarks.house [--list] [ROOT ...]`: the figures of checkouts side by side, this one by default.
 
 What each figure counts stands where it is taken: `tree` (files, circles), `kinds`, `repeats`, `traced`. A checkout from
-before the prefix `sparsewatch.` measures alike. Give an older one first to see before and after.
+before the prefix `sparsewatch.` measures alike. Give an older checkout first to see before and after.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def _table(trees: Sequence[Tree], found: Sequence[Sequence[Sequence[str]]]) -> T
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.house", description="How the code is laid out.")
     parser.add_argument("roots", metavar="ROOT", nargs="*", type=Path, help="Checkouts; this one by default.")
-    parser.add_argument("--list", action="store_true", help="Name what was counted in the last one.")
+    parser.add_argument("--list", action="store_true", help="Name what was counted in the last checkout.")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The figures of a checkout: what each counts, what is wanted of it, and what it found."""
+"""The figures of a checkout: what each counts, its target, and the items it found."""
 
 import json
 import os

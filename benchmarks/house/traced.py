@@ -1,4 +1,4 @@
-"""Files of a checkout that one click row passes through on its way from Kafka to an alert.
+"""Files of a checkout that a click row passes through on its way from Kafka to an alert.
 
 `python traced.py ROOT FOLDER` runs in the checkout's own environment with ROOT on the path, so it imports nothing but
 the standard library and what it traces. It makes a small click stream with a fault at its end, trains reference and row

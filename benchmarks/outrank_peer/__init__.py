@@ -1,1 +1,1 @@
-"""What `make bench-outrank` sets beside the public tool `outrank` 0.97.5, a part a module."""
+"""Comparisons of `make bench-outrank` with the public tool `outrank` 0.97.5, a module for each part."""

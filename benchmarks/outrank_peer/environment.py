@@ -18,7 +18,7 @@ _PROCESS_S = 1_800
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What a process took, as `benchmarks/process_cost.py` prints it."""
+    """Cost of a process, as `benchmarks/process_cost.py` prints it."""
 
     seconds: float
     #: Largest resident memory of the process or of any of its children.
@@ -39,7 +39,7 @@ def ask_peer(script: str, *arguments: object) -> Any:
 
 
 def run_peer(script: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
-    """Run a script of `benchmarks/peers` to its end, whatever that is.
+    """Run a script of `benchmarks/peers` to its end, with any exit status.
 
     Raises:
         FileNotFoundError: If there is no such environment.

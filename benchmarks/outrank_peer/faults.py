@@ -1,6 +1,6 @@
 """The public tool's faults, each shown on the tool now, and ours on the same data.
 
-One result a fault: its value is ours, the peer's value the tool's. `met` says that ours is as it should be.
+A result for each fault: its value is ours, the peer's value the tool's. `met` is true where ours is as it should be.
 """
 
 import tempfile
@@ -63,8 +63,8 @@ def stratified() -> Result:
     label = np.repeat(np.array([0, 1], np.int32), [990, 10])
     features = rng.integers(0, 10, (30, label.size)).astype(np.int32)
     done = _with_files(features, label, lambda folder: run_peer(_KERNEL, "percent", folder, 50))
-    kept = stratified_rows(encode(label), 0.5, 0)
-    scores = [shifted_mutual_information(encode(x[kept]), encode(label[kept])) for x in features]
+    sampled = stratified_rows(encode(label), 0.5, 0)
+    scores = [shifted_mutual_information(encode(x[sampled]), encode(label[sampled])) for x in features]
     finite = int(np.isfinite(scores).sum())
     return fault(
         "stratified_sampling",
@@ -88,7 +88,7 @@ def missing() -> Result:
 
 
 def distinct() -> Result:
-    """Distinct values of a column of many."""
+    """Distinct values of a column with many."""
     public = ask_peer(_FAULTS, "distinct", _DISTINCT)
     starts = range(0, _DISTINCT, _BLOCK_ROWS)
     report = _counted([pa.array(np.arange(i, min(i + _BLOCK_ROWS, _DISTINCT))) for i in starts])
@@ -103,7 +103,7 @@ def distinct() -> Result:
 
 
 def rare() -> Result:
-    """Values of one row, over two batches."""
+    """Values in a single row, over two batches."""
     public = ask_peer(_FAULTS, "rare", "aaab", "ac")
     report = _counted([pa.array(list("aaab")), pa.array(list("ac"))])
     return fault(
@@ -120,14 +120,14 @@ def controls() -> Result:
     """Noise controls of a table."""
     done = run_peer(_FAULTS, "controls", 2_000)
     made = noise_controls(pa.table({"x": ["a"] * 2_000, "label": [0] * 2_000}), "label", np.random.default_rng(0))
-    said = done.stderr.decode().strip().splitlines()
+    errors = done.stderr.decode().strip().splitlines()
     return fault(
         "noise_controls",
         "controls made",
         ours=made.num_columns,
         public=_answer(done) or 0,
         gone=made.num_columns == 11,
-        note=f"The public tool ended with {done.returncode}{': ' + said[-1] if done.returncode else ''}.",
+        note=f"The public tool ended with {done.returncode}{': ' + errors[-1] if done.returncode else ''}.",
     )
 
 
@@ -158,7 +158,7 @@ def interaction() -> Result:
 
 
 def _answer(done: CompletedProcess[bytes]) -> Any:
-    """What a script of the peer's printed last; None if it failed."""
+    """The last output of a script of the peer; None if it failed."""
     return None if done.returncode else msgspec.json.decode(done.stdout.splitlines()[-1])
 
 
@@ -170,7 +170,7 @@ def _with_files(features: Column, label: Column, ask: Callable[[str], Answer]) -
 
 
 def _counted(blocks: list[pa.Array]) -> ColumnReport:
-    """What a column is, counted a block at a time."""
+    """Report of a column, counted a block at a time."""
     counts = FeatureCounts(["x"], "label")
     for block in blocks:
         counts.update(pa.record_batch({"x": block, "label": np.zeros(len(block), np.int64)}))

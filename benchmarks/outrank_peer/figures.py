@@ -23,7 +23,7 @@ def faster(name: str, ours: Rounds, peer: Rounds, *, target: float | None, note:
 
 
 def beside(name: str, ours: Rounds, unit: str, peer: Rounds, *, less: bool = False, note: str = "") -> Result:
-    """A figure of both; with `less`, one that must stay below the peer's."""
+    """A figure of both; with `less`, a figure that must stay below the peer's."""
     return Result(
         name=name,
         value=ours.median,
@@ -47,6 +47,6 @@ def fault(name: str, unit: str, *, ours: float, public: float, gone: bool, note:
         ours: Our figure.
         public: The public tool's.
         gone: Whether ours is as it should be.
-        note: What was done, and what would be right.
+        note: The test, and the right answer.
     """
     return Result(name=f"fault_{name}", value=ours, unit=unit, peer=NAME, peer_value=public, met=gone, note=note)

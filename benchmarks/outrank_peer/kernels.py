@@ -1,4 +1,4 @@
-"""One feature against a binary label: the public kernel and our score, from the same integer codes of the rows.
+"""A feature against a binary label: the public kernel and our score, from the same integer codes of the rows.
 
 Timed on each side is what turns two columns of codes into a score: the public kernel, compiled and warm, in a process
 of its own; and `rank_codes`, which gives a p-value, a standard error and the cardinality besides.
@@ -33,7 +33,7 @@ def bench_kernels(rounds: int) -> Iterator[Result]:
 
 
 def noise_columns(cardinality: int, *, long_tail: bool) -> tuple[Codes, Codes]:
-    """A feature of up to that many values, and a label it says nothing about.
+    """A feature of up to that many values, and a label that is independent of it.
 
     Args:
         cardinality: Values to draw from; the rows hold most of them.

@@ -2,7 +2,7 @@
 
 Both get the same integer codes of all rows. Compared are the features whose score stands out of chance: the others'
 order is noise on both sides. The public score depends on the order of rows, so that even medians of 20 orders rank
-differently from one another; how differently is measured beside, and so is the median of all orders drawn.
+differently from one another; that difference is measured too, and so is the median of all orders drawn.
 """
 
 import tempfile

@@ -1,7 +1,7 @@
 """The public tool's faults, each shown on the tool itself in its own environment.
 
 `python outrank_faults.py NAME ARGUMENTS…` does what the tool does with the data in question and prints one line of
-JSON. A fault that ends the process ends this one.
+JSON. A fault that ends the process ends this script.
 """
 
 import json
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 
 def coverage(present: str, missing: str) -> float:
-    """Percent of rows that have a value, of a column with that many rows with and without one."""
+    """Percent of rows that have a value, of a column with that many rows with and without a value."""
     column = pd.DataFrame({"x": ["a"] * int(present) + [None] * int(missing)})
     return float(tool.compute_coverage(column, Namespace(missing_value_symbols=",{}"))["x"])
 

@@ -17,7 +17,7 @@ Codes = NDArray[np.int32]
 
 
 def score(feature: Codes, label: Codes, ratio: float = 1.0) -> float:
-    """What the default heuristic gives a feature, in nats, at a ratio of stratified sampling."""
+    """Score of a feature by the default heuristic, in nats, at a ratio of stratified sampling."""
     return float(mutual_info_estimator_numba(feature, label, np.float32(ratio), True))
 
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from benchmarks.harness import this_machine
 from benchmarks.rows_figures import Board, board, compare, holm
-from benchmarks.rows_protocol import Kept
+from benchmarks.rows_protocol import Measurement
 
 
-def kept(of: str, method: str, auc: float, seed: int = 0) -> Kept:
-    return Kept(
+def measurement(of: str, method: str, auc: float, seed: int = 0) -> Measurement:
+    return Measurement(
         protocol="label-free",
         set=of,
         seed=seed,
@@ -27,21 +27,21 @@ def kept(of: str, method: str, auc: float, seed: int = 0) -> Kept:
 
 
 def test_a_board_is_the_mean_over_the_seeds_in_the_order_of_the_files() -> None:
-    entries = [kept("2_b", "m", 0.5), kept("2_b", "m", 0.7, seed=1), kept("18_a", "m", 0.9)]
+    entries = [measurement("2_b", "m", 0.5), measurement("2_b", "m", 0.7, seed=1), measurement("18_a", "m", 0.9)]
     found = board(entries, "auc")
     assert found.sets == ["18_a", "2_b"]
     assert found.of("m").tolist() == pytest.approx([0.9, 0.6])
 
 
 def test_a_set_that_lacks_a_method_is_left_out() -> None:
-    found = board([kept("a", "m", 0.5), kept("a", "o", 0.6), kept("b", "m", 1.0)], "auc")
+    found = board([measurement("a", "m", 0.5), measurement("a", "o", 0.6), measurement("b", "m", 1.0)], "auc")
     assert (found.sets, found.methods) == (["a"], ["m", "o"])
 
 
 def test_methods_are_compared_over_the_seeds_that_all_have() -> None:
-    found = board([kept("a", "m", 0.5), kept("a", "m", 0.9, seed=1), kept("a", "o", 0.6)], "auc")
+    found = board([measurement("a", "m", 0.5), measurement("a", "m", 0.9, seed=1), measurement("a", "o", 0.6)], "auc")
     assert found.values.tolist() == [[0.5, 0.6]]
-    assert not board([kept("a", "m", 0.9, seed=1), kept("a", "o", 0.6)], "auc").sets
+    assert not board([measurement("a", "m", 0.9, seed=1), measurement("a", "o", 0.6)], "auc").sets
 
 
 def test_ties_share_their_rank() -> None:

@@ -29,8 +29,8 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "outliers").mkdir()
     np.savez(tmp_path / "outliers" / "9_made.npz", X=rng.normal(size=(120, 3)) + 8 * y[:, None], y=y.astype(np.int64))
     monkeypatch.setenv("SPARSEWATCH_DATA", str(tmp_path))
-    for kept in (rows_protocol.read_set, split_set, rows_protocol._encoded_parts, rows_labelled._encoded):
-        kept.cache_clear()
+    for cached in (rows_protocol.read_set, split_set, rows_protocol._encoded_parts, rows_labelled._encoded):
+        cached.cache_clear()
     return "9_made"
 
 

@@ -1,4 +1,4 @@
-"""What is kept is found again until what it depends on changes; parts have names; a peer says why it fails."""
+"""What was measured is found again until what it depends on changes; parts have names; a peer says why it fails."""
 
 import sys
 from datetime import UTC, datetime
@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from benchmarks import rows, rows_labelled, rows_peers, runs
 from benchmarks.harness import this_machine
-from benchmarks.rows import Task, kept_of, main, perform, place, seconds_left, tasks
+from benchmarks.rows import Task, main, measured_before, perform, place, seconds_left, tasks
 from benchmarks.rows_peers import PEERS, Peer
-from benchmarks.rows_protocol import Kept, read_set, split_set
+from benchmarks.rows_protocol import Measurement, read_set, split_set
 from sparsewatch.detectors.rows.methods.registry import METHODS
 
 LITTLE, LARGE = "10_little", "2_large"
@@ -29,8 +29,8 @@ def _two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         )
     monkeypatch.setenv("SPARSEWATCH_DATA", str(tmp_path))
     monkeypatch.setattr(rows, "CACHE", tmp_path / "kept")
-    for kept in (read_set, split_set, rows.cells, runs.file_digest):
-        kept.cache_clear()
+    for cached in (read_set, split_set, rows.cells, runs.file_digest):
+        cached.cache_clear()
 
 
 def test_a_first_seed_of_small_sets_comes_first_and_labels_last() -> None:
@@ -44,11 +44,11 @@ def test_a_first_seed_of_small_sets_comes_first_and_labels_last() -> None:
     assert {task.method for task in everything} >= {*METHODS, *PEERS, *rows_labelled.NETWORKS}
 
 
-def test_what_was_measured_is_kept() -> None:
+def test_what_was_measured_is_stored() -> None:
     task = Task("label-free", LITTLE, 0, "hbos")
-    assert kept_of(task) is None
+    assert measured_before(task) is None
     measured = perform(task, "python -m benchmarks.rows")
-    assert kept_of(task) == measured
+    assert measured_before(task) == measured
     assert measured.rows["hbos"]["auc"] > 0.9
     assert [path.suffix for path in rows.CACHE.iterdir()] == [".json"]
 
@@ -70,9 +70,9 @@ def test_other_settings_of_the_labelled_protocol_are_measured_anew(monkeypatch: 
 
 
 def test_what_is_left_takes_as_long_as_another_seed_or_as_the_cells_of_other_sets() -> None:
-    def kept(task: Task, seconds: float) -> Kept:
+    def measurement(task: Task, seconds: float) -> Measurement:
         now = datetime(2026, 1, 1, tzinfo=UTC)
-        return Kept(
+        return Measurement(
             protocol=task.protocol,
             set=task.set,
             seed=task.seed,
@@ -85,7 +85,7 @@ def test_what_is_left_takes_as_long_as_another_seed_or_as_the_cells_of_other_set
         )
 
     first = Task("label-free", LITTLE, 0, "knn")
-    done = {first: kept(first, 3.0)}
+    done = {first: measurement(first, 3.0)}
     assert seconds_left([Task("label-free", LITTLE, 1, "knn")], done) == pytest.approx(3.0)
     assert seconds_left([Task("label-free", LARGE, 0, "knn")], done) == pytest.approx(12.0)
     assert 0 < seconds_left([Task("label-free", LARGE, 0, "lof")], done) < 1

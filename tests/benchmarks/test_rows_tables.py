@@ -9,7 +9,7 @@ import pytest
 from benchmarks import rows_results, rows_tables
 from benchmarks.harness import this_machine
 from benchmarks.rows_peers import PEERS
-from benchmarks.rows_protocol import Kept
+from benchmarks.rows_protocol import Measurement
 from benchmarks.rows_results import BEST_METHOD, BEST_NETWORK, labelled, results_of
 from benchmarks.rows_tables import write_tables
 from sparsewatch.detectors.rows.methods.registry import DEFAULT
@@ -24,8 +24,8 @@ def _three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_tables, "set_shape", lambda name: (30_000, 7))
 
 
-def kept(of: str, method: str, rows: dict[str, dict[str, Any]], protocol: str = "label-free") -> Kept:
-    return Kept(
+def measurement(of: str, method: str, rows: dict[str, dict[str, Any]], protocol: str = "label-free") -> Measurement:
+    return Measurement(
         protocol=protocol,
         set=of,
         seed=0,
@@ -38,18 +38,18 @@ def kept(of: str, method: str, rows: dict[str, dict[str, Any]], protocol: str = 
     )
 
 
-def free(of: str, method: str, auc: float) -> Kept:
+def free(of: str, method: str, auc: float) -> Measurement:
     figures = {"auc": auc, "ap": auc / 2, "rows": 10, "outliers": 1, "fit_seconds": 1.0, "score_seconds": 0.5}
-    return kept(of, method, {method: figures})
+    return measurement(of, method, {method: figures})
 
 
-def chosen(of: str, method: str, validation_auc: float, auc: float, row: str = "") -> Kept:
+def chosen(of: str, method: str, validation_auc: float, auc: float, row: str = "") -> Measurement:
     chosen_here = {"k": 5, "seed": 2}
     figures = {"auc": auc, "ap": auc, "validation_auc": validation_auc, "mean_auc": auc, "chosen": chosen_here}
-    return kept(of, method, {row or method: figures}, "labelled")
+    return measurement(of, method, {row or method: figures}, "labelled")
 
 
-def label_free() -> list[Kept]:
+def label_free() -> list[Measurement]:
     aucs = {DEFAULT: (0.9, 0.8, 0.7), **dict.fromkeys(PEERS, (0.6, 0.6, 0.6)), "PyOD KNN": (0.5, 0.9, 0.8)}
     return [free(of, method, auc) for method, by_set in aucs.items() for of, auc in zip(SETS, by_set, strict=True)]
 

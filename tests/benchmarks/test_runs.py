@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.runs import as_they_end, digest, file_digest, keep, read_figures
+from benchmarks.runs import as_they_end, digest, file_digest, read_figures, write_figures
 
 
 def halved(number: int) -> float:
@@ -27,7 +27,7 @@ def test_a_failure_is_that_of_its_run_alone() -> None:
 def test_figures_are_found_again_and_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.json"
     assert read_figures(path, dict[str, Any]) is None
-    keep(path, {"auc": 0.5})
+    write_figures(path, {"auc": 0.5})
     assert read_figures(path, dict[str, Any]) == {"auc": 0.5}
     assert [other.name for other in path.parent.iterdir()] == ["a.json"]
     assert json.loads(path.read_text()) == {"auc": 0.5}
