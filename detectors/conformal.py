@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import AlarmRate, check_range
+from sparsewatch.schemas.settings import AlarmRate, check_range
 
 Scores = NDArray[np.floating[Any]]
 

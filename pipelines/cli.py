@@ -78,8 +78,8 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     from sparsewatch.pipelines.job.job_file import load_job
 
     job = load_job(job_file, overrides)
+    from sparsewatch.pipelines.job.broker_checks import check_broker
     from sparsewatch.pipelines.job.ready import prepare, ready
-    from sparsewatch.pipelines.run.preflight import check_broker
 
     made = ready(job)
     prepare(made)

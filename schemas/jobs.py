@@ -15,8 +15,7 @@ from typing import Literal
 import msgspec
 
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import Count, Settings
 from sparsewatch.schemas.units import US_PER_SECOND, parse_duration_us, parse_size
 
 #: Largest record a job may accept: a reject must be writable with its headers.

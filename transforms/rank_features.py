@@ -37,7 +37,7 @@ from sparsewatch.detectors.counts.feature_counts import MAX_VALUES, FeatureCount
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.transforms import coders
 from sparsewatch.transforms.coders import FeatureCountsCoder
 

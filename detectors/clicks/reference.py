@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, save_artefact
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
-from sparsewatch.detectors.clicks.rarefaction import Abundances
+from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
 from sparsewatch.detectors.outrank.ranking import rank_features
@@ -24,23 +24,13 @@ from sparsewatch.schemas.stored import batch_from_bytes, table_to_bytes
 KIND = "reference"
 
 
-class Statistic(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure over the windows of the reference."""
-
-    mean: float
-    #: With one degree of freedom less than windows; 0 for a single window.
-    sd: float
-    min: float
-    max: float
-
-
 class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one feature over the windows of the reference."""
 
     null_share: Statistic
     cardinality: Statistic
     #: Cardinality over that expected of as many rows drawn from the whole stretch (see
-    #: `sparsewatch.detectors.clicks.rarefaction`).
+    #: `sparsewatch.detectors.clicks.tolerances`).
     cardinality_ratio: Statistic
     score: Statistic
     normalised: Statistic

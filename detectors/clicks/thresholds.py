@@ -6,8 +6,7 @@ import msgspec
 
 from sparsewatch.detectors.outrank.leak_settings import LeakSettings
 from sparsewatch.schemas.errors import SettingError
-from sparsewatch.schemas.ranges import Count, Positive, Range, Share
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import Count, Positive, Range, Settings, Share
 
 DAY_US = 86_400_000_000
 _Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]

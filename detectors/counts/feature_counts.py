@@ -31,7 +31,7 @@ from sparsewatch.detectors.counts.value_estimates import (
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
 from sparsewatch.detectors.counts.value_kinds import kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 
 #: Rows gathered before they are counted: counting fewer at a time costs more a row.
 BUFFER_ROWS = 65_536

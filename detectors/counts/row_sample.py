@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, STEP, Hashes, mix
 from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
 
 FORMAT = Format("the bytes of a row sample")

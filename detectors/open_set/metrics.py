@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.ranges import Range, check_range
+from sparsewatch.schemas.settings import Range, check_range
 
 Scores = NDArray[np.floating[Any]]
 

@@ -22,7 +22,7 @@ from sparsewatch.detectors.open_set.class_gaussians import class_gaussians
 from sparsewatch.detectors.open_set.gmm import SAMPLES_PER_DIMENSION, Mixture, log_densities, mixture_of, shrunk
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import AlarmRate, NotNegative, Range, Share, check_ranges
+from sparsewatch.schemas.settings import AlarmRate, NotNegative, Range, Share, check_ranges
 
 #: Fewest known wafers to fit to at all.
 LEAST_KNOWN = 50

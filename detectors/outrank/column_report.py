@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.schemas.ranges import Count, CountOrNone, check_range
+from sparsewatch.schemas.settings import Count, CountOrNone, check_range
 
 Floats = NDArray[np.float64]
 

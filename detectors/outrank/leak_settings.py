@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from sparsewatch.schemas.ranges import Range, Share
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import Range, Settings, Share
 
 _Multiple = Annotated[float, Range(at_least=1)]
 _Two = Annotated[int, Range(at_least=2)]

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from sparsewatch.detectors.outrank.many_tests import holm
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Level, check_range
+from sparsewatch.schemas.settings import Level, check_range
 
 #: Probability that a reader goes on to the next rank: the first ten ranks have 86 % of the weight.
 PERSISTENCE = 0.9

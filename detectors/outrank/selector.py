@@ -26,7 +26,7 @@ from sparsewatch.detectors.outrank.columns.codes import Codes
 from sparsewatch.detectors.outrank.columns.quantile_bins import CodedColumn, code_column
 from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature, rank_codes
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.ranges import Level, check_range
+from sparsewatch.schemas.settings import Level, check_range
 
 
 class OutRankSelector(SelectorMixin, BaseEstimator):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.outrank.columns.codes import Codes, marginal
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.ranges import Range, check_range
+from sparsewatch.schemas.settings import Range, check_range
 
 FOLDS = 2
 #: Most passes of a fit; it ends when it has converged.

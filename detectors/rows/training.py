@@ -11,7 +11,7 @@ from sparsewatch.detectors.rows.methods.scorer import Fit, Report
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.column_drift import no_spread, spread_of
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import CountOrNone, Range, check_range
+from sparsewatch.schemas.settings import CountOrNone, Range, check_range
 
 #: Fewest rows a model is fitted on.
 MIN_ROWS = 20

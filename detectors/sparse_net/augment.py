@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
-from sparsewatch.schemas.ranges import NotNegative, Range, check_ranges
+from sparsewatch.schemas.settings import NotNegative, Range, check_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sparsewatch.detectors.sparse_net.engine import convolution_layer
 from sparsewatch.detectors.sparse_net.grid import Grid, coarsen, pool_max, pool_mean
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, Range, check_ranges
+from sparsewatch.schemas.settings import Count, Range, check_ranges
 
 #: Channels that every level adds: 1, ln(1 + points), share of the cell filled, distance from the centre.
 PLACE = 4

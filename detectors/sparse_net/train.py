@@ -21,7 +21,7 @@ from sparsewatch.detectors.sparse_net.priors import add_to_logits, best_correcti
 from sparsewatch.detectors.sparse_net.scores import macro_f1
 from sparsewatch.detectors.torch_threads import torch_threads
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, NotNegative, Positive, Range, Share, check_ranges
+from sparsewatch.schemas.settings import Count, NotNegative, Positive, Range, Share, check_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

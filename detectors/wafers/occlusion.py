@@ -17,7 +17,7 @@ from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.detectors.sparse_net.points import WaferPoints, offsets_of
 from sparsewatch.detectors.wafers.zones import BORDERS
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, check_ranges
+from sparsewatch.schemas.settings import Count, check_ranges
 
 #: A number for each wafer of a batch, float64 of shape (wafers,); what the defects are to account for.
 Score = Callable[[WaferPoints], NDArray[np.float64]]

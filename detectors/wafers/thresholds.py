@@ -2,8 +2,7 @@
 
 import msgspec
 
-from sparsewatch.schemas.ranges import AlarmRate, Level, Share
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import AlarmRate, Level, Settings, Share
 
 
 class WaferCheck(Settings, frozen=True, kw_only=True):

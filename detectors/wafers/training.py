@@ -22,7 +22,7 @@ from sparsewatch.detectors.wafers.labels import Classes, read_labels
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.verdicts import Known, recognised
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.ranges import CountOrNone, Positive, check_ranges
+from sparsewatch.schemas.settings import CountOrNone, Positive, check_ranges
 from sparsewatch.schemas.wafers import JOIN, NORMAL
 
 #: Cells a side for wafers that are given as points, unless stated: 18 um a cell on 300 mm.

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import click
 
-from sparsewatch.schemas.ranges import check_range, range_of
+from sparsewatch.schemas.settings import check_range, range_of
 
 
 def ranged(kind: Any) -> "_Whole | _Real":

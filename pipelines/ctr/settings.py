@@ -7,8 +7,7 @@ from sparsewatch.pipelines.job.kind import Job, SideTopic
 from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, row_topics
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
-from sparsewatch.schemas.ranges import Range
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import Range, Settings
 from sparsewatch.transforms.codecs.events import EventColumns, named_fields
 
 

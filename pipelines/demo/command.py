@@ -22,17 +22,17 @@ from sparsewatch.pipelines.demo.stream import CLICK_PARTITIONS, WAFER_PARTITIONS
 from sparsewatch.pipelines.demo.watch import AlertWatch, window_records
 from sparsewatch.pipelines.demo.workers import JobWorker
 from sparsewatch.pipelines.exporter.command import Exporter
+from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.run.preflight import check_broker
 from sparsewatch.pipelines.run.run import load_job_progress
 from sparsewatch.pipelines.run.runners import find_prism
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.ranges import Range
+from sparsewatch.schemas.settings import Range
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.client import NewTopic
 from sparsewatch.transforms.kafka.open import open_admin, open_writer

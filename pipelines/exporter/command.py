@@ -24,7 +24,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.schemas.errors import ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.ranges import Range
+from sparsewatch.schemas.settings import Range
 from sparsewatch.transforms.kafka.compacted import Compacted
 
 _logger = logging.getLogger(__name__)

@@ -12,8 +12,7 @@ from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.schemas.jobs import JobIdentity, Topics, WindowTimes, settings_digest
 from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.codecs.events import EventSchema, event_schema
-from sparsewatch.transforms.kafka.client import NewTopic
-from sparsewatch.transforms.kafka.password import read_password
+from sparsewatch.transforms.kafka.client import NewTopic, read_password
 
 if TYPE_CHECKING:
     from apache_beam import PTransform

@@ -32,8 +32,8 @@ def mend(job_file: Path, overrides: tuple[str, ...]) -> None:
 
 def _mended(job: Job) -> Iterator[str]:
     # Brings in Beam, which takes seconds: wrong settings are said before.
+    from sparsewatch.pipelines.job.broker_checks import look_at
     from sparsewatch.pipelines.job.ready import ready, state_topics
-    from sparsewatch.pipelines.job.state_topics import look_at
     from sparsewatch.pipelines.mend.remake import mend_topic
     from sparsewatch.transforms.kafka.open import open_admin
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 
-from sparsewatch.pipelines.job.state_topics import MENDING, StateTopic
+from sparsewatch.pipelines.job.broker_checks import MENDING, StateTopic
 from sparsewatch.schemas.errors import ConfigError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Admin

@@ -19,7 +19,7 @@ from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.ranges import Count, Positive
+from sparsewatch.schemas.settings import Count, Positive
 from sparsewatch.schemas.units import parse_duration_us, parse_moment_us
 from sparsewatch.transforms.codecs.arrow import encode_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE

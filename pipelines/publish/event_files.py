@@ -18,7 +18,7 @@ from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat
 from sparsewatch.schemas.units import US_PER_EPOCH_UNIT
-from sparsewatch.transforms.codecs.event_times import event_times_us
+from sparsewatch.transforms.codecs.events import event_times_us
 
 #: Rows read at once; a wafer has hundreds of values, so fewer of them.
 BATCH_ROWS = 32_768

@@ -21,7 +21,7 @@ from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, CountOrNone, Range
+from sparsewatch.schemas.settings import Count, CountOrNone, Range
 
 #: Rare values of a column that the public tool's file of them holds at most.
 _RARE_VALUES = 100_000

@@ -24,7 +24,7 @@ from sparsewatch.pipelines.rank.labels import LabelValues
 from sparsewatch.pipelines.rank.scores import BatchScores, Combinations
 from sparsewatch.pipelines.rank.times import times_us
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Range, check_ranges
+from sparsewatch.schemas.settings import Range, check_ranges
 
 #: Most cells of a sample of rows, about 8 bytes each.
 SAMPLE_CELLS = 16_000_000

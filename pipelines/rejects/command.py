@@ -12,8 +12,8 @@ import click
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import output
+from sparsewatch.pipelines.job.broker_checks import look_at, setting_faults
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.job.state_topics import look_at, setting_faults
 from sparsewatch.pipelines.rejects.listing import RejectCounts, json_line, record_table, table_row
 from sparsewatch.pipelines.rejects.repairs import read_repairs, shell_repair
 from sparsewatch.pipelines.rejects.replay import Replay, ReplayCount, ReplayPlan
@@ -21,7 +21,7 @@ from sparsewatch.pipelines.rejects.replay_log import ReplayLog, begin_replay, en
 from sparsewatch.pipelines.rejects.topics import Originals, Reject, RejectsTopic, replayed_topic
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.ranges import Count
+from sparsewatch.schemas.settings import Count
 from sparsewatch.transforms.kafka.client import NewTopic, Writer
 from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_writer, partitions_of
 

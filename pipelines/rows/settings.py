@@ -9,8 +9,7 @@ from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.kind import Job, SideTopic
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
-from sparsewatch.schemas.ranges import AlarmRate, Range
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import AlarmRate, Range, Settings
 from sparsewatch.transforms.codecs.events import EventColumns, named_fields
 
 #: Most results of rows a window: they are held and written together.

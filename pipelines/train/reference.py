@@ -23,7 +23,7 @@ from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
-from sparsewatch.transforms.codecs.event_times import file_times_us
+from sparsewatch.transforms.codecs.events import file_times_us
 
 #: Fewest windows the first and the last of which are left out.
 _TRIMMED_FROM = 4

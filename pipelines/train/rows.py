@@ -26,7 +26,7 @@ from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import AlarmRate, Count, CountOrNone, Range
+from sparsewatch.schemas.settings import AlarmRate, Count, CountOrNone, Range
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.rows.methods.scorer import Fit

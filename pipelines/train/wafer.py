@@ -20,7 +20,7 @@ from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
 from sparsewatch.pipelines.wafer_files.labelled import LabelledWafers, read_labelled_wafers
-from sparsewatch.schemas.ranges import AlarmRate, Count, CountOrNone, NotNegative
+from sparsewatch.schemas.settings import AlarmRate, Count, CountOrNone, NotNegative
 
 #: Patterns up to which the confusion matrix fits on a screen.
 _MOST_SHOWN = 12

@@ -6,8 +6,7 @@ from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.pipelines.job.kind import Job, SideTopic
 from sparsewatch.schemas.errors import ConfigError, SettingError
-from sparsewatch.schemas.ranges import AlarmRate, Positive, Range
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import AlarmRate, Positive, Range, Settings
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.codecs.events import EventColumns
 

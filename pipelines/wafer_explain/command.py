@@ -6,7 +6,7 @@ import click
 
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count
+from sparsewatch.schemas.settings import Count
 
 FORMATS = ("table", "json", "html")
 _EPILOG = """

@@ -17,7 +17,7 @@ from sparsewatch.pipelines.wafer_files.text_files import read_pieces
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.jobs import TimeFormat
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
-from sparsewatch.transforms.codecs.event_times import file_times_us
+from sparsewatch.transforms.codecs.events import file_times_us
 from sparsewatch.transforms.codecs.json import decode_json
 
 #: Wafers of a batch: each has hundreds to millions of values.

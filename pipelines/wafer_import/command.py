@@ -19,7 +19,7 @@ from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_file
 from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat, rejects_topic
-from sparsewatch.schemas.ranges import Count
+from sparsewatch.schemas.settings import Count
 from sparsewatch.schemas.units import parse_duration_us, parse_moment_us, parse_size
 
 _EXAMPLES = """\b

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.detectors.clicks.checks import ClickThresholds, check_window
+from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.schemas.alerts import Finding

@@ -32,6 +32,7 @@ from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
 from sparsewatch.schemas.accounts import (
     Account,
+    Ack,
     Marker,
     OpenWindow,
     PartitionState,
@@ -44,7 +45,6 @@ from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
 from sparsewatch.schemas.metrics import gauge
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.side_records import SideRecord
-from sparsewatch.transforms import parts
 from sparsewatch.transforms.coders import (
     Aside,
 )
@@ -341,7 +341,7 @@ MOVES = [
     Move(at=datetime(2026, 5, 5, tzinfo=UTC), before="0001", after="0002", why="promoted"),
 ]
 CHECKPOINT = Checkpoint({"net.weight": np.array([[0.5, -2]], np.float32)}, {"epoch": 3, "best_score": 0.5})
-ACK = parts.Ack(late=1, rejected=2, results=3)
+ACK = Ack(late=1, rejected=2, results=3)
 #: What travels between the stages of a window: the states of its measures, which are formats of their own.
 MEASURES: tuple[tuple[str, Any, Any], ...] = (
     ("measure-parts", measure, measure._Parts({"counts": b"counts", "scores": b"scores"})),

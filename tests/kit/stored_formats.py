@@ -33,6 +33,7 @@ from sparsewatch.pipelines.train import file_sample as file_sample_module
 from sparsewatch.pipelines.wafer import kept_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
 from sparsewatch.pipelines.wafer.pattern_book import decision_record, pattern_record
+from sparsewatch.schemas import accounts
 from sparsewatch.schemas.accounts import MARKER as MARKER_FORMAT
 from sparsewatch.schemas.accounts import PROGRESS as PROGRESS_FORMAT
 from sparsewatch.schemas.accounts import (
@@ -44,7 +45,7 @@ from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
 from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
 from sparsewatch.schemas.patterns import Decision, Pattern
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms import coders, parts
+from sparsewatch.transforms import coders
 from sparsewatch.transforms.coders import (
     AsideCoder,
     MarkerCoder,
@@ -271,9 +272,9 @@ STORED: tuple[Stored, ...] = (
     ),
     Stored(
         file="acknowledgement-1.msgpack",
-        of=parts.ACK,
+        of=accounts.ACK,
         encode=lambda: msgspec.msgpack.encode(ACK),
-        decode=lambda data: parts.ACK.unpack(data, parts.Ack),
+        decode=lambda data: accounts.ACK.unpack(data, accounts.Ack),
     ),
     Stored(
         file="record-batch-1.arrow",

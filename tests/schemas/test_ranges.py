@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pytest
 
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import AlarmRate, Count, Range, Share, check_range, check_ranges
+from sparsewatch.schemas.settings import AlarmRate, Count, Range, Share, check_range, check_ranges
 
 
 @pytest.mark.parametrize(

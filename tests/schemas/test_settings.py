@@ -3,8 +3,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from sparsewatch.schemas.errors import ConfigError, SettingError
-from sparsewatch.schemas.ranges import Range
-from sparsewatch.schemas.settings import Settings, read_settings
+from sparsewatch.schemas.settings import Range, Settings, read_settings
 
 
 class _Leak(Settings, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.verdicts import judge_matrix
 from sparsewatch.schemas.block import Block
-from sparsewatch.schemas.ranges import AlarmRate, Count, check_range
+from sparsewatch.schemas.settings import AlarmRate, Count, check_range
 from sparsewatch.transforms.inference.examples import is_columnar, n_rows, rows_of_examples
 from sparsewatch.transforms.inference.stored_model import StoredModelHandler, rows_of
 

@@ -15,7 +15,7 @@ from apache_beam import coders
 from sparsewatch.detectors.counts.row_sample import Identities, RowSample
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, combine_hashes, hash_values
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.coders import RecordBatchCoder
 from sparsewatch.transforms.inference.examples import grouped, n_rows, rows_of_results

@@ -14,7 +14,7 @@ from apache_beam.ml.inference.base import PredictionResult
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.ranges import AlarmRate, Count, check_range
+from sparsewatch.schemas.settings import AlarmRate, Count, check_range
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.inference.stored_model import StoredModelHandler, joined, rows_of
 

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.units import parse_duration_us
-from sparsewatch.transforms.kafka.password import read_password
+from sparsewatch.transforms.kafka.client import read_password
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _T = TypeVar("_T")

@@ -15,8 +15,7 @@ from kafka.structs import OffsetAndMetadata
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.units import parse_duration_us
-from sparsewatch.transforms.kafka.client import NewTopic
-from sparsewatch.transforms.kafka.password import read_password
+from sparsewatch.transforms.kafka.client import NewTopic, read_password
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _logger = logging.getLogger(__name__)

@@ -10,13 +10,13 @@ from typing import Any
 
 import apache_beam as beam
 
+from sparsewatch.schemas.accounts import Ack, Part, ack_part
 from sparsewatch.schemas.errors import SchemaError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings, late_topic, rejects_topic
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import Aside
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_writer
-from sparsewatch.transforms.parts import Ack, Part, ack_part
 from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)

@@ -30,8 +30,7 @@ from sparsewatch.transforms.codecs.events import EventSchema
 from sparsewatch.transforms.coders import Aside, ReaderStateCoder
 from sparsewatch.transforms.kafka.accounts import WindowRules, close_all, close_windows, start_state, take, watermark_us
 from sparsewatch.transforms.kafka.client import Reader
-from sparsewatch.transforms.kafka.fetching import FetchAhead, fetch_batch, stop_before
-from sparsewatch.transforms.kafka.idle import IdleClock
+from sparsewatch.transforms.kafka.fetching import FetchAhead, IdleClock, fetch_batch, stop_before
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.tracker import ReaderTracker

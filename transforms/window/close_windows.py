@@ -23,7 +23,7 @@ from typing import Any
 import apache_beam as beam
 import msgspec
 
-from sparsewatch.schemas.accounts import Account, Progress
+from sparsewatch.schemas.accounts import Account, Part, Progress, WindowParts, sort_parts
 from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.schemas.jobs import JobIdentity
@@ -31,7 +31,6 @@ from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.kafka.progress import ProgressLog, load_progress
-from sparsewatch.transforms.parts import Part, WindowParts, sort_parts
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
 from sparsewatch.transforms.window.protocols import Conclude, Conclusion, LookBack, Window
 

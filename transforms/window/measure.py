@@ -14,9 +14,9 @@ import pyarrow as pa
 from apache_beam.transforms.window import IntervalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from sparsewatch.schemas.accounts import Part, measure_part
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.parts import Part, measure_part
 from sparsewatch.transforms.window.protocols import Measure
 
 S = TypeVar("S", bound="Mergeable")

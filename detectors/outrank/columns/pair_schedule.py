@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.value_hashes import Hashes, mix
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 
 Ints = NDArray[np.int64]
 

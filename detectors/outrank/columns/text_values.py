@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.value_kinds import kind_of
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 
 
 class TextValues(NamedTuple):

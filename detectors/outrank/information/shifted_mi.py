@@ -14,7 +14,7 @@ from scipy.special import entr
 from sparsewatch.detectors.outrank.columns.codes import Codes, joint_counts, marginal
 from sparsewatch.detectors.outrank.information.adjusted_mi import codes_mutual_information
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Range, check_range
+from sparsewatch.schemas.settings import Range, check_range
 
 #: When two columns count as copies, and nothing is subtracted: their codes are equal row by row, or only their sums
 #: are, as in the public tool.

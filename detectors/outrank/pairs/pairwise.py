@@ -17,7 +17,7 @@ from sparsewatch.detectors.outrank.information.expected_pairs import expected_pa
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.pairs.pair_tables import Packed, fill_pairs, leaf, log_products, pack
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 
 Floats = NDArray[np.float64]
 Measure = Literal["redundancy", "score", "mutual_information"]

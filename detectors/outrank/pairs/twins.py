@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.outrank.pairs.pairwise import PairScores
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Range, check_range
+from sparsewatch.schemas.settings import Range, check_range
 
 #: Redundancy from which two features are twins.
 THRESHOLD = 0.9

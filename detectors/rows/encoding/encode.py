@@ -33,7 +33,7 @@ from sparsewatch.detectors.rows.encoding.columns import (
 )
 from sparsewatch.detectors.rows.encoding.statistics import MOST_VALUES, ColumnStatistics, EncoderStatistics
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
-from sparsewatch.schemas.ranges import Count, Positive, check_ranges
+from sparsewatch.schemas.settings import Count, Positive, check_ranges
 
 #: Layout of a stored encoder.
 FORMAT = 1

@@ -18,7 +18,7 @@ from sparsewatch.detectors.rows.encoding.columns import (
     values_to_bytes,
 )
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format
 
 FORMAT = Format("encoder statistics")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors, in_chunks
-from sparsewatch.schemas.ranges import Count, check_range
+from sparsewatch.schemas.settings import Count, check_range
 
 #: Bins a feature.
 BINS = 10

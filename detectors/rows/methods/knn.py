@@ -17,7 +17,7 @@ from sparsewatch.detectors.neighbours.products import BLOCK
 from sparsewatch.detectors.neighbours.search import NearestSearch
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors, in_chunks
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, Range, check_range
+from sparsewatch.schemas.settings import Count, Range, check_range
 
 Aggregate: TypeAlias = Literal["largest", "mean"]
 

@@ -17,8 +17,7 @@ from scipy import stats
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.p_value_bins import P_VALUE_BINS, p_value_bins
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.ranges import Level, Range, Share
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import Level, Range, Settings, Share
 from sparsewatch.schemas.stored import Format
 
 FORMAT = Format("stored shadows")

@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from sparsewatch.schemas.ranges import Level, Range
-from sparsewatch.schemas.settings import Settings
+from sparsewatch.schemas.settings import Level, Range, Settings
 
 #: Between two distributions.
 _Distance = Annotated[float, Range(above=0, below=1)]

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from sparsewatch.pipelines.tables.settings import TextSettings
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, check_ranges
+from sparsewatch.schemas.settings import Count, check_ranges
 
 #: Layouts of files; `auto` takes what is there.
 Source = Literal["auto", "parquet", "csv", "jsonl", "csv-raw", "ob-csv", "ob-vw", "ob-raw-dump"]

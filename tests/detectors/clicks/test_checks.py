@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sparsewatch.detectors.clicks.checks import ClickThresholds
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import read_settings

@@ -3,7 +3,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from sparsewatch.detectors.clicks.rarefaction import Abundances
+from sparsewatch.detectors.clicks.tolerances import Abundances
 
 ROWS = np.array([1, 1, 1, 2, 2, 5, 30])
 

@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from sparsewatch.detectors.clicks.reference import Statistic
-from sparsewatch.detectors.clicks.tolerances import PRIOR_WINDOWS, between_windows, chance_bound, share_tolerance
+from sparsewatch.detectors.clicks.tolerances import (
+    PRIOR_WINDOWS,
+    Statistic,
+    between_windows,
+    chance_bound,
+    share_tolerance,
+)
 
 
 @pytest.mark.parametrize(("p", "rows"), [(0.5, 100), (0.01, 300), (0.001, 1_000), (0.2, 20_000)])

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import AlarmRate, Count, Range
+from sparsewatch.schemas.settings import AlarmRate, Count, Range
 
 
 @click.command()

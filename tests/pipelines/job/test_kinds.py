@@ -18,12 +18,12 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.kinds import KINDS, expect_kind, kind_named, kinds_that_score_rows, parse_job
 from sparsewatch.pipelines.job.ready import Prepared, output_topics, prepare, ready
+from sparsewatch.schemas.accounts import Part, sort_parts
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.jobs import settings_digest
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms import coders
-from sparsewatch.transforms.parts import Part, sort_parts
 from sparsewatch.transforms.window.protocols import Conclusion, Window
 from tests.kit.kind_examples import example_of, job_file
 

@@ -15,8 +15,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.admin import NewTopic as KafkaNewTopic
 
 from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.job.broker_checks import StateTopic, faults_of, look_at
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.job.state_topics import StateTopic, faults_of, look_at
 from sparsewatch.pipelines.mend import remake
 from sparsewatch.pipelines.mend.remake import mend_topic
 from sparsewatch.pipelines.run.run import load_job_progress

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
 from sparsewatch.transforms.codecs.arrow import encode_arrow, read_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE, JSON_TYPE, Decoded, decode
-from sparsewatch.transforms.codecs.event_times import event_times_us
-from sparsewatch.transforms.codecs.events import EventSchema
+from sparsewatch.transforms.codecs.events import EventSchema, event_times_us
 from sparsewatch.transforms.records import Fetched, Headers
 
 NOW_MS = 1_700_000_000_000

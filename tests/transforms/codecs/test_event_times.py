@@ -10,7 +10,7 @@ import pytest
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.jobs import TimeFormat
 from sparsewatch.schemas.units import moment_us, parse_moment_us
-from sparsewatch.transforms.codecs.event_times import file_times_us
+from sparsewatch.transforms.codecs.events import file_times_us
 
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 US = 1_700_000_000_000_000

@@ -2,7 +2,7 @@
 
 from sparsewatch.schemas.accounts import PartitionState, ReaderState
 from sparsewatch.testing import FakeBroker, FakeReader, SimulatedClock
-from sparsewatch.transforms.kafka.idle import IdleClock
+from sparsewatch.transforms.kafka.fetching import IdleClock
 
 AFTER_US = 3_000_000
 

@@ -9,11 +9,19 @@ import pytest
 from apache_beam.transforms.window import IntervalWindow
 from apache_beam.utils.timestamp import Timestamp
 
-from sparsewatch.schemas.accounts import Account, Marker, Progress, ResumePoint
+from sparsewatch.schemas.accounts import (
+    Account,
+    Ack,
+    Marker,
+    Progress,
+    ResumePoint,
+    ack_part,
+    marker_part,
+    measure_part,
+)
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.parts import Ack, ack_part, marker_part, measure_part
 from sparsewatch.transforms.window.close_windows import _CloseBooks
 from sparsewatch.transforms.window.panes import Pane
 from sparsewatch.transforms.window.protocols import Conclusion, Window

@@ -22,7 +22,7 @@ from sparsewatch.detectors.rows.methods.apre.ranks import roc_aucs
 from sparsewatch.detectors.rows.methods.apre.score import ScoreConfig, score
 from sparsewatch.detectors.rows.methods.apre.train import TrainConfig, fit_net, new_net, steps_per_epoch, to_device
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import Count, CountOrNone, Range, check_ranges
+from sparsewatch.schemas.settings import Count, CountOrNone, Range, check_ranges
 
 #: Progress callback: trainings finished, trainings in all, what the next one is for.
 Report = Callable[[int, int, str], None]

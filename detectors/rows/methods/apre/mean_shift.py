@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from sparsewatch.detectors.neighbours.products import Indices
 from sparsewatch.detectors.neighbours.search import NearestSearch
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.ranges import CountOrNone, check_range
+from sparsewatch.schemas.settings import CountOrNone, check_range
 
 Rows = NDArray[np.float32]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparsewatch.schemas.ranges import NotNegative, Positive, check_ranges
+from sparsewatch.schemas.settings import NotNegative, Positive, check_ranges
 
 #: Added to every variance; from the authors' code.
 VARIANCE_EPSILON = 1e-5

@@ -27,7 +27,7 @@ from sparsewatch.detectors.rows.methods.apre.scorer import (
 from sparsewatch.detectors.rows.methods.apre.shift_guard import LabelledRows, ShiftGuard, judged
 from sparsewatch.detectors.rows.methods.apre.train import TrainConfig
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors
-from sparsewatch.schemas.ranges import Count, check_ranges
+from sparsewatch.schemas.settings import Count, check_ranges
 
 #: How names of tensors begin.
 _NET, _LEVEL = "net.", "level."

@@ -19,7 +19,7 @@ from torch import Tensor
 from sparsewatch.detectors.rows.methods.apre.loss import mean_loss, row_losses
 from sparsewatch.detectors.rows.methods.apre.net import Autoencoder
 from sparsewatch.detectors.torch_threads import torch_threads
-from sparsewatch.schemas.ranges import Count, CountOrNone, Positive, Range, check_ranges
+from sparsewatch.schemas.settings import Count, CountOrNone, Positive, Range, check_ranges
 
 #: Rows whose loss is computed at once when trimming.
 _PART_ROWS = 65_536

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
+from sparsewatch.pipelines.job.broker_checks import StateTopic, check_state_topics, faults_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready, state_topics
-from sparsewatch.pipelines.job.state_topics import StateTopic, check_state_topics, faults_of
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Admin, NewTopic

@@ -1,16 +1,20 @@
-"""Topics that a job keeps its state in: what would lose it is refused before anything is read.
+"""What can be wrong with a job at the broker, found before anything is read: topics missing, or unfit to hold state.
 
 State lies in topics of one partition, since only clocks order records of different partitions and no two clients place
 a key alike; and in topics that the broker compacts and deletes nothing from by age or size, since a job may stand still
 for as long as it likes.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from sparsewatch.pipelines.job.ready import Ready, output_topics, state_topics
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Admin, NewTopic
+from sparsewatch.transforms.kafka.open import ensure_topics, missing_topics, open_admin
 
 #: What a broker may delete records by, whatever their keys.
 _LIMITS = ("retention.ms", "retention.bytes")
@@ -147,3 +151,55 @@ def check_state_topics(
     if faults := [fault for topic in found for fault in faults_of(topic, kafka, job_file)]:
         raise ConfigError("; ".join(faults))
     return found
+
+
+_logger = logging.getLogger(__name__)
+
+
+def check_broker(
+    made: Ready, job_file: str = "JOB.toml", tell: Callable[[str], None] = _logger.info
+) -> tuple[int, ...]:
+    """Ask the broker for the job's topics, create those that are missing.
+
+    Args:
+        made: The job.
+        job_file: Its file, as messages name it.
+        tell: Told what the broker leaves open.
+
+    Returns:
+        The partitions of the source topic.
+
+    Raises:
+        ConfigError: If the source topic is missing, an output topic that may not be created is, or a topic would lose
+            the state that the job keeps in it.
+        SourceError: If no broker answers.
+    """
+    job = made.job
+    with _quiet_client():
+        admin = open_admin(job.kafka)
+    with closing(admin):
+        partitions = admin.partitions(job.source.topic)
+        if not partitions:
+            raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}")
+        for topic in check_state_topics(admin, state_topics(made), job.kafka, job_file):
+            if topic.is_unsure:
+                tell(f"The broker does not tell the cleanup.policy of {topic.name!r}; state is safe with 'compact'.")
+        if job.output.create_topics:
+            ensure_topics(admin, output_topics(made), job.output.replication)
+        elif missing := missing_topics(admin, output_topics(made)):
+            names = ", ".join(repr(topic.name) for topic in missing)
+            raise ConfigError(f"output.create_topics is false and the broker has no topic {names}")
+        return partitions
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    # A broker that is not there is told in one message of ours, not in one of the client's for each try.
+    logger = logging.getLogger("kafka")
+    level = logger.level
+    if level >= logging.ERROR:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

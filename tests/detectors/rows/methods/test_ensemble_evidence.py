@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.conformal import p_values
-from sparsewatch.detectors.rows.methods.fisher_evidence import KNOTS, fit_evidence
+from sparsewatch.detectors.rows.methods.ensemble import KNOTS, fit_evidence
 
 SCORES = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=60)
 
