@@ -25,7 +25,7 @@ from benchmarks.harness import Result, Rounds, interleave, rate, seconds, write_
 from benchmarks.rows_peers import the_peer
 from benchmarks.rows_protocol import encoded, judged, split_set
 from sparsewatch.detectors.rows.encoding.encode import one_batch
-from sparsewatch.detectors.rows.methods.nearest_scales import REFERENCE_ROWS
+from sparsewatch.detectors.rows.methods.ensemble import REFERENCE_ROWS
 from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 from sparsewatch.detectors.rows.methods.scorer import Rows, scoring_threads
 from sparsewatch.detectors.rows.model import RowModel

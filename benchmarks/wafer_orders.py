@@ -27,8 +27,8 @@ from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
+from sparsewatch.transforms.window.measure import Window
 from sparsewatch.transforms.window.panes import Pane
-from sparsewatch.transforms.window.protocols import Window
 
 #: Apart from the seeds of training: the stream's lots stay the same whatever the model's seed.
 _SPLIT_SEED, _TRAIN_SHARE = 811, 0.6

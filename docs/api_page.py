@@ -27,7 +27,7 @@ _GROUPS = {
     "Windows of a job": (
         "sparsewatch.transforms.window.",
         "sparsewatch.schemas.alerts",
-        "sparsewatch.schemas.metrics",
+        "sparsewatch.schemas.alerts",
     ),
     "Errors": ("sparsewatch.schemas.errors",),
     "Tests": ("sparsewatch.testing.",),

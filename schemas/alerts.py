@@ -1,4 +1,4 @@
-"""Findings of the detectors, and the alerts they become.
+"""Findings of the detectors, the alerts they become, and samples of metrics: what a closed window says.
 
 A detector returns a `Finding`: what was seen, against what. A pipeline turns it into an `Alert` by adding
 job and window; the id is a digest of (job, rule, subject, window start), so the same cause written twice
@@ -9,6 +9,8 @@ import hashlib
 from typing import Any, Literal
 
 import msgspec
+
+from sparsewatch.schemas.stored import Format
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -62,3 +64,29 @@ def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us:
         window_start_us=window_start_us,
         window_end_us=window_end_us,
     )
+
+
+SAMPLE = Format("a metric sample")
+MetricKind = Literal["counter", "gauge"]
+
+
+class MetricSample(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample of one series; the newest of a key wins."""
+
+    #: Base units, `sparsewatch_` in front; counters end in `_total`.
+    name: str
+    kind: MetricKind
+    help: str
+    value: float
+    labels: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        """Identity of the series: name and sorted labels."""
+        inside = ",".join(f'{k}="{v}"' for k, v in sorted(self.labels.items()))
+        return f"{self.name}{{{inside}}}"
+
+
+def gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> MetricSample:
+    """A sample of a gauge."""
+    return MetricSample(name=name, kind="gauge", help=text, value=float(value), labels=labels or {})

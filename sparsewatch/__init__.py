@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sparsewatch.pipelines.run.run import run_job as run_job
     from sparsewatch.pipelines.wafer_explain.pictures import draw_wafer as draw_wafer
     from sparsewatch.schemas.alerts import Finding as Finding
+    from sparsewatch.schemas.alerts import MetricSample as MetricSample
     from sparsewatch.schemas.errors import ConfigError as ConfigError
     from sparsewatch.schemas.errors import ModelError as ModelError
     from sparsewatch.schemas.errors import SchemaError as SchemaError
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from sparsewatch.schemas.errors import SourceError as SourceError
     from sparsewatch.schemas.errors import SparsewatchError as SparsewatchError
     from sparsewatch.schemas.errors import StateError as StateError
-    from sparsewatch.schemas.metrics import MetricSample as MetricSample
     from sparsewatch.transforms.inference.monitor import MonitorInference as MonitorInference
     from sparsewatch.transforms.inference.rows import RowModelHandler as RowModelHandler
     from sparsewatch.transforms.inference.rows import RowOfflineDetector as RowOfflineDetector
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from sparsewatch.transforms.inference.wafers import WaferModelHandler as WaferModelHandler
     from sparsewatch.transforms.rank_features import CountFeaturesFn as CountFeaturesFn
     from sparsewatch.transforms.rank_features import RankFeatures as RankFeatures
-    from sparsewatch.transforms.window.protocols import Conclusion as Conclusion
-    from sparsewatch.transforms.window.protocols import Window as Window
+    from sparsewatch.transforms.window.measure import Conclusion as Conclusion
+    from sparsewatch.transforms.window.measure import Window as Window
     from sparsewatch.version import __version__ as __version__
 else:
     __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -21,9 +21,8 @@ from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samp
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
-from sparsewatch.schemas.metrics import MetricSample, gauge
-from sparsewatch.transforms.window.measure import Accumulated, Composite, MeasureWindows
-from sparsewatch.transforms.window.protocols import Conclusion, Window
+from sparsewatch.schemas.alerts import MetricSample, gauge
+from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 
 #: Features whose metrics are exported, best ranked first: labels stay few.
 _EXPORTED_FEATURES = 50
@@ -63,7 +62,7 @@ class ConcludeClicks:
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
-        """See `sparsewatch.transforms.window.protocols.Conclude`."""
+        """See `sparsewatch.transforms.window.measure.Conclude`."""
         scoring = None if self.scores is None else self.scores.scoring
         measure = ClickMeasure(self.features, self.label, self.ranking, scoring)
         for data in measures:

@@ -23,12 +23,11 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.rank_drift import RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
 from sparsewatch.schemas.errors import SchemaError, StateError
-from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.stored import Format
+from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
-from sparsewatch.transforms.window.protocols import Conclusion, Window
 
 _logger = logging.getLogger(__name__)
 
@@ -75,13 +74,13 @@ class _Kept:
 
 @dataclass(frozen=True)
 class SlidingRanking:
-    """See `sparsewatch.transforms.window.protocols.LookBack`."""
+    """See `sparsewatch.transforms.window.measure.LookBack`."""
 
     panes: int
     thresholds: RankingThresholds
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
-        """See `sparsewatch.transforms.window.protocols.LookBack`."""
+        """See `sparsewatch.transforms.window.measure.LookBack`."""
         own = ClickPane.of(pane.state)
         now = FeatureCounts.from_bytes(own.counts)
         kept = [_Kept(*found) for found in decode_panes(earlier, ClickPane, pane.end_us - pane.start_us)]
@@ -106,7 +105,7 @@ class SlidingRanking:
         return Conclusion(sliding.rows, summary, findings, _metrics(ranking, drift))
 
     def close(self) -> None:
-        """See `sparsewatch.transforms.window.protocols.LookBack`; it holds nothing open."""
+        """See `sparsewatch.transforms.window.measure.LookBack`; it holds nothing open."""
 
     def _alpha(self, pane: Pane) -> float:
         return self.thresholds.alpha(pane.end_us - pane.start_us)

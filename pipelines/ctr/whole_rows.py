@@ -34,12 +34,10 @@ from sparsewatch.detectors.outrank.pairs.twins import Twins, find_twins
 from sparsewatch.detectors.outrank.ranking import RankedFeature, in_order, rank_codes
 from sparsewatch.pipelines.ctr.settings import RankingSettings
 from sparsewatch.pipelines.rank.scores import Combinations, combined, encode_table
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
-from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.window.measure import Accumulated, Composite
-from sparsewatch.transforms.window.protocols import Conclusion, Window
+from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, Window
 
 #: Combinations in a window's record, the best ones, and those scored at a time.
 _LISTED_COMBINATIONS = 100
@@ -71,7 +69,7 @@ class SizesMeasure:
         self._features = tuple(features)
 
     def add(self, block: Block) -> None:
-        """See `sparsewatch.transforms.window.protocols.Measure`."""
+        """See `sparsewatch.transforms.window.measure.Measure`."""
         self.sizes = add_sizes([self.sizes, column_sizes(block.rows, self._features)])
 
     def merge_bytes(self, data: bytes) -> None:
@@ -79,7 +77,7 @@ class SizesMeasure:
         self.sizes = add_sizes([self.sizes, STORED.unpack(data, _Sizes).sizes])
 
     def to_bytes(self) -> bytes:
-        """See `sparsewatch.transforms.window.protocols.Measure`."""
+        """See `sparsewatch.transforms.window.measure.Measure`."""
         return msgspec.msgpack.encode(_Sizes(self.sizes))
 
 

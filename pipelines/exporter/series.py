@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from sparsewatch.schemas.alerts import SAMPLE, MetricSample
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.metrics import SAMPLE, MetricSample
 
 _logger = logging.getLogger(__name__)
 

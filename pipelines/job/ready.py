@@ -17,7 +17,7 @@ from sparsewatch.transforms.kafka.client import NewTopic, read_password
 if TYPE_CHECKING:
     from apache_beam import PTransform
 
-    from sparsewatch.transforms.window.protocols import Conclude, LookBack
+    from sparsewatch.transforms.window.measure import Conclude, LookBack
 
 
 #: Side records carry headers on top of the original record.

@@ -17,9 +17,8 @@ from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
 from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.schemas.metrics import gauge
-from sparsewatch.transforms.window.measure import Accumulated, Composite, MeasureWindows
-from sparsewatch.transforms.window.protocols import Conclusion, Window
+from sparsewatch.schemas.alerts import gauge
+from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 
 
 class RowsJobMeasure(Composite):
@@ -50,7 +49,7 @@ class ConcludeRows:
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
-        """See `sparsewatch.transforms.window.protocols.Conclude`."""
+        """See `sparsewatch.transforms.window.measure.Conclude`."""
         del window
         measure = self.new()
         for data in measures:

@@ -11,21 +11,20 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from sparsewatch.detectors.conformal import EDGES
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.checks import carriers, check_rows
 from sparsewatch.detectors.rows.windows.drift import Drift, median_p_value, window_drift
-from sparsewatch.detectors.rows.windows.p_value_bins import EDGES
 from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.rows.settings import RowSettings
+from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, Block
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
-from sparsewatch.schemas.metrics import MetricSample, gauge
 from sparsewatch.schemas.rows import RowResult
-from sparsewatch.transforms.window.measure import STORED, pack_parts, unpack_parts
-from sparsewatch.transforms.window.protocols import Conclusion, Record
+from sparsewatch.transforms.window.measure import STORED, Conclusion, Record, pack_parts, unpack_parts
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
 from sparsewatch.pipelines.wafer.kept_wafers import Look, look_over
 from sparsewatch.pipelines.wafer.pattern_book import PatternBook, ReadBook, pattern_record
 from sparsewatch.pipelines.wafer.settings import PatternSettings
-from sparsewatch.schemas.metrics import MetricSample, gauge
+from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.patterns import NovelLooking, Pattern
+from sparsewatch.transforms.window.measure import Conclusion
 from sparsewatch.transforms.window.panes import Pane
-from sparsewatch.transforms.window.protocols import Conclusion
 
 _logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Reference:
 
 @dataclass
 class PatternsView:
-    """See `sparsewatch.transforms.window.protocols.LookBack`."""
+    """See `sparsewatch.transforms.window.measure.LookBack`."""
 
     job: str
     topic: str
@@ -77,11 +77,11 @@ class PatternsView:
 
     @property
     def panes(self) -> int:
-        """See `sparsewatch.transforms.window.protocols.LookBack`."""
+        """See `sparsewatch.transforms.window.measure.LookBack`."""
         return self.settings.windows + self.settings.history
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
-        """See `sparsewatch.transforms.window.protocols.LookBack`."""
+        """See `sparsewatch.transforms.window.measure.LookBack`."""
         model, book = self.model(), self.book()
         look = look_over(pane, earlier, self.settings, model.space)
         reference = Reference.of(model, look.level)
@@ -126,7 +126,7 @@ class PatternsView:
         )
 
     def close(self) -> None:
-        """See `sparsewatch.transforms.window.protocols.LookBack`."""
+        """See `sparsewatch.transforms.window.measure.LookBack`."""
         self.book.close()
 
     def _crowds(self, free: Look, reference: Reference, limit: float) -> list[Cluster]:

@@ -14,11 +14,11 @@ from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
 from sparsewatch.pipelines.wafer.pattern_book import PatternTopic
 from sparsewatch.pipelines.wafer.settings import WaferJob
+from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.schemas.wafers import WaferResult
-from sparsewatch.transforms.window.protocols import Conclusion, Window
+from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.recognise_wafers import Recognised, RecogniseWafers
 
 
@@ -91,7 +91,7 @@ class ConcludeWafers:
     results_per_row: bool = True
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
-        """See `sparsewatch.transforms.window.protocols.Conclude`."""
+        """See `sparsewatch.transforms.window.measure.Conclude`."""
         del window
         counts = WaferCounts()
         for data in measures:

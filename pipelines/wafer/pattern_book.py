@@ -16,7 +16,7 @@ from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import DECISION, DECISION_KEY, PATTERN, PATTERN_KEY, Decision, Pattern, Status
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.compacted import Compacted, TopicRemadeError
-from sparsewatch.transforms.window.protocols import Record
+from sparsewatch.transforms.window.measure import Record
 
 _logger = logging.getLogger(__name__)
 

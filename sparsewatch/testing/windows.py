@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 
 from sparsewatch.schemas.block import EVENT_TIME_US, META, OFFSET, Block, Span
-from sparsewatch.transforms.window.protocols import Conclude, Conclusion, Measure, Window
+from sparsewatch.transforms.window.measure import Conclude, Conclusion, Measure, Window
 
 _MINUTE_US = 60_000_000
 

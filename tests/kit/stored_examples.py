@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors.artefacts.versions import HISTORY, Move, history
+from sparsewatch.detectors.conformal import FINE_BINS, P_VALUE_BINS
 from sparsewatch.detectors.counts.column_sketches import ColumnSketches
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
@@ -18,7 +19,6 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.detectors.rows.encoding.statistics import EncoderStatistics
 from sparsewatch.detectors.rows.windows.drift import Drift
 from sparsewatch.detectors.rows.windows.monitored_inference import InferenceReport, OddRow, WatchedRows
-from sparsewatch.detectors.rows.windows.p_value_bins import FINE_BINS, P_VALUE_BINS
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow
 from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
@@ -40,9 +40,8 @@ from sparsewatch.schemas.accounts import (
     ReaderState,
     ResumePoint,
 )
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Finding, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
-from sparsewatch.schemas.metrics import gauge
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import (

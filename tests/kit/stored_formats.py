@@ -40,7 +40,7 @@ from sparsewatch.schemas.accounts import (
     READER_STATE,
     Progress,
 )
-from sparsewatch.schemas.metrics import SAMPLE, MetricSample
+from sparsewatch.schemas.alerts import SAMPLE, MetricSample
 from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
 from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
 from sparsewatch.schemas.patterns import Decision, Pattern

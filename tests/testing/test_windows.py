@@ -8,7 +8,7 @@ import pytest
 
 from sparsewatch.schemas.block import EVENT_TIME_US, META, OFFSET, Block
 from sparsewatch.testing import run_window
-from sparsewatch.transforms.window.protocols import Conclusion, Window
+from sparsewatch.transforms.window.measure import Conclusion, Window
 
 
 class Offsets:

@@ -32,8 +32,7 @@ from sparsewatch.transforms.kafka.accounts import WindowRules, close_all, close_
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import FetchAhead, IdleClock, fetch_batch, stop_before
 from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.kafka.progress import load_progress
-from sparsewatch.transforms.kafka.tracker import ReaderTracker
+from sparsewatch.transforms.kafka.progress import ReaderTracker, load_progress
 from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)

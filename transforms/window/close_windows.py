@@ -8,7 +8,7 @@ in the progress, not in a window's record: which window states them depends on w
 A job that looks back keeps a pane of each window (see `sparsewatch.transforms.window.panes`). Windows that fire in one
 bundle are then closed in their order, a few held at a time, since each is seen beside the ones before it.
 
-What a kind of job decides of a window comes from the three objects of `sparsewatch.transforms.window.protocols`.
+What a kind of job decides of a window comes from the three objects of `sparsewatch.transforms.window.measure`.
 """
 
 import bisect
@@ -24,15 +24,14 @@ import apache_beam as beam
 import msgspec
 
 from sparsewatch.schemas.accounts import Account, Part, Progress, WindowParts, sort_parts
-from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
+from sparsewatch.schemas.alerts import Alert, Finding, MetricSample, raise_alert
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.schemas.jobs import JobIdentity
-from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.kafka.progress import ProgressLog, load_progress
+from sparsewatch.transforms.window.measure import Conclude, Conclusion, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
-from sparsewatch.transforms.window.protocols import Conclude, Conclusion, LookBack, Window
 
 _logger = logging.getLogger(__name__)
 

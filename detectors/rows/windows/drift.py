@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from sparsewatch.detectors.rows.windows.p_value_bins import EDGES, Counts, equal_counts
+from sparsewatch.detectors.conformal import EDGES, Counts, equal_counts
 from sparsewatch.detectors.rows.windows.summary import RowScores
 
 #: Rows credited to each bin of either sample in the stability index, so that an empty one has a logarithm.

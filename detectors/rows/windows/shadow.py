@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import stats
 
+from sparsewatch.detectors.conformal import P_VALUE_BINS, p_value_bins
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.p_value_bins import P_VALUE_BINS, p_value_bins
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.settings import Level, Range, Settings, Share
 from sparsewatch.schemas.stored import Format

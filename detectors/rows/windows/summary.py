@@ -12,14 +12,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.detectors.rows.model import RowModel, to_blame
-from sparsewatch.detectors.rows.windows.p_value_bins import (
+from sparsewatch.detectors.conformal import (
     FINE_BINS,
     Counts,
     calibration_counts,
     equal_counts,
     fine_counts,
 )
+from sparsewatch.detectors.rows.model import RowModel, to_blame
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.stored import Format

@@ -24,8 +24,8 @@ from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import META, Block
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane
-from sparsewatch.transforms.window.protocols import Conclusion, Window
 from tests.kit.click_streams import Clicks, Columns
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all

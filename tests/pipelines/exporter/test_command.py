@@ -18,9 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from sparsewatch.pipelines.exporter.command import Exporter, Patience
 from sparsewatch.pipelines.exporter.command import exporter as exporter_command
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
+from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.metrics import MetricSample
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.services import KafkaBroker

@@ -24,7 +24,7 @@ from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.jobs import settings_digest
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms import coders
-from sparsewatch.transforms.window.protocols import Conclusion, Window
+from sparsewatch.transforms.window.measure import Conclusion, Window
 from tests.kit.kind_examples import example_of, job_file
 
 LENGTH_US = 60_000_000

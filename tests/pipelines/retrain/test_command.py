@@ -43,8 +43,8 @@ from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_writer
+from sparsewatch.transforms.window.measure import Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog
-from sparsewatch.transforms.window.protocols import Window
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 from tests.kit.waiting import wait_for
 

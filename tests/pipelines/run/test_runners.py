@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PortableOptions, StandardOptions
 
-from sparsewatch.pipelines.run import runners
-from sparsewatch.pipelines.run.runners import choose_runner, find_prism, runner_options
+from sparsewatch.pipelines.run import run
+from sparsewatch.pipelines.run.run import choose_runner, find_prism, runner_options
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.transforms.kafka.source import Until
 
 
 @pytest.fixture(autouse=True)
 def prism(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runners, "find_prism", lambda: Path("/somewhere/prism"))
+    monkeypatch.setattr(run, "find_prism", lambda: Path("/somewhere/prism"))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_an_endless_run_in_the_process_is_refused_with_the_remedy() -> None:
 
 
 def test_a_missing_prism_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runners, "find_prism", lambda: None)
+    monkeypatch.setattr(run, "find_prism", lambda: None)
     with pytest.raises(ConfigError, match="make services-prism"):
         choose_runner("auto", "forever")
 

@@ -15,8 +15,8 @@ from sparsewatch.pipelines.wafer.pattern_book import PatternBook, PatternTopic, 
 from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Status
+from sparsewatch.transforms.window.measure import Conclusion
 from sparsewatch.transforms.window.panes import Pane
-from sparsewatch.transforms.window.protocols import Conclusion
 from tests.kit.novel_wafers import known_ones, new_ones
 from tests.kit.wafer_models import tiny_model
 

@@ -23,8 +23,8 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.window.close_windows import _CloseBooks
+from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane
-from sparsewatch.transforms.window.protocols import Conclusion, Window
 
 TOPICS = Topics(source="t", prefix="j")
 WINDOW = IntervalWindow(Timestamp(10), Timestamp(20))

@@ -7,14 +7,12 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Finding, gauge
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.metrics import gauge
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.window.measure import Accumulated, Composite
+from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, Record
 from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
-from sparsewatch.transforms.window.protocols import Conclusion, Record
 
 FINDING = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsewatch.detectors.rows.methods.nearest_scales import REFERENCE_ROWS, SCALES, NearestScales, draw_samples
+from sparsewatch.detectors.rows.methods.ensemble import REFERENCE_ROWS, SCALES, NearestScales, draw_samples
 
 
 def drawn(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, NearestScales, np.ndarray]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sparsewatch.detectors.conformal import FINE_BINS
 from sparsewatch.detectors.rows.windows.checks import check_rows
-from sparsewatch.detectors.rows.windows.p_value_bins import FINE_BINS
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.errors import ConfigError

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sparsewatch.detectors.rows.windows.drift import median_p_value, p_value_drift, stability_index, window_drift
-from sparsewatch.detectors.rows.windows.p_value_bins import (
+from sparsewatch.detectors.conformal import (
     EDGES,
     FINE_BINS,
     calibration_counts,
     equal_counts,
     fine_counts,
 )
+from sparsewatch.detectors.rows.windows.drift import median_p_value, p_value_drift, stability_index, window_drift
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores
 
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from sparsewatch.detectors.conformal import P_VALUE_BINS
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
-from sparsewatch.detectors.rows.windows.p_value_bins import P_VALUE_BINS
 from sparsewatch.detectors.rows.windows.shadow import (
     ShadowRule,
     Shadows,

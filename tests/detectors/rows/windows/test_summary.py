@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparsewatch.detectors.conformal import EDGES
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
-from sparsewatch.detectors.rows.windows.p_value_bins import EDGES
 from sparsewatch.detectors.rows.windows.summary import RowScores, positions_of, score_encoded
 from sparsewatch.schemas.block import EVENT_TIME_US, META
 from sparsewatch.schemas.errors import SchemaError, StateError
