@@ -1,8 +1,8 @@
-"""What numeric columns look like: least and greatest value, mean, and quantiles in bounded memory.
+"""Summaries of numeric columns: least and greatest value, mean, and quantiles in bounded memory.
 
 Quantiles come from KLL sketches (Karnin, Lang and Liberty, FOCS 2016) of Apache DataSketches. A sketch draws random
 bits, so quantiles, unlike counts, differ within their error from run to run and between orders of merging: nothing that
-must be equal to the byte may rest on them. State: about 9 KiB a column.
+must be equal to the byte may depend on them. State: about 9 KiB a column.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ class NumericSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Rows with a finite value.
     rows: int
-    #: Rows with an infinite one, which is in no other figure; null and NaN are missing.
+    #: Rows with an infinite value, which is in no other figure; null and NaN are missing.
     infinite: int
     min: float
     max: float
     mean: float
-    #: Value by share of the rows that are at most as great, about.
+    #: Value by approximate share of the rows that are at most as great.
     quantiles: dict[float, float]
 
 

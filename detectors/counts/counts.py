@@ -1,7 +1,7 @@
-"""The array that counts are: what states hold and estimates take."""
+"""The array type of counts, in states and estimates."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Numbers of rows, >= 0; the shape is said where one is taken.
+#: Numbers of rows, >= 0; the shape is documented at each use.
 Counts = NDArray[np.int64]

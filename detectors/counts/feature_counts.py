@@ -4,7 +4,7 @@ Cardinality, nulls, unseen values, mutual information and its chance level all f
 split of the rows, in any order, merged in any order, gives the same state to the byte.
 
 Rows are buffered as they come, without a copy, and counted many at a time. State: at most `BUFFER_ROWS` raw rows and
-`BUFFER_CELLS` values of them, and about 24 bytes (numbers) or 40 to 80 bytes (strings) for each distinct value, kept
+`BUFFER_CELLS` values of them, and about 24 bytes (numbers) or 40 to 80 bytes (strings) for each distinct value, stored
 and pending: up to `max_values` of each a feature. A feature with more takes 16 bytes for each of as many counters
 besides: 3 to 6 MiB at 65,536.
 """
@@ -39,13 +39,13 @@ BUFFER_ROWS = 65_536
 BUFFER_BATCHES = 1_024
 #: Values of all features gathered before they are counted.
 BUFFER_CELLS = 1 << 22
-#: Distinct values of all features in tables that wait to be merged, as far as this leaves each its own size.
+#: Distinct values of all features in tables that wait to be merged; a table has its own limit too.
 PENDING_VALUES = 1 << 20
 #: Threads that count features side by side.
 THREADS = 2
 #: Parts the features are counted in; handing over each on its own took a sixth of the time of a thousand.
 GROUPS = 16
-#: Distinct values a feature keeps.
+#: Distinct values stored for a feature.
 MAX_VALUES = 65_536
 
 
@@ -55,8 +55,8 @@ class FeatureCounts:
     Args:
         features: Columns to count.
         label: Column of clicks, 0 or 1.
-        max_values: Distinct values of a feature that are kept; a feature with more is known by a sample of its values
-            and by hashed counters (see `sparsewatch.detectors.counts.hashed_tail`).
+        max_values: Distinct values of a feature that are stored; of a feature with more, a sample of its values and
+            hashed counters are stored (see `sparsewatch.detectors.counts.capped_counts`).
 
     Example:
         >>> counts = FeatureCounts(["ad"], label="click")
@@ -85,8 +85,8 @@ class FeatureCounts:
 
         Args:
             rows: The features (integers, booleans, floats, strings or dictionaries of them; null and NaN are the
-                missing value) and the label (0 or 1, never null). Other columns are ignored. Not changed, and kept
-                until counted.
+                missing value) and the label (0 or 1, never null). Other columns are ignored. Not changed, and
+                held until counted.
 
         Raises:
             SchemaError: If a column is missing, is of a type that is not counted or of another kind than before, or
@@ -127,7 +127,7 @@ class FeatureCounts:
     def table(self, feature: str) -> pl.DataFrame:
         """Counts of one feature: columns value, rows, clicks by ascending value, the missing value first.
 
-        Beyond the cap only the values kept are in it; see `others` and `heavy_values`.
+        Above the cap only the stored values are in it; see `others` and `heavy_values`.
         """
         column = self._counted(feature)
         part = column.sorted()
@@ -138,15 +138,15 @@ class FeatureCounts:
         return pl.concat([null, table])
 
     def others(self, feature: str) -> Bucket:
-        """Rows and clicks of the values that are not kept because the feature has more than `max_values` of them."""
+        """Rows and clicks of the values that are not stored because the feature has more than `max_values`."""
         return self._counted(feature).others()
 
     def marginals(self, feature: str) -> Marginals:
-        """Rows and clicks of each value, the missing one among them, in no order; beyond the cap an estimate."""
+        """Rows and clicks of each value, the missing one among them, in no order; above the cap an estimate."""
         return marginals(self._counted(feature))
 
     def hash_limit(self, feature: str) -> int:
-        """The hashes of the values in `sampled_values` are below it; `HASH_RANGE` where all values are kept."""
+        """The hashes of the values in `sampled_values` are below it; `HASH_RANGE` where all values are stored."""
         return self._counted(feature).sample()[2]
 
     def sampled_values(self, feature: str, limit: int = HASH_RANGE) -> SampledValues:
@@ -154,11 +154,11 @@ class FeatureCounts:
         return sampled_values(self._counted(feature), limit)
 
     def heavy_values(self, feature: str, candidates: Any) -> pl.DataFrame:
-        """Counts of those of some values that are known to be heavy, or are kept."""
+        """Counts of those of `candidates` that are stored or known to be heavy."""
         return heavy_values(self._counted(feature), candidates)
 
     def cardinality(self, feature: str) -> int:
-        """Distinct values without the missing one; beyond the cap an estimate, sd 0.4 % at 65,536."""
+        """Distinct values without the missing one; above the cap an estimate, sd 0.4 % at 65,536."""
         return self._counted(feature).cardinality()
 
     def nulls(self, feature: str) -> int:
@@ -179,10 +179,10 @@ class FeatureCounts:
             kinds=tuple(column.kind for column in columns),
             nulls=tuple(column.nulls for column in columns),
             sizes=tuple(part.rows.size for part in parts),
-            hashed=tuple(column.tail is not None for column in columns),
+            hashed=tuple(column.hashed is not None for column in columns),
             hash_mark=hash_mark(),
         )
-        return encode(header, parts, [column.tail for column in columns if column.tail is not None])
+        return encode(header, parts, [column.hashed for column in columns if column.hashed is not None])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -230,7 +230,7 @@ class FeatureCounts:
             self._buffer.append(batch)
             self._buffered += batch.num_rows
         rows = min(BUFFER_ROWS, BUFFER_CELLS // len(self.features))
-        # A large batch is counted as it is: joined with the next one it would be copied.
+        # A large batch is counted as it is: joined with the next batch it would be copied.
         if self._buffered >= rows or len(self._buffer) >= BUFFER_BATCHES or 2 * batch.num_rows > rows:
             self._count_buffer()
 
@@ -241,7 +241,7 @@ class FeatureCounts:
         if len(self._buffer) > 1:
             buffer = buffer.combine_chunks()
         clicked = np.flatnonzero(buffer.column(self.label).cast(pa.int8()).to_numpy())
-        # Encoding, most of the work, lets go of the interpreter's lock.
+        # Encoding, most of the work, releases the interpreter's lock.
         with ThreadPoolExecutor(THREADS) as pool:
             for done in [
                 pool.submit(self._count_columns, buffer, clicked, self.features[i::GROUPS]) for i in range(GROUPS)

@@ -1,7 +1,7 @@
 """Feature counts as bytes: one Arrow record batch of one row, compressed.
 
 Values of all features of a kind lie in one list, feature after feature, so the size of the frame does not depend on
-the number of features; the header, JSON in the schema's metadata, says how many each has.
+the number of features; the header, JSON in the schema's metadata, holds the number of values of each.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.detectors.counts.hashed_tail import Tail
+from sparsewatch.detectors.counts.capped_counts import HashedCounters
 from sparsewatch.detectors.counts.value_counts import Bucket, Part
 from sparsewatch.detectors.counts.value_hashes import hash_mark
 from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES
@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     #: Key of `ARROW_TYPES`, or None for a feature whose type is not known yet.
     kinds: tuple[str | None, ...]
     nulls: tuple[Bucket, ...]
-    #: Distinct values kept.
+    #: Distinct values stored.
     sizes: tuple[int, ...]
     #: Whether there are more, and all are counted by hash.
     hashed: tuple[bool, ...]
@@ -43,16 +43,16 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hash_mark: int
 
 
-def encode(header: Header, parts: Sequence[Part], tails: Sequence[Tail]) -> bytes:
-    """Bytes of `header`, of one part a feature and one tail a hashed feature; equal input gives equal bytes."""
+def encode(header: Header, parts: Sequence[Part], counters: Sequence[HashedCounters]) -> bytes:
+    """Bytes of `header`, of a part for each feature and counters for each hashed feature; equal input, equal bytes."""
     lists = {
         kind: _values([part for part, k in zip(parts, header.kinds, strict=True) if k == kind], kind)
         for kind in ARROW_TYPES
     }
     lists["rows"] = pa.array(np.concatenate([part.rows for part in parts]))
     lists["clicks"] = pa.array(np.concatenate([part.clicks for part in parts]))
-    lists["tail_rows"] = pa.array(np.concatenate([_NONE, *[tail.rows for tail in tails]]))
-    lists["tail_clicks"] = pa.array(np.concatenate([_NONE, *[tail.clicks for tail in tails]]))
+    lists["tail_rows"] = pa.array(np.concatenate([_NONE, *[hashed.rows for hashed in counters]]))
+    lists["tail_clicks"] = pa.array(np.concatenate([_NONE, *[hashed.clicks for hashed in counters]]))
     batch = pa.RecordBatch.from_arrays(
         [pa.LargeListArray.from_arrays([0, len(values)], values) for values in lists.values()],
         names=list(lists),
@@ -61,8 +61,8 @@ def encode(header: Header, parts: Sequence[Part], tails: Sequence[Tail]) -> byte
     return table_to_bytes(batch, compression="lz4")
 
 
-def decode(data: bytes) -> tuple[Header, list[Part], list[Tail | None]]:
-    """Header, parts and tails that `encode` wrote; None for a feature that is not hashed.
+def decode(data: bytes) -> tuple[Header, list[Part], list[HashedCounters | None]]:
+    """Header, parts and counters that `encode` wrote; None for a feature that is not hashed.
 
     Raises:
         StateError: If the bytes are damaged, of another version, or hold hashes that are not of this release.
@@ -73,9 +73,9 @@ def decode(data: bytes) -> tuple[Header, list[Part], list[Tail | None]]:
         if any(header.hashed) and header.hash_mark != hash_mark():
             raise StateError(
                 "expected feature counts hashed as by this release, got another hash: an earlier release wrote these "
-                "counts of features with more values than are kept"
+                "counts of features with more values than are stored"
             )
-        return header, list(_parts(header, batch)), list(_tails(header, batch))
+        return header, list(_parts(header, batch)), list(_hashed_counters(header, batch))
 
 
 def _values(parts: Sequence[Part], kind: str) -> Any:
@@ -96,11 +96,11 @@ def _parts(header: Header, batch: Any) -> Iterator[Part]:
         first += size
 
 
-def _tails(header: Header, batch: Any) -> Iterator[Tail | None]:
+def _hashed_counters(header: Header, batch: Any) -> Iterator[HashedCounters | None]:
     rows, clicks = (batch.column(name).values.to_numpy() for name in ("tail_rows", "tail_clicks"))
-    size, first = Tail.size(header.max_values), 0
+    size, first = HashedCounters.size(header.max_values), 0
     if rows.size != size * sum(header.hashed):
-        raise ValueError(f"expected {sum(header.hashed)} tails of {size} counters, got {rows.size} counters")
+        raise ValueError(f"expected {sum(header.hashed)} times {size} counters, got {rows.size} counters")
     for hashed in header.hashed:
-        yield Tail(rows[first : first + size].copy(), clicks[first : first + size].copy()) if hashed else None
+        yield HashedCounters(rows[first : first + size].copy(), clicks[first : first + size].copy()) if hashed else None
         first += size * hashed

@@ -1,8 +1,8 @@
 """A uniform sample of rows, whole: the same for any split and order of the stream.
 
-Kept are the rows of the smallest identity, which is a hash (bottom-k: Cohen and Kaplan, PODC 2007). Whatever needs
-columns together, as redundancy, combinations and the names of heavy values, is computed from it. With
-`stretch_identities` whole stretches of time are kept, as is needed where rows are compared with their neighbours.
+The sample holds the rows of the smallest identity, which is a hash (bottom-k: Cohen and Kaplan, PODC 2007). Whatever
+needs columns together, as redundancy, combinations and the names of heavy values, is computed from it. With
+`stretch_identities` it holds whole stretches of time, as is needed where rows are compared with their neighbours.
 
 State: up to twice `capacity` rows of the columns; numbers take 8 bytes, texts 4 bytes and their distinct values once.
 """
@@ -27,7 +27,7 @@ PARTS = 64
 _HEADER = b"row_sample"
 _IDENTITY = "identity"
 
-#: Low bits of an identity that tell the rows of a stretch apart; the others tell stretches apart.
+#: Low bits of an identity that distinguish the rows of a stretch; the others distinguish stretches.
 _ROW_BITS = np.uint64(44)
 
 Identities = Hashes
@@ -42,7 +42,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def row_identities(*columns: Any) -> Identities:
-    """Identities of rows from integers that tell them apart, as partition and offset; well mixed.
+    """Identities of rows from integers that distinguish them, as partition and offset; well mixed.
 
     Args:
         columns: Integers, at least one array of shape (n_rows,); single numbers hold for all rows.
@@ -55,13 +55,13 @@ def row_identities(*columns: Any) -> Identities:
 
 
 def stretch_identities(stretches: Any, *columns: Any) -> Identities:
-    """Identities by which a sample keeps rows stretch by stretch: all of most, a random part of the last one.
+    """Identities by which a sample takes rows stretch by stretch: all of most, a random part of the last stretch.
 
-    Stretches that share their high bits, one pair in a million, are taken as one.
+    Stretches that share their high bits, one pair in a million, count as one.
 
     Args:
         stretches: The stretch each row is of, as its event time over 10 seconds; integers, shape (n_rows,).
-        columns: Integers that tell rows apart, as for `row_identities`.
+        columns: Integers that distinguish rows, as for `row_identities`.
     """
     stretch = row_identities(stretches) >> _ROW_BITS << _ROW_BITS
     return stretch | (row_identities(*columns) >> (np.uint64(64) - _ROW_BITS))
@@ -71,8 +71,8 @@ class RowSample:
     """The rows of the smallest identity.
 
     Args:
-        columns: Columns to keep.
-        capacity: Rows to keep.
+        columns: Columns of the sample.
+        capacity: Rows of the sample.
     """
 
     def __init__(self, columns: Sequence[str], capacity: int) -> None:
@@ -83,7 +83,7 @@ class RowSample:
         self.capacity = capacity
         self.rows_seen = 0
         self._kinds: dict[str, str | None] = dict.fromkeys(self.columns)
-        #: Rows are kept whose identity is below it.
+        #: Rows whose identity is below it are in the sample.
         self._limit = HASH_RANGE
         #: Identities first, then the columns, texts as dictionaries; later ones wait to be merged.
         self._parts: list[pa.Table] = []
@@ -97,7 +97,7 @@ class RowSample:
                 have the same.
 
         Raises:
-            SchemaError: If a column is missing, of a type that is not kept or of another kind than before, or if the
+            SchemaError: If a column is missing, of a type that is not sampled or of another kind than before, or if the
                 number of identities is another. No row is added then.
         """
         if identities.shape != (rows.num_rows,):
@@ -116,7 +116,7 @@ class RowSample:
         """Add the rows of `other`, which is not changed.
 
         Raises:
-            StateError: If `other` keeps other columns or another number of rows.
+            StateError: If `other` has other columns or another capacity.
             SchemaError: If a column is of another kind there.
         """
         if (self.columns, self.capacity) != (other.columns, other.capacity):
@@ -180,13 +180,13 @@ class RowSample:
             self._lowest()
 
     def _lowest(self) -> pa.Table:
-        """All that is kept as one table, by ascending identity."""
+        """The sample as one table, by ascending identity."""
         parts = [part.cast(self._schema()) for part in self._parts]
         table = pa.concat_tables(parts) if parts else self._schema().empty_table()
         identities = table.column(0).to_numpy()
         self._limit = self._limit_of(identities)
-        kept = np.flatnonzero(identities <= np.uint64(min(self._limit, HASH_RANGE - 1)))
-        table = table.take(pa.array(kept[np.argsort(identities[kept])]))
+        low = np.flatnonzero(identities <= np.uint64(min(self._limit, HASH_RANGE - 1)))
+        table = table.take(pa.array(low[np.argsort(identities[low])]))
         self._parts = [pa.table([_compact(column) for column in table.columns], names=table.column_names)]
         return self._parts[0]
 
@@ -196,7 +196,7 @@ class RowSample:
         return int(np.partition(identities, self.capacity - 1)[self.capacity - 1])
 
     def _schema(self) -> pa.Schema:
-        """Of tables whose texts are not compact."""
+        """Schema of tables whose texts are not dictionaries."""
         types = [ARROW_TYPES.get(kind or "", pa.null()) for kind in self._kinds.values()]
         return pa.schema([(_IDENTITY, pa.uint64()), *zip(self.columns, types, strict=True)])
 

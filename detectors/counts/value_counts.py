@@ -4,11 +4,11 @@ Values are found by Arrow's dictionary encoding, which was 1.5 to 2 times as fas
 data, on one thread. Partial tables are merged when they outgrow what was merged before, so a row's share of the work
 stays constant.
 
-Above `max_values` distinct values those of the smallest hash are kept, with exact counts, and all values are counted by
-hash besides (see `sparsewatch.detectors.counts.hashed_tail`). A kept value was among the smallest at any earlier time,
-so its count is exact, and the outcome depends on no order of rows or merges.
+Above `max_values` distinct values those of the smallest hash are stored, with exact counts, and all values are counted
+by hash besides (see `sparsewatch.detectors.counts.capped_counts`). A stored value was among the smallest at any earlier
+time, so its count is exact, and the result does not depend on the order of rows or merges.
 
-The number of values follows from the hashes kept, to a relative standard deviation of 1 / sqrt(max_values): 0.4 % at
+The number of values follows from the stored hashes, to a relative standard deviation of 1 / sqrt(max_values): 0.4 % at
 65,536. HyperLogLog of Apache DataSketches was measured beside it and adds nothing: 0.8 % with 16 KiB a feature, an item
 a call in Python, and bytes that depend on the order of updates (its estimator is historical).
 """
@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.capped_counts import HashedCounters
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.hashed_tail import Tail
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes, hash_values
 from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, is_text
 
@@ -92,7 +92,7 @@ class ValueCounts:
     """Counts of one column, gathered part by part.
 
     Args:
-        max_values: Distinct values that are kept.
+        max_values: Distinct values that are stored.
         pending: Distinct values in unmerged parts before they are merged, at least.
     """
 
@@ -102,8 +102,8 @@ class ValueCounts:
         self.kind: str | None = None
         self.nulls = Bucket(0, 0)
         #: Counts of all values by hash once there are more than `max_values`; up to date after `merged`.
-        self.tail: Tail | None = None
-        #: Values are kept whose hash is below it, or up to it where it was found by the last `merged`.
+        self.hashed: HashedCounters | None = None
+        #: Values are stored whose hash is below it, or up to it where it was found by the last `merged`.
         self._limit = HASH_RANGE
         self._pending = pending
         self._parts: list[Part] = []
@@ -118,37 +118,37 @@ class ValueCounts:
         if self.kind is None:
             # A column without a type holds nothing but nulls.
             self.nulls = self.nulls.plus(Bucket(len(column), int(clicked.size)))
-        elif self.tail is None:
+        elif self.hashed is None:
             self.add(*count_values(column, self.kind, clicked))
         else:
-            self._count_beyond(_comparable(column, self.kind), self.kind, clicked, self.tail)
+            self._count_above_cap(_comparable(column, self.kind), self.kind, clicked, self.hashed)
 
     def add(self, part: Part, nulls: Bucket) -> None:
-        """Add counts, whose arrays are kept."""
+        """Add counts, whose arrays are not copied."""
         self.nulls = self.nulls.plus(nulls)
-        self._append(part if self.tail is None else self._filtered(part, self.tail))
+        self._append(part if self.hashed is None else self._filtered(part, self.hashed))
 
-    def restore(self, part: Part, nulls: Bucket, tail: Tail | None) -> None:
-        """Take the state of `merged`, `nulls` and `tail` from elsewhere."""
-        self.nulls, self.tail = nulls, tail
+    def restore(self, part: Part, nulls: Bucket, hashed: HashedCounters | None) -> None:
+        """Restore a state from the values of `merged`, `nulls` and `hashed`."""
+        self.nulls, self.hashed = nulls, hashed
         self._parts = [part] if part.rows.size else []
-        self._limit = HASH_RANGE if tail is None else int(hash_values(part.values, repeats=False).max())
+        self._limit = HASH_RANGE if hashed is None else int(hash_values(part.values, repeats=False).max())
 
     def merge(self, other: "ValueCounts") -> None:
         """Add the counts of a column of the same kind, which is not changed."""
-        if other.tail is None:
+        if other.hashed is None:
             for part in other._parts:
                 self.add(part, Bucket(0, 0))
         else:
             own = self._spilled()
-            self.tail = own.plus(other.tail)
+            self.hashed = own.plus(other.hashed)
             self._limit = min(self._limit, other._limit)
             for part in other._parts:
                 self._append(part)
         self.nulls = self.nulls.plus(other.nulls)
 
     def merged(self) -> Part:
-        """Counts of the values kept, each once, in no order."""
+        """Counts of the stored values, each once, in no order."""
         if not self._parts:
             empty = np.zeros(0, np.int64)
             return Part(pa.array([], ARROW_TYPES.get(self.kind or "", pa.null())), empty, empty)
@@ -167,36 +167,36 @@ class ValueCounts:
     def sample(self) -> tuple[Part, Hashes, int]:
         """Values whose hash is below a limit, their hashes, and the limit.
 
-        `HASH_RANGE` without a tail, and then the hashes are left out. With one the value at the limit is no part of the
-        sample, which makes it one of probability limit / `HASH_RANGE`.
+        Without hashed counters the limit is `HASH_RANGE` and the hashes are left out. With them the value at the limit
+        is left out, so that a value is in the sample with probability limit / `HASH_RANGE`.
         """
         part = self.merged()
-        if self.tail is None:
+        if self.hashed is None:
             return part, np.zeros(0, np.uint64), HASH_RANGE
         hashes = hash_values(part.values, repeats=False)
         below = np.flatnonzero(hashes < self._limit)
         return part.take(below), hashes[below], self._limit
 
     def cardinality(self) -> int:
-        """Distinct values; beyond the cap an estimate with a relative sd of 1 / sqrt(max_values)."""
+        """Distinct values; above the cap an estimate with a relative sd of 1 / sqrt(max_values)."""
         part = self.merged()
-        if self.tail is None:
+        if self.hashed is None:
             return part.rows.size
         # The k-th smallest of n hashes lies near k / n of their range.
         return round((part.rows.size - 1) * (HASH_RANGE / self._limit))
 
     def others(self) -> Bucket:
-        """Rows and clicks of the values that are not kept."""
+        """Rows and clicks of the values that are not stored."""
         part = self.merged()
-        if self.tail is None:
+        if self.hashed is None:
             return Bucket(0, 0)
         return Bucket(
-            int(self.tail.rows.sum() - part.rows.sum()),
-            int(self.tail.clicks.sum() - part.clicks.sum()),
+            int(self.hashed.rows.sum() - part.rows.sum()),
+            int(self.hashed.clicks.sum() - part.clicks.sum()),
         )
 
-    def _count_beyond(self, values: Any, kind: str, clicked: NDArray[np.int64], tail: Tail) -> None:
-        """Add rows of a column with more values than are kept: to hash each costs less than to find the distinct."""
+    def _count_above_cap(self, values: Any, kind: str, clicked: NDArray[np.int64], hashed: HashedCounters) -> None:
+        """Add rows of a column above the cap: hashing each value costs less than finding the distinct values."""
         # Of the type of the counters: `np.add.at` takes forty times as long for booleans.
         with_click = np.zeros(len(values), np.int64)
         with_click[clicked] = 1
@@ -206,7 +206,7 @@ class ValueCounts:
             nulls = Bucket(rows - valid.size, int(clicked.size - np.count_nonzero(with_click[valid])))
             self.nulls, with_click = self.nulls.plus(nulls), with_click[valid]
         hashes = hash_values(values, repeats=False)
-        tail.add(hashes, 1, with_click)
+        hashed.add(hashes, 1, with_click)
         low = np.flatnonzero(hashes <= self._limit)
         lowest = pa.chunked_array([values.take(pa.array(low))])
         self._append(count_values(lowest, kind, np.flatnonzero(with_click[low]))[0])
@@ -219,25 +219,25 @@ class ValueCounts:
         if len(self._parts) > PARTS or pending > max(self._pending, self._parts[0].rows.size // 2):
             self.merged()
 
-    def _spilled(self) -> Tail:
-        """The tail; at first all that is held is counted into it."""
-        if self.tail is None:
-            self.tail = Tail.empty(self.max_values)
+    def _spilled(self) -> HashedCounters:
+        """The hashed counters, made at the first call from all values so far."""
+        if self.hashed is None:
+            self.hashed = HashedCounters.empty(self.max_values)
             for part in self._parts:
-                self.tail.add(hash_values(part.values, repeats=False), part.rows, part.clicks)
-        return self.tail
+                self.hashed.add(hash_values(part.values, repeats=False), part.rows, part.clicks)
+        return self.hashed
 
-    def _filtered(self, part: Part, tail: Tail) -> Part:
-        """Count a part into the tail; what of it may be kept."""
+    def _filtered(self, part: Part, hashed: HashedCounters) -> Part:
+        """Count a part by hash; returns the values that may be stored."""
         hashes = hash_values(part.values, repeats=False)
-        tail.add(hashes, part.rows, part.clicks)
+        hashed.add(hashes, part.rows, part.clicks)
         return part.take(np.flatnonzero(hashes <= self._limit))
 
     def _smallest(self, part: Part) -> Part:
         """The `max_values` values of the smallest hash."""
         hashes = hash_values(part.values, repeats=False)
         keep = np.argpartition(hashes, self.max_values - 1)[: self.max_values]
-        # The hash of the empty text is 0; with it alone the limit would be none.
+        # The hash of the empty text is 0; with it alone no hash would be below the limit.
         self._limit = max(1, int(hashes[keep].max()))
         return part.take(np.sort(keep))
 

@@ -1,6 +1,6 @@
-"""All values of one column from what is kept of it: marginals for scores, comparable samples, heavy values.
+"""All values of a column from its stored counts: marginals for scores, comparable samples, heavy values.
 
-Exact up to the cap; beyond it by `sparsewatch.detectors.counts.hashed_tail`.
+Exact up to the cap; above it estimated by `sparsewatch.detectors.counts.capped_counts`.
 """
 
 from typing import Any, NamedTuple, Self
@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.capped_counts import STANDS_OUT, Background, Floats, HashedCounters, estimate
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.hashed_tail import STANDS_OUT, Background, Floats, Tail, estimate
 from sparsewatch.detectors.counts.value_counts import Bucket, Part, ValueCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 
@@ -39,11 +39,11 @@ class Marginals(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether every value stands for itself with its own counts."""
+        """Whether every value stands for itself, with its own counts."""
         return self.background is None
 
     def and_value(self, value: Bucket) -> "Marginals":
-        """With one more exact value; the same where it has no rows."""
+        """With an exact value more; unchanged if it has no rows."""
         if not value.rows:
             return self
         return self._replace(
@@ -54,11 +54,11 @@ class Marginals(NamedTuple):
 
 
 class SampledValues(NamedTuple):
-    """Values that a limit of the hash picks, and what stands for the others."""
+    """Values that a limit of the hash selects, and estimates for the others."""
 
     #: Columns value, rows, clicks, and weight: how many values it stands for.
     table: pl.DataFrame
-    #: Rows of values, heavy and not in the table, whose names are not known, and the hash counters they are in.
+    #: Rows of heavy values that are not in the table, as their names are not known, and their hash counters.
     unnamed: Counts
     counters: NDArray[np.int64]
     #: Number of counters.
@@ -68,9 +68,9 @@ class SampledValues(NamedTuple):
 def marginals(column: ValueCounts) -> Marginals:
     """All values, the missing one among them, in no order."""
     part, hashes, limit = column.sample()
-    if column.tail is None:
+    if column.hashed is None:
         return Marginals.exact(part.rows, part.clicks).and_value(column.nulls)
-    found = estimate(column.tail, hashes, part.rows, part.clicks, limit)
+    found = estimate(column.hashed, hashes, part.rows, part.clicks, limit)
     order = np.argsort(found.heavy, kind="stable")
     light = order[: np.count_nonzero(~found.heavy)]
     heavy = order[light.size :]
@@ -81,12 +81,12 @@ def marginals(column: ValueCounts) -> Marginals:
         light=light.size,
         mixed=found.rows.size,
         background=found.background,
-        counters=column.tail.rows.size,
+        counters=column.hashed.rows.size,
     ).and_value(column.nulls)
 
 
 def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValues:
-    """Values, but the missing one, whose hash is below `limit` and the column's own limit.
+    """Values whose hash is below `limit` and the column's own limit, without the missing value.
 
     The same limit picks the same values of any counts, which makes samples comparable.
     """
@@ -95,48 +95,48 @@ def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValue
     if limit == HASH_RANGE:
         none = np.zeros(0, np.int64)
         return SampledValues(_frame(part).with_columns(weight=pl.lit(1.0)), none, none, 1)
-    tail = column.tail
-    if tail is None:
+    hashed = column.hashed
+    if hashed is None:
         hashes = hash_values(part.values, repeats=False)
-        tail = Tail.empty(column.max_values)
-        tail.add(hashes, part.rows, part.clicks)
+        hashed = HashedCounters.empty(column.max_values)
+        hashed.add(hashes, part.rows, part.clicks)
     below = np.flatnonzero(hashes < np.uint64(limit))
     part = part.take(below)
-    found = estimate(tail, hashes[below], part.rows, part.clicks, limit)
+    found = estimate(hashed, hashes[below], part.rows, part.clicks, limit)
     table = _frame(part).with_columns(weight=pl.Series(found.weights))
-    return SampledValues(table, found.rows, found.counters, tail.rows.size)
+    return SampledValues(table, found.rows, found.counters, hashed.rows.size)
 
 
 def heavy_values(column: ValueCounts, candidates: Any) -> pl.DataFrame:
     """Counts of values that may have many rows: columns value, rows, clicks, excess; most rows first, ties by value.
 
-    Nothing names the values that are not kept; a sample of rows does. A value that is not kept has the counts of its
-    counter, less the kept values in it: never too few.
+    The names of values that are not stored are unknown here; a sample of rows has them. A value that is not stored has
+    the counts of its counter, less the stored values in it: never too few.
 
     Args:
         column: Counts of the column.
         candidates: Distinct values of the column's kind, an Arrow array or a polars series.
 
     Returns:
-        Candidates that are kept, with `excess` 0, and those that stand out of the light values in a counter, with
+        Candidates that are stored, with `excess` 0, and those that stand out of the light values in a counter, with
         what these give a counter on average and `STANDS_OUT` standard deviations of it. Another heavy value in the
         same counter exceeds that: the chance is that of heavy values over counters.
     """
-    kept = _frame(column.merged())
-    values = pl.Series("value", candidates).drop_nulls().cast(kept["value"].dtype).to_frame()
-    exact = kept.join(values, on="value", how="semi").with_columns(excess=pl.lit(0.0))
-    others = values.join(kept, on="value", how="anti")
-    if column.tail is not None and others.height:
-        exact = pl.concat([exact, _standing_out(column, column.tail, others)])
+    stored = _frame(column.merged())
+    values = pl.Series("value", candidates).drop_nulls().cast(stored["value"].dtype).to_frame()
+    exact = stored.join(values, on="value", how="semi").with_columns(excess=pl.lit(0.0))
+    others = values.join(stored, on="value", how="anti")
+    if column.hashed is not None and others.height:
+        exact = pl.concat([exact, _standing_out(column, column.hashed, others)])
     return exact.sort(["rows", "value"], descending=[True, False])
 
 
-def _standing_out(column: ValueCounts, tail: Tail, values: pl.DataFrame) -> pl.DataFrame:
+def _standing_out(column: ValueCounts, hashed: HashedCounters, values: pl.DataFrame) -> pl.DataFrame:
     part, hashes, limit = column.sample()
-    found = estimate(tail, hashes, part.rows, part.clicks, limit)
-    kept = column.merged()
-    rest = tail.less(hash_values(kept.values, repeats=False), kept.rows, kept.clicks)
-    counters = tail.counters(hash_values(values["value"].to_arrow(), repeats=False))
+    found = estimate(hashed, hashes, part.rows, part.clicks, limit)
+    stored = column.merged()
+    rest = hashed.less(hash_values(stored.values, repeats=False), stored.rows, stored.clicks)
+    counters = hashed.counters(hash_values(values["value"].to_arrow(), repeats=False))
     background = found.background
     return values.with_columns(
         rows=rest.rows[counters],

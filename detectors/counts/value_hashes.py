@@ -1,8 +1,8 @@
 """64-bit hashes of values that are the same in every process, block and release.
 
-Hashes pick which values are kept and count the others, and those counts are stored, in references and panes, and merged
-across workers: so no library's hash will do whose values may change with a release. This one never changes; its values
-are pinned by tests, and `hash_mark` goes with whatever is stored.
+Hashes select the values that are stored and count the others, and those counts are stored, in references and panes, and
+merged across workers: so no library's hash will do whose values may change with a release. This one never changes; its
+values are pinned by tests, and `hash_mark` goes with whatever is stored.
 
 *Construction.* A text is cut into words of 8 bytes; each is mixed together with its place, and the sum is mixed with
 the length (as in tabulation hashing: Carter and Wegman, JCSS 18, 1979). The mixer is the finaliser of SplitMix64
@@ -11,9 +11,9 @@ to 8 bytes. Any other two values share one with a probability of about 2**-64: s
 
 *Limits.* It has no secret, so it does not withstand values that were made to collide. The hash of the empty text is 0.
 
-*Cost* by processor time on one thread: 3 ns an integer, 17 ns a text of 12 bytes and 37 ns one of 40, where the hash of
-polars, which may change, takes 1, 4 and 6 ns, and finding the distinct among such texts 120 ns and more. So the rows of
-a column with too many values are hashed before distinct ones are looked for, among the few that are kept.
+*Cost* by processor time on one thread: 3 ns an integer, 17 ns a text of 12 bytes and 37 ns a text of 40, where the hash
+of polars, which may change, takes 1, 4 and 6 ns, and finding the distinct among such texts 120 ns and more. So the rows
+of a column above the cap are hashed first, and distinct values are sought only among the few below the limit.
 """
 
 import itertools
@@ -30,7 +30,7 @@ from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, kind_of
 
 Hashes = NDArray[np.uint64]
 
-#: Hashes lie below it; also the limit of a feature all of whose values are kept.
+#: Hashes lie below it; also the limit of a feature all of whose values are stored.
 HASH_RANGE = 1 << 64
 
 #: 2**64 over the golden ratio, made odd: the step of SplitMix64.
@@ -56,7 +56,7 @@ def mix(x: Hashes) -> Hashes:
 
 
 def hash_values(column: Any, name: str = "", *, repeats: bool = True) -> Hashes:
-    """Hashes of a column's values; equal values have equal ones.
+    """Hashes of a column's values; equal values have equal hashes.
 
     Args:
         column: An Arrow array or chunked array of integers, booleans, floats, text or dictionaries of them, shape
@@ -64,7 +64,7 @@ def hash_values(column: Any, name: str = "", *, repeats: bool = True) -> Hashes:
             (integer or float), whatever its width.
         name: Feature, for the error.
         repeats: Whether texts are likely to repeat: each is looked up then and hashed once, which takes as long as to
-            hash one of about 12 bytes. The hashes are the same.
+            hash a text of about 12 bytes. The hashes are the same.
 
     Returns:
         Shape (n_rows,).
@@ -145,7 +145,7 @@ def _padded(data: Any, first: int, last: int) -> NDArray[np.uint8]:
 
 
 def _hash_chunk(bounds: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
-    """All texts at once, word by word: the first words of all, then the second ones of those that have one."""
+    """All texts at once, word by word: the first words of all, then the second words of those that have two."""
     at_any_byte: Hashes = np.ndarray((data.size - WORD + 1,), np.uint64, data, strides=(1,))
     left, starts, rows = np.diff(bounds), bounds[:-1], np.arange(bounds.size - 1)
     total = left.astype(np.uint64) * STEP
@@ -172,6 +172,6 @@ def _words(words: Hashes, left: NDArray[np.int64]) -> Hashes:
 
 
 def hash_mark() -> int:
-    """A number that goes with stored hashes: another hash would give it another value."""
+    """A number stored with hashes: another hash function would give another number."""
     kinds = (pa.array([0, -1]), pa.array([0.0, 0.5]), pa.array(["", "sparsewatch"]))
     return int(np.bitwise_xor.reduce([hash_values(values) for values in kinds], axis=None))

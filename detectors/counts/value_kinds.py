@@ -33,5 +33,5 @@ def kind_of(column: str, arrow_type: Any) -> str | None:
 
 
 def is_text(arrow_type: Any) -> bool:
-    """Whether a type is text whose values lie one behind the other."""
+    """Whether a type is text whose values are contiguous in memory."""
     return any(is_kind(arrow_type) for is_kind in (pa.types.is_string, pa.types.is_large_string))

@@ -1,6 +1,6 @@
 """How far the score of a feature above the cap may lie from that of exact counts.
 
-Two things are not known there (see `sparsewatch.detectors.counts.hashed_tail`): light values outside the sample, and
+Two things are not known there (see `sparsewatch.detectors.counts.capped_counts`): light values outside the sample, and
 what else is in the counter of a heavy value. Both errors are sums of many small ones, so the bound is a multiple of
 their standard deviation.
 
@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sparsewatch.detectors.counts.capped_counts import Background, Floats
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.hashed_tail import Background, Floats
 from sparsewatch.detectors.counts.value_estimates import Marginals
 
 #: Standard deviations in the bound.

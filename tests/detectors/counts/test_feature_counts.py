@@ -293,7 +293,7 @@ def test_rows_counted_beyond_the_cap_give_the_bytes_of_rows_counted_at_once(kind
     once.update(rows)
     for first in range(0, 3_000, 500):
         parts.update(rows.slice(first, 500))
-        # Counted at once, instead of with the next ones; from the first time on there are more values than are kept.
+        # Counted at once, instead of with the next ones; from the first time on there are more values than are stored.
         assert parts.others("x").rows > 0
     assert parts.to_bytes() == once.to_bytes()
 

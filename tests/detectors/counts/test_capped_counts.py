@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from sparsewatch.detectors.counts.hashed_tail import Estimate, Tail, estimate
+from sparsewatch.detectors.counts.capped_counts import Estimate, HashedCounters, estimate
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 
-KEPT = 1_000
+STORED = 1_000
 
 
 def zipf_counts(values: int, rows: int, exponent: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -16,21 +16,21 @@ def zipf_counts(values: int, rows: int, exponent: float, seed: int) -> tuple[np.
 
 
 def estimated(
-    rows: np.ndarray, clicks: np.ndarray, seed: int, kept: int = KEPT
+    rows: np.ndarray, clicks: np.ndarray, seed: int, stored: int = STORED
 ) -> tuple[Estimate, np.ndarray, np.ndarray]:
-    """The estimate, the positions of the values kept, and all hashes."""
+    """The estimate, the positions of the sample, and all hashes."""
     hashes = np.random.default_rng(seed).integers(0, 2**64, rows.size, dtype=np.uint64)
-    tail = Tail.empty(kept)
-    tail.add(hashes, rows, clicks)
-    limit = np.sort(hashes)[kept]
+    hashed = HashedCounters.empty(stored)
+    hashed.add(hashes, rows, clicks)
+    limit = np.sort(hashes)[stored]
     sample = np.flatnonzero(hashes < limit)
-    return estimate(tail, hashes[sample], rows[sample], clicks[sample], int(limit)), sample, hashes
+    return estimate(hashed, hashes[sample], rows[sample], clicks[sample], int(limit)), sample, hashes
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.8, 1.2, 1.5])
 def test_rows_and_clicks_add_up(exponent: float) -> None:
     rows, clicks = zipf_counts(20_000, 200_000, exponent, 0)
-    found, sample, _ = estimated(rows, clicks, 1, kept=min(KEPT, rows.size // 4))
+    found, sample, _ = estimated(rows, clicks, 1, stored=min(STORED, rows.size // 4))
     assert found.weights @ rows[sample] + found.rows.sum() == pytest.approx(rows.sum())
     assert found.weights @ clicks[sample] + found.clicks.sum() == pytest.approx(clicks.sum())
     assert found.weights.min() > 0
@@ -42,7 +42,7 @@ def test_heavy_values_are_found_and_close() -> None:
     found, sample, hashes = estimated(rows, clicks, 2)
     heaviest = [i for i in np.argsort(-rows)[:20] if i not in sample]
     assert len(heaviest) > 15
-    counters = Tail.empty(KEPT).counters(hashes)
+    counters = HashedCounters.empty(STORED).counters(hashes)
     for i in heaviest:
         (place,) = np.flatnonzero(found.counters == counters[i])
         assert found.rows[place] == pytest.approx(rows[i], rel=0.1)
@@ -52,7 +52,7 @@ def test_values_alike_have_no_heavy_ones_and_stand_for_as_many_each() -> None:
     found, _, _ = estimated(np.full(20_000, 3), np.full(20_000, 1), 3)
     assert found.counters.size == 0
     assert not found.heavy.any()
-    assert found.weights == pytest.approx(20_000 / KEPT)
+    assert found.weights == pytest.approx(20_000 / STORED)
 
 
 def test_clicked_and_other_rows_are_weighted_apart() -> None:
@@ -76,9 +76,9 @@ def test_the_background_is_taken_off_without_a_bias() -> None:
 
 
 def test_an_empty_sample_leaves_the_counters() -> None:
-    tail = Tail.empty(4)
-    tail.add(np.array([0, 1, 5], np.uint64), np.array([3, 4, 5]), np.array([1, 0, 5]))
+    hashed = HashedCounters.empty(4)
+    hashed.add(np.array([0, 1, 5], np.uint64), np.array([3, 4, 5]), np.array([1, 0, 5]))
     none = np.zeros(0, np.int64)
-    found = estimate(tail, none.astype(np.uint64), none, none, HASH_RANGE // 2)
+    found = estimate(hashed, none.astype(np.uint64), none, none, HASH_RANGE // 2)
     assert found.counters.tolist() == [0, 1]
     assert (found.rows.tolist(), found.clicks.tolist()) == ([3, 9], [1, 5])

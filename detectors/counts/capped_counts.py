@@ -1,15 +1,16 @@
-"""Counts of more values than are kept: hashed counters, and what they and the kept values say of all values together.
+"""Counts of a column with more values than are stored: a sample, hashed counters, and estimates for all values.
 
-Beyond the cap a feature is known in two ways, both the same for any order of rows and merges:
+Above the cap a feature is counted in two ways, both the same for any order of rows and merges:
 
-* *kept*: the values of the smallest hash, counted exactly. A value is kept with the same probability whatever its
-  rows, so the kept ones are a uniform sample of all (bottom-k: Cohen and Kaplan, PODC 2007);
+* *sample*: the values of the smallest hash, counted exactly. A value is in it with the same probability whatever its
+  rows, so the sample is uniform over all values (bottom-k: Cohen and Kaplan, PODC 2007);
 * *counters*: rows and clicks of all values by other bits of the hash, several values to a counter.
 
 Neither suffices alone: a uniform sample misses the few values with most of the rows, and a counter mixes values. Here
-a counter that stands out counts as one *heavy* value, once the rows that usually share a counter are taken off. What is
-left is *light* and is represented by the kept light values. Their weights are calibrated to the known rows and clicks
-of the light part (Deville and Särndal, JASA 87, 1992), which makes a feature of unique ids exact.
+a counter that stands out counts as one *heavy* value, once the rows that light values give a counter on average are
+subtracted. What is left is *light* and is represented by the light values of the sample. Their weights are calibrated
+to the known rows and clicks of the light part (Deville and Särndal, JASA 87, 1992), which makes a feature of unique ids
+exact.
 """
 
 import math
@@ -29,7 +30,7 @@ STANDS_OUT = 6.0
 HEAVY_COUNTERS = 1 / 16
 
 
-class Tail(NamedTuple):
+class HashedCounters(NamedTuple):
     """Rows and clicks of all values by their hash, shape (n_counters,) each, a power of two."""
 
     rows: Counts
@@ -37,13 +38,13 @@ class Tail(NamedTuple):
 
     @classmethod
     def empty(cls, max_values: int) -> Self:
-        """Counters of no rows, for a feature that keeps `max_values` values."""
+        """Counters of no rows, for a feature of which `max_values` values are stored."""
         size = cls.size(max_values)
         return cls(np.zeros(size, np.int64), np.zeros(size, np.int64))
 
     @staticmethod
     def size(max_values: int) -> int:
-        """Number of counters: that of values kept, rounded up to a power of two."""
+        """Number of counters: that of stored values, rounded up to a power of two."""
         return 1 << (max_values - 1).bit_length()
 
     def add(self, hashes: Hashes, rows: Counts | int, clicks: Counts) -> None:
@@ -52,17 +53,17 @@ class Tail(NamedTuple):
         np.add.at(self.rows, counters, rows)
         np.add.at(self.clicks, counters, clicks)
 
-    def plus(self, other: "Tail") -> "Tail":
+    def plus(self, other: "HashedCounters") -> "HashedCounters":
         """Sum of both."""
-        return Tail(self.rows + other.rows, self.clicks + other.clicks)
+        return HashedCounters(self.rows + other.rows, self.clicks + other.clicks)
 
     def counters(self, hashes: Hashes) -> NDArray[np.int64]:
         """Position of each value's counter."""
         return counters_of(hashes, self.rows.size)
 
-    def less(self, hashes: Hashes, rows: Counts, clicks: Counts) -> "Tail":
+    def less(self, hashes: Hashes, rows: Counts, clicks: Counts) -> "HashedCounters":
         """The counters without these values, which must be among those counted."""
-        rest = Tail(self.rows.copy(), self.clicks.copy())
+        rest = HashedCounters(self.rows.copy(), self.clicks.copy())
         rest.add(hashes, -rows, -clicks)
         return rest
 
@@ -83,30 +84,30 @@ class Background(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """All values of a feature, as weighted kept values and heavy counters."""
+    """All values of a feature, as weighted values of the sample and heavy counters."""
 
-    #: Of each kept value: how many values it stands for, >= 0; the sum of weight times rows is exact.
+    #: Of each value of the sample: how many values it stands for, >= 0; the sum of weight times rows is exact.
     weights: Floats
-    #: Kept values that are heavy and stand for themselves.
+    #: Values of the sample that are heavy and stand for themselves.
     heavy: NDArray[np.bool_]
-    #: Counters taken as one value each, and their rows and clicks less the background's.
+    #: Counters that count as one value each, and their rows and clicks less the background's.
     counters: NDArray[np.int64]
     rows: Counts
     clicks: Counts
     background: Background
 
 
-def estimate(tail: Tail, hashes: Hashes, rows: Counts, clicks: Counts, limit: int) -> Estimate:
-    """What the kept values and the counters say of all values.
+def estimate(hashed: HashedCounters, hashes: Hashes, rows: Counts, clicks: Counts, limit: int) -> Estimate:
+    """Estimate all values from the sample and the counters.
 
     Args:
-        tail: Counts of all values.
-        hashes: Hashes of the kept values, shape (n_kept,): all below `limit` that occur, and no others.
+        hashed: Counts of all values.
+        hashes: Hashes of the sample, shape (n_sampled,): all below `limit` that occur, and no others.
         rows: Their rows, >= 1.
         clicks: Their clicks.
-        limit: In [1, `HASH_RANGE`]. A value is kept with probability `limit / HASH_RANGE`.
+        limit: In [1, `HASH_RANGE`]. A value is in the sample with probability `limit / HASH_RANGE`.
     """
-    rest = tail.less(hashes, rows, clicks)
+    rest = hashed.less(hashes, rows, clicks)
     load = rows.size * (HASH_RANGE / limit - 1) / rest.rows.size
     border, mean, variance = _border(rows, load)
     heavy = rows >= border
@@ -119,8 +120,8 @@ def estimate(tail: Tail, hashes: Hashes, rows: Counts, clicks: Counts, limit: in
     weights[light] = _calibrated(
         rows[light],
         clicks[light],
-        int(tail.rows.sum() - rows[heavy].sum() - heavy_rows.sum()),
-        int(tail.clicks.sum() - clicks[heavy].sum() - heavy_clicks.sum()),
+        int(hashed.rows.sum() - rows[heavy].sum() - heavy_rows.sum()),
+        int(hashed.clicks.sum() - clicks[heavy].sum() - heavy_clicks.sum()),
     )
     excess = clicks[light] - rate * rows[light]
     per_counter = load / max(rows.size, 1)
@@ -137,9 +138,9 @@ def estimate(tail: Tail, hashes: Hashes, rows: Counts, clicks: Counts, limit: in
 def _border(rows: Counts, load: float) -> tuple[float, float, float]:
     """Rows from which a value is heavy; mean and variance of the rows that lighter ones give a counter.
 
-    A counter holds a Poisson number of values that are not kept, `load` on average, with rows like those of the kept
+    A counter holds a Poisson number of values outside the sample, `load` on average, with rows like those of the sample
     (compound Poisson). The border is the lowest that stands out of what is below it and leaves few heavy values, so
-    that they seldom share a counter. Without kept values nothing can represent light ones: all counters are heavy.
+    that they seldom share a counter. Without a sample nothing can represent light values: all counters are heavy.
     """
     if not rows.size:
         return 0.0, 0.0, 0.0
@@ -157,12 +158,12 @@ def _less(counts: Counts, background: float) -> Counts:
     """Counts less the background, whole numbers with the right sum.
 
     Rounding each on its own would put the same error on all: 300 counters with 0.4 clicks too many took 100 clicks from
-    the light values, and more from the score than all else that is not known.
+    the light values, and changed the score more than all other errors.
     """
     return np.diff(np.rint(np.cumsum(counts - background)), prepend=0.0).astype(np.int64)
 
 
-def _rate(rest: Tail, heavy: NDArray[np.int64]) -> float:
+def _rate(rest: HashedCounters, heavy: NDArray[np.int64]) -> float:
     """Clicks a row in the counters that are not heavy; 0 without rows."""
     light_rows = int(rest.rows.sum() - rest.rows[heavy].sum())
     light_clicks = int(rest.clicks.sum() - rest.clicks[heavy].sum())
@@ -170,7 +171,7 @@ def _rate(rest: Tail, heavy: NDArray[np.int64]) -> float:
 
 
 def _calibrated(rows: Counts, clicks: Counts, total_rows: int, total_clicks: int) -> Floats:
-    """Weights that give the totals, each the mean over a value's rows of one weight for clicks and one for others.
+    """Weights that give the totals, each the mean over a value's rows of a weight for clicks and a weight for others.
 
     Where no such positive weights exist all are equal and give the total of rows.
     """
