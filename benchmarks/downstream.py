@@ -1,6 +1,6 @@
 """What a logistic regression makes of chosen features, on real data sets.
 
-Features are chosen on one half of the rows by our score, alone and less redundancy (3MR), by the importance of a random
+Features are chosen on half of the rows by our score, alone and less redundancy (3MR), by the importance of a random
 forest and by `mutual_info_classif`; the last two are scikit-learn's, on the same integer codes. The model learns from
 one-hot values of the best 5, the best 10 and all features of that half, and is judged on the other. Values it has not
 seen have no effect. Halves are the earlier and the later half where rows have a time, else random halves, several
@@ -27,7 +27,7 @@ from sparsewatch.detectors.outrank.pairs.pairwise import pairwise_scores
 from sparsewatch.detectors.outrank.pairs.three_mr import min_max, rank_three_mr
 from sparsewatch.detectors.outrank.ranking import rank_codes
 
-#: The column of time, where rows have one, by data set.
+#: The column of time, where rows have a time, by data set.
 DATA_SETS: dict[str, str | None] = {
     "census_income": None,
     "bank": None,

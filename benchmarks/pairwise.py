@@ -21,7 +21,7 @@ ROUNDS = 3
 
 
 def wide_columns(features: int, rows: int, seed: int) -> dict[str, Codes]:
-    """Columns of 2 to 50,000 values, in no order of cardinality; every second one long-tailed."""
+    """Columns of 2 to 50,000 values, in no order of cardinality; every second column long-tailed."""
     rng = np.random.default_rng(seed)
     values = np.rint(np.geomspace(*CARDINALITY, features)).astype(np.int64)
     columns = {}

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from benchmarks/results: a table a benchmark, and what falls short said first."""
+"""docs/benchmarks.md from benchmarks/results: a table for each benchmark, missed targets first."""
 
 from collections.abc import Sequence
 from itertools import groupby

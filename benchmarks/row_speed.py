@@ -1,7 +1,7 @@
 """How fast rows are scored and methods fitted: 32 floats a row, on all cores, beside the bare product and PyOD.
 
 Scoring: `score_rows_per_s` is the default method, encoded rows in, scores out, as many threads as cores; its peer is
-the one matrix product that its distances need, on the same rows and threads. The other methods follow, and what a job
+the matrix product that its distances need, on the same rows and threads. The other methods follow, and what a job
 pays for a block of 39 columns, encoding and summary included, on one thread.
 
 Training: `train_speedup` is the time of PyOD's AutoEncoder at its defaults over that of our autoencoder's, both on one

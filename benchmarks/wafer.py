@@ -49,7 +49,7 @@ def runs() -> Iterator[Run]:
 
 
 def twins(run: Run, figures: dict[str, Any]) -> list[Run]:
-    """The dense run with the same wafers and the CPU time that the sparse one took, if there is one."""
+    """The dense run with the same wafers and the CPU time of the sparse run, if there is such a run."""
     if run.network != "sparse" or run.file != WM811K or len(run.hold_out) > 1 or run.seed:
         return []
     return [replace(run, network="dense", cpu_seconds=round(figures["cpu_seconds"], 1))]

@@ -2,8 +2,8 @@
 
 `FINE_PATTERNS` and normal wafers, the sparse network at each side and the dense CNN of `dense_cnn` on binned maps, as
 much CPU time for every dense network as the slowest sparse network of the seed took; then the CPU time a wafer by side.
-Both train without jitter, whose usual standard deviation (0.001 radii) is as wide as the structures. Ten minutes on one
-core. Hide a GPU (`CUDA_VISIBLE_DEVICES=`): the budget counts CPU time.
+Both train without jitter, whose default standard deviation (0.0001 radii) is as wide as the finest structures. Ten
+minutes on one core. Hide a GPU (`CUDA_VISIBLE_DEVICES=`): the budget counts CPU time.
 """
 
 import time
@@ -36,7 +36,7 @@ CONSTANT = 1.5
 class Study:
     """How much to measure."""
 
-    #: Cells a side of the sparse network, bins a side of the dense one.
+    #: Cells a side of the sparse network, bins a side of the dense network.
     sides: Sequence[int] = (1_024, 4_096, 16_384, 20_480)
     bins: Sequence[int] = (64, 128, 256)
     seeds: Sequence[int] = (0, 1)
@@ -58,7 +58,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One seed's networks by the cells or bins of their input; `longer` is the finest maps with more time."""
+    """Networks of a seed by the cells or bins of their input; `longer` is the finest maps with more time."""
 
     sparse: dict[int, Quality]
     dense: dict[int, Quality]

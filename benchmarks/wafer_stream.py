@@ -1,7 +1,7 @@
 """A new failure in a stream of real wafers, by the commands a user types: `python -m benchmarks.wafer_stream`.
 
 `train wafer` learns the lots of one part of WM-811K, without one class. Wafers of the other lots are published to a
-real Apache Kafka, one a minute of event time: known classes first, then the withheld class at 2 % of them. One
+real Apache Kafka, a wafer a minute of event time: known classes first, then the withheld class at 2 % of them. One
 `sparsewatch run` reads them continuously on Prism and is never restarted. When it has raised the emerging pattern,
 `patterns name` names it; then the rest of the stream is published. Results are: wafers from the class's first until the
 alert's window ended, false patterns, what the class's later wafers are recognised as, and known wafers called novel.

@@ -2,7 +2,7 @@
 
 Every value follows from its row and feature by a hash, so a block costs no memory but its own and any column can be
 made again alone. A process of its own counts the stream block by block and ranks the features; the peak is that of the
-whole process, imports included. This one then counts each large feature exactly and compares the scores.
+whole process, imports included. This process then counts each large feature exactly and compares the scores.
 """
 
 import argparse

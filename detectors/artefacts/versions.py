@@ -59,7 +59,7 @@ def resolve_version(path: Path | str) -> Path:
         return folder / named
     found = versions(folder)
     if not found:
-        raise ModelError(f"no model in {folder}: expected {MANIFEST} or folders that hold one")
+        raise ModelError(f"no model in {folder}: expected {MANIFEST} or folders with a {MANIFEST}")
     return folder / found[-1]
 
 
@@ -93,7 +93,7 @@ def check_version(version: str) -> None:
 
 
 def latest(folder: Path) -> str | None:
-    """What the file `latest` names; None without one.
+    """What the file `latest` names; None without the file.
 
     Raises:
         ModelError: it names no version.
@@ -102,7 +102,7 @@ def latest(folder: Path) -> str | None:
 
 
 def candidate(folder: Path) -> str | None:
-    """What the file `candidate` names; None without one.
+    """What the file `candidate` names; None without the file.
 
     Raises:
         ModelError: it names no version.

@@ -77,7 +77,7 @@ def count_values(column: Any, kind: str, clicked: NDArray[np.int64]) -> tuple[Pa
 
 def _comparable(column: Any, kind: str) -> Any:
     """The column as one array in which equal values, and only those, have equal bytes."""
-    # Numbers and strings are left as they are, since casting the distinct ones is cheaper. More than one chunk means
+    # Numbers and strings are left as they are, since casting the distinct values is cheaper. More than one chunk means
     # strings of more than 2 GiB.
     if column.num_chunks == 1 and (pa.types.is_integer(column.type) or is_text(column.type)):
         return column.chunk(0)

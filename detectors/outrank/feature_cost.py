@@ -74,9 +74,9 @@ def feature_costs(ranking: Sequence[ScoredFeature], sizes: Mapping[str, ColumnSi
     Raises:
         ConfigError: If the size of a feature is missing.
     """
-    if missing := [one.feature for one in ranking if one.feature not in sizes]:
+    if missing := [ranked.feature for ranked in ranking if ranked.feature not in sizes]:
         raise ConfigError(f"expected a size of every ranked feature, got none of {missing[:5]}")
-    return [_cost(one, sizes[one.feature]) for one in ranking]
+    return [_cost(ranked, sizes[ranked.feature]) for ranked in ranking]
 
 
 def _cost(ranked: ScoredFeature, size: ColumnSize) -> FeatureCost:

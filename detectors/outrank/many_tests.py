@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def holm(p_values: Sequence[float], alpha: float) -> NDArray[np.bool_]:
-    """Tests that are significant when any false one among them shall have probability `alpha` at most.
+    """Tests that are significant, so that any false positive among them has probability `alpha` at most.
 
     Holds however the tests depend on each other (Holm, Scandinavian Journal of Statistics 6, 1979).
 

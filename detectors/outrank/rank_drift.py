@@ -42,7 +42,7 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankDrift(msgspec.Struct, frozen=True, kw_only=True):
-    """What changed from one ranking to a later one."""
+    """What changed from a ranking to a later ranking."""
 
     #: Rank-biased overlap, 1 for equal rankings.
     overlap: float
@@ -110,21 +110,21 @@ def compare_rankings(
         ConfigError: If alpha or p is out of range or a feature comes twice.
     """
     check_range(Level, alpha, "alpha")
-    overlap = rank_biased_overlap([one.feature for one in now], [one.feature for one in before], p)
-    earlier = {one.feature: one for one in before}
-    both = [(one, earlier.pop(one.feature)) for one in now if one.feature in earlier]
+    overlap = rank_biased_overlap([ranked.feature for ranked in now], [ranked.feature for ranked in before], p)
+    earlier = {ranked.feature: ranked for ranked in before}
+    both = [(ranked, earlier.pop(ranked.feature)) for ranked in now if ranked.feature in earlier]
     # Without both labels in a window nothing is known of any signal there.
-    known = all(any(one.expected for one in ranking) for ranking in (now, before))
-    changes = [_change(one, other) if known else (0.0, 1.0) for one, other in both]
+    known = all(any(ranked.expected for ranked in ranking) for ranking in (now, before))
+    changes = [_change(later, other) if known else (0.0, 1.0) for later, other in both]
     significant = holm([chance for _, chance in changes], alpha)
     return RankDrift(
         overlap=overlap,
         alpha=alpha,
         features=[
-            _drift(one, other, z, chance, bool(found))
-            for (one, other), (z, chance), found in zip(both, changes, significant, strict=True)
+            _drift(later, other, z, chance, bool(found))
+            for (later, other), (z, chance), found in zip(both, changes, significant, strict=True)
         ],
-        appeared=[one.feature for one in now if one.feature not in {other.feature for other in before}],
+        appeared=[ranked.feature for ranked in now if ranked.feature not in {other.feature for other in before}],
         vanished=list(earlier),
     )
 
@@ -132,7 +132,7 @@ def compare_rankings(
 def _change(now: RankedFeature, before: RankedFeature) -> tuple[float, float]:
     """Standard deviations of a feature's change, and its probability by chance."""
     change = now.normalised - before.normalised
-    unsure = sum(_share(one, one.score_error) for one in (now, before))
+    unsure = sum(_share(ranked, ranked.score_error) for ranked in (now, before))
     spread = math.hypot(_share(now, now.standard_error), _share(before, before.standard_error))
     excess = max(abs(change) - unsure, 0.0)
     z = math.copysign(excess / spread, change) if spread and excess else 0.0

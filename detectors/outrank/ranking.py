@@ -120,8 +120,8 @@ def rank_codes(
 
 def in_order(features: Iterable[AnyFeature]) -> list[AnyFeature]:
     """Features by descending score, ties by name, ranked anew."""
-    ordered = sorted(features, key=lambda one: (-one.score, one.feature))
-    return [msgspec.structs.replace(one, rank=rank) for rank, one in enumerate(ordered, start=1)]
+    ordered = sorted(features, key=lambda scored: (-scored.score, scored.feature))
+    return [msgspec.structs.replace(scored, rank=rank) for rank, scored in enumerate(ordered, start=1)]
 
 
 def chance_of_score(information: float, mean: float, variance: float) -> float:

@@ -45,7 +45,7 @@ def parse_reference_model(data: bytes | str) -> ReferenceModel:
 
     Raises:
         ConfigError: If it is no JSON, has something other than a list of names at `desc.features` or `desc.fields`, no
-            names at all, or an entry with an empty name or one twice.
+            names at all, or an entry with an empty name or a name twice.
     """
     try:
         description = msgspec.json.decode(data, type=_File).desc

@@ -1,6 +1,6 @@
 """Which convolution the network runs on: spconv's, or ours in plain torch where there is no spconv.
 
-Both have the same weights and give the same answers to float32's last digits, so a model trained on one runs on the
+Both have the same weights and give the same results to float32's last digits, so a model trained on either runs on the
 other. Spconv comes with the package on Linux x86-64; for macOS and ARM it has no wheels. On a CPU it recognises and
 trains about a tenth faster, on CUDA it picks the algorithm by the sizes.
 """

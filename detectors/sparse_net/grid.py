@@ -1,6 +1,6 @@
 """Active cells as tensors: neighbours, coarser grids and pooling.
 
-Cells are kept sorted by one integer key, so neighbours in a row are neighbours in memory and one binary
+Cells are sorted by an integer key, so neighbours in a row are neighbours in memory and one binary
 search finds the three in the next row. On a CPU this is several times faster than hashing.
 """
 
@@ -74,7 +74,7 @@ def to_grid(sites: Sites, device: torch.device | None = None) -> Grid:
 def coarsen(grid: Grid, side: int) -> tuple[Grid, Tensor]:
     """The same wafers on `side` x `side` cells.
 
-    A cell falls into the coarser cell that holds its centre; where `side` divides the old one this is
+    A cell falls into the coarser cell that holds its centre; where `side` divides the old side this is
     division by the stride.
 
     Returns:

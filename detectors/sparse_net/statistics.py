@@ -102,8 +102,8 @@ class _Cells:
     def regions(self) -> Floats:
         """Shape of the largest region of touching cells: (wafers, 10).
 
-        ln(1 + regions), the largest one's share and ln of its cells, its half axes and their ratio, the distance of its
-        middle from the wafer's, mean and deviation of its cells' radius, and neighbours a cell on the whole wafer.
+        ln(1 + regions), the largest region's share and ln of its cells, its half axes and their ratio, the distance of
+        its middle from the wafer's, mean and deviation of its cells' radius, and neighbours a cell on the whole wafer.
         """
         n, cells = self.wafers, len(self.wafer)
         links = coo_matrix((np.ones(len(self.low)), (self.low, self.high)), shape=(cells, cells))
@@ -147,7 +147,7 @@ class _Cells:
 def _where_shapes_show(sites: Sites, grid: Grid) -> Grid:
     """The cells of each wafer on its own grid, or on `SHAPE_SIDE` cells a side where that is finer by far.
 
-    Wafer by wafer: what is said of one must not depend on the others of its batch.
+    Wafer by wafer: the statistics of a wafer must not depend on the others of its batch.
     """
     fine = sites.shape.max(axis=1, initial=0) > 4 * SHAPE_SIDE
     if not fine.any():

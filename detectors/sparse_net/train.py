@@ -38,7 +38,7 @@ class TrainConfig:
     label_smoothing: Annotated[float, Range(at_least=0, below=1)] = 0.05
     #: Epochs without a better macro-F1 after which training stops.
     patience: Count = 15
-    #: CPU threads; with more than one the last digits differ from run to run.
+    #: CPU threads; with more than one thread the last digits differ from run to run.
     threads: Count = 1
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)

@@ -83,7 +83,7 @@ def verify(folder: Path) -> None:
     """
     chosen = [folder] if is_version(folder) else [folder / name for name in versions(folder)]
     if not chosen:
-        raise ModelError(f"no model in {folder}: expected {MANIFEST} or folders that hold one")
+        raise ModelError(f"no model in {folder}: expected {MANIFEST} or folders with a {MANIFEST}")
     sound = [_say_whether_sound(version) for version in chosen]
     if not all(sound):
         sys.exit(1)

@@ -51,7 +51,7 @@ class Formula(NamedTuple):
 
 
 def _missing_with(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A comparison that is missing where one side is."""
+    """A comparison that is missing where a side is."""
 
     def compare(a: Any, b: Any) -> Any:
         return np.where(np.isnan(a) | np.isnan(b), np.nan, function(a, b))

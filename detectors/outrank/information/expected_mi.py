@@ -163,7 +163,7 @@ def permutation_chance(rows: Counts, clicks: int, weights: Floats | None = None)
 
 
 def _all_moments(a: Counts, clicks: int, total: int) -> _ValueMoments:
-    """Moments for values of `a` rows each, ascending and distinct; zeros for one without rows."""
+    """Moments for values of `a` rows each, ascending and distinct; zeros for a value without rows."""
     moments = _ValueMoments(*(np.zeros(a.size) for _ in _ValueMoments._fields))
     first = int(np.searchsorted(a, 1))
     a = a[first:]

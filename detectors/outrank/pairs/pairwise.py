@@ -123,7 +123,7 @@ def _count(columns: Mapping[str, Codes], terms: Floats, sums: Floats, progress: 
 
 
 def _against(first: Packed, others: Iterable[Packed], terms: Floats, sums: Floats) -> int:
-    """Fill the pairs of one node with others, itself first; how many they are."""
+    """Fill the pairs of a node with others, itself first; returns the number of pairs."""
     pairs = 0
     for second in others:
         fill_pairs(first, second, terms, sums)
