@@ -1,4 +1,4 @@
-"""Maps hold what the wafers show, the budget is kept, and every scorer takes what the network says."""
+"""Maps hold what the wafers show, the budget holds, and every scorer takes the outputs of the network."""
 
 from collections.abc import Callable
 
@@ -119,14 +119,14 @@ def test_training_ends_with_its_budget_and_repeats_by_its_seed() -> None:
     train = labelled(90, 0)
 
     def logits(seed: int, seconds: float) -> tuple[NDArray[np.float32], list[Progress]]:
-        said: list[Progress] = []
+        progress: list[Progress] = []
         net = train_dense(
-            train, train, 3, cpu_seconds=seconds, side=16, seed=seed, report=said.append, clock=ticking(1.0)
+            train, train, 3, cpu_seconds=seconds, side=16, seed=seed, report=progress.append, clock=ticking(1.0)
         )
-        return encode_dense(net, train.points).logits, said
+        return encode_dense(net, train.points).logits, progress
 
-    short, said = logits(0, 3.0)
-    assert [progress.epoch for progress in said] == [1]
+    short, progress = logits(0, 3.0)
+    assert [step.epoch for step in progress] == [1]
     longer, more = logits(0, 30.0)
     assert len(more) > 3
     assert more[-1].cpu_seconds <= 34.0
@@ -139,9 +139,9 @@ def test_several_patterns_may_occur_at_once() -> None:
     train = labelled(30, 0)
     both = Labelled(train.points, np.eye(3, dtype=np.int64)[train.labels])
     net = train_dense(both, both, 3, cpu_seconds=1.0, side=16, seed=0, clock=ticking(0.3))
-    said = encode_dense(net, train.points)
-    assert said.several
-    assert said.probabilities.shape == (30, 3)
+    encoded = encode_dense(net, train.points)
+    assert encoded.several
+    assert encoded.probabilities.shape == (30, 3)
 
 
 def test_wrong_requests_are_refused() -> None:

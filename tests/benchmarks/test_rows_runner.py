@@ -28,7 +28,7 @@ def _two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             tmp_path / "outliers" / f"{name}.npz", X=rng.normal(size=(n, 3)) + 9 * y[:, None], y=y.astype(np.int64)
         )
     monkeypatch.setenv("SPARSEWATCH_DATA", str(tmp_path))
-    monkeypatch.setattr(rows, "CACHE", tmp_path / "kept")
+    monkeypatch.setattr(rows, "CACHE", tmp_path / "cache")
     for cached in (read_set, split_set, rows.cells, runs.file_digest):
         cached.cache_clear()
 

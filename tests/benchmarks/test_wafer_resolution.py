@@ -13,9 +13,9 @@ def test_every_class_has_as_many_wafers() -> None:
 
 
 def test_a_small_study_gives_every_figure() -> None:
-    said: list[str] = []
+    lines: list[str] = []
     study = Study(sides=(64, 256), bins=(16,), seeds=(0,), wafers=(3, 1, 2), epochs=1, longer=1, rounds=1)
-    results = {result.name: result for result in bench_resolution(study, said.append)}
+    results = {result.name: result for result in bench_resolution(study, lines.append)}
     for name in ("balanced_accuracy", "macro_f1"):
         figures = [f"{name}_64", f"{name}_256", f"dense_{name}_16", f"dense_longer_{name}_16"]
         assert all(0 <= results[figure].value <= 1 for figure in figures)
@@ -23,4 +23,4 @@ def test_a_small_study_gives_every_figure() -> None:
         assert results[f"{name}_64"].target == results[f"dense_{name}_16"].value
     assert results["time_constancy"].target is not None
     assert results["wafers_per_cpu_second_256"].value > 0
-    assert len(said) == 4
+    assert len(lines) == 4

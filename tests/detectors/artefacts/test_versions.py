@@ -52,8 +52,8 @@ def test_the_history_says_when_from_what_to_what_and_why(folder: Path) -> None:
     before = datetime.now(UTC).timestamp() - 60
     promote(folder, "0001", holds)
     rollback(folder, holds)
-    told = [(move.before, move.after, move.why) for move in history(folder)]
-    assert told == [
+    moves = [(move.before, move.after, move.why) for move in history(folder)]
+    assert moves == [
         (None, "0001", "saved"),
         ("0001", "0002", "saved"),
         ("0002", "0003", "saved"),

@@ -89,9 +89,7 @@ def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, ...]], data
 
 @settings(max_examples=40)
 @given(st.lists(ROW, min_size=1, max_size=60), st.integers(1, 4), st.data())
-def test_beyond_the_cap_neither_split_nor_order_matters(
-    rows: list[tuple[Any, ...]], max_values: int, data: Any
-) -> None:
+def test_above_the_cap_neither_split_nor_order_matters(rows: list[tuple[Any, ...]], max_values: int, data: Any) -> None:
     whole = counted(rows, max_values)
     merged = FeatureCounts(FEATURES, "click", max_values=max_values)
     for row in data.draw(st.permutations(rows)):
@@ -156,7 +154,7 @@ def test_type_known_late_keeps_the_nulls_seen_before() -> None:
     assert early.table("x").rows() == [(None, 3, 2), ("a", 1, 1)]
 
 
-def test_kept_values_beyond_the_cap_are_exact_and_cardinality_is_close() -> None:
+def test_stored_values_above_the_cap_are_exact_and_cardinality_is_close() -> None:
     rng = np.random.default_rng(1)
     values = rng.integers(0, 20_000, 100_000)
     clicks = rng.integers(0, 2, values.size)
@@ -264,7 +262,7 @@ def test_the_hash_that_picks_values_is_the_same_in_every_process() -> None:
     assert len(outputs) == 1
 
 
-def test_every_value_is_counted_by_hash_beyond_the_cap() -> None:
+def test_every_value_is_counted_by_hash_above_the_cap() -> None:
     rng = np.random.default_rng(2)
     values = np.concatenate([np.full(5_000, 7), np.full(3_000, 8), rng.integers(100, 30_000, 20_000)])
     clicks = rng.integers(0, 2, values.size)
@@ -277,12 +275,12 @@ def test_every_value_is_counted_by_hash_beyond_the_cap() -> None:
         true = np.count_nonzero(values == value)
         assert true <= rows <= true + excess
         assert clicked >= clicks[values == value].sum()
-    kept = counts.table("x")["value"][:5]
-    assert counts.heavy_values("x", kept)["excess"].to_list() == [0.0] * 5
+    stored = counts.table("x")["value"][:5]
+    assert counts.heavy_values("x", stored)["excess"].to_list() == [0.0] * 5
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.int32(), pa.float64()])
-def test_rows_counted_beyond_the_cap_give_the_bytes_of_rows_counted_at_once(kind: pa.DataType) -> None:
+def test_rows_counted_above_the_cap_give_the_bytes_of_rows_counted_at_once(kind: pa.DataType) -> None:
     rng = np.random.default_rng(4)
     drawn = [None if i % 11 == 0 else int(x) for i, x in enumerate(rng.integers(0, 300, 3_000))]
     values = pa.array(drawn, pa.int64()).cast(kind)
@@ -298,7 +296,7 @@ def test_rows_counted_beyond_the_cap_give_the_bytes_of_rows_counted_at_once(kind
     assert parts.to_bytes() == once.to_bytes()
 
 
-def test_the_empty_text_alone_may_be_kept() -> None:
+def test_the_empty_text_alone_may_be_stored() -> None:
     counts = FeatureCounts(["x"], "click", max_values=1)
     counts.update(pa.record_batch({"x": ["", "a", "b", ""], "click": [0, 1, 1, 0]}))
     assert counts.table("x").rows() == [("", 2, 0)]
@@ -330,11 +328,11 @@ def test_the_same_limit_picks_the_same_values_of_any_counts() -> None:
 
 
 def test_state_of_another_version_or_hash_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    below, beyond = (counted([(i, True, 0.5, "a", None, 1) for i in range(4)], cap).to_bytes() for cap in (9, 2))
+    below, above = (counted([(i, True, 0.5, "a", None, 1) for i in range(4)], cap).to_bytes() for cap in (9, 2))
     monkeypatch.setattr(count_bytes, "hash_mark", lambda: 1)
     FeatureCounts.from_bytes(below)
     with pytest.raises(StateError, match="another hash"):
-        FeatureCounts.from_bytes(beyond)
+        FeatureCounts.from_bytes(above)
     monkeypatch.setattr(count_bytes, "FORMAT", Format("the bytes of feature counts", 3))
     with pytest.raises(StateError, match="of version 3, got 2"):
         FeatureCounts.from_bytes(below)

@@ -120,12 +120,12 @@ def test_damaged_bytes_are_refused() -> None:
             RowSample.from_bytes(damaged)
 
 
-def test_stretches_are_kept_whole_but_for_the_last() -> None:
+def test_stretches_are_sampled_whole_but_for_the_last() -> None:
     n, length, capacity = 20_000, 100, 1_050
     rows = pa.record_batch({"i": np.arange(n)})
     sample = RowSample(["i"], capacity)
     identities = stretch_identities(np.arange(n) // length, 3, np.arange(n))
     for part in np.array_split(np.random.default_rng(0).permutation(n), 9):
         sample.update(rows.take(pa.array(part)), identities[part])
-    kept = np.bincount(sample.rows().column("i").to_numpy() // length, minlength=n // length)
-    assert sorted(kept[kept > 0]) == [50] + [length] * 10
+    sizes = np.bincount(sample.rows().column("i").to_numpy() // length, minlength=n // length)
+    assert sorted(sizes[sizes > 0]) == [50] + [length] * 10

@@ -94,7 +94,7 @@ def test_a_value_of_two_batches_is_not_rare_for_being_rare_in_the_second() -> No
     assert report.rare.share == pytest.approx(2 / 3)
 
 
-def test_beyond_the_cap_numbers_of_values_are_scaled_from_those_kept() -> None:
+def test_above_the_cap_numbers_of_values_are_scaled_from_those_stored() -> None:
     rows = np.concatenate([np.arange(20_000), np.arange(5_000)])
     report = report_columns(_counts(max_values=2_000, column=rows.astype(str)))[0]
     assert report.estimated

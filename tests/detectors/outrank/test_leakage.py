@@ -108,7 +108,7 @@ def test_a_noisy_copy_of_the_label_is_too_good() -> None:
     assert report.suspicions[0].threshold <= 0.9
 
 
-def test_far_beyond_the_rest_is_too_good() -> None:
+def test_far_above_the_rest_is_too_good() -> None:
     stream = Stream(14)
     copy = encode(stream.flipped(stream.click, 0.04))
     features = {"copy": copy, "taste": encode(stream.taste)}
@@ -119,7 +119,7 @@ def test_far_beyond_the_rest_is_too_good() -> None:
     assert suspect_leaks(rival, stream.click, stream.time_us).suspicions == []
 
 
-def test_too_few_rows_a_second_are_said() -> None:
+def test_too_few_rows_a_second_are_reported() -> None:
     report = Stream(15, rate=0.05, seconds=40_000).look()
     assert report.untold is not None
     assert "have partners in their second" in report.untold

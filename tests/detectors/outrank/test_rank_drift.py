@@ -117,7 +117,7 @@ def test_a_feature_whose_signal_halves_is_found_and_no_other() -> None:
     assert 0 < drift.overlap < 1
 
 
-def test_sketched_scores_change_only_beyond_their_error() -> None:
+def test_estimated_scores_change_only_by_more_than_their_error() -> None:
     rng = np.random.default_rng(1)
     before, now = window(rng, 10_000, strength=0.4), window(rng, 10_000, strength=0.2)
     sketched = [msgspec.structs.replace(one, score_error=0.1) for one in now]

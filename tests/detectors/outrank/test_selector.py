@@ -72,7 +72,7 @@ def test_names_and_chosen_outputs_pass_scikit_learn_s_checks(check: Callable[[st
     check("OutRankSelector", OutRankSelector(k=1))
 
 
-def test_features_that_tell_of_the_label_are_kept() -> None:
+def test_features_with_information_on_the_label_are_selected() -> None:
     table, y = clicks()
     selector = OutRankSelector(k=2).fit(table, y)
     assert selector.get_feature_names_out().tolist() == ["site", "price"]
@@ -94,10 +94,10 @@ def test_a_false_discovery_rate_is_that_of_benjamini_and_hochberg() -> None:
     selector = OutRankSelector(k=None, alpha=0.1).fit(X, y)
     assert selector.p_values_ is not None
     p = np.sort(selector.p_values_)
-    kept = max((i for i in range(1, 41) if p[i - 1] <= 0.1 * i / 40), default=0)
-    assert 0 < kept < 40
-    assert selector.get_support().sum() == kept
-    assert set(selector.p_values_[selector.get_support()]) == set(p[:kept])
+    selected = max((i for i in range(1, 41) if p[i - 1] <= 0.1 * i / 40), default=0)
+    assert 0 < selected < 40
+    assert selector.get_support().sum() == selected
+    assert set(selector.p_values_[selector.get_support()]) == set(p[:selected])
 
 
 def test_k_and_alpha_hold_together() -> None:

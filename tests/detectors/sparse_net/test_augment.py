@@ -82,10 +82,10 @@ def test_jitter_moves_points_by_its_size_and_leaves_dies_alone() -> None:
 
 def test_thinning_leaves_out_up_to_its_share_by_wafer() -> None:
     config = AugmentConfig(turn=False, jitter=0, thinning=0.4)
-    kept = augment(free_points(2_000, wafers=50), config, np.random.default_rng(0)).defects / 2_000
-    assert kept.min() > 0.55
-    assert kept.max() > 0.95
-    assert kept.mean() == pytest.approx(0.8, abs=0.05)
+    left = augment(free_points(2_000, wafers=50), config, np.random.default_rng(0)).defects / 2_000
+    assert left.min() > 0.55
+    assert left.max() > 0.95
+    assert left.mean() == pytest.approx(0.8, abs=0.05)
 
 
 def test_a_seed_repeats() -> None:

@@ -76,9 +76,9 @@ def test_a_cap_samples_the_whole_wafer() -> None:
     points = wafers([20_000])
     sites = to_sites(points, 16_384, cap=4_000)
     every = to_sites(points, 16_384)
-    for kept, found in ((sites.row, every.row), (sites.column, every.column)):
+    for sampled, found in ((sites.row, every.row), (sites.column, every.column)):
         # Standard error of the mean of 4,000 of these cells is about 52.
-        assert abs(kept.mean() - found.mean()) < 250
+        assert abs(sampled.mean() - found.mean()) < 250
 
 
 @given(lengths=st.lists(st.integers(0, 12), max_size=20), limit=st.integers(1, 20))

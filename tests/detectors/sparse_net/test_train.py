@@ -63,11 +63,11 @@ def test_training_stops_after_its_patience() -> None:
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights() -> None:
     wafers, held = labelled(120, 0), labelled(40, 1)
     sizes, config = NetConfig.for_grid(64, 3, outlier=True), TrainConfig(epochs=4, batch_wafers=32)
-    kept: list[Checkpoint] = []
-    whole = train_net(sizes, config, wafers, held, 64, keep=kept.append)
-    assert [checkpoint.meta["epoch"] for checkpoint in kept] == [1, 2, 3, 4]
-    tensors = safetensors.numpy.load(safetensors.numpy.save(kept[1].tensors))
-    again = Checkpoint(tensors, json.loads(json.dumps(kept[1].meta)))
+    saved: list[Checkpoint] = []
+    whole = train_net(sizes, config, wafers, held, 64, keep=saved.append)
+    assert [checkpoint.meta["epoch"] for checkpoint in saved] == [1, 2, 3, 4]
+    tensors = safetensors.numpy.load(safetensors.numpy.save(saved[1].tensors))
+    again = Checkpoint(tensors, json.loads(json.dumps(saved[1].meta)))
     numbers: list[int] = []
 
     def report(epoch: Epoch) -> bool:
@@ -81,12 +81,12 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights() -> None:
 
 
 def test_a_checkpoint_of_another_network_is_refused() -> None:
-    kept: list[Checkpoint] = []
+    saved: list[Checkpoint] = []
     wafers = labelled(60, 0)
-    train_net(SIZES, TrainConfig(epochs=1), wafers, wafers, 64, keep=kept.append)
+    train_net(SIZES, TrainConfig(epochs=1), wafers, wafers, 64, keep=saved.append)
     other = NetConfig.for_grid(64, 3, outlier=True)
     with pytest.raises(ModelError, match="not one of this training"):
-        train_net(other, TrainConfig(epochs=1), wafers, wafers, 64, resume=kept[0])
+        train_net(other, TrainConfig(epochs=1), wafers, wafers, 64, resume=saved[0])
 
 
 def test_a_wafer_too_large_to_share_a_batch_is_trained_on_all_the_same() -> None:
@@ -118,29 +118,29 @@ def test_encodings_do_not_depend_on_the_batches() -> None:
 
 
 def answers(logits: list[list[float]], outlier: float, *, several: bool = False) -> Encodings:
-    said = np.array(logits, dtype=np.float32)
-    nothing = np.zeros((len(said), 1), dtype=np.float32)
-    strange = np.full(len(said), outlier, dtype=np.float32)
-    return Encodings(nothing, said, nothing, nothing, (), strange, several)
+    outputs = np.array(logits, dtype=np.float32)
+    nothing = np.zeros((len(outputs), 1), dtype=np.float32)
+    strange = np.full(len(outputs), outlier, dtype=np.float32)
+    return Encodings(nothing, outputs, nothing, nothing, (), strange, several)
 
 
 def test_probabilities_are_the_softmax_also_of_large_logits() -> None:
-    said = answers([[0.0, np.log(3)], [1e4, 0.0]], -np.inf)
-    np.testing.assert_allclose(said.probabilities, np.array([[0.25, 0.75], [1.0, 0.0]]), atol=1e-6)
-    np.testing.assert_allclose(said.doubt, [-np.log(0.75), 0], atol=1e-6)
+    encoded = answers([[0.0, np.log(3)], [1e4, 0.0]], -np.inf)
+    np.testing.assert_allclose(encoded.probabilities, np.array([[0.25, 0.75], [1.0, 0.0]]), atol=1e-6)
+    np.testing.assert_allclose(encoded.doubt, [-np.log(0.75), 0], atol=1e-6)
 
 
 def test_the_outlier_output_takes_its_share_of_the_probability() -> None:
-    said = answers([[0.0, np.log(3)]], np.log(4))
-    np.testing.assert_allclose(said.probabilities, [[1 / 8, 3 / 8]], rtol=1e-6)
-    np.testing.assert_allclose(said.doubt, [-np.log(3 / 8)], rtol=1e-6)
+    encoded = answers([[0.0, np.log(3)]], np.log(4))
+    np.testing.assert_allclose(encoded.probabilities, [[1 / 8, 3 / 8]], rtol=1e-6)
+    np.testing.assert_allclose(encoded.doubt, [-np.log(3 / 8)], rtol=1e-6)
 
 
 def test_where_several_may_occur_each_class_has_a_probability_of_its_own() -> None:
-    said = answers([[np.log(3), np.log(3), -np.log(3)]], 0.0, several=True)
-    np.testing.assert_allclose(said.probabilities, [[0.75, 0.75, 0.25]], rtol=1e-6)
+    encoded = answers([[np.log(3), np.log(3), -np.log(3)]], 0.0, several=True)
+    np.testing.assert_allclose(encoded.probabilities, [[0.75, 0.75, 0.25]], rtol=1e-6)
     # The answer "the first two, not the third, and no outlier".
-    np.testing.assert_allclose(said.doubt, [-np.log(0.75**3 * 0.5)], rtol=1e-6)
+    np.testing.assert_allclose(encoded.doubt, [-np.log(0.75**3 * 0.5)], rtol=1e-6)
 
 
 def test_a_network_learns_parts_of_mixed_wafers() -> None:
@@ -160,12 +160,12 @@ def test_a_network_learns_parts_of_mixed_wafers() -> None:
     sizes = NetConfig.for_grid(64, 2, several=True, outlier=True)
     net = train_net(sizes, TrainConfig(epochs=6, batch_wafers=32), mixed(300, 0), mixed(60, 1), 64)
     fresh = mixed(100, 2)
-    said = encode(net, fresh.points, 64)
-    assert ((said.logits > 0) == fresh.labels).all(axis=1).mean() > 0.9
-    assert said.several
+    encoded = encode(net, fresh.points, 64)
+    assert ((encoded.logits > 0) == fresh.labels).all(axis=1).mean() > 0.9
+    assert encoded.several
 
 
-def test_made_up_outliers_are_told_from_the_classes() -> None:
+def test_synthetic_outliers_are_separated_from_the_classes() -> None:
     sizes = NetConfig.for_grid(64, 3, outlier=True)
     net = train_net(sizes, TrainConfig(epochs=6, batch_wafers=32), labelled(400, 0), labelled(100, 1), 64)
     strange = encode(net, random_outliers(np.zeros((100, 2), dtype=np.int64), np.random.default_rng(9)), 64)

@@ -48,8 +48,8 @@ def test_random_controls_say_no_more_of_the_label_than_chance(table: pa.Table) -
             continue
         feature = encode(column)
         joint = entropy(joint_counts(feature, label).rows)
-        said = entropy(marginal(feature)) + entropy(marginal(label)) - joint
-        assert abs(said - expected_mutual_information(marginal(feature), marginal(label))) < 0.02
+        information = entropy(marginal(feature)) + entropy(marginal(label)) - joint
+        assert abs(information - expected_mutual_information(marginal(feature), marginal(label))) < 0.02
 
 
 def test_the_target_is_the_label_and_the_constant_is_one(table: pa.Table) -> None:

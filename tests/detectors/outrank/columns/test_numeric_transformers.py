@@ -39,7 +39,7 @@ def test_an_undefined_value_is_missing() -> None:
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, np.inf, np.nan]), max_size=40))
-def test_a_column_is_kept_by_the_rule_of_the_public_tool(values: list[float]) -> None:
+def test_a_column_stays_by_the_rule_of_the_public_tool(values: list[float]) -> None:
     texts = [str(value) for value in values]
     expected = (
         len(set(texts)) > 1
@@ -49,14 +49,14 @@ def test_a_column_is_kept_by_the_rule_of_the_public_tool(values: list[float]) ->
     assert worth_keeping(np.array(values)) == expected
 
 
-@pytest.mark.parametrize(("equal", "kept"), [(79, True), (80, False)])
-def test_a_value_of_four_fifths_of_the_rows_is_too_much(equal: int, kept: bool) -> None:
-    assert worth_keeping(np.append(np.zeros(equal), np.arange(1, 101 - equal))) == kept
+@pytest.mark.parametrize(("equal", "stays"), [(79, True), (80, False)])
+def test_a_value_of_four_fifths_of_the_rows_is_too_much(equal: int, stays: bool) -> None:
+    assert worth_keeping(np.append(np.zeros(equal), np.arange(1, 101 - equal))) == stays
 
 
-@pytest.mark.parametrize(("missing", "kept"), [(74, True), (75, False)])
-def test_three_quarters_missing_are_too_much(missing: int, kept: bool) -> None:
-    assert worth_keeping(np.append(np.full(missing, np.nan), np.arange(100 - missing))) == kept
+@pytest.mark.parametrize(("missing", "stays"), [(74, True), (75, False)])
+def test_three_quarters_missing_are_too_much(missing: int, stays: bool) -> None:
+    assert worth_keeping(np.append(np.full(missing, np.nan), np.arange(100 - missing))) == stays
 
 
 def test_transforms_are_chosen_once_and_give_every_block_the_same_columns() -> None:

@@ -44,7 +44,7 @@ def test_workers_share_a_round_without_gap_or_overlap(workers: int) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_the_schedule_hangs_on_the_names_and_not_on_their_order() -> None:
+def test_the_schedule_depends_on_the_names_and_not_on_their_order() -> None:
     names = named(15)
     one, other = CombinationSchedule(names, 2, 10), CombinationSchedule(names[::-1], 2, 10)
     for number in range(12):

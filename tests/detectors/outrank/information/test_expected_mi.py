@@ -151,7 +151,7 @@ def test_many_values_of_large_counts_reach_the_chi_square_limit() -> None:
     assert moments.sd == pytest.approx(np.sqrt(199 / 2) / 1e7, rel=1e-2)
 
 
-def test_unique_ids_say_nothing_beyond_chance() -> None:
+def test_unique_ids_have_no_information_above_chance() -> None:
     labels = np.array([700, 300])
     rows = np.ones(1_000, np.int64)
     assert expected_mutual_information(rows, labels) == pytest.approx(entropy(labels), abs=1e-12)

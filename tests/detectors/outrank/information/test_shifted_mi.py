@@ -175,8 +175,8 @@ def test_a_sample_keeps_a_share_of_every_target_value(target: list[int], ratio: 
     rows = stratified_rows(codes(target), ratio, seed)
     assert rows.tolist() == sorted(set(rows.tolist()))
     for value in set(target):
-        kept = sum(target[row] == value for row in rows)
-        assert kept == np.ceil(ratio * target.count(value))
+        taken = sum(target[row] == value for row in rows)
+        assert taken == np.ceil(ratio * target.count(value))
 
 
 def test_a_sample_depends_on_nothing_but_its_seed() -> None:
