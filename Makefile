@@ -58,6 +58,11 @@ lock: $(UV) ## Resolve all dependencies anew into requirements.lock
 clean: ## Remove the environment and all caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
+# A `.venv` that is a link belongs to another checkout: nothing is installed into it, its tools get this checkout's code.
+ifneq ($(shell test -L $(VENV) && echo linked),)
+export PYTHONPATH := $(CURDIR)
+$(VENV)/.locked $(READY): ;
+else
 # Two stamps: a change of pyproject.toml does not go through the lock file again.
 $(VENV)/.locked: requirements.lock
 	@test -n "$(BASE)" || { echo "sparsewatch needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -68,6 +73,7 @@ $(READY): $(VENV)/.locked pyproject.toml
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@test ! -x .cache/services/bin/prism || ln -sf $(realpath .cache/services/bin/prism) $(BIN)/prism
 	touch $@
+endif
 $(PEERS)/%/.ready: benchmarks/peers/%.txt | $(VENV)/.locked
 	$(BASE) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install -q -r $<

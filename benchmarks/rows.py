@@ -8,7 +8,7 @@ to `docs/rows-benchmark.md`.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -21,8 +21,8 @@ from benchmarks import rows_labelled
 from benchmarks.harness import command_line, this_machine, write_results
 from benchmarks.rows_peers import PEERS, REQUIREMENTS, SCRIPT, judge_peer
 from benchmarks.rows_protocol import MOST_ROWS, Measurement, data_folder, judge_label_free, set_names, set_shape
-from benchmarks.rows_results import results_of
-from benchmarks.rows_tables import write_tables
+from benchmarks.rows_results import label_free, results_of
+from benchmarks.rows_tables import missing, write_tables
 from benchmarks.runs import CACHES, as_they_end, digest, file_digest, read_figures, write_figures
 from sparsewatch.detectors.rows.methods.registry import METHODS
 
@@ -151,6 +151,17 @@ def _line(task: Task, measurement: Measurement | None, error: BaseException | No
     return f"{what} AUC {aucs}  {measurement.seconds:.1f} s"
 
 
+def _publish(measurements: Collection[Measurement]) -> None:
+    """Write results and page, unless they would lose what was measured on another machine."""
+    if lacking := missing(measurements):
+        click.echo(f"results and page stay: they show {', '.join(lacking)}, not measured here; mean AUC of what is:")
+        means = label_free(measurements).means
+        click.echo("\n".join(f"{method:18s} {mean:.4f}" for method, mean in means.items()))
+        return
+    write_results("rows", results_of(measurements))
+    write_tables(measurements)
+
+
 def _chosen(value: str | None, known: Sequence[str], what: str) -> set[str]:
     """Names of a comma-separated option; a set may be named by its number or its name."""
     if value is None:
@@ -174,6 +185,8 @@ def main(
     sets: str | None, seeds: str | None, methods: str | None, protocol: str | None, tables_only: bool, workers: int
 ) -> None:
     r"""Measure what is not stored yet, then write results and tables from all stored figures.
+
+    Results and tables stay as they are where they show a method, a set or a protocol that is not stored.
 
     \b
     python -m benchmarks.rows                                    everything, or the rest of it
@@ -199,8 +212,7 @@ def main(
     done = {task: measurement for task in everything if (measurement := measured_before(task)) is not None}
     failed = {} if tables_only else perform_all(wanted, done, workers)
     if done:
-        write_results("rows", results_of(done.values()))
-        write_tables(done.values())
+        _publish(done.values())
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(wanted)} failed; run again to try only these")
 

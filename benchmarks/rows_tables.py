@@ -1,5 +1,6 @@
 """Figures of `benchmarks.rows`, as the page `docs/rows-benchmark.md`."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from benchmarks.rows_labelled import NETWORKS, STEPS, TRAINING_SECONDS
 from benchmarks.rows_peers import PEERS
 from benchmarks.rows_protocol import MOST_ROWS, Measurement, halves, set_names, set_shape
 from benchmarks.rows_results import BEST_METHOD, BEST_NETWORK, label_free, labelled, seconds_taken
-from sparsewatch.detectors.rows.methods.registry import DEFAULT
+from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 
 #: From here on a difference may be chance.
 _LEVEL = 0.05
@@ -26,6 +27,16 @@ def write_tables(measurements: Iterable[Measurement], path: Path = PAGE) -> None
     if labelled(measurements).sets:
         parts += _labelled_part(measurements)
     path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def missing(measurements: Iterable[Measurement], path: Path = PAGE) -> list[str]:
+    """Methods, sets and protocols that the page shows and the measurements lack: written now, it would lose them."""
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    known = {*METHODS, *PEERS, *set_names()}
+    shown = {*re.findall(r"^\| \**([^|*]+?)\** \|", page, flags=re.MULTILINE)} & known
+    headings = {"label-free": "## Without labels\n", "labelled": "## With labels\n"}
+    shown |= {protocol for protocol, heading in headings.items() if heading in page}
+    return sorted(shown - {name for entry in measurements for name in (entry.method, entry.set, entry.protocol)})
 
 
 _INTRODUCTION = """# Row anomalies on public data: the benchmark

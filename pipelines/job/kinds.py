@@ -3,11 +3,10 @@
 A kind is named as `module:struct` and imported when a job of it is read, see `sparsewatch.pipelines.job.kind`.
 """
 
-import importlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.kind import Job, named_object
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import check_settings
 from sparsewatch.schemas.settings import read_settings
@@ -23,9 +22,14 @@ J = TypeVar("J", bound=Job)
 
 
 def kind_named(name: str) -> type[Job]:
-    """The struct of a kind, imported now."""
-    module, _, struct = KINDS[name].partition(":")
-    kind: type[Job] = getattr(importlib.import_module(module), struct)
+    """The struct of a kind, imported now.
+
+    Raises:
+        LookupError: If the table names no struct, or one whose tag is another name.
+    """
+    kind: type[Job] = named_object(KINDS[name], f"KINDS, {name!r}")
+    if (tag := _name(kind)) != name:
+        raise LookupError(f"KINDS, {name!r}: expected a struct with tag={name!r}, {KINDS[name]} has tag={tag!r}")
     return kind
 
 
@@ -43,7 +47,7 @@ def parse_job(settings: dict[str, Any], where: str) -> Job:
         job = read_settings(settings, _kind_of(settings))
         check_settings(job)
         job.check()
-    except ConfigError as error:
+    except (ConfigError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
     return job
 

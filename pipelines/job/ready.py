@@ -4,11 +4,10 @@
 columns take the first.
 """
 
-import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.kind import Job, named_object
 from sparsewatch.schemas.jobs import JobIdentity, Topics, WindowTimes, settings_digest
 from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.transforms.codecs.events import EventSchema, event_schema
@@ -103,6 +102,6 @@ def prepare(made: Ready) -> Prepared:
         ModelError: If a model is missing, damaged or of another kind.
     """
     read_password(made.job.kafka)
-    module, _, function = made.job.prepared_by.partition(":")
-    prepared: Prepared = getattr(importlib.import_module(module), function)(made.job, made)
+    job = made.job
+    prepared: Prepared = named_object(job.prepared_by, f"{type(job).__name__}.prepared_by")(job, made)
     return prepared

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from sparsewatch.schemas.errors import SinkError
+from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing.broker_state import BrokerState
 from sparsewatch.testing.clients import FakeAdmin, FakeReader, FakeWriter
@@ -43,6 +43,7 @@ class FakeBroker(BrokerState):
 
     Example:
         >>> broker = FakeBroker()
+        >>> broker.create("alerts")
         >>> writer = broker.writer()
         >>> writer.send("alerts", b"id", b"text")
         >>> broker.values("alerts")
@@ -92,10 +93,15 @@ class FakeBroker(BrokerState):
         self.make(NewTopic(topic, partitions, compact, max_record_bytes))
 
     def records(self, topic: str) -> list[FakeRecord]:
-        """What a topic holds, by partition and offset; empty if there is no such topic."""
+        """What a topic holds, by partition and offset.
+
+        Raises:
+            SourceError: If there is no such topic.
+        """
         with self.lock:
-            partitions = self.topics[topic].partitions if topic in self.topics else []
-            return [record for partition in partitions for record in partition.records]
+            if topic not in self.topics:
+                raise SourceError(f"expected one of the topics {', '.join(sorted(self.topics))}, got {topic!r}")
+            return [record for partition in self.topics[topic].partitions for record in partition.records]
 
     def values(self, topic: str) -> list[bytes | None]:
         """Values of `records`."""

@@ -1,14 +1,16 @@
 """What was measured is found again until what it depends on changes; parts have names; a peer says why it fails."""
 
+import re
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import rows, rows_labelled, rows_peers, runs
+from benchmarks import rows, rows_labelled, rows_peers, rows_tables, runs
 from benchmarks.harness import this_machine
 from benchmarks.rows import Task, main, measured_before, perform, place, seconds_left, tasks
 from benchmarks.rows_peers import PEERS, Peer
@@ -96,6 +98,23 @@ def test_an_unknown_part_is_named(option: str) -> None:
     done = CliRunner().invoke(main, [option, "nonesuch"])
     assert done.exit_code == 2
     assert "got nonesuch" in done.output
+
+
+def test_a_part_measured_alone_leaves_the_results_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "rows-benchmark.md"
+    page.write_text("## Without labels\n\n| **ensemble** | 0.7 |\n| knn | 0.6 |\n| a method that is gone | 0.5 |\n")
+    monkeypatch.setattr(rows, "missing", partial(rows_tables.missing, path=page))
+    written: list[str] = []
+    monkeypatch.setattr(rows, "write_results", lambda name, results: written.append(name))
+    monkeypatch.setattr(rows, "write_tables", lambda measurements: written.append("page"))
+    perform(Task("label-free", LITTLE, 0, "knn"), "")
+    part = CliRunner().invoke(main, ["--tables-only"]).output
+    assert "results and page stay: they show ensemble, not measured here" in part
+    assert re.search(r"^knn +\d\.\d{4}$", part, flags=re.MULTILINE)
+    assert written == []
+    perform(Task("label-free", LITTLE, 0, "ensemble"), "")
+    assert CliRunner().invoke(main, ["--tables-only"]).exit_code == 0
+    assert written == ["rows", "page"]
 
 
 def test_a_set_is_asked_for_by_number_or_name() -> None:

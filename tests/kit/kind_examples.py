@@ -34,8 +34,21 @@ class Example(NamedTuple):
 
 
 def example_of(kind: str) -> Example:
-    """The example of a kind."""
-    example: Example = importlib.import_module(f"tests.pipelines.{kind}.example").EXAMPLE
+    """The example of a kind.
+
+    Raises:
+        AssertionError: If there is none.
+    """
+    name = f"tests.pipelines.{kind}.example"
+    try:
+        example: Example = importlib.import_module(name).EXAMPLE
+    except ModuleNotFoundError as error:
+        if not name.startswith(error.name or name):
+            raise
+        file = f"{name.replace('.', '/')}.py"
+        raise AssertionError(
+            f"{file}: expected the example of kind {kind!r}; see CONTRIBUTING.md, A new kind of job"
+        ) from error
     return example
 
 

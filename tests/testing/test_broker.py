@@ -49,10 +49,20 @@ def test_settings_lead_here_while_the_broker_serves_and_no_longer() -> None:
 
 def test_two_brokers_at_once_are_two() -> None:
     with FakeBroker() as one, FakeBroker() as other:
+        other.create("t")
         writer = open_writer(one.settings)
         writer.send("t", None, b"x")
         writer.flush()
         assert (one.values("t"), other.values("t")) == ([b"x"], [])
+
+
+def test_a_topic_that_is_not_there_is_named_with_those_that_are() -> None:
+    broker = FakeBroker()
+    for topic in ("visits.windows", "visits"):
+        broker.create(topic)
+    for look in (broker.records, broker.values, broker.newest):
+        with pytest.raises(SourceError, match=r"^expected one of the topics visits, visits\.windows, got 'sites'"):
+            look("sites")
 
 
 def test_what_is_not_flushed_is_not_there() -> None:

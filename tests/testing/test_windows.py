@@ -70,5 +70,11 @@ def test_a_summary_that_is_no_json_is_refused() -> None:
         run_window(Offsets, Say(3, {"x": object()}), BATCHES)
 
 
+@pytest.mark.parametrize("key", ["job", "window_start_us", "window_end_us", "rows", "complete", "alerts"])
+def test_a_summary_does_not_replace_what_every_record_holds(key: str) -> None:
+    with pytest.raises(ValueError, match=rf"summary: .* a window's record does not have already, got \['{key}'\]"):
+        run_window(Offsets, Say(3, {key: 0}), BATCHES)
+
+
 def test_a_window_without_rows_is_concluded() -> None:
     assert run_window(Offsets, Say(0), []).rows == 0

@@ -42,13 +42,21 @@ class Record(NamedTuple):
     value: bytes
 
 
+#: What every window's record holds, whatever a job's summary adds.
+RECORD_KEYS = frozenset({"job", "window_start_us", "window_end_us", "rows", "complete", "alerts"})
+
+
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What a job concludes of a window; the parts of a conclusion add up to it."""
+    """What a job concludes of a window; the parts of a conclusion add up to it.
+
+    Raises:
+        ValueError: If the summary has a key that every window's record has.
+    """
 
     #: Rows its measures hold, to be compared with the account; 0 for a part about rows that another part counts.
     rows: int = 0
-    #: The window's record, JSON types only.
+    #: What the window's record holds besides `RECORD_KEYS`, JSON types only.
     summary: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     metrics: list[MetricSample] = field(default_factory=list)
@@ -56,6 +64,10 @@ class Conclusion:
     pane: bytes | None = None
     #: Written with the window's record, before the commit.
     records: Sequence[Record] = ()
+
+    def __post_init__(self) -> None:
+        if taken := sorted(RECORD_KEYS & self.summary.keys()):
+            raise ValueError(f"summary: expected keys that a window's record does not have already, got {taken}")
 
     def __add__(self, other: "Conclusion") -> "Conclusion":
         """Both together: findings, metrics and records in this order, one record; at most one has a pane."""

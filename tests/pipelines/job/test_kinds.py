@@ -15,6 +15,7 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
+from sparsewatch.pipelines.job import kinds
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.kinds import KINDS, expect_kind, kind_named, kinds_that_score_rows, parse_job
 from sparsewatch.pipelines.job.ready import Prepared, output_topics, prepare, ready
@@ -71,6 +72,38 @@ def test_unknown_keys_are_refused_by_name(kind: str) -> None:
 def test_an_unknown_kind_is_refused_with_those_there_are(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"^x\.toml: kind: expected one of {', '.join(KINDS)}"):
         parse_job(settings, "x.toml")
+
+
+def test_a_line_of_the_table_that_fits_no_struct_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    for struct, says in {
+        "sparsewatch.pipelines.rows.settings:RowsJob": "with tag='toy', .* has tag='rows'",
+        "sparsewatch.pipelines.rows.settings:Nonesuch": "has no attribute 'Nonesuch'",
+        "sparsewatch.pipelines.nonesuch.settings:Job": "No module named 'sparsewatch.pipelines.nonesuch'",
+    }.items():
+        monkeypatch.setattr(kinds, "KINDS", {"toy": struct})
+        with pytest.raises(LookupError, match=f"^KINDS, 'toy': expected .*{says}"):
+            kind_named("toy")
+
+
+def test_a_kind_that_names_no_function_to_prepare_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ready(minimal("ctr"))
+    monkeypatch.delattr(type(made.job), "prepared_by")
+    with pytest.raises(LookupError, match=r"^CtrJob\.prepared_by: expected the `module:name` of an object, got ''"):
+        prepare(made)
+
+
+def test_a_kind_without_example_is_sent_to_the_guide() -> None:
+    with pytest.raises(AssertionError, match=r"^tests/pipelines/nonesuch/example\.py: .* see CONTRIBUTING\.md"):
+        example_of("nonesuch")
+
+
+def test_any_value_error_of_a_check_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(job: Job) -> None:
+        raise ValueError("label: no such column")
+
+    monkeypatch.setattr(kind_named("ctr"), "check", check)
+    with pytest.raises(ConfigError, match=r"^x\.toml: label: no such column"):
+        minimal("ctr")
 
 
 @each_kind
@@ -162,7 +195,7 @@ def test_blocks_in_any_split_and_order_conclude_the_same(kind: str, whole: Job) 
         prepared = prepare(ready(msgspec.structs.replace(whole, kafka=broker.settings)))
         first = conclude(prepared, measures_of(prepared, at_once))
         again = conclude(prepared, [data for one in split for data in measures_of(prepared, [one])])
-    assert first.rows == EVENTS
+    assert first.rows == again.rows == EVENTS
     assert msgspec.json.encode(again.summary) == msgspec.json.encode(first.summary)
     assert (again.findings, again.metrics, again.pane) == (first.findings, first.metrics, first.pane)
     assert [tuple(record) for record in again.records] == [tuple(record) for record in first.records]

@@ -23,7 +23,7 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.window.close_windows import _CloseBooks
-from sparsewatch.transforms.window.measure import Conclusion, Window
+from sparsewatch.transforms.window.measure import RECORD_KEYS, Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane
 
 TOPICS = Topics(source="t", prefix="j")
@@ -47,7 +47,7 @@ class Written:
 
     def __init__(self) -> None:
         self.broker = FakeBroker()
-        for topic in (TOPICS.progress, TOPICS.panes):
+        for topic in (TOPICS.progress, TOPICS.panes, TOPICS.windows, TOPICS.metrics):
             self.broker.create(topic)
         self.identity = JobIdentity(job="j", settings_digest="d", kafka=self.broker.settings, topics=TOPICS)
 
@@ -118,6 +118,11 @@ def test_results_a_row_must_be_acknowledged_too(written: Written) -> None:
 def test_a_window_its_readers_did_not_close_is_not_written(written: Written) -> None:
     written.close(CountRows(), [measure_part(b"4")])
     assert written.broker.calls == []
+
+
+def test_a_record_has_the_keys_that_no_summary_may_have_and_the_summary(written: Written) -> None:
+    written.close(CountRows(), [measure_part(b"5"), marker(5)])
+    assert written.of("j.windows")[0].keys() == RECORD_KEYS | {"complete_seen"}
 
 
 def test_a_window_without_rows_has_an_account_and_no_record(written: Written) -> None:
