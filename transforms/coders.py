@@ -171,7 +171,7 @@ class AsideCoder(StructCoder):
     """Beam coder of `Aside`."""
 
     struct = Aside
-    stored = Format("a Aside")
+    stored = Format("an Aside")
 
 
 class RankedFeatureCoder(StructCoder):

@@ -75,7 +75,7 @@ class FakeWriter:
         """See the protocol."""
         record = FakeRecord(topic, key, value, tuple(headers), partition)
         if record.size > _MAX_REQUEST_BYTES:
-            raise SinkError(f"topic {topic!r} takes no such record: {record.size} bytes")
+            raise SinkError(f"topic {topic!r}: the record cannot be sent: {record.size} bytes")
         self._unflushed.append(self._state.stamped(record, timestamp_ms))
         self._state.note(Call("send", topic, key, value))
 

@@ -35,7 +35,7 @@ def golden(path: Path | str, made: bytes, *, rewrite: bool | None = None) -> byt
         raise AssertionError(f"{path}: no such golden file; {REWRITE}=1 writes it")
     stored = path.read_bytes()
     if stored != made:
-        raise AssertionError(f"{path}: {_difference(stored, made)}; {REWRITE}=1 writes it anew, if that is wanted")
+        raise AssertionError(f"{path}: {_difference(stored, made)}; {REWRITE}=1 rewrites it, if the change is intended")
     return stored
 
 

@@ -250,5 +250,5 @@ def test_writers_of_several_threads_lose_nothing() -> None:
 
 
 def test_a_record_larger_than_any_request_is_refused_when_it_is_sent() -> None:
-    with pytest.raises(SinkError, match="takes no such record"):
+    with pytest.raises(SinkError, match="the record cannot be sent"):
         FakeBroker().writer().send("t", None, bytes(65 << 20))

@@ -43,7 +43,7 @@ def conform(table: pa.Table, columns: pa.Schema) -> pa.RecordBatch:
     """
     found = Counter(table.schema.names)
     if wrong := [name for name in columns.names if found[name] != 1]:
-        raise SchemaError(f"expected the columns {columns.names} once each, got {table.schema.names}: {wrong} not")
+        raise SchemaError(f"expected the columns {columns.names} once each, got {table.schema.names}; wrong: {wrong}")
     arrays = [_widened(table.column(field.name), field) for field in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=columns)
 

@@ -204,7 +204,7 @@ def _without_faults(decoded: Decoded, faults: list[Fault]) -> Decoded:
         run, position = decoded.records[fault[0]].tolist()
         alike.setdefault((run, position, fault[1]), []).append(fault)
     for (_, _, code), (first, *more) in alike.items():
-        message = first[2] if not more else f"{first[2]} (rows alike in this record: {1 + len(more)})"
+        message = first[2] if not more else f"{first[2]} (rows with this fault: {1 + len(more)})"
         at = np.array([row for row, _, _ in (first, *more)])
         decoded.rejects.extend(decoded.set_aside(at, "reject", code, message))
     keep = np.ones(decoded.rows.num_rows, dtype=bool)

@@ -200,7 +200,7 @@ def _bad_times(
         (
             int(i),
             "time_ahead",
-            f"column {name!r}: {_shown(column, i)} is more than source.max_ahead past the record's own timestamp",
+            f"column {name!r}: {_shown(column, i)} is more than source.max_ahead after the record's own timestamp",
         )
         for i in np.flatnonzero(ahead)
     ]

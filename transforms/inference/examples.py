@@ -97,7 +97,7 @@ def _of_columnar(result: PredictionResult, wanted: _Wanted) -> _Columns:
             yield name, column
     for name, column in _entries(OUTPUT, result.inference, wanted):
         if len(column) != rows.num_rows:
-            raise SchemaError(f"{name}: expected {rows.num_rows} entries, one a row of the example, got {len(column)}")
+            raise SchemaError(f"{name}: expected {rows.num_rows} entries, one for each row, got {len(column)}")
         yield name, column
 
 
@@ -124,7 +124,7 @@ def _of_structures(path: str, rows: Sequence[Mapping[Any, Any] | None], wanted: 
         if not _is_wanted(inner, wanted):
             continue
         if not all(row is not None and field in row for row in rows):
-            raise SchemaError(f"expected a field {inner!r} in each example, and one has none")
+            raise SchemaError(f"expected a field {inner!r} in every example, at least one lacks it")
         yield from _columns(inner, [row[field] for row in rows if row is not None], wanted)
 
 
@@ -164,7 +164,7 @@ def _stacked(path: str, values: Sequence[Any]) -> np.ndarray:
     try:
         return np.stack([np.asarray(value) for value in values])
     except (ValueError, TypeError, RuntimeError) as error:
-        raise SchemaError(f"{path}: expected arrays of one shape in memory of the CPU: {error}") from error
+        raise SchemaError(f"{path}: expected arrays of one shape in CPU memory: {error}") from error
 
 
 def _array(path: str, values: Sequence[Any]) -> pa.Array:

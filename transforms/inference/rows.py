@@ -177,7 +177,7 @@ class RowOfflineDetector(OfflineDetector):
 def keyed_prediction(result: tuple[Any, PredictionResult]) -> tuple[Any, AnomalyPrediction]:
     """A key and the result of a `beam.Row`, to the key and Beam's prediction."""
     key, (_, verdict, model) = result
-    blamed = f"; odd: {', '.join(verdict.blamed)}" if verdict.blamed else ""
+    blamed = f"; main columns: {', '.join(verdict.blamed)}" if verdict.blamed else ""
     info = f"model {model}, p {verdict.p_value:.2g}{blamed}"
     # Subtracted, since the negative of no surprise at all would be a negative zero.
     return key, AnomalyPrediction(model_id=model, score=0 - math.log10(verdict.p_value), info=info)

@@ -104,7 +104,7 @@ class Compacted:
         reader = self._opened()
         ends = {} if reader is None else reader.end_offsets()
         if any(ends.get(partition, 0) < offset for partition, offset in self._next.items()):
-            raise TopicRemadeError(f"topic {self._topic!r} was made anew")
+            raise TopicRemadeError(f"topic {self._topic!r} was created again")
         return ends
 
     @property
@@ -143,7 +143,7 @@ class Compacted:
     def _taken(self, fetched: Fetched) -> Iterator[tuple[bytes, bytes | None]]:
         partition = fetched.partition
         if fetched.offsets and fetched.offsets[0] < self._next[partition]:
-            raise TopicRemadeError(f"topic {self._topic!r} was made anew")
+            raise TopicRemadeError(f"topic {self._topic!r} was created again")
         self._next[partition] = max(self._next[partition], fetched.next_offset)
         clock = self._clocks.get(partition, 0)
         for i, (timestamp_ms, value) in enumerate(zip(fetched.timestamps_ms, fetched.values, strict=True)):

@@ -136,7 +136,7 @@ class ConfluentReader:
         try:
             return question()
         except KafkaException as error:
-            raise SourceError(f"the broker does not tell offsets of topic {self._topic!r}: {error}") from error
+            raise SourceError(f"the broker gave no offsets of topic {self._topic!r}: {error}") from error
 
     def close(self) -> None:
         """See the protocol."""

@@ -73,7 +73,7 @@ def until_ends(reader: Reader, topic: str, positions: Mapping[int, int], ends: M
             # A broker that is away says so here.
             now = reader.end_offsets()
             raise SourceError(
-                f"topic {topic!r}: the broker gives no record any more, partitions end at {now}, expected {left}"
+                f"topic {topic!r}: the broker sends no more records; partitions end at {now}, expected {left}"
             )
 
 
@@ -199,6 +199,6 @@ class IdleClock:
         try:
             self._ends = reader.end_offsets()
         except SourceError as error:
-            _logger.warning("no partition is taken as idle: %s", error)
+            _logger.warning("no partition counts as idle: %s", error)
             self._ends = {}
         return bool(self._ends)

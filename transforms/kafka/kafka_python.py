@@ -55,7 +55,7 @@ def _topics(consumer: KafkaConsumer) -> dict[str, tuple[int, ...]]:
     try:
         return {topic: tuple(sorted(consumer.partitions_for_topic(topic) or ())) for topic in consumer.topics()}
     except KafkaError as error:
-        raise SourceError(f"the broker does not tell its topics: {error}") from error
+        raise SourceError(f"the broker did not list its topics: {error}") from error
 
 
 class KafkaPythonReader:
@@ -156,7 +156,7 @@ class KafkaPythonReader:
         try:
             answer = question(about, timeout_ms=self._timeout_ms)
         except KafkaError as error:
-            raise SourceError(f"the broker does not tell offsets of topic {self._topic!r}: {error!r}") from error
+            raise SourceError(f"the broker gave no offsets of topic {self._topic!r}: {error!r}") from error
         return {tp.partition: offset for tp, offset in answer.items()}
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class KafkaPythonWriter:
                 topic, value=value, key=key, headers=list(headers), partition=partition, timestamp_ms=timestamp_ms
             )
         except KafkaError as error:
-            raise SinkError(f"topic {topic!r} takes no such record: {error}") from error
+            raise SinkError(f"topic {topic!r}: the record cannot be sent: {error}") from error
         self._pending.append((topic, future))
 
     def flush(self) -> None:
@@ -217,7 +217,7 @@ def _create(admin: KafkaAdminClient, topic: KafkaNewTopic) -> None:
     try:
         admin.create_topics([topic])
     except TopicAlreadyExistsError:
-        _logger.debug("topic %s is there already", topic.name)
+        _logger.debug("topic %s exists already", topic.name)
     except KafkaError as error:
         raise SinkError(f"topic {topic.name!r} cannot be created: {error}") from error
 
@@ -293,7 +293,7 @@ class KafkaPythonAdmin:
             with self._client() as admin:
                 found = _described(admin, topic)
         except KafkaError as error:
-            _logger.info("the broker does not tell the settings of topic %s: %r", topic, error)
+            _logger.info("the broker did not return the settings of topic %s: %r", topic, error)
             return {}
         return {name: setting["value"] for name, setting in found.items() if setting["value"] is not None}
 
@@ -311,7 +311,7 @@ class KafkaPythonAdmin:
             with self._client() as admin:
                 admin.delete_topics([topic])
         except UnknownTopicOrPartitionError:
-            _logger.debug("topic %s is gone already", topic)
+            _logger.debug("topic %s is deleted already", topic)
         except KafkaError as error:
             raise SinkError(f"topic {topic!r} cannot be deleted: {error!r}") from error
 
@@ -327,7 +327,7 @@ class KafkaPythonAdmin:
                 timeout_ms=self._timeout_ms,
             )
         except KafkaError as error:
-            raise SinkError(f"group {group!r} takes no offsets: {error!r}") from error
+            raise SinkError(f"consumer group {group!r}: the offsets cannot be committed: {error!r}") from error
 
     def close(self) -> None:
         """See the protocol."""

@@ -41,8 +41,9 @@ def _checked(value: bytes, topic: str, job: str, digest: str) -> Progress:
         raise StateError(f"topic {topic!r}: the progress of job {job!r} cannot be read: {error}") from error
     if progress.settings != digest:
         raise StateError(
-            f"job {job!r} was run with another topic, time column, window length or disorder: its open windows do not "
-            f"fit. Go back to those settings, or begin anew under another name (or with topic {topic!r} deleted)."
+            f"job {job!r} was run with another topic, time column, window length or disorder: its open windows "
+            f"cannot be resumed. Go back to those settings, or start again under another name (or with topic {topic!r} "
+            "deleted)."
         )
     return progress
 

@@ -92,7 +92,7 @@ def write_aside(writer: Writer, records: Iterable[SideRecord]) -> Ack:
             _send(writer, record, record.value)
         writer.flush()
     except SinkError as error:
-        _logger.warning("side records are written one by one: %s", error)
+        _logger.warning("a batch of side records was refused, each is written on its own: %s", error)
         for record in kept:
             _write_or_point(writer, record)
     return Ack(

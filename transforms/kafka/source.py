@@ -99,7 +99,7 @@ def initial_state(spec: ReadSpec) -> ReaderState:
         for part in state.partitions:
             if part.position < begin[part.partition]:
                 _logger.error(
-                    "%s/%d: records from offset %d to %d are gone from the broker before they were read",
+                    "%s/%d: the broker deleted the records from offset %d to %d before they were read",
                     spec.topic,
                     part.partition,
                     part.position,

@@ -176,7 +176,7 @@ class _CloseBooks(beam.DoFn):
                 self._admin = open_admin(self._identity.kafka)
             self._admin.commit_group(f"sparsewatch.{progress.job}", progress.topic, offsets)
         except SinkError as error:
-            _logger.info("lag tools will not see this job: %s", error)
+            _logger.info("offsets of the consumer group were not committed, tools cannot show the lag: %s", error)
 
     def teardown(self) -> None:
         if self._writer is not None:
@@ -196,7 +196,7 @@ def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSampl
         MetricSample(
             name="sparsewatch_records_total",
             kind="counter",
-            help="Records read, by what became of them.",
+            help="Records read, by outcome.",
             value=number,
             labels={"outcome": outcome},
         )

@@ -21,7 +21,7 @@ from sparsewatch.transforms.kafka.compacted import Compacted
 
 _logger = logging.getLogger(__name__)
 
-FORMAT = Format("a chunk of a pane")
+FORMAT = Format("a chunk of a saved window")
 L = TypeVar("L", bound="PaneState")
 #: Bytes of a record; brokers take 1 MB by default.
 CHUNK_BYTES = 512 << 10

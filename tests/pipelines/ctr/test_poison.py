@@ -99,7 +99,7 @@ BAD_CLICKS = [
     Sent(as_json(label=2), "bad_label", "column 'label': expected 0 or 1, got 2"),
     Sent(without("t"), "bad_time", "column 't': expected a time as epoch_ms, got None"),
     Sent(as_json(t=-1), "bad_time", "column 't': expected a time as epoch_ms, got -1"),
-    Sent(as_json(t=YEAR_2200), "time_ahead", f"column 't': {YEAR_2200} is more than source.max_ahead past"),
+    Sent(as_json(t=YEAR_2200), "time_ahead", f"column 't': {YEAR_2200} is more than source.max_ahead after"),
     Sent(as_json(site="x" * 5_000_000), "too_large", "at most 4000000 bytes, got 50000"),
     Sent(None, "null_value", "expected an event, got a record without a value", key=b"gone"),
     Sent(as_arrow([event(price=float("nan"))]), "not_finite", "column 'price': expected a finite.*nan", ARROW),

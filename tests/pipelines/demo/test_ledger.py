@@ -9,7 +9,7 @@ import pytest
 from sparsewatch.pipelines.demo.ledger import Ledger, exported_account, scraped_account
 from sparsewatch.schemas.accounts import Account
 
-METRICS = """# HELP sparsewatch_records_total Records read, by what became of them.
+METRICS = """# HELP sparsewatch_records_total Records read, by outcome.
 # TYPE sparsewatch_records_total counter
 sparsewatch_records_total{job="clicks",outcome="counted"} 1200.0
 sparsewatch_records_total{job="clicks",outcome="late"} 3.0

@@ -200,7 +200,7 @@ def test_a_job_goes_on_only_with_the_settings_that_shape_its_windows(
     produce(kafka_broker.bootstrap, topic, [(0, EVENT)])
     before = read_all(kafka_broker.bootstrap, f"{topic}.progress"), topics(kafka_broker.bootstrap)
     answer = sparsewatch("run", file, "--until", "latest", "--set", "windows.length=2m")
-    assert_refused(answer, f"job '{topic}' was run with another .*window length.*begin anew under another name")
+    assert_refused(answer, f"job '{topic}' was run with another .*window length.*start again under another name")
     after = read_all(kafka_broker.bootstrap, f"{topic}.progress"), topics(kafka_broker.bootstrap)
     assert after == before
     progress = load_job_progress(job)

@@ -165,7 +165,7 @@ def test_rows_with_one_fault_travel_together_and_say_how_many() -> None:
     rows = [event(label=2), event(), event(label=3), event(label=None)]
     decoded = decode("topic", [fetched([arrow(rows)], [ARROW])], schema())
     assert [(r.code, r.events, r.row) for r in decoded.rejects] == [("bad_label", 2, 0), ("missing_value", 1, 3)]
-    assert decoded.rejects[0].message == "column 'label': expected 0 or 1, got 2 (rows alike in this record: 2)"
+    assert decoded.rejects[0].message == "column 'label': expected 0 or 1, got 2 (rows with this fault: 2)"
     assert decoded.rejects[0].id == "topic/0/0/0/bad_label"
 
 

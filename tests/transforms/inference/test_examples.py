@@ -112,13 +112,13 @@ def test_only_the_columns_asked_for_are_made() -> None:
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        ([({"a": 1}, 0), ({"b": 1}, 0)], "expected a field 'a' in each example"),
+        ([({"a": 1}, 0), ({"b": 1}, 0)], "expected a field 'a' in every example"),
         ([({"a": 1}, 0), ({"a": "x"}, 0)], "a: expected values of one type"),
         ([({"a": 1}, np.zeros(2)), ({"a": 1}, np.zeros(3))], "output: expected arrays of one shape"),
         ([({"a": 1}, ["x", "y"])], "output: expected arrays of numbers"),
         ([({"output": 1}, 0)], "expected distinct columns, got output"),
         ([(np.zeros(5_000), 0)], "input: expected at most 4096 numbers an example, got 5000"),
-        ([(pa.record_batch({"a": [1, 2]}), [1])], "output: expected 2 entries, one a row of the example, got 1"),
+        ([(pa.record_batch({"a": [1, 2]}), [1])], "output: expected 2 entries, one for each row, got 1"),
         ([(pa.record_batch({"a": [1, 2]}), 1)], "output: expected an entry for each row of the example, got int"),
         ([(pa.record_batch({"a": [1]}), [1]), (pa.record_batch({"b": [1]}), [1])], "expected batches of the same"),
     ],

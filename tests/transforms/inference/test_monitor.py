@@ -147,7 +147,7 @@ def test_examples_that_do_not_fit_come_out_with_the_reason_and_the_others_are_sc
             "column 'amount': expected numbers, got string",
             "column 'output.p': expected numbers, got string",
             "expected columns site, got amount, weight, output.p",
-            "output.p: expected 3 entries, one a row of the example, got 1",
+            "output.p: expected 3 entries, one for each row, got 1",
         ]
         assert any(one.result.inference == {"p": "high", "at": "x"} for one in unusable)
 

@@ -89,7 +89,7 @@ def test_numbers_of_other_types_nulls_and_absent_fields(folder: Path) -> None:
     assert null.inference.above
     with pytest.raises(SchemaError, match="expected a column 'site'"):
         infer([{"amount": 1.0, "weight": 1.0}], folder)
-    with pytest.raises(SchemaError, match="expected a field 'site' in each example"):
+    with pytest.raises(SchemaError, match="expected a field 'site' in every example"):
         infer([{"amount": 1.0, "weight": 1.0, "site": "a"}, {"amount": 1.0, "weight": 1.0}], folder)
     with pytest.raises(SchemaError, match="amount: expected values of one type"):
         infer([{"amount": 1.0, "weight": 1.0, "site": "a"}, {"amount": "one", "weight": 1.0, "site": "a"}], folder)
@@ -143,7 +143,7 @@ def test_anomaly_detection_labels_the_rows_that_the_alarm_rate_says(folder: Path
             assert prediction.model_id == str(folder)
             assert prediction.threshold == -math.log10(0.05)
             assert prediction.info.startswith("model rows/0001, p ")
-            assert ("odd: " in prediction.info) == bool(prediction.label)
+            assert ("main columns: " in prediction.info) == bool(prediction.label)
 
     with TestPipeline() as pipeline:
         results = (

@@ -102,7 +102,7 @@ def test_a_topic_made_anew_says_so(broker: FakeBroker) -> None:
     list(records.changes())
     broker.admin().delete_topic("t")
     write(broker, 0, (b"a", b"3", 3))
-    with pytest.raises(TopicRemadeError, match="'t' was made anew"):
+    with pytest.raises(TopicRemadeError, match="'t' was created again"):
         list(records.changes())
     assert records.newest() == {b"a": b"3"}
 
@@ -112,7 +112,7 @@ def test_a_broker_that_falls_silent_is_an_error_and_not_an_empty_topic(
 ) -> None:
     write(broker, 0, (b"a", b"1", 1))
     broker.silence(1_000)
-    with pytest.raises(SourceError, match=r"gives no record.*end at \{0: 1\}"):
+    with pytest.raises(SourceError, match=r"sends no more records.*end at \{0: 1\}"):
         opened(broker).newest()
 
     def away(*_: object) -> list[Fetched]:
