@@ -4,8 +4,8 @@
 |---|---|---|
 | `volume_low`, `volume_high` | rows | volume falls below or rises above the reference |
 | `click_rate_shift` | clicks a row | the rate moves either way |
-| `feature_vanished` | share of rows with a value | values are gone |
-| `feature_appeared` | share of rows with a value | values come where there were none |
+| `feature_vanished` | share of rows with a value | values have vanished |
+| `feature_appeared` | share of rows with a value | values appear where there were none |
 | `feature_nulls` | share of rows without a value | it rises |
 | `feature_cardinality` | distinct values | it collapses or explodes, for the number of rows |
 | `feature_unseen_values` | share of values that are new | it rises |
@@ -45,14 +45,14 @@ def check_window(
 
     Args:
         counts: The window's counts.
-        profile: Their figures, made with the values of `reference`.
-        reference: What is normal. Features it does not know are not checked.
+        profile: Figures of the window, made with the known values of `reference`.
+        reference: The baseline. Features that it lacks are not checked.
         settings: When a deviation matters.
         complete: False if rows of the window may be missing, as in the first and last window of a run: low volume is
             then no finding.
 
     Returns:
-        Findings on the stream, then at most one a feature in the order of `counts.features`. The other rules that
+        Findings on the stream, then at most one for each feature in the order of `counts.features`. Other rules that
         fired on the feature are named in `evidence["also"]`.
     """
     findings = [_volume(counts, reference, settings, complete=complete)]

@@ -27,7 +27,7 @@ EXAMPLE_CHARACTERS = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One feature in one window, and what the reference says of it."""
+    """One feature in one window, and its reference."""
 
     name: str
     counts: FeatureCounts
@@ -196,7 +196,7 @@ def feature_unseen_values(view: View) -> Finding | None:
 
 
 def feature_signal_lost(view: View) -> Finding | None:
-    """A feature that carried information about the label does so no more."""
+    """A feature carries much less information about the label than in the reference."""
     baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
     if tolerance is None or baseline < view.settings.min_signal:
         return None
@@ -211,7 +211,7 @@ def feature_signal_lost(view: View) -> Finding | None:
 
 
 def feature_signal_gained(view: View) -> Finding | None:
-    """A feature tells far more about the label than it did: a leak, or news."""
+    """A feature carries far more information about the label than in the reference: a leak, or a real change."""
     baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=True)
     if tolerance is None:
         return None
@@ -241,7 +241,7 @@ RULES: tuple[Rule, ...] = (
 def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
     """How far the share of the label's entropy may lie from its reference; None if that cannot be judged.
 
-    Where a signal is, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
+    With a signal, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
     2 n times the signal, its upper tail L further out than a Gaussian's (Laurent and Massart, Annals of Statistics
     28, 2000, lemma 1).
     """
@@ -260,7 +260,7 @@ def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
 
 
 def _resolution_changed(view: View) -> bool:
-    """Whether volume alone changes what a feature of many values can tell."""
+    """Whether the volume alone changes how much information a feature of many values can carry."""
     abundances, reference = view.reference.abundances[view.name], view.before
     baseline = abundances.expected_distinct(reference.listed // view.reference.windows)
     now = abundances.expected_distinct(view.listed)
@@ -284,7 +284,7 @@ def _signal(view: View, rule: str, severity: Severity, threshold: float, message
 
 
 def _excess(seen: float, expected: float) -> float:
-    """Chernoff's bound: -ln of the chance that a count of `expected` reaches `seen`; 0 where it is no excess."""
+    """Chernoff's bound: -ln of the probability that a count of `expected` reaches `seen`; 0 if that is no excess."""
     if seen <= expected:
         return 0.0
     return seen * math.log(seen / expected) - seen + expected if expected > 0 else math.inf

@@ -1,4 +1,4 @@
-"""What a window of clicks looks like: one line of figures a feature, for checks and metrics."""
+"""Profile of a window of clicks: figures of the stream and of each feature, for checks and metrics."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ class FeatureProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Share of rows without a value, in [0, 1]; 0 without rows.
     null_share: float
-    #: Distinct values, the missing one left out.
+    #: Distinct values, nulls left out.
     cardinality: int
     #: Mutual information with the label less its chance level, nats.
     score: float
@@ -51,9 +51,9 @@ def profile_window(
 
     Args:
         counts: The window's counts.
-        ranking: What `rank_features` makes of them.
+        ranking: Their ranking by `rank_features`.
         known_values: Values of the reference, by feature; features that are not in it get no unseen share.
-        hash_limits: Of features of which the reference knows only the values whose hash is below a limit, the limit.
+        hash_limits: Limit of the hash, by feature, if the reference holds only the values with a hash below it.
     """
     known, limits = known_values or {}, hash_limits or {}
     return WindowProfile(
@@ -80,8 +80,8 @@ def profile_window(
 def unseen_values(counts: FeatureCounts, feature: str, known: pl.Series, hash_limit: int = HASH_RANGE) -> pl.DataFrame:
     """Counts of the values that `known` lacks: columns value, rows, clicks, weight, by ascending value.
 
-    Values of another type than `known` are all unseen. Where `counts` or `known` hold a sample of the values by hash,
-    both are compared where both have them; `weight` says how many values each stands for.
+    Values of another type than `known` are all unseen. If `counts` or `known` hold a sample of the values by hash, they
+    are compared on the hashes that both cover; `weight` is the number of values that each value represents.
     """
     return _without(counts.sampled_values(feature, hash_limit).table, known).sort("value")
 
@@ -93,7 +93,7 @@ def _without(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
 
 
 def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series | None, hash_limit: int) -> float | None:
-    """Share of the rows with a value; heavy values without a name are unseen if no known value can be theirs."""
+    """Share of the rows with a value; counters of unnamed frequent values are unseen if no known value has them."""
     listed = counts.rows - counts.nulls(feature)
     if known is None or not listed:
         return None

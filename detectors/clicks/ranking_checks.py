@@ -1,13 +1,12 @@
-"""What alarms a person in the rankings of a stream: features that drift, and features that may be leaks.
+"""Checks of the rankings of a stream: features that drift, and features that may be leaks.
 
 | rule | value | fires when |
 |---|---|---|
 | `rank_drift` | share of the label's entropy explained | it moved from that of the windows before |
-| `leakage_suspected` | as its kind says (see `sparsewatch.detectors.outrank.leakage`) | a feature tells what it should
-not know |
+| `leakage_suspected` | by kind (see `outrank.leakage`) | a feature carries information that it should not have |
 
-A feature drifts where three things hold: chance is excluded (Holm over the features, from `compare_rankings`), the
-change is beyond what the windows before differed among themselves, and it is large enough to matter.
+A feature drifts if three things hold: chance is excluded (Holm over the features, from `compare_rankings`), the change
+is larger than the spread between the windows before, and it is large enough to matter.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,17 +24,17 @@ from sparsewatch.schemas.alerts import Finding
 
 #: Kinds of leaks, the strongest first.
 _KINDS: tuple[Kind, ...] = ("too_good", "future", "same_second")
-_TOLD: dict[Kind, str] = {
+_MESSAGES: dict[Kind, str] = {
     "too_good": "explains {value:.1%} of the label's entropy, the next best feature {base:.1%}",
     "future": "explains {value:.2%} of the labels of the next second, {base:.2%} of those of the second before",
-    "same_second": "explains {value:.2%} of other rows' labels of its second, {base:.2%} of those a second away",
+    "same_second": "explains {value:.2%} of the labels of other rows in its second, {base:.2%} of those a second away",
 }
 
 
 def compare_at_equal_rows(
     now: FeatureCounts, ranking: Sequence[RankedFeature], before: FeatureCounts, alpha: float
 ) -> RankDrift:
-    """What changed against earlier counts, both rankings as of samples of as many rows as the smaller has.
+    """Drift of the ranking against earlier counts, both rarefied to the number of rows of the smaller.
 
     Args:
         now: Counts of the window.
@@ -59,54 +58,55 @@ def drift_findings(
     """Features whose share of the label's entropy moved, in the order of their rank now.
 
     Args:
-        drift: The window's ranking against the one of all windows before, for equally many rows.
+        drift: The window's ranking against the ranking of all windows before, for equally many rows.
         earlier: The share in each of these windows, by feature.
         sampling_sd: Standard error of the window's share by its rows alone, by feature.
-        thresholds: What matters.
-        reported: Features about which another rule spoke in this window: one cause alerts once.
+        thresholds: When a change matters.
+        reported: Features on which another rule fired in this window: one cause alerts once.
     """
     findings = []
-    for one in drift.features:
-        if not one.significant or one.feature in reported:
+    for moved in drift.features:
+        if not moved.significant or moved.feature in reported:
             continue
-        shares = earlier[one.feature]
+        shares = earlier[moved.feature]
         sd = float(np.std(shares, ddof=1))
-        between = widen(between_windows(sd, sampling_sd[one.feature], len(shares), thresholds.spread_z), len(shares))
-        threshold = _border(one, between, thresholds)
-        rose = one.normalised_now > one.normalised_before
-        if one.normalised_now >= threshold if rose else one.normalised_now <= threshold:
-            findings.append(_drift_finding(one, threshold, len(shares), sd))
+        between = widen(between_windows(sd, sampling_sd[moved.feature], len(shares), thresholds.spread_z), len(shares))
+        threshold = _border(moved, between, thresholds)
+        rose = moved.normalised_now > moved.normalised_before
+        if moved.normalised_now >= threshold if rose else moved.normalised_now <= threshold:
+            findings.append(_drift_finding(moved, threshold, len(shares), sd))
     return findings
 
 
-def _border(one: FeatureDrift, between: float, thresholds: RankingThresholds) -> float:
-    """The share from which on the change matters, in the direction it went."""
-    before, t = max(one.normalised_before, 0.0), thresholds
-    if one.normalised_now > one.normalised_before:
+def _border(drift: FeatureDrift, between: float, thresholds: RankingThresholds) -> float:
+    """The share from which on the change matters, in its direction."""
+    before, t = max(drift.normalised_before, 0.0), thresholds
+    if drift.normalised_now > drift.normalised_before:
         matters = min(before + t.change, max(before * t.factor, before + t.least_change))
         return max(matters, before + between)
     matters = max(before - t.change, min(before / t.factor, before - t.least_change))
     return min(matters, before - between)
 
 
-def _drift_finding(one: FeatureDrift, threshold: float, windows: int, sd: float) -> Finding:
-    rose = one.normalised_now > one.normalised_before
+def _drift_finding(drift: FeatureDrift, threshold: float, windows: int, sd: float) -> Finding:
+    rose = drift.normalised_now > drift.normalised_before
     return Finding(
         rule="rank_drift",
-        subject=one.feature,
+        subject=drift.feature,
         severity="info" if rose else "warning",
-        value=one.normalised_now,
+        value=drift.normalised_now,
         threshold=threshold,
-        baseline=one.normalised_before,
+        baseline=drift.normalised_before,
         message=(
-            f"{one.feature}: explains {one.normalised_now:.2%} of the label's entropy, {one.normalised_before:.2%} in "
-            f"the {windows} windows before; rank {one.rank_now}, was {one.rank_before}"
+            f"{drift.feature}: explains {drift.normalised_now:.2%} of the label's entropy, "
+            f"{drift.normalised_before:.2%} in the {windows} windows before; "
+            f"rank {drift.rank_now}, was {drift.rank_before}"
         ),
         evidence={
-            "z": one.z,
-            "p_value": one.p_value,
-            "rank": one.rank_now,
-            "rank_before": one.rank_before,
+            "z": drift.z,
+            "p_value": drift.p_value,
+            "rank": drift.rank_now,
+            "rank_before": drift.rank_before,
             "windows": windows,
             "spread": sd,
         },
@@ -114,7 +114,7 @@ def _drift_finding(one: FeatureDrift, threshold: float, windows: int, sd: float)
 
 
 def leak_findings(report: LeakReport) -> list[Finding]:
-    """At most one finding a feature, of its strongest kind; the others are named in `evidence["also"]`."""
+    """At most one finding for each feature, of its strongest kind; other kinds are named in `evidence["also"]`."""
     by_feature: dict[str, list[Suspicion]] = {}
     for suspicion in report.suspicions:
         by_feature.setdefault(suspicion.feature, []).append(suspicion)
@@ -124,7 +124,7 @@ def leak_findings(report: LeakReport) -> list[Finding]:
 def _leak_finding(suspicions: Sequence[Suspicion], report: LeakReport) -> Finding:
     first, *others = suspicions
     base = first.evidence["next_best" if first.kind == "too_good" else "compared_with"]
-    told = _TOLD[first.kind].format(value=first.value, base=base)
+    explains = _MESSAGES[first.kind].format(value=first.value, base=base)
     return Finding(
         rule="leakage_suspected",
         subject=first.feature,
@@ -132,7 +132,7 @@ def _leak_finding(suspicions: Sequence[Suspicion], report: LeakReport) -> Findin
         value=first.value,
         threshold=first.threshold,
         baseline=base,
-        message=f"{first.feature}: {told}; see whether it is known when the row comes",
+        message=f"{first.feature}: {explains}; check whether its value is known when the row arrives",
         evidence={
             **first.evidence,
             "kind": first.kind,

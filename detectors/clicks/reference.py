@@ -1,6 +1,6 @@
-"""What is normal for a stream of clicks: figures of the windows of a reference stretch.
+"""Baseline of a stream of clicks: figures of the windows of a reference stretch.
 
-Fitted once, kept as a model artefact, compared with each new window by `sparsewatch.detectors.clicks.checks`.
+Fitted once, stored as a model artefact, compared with each new window by `sparsewatch.detectors.clicks.checks`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,12 +29,12 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
 
     null_share: Statistic
     cardinality: Statistic
-    #: Cardinality over that expected of as many rows drawn from the whole stretch (see
+    #: Cardinality, divided by that expected of as many rows drawn from the whole stretch (see
     #: `sparsewatch.detectors.clicks.tolerances`).
     cardinality_ratio: Statistic
     score: Statistic
     normalised: Statistic
-    #: Share of a window's rows with a value that has one no other window has; None for a single window or no value.
+    #: Share of a window's rows with a value whose value is in no other window; None for a single window or no value.
     unseen_share: Statistic | None
     #: Place by mean normalised score, 1 is best.
     rank: int
@@ -50,9 +50,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     volume: Statistic
     click_rate: Statistic
     features: dict[str, FeatureReference]
-    #: All values of each feature, ascending, without the missing one; of a feature in `hash_limits` a sample.
+    #: All values of each feature, ascending, without null; of a feature in `hash_limits` a sample.
     known_values: dict[str, pl.Series]
-    #: Of features with more values than a window keeps: the hashes of those known are below the limit.
+    #: For features with more values than a window holds: the hashes of the known values are below the limit.
     hash_limits: dict[str, int]
     #: How often values occur, for each feature.
     abundances: dict[str, Abundances]
@@ -84,7 +84,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         """Read a version, or the latest below a folder.
 
         Raises:
-            ModelError: If it is missing, damaged or no reference.
+            ModelError: If it is missing, damaged or not a reference.
         """
         artefact = load_artefact(path, KIND)
         meta, tensors = artefact.meta, artefact.tensors
@@ -93,8 +93,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             limits = msgspec.convert(meta.get("hash_limits", {}), dict[str, int])
             if limits and meta["hash_mark"] != hash_mark():
                 raise ModelError(
-                    f"{path}: expected values sampled by the hash of this release, got those of an earlier release's: "
-                    "new windows cannot be compared with them. Make the reference anew: `sparsewatch train reference`"
+                    f"{path}: expected values sampled by the hash of this release, got those of an earlier release: "
+                    "new windows cannot be compared with them. Fit the reference again: `sparsewatch train reference`"
                 )
             return cls(
                 label=msgspec.convert(meta["label"], str),
@@ -115,11 +115,11 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 },
             )
         except (KeyError, pa.ArrowInvalid, msgspec.ValidationError) as error:
-            raise ModelError(f"{path} is no reference of this version: {error}") from error
+            raise ModelError(f"{path} is not a reference of this release's format: {error}") from error
 
 
 def fit_reference(windows: Iterable[FeatureCounts]) -> Reference:
-    """Figures of a stretch that is taken as normal.
+    """Figures of a stretch that is assumed normal.
 
     Args:
         windows: Counts of whole windows of the same length, features and label; those without rows are left out.
@@ -168,7 +168,7 @@ class _Stretch:
         )
         alone = by_value.filter(pl.col("windows") == 1)
         self.values = by_value["value"]
-        #: Rows with a value in each window, and those whose value no other window has.
+        #: Rows with a value in each window, and those whose value is in no other window.
         self.listed = np.array([window.rows - window.nulls(feature) for window in windows])
         self.alone = np.bincount(alone["window"].to_numpy(), alone["represented"].to_numpy(), minlength=len(windows))
         self.abundances = Abundances.of(

@@ -21,15 +21,15 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     A rule fires where chance is excluded *and* the effect is large enough to matter.
     """
 
-    #: Chance is excluded beyond so many standard deviations; 5 is 1 in 3.5 million a check.
+    #: Chance is excluded above so many standard deviations; 5 is 1 in 3.5 million a check.
     z: _Deviations = 5.0
     #: As `z` for signal, which varies more and must change more to count.
     signal_z: _Deviations = 4.0
-    #: Rows (with a value) below which a window or a feature is not judged; volume always is.
+    #: Rows (with a value) below which a window or a feature is not judged; volume is always judged.
     min_rows: Count = 200
     #: Rows of each label below which signal is not judged.
     min_clicks: Count = 20
-    #: Volume over the reference's mean.
+    #: Volume, divided by the reference's mean.
     volume_low: _Part = 0.5
     volume_high: _Multiple = 2.0
     #: Relative change of the click rate.
@@ -40,16 +40,16 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     absent_share: _Part = 0.01
     #: A feature that appears is in at least this part of the rows.
     appeared_share: _Part = 0.05
-    #: Rise of the share of rows with a value the reference does not know.
+    #: Rise of the share of rows with a value that is not in the reference.
     unseen_rise: _Part = 0.05
-    #: Cardinality over that expected of the window's rows.
+    #: Cardinality, divided by that expected of the window's rows.
     cardinality_low: _Part = 0.5
     cardinality_high: _Multiple = 2.0
-    #: Share of the label's entropy a feature must explain for its signal to be missed.
+    #: Share of the label's entropy that a feature must explain in the reference before its signal can count as lost.
     min_signal: _Part = 0.005
-    #: Signal that is left, over the reference's mean, when it counts as lost.
+    #: Signal, divided by the reference's mean, below which it counts as lost.
     signal_lost: _Part = 0.3
-    #: Signal over the reference's mean, and its rise as a share of the label's entropy, to count as gained.
+    #: Signal, divided by the reference's mean, and its rise as a share of the label's entropy, to count as gained.
     signal_gained: _Multiple = 3.0
     signal_rise: _Part = 0.05
 
@@ -57,19 +57,19 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
 class RankingThresholds(Settings, frozen=True, kw_only=True):
     """When drift or a suspicion is worth a person's time."""
 
-    #: Windows a day, on average, in which chance alone raises a `rank_drift`; as many for `leakage_suspected`.
+    #: Windows a day, on average, in which chance alone raises `rank_drift`; the same for `leakage_suspected`.
     false_alarms_a_day: Annotated[float, Range(at_least=1e-6, at_most=100)] = 0.01
     #: Rows, and rows of each label, below which a window's ranking is not compared.
     min_rows: _Rows = 1_000
     min_label_rows: _Rows = 20
-    #: Windows without a finding, among those before, that it takes to compare.
+    #: Windows without a finding, among those before, that a comparison needs.
     min_panes: Annotated[int, Range(at_least=2, at_most=10_000)] = 3
     #: Change of the share of the label's entropy that matters whatever the share was.
     change: Annotated[float, Range(at_least=1e-6, at_most=1)] = 0.05
-    #: Ratio of the share now and before that matters, and the change it needs besides.
+    #: Ratio of the share now and before that matters, and the least change that it must come with.
     factor: Annotated[float, Range(at_least=1, at_most=1e6)] = 3.0
     least_change: Share = 0.005
-    #: A change is beyond the spread between the windows before at so many standard deviations.
+    #: A change must exceed the spread between the windows before by so many standard deviations.
     spread_z: Annotated[float, Range(at_least=1, at_most=20)] = 4.0
     #: Redundancy from which two features are twins.
     twins: Annotated[float, Range(at_least=0.01, at_most=1)] = 0.9
@@ -79,7 +79,7 @@ class RankingThresholds(Settings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.leakage.alpha != LeakSettings().alpha:
-            raise SettingError("leakage.alpha: expected none here, it follows from false_alarms_a_day")
+            raise SettingError("leakage.alpha: expected no value here, it follows from false_alarms_a_day")
 
     def alpha(self, length_us: int) -> float:
         """Probability of a false alarm of one rule in a window of this length."""
@@ -90,7 +90,7 @@ class RankingThresholds(Settings, frozen=True, kw_only=True):
         return msgspec.structs.replace(self.leakage, alpha=self.alpha(length_us))
 
     def too_few(self, rows: int, clicks: int) -> str | None:
-        """Why a window's ranking is not compared; None if it has rows enough."""
+        """Why a window's ranking is not compared; None if it has enough rows."""
         if rows < self.min_rows:
             return f"{rows} rows, {self.min_rows} are needed"
         if (rare := min(clicks, rows - clicks)) < self.min_label_rows:

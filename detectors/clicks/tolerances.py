@@ -1,13 +1,13 @@
 """How far a figure of one window may lie from the mean of a reference by chance.
 
-Two grounds are weighed and the wider counts. *Sampling:* a bound on the chance error of a figure made of so many
-rows, which holds for small counts too. *Between windows:* the spread the reference itself had, with Student's
-quantile; the sampling error stands in as a prior of `PRIOR_WINDOWS` windows, so a few reference windows that agree by
-luck do not make a check nervous (shrinkage of variances: Smyth, SAGMB 3, 2004, sec. 4).
+Two tolerances are computed and the wider is used. *Sampling:* a bound on the sampling error of a figure of so many
+rows, which holds for small counts too. *Between windows:* the spread between the windows of the reference, with
+Student's quantile; the sampling error is a prior of `PRIOR_WINDOWS` windows, so that a few reference windows that agree
+by luck do not make a check too sensitive (shrinkage of variances: Smyth, SAGMB 3, 2004, sec. 4).
 
-A number of distinct values has no mean that windows of other volume share. How many so many rows should have follows
-from how often values occur in a larger sample: rarefaction (Hurlbert, Ecology 52, 1971) below the sample's size, Chao's
-extrapolation above it (Chao et al., Ecological Monographs 84, 2014, eq. 9).
+The mean number of distinct values of a window does not hold for a window of another volume. The number expected of so
+many rows follows from how often values occur in a larger sample: rarefaction (Hurlbert, Ecology 52, 1971) below the
+sample's size, Chao's extrapolation above it (Chao et al., Ecological Monographs 84, 2014, eq. 9).
 """
 
 import math
@@ -20,7 +20,7 @@ from scipy.special import gammaln, ndtr, stdtrit
 
 from sparsewatch.detectors.counts.counts import Counts
 
-#: Windows the sampling error counts for in the spread between windows.
+#: Number of windows that the sampling error is worth in the spread between windows.
 PRIOR_WINDOWS = 4
 
 
@@ -28,7 +28,7 @@ class Statistic(msgspec.Struct, frozen=True, kw_only=True):
     """One figure over the windows of the reference."""
 
     mean: float
-    #: With one degree of freedom less than windows; 0 for a single window.
+    #: Unbiased standard deviation; 0 for a single window.
     sd: float
     min: float
     max: float
@@ -37,10 +37,10 @@ class Statistic(msgspec.Struct, frozen=True, kw_only=True):
 def chance_bound(variance: float, rows: float, z: float) -> float:
     """Bernstein's bound on the error of a mean of `rows` values in [0, 1].
 
-    Exceeded with a probability of at most exp(-z^2 / 2) a side; about z standard errors where rows are many.
+    Exceeded with a probability of at most exp(-z^2 / 2) on each side; about z standard errors if rows are many.
 
     Args:
-        variance: Variance of one value.
+        variance: Variance of a single value.
         rows: Values averaged, > 0.
         z: Strictness, in standard errors.
     """
@@ -53,7 +53,7 @@ def between_windows(sd: float, sampling_sd: float, windows: int, z: float) -> fl
     """Bound on a deviation from a mean over windows, as unlikely as `z` standard deviations of a Gaussian.
 
     Args:
-        sd: Standard deviation between the reference's windows; of no account for a single one.
+        sd: Standard deviation between the reference's windows; not used for a single window.
         sampling_sd: Standard error of the figure by its rows alone.
         windows: Windows of the reference.
         z: Strictness, in standard deviations.
@@ -90,12 +90,12 @@ def share_tolerance(reference: Statistic, windows: int, rows: float, reference_r
 class Abundances(NamedTuple):
     """How often values occur: `times[i]` values have `sizes[i]` rows each; sizes ascend.
 
-    Of more values than can be held a uniform sample will do.
+    A uniform sample stands for more values than can be held.
     """
 
     sizes: Counts
     times: Counts
-    #: Values that each value of the sample stands for, and rows of all.
+    #: Number of values that each value of the sample stands for, and rows of all values.
     scale: float = 1.0
     all_rows: int | None = None
 
@@ -121,7 +121,7 @@ class Abundances(NamedTuple):
             return 0.0
         if rows <= self.rows:
             return self.scale * float(self.times @ (1 - self._absence(rows)))
-        return self.values + self._beyond(rows - self.rows)
+        return self.values + self._extrapolated(rows - self.rows)
 
     def expected_missing(self, rows: int) -> float:
         """Expected number of the sample's values that `rows` rows lack."""
@@ -136,8 +136,8 @@ class Abundances(NamedTuple):
         log_p = gammaln(left + 1) - gammaln(left - rows + 1) - gammaln(total + 1) + gammaln(total - rows + 1)
         return np.where(possible, np.exp(np.minimum(log_p, 0.0)), 0.0)
 
-    def _beyond(self, rows: int) -> float:
-        """Expected number of new values in `rows` rows more than the sample."""
+    def _extrapolated(self, rows: int) -> float:
+        """Expected number of new values in `rows` rows more than the sample has."""
         single, double = (self.scale * int(self.times[self.sizes == size].sum()) for size in (1, 2))
         if not single:
             return 0.0

@@ -169,7 +169,7 @@ class ConcludeScores:
         )
 
     def _results(self, scores: RowScores) -> Iterator[Record]:
-        for row in scores.beyond:
+        for row in scores.outliers:
             result = row_result(row, self.source_topic)
             yield Record(self.results_topic, result.id.encode(), msgspec.json.encode(result))
 
@@ -197,7 +197,7 @@ def scores_record(scores: RowScores, drift: Drift) -> dict[str, Any]:
         "carried_by": carriers(scores),
         "p_values": {"edges": [0.0, *EDGES, 1.0], "rows": scores.fine_p_values},
         "drift": msgspec.structs.asdict(drift),
-        "results": len(scores.beyond),
+        "results": len(scores.outliers),
         "worst": [row.as_json() for row in scores.worst[:WORST_ROWS]],
     }
 

@@ -1,1 +1,1 @@
-"""What the row scores of a window say: summary, drift, checks."""
+"""Row scores of a window: summary, drift, checks."""

@@ -1,9 +1,9 @@
-"""Checks of a window's row scores: too many rows beyond the threshold, and p-values that have moved.
+"""Checks of a window's row scores: too many rows above the threshold, and p-values that have moved.
 
 The threshold is an estimate from m held-out rows: the rate it really has is Beta(r, m + 1 - r) distributed,
 r = alarm_rate * (m + 1) being the threshold's rank (Vovk, "Conditional validity of inductive conformal predictors",
-Machine Learning 92, 2013, prop. 2a). Where several models scored in a window, the rows beyond the threshold of each are
-counted together and held against the highest rate that any of them may have.
+Machine Learning 92, 2013, prop. 2a). Where several models scored in a window, the rows above each threshold are
+counted together and compared with the highest rate that any of the models may have.
 """
 
 import math
@@ -26,14 +26,14 @@ SUBJECT = "rows"
 
 
 #: Columns named in a finding, the furthest first.
-_TOLD_COLUMNS = 50
+_MOST_COLUMNS = 50
 
 
 def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
-    """At most one finding, the strongest explanation; where both checks fire the other is in `evidence["also"]`.
+    """At most one finding, the strongest explanation; if both checks fire, the weaker is in `evidence["also"]`.
 
-    Too many rows beyond the threshold come first: they name columns and rows to look at. Rows are taken as
-    independent; bursts of equal rows are what `least_ratio` and `least_drift` are for.
+    Too many rows above the threshold is the stronger explanation: it names columns and rows to look at. Rows are
+    assumed independent; `least_ratio` and `least_drift` are there for bursts of duplicate rows.
     """
     found = [finding for finding in (_unlike_training(scores, settings), _drifted(scores, settings)) if finding]
     if not found:
@@ -44,11 +44,11 @@ def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
 
 
 def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> list[Finding]:
-    """At most one finding: columns that have moved, each by itself.
+    """At most one finding: columns that have moved, each tested by itself.
 
     Args:
         model: Holds the baseline of each column.
-        rows: A uniform sample of the window's.
+        rows: A uniform sample of the window's rows.
         settings: Levels and least distances.
     """
     if not rows.num_rows:
@@ -63,7 +63,7 @@ def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> 
     )
     if not moved:
         return []
-    named = ", ".join(f"{one.column} ({one.what}, {one.distance:.0%})" for one in moved[:3])
+    named = ", ".join(f"{drift.column} ({drift.what}, {drift.distance:.0%})" for drift in moved[:3])
     return [
         Finding(
             rule=MOVED,
@@ -74,25 +74,30 @@ def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> 
             baseline=0.0,
             message=(
                 f"the distribution of {len(moved)} of {len(model.encoder.names)} columns differs from the training "
-                f"data; most: {named}"
+                f"data; largest distances: {named}"
             ),
-            evidence={"model": model.id, "rows": rows.num_rows, "moved": len(moved), "columns": moved[:_TOLD_COLUMNS]},
+            evidence={
+                "model": model.id,
+                "rows": rows.num_rows,
+                "moved": len(moved),
+                "columns": moved[:_MOST_COLUMNS],
+            },
         )
     ]
 
 
 def carriers(scores: RowScores) -> dict[str, float]:
-    """Share of the rows beyond the threshold that each column carries, largest first, without zeros."""
+    """Share of the outliers that each column accounts for, largest first, without zeros."""
     counts: dict[str, int] = {}
-    for one in scores.models:
-        for name, number in zip(one.columns, one.carried, strict=True):
+    for model in scores.models:
+        for name, number in zip(model.columns, model.carried, strict=True):
             counts[name] = counts.get(name, 0) + number
     ordered = sorted(((name, n) for name, n in counts.items() if n), key=lambda pair: (-pair[1], pair[0]))
     return {name: n / scores.above for name, n in ordered}
 
 
 def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
-    """Fires from the smallest count on that is both `least_ratio` times the expected one and improbable at `level`."""
+    """Fires from the smallest count that is at least `least_ratio` times the expected and improbable at `level`."""
     if not scores.rows or scores.above < (least := _alarm_count(scores, settings)):
         return None
     share = scores.above / scores.rows
@@ -108,7 +113,7 @@ def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
         baseline=expected,
         message=(f"{share:.1%} of {scores.rows} rows are outliers ({expected:.1%} expected); main columns: {named}"),
         evidence={
-            "models": {one.model: one.rows for one in scores.models},
+            "models": {model.model: model.rows for model in scores.models},
             "rows": scores.rows,
             "above": scores.above,
             "carried_by": carried,
@@ -142,13 +147,13 @@ def _moved(drift: Drift) -> str:
 
 
 def _alarm_count(scores: RowScores, settings: RowCheck) -> int:
-    """Fewest rows beyond the threshold that raise an alarm.
+    """Fewest rows above the threshold that raise an alarm.
 
-    Half of the level is spent on the threshold's true rate, shared out among the models, the other half on the binomial
-    test at the upper bound of that rate: a sum of trials of several rates is below one of as many at the highest.
+    Half of the level is spent on the threshold's true rate, divided among the models, the other half on the binomial
+    test at the upper bound of that rate: trials at several rates succeed no more often than as many at the highest.
     """
     level = settings.level / 2 / len(scores.models)
-    highest_rate = max(_highest_rate(one.alarm_rate, one.calibration_rows, level) for one in scores.models)
+    highest_rate = max(_highest_rate(model.alarm_rate, model.calibration_rows, level) for model in scores.models)
     improbable = int(stats.binom.isf(settings.level / 2, scores.rows, highest_rate)) + 1
     return max(improbable, math.ceil(settings.least_ratio * _expected(scores)))
 
@@ -159,5 +164,5 @@ def _highest_rate(alarm_rate: float, m: int, level: float) -> float:
 
 
 def _expected(scores: RowScores) -> float:
-    """Rows beyond the threshold that are expected of rows like those of the training."""
-    return sum(one.alarm_rate * one.rows for one in scores.models)
+    """Rows above the threshold that are expected of rows like the training data."""
+    return sum(model.alarm_rate * model.rows for model in scores.models)

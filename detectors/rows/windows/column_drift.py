@@ -1,9 +1,9 @@
-"""Which columns of a window have moved, each by itself.
+"""Which columns of a window have moved, each tested by itself.
 
-A score of a whole row hides what one of many columns does: among 590 sensors, one that is off by ten deviations adds
-little to a distance. A window of rows shows it: the held-out rows of the training are cut at their deciles, feature by
+The score of a whole row hides a fault in one of many columns: among 590 sensors, a single sensor that is off by ten
+deviations adds little to a distance. A window of rows shows it: the held-out rows are cut at their deciles, feature by
 feature, and the window's rows are counted up to each cut and below it. As in `drift`, Fisher's exact test compares the
-two counts, and the smallest chance is multiplied by the number of tests, here of all features and cuts (Bonferroni).
+two counts, and the smallest p-value is multiplied by the number of tests, here of all features and cuts (Bonferroni).
 """
 
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ class ColumnSpread:
 
 
 class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a column lies from the training's held-out rows."""
+    """How far a column lies from the held-out rows."""
 
     column: str
     #: Kolmogorov's distance at the cuts: the largest difference of the shares, in [0, 1].
     distance: float
-    #: Upper bound on the chance of as odd a share at any cut of any column, were nothing changed.
+    #: Upper bound on the probability of so large a difference at any cut of any column, if nothing has changed.
     chance: float
     #: What moved: the column's values, or how often they are missing.
     what: str
@@ -51,7 +51,7 @@ def spread_of(X: Rows) -> ColumnSpread:
 
 
 def no_spread(n_features: int) -> ColumnSpread:
-    """Of no rows: what a model has before its calibration."""
+    """The spread of no rows: that of a model before its calibration."""
     return ColumnSpread(
         np.zeros((n_features, CUTS), dtype=np.float32), np.zeros((2, n_features, CUTS), dtype=np.int64), 0
     )
@@ -61,7 +61,7 @@ def drift_of_features(baseline: ColumnSpread, X: Rows, least: float) -> tuple[ND
     """Distance and chance of each feature, shape (d,) each; the chance is 1 where the distance is below `least`.
 
     Args:
-        baseline: Of held-out rows.
+        baseline: Spread of held-out rows.
         X: Encoded rows of the window, shape (n, d), n >= 1.
         least: Smallest distance that is tested.
     """
@@ -89,10 +89,10 @@ def moved_columns(
     """Columns that moved by at least `least` with a chance of at most `level`, furthest first.
 
     Args:
-        baseline: Of held-out rows.
+        baseline: Spread of held-out rows.
         X: Encoded rows of the window, shape (n, d), n >= 1.
         names: Of the columns.
-        first_features: Index of each column's first feature; a second one says what is missing.
+        first_features: Index of each column's first feature; a second feature indicates missing values.
         least: Least distance.
         level: Chance of a false alarm a window, all columns together.
     """

@@ -1,12 +1,13 @@
-"""Whether the p-values of a window have moved: rows like those of the training spread over them evenly.
+"""Whether the p-values of a window have moved: those of rows like the training data are uniform.
 
-Window and calibration are two samples of n and m rows. Under no change all n + m are exchangeable, so how many rows of
-the window lie beyond a given calibration row is hypergeometric (Gumbel and von Schelling, "The distribution of the
-number of exceedances", Annals of Mathematical Statistics 21, 1950), which is Fisher's exact test: it allows for a small
-calibration as for a small window. It is made at each edge of the bins, on either side, and the smallest chance is
-multiplied by the number of tests (Bonferroni). Ties make it cautious: calibration rows are binned as the window's are.
+Window and calibration are two samples of n and m rows. Under no change all n + m are exchangeable, so the number of
+rows of the window that exceed a given calibration row is hypergeometric (Gumbel and von Schelling, "The distribution of
+the number of exceedances", Annals of Mathematical Statistics 21, 1950), which is Fisher's exact test: it allows for a
+small calibration as for a small window. It is made at each edge of the bins, on either side, and the smallest p-value
+is multiplied by the number of tests (Bonferroni). Ties make it conservative: calibration rows are binned as the
+window's are.
 
-It is the chance over calibrations and windows. Windows that are judged by one calibration share its luck.
+The probability is over calibrations and windows. Windows judged by the same calibration share its sampling error.
 """
 
 import msgspec
@@ -17,7 +18,7 @@ from scipy import stats
 from sparsewatch.detectors.conformal import EDGES, Counts, equal_counts
 from sparsewatch.detectors.rows.windows.summary import RowScores
 
-#: Rows credited to each bin of either sample in the stability index, so that an empty one has a logarithm.
+#: Rows credited to each bin of either sample in the stability index, so that an empty bin has a logarithm.
 _PRIOR_ROWS = 0.5
 
 
@@ -28,7 +29,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     #: Kolmogorov's distance at the edges of the bins: the largest difference of the shares up to a p-value, in [0, 1].
     distance: float
-    #: Upper bound on the chance of as odd a share at any edge, were nothing changed; in [0, 1].
+    #: Upper bound on the probability of so large a difference at any edge, if nothing has changed; in [0, 1].
     chance: float
     #: Population stability index over 20 equal bins, in nats; about 19 (1 / rows + 1 / calibration rows) by chance.
     psi: float
@@ -41,9 +42,9 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
 def window_drift(scores: RowScores) -> Drift | None:
     """The strongest drift among the models that scored in a window; None without rows.
 
-    Each model's rows are held against its own calibration, and the chance is multiplied by the number of models.
+    Each model's rows are compared with its own calibration, and `chance` is multiplied by the number of models.
     """
-    found = [p_value_drift(one.p_values, one.calibration, one.model) for one in scores.models if one.rows]
+    found = [p_value_drift(model.p_values, model.calibration, model.model) for model in scores.models if model.rows]
     if not found:
         return None
     strongest = min(found, key=lambda drift: (drift.chance, -drift.distance, drift.model))
@@ -51,22 +52,22 @@ def window_drift(scores: RowScores) -> Drift | None:
 
 
 def p_value_drift(rows: Counts, calibration: Counts, model: str = "") -> Drift:
-    """Distance and chance of the rows of one model.
+    """Drift of the rows of one model.
 
     Args:
         rows: Rows by p-value in the fine bins, at least one row.
         calibration: Calibration rows in the same bins.
-        model: Whose they are.
+        model: Name and version.
     """
-    beyond, baseline = np.cumsum(rows)[:-1], np.cumsum(calibration)[:-1]
+    observed, baseline = np.cumsum(rows)[:-1], np.cumsum(calibration)[:-1]
     n, m = sum(rows), sum(calibration)
-    shares, baseline_shares = beyond / n, baseline / max(m, 1)
+    shares, baseline_shares = observed / n, baseline / max(m, 1)
     widest = int(np.argmax(np.abs(shares - baseline_shares)))
     return Drift(
         model=model,
         rows=n,
         distance=float(abs(shares[widest] - baseline_shares[widest])),
-        chance=_chance(beyond, n, baseline, m),
+        chance=_chance(observed, n, baseline, m),
         psi=stability_index(equal_counts(rows), equal_counts(calibration)),
         at=EDGES[widest],
         share=float(shares[widest]),
@@ -95,13 +96,13 @@ def p_value_quantiles(scores: RowScores, shares: NDArray[np.float64]) -> NDArray
     """Quantiles of a window's p-values, linear within bins, of the shape of `shares`; NaN without rows."""
     if not scores.rows:
         return np.full(shares.shape, np.nan)
-    beyond = np.cumsum([0, *scores.fine_p_values])
-    return np.interp(scores.rows * shares, beyond, [0, *EDGES, 1])
+    cumulative = np.cumsum([0, *scores.fine_p_values])
+    return np.interp(scores.rows * shares, cumulative, [0, *EDGES, 1])
 
 
-def _chance(beyond: NDArray[np.int64], n: int, baseline: NDArray[np.int64], m: int) -> float:
-    """Bonferroni over both sides of Fisher's test at each edge; one-sided chances as such, not doubled minima."""
-    draws = beyond + baseline
+def _chance(observed: NDArray[np.int64], n: int, baseline: NDArray[np.int64], m: int) -> float:
+    """Bonferroni over Fisher's one-sided tests at each edge: both sides count, so no smaller side is doubled."""
+    draws = observed + baseline
     many = stats.hypergeom.cdf(baseline, n + m, m, draws)
     few = stats.hypergeom.sf(baseline - 1, n + m, m, draws)
     return float(min(1.0, 2 * len(draws) * min(many.min(), few.min())))

@@ -1,7 +1,7 @@
-"""What goes into a model and comes out of it, window by window: scored by a row model, and summed up mergeably.
+"""Input and output of a watched model, window by window: scored by a row model, in a mergeable summary.
 
-Rows have no place in a stream here, so they are distinguished by a hash of their values, which stands for the offset.
-Equal rows share it.
+Rows have no position in a stream here, so they are distinguished by a hash of their values in place of the offset.
+Duplicate rows share it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ REPORT = Format("a report on inference")
 
 
 class WatchedRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Summary of watched rows, some kilobytes. Without arguments: of none."""
+    """Summary of watched rows, some kilobytes. Without arguments: of no rows."""
 
-    #: Each worst row tells its values, of the row model's columns.
+    #: The context of each worst row holds its values in the row model's columns.
     scores: RowScores = RowScores()
     #: Rows by the model that was watched, as its results name it; by name.
     by_model: dict[str, int] = {}
@@ -74,7 +74,7 @@ class OddRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InferenceReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one window says of a watched model."""
+    """Report of one window on a watched model."""
 
     #: Window in microseconds since the epoch; the end is exclusive.
     window_start_us: int
@@ -86,10 +86,10 @@ class InferenceReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     #: Examples that could not be scored; they are no rows.
     unusable: int
-    #: Rows beyond the threshold, and their share.
+    #: Rows above the threshold, and their share.
     above: int
     share_above: float
-    #: Rows by p-value, 20 equal bins; alike if the rows are like those of the training.
+    #: Rows by p-value, 20 equal bins; about equally many in each if the rows are like the training data.
     p_values: tuple[int, ...]
     #: How far the p-values moved; None without rows.
     drift: Drift | None
@@ -103,9 +103,9 @@ def watch_rows(model: RowModel, rows: pa.RecordBatch, by_model: Mapping[str, int
 
     Args:
         model: The row model; its columns are found by name.
-        rows: What went in and came out.
+        rows: Input and output of the watched models.
         by_model: How many of the rows each watched model saw.
-        alarm_rate: Share of training-like rows beyond the threshold.
+        alarm_rate: Share of training-like rows above the threshold.
 
     Raises:
         SchemaError: If a column is missing or of a wrong type.
@@ -123,15 +123,15 @@ def report_on(watched: WatchedRows, check: RowCheck, window_us: tuple[int, int])
     """The report of a window.
 
     Args:
-        watched: All of the window.
-        check: When its rows count as unlike those of the training.
+        watched: Summary of the whole window.
+        check: When its rows count as unlike the training data.
         window_us: Start and end in microseconds since the epoch.
     """
     scores = watched.scores
     return InferenceReport(
         window_start_us=window_us[0],
         window_end_us=window_us[1],
-        judged_by={one.model: one.rows for one in scores.models},
+        judged_by={model.model: model.rows for model in scores.models},
         by_model=watched.by_model,
         rows=scores.rows,
         unusable=watched.unusable,
@@ -156,7 +156,7 @@ def row_hashes(rows: pa.RecordBatch) -> np.ndarray:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Numbers of any type as floats: a batch that happens to hold whole ones must hash like others."""
+    """Numbers of any type as floats: a batch that happens to hold whole numbers only must hash like others."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64(), safe=False)

@@ -1,6 +1,6 @@
 """A shadow run: two row models score the same rows, and the counts decide whether they change places.
 
-Kept are a joint histogram of the p-values of both models and the rows beyond each threshold, so merging is exact.
+The state is a joint histogram of the p-values of both models and the rows above each threshold, so merging is exact.
 Scores of two models cannot be compared; their p-values can (see `conformal`).
 """
 
@@ -24,18 +24,18 @@ FORMAT = Format("stored shadows")
 
 
 class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
-    """What two models said of the same rows, about 2 kB."""
+    """Scores of two models for the same rows, as counts of about 2 kB."""
 
-    #: The model whose word counts, and the one that only looks on; name and version each.
+    #: The model whose scores count, and the shadow model, whose scores are only recorded; name and version each.
     present: str
     candidate: str
-    #: Share of training-like rows beyond each threshold.
+    #: Share of training-like rows above each threshold.
     alarm_rate: float
-    #: Held-out rows that the threshold of each comes from.
+    #: Held-out rows from which each threshold is estimated.
     present_calibration: int
     candidate_calibration: int
     rows: int
-    #: Rows beyond the threshold of each model, and of both.
+    #: Rows above the threshold of each model, and above both.
     above_present: int
     above_candidate: int
     above_both: int
@@ -46,7 +46,7 @@ class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
         """Both together; neither is changed.
 
         Raises:
-            StateError: If they compare other models, or at another alarm rate.
+            StateError: If they compare different models, or at different alarm rates.
         """
         if self.pair != other.pair or self._origin != other._origin:
             raise StateError(f"expected a shadow of {self.pair}, {self._origin}, got {other.pair}, {other._origin}")
@@ -61,7 +61,7 @@ class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pair(self) -> tuple[str, str]:
-        """The models, the present one first."""
+        """The models, the present model first."""
         return (self.present, self.candidate)
 
     @property
@@ -76,15 +76,15 @@ class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rank_correlation(self) -> float:
-        """See `rank_correlation`; of p-values, which is that of scores."""
+        """See `rank_correlation`; that of p-values is that of scores."""
         return rank_correlation(_as_matrix(self.joint))
 
     def to_json(self) -> dict[str, Any]:
-        """What a window's record states of it: its fields, which `msgspec.convert` reads back, and `figures`."""
+        """Its part of a window's record: its fields, which `msgspec.convert` reads back, and `figures`."""
         return msgspec.structs.asdict(self) | self.figures()
 
     def figures(self) -> dict[str, Any]:
-        """What a decision is made of, for people; JSON types."""
+        """The figures on which `decide` bases its decision, for people to read; JSON types."""
         present, candidate = self.histograms
         rows = max(1, self.rows)
         return {
@@ -99,7 +99,7 @@ class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shadows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The shadows of a window, one a pair of models: where models change places there are several."""
+    """The shadows of a window, one for each pair of models: several if models changed places within it."""
 
     #: By pair, ascending.
     pairs: tuple[ShadowScores, ...] = ()
@@ -108,7 +108,7 @@ class Shadows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Shadows of both; neither is changed.
 
         Raises:
-            StateError: As `ShadowScores.merge`.
+            StateError: See `ShadowScores.merge`.
         """
         merged = {shadow.pair: shadow for shadow in self.pairs}
         for shadow in other.pairs:
@@ -137,14 +137,14 @@ def shadow_block(
     alarm_rate: float,
     present_scores: NDArray[np.float32] | None = None,
 ) -> Shadows:
-    """Score the rows of a block with the candidate and hold it beside the present model.
+    """Score the rows of a block with the candidate and compare it with the present model.
 
     Args:
         present: The model that judges the rows.
-        candidate: The one that looks on; there is no shadow if it is the present one.
+        candidate: The shadow model; there is no shadow if it is the present model.
         rows: Rows of one window with the columns of both models.
-        alarm_rate: Share of training-like rows beyond each threshold.
-        present_scores: Of the present model, shape (n,), where they are known already.
+        alarm_rate: Share of training-like rows above each threshold.
+        present_scores: Scores by the present model, shape (n,), if they are known already.
 
     Raises:
         SchemaError: If a column is missing or of a wrong type.
@@ -172,7 +172,7 @@ def shadow_block(
 
 
 def of_pair(windows: Iterable[Shadows], pair: tuple[str, str]) -> ShadowScores | None:
-    """What all these windows hold of a pair of models together; None if nothing."""
+    """The merged shadow of a pair of models over several windows; None if no window has any."""
     merged = Shadows()
     for window in windows:
         merged = merged.merge(Shadows(tuple(shadow for shadow in window.pairs if shadow.pair == pair)))
@@ -180,42 +180,42 @@ def of_pair(windows: Iterable[Shadows], pair: tuple[str, str]) -> ShadowScores |
 
 
 class ShadowRule(Settings, frozen=True, kw_only=True):
-    """What a candidate must hold to.
+    """Limits that a candidate must meet.
 
-    `largest_ratio` and `least_correlation` are those by which a new version is watched once it has taken over.
+    After promotion the new version is watched with the same `largest_ratio` and `least_correlation`.
     """
 
-    #: Largest share of rows beyond a threshold, in multiples of the alarm rate.
+    #: Largest share of rows above a threshold, in multiples of the alarm rate.
     largest_ratio: Annotated[float, Range(at_least=1)] = 3.0
     #: How much further from uniform the candidate's p-values may lie than the present model's, as a distance.
     uniform_margin: Share = 0.1
-    #: How far from uniform its p-values may lie at all, as a distance.
+    #: How far from uniform the candidate's p-values may lie in any case, as a distance.
     largest_distance: Share = 1.0
     least_correlation: Annotated[float, Range(at_least=-1, at_most=1)] = 0.0
-    #: Alarms that the rows must let expect: fewer rows say nothing of a share.
+    #: Least number of expected alarms: of fewer rows the share cannot be judged.
     least_alarms: Annotated[float, Range(at_least=1)] = 5.0
-    #: Chance that a good candidate is called blind, uncertainty of its threshold included.
+    #: Probability that a good candidate is refused for too few alarms, uncertainty of its threshold included.
     level: Level = 1e-3
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a candidate takes over."""
+    """Whether a candidate is promoted."""
 
     promote: bool
-    #: Why not, a sentence each; empty if it does.
+    #: Why it is not promoted, a sentence each; empty if it is.
     reasons: tuple[str, ...]
 
 
 def decide(shadow: ShadowScores, rule: ShadowRule) -> Decision:
-    """Whether the candidate of a shadow run should take over.
+    """Whether the candidate of a shadow run should be promoted.
 
-    It must not flag many more rows than it is meant to, must not be blind, must not be worse calibrated on these rows
-    than the present model, and must not turn its order round. That says nothing of how well it finds anomalies:
-    for that labels are needed.
+    It must not flag many more rows than the alarm rate, nor many fewer, must not be worse calibrated on these rows than
+    the present model, and must not reverse its ranking. That does not measure how well it finds anomalies: for that
+    labels are needed.
 
     Args:
-        shadow: Of all rows of the run.
-        rule: What the candidate must hold to.
+        shadow: Counts of all rows of the run.
+        rule: Limits that the candidate must meet.
     """
     if (few := _too_few(shadow, rule)) is not None:
         return Decision(promote=False, reasons=(few,))
@@ -234,25 +234,28 @@ def decide(shadow: ShadowScores, rule: ShadowRule) -> Decision:
 
 
 def regret(shadow: ShadowScores, rule: ShadowRule) -> str | None:
-    """Why a model that took over should go back; None if it should stay, or if the rows are too few to tell.
+    """Why a promoted model should be rolled back; None if it should stay, or if the rows are too few to decide.
 
     Args:
-        shadow: The new model is the present one, the former one looks on.
-        rule: The new model is sent back if it flags more than `largest_ratio` times the alarm rate and the former one
-            does not: if both do, it is the rows that are odd.
+        shadow: The new model is `present`, the former model is `candidate`.
+        rule: The new model is rolled back if it flags more than `largest_ratio` times the alarm rate and the former
+            model does not: if both do, the rows are odd, not the model.
     """
     most = rule.largest_ratio * shadow.alarm_rate
     new, old = shadow.above_present / max(1, shadow.rows), shadow.above_candidate / max(1, shadow.rows)
     if _too_few(shadow, rule) is not None or new <= most or old > most:
         return None
-    return f"{shadow.present} flags {new:.2%} of {shadow.rows} rows, {shadow.candidate} {old:.2%}, at most {most:.2%}"
+    return (
+        f"{shadow.present} flags {new:.2%} of {shadow.rows} rows, {shadow.candidate} {old:.2%}, "
+        f"expected at most {most:.2%}"
+    )
 
 
 def rank_correlation(joint: NDArray[np.int64]) -> float:
-    """Spearman's rank correlation of binned numbers, in [-1, 1]; 0 where one of them is constant.
+    """Spearman's rank correlation of binned numbers, in [-1, 1]; 0 if either is constant.
 
     Args:
-        joint: Counts of shape (n, m); rows of a bin share their middle rank.
+        joint: Counts of shape (n, m); rows of a bin share their mean rank.
     """
     first, second = joint.sum(axis=1), joint.sum(axis=0)
     a, b = _middle_ranks(first), _middle_ranks(second)
@@ -264,7 +267,7 @@ def distance_from_uniform(histogram: Sequence[int] | NDArray[np.int64]) -> float
     """Kolmogorov's distance of binned p-values from the uniform distribution, at the edges of the bins, in [0, 1].
 
     Args:
-        histogram: Rows by p-value, equal bins from 0 to 1; 0 without rows.
+        histogram: Rows by p-value, equal bins from 0 to 1; the distance is 0 without rows.
     """
     counts = np.asarray(histogram, dtype=np.int64)
     if not counts.sum():
@@ -277,7 +280,8 @@ def _too_few(shadow: ShadowScores, rule: ShadowRule) -> str | None:
     least = math.ceil(rule.least_alarms / shadow.alarm_rate)
     if shadow.rows >= least:
         return None
-    return f"{shadow.rows} rows are too few to judge an alarm rate of {shadow.alarm_rate:.2%}: expected {least}"
+    rate = f"{shadow.alarm_rate:.2%}"
+    return f"{shadow.rows} rows are too few to judge an alarm rate of {rate}: expected at least {least}"
 
 
 def _too_loud(shadow: ShadowScores, rule: ShadowRule) -> str | None:
@@ -288,9 +292,9 @@ def _too_loud(shadow: ShadowScores, rule: ShadowRule) -> str | None:
 
 
 def _blind(shadow: ShadowScores, rule: ShadowRule) -> str | None:
-    """Fewer alarms than `largest_ratio` below the target, and fewer than the threshold's uncertainty explains.
+    """Fewer alarms than the target over `largest_ratio`, and fewer than the threshold's uncertainty explains.
 
-    The rate a threshold really has is Beta distributed, see `summary`.
+    The true rate of a threshold is Beta distributed, see `checks`.
     """
     share, least = shadow.above_candidate / shadow.rows, shadow.alarm_rate / rule.largest_ratio
     if share >= least:
@@ -302,7 +306,7 @@ def _blind(shadow: ShadowScores, rule: ShadowRule) -> str | None:
         return None
     return (
         f"it flags {share:.2%} of {shadow.rows} rows, expected {shadow.alarm_rate:.2%} and at least {least:.2%}: "
-        "it may be blind"
+        "it may miss anomalies"
     )
 
 
@@ -311,8 +315,8 @@ def _askew(shadow: ShadowScores, rule: ShadowRule) -> str | None:
     if candidate <= present + rule.uniform_margin:
         return None
     return (
-        f"its p-values lie {candidate:.3f} from uniform, those of {shadow.present} {present:.3f}, "
-        f"which may be exceeded by {rule.uniform_margin:g}"
+        f"its p-values lie {candidate:.3f} from uniform, expected at most {rule.uniform_margin:g} more than those of "
+        f"{shadow.present}, {present:.3f}"
     )
 
 
@@ -322,7 +326,7 @@ def _still_off(shadow: ShadowScores, rule: ShadowRule) -> str | None:
         return None
     return (
         f"its p-values still lie {distance:.3f} from uniform, expected at most {rule.largest_distance:g}: "
-        "what moved was not learned"
+        "it has not learned the drift"
     )
 
 
@@ -331,13 +335,13 @@ def _turned_round(shadow: ShadowScores, rule: ShadowRule) -> str | None:
     if correlation >= rule.least_correlation:
         return None
     return (
-        f"it ranks rows unlike {shadow.present}: rank correlation {correlation:.2f}, "
+        f"it ranks rows differently from {shadow.present}: rank correlation {correlation:.2f}, "
         f"expected at least {rule.least_correlation:g}"
     )
 
 
 def _middle_ranks(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Middle rank of each bin's rows, less the middle rank of all."""
+    """Mean rank of each bin's rows, less the mean rank of all rows."""
     ranks: NDArray[np.float64] = np.cumsum(counts) - counts / 2 - counts.sum() / 2
     return ranks
 

@@ -1,4 +1,4 @@
-"""What a window's row scores say: a mergeable summary, a part for each model that scored.
+"""Mergeable summary of a window's row scores, with a part for each model that scored.
 
 The summary holds counts and the worst rows only, so merging is exact: any split of a window into blocks, merged in
 any order, gives the same bytes. Models may change places within a window. Their scores cannot be compared, so rows are
@@ -25,9 +25,9 @@ from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.stored import Format
 
 FORMAT = Format("stored row scores")
-#: Worst rows kept, beyond the threshold or not.
+#: Worst rows held, above the threshold or not.
 WORST_ROWS = 10
-#: Columns tried and named for each row beyond the threshold.
+#: Columns tried and named for each row above the threshold.
 BLAMED_COLUMNS = 3
 
 
@@ -39,7 +39,7 @@ class WorstRow(msgspec.Struct, frozen=True, array_like=True):
     partition: int
     offset: int
     row: int
-    #: The columns that make it odd, with the fall of the score were they at their centre.
+    #: The columns that make it odd, with the fall of the score if they were at their centre.
     columns: tuple[tuple[str, float], ...]
     #: Model that scored it.
     model: str
@@ -52,7 +52,7 @@ class WorstRow(msgspec.Struct, frozen=True, array_like=True):
         return (self.p_value, -self.score, self.partition, self.offset, self.row)
 
     def as_json(self) -> dict[str, Any]:
-        """As records state it, JSON types."""
+        """The row as records state it, JSON types."""
         context = dict(self.context)
         time = {"event_time_us": context.pop(EVENT_TIME_US)} if EVENT_TIME_US in context else {}
         plain = {name: getattr(self, name) for name in ("p_value", "score", "model", "partition", "offset", "row")}
@@ -63,17 +63,17 @@ class ModelScores(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of the rows that one model scored."""
 
     model: str
-    #: Share of training-like rows beyond the threshold.
+    #: Share of training-like rows above the threshold.
     alarm_rate: float
     #: The model's columns.
     columns: tuple[str, ...]
-    #: Calibration rows by p-value, see `p_value_bins.calibration_counts`; the threshold comes from them.
+    #: Calibration rows by p-value, see `conformal.calibration_counts`; the threshold is estimated from them.
     calibration: Counts
     #: Rows by p-value in the same bins.
     p_values: Counts
-    #: Rows beyond the threshold.
+    #: Rows above the threshold.
     above: int
-    #: Of these, how many each column carries: the one without which the score falls most.
+    #: How many of these each column accounts for: as the column without which the score falls most.
     #: Same order as `columns`.
     carried: Counts
 
@@ -84,14 +84,14 @@ class ModelScores(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def calibration_rows(self) -> int:
-        """Held-out rows that the threshold comes from."""
+        """Held-out rows from which the threshold is estimated."""
         return sum(self.calibration)
 
     def merge(self, other: "ModelScores") -> "ModelScores":
         """Counts of both; neither is changed.
 
         Raises:
-            StateError: If they are of other models or alarm rates.
+            StateError: If they are of different models or alarm rates.
         """
         if self._origin != other._origin:
             raise StateError(
@@ -110,23 +110,23 @@ class ModelScores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Summary of scored rows: some kilobytes, and some hundred bytes a row kept. Without arguments: of no rows."""
+    """Summary of scored rows: some kilobytes, and some hundred bytes a worst row. Without arguments: of no rows."""
 
     #: By name of the model.
     models: tuple[ModelScores, ...] = ()
-    #: The worst rows: `WORST_ROWS`, and of those beyond the threshold as many as `results`.
+    #: The worst rows: at least `WORST_ROWS`, and of those above the threshold as many as `results`.
     worst: tuple[WorstRow, ...] = ()
     results: int = 0
 
     @property
     def rows(self) -> int:
         """Rows scored."""
-        return sum(one.rows for one in self.models)
+        return sum(model.rows for model in self.models)
 
     @property
     def above(self) -> int:
-        """Rows beyond the threshold of the model that scored them."""
-        return sum(one.above for one in self.models)
+        """Rows above the threshold of the model that scored them."""
+        return sum(model.above for model in self.models)
 
     @property
     def p_values(self) -> Counts:
@@ -135,13 +135,13 @@ class RowScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def fine_p_values(self) -> Counts:
-        """Rows by p-value in the finer bins of `p_value_bins`."""
-        return _sums((0,) * FINE_BINS, *(one.p_values for one in self.models))
+        """Rows by p-value in the finer bins of `conformal.fine_counts`."""
+        return _sums((0,) * FINE_BINS, *(model.p_values for model in self.models))
 
     @property
-    def beyond(self) -> tuple[WorstRow, ...]:
-        """The worst rows beyond the threshold, at most `results`."""
-        # A row beyond the threshold has a smaller p-value than any that is not.
+    def outliers(self) -> tuple[WorstRow, ...]:
+        """The worst rows above the threshold, at most `results`."""
+        # A row above the threshold has a smaller p-value than any row that is not.
         return self.worst[: min(self.above, self.results)]
 
     def merge(self, other: "RowScores") -> "RowScores":
@@ -152,14 +152,14 @@ class RowScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """
         if not self.models or not other.models:
             return self if self.models else other
-        models = {one.model: one for one in self.models}
-        for one in other.models:
-            models[one.model] = models[one.model].merge(one) if one.model in models else one
+        models = {scores.model: scores for scores in self.models}
+        for scores in other.models:
+            models[scores.model] = models[scores.model].merge(scores) if scores.model in models else scores
         merged = RowScores(
             models=tuple(models[name] for name in sorted(models)), results=max(self.results, other.results)
         )
         worst = sorted(self.worst + other.worst, key=lambda row: row.rank)
-        return msgspec.structs.replace(merged, worst=tuple(worst[: _kept(merged.above, merged.results)]))
+        return msgspec.structs.replace(merged, worst=tuple(worst[: _n_worst(merged.above, merged.results)]))
 
     def to_bytes(self) -> bytes:
         """Canonical encoding: equal summaries give equal bytes."""
@@ -190,11 +190,11 @@ def score_encoded(
     Args:
         model: The model.
         X: Its encoded rows, float32 of shape (n, d).
-        positions: What tells rows apart: partition, offset and row of each, int64 of shape (n, 3).
-        alarm_rate: Share of training-like rows beyond the threshold.
-        scores: Of the rows, float32 of shape (n,), where they are known already.
+        positions: Partition, offset and row of each, which distinguish rows; int64 of shape (n, 3).
+        alarm_rate: Share of training-like rows above the threshold.
+        scores: Of the rows, float32 of shape (n,), if they are known already.
         context: Event time and identifying columns of the rows, n rows; the worst rows repeat them.
-        results: Rows beyond the threshold that are kept, the worst ones; `WORST_ROWS` always are.
+        results: Most rows above the threshold that the summary holds, the worst first; `WORST_ROWS` it always holds.
 
     Raises:
         ConfigError: If the model's calibration is too small for `alarm_rate`.
@@ -204,7 +204,7 @@ def score_encoded(
         return RowScores()
     scores = model.score_matrix(X) if scores is None else scores
     above = scores > threshold
-    worst = _worst(scores, positions, _kept(int(above.sum()), results))
+    worst = _worst(scores, positions, _n_worst(int(above.sum()), results))
     shown = np.concatenate([worst, np.setdiff1d(np.flatnonzero(above), worst)])
     blamed, falls = model.blame_matrix(X[shown], BLAMED_COLUMNS)
     names = model.encoder.names
@@ -218,18 +218,20 @@ def score_encoded(
         carried=tuple(np.bincount(blamed[above[shown], 0], minlength=len(names)).tolist()),
     )
     n = len(worst)
-    said = _said(model, scores[worst], positions[worst], blamed[:n], falls[:n])
+    worst_rows = _worst_rows(model, scores[worst], positions[worst], blamed[:n], falls[:n])
     if context is not None:
         values = context.take(pa.array(worst)).to_pylist()
-        said = [msgspec.structs.replace(row, context=value) for row, value in zip(said, values, strict=True)]
-    return RowScores(models=(counts,), worst=tuple(said), results=results)
+        worst_rows = [
+            msgspec.structs.replace(row, context=value) for row, value in zip(worst_rows, values, strict=True)
+        ]
+    return RowScores(models=(counts,), worst=tuple(worst_rows), results=results)
 
 
 def positions_of(rows: pa.RecordBatch) -> np.ndarray:
     """Partition, offset and row of each row, int64 of shape (n, 3).
 
     Raises:
-        SchemaError: If the rows are none of a block.
+        SchemaError: If the rows lack the columns of a block.
     """
     try:
         columns = [rows.column(name).to_numpy() for name in (PARTITION, OFFSET, ROW)]
@@ -238,8 +240,8 @@ def positions_of(rows: pa.RecordBatch) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def _kept(above: int, results: int) -> int:
-    """Worst rows that are kept where so many are beyond the threshold."""
+def _n_worst(above: int, results: int) -> int:
+    """How many of the worst rows a summary holds if `above` rows are above the threshold."""
     return max(WORST_ROWS, min(above, results))
 
 
@@ -252,7 +254,7 @@ def _worst(scores: np.ndarray, positions: np.ndarray, most: int) -> np.ndarray:
     return candidates[np.lexsort((row, offset, partition, -scores[candidates]))[:k]]
 
 
-def _said(
+def _worst_rows(
     model: RowModel, scores: np.ndarray, positions: np.ndarray, blamed: np.ndarray, falls: np.ndarray
 ) -> Sequence[WorstRow]:
     names = np.array(model.encoder.names, dtype=object)[blamed]

@@ -4,16 +4,16 @@ from typing import Annotated
 
 from sparsewatch.schemas.settings import Level, Range, Settings
 
-#: Between two distributions.
+#: Distance between two distributions.
 _Distance = Annotated[float, Range(above=0, below=1)]
 
 
 class RowCheck(Settings, frozen=True, kw_only=True):
-    """When the rows of a window count as unlike those of the training."""
+    """When the rows of a window count as unlike the training data."""
 
-    #: Chance of a false alarm per window, uncertainty of the threshold included.
+    #: Probability of a false alarm per window, uncertainty of the threshold included.
     level: Level = 1e-6
-    #: Least share of rows beyond the threshold, in multiples of the alarm rate.
+    #: Least share of rows above the threshold, in multiples of the alarm rate.
     least_ratio: Annotated[float, Range(at_least=1)] = 3.0
     #: As `level`, for p-values that have moved.
     drift_level: Level = 1e-6

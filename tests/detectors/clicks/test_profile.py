@@ -44,7 +44,7 @@ def test_values_of_another_type_are_all_unseen() -> None:
     assert unseen_values(count(), "number", pl.Series(["1", "2"])).height == 8
 
 
-def test_beyond_the_cap_the_unseen_share_is_of_the_values_kept() -> None:
+def test_above_the_cap_the_unseen_share_is_of_the_sampled_values() -> None:
     rng = np.random.default_rng(0)
     counts = FeatureCounts(["x"], "click", max_values=500)
     values = rng.integers(0, 10_000, 50_000)

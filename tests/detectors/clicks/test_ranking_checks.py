@@ -1,4 +1,4 @@
-"""What alarms in a stream's rankings: a budget a day, changes that matter, one alert a cause."""
+"""Checks of a stream's rankings: a budget of false alarms a day, changes that matter, one alert for each cause."""
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ MINUTE_US = 60_000_000
 
 
 def drift(before: float, now: float, *, significant: bool = True) -> RankDrift:
-    one = FeatureDrift(
+    moved = FeatureDrift(
         feature="ad",
         rank_before=1,
         rank_now=2,
@@ -30,7 +30,7 @@ def drift(before: float, now: float, *, significant: bool = True) -> RankDrift:
         p_value=1e-9,
         significant=significant,
     )
-    return RankDrift(overlap=0.9, alpha=0.01, features=[one], appeared=[], vanished=[])
+    return RankDrift(overlap=0.9, alpha=0.01, features=[moved], appeared=[], vanished=[])
 
 
 def found(before: float, now: float, *, spread: float = 1e-4, significant: bool = True, **thresholds: float) -> bool:
@@ -99,7 +99,7 @@ def test_thresholds_out_of_range_are_refused() -> None:
         read_settings({"no_such": 1}, RankingThresholds)
 
 
-def test_too_few_rows_are_said() -> None:
+def test_too_few_rows_are_the_stated_reason() -> None:
     thresholds = RankingThresholds(min_rows=100, min_label_rows=10)
     assert thresholds.too_few(99, 50) == "99 rows, 100 are needed"
     assert thresholds.too_few(100, 91) == "9 rows of the rarer label, 10 are needed"
@@ -147,15 +147,15 @@ def test_false_alarms_of_thousands_of_decisions_stay_within_the_budget() -> None
         effects = [effect * rng.standard_normal(n) for effect, n in zip(EFFECTS, CARDINALITIES, strict=True)]
         before = [window(rng, 2_000, effects) for _ in range(4)]
         merged, shares = before[0].without_rows(), _shares(before)
-        for one in before:
-            merged.merge(one)
+        for earlier in before:
+            merged.merge(earlier)
         for rows in (1_000, 2_000, 4_000) * 8:
             now = window(rng, rows, effects)
             ranking = rank_features(now)
             drift = compare_at_equal_rows(now, ranking, merged, alpha)
             judged += 1
-            alarms += any(one.significant for one in drift.features)
-            sampling = {one.feature: one.standard_error for one in ranking}
+            alarms += any(feature.significant for feature in drift.features)
+            sampling = {ranked.feature: ranked.standard_error for ranked in ranking}
             assert len(drift_findings(drift, shares, sampling, nervous)) <= sum(o.significant for o in drift.features)
             found += bool(drift_findings(drift, shares, sampling, RankingThresholds()))
     assert judged == 1_200
@@ -164,5 +164,8 @@ def test_false_alarms_of_thousands_of_decisions_stay_within_the_budget() -> None
 
 
 def _shares(windows: list[FeatureCounts]) -> dict[str, list[float]]:
-    rankings: list[list[RankedFeature]] = [rank_features(one) for one in windows]
-    return {name: [one.normalised for ranking in rankings for one in ranking if one.feature == name] for name in NAMES}
+    rankings: list[list[RankedFeature]] = [rank_features(window) for window in windows]
+    return {
+        name: [ranked.normalised for ranking in rankings for ranked in ranking if ranked.feature == name]
+        for name in NAMES
+    }

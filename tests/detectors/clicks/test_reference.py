@@ -101,11 +101,11 @@ def test_values_of_any_type_and_script_survive(tmp_path: Path) -> None:
 
 def test_an_artefact_that_is_no_reference_is_refused(tmp_path: Path) -> None:
     save_artefact(tmp_path / "r", kind="reference", tensors={"x": np.zeros(1)}, meta={"label": "click"})
-    with pytest.raises(ModelError, match="no reference"):
+    with pytest.raises(ModelError, match="not a reference"):
         Reference.load(tmp_path / "r")
 
 
-def test_beyond_the_cap_the_figures_are_those_of_all_values(tmp_path: Path) -> None:
+def test_above_the_cap_the_figures_are_those_of_all_values(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     samples: list[FeatureCounts] = []
     whole: list[FeatureCounts] = []
@@ -117,11 +117,11 @@ def test_beyond_the_cap_the_figures_are_those_of_all_values(tmp_path: Path) -> N
     sampled, exact = fit_reference(samples), fit_reference(whole)
     assert exact.hash_limits == {}
     assert exact.hash_limit("x") == HASH_RANGE
-    one, other = sampled.features["x"], exact.features["x"]
-    assert one.unseen_share is not None
-    assert other.unseen_share is not None
-    assert one.unseen_share.mean == pytest.approx(other.unseen_share.mean, rel=0.1)
-    assert one.cardinality_ratio.mean == pytest.approx(1, abs=0.05)
+    estimate, truth = sampled.features["x"], exact.features["x"]
+    assert estimate.unseen_share is not None
+    assert truth.unseen_share is not None
+    assert estimate.unseen_share.mean == pytest.approx(truth.unseen_share.mean, rel=0.1)
+    assert estimate.cardinality_ratio.mean == pytest.approx(1, abs=0.05)
     assert sampled.abundances["x"].values == pytest.approx(exact.abundances["x"].values, rel=0.1)
     for n in (5_000, 200_000):
         expected = exact.abundances["x"].expected_distinct(n)

@@ -263,7 +263,7 @@ def test_a_refusal_ends_with_exit_code_1_and_its_reason(new_stream: Callable[[],
     stream.close(6)
     answer = stream.command("--offline", "--rule", "least_correlation=1")
     assert answer.exit_code == 1, answer.output
-    assert "candidate 0002 is refused, 0001 stays:\n  it ranks rows unlike fab/0001" in answer.output
+    assert "candidate 0002 is refused, 0001 stays:\n  it ranks rows differently from fab/0001" in answer.output
     assert latest(stream.models) == "0001"
 
 

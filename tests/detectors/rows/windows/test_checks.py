@@ -57,13 +57,13 @@ def test_a_finding_names_columns_rows_and_models() -> None:
     assert finding.baseline == 0.01
     assert finding.evidence["carried_by"] == {"a": 0.75, "b": 0.25}
     assert finding.evidence["models"] == {"rows/0001": 4000}
-    [told] = finding.evidence["worst"]
-    assert (told["offset"], told["columns"], told["identity"]) == (77, {"a": 3.0}, {"wafer": "w7"})
+    [row] = finding.evidence["worst"]
+    assert (row["offset"], row["columns"], row["identity"]) == (77, {"a": 3.0}, {"wafer": "w7"})
     assert "a (75%)" in finding.message
     assert msgspec.json.encode(finding)
 
 
-def test_rows_like_those_of_the_training_are_no_finding() -> None:
+def test_rows_like_the_training_data_are_no_finding() -> None:
     assert check_rows(summary(4000, 40), RowCheck()) == []
     assert check_rows(RowScores(), RowCheck()) == []
 
@@ -85,7 +85,7 @@ def test_a_small_excess_is_no_alarm_however_many_rows() -> None:
 
 
 def test_a_few_calibration_rows_ask_for_more_evidence() -> None:
-    """Two of 200 held-out rows are beyond the threshold: its true rate may well be 5 %."""
+    """Two of 200 held-out rows are above the threshold: its true rate may well be 5 %."""
     assert fires(summary(10_000, 500))
     assert not fires(summary(10_000, 500, calibration_rows=199))
     assert fires(summary(10_000, 2_500, calibration_rows=199))
@@ -101,7 +101,7 @@ def test_false_alarms_stay_within_the_level() -> None:
     assert 0 < alarms / draws < 0.05
 
 
-def test_two_models_are_held_against_the_less_certain_threshold() -> None:
+def test_two_models_are_compared_with_the_less_certain_threshold() -> None:
     one, other = counts(5000, 100), counts(5000, 400, 199, model="rows/0002")
     both = RowScores(models=(one, other))
     assert not fires(both), "the second threshold's true rate may be 5 %"
@@ -120,7 +120,7 @@ def test_false_alarms_of_two_models_stay_within_the_level() -> None:
 
 
 def test_moved_scores_alone_are_a_finding_of_their_own() -> None:
-    """Rows crowd in the middle: none is odd, and yet they are others."""
+    """Rows gather in the middle: none is odd, and yet their distribution is another."""
     moved = np.zeros(FINE_BINS, dtype=int)
     moved[12:16] = 500
     [finding] = check_rows(RowScores(models=(counts(2000, 0, p_values=tuple(moved.tolist())),)), RowCheck())
@@ -132,7 +132,7 @@ def test_moved_scores_alone_are_a_finding_of_their_own() -> None:
     assert msgspec.json.encode(finding)
 
 
-def test_of_two_findings_with_one_cause_the_stronger_explanation_is_told() -> None:
+def test_of_two_findings_with_one_cause_the_stronger_explanation_is_reported() -> None:
     [finding] = check_rows(summary(4000, 2000), RowCheck())
     assert (finding.rule, finding.evidence["also"]) == ("rows_unlike_training", ["row_scores_drift"])
 

@@ -39,7 +39,7 @@ def test_one_of_many_columns_is_found_by_its_name() -> None:
     window[:, 123] += 2
     names = [f"s{j}" for j in range(400)]
     moved = moved_columns(spread_of(baseline), window, names, np.arange(400), least=0.3, level=1e-6)
-    assert [(one.column, one.what) for one in moved] == [("s123", "values")]
+    assert [(drift.column, drift.what) for drift in moved] == [("s123", "values")]
 
 
 @pytest.mark.parametrize("value", [-3.0, 3.0])
@@ -51,7 +51,7 @@ def test_a_column_that_was_constant_is_found_on_either_side(value: float) -> Non
     assert (moved.column, moved.distance) == ("b", 1.0)
 
 
-def test_a_second_feature_tells_that_values_are_missing() -> None:
+def test_a_second_feature_indicates_missing_values() -> None:
     baseline, window = rows(300, 3, 0), rows(100, 3, 1)
     baseline[:, 1] = baseline[:, 1] > 2
     window[:, 1] = 1

@@ -68,8 +68,8 @@ def test_distance_is_that_of_kolmogorov_and_smirnov_at_the_edges() -> None:
     assert drift.chance < 1e-100
 
 
-def test_a_narrow_crowd_of_odd_rows_is_seen_in_the_finer_bins() -> None:
-    """2 % of the rows beyond all calibration rows: far too few for Kolmogorov's distance."""
+def test_a_narrow_cluster_of_odd_rows_is_seen_in_the_finer_bins() -> None:
+    """2 % of the rows above all calibration rows: far too few for Kolmogorov's distance."""
     rng = np.random.default_rng(2)
     window = np.concatenate([rng.normal(size=4900), np.full(100, 50.0)])
     drift = p_value_drift(*counts_of(window, rng.normal(size=5000)))
@@ -92,8 +92,8 @@ def test_stability_index_of_rows_like_the_training_is_as_stated() -> None:
 
 def test_the_strongest_of_two_models_counts_and_pays_for_the_choice() -> None:
     rng = np.random.default_rng(4)
-    usual, moved = (counts_of(rng.normal(shift, 1, 500), rng.normal(size=500)) for shift in (0, 1))
-    drift = window_drift(RowScores(models=(model("m/1", *usual), model("m/2", *moved))))
+    same, moved = (counts_of(rng.normal(shift, 1, 500), rng.normal(size=500)) for shift in (0, 1))
+    drift = window_drift(RowScores(models=(model("m/1", *same), model("m/2", *moved))))
     assert drift is not None
     assert drift.model == "m/2"
     assert drift.chance == pytest.approx(2 * p_value_drift(*moved).chance)

@@ -88,32 +88,32 @@ def test_any_split_merged_in_any_order_gives_the_same_bytes(
         parts = [functools.reduce(RowScores.merge, parts[:2]), *parts[2:]][::-1]
     merged = functools.reduce(RowScores.merge, parts, RowScores())
     assert merged.to_bytes() == whole.to_bytes()
-    assert len(merged.beyond) == min(results, merged.above)
+    assert len(merged.outliers) == min(results, merged.above)
 
 
-def test_the_summary_counts_what_the_scores_say(model: RowModel) -> None:
+def test_the_summary_counts_rows_by_p_value_and_by_blamed_column(model: RowModel) -> None:
     rows = block(N_ROWS, 2, broken=0.1)
     scores = score_block(model, rows, 0.05)
-    [one] = scores.models
+    [counts] = scores.models
     p = model.p_values(model.score(rows))
     blamed, _ = model.blame_matrix(model.encoder.transform(rows), 3)
     above = np.flatnonzero(p <= 0.05)
     fine = [0, *EDGES, 1]
     assert (scores.rows, scores.above) == (N_ROWS, len(above))
     assert scores.p_values == tuple(sum(i / 20 < value <= (i + 1) / 20 for value in p) for i in range(20))
-    assert one.p_values == tuple(sum(a < value <= b for value in p) for a, b in itertools.pairwise(fine))
-    assert one.carried == tuple(sum(blamed[i, 0] == j for i in above) for j in range(4))
-    assert sum(one.carried) == scores.above
+    assert counts.p_values == tuple(sum(a < value <= b for value in p) for a, b in itertools.pairwise(fine))
+    assert counts.carried == tuple(sum(blamed[i, 0] == j for i in above) for j in range(4))
+    assert sum(counts.carried) == scores.above
 
 
-@pytest.mark.parametrize("kept", [1, 7, 19, 20, 400])
-def test_calibration_rows_are_binned_as_rows_are(model: RowModel, kept: int) -> None:
+@pytest.mark.parametrize("n", [1, 7, 19, 20, 400])
+def test_calibration_rows_are_binned_as_rows_are(model: RowModel, n: int) -> None:
     """With ties, and with calibrations too small for some bins."""
-    small = dataclasses.replace(model, calibration=np.sort(np.round(model.calibration[:kept], 1)))
+    small = dataclasses.replace(model, calibration=np.sort(np.round(model.calibration[:n], 1)))
     counts = score_block(small, block(50, 4), 0.6).models[0].calibration
     p = small.p_values(small.calibration)
     assert counts == tuple(sum(a < value <= b for value in p) for a, b in itertools.pairwise([0, *EDGES, 1]))
-    assert sum(counts) == kept
+    assert sum(counts) == n
 
 
 def test_the_worst_rows_come_first_with_ties_by_position(model: RowModel) -> None:
@@ -131,17 +131,17 @@ def test_the_worst_rows_come_first_with_ties_by_position(model: RowModel) -> Non
     assert min(excesses) >= max(excesses) / 4
 
 
-def test_rows_beyond_the_threshold_are_kept_up_to_a_number_with_what_is_told_of_them(model: RowModel) -> None:
+def test_rows_above_the_threshold_are_held_up_to_a_number_with_their_context(model: RowModel) -> None:
     rows = block(N_ROWS, 3, broken=0.2)
     everything, some = scored(model, rows, 10_000), scored(model, rows, 25)
-    assert len(everything.beyond) == everything.above > 25
-    assert some.beyond == everything.beyond[:25]
-    assert all(row.p_value <= 0.01 for row in everything.beyond)
+    assert len(everything.outliers) == everything.above > 25
+    assert some.outliers == everything.outliers[:25]
+    assert all(row.p_value <= 0.01 for row in everything.outliers)
     by_place = {tuple(place): at for at, place in enumerate(positions_of(rows).tolist())}
-    for row in everything.beyond:
+    for row in everything.outliers:
         at = by_place[(row.partition, row.offset, row.row)]
         assert row.context == {EVENT_TIME_US: rows[EVENT_TIME_US][at].as_py(), "word": rows["word"][at].as_py()}
-    assert scored(model, rows, 0).beyond == ()
+    assert scored(model, rows, 0).outliers == ()
     assert everything.worst[0].as_json()["identity"] == {"word": "new"}
 
 
@@ -163,8 +163,7 @@ def test_two_models_are_counted_apart_and_their_worst_rows_ordered_by_p_value(tw
     rows = block(N_ROWS, 3, broken=0.2)
     parts = [score_block(two[0], rows.slice(0, 300), 0.01), score_block(two[1], rows.slice(300), 0.01)]
     merged = parts[1].merge(parts[0])
-    assert [one.model for one in merged.models] == ["rows/0001", "rows/0002"]
-    assert [one.rows for one in merged.models] == [300, 400]
+    assert [(scores.model, scores.rows) for scores in merged.models] == [("rows/0001", 300), ("rows/0002", 400)]
     assert merged.above == parts[0].above + parts[1].above
     ranks = [row.rank for row in merged.worst]
     assert ranks == sorted(ranks)
