@@ -15,7 +15,7 @@ from tests.kit.flink import FlinkStack
 from tests.kit.installed import REPO_ROOT, ServiceMissingError
 from tests.kit.services import KafkaBroker
 
-pytest_plugins = ("tests.kit.fast", "tests.kit.memory")
+pytest_plugins = ("tests.kit.command_line", "tests.kit.fast", "tests.kit.memory")
 
 #: A test is marked by the service it asks for.
 _MARKS_OF_FIXTURES = {

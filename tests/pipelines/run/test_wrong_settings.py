@@ -1,12 +1,10 @@
 """Wrong settings end `sparsewatch` with one clear message and exit code 2, before anything is read or created."""
 
 import json
-import logging
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +12,10 @@ import pytest
 from kafka import KafkaAdminClient
 
 from sparsewatch.detectors.artefacts.artefact import save_artefact
-from sparsewatch.pipelines import cli
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.testing.child_process import free_port
+from tests.kit.command_line import Command, assert_refused
 from tests.kit.job_files import write_click_job, write_wafer_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic, produce, read_all
@@ -25,42 +23,12 @@ from tests.kit.topics import create_topic, produce, read_all
 NOWHERE = "127.0.0.1:1"
 EVENT = json.dumps({"t": 1_700_000_000_000, "ad": 1, "site": "s", "price": 1.0, "mobile": True, "label": 0}).encode()
 
-#: Exit code and standard error of a command, run in this process.
-Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def sparsewatch(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    loggers = [logging.getLogger(name) for name in ("apache_beam", "kafka", "root")]
-    levels = [logger.level for logger in loggers]
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-
-    def run(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["sparsewatch", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, capfd.readouterr().err
-
-    yield run
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-
 
 def topics(bootstrap: str) -> set[str]:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     names = set(admin.list_topics())
     admin.close()
     return names
-
-
-def assert_refused(answer: tuple[int, str], says: str) -> None:
-    code, error = answer
-    assert code == 2, error
-    assert "Traceback" not in error
-    assert len(error.strip().splitlines()) == 1, error
-    assert error.startswith("sparsewatch: ")
-    assert re.search(says, error), (says, error)
 
 
 @pytest.mark.parametrize(

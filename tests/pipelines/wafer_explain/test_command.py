@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
+from tests.kit.command_line import Command, assert_refused
 from tests.kit.wafer_models import tiny_model
 
 STRANGE = "<script>alert(1)</script>"
@@ -116,7 +117,12 @@ def test_wrong_requests_end_with_their_reason(model: Path, lot: Path, tmp_path: 
     assert isinstance(run(lot, "--model", tmp_path / "none").exception, ModelError)
     assert isinstance(run(tmp_path / "none.npz", "--model", model).exception, SchemaError)
     assert run(lot).exit_code == 2
-    assert "--most" in str(run(lot, "--model", model, "--most", 0).exception)
+
+
+@pytest.mark.parametrize("option", ["--most", "--tiles"])
+def test_numbers_outside_their_range_are_refused(sparsewatch: Command, model: Path, lot: Path, option: str) -> None:
+    answer = sparsewatch("wafers", "explain", lot, "--model", model, option, 0)
+    assert_refused(answer, f"{option}: expected a whole number of at least 1, got 0")
 
 
 def test_help_teaches_by_example() -> None:
