@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sparsewatch.pipelines.console.lazy_commands import lazy_group
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.units import parse_duration_us
 from sparsewatch.version import __version__
@@ -26,9 +27,9 @@ _COMMANDS = {
     ),
     "rank": (
         "sparsewatch.pipelines.rank.command:rank",
-        "Rank the features of a file or folder by what they tell of a label.",
+        "Rank the features of a file or folder by their information about a label.",
     ),
-    "mend": ("sparsewatch.pipelines.mend.command:mend", "Make topics that would lose a job's state fit to keep it."),
+    "mend": ("sparsewatch.pipelines.mend.command:mend", "Repair topics that would lose a job's state."),
     "rejects": ("sparsewatch.pipelines.rejects.command:rejects", "List rejected records, replay repaired ones."),
     "patterns": (
         "sparsewatch.pipelines.patterns.command:patterns",
@@ -37,14 +38,14 @@ _COMMANDS = {
     "models": ("sparsewatch.pipelines.models.command:models", "Versions of a model: list, verify, promote, roll back."),
     "retrain": (
         "sparsewatch.pipelines.retrain.command:retrain",
-        "Train a row model anew; it takes over if a shadow run bears it out.",
+        "Retrain a row model; it is promoted if it passes a shadow run.",
     ),
     "exporter": ("sparsewatch.pipelines.exporter.command:exporter", "Serve a job's metrics to Prometheus."),
     "demo": ("sparsewatch.pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
 _TRAIN = {
     "wafer": ("sparsewatch.pipelines.train.wafer:train_wafer", "Wafer patterns: sparse network and novelty detector."),
-    "rows": ("sparsewatch.pipelines.train.rows:train_rows", "Rows: what scores them, and its calibration."),
+    "rows": ("sparsewatch.pipelines.train.rows:train_rows", "Rows: a model that scores them, with its calibration."),
     "reference": ("sparsewatch.pipelines.train.reference:train_reference", "Reference of a click job, from files."),
 }
 _WAFERS = {
@@ -52,12 +53,15 @@ _WAFERS = {
         "sparsewatch.pipelines.wafer_import.command:import_wafers",
         "Read KLARF, die map and event files into a topic.",
     ),
-    "explain": ("sparsewatch.pipelines.wafer_explain.command:explain", "Say and draw why wafers got their verdicts."),
+    "explain": (
+        "sparsewatch.pipelines.wafer_explain.command:explain",
+        "Explain the verdicts on wafers in words and pictures.",
+    ),
 }
 
 
 @click.group(cls=lazy_group(_COMMANDS), epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--verbose", "-v", count=True, help="Say more; twice for debugging.")
+@click.option("--verbose", "-v", count=True, help="Log more; twice for debugging.")
 @click.version_option(__version__, prog_name="sparsewatch")
 def cli(verbose: int) -> None:
     """Watch Kafka streams of sparse data and say, in time, that something is wrong or new."""
@@ -74,7 +78,7 @@ _SET = click.option(
 @_JOB
 @_SET
 def check(job_file: Path, overrides: tuple[str, ...]) -> None:
-    """Validate JOB.toml whole: settings, models, broker, topics. Reads no record."""
+    """Validate JOB.toml: settings, models, broker, topics. Reads no record."""
     from sparsewatch.pipelines.job.job_file import load_job
 
     job = load_job(job_file, overrides)
@@ -84,7 +88,9 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     made = ready(job)
     prepare(made)
     partitions = check_broker(made, str(job_file), tell=click.echo)
-    click.echo(f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {len(partitions)} partition(s).")
+    click.echo(
+        f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {counted(len(partitions), 'partition')}."
+    )
     click.echo(f"Results go to {made.topics.windows!r}, alerts to {made.topics.alerts!r}.")
 
 
@@ -110,7 +116,7 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     "--repeat",
     "pause",
     metavar="DURATION",
-    help="With --until latest: run again so long after each end, until stopped, e.g. 30s; implies --keep-open.",
+    help="With --until latest: run again this long after each end, until stopped, e.g. 30s; implies --keep-open.",
 )
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
 def run(
@@ -129,7 +135,7 @@ def run(
     `auto` takes Prism for continuous runs and the in-process runner for bounded ones. `portable` hands the graph to
     any Beam job server; give its options after `--`, e.g. `-- --job_endpoint=localhost:8099`.
 
-    `--until latest --repeat 30s` goes on for ever without Prism. A broker that goes away meanwhile is waited for.
+    `--until latest --repeat 30s` runs without end, and without Prism. It waits for a broker that is away.
     """
     if pause is not None and until != "latest":
         raise ConfigError(f"--repeat: expected --until latest with it, got --until {until}")
@@ -156,11 +162,11 @@ def train() -> None:
 
 @cli.group(cls=lazy_group(_WAFERS))
 def wafers() -> None:
-    """Wafer files: bring them in, explain verdicts."""
+    """Wafer files: import them, explain verdicts."""
 
 
 #: Least level shown of loggers that speak to developers; Beam sets levels of its own, so the handler has the last word.
-#: What goes wrong with a broker for good reaches the user as an error of ours.
+#: A broker's permanent fault reaches the user as an error of ours.
 _QUIET = {
     "root": logging.CRITICAL,
     "PrismRunner": logging.ERROR,
@@ -192,7 +198,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        goes_on = "; the next run goes on from the last committed window" if "run" in sys.argv[1:] else ""
+        goes_on = "; the next run resumes after the last committed window" if "run" in sys.argv[1:] else ""
         click.echo(f"sparsewatch: stopped{goes_on}", err=True)
         sys.exit(130)
     except Exception as error:

@@ -9,7 +9,7 @@ import click
 class LazyGroup(click.Group):
     """A group whose further commands are named as `module:attribute`."""
 
-    #: Command -> (where it is, its one line in the overview).
+    #: Command -> (where it is, its line in the overview).
     lazy: Mapping[str, tuple[str, str]]
 
     def list_commands(self, ctx: click.Context) -> list[str]:

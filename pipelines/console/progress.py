@@ -13,25 +13,25 @@ from rich.text import Text
 
 from sparsewatch.pipelines.console.printable import printable
 
-#: The unit of totals that are sizes of files.
+#: Unit of totals that are sizes of files.
 BYTES = "bytes"
 #: Seconds over which the rate is taken: an epoch may last minutes.
 _RATE_S = 600.0
 
 
 class Bar(Protocol):
-    """What moves with the work."""
+    """A progress bar, moved with the work."""
 
     def add(self, number: int) -> None:
-        """So many more are done."""
+        """Advance by this number."""
 
     def move(self, done: int, total: int | None = None, note: str = "") -> None:
-        """So many are done in all.
+        """Set the number done in all.
 
         Args:
             done: Since the beginning.
-            total: Of how many, where that is known only now.
-            note: What else to show, such as the loss.
+            total: The total, if it is known only now.
+            note: Shown beside it, such as the loss.
         """
 
 
@@ -42,11 +42,11 @@ def progress_bar(
     """Show how far the work is while the context lasts; a bar goes away with it.
 
     Args:
-        what: What goes on; may hold a file's name.
-        total: Of how many, if known.
+        what: Name of the work; may hold a file's name.
+        total: The total, if known.
         unit: What is counted; `BYTES` is shown as sizes.
         console: Where to show it; standard error if None.
-        lines_s: Where that is no terminal, write a plain line each so many seconds; nothing if None.
+        lines_s: If that is no terminal, write a plain line at this interval in seconds; nothing if None.
     """
     console = console or Console(stderr=True)
     # `is_interactive` alone holds for a pipe, too, where FORCE_COLOR is set.
@@ -62,27 +62,27 @@ def _bars(console: Console) -> Progress:
     whole = Column(no_wrap=True)
     numbers = (_Count(whole), _Rate(whole.copy()), _Time(whole.copy()))
     columns = (_What(), BarColumn(bar_width=30), *numbers, _Note())
-    # Where results go elsewhere than to the terminal, they must not be drawn above the bar.
+    # Results that do not go to the terminal must not be drawn above the bar.
     above = console.is_terminal and Console().file.isatty()
     return Progress(*columns, console=console, transient=True, redirect_stdout=above, speed_estimate_period=_RATE_S)
 
 
 class _What(ProgressColumn):
-    """What goes on."""
+    """Name of the work."""
 
     def render(self, task: Task) -> Text:
         return Text(task.description, no_wrap=True, overflow="ellipsis")
 
 
 class _Note(ProgressColumn):
-    """What else there is to show."""
+    """The note."""
 
     def render(self, task: Task) -> Text:
         return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
 
 
 class _Count(ProgressColumn):
-    """How many of how many."""
+    """Number done and total."""
 
     def render(self, task: Task) -> Text:
         shown = decimal if task.fields["unit"] == BYTES else "{:,}".format
@@ -92,7 +92,7 @@ class _Count(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """How many a second, or a minute where they are slow."""
+    """Rate per second, or per minute if it is slow."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -108,12 +108,12 @@ def _rate(speed: float, unit: str) -> str:
 
 
 class _Time(ProgressColumn):
-    """Time left where the total is known, else time gone by."""
+    """Time left if the total is known, else time elapsed."""
 
     def render(self, task: Task) -> Text:
         left, gone = task.time_remaining, task.elapsed or 0.0
-        said = _clock(gone) if left is None or task.finished else f"{_clock(left)} left"
-        return Text(said, style="progress.remaining")
+        text = _clock(gone) if left is None or task.finished else f"{_clock(left)} left"
+        return Text(text, style="progress.remaining")
 
 
 def _clock(seconds: float) -> str:

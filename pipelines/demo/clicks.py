@@ -112,7 +112,7 @@ _PLANS: tuple[tuple[str, tuple[str, ...], str, float, Change], ...] = (
     ("promo_code appears", ("feature_appeared",), EMPTY, 0.52, _appear),
     ("people click far more", ("click_rate_shift",), "stream", 0.62, _unchanged),
     ("four of five events missing", ("volume_low",), "stream", 0.72, _fewer_rows),
-    ("15 % of rows unlike training", ("rows_unlike_training",), "rows", 0.82, _odd_rows),
+    ("15 % of rows are outliers", ("rows_unlike_training",), "rows", 0.82, _odd_rows),
 )
 #: Windows a fault lasts.
 _LASTS = 3

@@ -75,7 +75,7 @@ class Demo:
             jobs, workers = self._prepared(kafka, broker.bootstrap, stack)
             exporters = [stack.enter_context(Exporter(kafka, ready(job).topics.metrics, port=0)) for job in jobs]
             self.console.print(f"[bold]Metrics[/bold] for Prometheus: {' and '.join(e.url for e in exporters)}")
-            watch = stack.enter_context(AlertWatch(kafka, [ready(job).topics.alerts for job in jobs], self._tell))
+            watch = stack.enter_context(AlertWatch(kafka, [ready(job).topics.alerts for job in jobs], self._on_alert))
             prepared = time.monotonic()
             self._stream(kafka, jobs, workers)
             self._finish(workers)
@@ -101,7 +101,7 @@ class Demo:
         check_broker(ready(jobs[0]))
         workers[0].start()
         with self.console.status("training the wafer model …") as status:
-            train_wafers(self.folder, self.seed, lambda epoch: _told(status, epoch.number))
+            train_wafers(self.folder, self.seed, lambda epoch: _show_epoch(status, epoch.number))
         check_broker(ready(jobs[1]))
         workers[1].start()
         return jobs, workers
@@ -134,7 +134,7 @@ class Demo:
             for worker in workers:
                 worker.finish()
 
-    def _tell(self, alert: Alert, at_s: float) -> None:
+    def _on_alert(self, alert: Alert, at_s: float) -> None:
         written = self.written.written(alert.window_end_us)
         delay = None if written is None else max(0.0, at_s - written)
         self.alerts.append((alert, delay))
@@ -168,7 +168,7 @@ class Demo:
                 self.console.print(line)
 
 
-def _told(status: object, epoch: int) -> bool:
+def _show_epoch(status: object, epoch: int) -> bool:
     status.update(f"training the wafer model, epoch {epoch} …")  # type: ignore[attr-defined]
     return True
 
@@ -183,7 +183,7 @@ def choose_mode(runner: str) -> str:
     """`prism` where it can be had, else repeated bounded runs.
 
     Raises:
-        ConfigError: If Prism is asked for and not there.
+        ConfigError: If Prism is asked for and missing.
     """
     if runner == "prism" and find_prism() is None:
         raise ConfigError("--runner prism: no Prism binary found; `make services-prism` builds it (needs Go)")
@@ -192,7 +192,7 @@ def choose_mode(runner: str) -> str:
     return runner
 
 
-def _told_mode(asked: str, mode: str) -> str:
+def _mode_text(asked: str, mode: str) -> str:
     if mode == "prism":
         return "both jobs run continuously on Prism"
     why = "no Prism here; `make services-prism` builds it" if asked == "auto" else "as asked"
@@ -201,20 +201,23 @@ def _told_mode(asked: str, mode: str) -> str:
 
 @click.command()
 @click.option(
-    "--report", "report_file", type=click.Path(path_type=Path), help="Write planted, alerts, accounts as JSON."
+    "--report",
+    "report_file",
+    type=click.Path(path_type=Path),
+    help="Write planted faults, alerts and accounts as JSON.",
 )
-@click.option("--seed", default=1, show_default=True, help="Of the streams and models.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the streams and models.")
 @click.option(
     "--hours",
     default=8.0,
     show_default=True,
     type=ranged(Annotated[float, Range(at_least=4, at_most=48)]),
-    help="Event time to pass.",
+    help="Hours of event time.",
 )
 @click.option("--pace", default=0.45, show_default=True, help="Seconds for five minutes of event time.")
 @click.option("--runner", type=click.Choice(["auto", "prism", "inprocess"]), default="auto", show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep job files, models and logs in this folder.")
-@click.option("--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@click.option("--quiet", is_flag=True, help="Print nothing; only the exit code shows the result.")
 def demo(
     report_file: Path | None, seed: int, hours: float, pace: float, runner: str, keep: Path | None, quiet: bool
 ) -> None:
@@ -231,7 +234,7 @@ def demo(
         folder = (keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         running = Demo(folder, mode, seed, hours, pace, console)
-        console.print(f"[bold]Mode[/bold]: {_told_mode(runner, mode)}")
+        console.print(f"[bold]Mode[/bold]: {_mode_text(runner, mode)}")
         console.print(show.planted_table(running.faults))
         try:
             passed = running.run()

@@ -1,4 +1,4 @@
-"""The demo's fab: wafers in lots, five known patterns and one nobody has seen, seeded."""
+"""The demo's fab: wafers in lots, five known patterns and an unknown one, seeded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,12 +35,12 @@ class Fab:
     faults: list[Fault] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._novel = self._planted("a pattern nobody knows", "novel_pattern", "wafers", 0.3)
+        self._novel = self._planted("an unknown pattern", "novel_pattern", "wafers", 0.3)
         # A known pattern seven times as frequent brings seven times as many odd wafers of it: a cluster, too.
         self._rising = self._planted(
             f"{RISING} becomes frequent", "pattern_rate_high", RISING, 0.65, "emerging_pattern"
         )
-        emerging = self._planted("its wafers, as one pattern", "emerging_pattern", None, 0.3)
+        emerging = self._planted("its wafers, as an emerging pattern", "emerging_pattern", None, 0.3)
         self.faults = [self._novel, emerging, self._rising]
 
     def _planted(self, name: str, rule: str, subject: str | None, place: float, *also: str) -> Fault:

@@ -13,6 +13,7 @@ from rich.text import Text
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.demo.faults import Fault, Verdict, first_delay_s
 from sparsewatch.pipelines.demo.ledger import Ledger
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 
@@ -30,7 +31,10 @@ def clock(time_us: int) -> str:
 
 def planted_table(faults: Sequence[Fault]) -> Table:
     """What was planted."""
-    rows = ((f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject or "its id") for f in faults)
+    rows = (
+        (f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject or "the pattern's id")
+        for f in faults
+    )
     return table(("event time", "fault", "alert expected", "about"), rows, title="Planted", box=box.SIMPLE)
 
 
@@ -45,7 +49,7 @@ def alert_line(alert: Alert, delay_s: float | None) -> str:
 def ranking_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
     """The best features before a fault, during it, and in the sliding ranking, which moves more slowly."""
     names = [clock(record["window_start_us"]) for record in (before, after)]
-    names.append(f"last {after['sliding']['panes']} windows")
+    names.append(f"last {counted(after['sliding']['panes'], 'window')}")
     columns = ("rank", *(heading for name in names for heading in (f"{name} feature", "share")))
     rankings = (before["ranking"], after["ranking"], after["sliding"]["ranking"])
     rows = [
@@ -61,7 +65,7 @@ def drift_lines(record: Mapping[str, Any]) -> list[str]:
     drift = record["drift"]
     if drift["untold"]:
         return [f"no drift: {drift['untold']}"]
-    lines = [f"overlap with the {drift['panes']} windows before that had no finding: {drift['overlap']:.2f}"]
+    lines = [f"overlap with the {drift['panes']} earlier windows without a finding: {drift['overlap']:.2f}"]
     lines += [
         f"{one['feature']} drifted: share {one['normalised_before']:.3f} -> {one['normalised_now']:.3f}, "
         f"rank {one['rank_before']} -> {one['rank_now']}, p = {one['p_value']:.1e}"
@@ -90,7 +94,7 @@ def found_table(faults: Sequence[Fault], alerts: Sequence[tuple[Alert, float | N
         number, delay = sum(fault.explains(alert) for alert, _ in alerts), first_delay_s(fault, alerts)
         counted = str(number) if number else Text("none", style="red")
         rows.append((fault.name, counted, "" if delay is None else f"{delay:.1f} s"))
-    numbers = ("alerts", "first after")
+    numbers = ("alerts", "first alert after")
     return table(("fault", *numbers), rows, title="Found", right=numbers, box=box.SIMPLE)
 
 
@@ -98,7 +102,7 @@ def verdict_lines(verdict: Verdict, balanced: bool) -> list[str]:
     """The verdict, one line a point."""
     lines = [
         f"{len(verdict.found)} of {len(verdict.found) + len(verdict.missed)} planted faults found",
-        f"{len(verdict.false_alarms)} other alerts",
+        counted(len(verdict.false_alarms), "other alert"),
         "the accounts balance" if balanced else "the accounts do NOT balance",
     ]
     lines += [f"missed: {fault.name}" for fault in verdict.missed]

@@ -19,10 +19,10 @@ _MAX_RECORD_BYTES = 8 << 20
 class AlertWatch:
     """Follows alerts topics in a thread; each id is reported once, with its Kafka timestamp in seconds."""
 
-    def __init__(self, kafka: KafkaSettings, topics: list[str], tell: Callable[[Alert, float], None]) -> None:
+    def __init__(self, kafka: KafkaSettings, topics: list[str], on_alert: Callable[[Alert, float], None]) -> None:
         self.alerts: dict[str, Alert] = {}
         self._readers = [_opened(kafka, topic) for topic in topics]
-        self._tell = tell
+        self._on_alert = on_alert
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="alerts", daemon=True)
 
@@ -44,7 +44,7 @@ class AlertWatch:
     def _follow(self) -> None:
         stopping = False
         while not stopping:
-            # One more round after the word, for what came meanwhile.
+            # One more round after the stop, for what came meanwhile.
             stopping = self._stop.is_set()
             for reader in self._readers:
                 self._read(reader)
@@ -55,7 +55,7 @@ class AlertWatch:
                 alert = msgspec.json.decode(value or b"{}", type=Alert)
                 if alert.id not in self.alerts:
                     self.alerts[alert.id] = alert
-                    self._tell(alert, timestamp_ms / 1000)
+                    self._on_alert(alert, timestamp_ms / 1000)
 
 
 def _opened(kafka: KafkaSettings, topic: str) -> Reader:

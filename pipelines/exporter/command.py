@@ -157,7 +157,7 @@ def _check_reachable(kafka: KafkaSettings) -> None:
         host, _, port = server.rpartition(":")
         with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
             return
-    raise SourceError(f"nobody listens at {', '.join(kafka.bootstrap_servers)}")
+    raise SourceError(f"no broker listens at {', '.join(kafka.bootstrap_servers)}")
 
 
 @click.command()
@@ -176,8 +176,8 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
     """Serve a job's metrics to Prometheus until stopped.
 
     Reads the job's compacted metrics topic from the beginning and serves the newest sample of each series on
-    /metrics. It can be started before the job and survives restarts of job and broker: meanwhile it goes on serving
-    what it knows, sparsewatch_exporter_up is 0, and sparsewatch_exporter_last_read_timestamp_seconds stands still.
+    /metrics. It can be started before the job and survives restarts of job and broker: meanwhile it serves the
+    last samples, sparsewatch_exporter_up is 0, and sparsewatch_exporter_last_read_timestamp_seconds does not advance.
     """
     kafka = broker_of(job_file, bootstrap)
     try:
@@ -192,5 +192,5 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
 
 def _metrics_topic(job_file: Path | None) -> str:
     if job_file is None:
-        raise ConfigError("expected --topic PREFIX.metrics beside --bootstrap")
+        raise ConfigError("expected --topic PREFIX.metrics with --bootstrap")
     return ready(load_job(job_file)).topics.metrics

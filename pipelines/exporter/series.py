@@ -45,7 +45,7 @@ class Series:
             _check(key, sample)
         except (StateError, ValueError) as error:
             self._bad += 1
-            _logger.warning("a record of the metrics topic is no sample: %s", error)
+            _logger.warning("a record of the metrics topic cannot be read as a sample: %s", error)
         else:
             self._newest[key] = sample
 
@@ -92,15 +92,17 @@ class MetricsCollector:
             families.setdefault(sample.name, []).append(sample)
         yield from (_family(samples) for samples in families.values())
         yield GaugeMetricFamily(
-            "sparsewatch_exporter_up", "Whether the metrics topic could be read last time.", value=float(self._up)
+            "sparsewatch_exporter_up", "Whether the last read of the metrics topic succeeded.", value=float(self._up)
         )
         yield GaugeMetricFamily(
             "sparsewatch_exporter_last_read_timestamp_seconds",
-            "When the metrics topic was known to be read to its end.",
+            "Last time at which the metrics topic had been read to its end.",
             value=self._last_read,
         )
         yield CounterMetricFamily(
-            "sparsewatch_exporter_bad_samples_total", "Records of the metrics topic that are no sample.", value=bad
+            "sparsewatch_exporter_bad_samples_total",
+            "Records of the metrics topic that cannot be read as a sample.",
+            value=bad,
         )
 
 

@@ -1,1 +1,1 @@
-"""`sparsewatch mend`: topics that would lose a job's state are made fit to keep it."""
+"""`sparsewatch mend`: topics that would lose a job's state are repaired."""

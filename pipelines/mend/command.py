@@ -1,4 +1,4 @@
-"""Make topics that would lose a job's state fit to keep it: `sparsewatch mend`."""
+"""Repair topics that would lose a job's state: `sparsewatch mend`."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,12 +14,12 @@ from sparsewatch.pipelines.job.kind import Job
 @click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, as in `check`.")
 def mend(job_file: Path, overrides: tuple[str, ...]) -> None:
-    """Make topics that would lose the state of JOB.toml fit to keep it. Stop the job first.
+    """Repair topics that would lose the state of JOB.toml. Stop the job first.
 
-    A topic of several partitions is made anew with 1 partition and with the replicas and settings that it had. What it
-    holds waits in TOPIC.mending meanwhile; if the command is cut off, call it again, it goes on where it stood. A topic
-    whose records the broker deletes by age or size gets cleanup.policy=compact; a topic that takes too small records
-    gets a larger max.message.bytes. Topics that are sound stay as they are.
+    A topic of several partitions is recreated with 1 partition and the same replicas and settings. Its records wait in
+    TOPIC.mending meanwhile; if the command is interrupted, call it again, it resumes where it stopped. A topic whose
+    records the broker deletes by age or size gets cleanup.policy=compact; a topic that refuses large records gets a
+    larger max.message.bytes. Topics that are sound stay as they are.
     """
     job = load_job(job_file, overrides)
     changes = 0
@@ -31,7 +31,7 @@ def mend(job_file: Path, overrides: tuple[str, ...]) -> None:
 
 
 def _mended(job: Job) -> Iterator[str]:
-    # Brings in Beam, which takes seconds: wrong settings are said before.
+    # Brings in Beam, which takes seconds: wrong settings are reported before.
     from sparsewatch.pipelines.job.broker_checks import look_at
     from sparsewatch.pipelines.job.ready import ready, state_topics
     from sparsewatch.pipelines.mend.remake import mend_topic

@@ -1,4 +1,4 @@
-"""`sparsewatch models`: the versions of a model, whether they hold, and which is taken."""
+"""`sparsewatch models`: the versions of a model, whether they verify, and which is in use."""
 
 import importlib
 import sys
@@ -26,8 +26,8 @@ _EXAMPLES = """
 Examples:
   sparsewatch models list models/wafer
   sparsewatch models verify models/wafer/0003    # or all versions: models/wafer
-  sparsewatch models promote models/wafer 0003   # running jobs take it within seconds
-  sparsewatch models rollback models/wafer       # what was latest before; again: before that
+  sparsewatch models promote models/wafer 0003   # running jobs switch to it within seconds
+  sparsewatch models rollback models/wafer       # the latest before; again: the one before that
 """
 
 #: Kinds of models, as their manifests name them, and what loads them.
@@ -45,9 +45,9 @@ _MODEL = click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Pa
 def models() -> None:
     """Versions of a model: list, verify, promote, roll back.
 
-    FOLDER is a model's own, such as models/wafer; each version is a folder in it, and its file `latest` names the one
-    that jobs take. Running jobs follow `latest`. A file `candidate` names a version in its shadow run, see `sparsewatch
-    retrain`.
+    FOLDER is the folder of one model, such as models/wafer; each version is a folder in it, and its file `latest` names
+    the version that jobs use. Running jobs follow `latest`. A file `candidate` names a version in its shadow run, see
+    `sparsewatch retrain`.
     """
 
 
@@ -70,7 +70,7 @@ def list_versions(folder: Path, form: str) -> None:
         heading = f"The last {len(moves)} changes of latest:" if len(moves) > 1 else "The change of latest:"
         click.echo(heading, err=form == "json")
     for move in moves:
-        click.echo(f"  {printable(_told(move))}", err=form == "json")
+        click.echo(f"  {printable(_move_text(move))}", err=form == "json")
 
 
 @models.command(short_help="Digests, loading, smoke scores.")
@@ -78,7 +78,7 @@ def list_versions(folder: Path, form: str) -> None:
 def verify(folder: Path) -> None:
     """Verify a version, or all of FOLDER: digests of files, whether it loads, its smoke scores.
 
-    The smoke scores are what the model said of example inputs when it was written. Ends with exit code 1 and names what
+    The smoke scores are the model's scores of example inputs when it was written. Ends with exit code 1 and names what
     differs, if anything does.
     """
     chosen = [folder] if is_version(folder) else [folder / name for name in versions(folder)]
@@ -93,25 +93,25 @@ def verify(folder: Path) -> None:
 @_MODEL
 @click.argument("version")
 def promote_version(folder: Path, version: str) -> None:
-    """Make VERSION the latest of FOLDER, if it verifies; a shadow run that goes on ends."""
+    """Make VERSION the latest of FOLDER, if it verifies; a shadow run in progress ends."""
     move = promote(folder, version, refuse_faults)
-    click.echo(f"{version} is the latest already" if move is None else _told(move))
+    click.echo(f"{version} is the latest already" if move is None else _move_text(move))
 
 
 @models.command("rollback", short_help="Back to the latest before.")
 @_MODEL
 def roll_back(folder: Path) -> None:
-    """Make what was latest before the latest again, if it verifies; once more goes back further."""
-    click.echo(_told(rollback(folder, refuse_faults)))
+    """Make the version before the latest the latest again, if it verifies; repeat to go back further."""
+    click.echo(_move_text(rollback(folder, refuse_faults)))
 
 
 def faults_of(version: Path) -> list[str]:
-    """What is wrong with a version: files, then whether it loads here and scores as it did; empty if it holds."""
+    """What is wrong with a version: files, then whether it loads here and scores as it did; empty if it verifies."""
     try:
         manifest, _ = read_manifest(version)
     except ModelError as error:
         return [str(error)]
-    # The manifest's version is the one that results name.
+    # Results name the manifest's version.
     renamed = manifest.version != version.resolve().name
     faults = [f"its folder is {version.resolve().name}, its manifest says version {manifest.version}"] * renamed
     faults += faults_of_files(version, manifest)
@@ -125,7 +125,7 @@ def faults_of(version: Path) -> list[str]:
 
 
 def _load(kind: str, version: Path) -> None:
-    """Load a version as a job does, which checks its smoke scores if it has some; torch is imported for this alone."""
+    """Load a version as a job does, which checks its smoke scores, if any; torch is imported only for this."""
     if kind not in _MODELS:
         *kinds, last = _MODELS
         raise ModelError(f"expected a model of kind {', '.join(kinds)} or {last} in {version}, got {kind!r}")
@@ -147,5 +147,5 @@ def _say_whether_sound(version: Path) -> bool:
     return not faults
 
 
-def _told(move: Move) -> str:
+def _move_text(move: Move) -> str:
     return f"{move.at:%Y-%m-%d %H:%M:%S} {move.why}: {move.before or 'none'} -> {move.after}"

@@ -1,4 +1,4 @@
-"""`sparsewatch patterns`: emerging wafer patterns seen, named, merged and dismissed."""
+"""`sparsewatch patterns`: emerging wafer patterns listed, named, merged and dismissed."""
 
 import time
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.schemas.errors import ConfigError
 
@@ -33,13 +34,13 @@ def patterns() -> None:
     """Emerging wafer patterns: groups of wafers that look alike and like nothing the model knows.
 
     A running job raises them (alert emerging_pattern) and follows what is decided here from its next window on. An id
-    may be shortened as long as it stays one pattern's.
+    may be shortened as long as it is unique.
     """
 
 
 @patterns.command("list")
 @_JOB
-@click.option("--all", "everything", is_flag=True, help="Patterns that were named or dismissed, too.")
+@click.option("--all", "everything", is_flag=True, help="Also patterns that were named or dismissed.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option(
     "--pictures",
@@ -50,7 +51,7 @@ def patterns() -> None:
 def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | None) -> None:
     """What the job found: wafers, lots, when, and the known pattern they are nearest to.
 
-    JSON is one line a pattern, with its first 200 wafers.
+    JSON is one line per pattern, with its first 200 wafers.
     """
     from sparsewatch.pipelines.console.tables import output
     from sparsewatch.pipelines.patterns.listing import json_line, pattern_table
@@ -68,7 +69,7 @@ def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | 
 
         for path in write_pictures(book, chosen, pictures):
             click.echo(f"wrote {path}", err=form == "json")
-    click.echo(f"{len(chosen)} of {len(book.roots())} patterns of job {job.name!r}", err=form == "json")
+    click.echo(f"{len(chosen)} of {counted(len(book.roots()), 'pattern')} of job {job.name!r}", err=form == "json")
 
 
 @patterns.command("name")
@@ -95,24 +96,24 @@ def name_pattern(job_file: Path, id_: str, name: str) -> None:
             f"{root}: its wafers were embedded by another network ({', '.join(other)}) than that of {model.id} "
             f"({model.space}): they cannot be compared. Train with them instead, or dismiss the pattern"
         )
-    wiser = model.with_pattern(name, embeddings_of(members))
-    version = _save(job, wiser, root, name)
+    extended = model.with_pattern(name, embeddings_of(members))
+    version = _save(job, extended, root, name)
     _decide(job, _decision(root, "named", name=name, model=version))
-    click.echo(f"{root} is now {name!r}: {len(members)} wafers, known to {version}")
-    novelty = wiser.novelty
+    click.echo(f"{root} is now {name!r}: {counted(len(members), 'wafer')}, known to {version}")
+    novelty = extended.novelty
     click.echo(
         f"{novelty.taken()} of {len(novelty.calibration)} calibration wafers, all of known patterns, lie nearest to "
-        "named ones; if they are too many, `sparsewatch models rollback` takes the name back"
+        "a named pattern; if they are too many, `sparsewatch models rollback` undoes the naming"
     )
     if _pinned(job):
-        click.echo(f"wafers.model of {job_file} names one version; the job stays with it until that is changed")
+        click.echo(f"wafers.model of {job_file} names one version; the job uses it until that is changed")
 
 
 @patterns.command("merge")
 @_JOB
 @click.argument("ids", metavar="ID ID...", nargs=-1, required=True)
 def merge_patterns(job_file: Path, ids: tuple[str, ...]) -> None:
-    """Make patterns parts of the first one: they are one from now on, and are named or dismissed together."""
+    """Merge patterns into the first ID: from now on they are named or dismissed together."""
     job = _wafer_job(job_file)
     book = _read(job)
     roots = list(dict.fromkeys(book.root(book.known(id_)) for id_ in ids))
@@ -125,14 +126,14 @@ def merge_patterns(job_file: Path, ids: tuple[str, ...]) -> None:
         raise ConfigError(f"these patterns were embedded by different networks ({', '.join(sorted(spaces))})")
     _decide(job, *(_decision(root, "merged", into=roots[0]) for root in roots[1:]))
     wafers = sum(part.wafers for root in roots for part in book.parts(root))
-    click.echo(f"{', '.join(roots[1:])} merged into {roots[0]}, {wafers} wafers in all")
+    click.echo(f"{', '.join(roots[1:])} merged into {roots[0]}, {counted(wafers, 'wafer')} in all")
 
 
 @patterns.command("dismiss")
 @_JOB
 @click.argument("id_", metavar="ID")
 def dismiss_pattern(job_file: Path, id_: str) -> None:
-    """Mark the pattern ID as nothing to care about: wafers near it raise no pattern again."""
+    """Dismiss the pattern ID: wafers near it raise no pattern again."""
     job = _wafer_job(job_file)
     book = _read(job)
     root = book.root(book.known(id_))
@@ -142,7 +143,7 @@ def dismiss_pattern(job_file: Path, id_: str) -> None:
 
 
 def _wafer_job(path: Path) -> WaferJob:
-    return load_job_of(WaferJob, path, why="patterns are of wafers")
+    return load_job_of(WaferJob, path, why="the only kind that has patterns")
 
 
 def _read(job: WaferJob) -> "PatternBook":
@@ -206,12 +207,12 @@ def _root(job: WaferJob) -> Path:
 
 
 def _save(job: WaferJob, model: "WaferModel", id_: str, name: str) -> str:
-    """Write a version that was taught a pattern; returns the model's name and version."""
+    """Write a version that knows the pattern; returns the model's name and version."""
     from sparsewatch.detectors.artefacts.artefact import load_artefact
     from sparsewatch.detectors.wafers.model import KIND
 
     before = load_artefact(_root(job), KIND)
-    taught = [*before.meta["training"].get("patterns", []), {"name": name, "pattern": id_, "job": job.name}]
-    training = {**before.meta["training"], "patterns": taught}
+    added = [*before.meta["training"].get("patterns", []), {"name": name, "pattern": id_, "job": job.name}]
+    training = {**before.meta["training"], "patterns": added}
     path = model.save(_root(job), metrics=before.meta["metrics"], training=training)
     return f"{path.parent.name}/{path.name}"

@@ -56,7 +56,7 @@ def json_line(book: PatternBook, id_: str) -> str:
 def pattern_table(book: PatternBook, ids: Sequence[str]) -> Table:
     """Patterns as a table; nothing in them is read as markup."""
     rows = (_cells(about(book, id_)) for id_ in ids)
-    return table(_COLUMNS, rows, title="Emerging patterns, first raised first", right=_RIGHT)
+    return table(_COLUMNS, rows, title="Emerging patterns, oldest first", right=_RIGHT)
 
 
 def _cells(pattern: dict[str, Any]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from sparsewatch.detectors.wafers.novel_wafers import drawn
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.patterns.listing import about
 from sparsewatch.pipelines.report.pictures import INK, axes_at, new_figure, save_picture
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer.pattern_book import PatternBook
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking
 
@@ -27,16 +28,16 @@ def pattern_picture(book: PatternBook, id_: str) -> Any:
         book: What the topic of patterns holds.
         id_: Of a pattern that was not merged into another.
     """
-    parts, told = book.parts(id_), about(book, id_)
+    parts, known = book.parts(id_), about(book, id_)
     shown = [member for part in parts for member in part.members if member.map.rows][:_MOST_WAFERS]
     figure = new_figure(_SIDE + 4 * _SMALL + 0.4, _SIDE + 0.7)
-    mean = np.sum([total_map(part) for part in parts], axis=0) / max(told["wafers"], 1)
+    mean = np.sum([total_map(part) for part in parts], axis=0) / max(known["wafers"], 1)
     width, height = figure.get_size_inches()
-    _draw(axes_at(figure, 0.1, 0.1, _SIDE, _SIDE), mean, f"mean of {told['wafers']} wafers")
+    _draw(axes_at(figure, 0.1, 0.1, _SIDE, _SIDE), mean, f"mean of {counted(known['wafers'], 'wafer')}")
     for place, member in enumerate(shown):
         left, low = _SIDE + 0.3 + place % 4 * _SMALL, 0.1 + (1 - place // 4) * (_SIDE / 2)
         _draw(axes_at(figure, left, low, _SMALL - 0.1, _SMALL - 0.1), drawn(member.map), _label(member))
-    title = f"{id_}  {told['name'] or told['status']}, nearest to {next(iter(told['nearest']), '')}"
+    title = f"{id_}  {known['name'] or known['status']}, nearest to {next(iter(known['nearest']), '')}"
     figure.text(0.1 / width, 1 - 0.25 / height, printable(title), color=INK, weight="bold", parse_math=False)
     return figure
 

@@ -16,6 +16,7 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
@@ -27,14 +28,14 @@ from sparsewatch.transforms.kafka.client import NewTopic, Writer
 from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_reader, open_writer
 from sparsewatch.transforms.records import Headers
 
-#: Paced sending works in slices of so many seconds.
+#: Paced sending works in slices of this many seconds.
 _SLICE_S = 0.05
 _FLUSH_RECORDS = 20_000
-#: A topic made here takes records of many events.
+#: A topic created here takes records of many events.
 _MAX_RECORD_BYTES = 16 << 20
 #: Seconds between two lines of progress where there is no terminal.
 _LINE_S = 5.0
-#: Of more partitions only their number is told.
+#: Of more partitions only the number is shown.
 _SHOWN_PARTITIONS = 16
 
 
@@ -45,9 +46,9 @@ class Plan:
     topic: str
     partitions: int
     format: Literal["json", "arrow"] = "json"
-    #: Events a record, Arrow only.
+    #: Events per record, Arrow only.
     rows_per_record: int = 1024
-    #: Events a second; as fast as it goes if None.
+    #: Events per second; as fast as possible if None.
     rate: float | None = None
     #: JSON only: the record's key, which also chooses its partition; events without one alternate between partitions.
     key_column: str | None = None
@@ -68,7 +69,7 @@ def publish_batches(
     """Write batches of events; returns when all are durable.
 
     Args:
-        writer: Where to.
+        writer: Sends the records.
         batches: Events, columnar.
         plan: How they become records.
         on_events: Called with the number of events just sent.
@@ -115,7 +116,7 @@ def records_of(piece: pl.DataFrame, plan: Plan, records: int, events: int) -> It
         piece: Events.
         plan: How they become records.
         records: Records made before; Arrow records go to the partitions in turn.
-        events: Events before; so do events without a key.
+        events: Events made before; JSON events without a key go to the partitions in turn, too.
     """
     if plan.format == "arrow":
         for number, rows in enumerate(piece.iter_slices(plan.rows_per_record), records):
@@ -141,7 +142,7 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--topic", required=True, help="Where to.")
+@click.option("--topic", required=True, help="Topic to write to.")
 @click.option("--time-column", required=True, metavar="C", help="Column of event times; with --start, its new name.")
 @click.option(
     "--job",
@@ -151,7 +152,7 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 )
 @BOOTSTRAP_OPTION
 @click.option("--format", "coding", type=click.Choice(["json", "arrow"]), default="json", show_default=True)
-@click.option("--rate", type=ranged(Positive), metavar="N", help="Events a second.")
+@click.option("--rate", type=ranged(Positive), metavar="N", help="Events per second.")
 @click.option("--partitions", type=ranged(Count), metavar="N", help="Create the topic with N partitions if missing.")
 @click.option("--limit", type=ranged(Count), metavar="N", help="Stop after N events.")
 @click.option("--key-column", metavar="K", help="Column of record keys; equal keys go to one partition (JSON only).")
@@ -169,9 +170,11 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
     help="How the file writes times that are text or numbers: epoch_s, epoch_ms, epoch_us, iso8601, or a strptime "
     "pattern such as %y%m%d%H.",
 )
-@click.option("--start", metavar="TIME", help="Make event times: the first (ISO-8601).")
-@click.option("--interval", default="1s", show_default=True, help="Make event times: the step between events.")
-@click.option("--rows-per-record", type=ranged(Count), default=1024, show_default=True, help="Arrow: events a record.")
+@click.option("--start", metavar="TIME", help="Generate event times: the first (ISO-8601).")
+@click.option("--interval", default="1s", show_default=True, help="Generate event times: the step between events.")
+@click.option(
+    "--rows-per-record", type=ranged(Count), default=1024, show_default=True, help="Arrow: events per record."
+)
 @click.option(
     "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
 )
@@ -199,12 +202,12 @@ def publish(
     """Write FILEs to a topic.
 
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
-    them; or wafers as npz. With --job its columns' types rule, and a value that is none of them ends the command before
-    the first event; without it types are found by looking at all rows.
+    them; or wafers as npz. With --job columns have the types that it declares, and a value of another type ends the
+    command before the first event; without it types are inferred from all rows.
 
-    Events go to the partitions in turn, so the same files fill them alike each time. Columns of times become what
-    --time-format says, numbers and text stay as they are. Memory does not depend on the size of the files, unless they
-    are sorted.
+    Events go to the partitions in turn, so that the same files fill them in the same way each time. Columns of times
+    are written in --time-format, numbers and text stay as they are. Memory does not depend on the size of the files,
+    unless they are sorted.
     """
     kafka = broker_of(job, bootstrap, client)
     rule = TimeRule(
@@ -214,7 +217,7 @@ def publish(
         start_us=None if start is None else parse_moment_us(start),
         interval_us=parse_duration_us(interval),
     )
-    with progress_bar("looking over", unit=BYTES) as bar:
+    with progress_bar("scanning", unit=BYTES) as bar:
         declared = None if job is None else load_job(job)
         looked_at = None if sort else limit
         events = open_events(*files, job=declared, rule=rule, missing=missing, limit=looked_at, on_bytes=bar.move)
@@ -241,7 +244,7 @@ def publish(
     for remark in events.table.rejected.summary():
         click.echo(remark, err=True)
     click.echo(
-        f"{done.events} events in {done.records} records to {topic!r} in {done.seconds:.1f} s, "
+        f"{counted(done.events, 'event')} in {counted(done.records, 'record')} to {topic!r} in {done.seconds:.1f} s, "
         f"{done.events / max(done.seconds, 1e-9):,.0f} events/s; {_ends(kafka, topic, plan.partitions)}"
     )
 
@@ -254,10 +257,10 @@ def _check_key(key_column: str | None, coding: str, events: EventFile) -> None:
 
 
 def topic_partitions(kafka: KafkaSettings, topic: str, wanted: int | None) -> int:
-    """Partitions of a topic; it is made with `wanted` if it is missing.
+    """Partitions of a topic; it is created with `wanted` partitions if it is missing.
 
     Raises:
-        ConfigError: If it is missing and nothing is wanted.
+        ConfigError: If it is missing and `wanted` is None.
     """
     with closing(open_admin(kafka)) as admin:
         if wanted is not None:

@@ -1,4 +1,4 @@
-"""Files of events, batch by batch, with event times as a stream wants them."""
+"""Files of events, batch by batch, with event times as the stream expects them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class EventFile:
 
     @property
     def rows(self) -> int | None:
-        """Events; None where only reading tells."""
+        """Number of events; None if it is known only after reading."""
         return self.table.rows
 
     @property
@@ -75,7 +75,7 @@ class TimeRule:
     output: TimeFormat = "epoch_ms"
     #: How the file writes them: one of `TimeFormat` or a strptime pattern; None if they are times already.
     pattern: str | None = None
-    #: Made times: the first one and the step, for files that hold none. Microseconds.
+    #: Generated times: the first and the step, for files that hold none. Microseconds.
     start_us: int | None = None
     interval_us: int = 0
 
@@ -92,11 +92,11 @@ def open_events(
 
     Args:
         paths: What to read.
-        job: Whose events they are: its columns' types rule, and all values are looked at; without one they are found.
-        rule: What is known of event times.
+        job: Its column types apply, and all values are checked against them; types are inferred if None.
+        rule: How event times are read.
         missing: Texts that stand for the missing value.
         limit: Most events that are read.
-        on_bytes: Told how far the files are looked at, where all their rows must be.
+        on_bytes: Called with the bytes read so far and in all, where all rows must be read to open the files.
 
     Raises:
         ConfigError: If a file is missing.
@@ -127,7 +127,7 @@ def _wafers(paths: Sequence[Path]) -> Table:
     parts = []
     for path in paths:
         if path.suffix != _WAFERS:
-            raise ConfigError(f"{path}: expected npz files alone, got another beside them")
+            raise ConfigError(f"{path}: expected only npz files, got another file beside them")
         if not path.is_file():
             raise ConfigError(f"no such file: {path}")
         parts.append(WaferPart(path, read_wafer_npz(path).rows))
@@ -135,26 +135,28 @@ def _wafers(paths: Sequence[Path]) -> Table:
 
 
 def check_times(file: EventFile, rule: TimeRule) -> None:
-    """Whether a file's times can be read as `rule` says, as far as its columns tell.
+    """Check from a file's columns that its times can be read as `rule` says.
 
     Raises:
-        ConfigError: If the time column is missing, is there although it shall be made, or needs a format.
+        ConfigError: If the time column is missing, exists although it is to be generated, or needs a format.
     """
     columns = f"{file.name} has the columns {', '.join(file.columns)}"
     if rule.start_us is not None:
         if rule.column in file.columns:
-            raise ConfigError(f"--start makes a column, but {rule.column!r} is there: {columns}")
+            raise ConfigError(f"--start generates the column {rule.column!r}, but it exists: {columns}")
         if rule.pattern is not None:
-            raise ConfigError("--start makes event times, --input-time-format reads them: expected one of both")
+            raise ConfigError(
+                "--start generates event times, --input-time-format reads them: expected only one of the two"
+            )
         return
     if rule.column not in file.columns:
-        raise ConfigError(f"--time-column {rule.column!r}: {columns}; --start and --interval make event times")
+        raise ConfigError(f"--time-column {rule.column!r}: {columns}; --start and --interval generate event times")
     kind = file.schema.field(rule.column).type
     written = pa.types.is_integer(kind) if rule.output in US_PER_EPOCH_UNIT else _is_text(kind)
     if rule.pattern is None and not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or written):
         raise ConfigError(
-            f"--time-column {rule.column!r} of {file.name} is {kind}, not {rule.output}: --input-time-format says what "
-            "it is"
+            f"--time-column {rule.column!r} of {file.name} is {kind}, not {rule.output}: name its format with "
+            "--input-time-format"
         )
 
 
@@ -167,7 +169,7 @@ def read_events(file: EventFile, rule: TimeRule, *, sort: bool = False) -> Itera
 
     Args:
         file: As from `open_events`.
-        rule: What to do about event times.
+        rule: How event times are read and written.
         sort: Read all files whole and order it by time.
 
     Raises:
@@ -217,12 +219,10 @@ def _parsed(column: pl.Series, pattern: str, name: str) -> pl.Series:
         times, good = event_times_us(raw.to_arrow(compat_level=_ARROW), pattern)  # type: ignore[arg-type]
     except pl.exceptions.PolarsError as error:
         shown = column.drop_nulls().head(1).to_list()
-        raise ConfigError(
-            f"--input-time-format {pattern}: values such as {shown} of {name} do not follow it"
-        ) from error
+        raise ConfigError(f"--input-time-format {pattern}: values such as {shown} of {name} do not match it") from error
     read = pl.Series(column.name, times).set(pl.Series(~good), None)
     if len(wrong := column.filter(read.is_null() & column.is_not_null())):
-        raise ConfigError(f"--input-time-format {pattern}: {wrong[0]!r} of {name} does not follow it")
+        raise ConfigError(f"--input-time-format {pattern}: {wrong[0]!r} of {name} does not match it")
     return read
 
 
@@ -234,7 +234,7 @@ def _strptime(text: pl.Series, pattern: str) -> pl.Series:
 
 
 def written_times(times_us: pl.Series, output: TimeFormat) -> pl.Series:
-    """Times in microseconds since the epoch, as a stream wants them."""
+    """Times in microseconds since the epoch, as the stream expects them."""
     if output == "iso8601":
         return times_us.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     return times_us // US_PER_EPOCH_UNIT[output]

@@ -1,1 +1,1 @@
-"""`sparsewatch rank`: the features of a file ranked by what they tell of a label."""
+"""`sparsewatch rank`: the features of a file ranked by their information about a label."""

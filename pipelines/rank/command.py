@@ -1,4 +1,4 @@
-"""`sparsewatch rank`: the features of a table ranked by what they tell of a label."""
+"""`sparsewatch rank`: the features of a table ranked by their information about a label."""
 
 import io
 from dataclasses import replace
@@ -20,10 +20,11 @@ from sparsewatch.pipelines.rank.one_pass import RankSettings, SampleRows
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, CountOrNone, Range
 
-#: Rare values of a column that the public tool's file of them holds at most.
+#: Most rare values of a column in the public tool's file of them.
 _RARE_VALUES = 100_000
 FORMATS = ("table", "json", "parquet", "html")
 _EPILOG = """
@@ -65,12 +66,12 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 
 @click.command("rank", cls=_Help, context_settings={"max_content_width": 120})
 @click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@click.option("--label", required=True, help="Column to tell of: 0 and 1, or any values.")
+@click.option("--label", required=True, help="Column to explain: 0 and 1, or any values.")
 @click.option("--heuristic", default=DEFAULT_HEURISTIC, show_default=True, metavar="NAME", help="Score; see below.")
 @click.option(
     "--source", type=click.Choice(get_args(Source)), default="auto", show_default=True, help="Layout of the input."
 )
-@click.option("--features", default="", callback=_names, metavar="A,B", help="Rank these columns alone.")
+@click.option("--features", default="", callback=_names, metavar="A,B", help="Rank only these columns.")
 @click.option("--interactions", default="", callback=_orders, metavar="2|3|2,3", help="Combinations of features.")
 @click.option(
     "--max-combinations",
@@ -80,24 +81,32 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
     help="Combinations of each order, evenly spread.",
 )
 @click.option("--pairs", is_flag=True, help="Redundancy of all pairs of columns, and twins.")
-@click.option("--time-column", help="Event time: look for features that know what they should not yet know.")
-@click.option("--against", type=click.Path(path_type=Path), help="An earlier input of the same columns: what changed?")
+@click.option("--time-column", help="Column of event times: with it, features are tested for leakage.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="An earlier input with the same columns: report what changed."
+)
 @click.option(
     "--alpha",
     type=ranged(Annotated[float, Range(above=0, at_most=0.5)]),
     default=0.01,
     show_default=True,
-    help="Chance of any false change, with --against.",
+    help="With --against: probability of any false change.",
 )
-@click.option("--explode", default="", metavar="A;B", help="Take multi-value features apart.")
-@click.option("--sub-features", default="", metavar="A->B", help="Cut a feature by another's values; A<->B both ways.")
+@click.option("--explode", default="", metavar="A;B", help="Split multi-value features.")
+@click.option(
+    "--sub-features", default="", metavar="A->B", help="Split a feature by another's values; A<->B: both ways."
+)
 @click.option("--transformers", default="", metavar="PRESETS", help="Formulas for numeric columns: minimal, default …")
 @click.option("--numeric", default="", callback=_names, metavar="A,B", help="Numeric columns, besides declared ones.")
-@click.option("--noise-controls", is_flag=True, help="Add columns of known worth: noise, a copy of the label …")
-@click.option("--reference-model", type=click.Path(path_type=Path), help="JSON of features a model has already.")
+@click.option("--noise-controls", is_flag=True, help="Add control columns: noise, a copy of the label …")
+@click.option(
+    "--reference-model", type=click.Path(path_type=Path), help="JSON of the features that a model already has."
+)
 @click.option("--subsampling", type=ranged(Count), default=1, show_default=True, help="Take every n-th row.")
 @click.option("--max-rows", type=ranged(Count), help="Stop after so many rows.")
-@click.option("--missing", default=",{}", show_default=True, metavar="A,B", help="Texts that mean no value.")
+@click.option(
+    "--missing", default=",{}", show_default=True, metavar="A,B", help="Texts that stand for a missing value."
+)
 @click.option(
     "--max-values",
     type=ranged(SampleRows),
@@ -110,12 +119,16 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
     type=ranged(SampleRows),
     default=131_072,
     show_default=True,
-    help="Size of the sample of whole rows, for what counts alone cannot give.",
+    help="Rows of the sample for scores that need whole rows.",
 )
-@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Of models and noise controls.")
+@click.option(
+    "--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Seed of models and noise controls."
+)
 @click.option("--format", "output", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="File of the report, else the screen; needed for parquet and html."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File of the report, instead of the screen; required for parquet and html.",
 )
 @click.option("--top", type=ranged(Count), default=30, show_default=True, help="Features the table shows.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Folder for bar plot, heat map and dendrogram.")
@@ -123,10 +136,10 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.option(
     "--outrank-files",
     type=click.Path(path_type=Path),
-    help="Folder for the public outrank's files; --pairs adds those of pairs.",
+    help="Folder for the files of the public outrank; --pairs adds those of pairs.",
 )
 def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) -> None:
-    """Rank the features of a FILE, or of a FOLDER of files, by what they tell of a label.
+    """Rank the features of a FILE, or of a FOLDER of files, by their information about a label.
 
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or in Vowpal
     Wabbit's format. The score is mutual information less what a feature of the same cardinality would have by chance.
@@ -152,7 +165,7 @@ def _check_targets(path: Path, output: str, out: Path | None, options: dict[str,
         raise ConfigError(f"--format {output} needs --out FILE")
     read = [one.resolve() for one in (path, options["against"], options["reference_model"]) if one is not None]
     if out is not None and (out.is_dir() or any(out.resolve() == one or one in out.resolve().parents for one in read)):
-        raise ConfigError(f"--out {out}: expected a file that is not read")
+        raise ConfigError(f"--out {out}: expected a file that is not an input")
     for option in ("pictures", "outrank_files"):
         if (folder := options[option]) is not None and folder.exists() and not folder.is_dir():
             raise ConfigError(f"--{option.replace('_', '-')} {folder}: expected a folder, got a file")
@@ -178,7 +191,7 @@ def _input_settings(options: dict[str, Any], model: ReferenceModel | None) -> In
 
 
 def _needed(options: dict[str, Any], model: ReferenceModel | None) -> list[str] | None:
-    """Columns to read; None for all, as where columns are made of others."""
+    """Columns to read; None for all, which is also needed where columns are made of others."""
     made = any(options[name] for name in ("explode", "sub_features", "transformers", "noise_controls"))
     if made or not options["features"]:
         return None
@@ -232,7 +245,7 @@ def _ranked(path: Path, source: RankInput, settings: RankSettings) -> Ranked:
     with progress_bar(f"reading {path.name}", source.total_bytes, BYTES) as bar:
         ranked = rank_input(source, settings, str(path), lambda: bar.move(source.bytes_read))
     for reason, number in source.rejected.ignored.items():
-        click.echo(f"{path}: {number} parts of rows left out: {reason}", err=True)
+        click.echo(f"{path}: {counted(number, 'part')} of rows left out: {reason}", err=True)
     for line in source.rejected.lines():
         click.echo(line, err=True)
     return ranked
@@ -244,7 +257,7 @@ def _shown(path: Path, options: dict[str, Any]) -> dict[str, str]:
 
 
 def _write(result: RankResult, output: str, out: Path | None, top: int, options: dict[str, Any]) -> None:
-    """All the user asked for; what needs a heavy library is imported only then."""
+    """All outputs that the options ask for; heavy libraries are imported only when needed."""
     if output == "table":
         _write_table(result, out, top)
     else:

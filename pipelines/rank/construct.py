@@ -1,7 +1,7 @@
-"""Columns made of columns before they are ranked, the same ones in every block.
+"""Columns made of columns before they are ranked, the same in every block.
 
-Which tokens, values and formulas are worth a column is decided by the first block, since a feature must be counted from
-its first row on; with blocks of 65,536 rows that leaves out what is rarer than the caps would keep.
+The first block decides which tokens, values and formulas become a column, since a feature must be counted from its
+first row on; with blocks of 65,536 rows that leaves out some rare values that the caps would admit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,7 @@ class Construction:
     sub_features: str = ""
     #: Presets of formulas for numeric columns: "minimal,fw-transformers".
     transformers: str = ""
-    #: Columns that are numbers, for the transformers.
+    #: Numeric columns, for the transformers.
     numeric: tuple[str, ...] = ()
     noise_controls: bool = False
     seed: int = 0
@@ -59,10 +59,10 @@ class Constructor:
     Args:
         construction: What is made.
         label: Column of the label.
-        first: The first block, which decides.
+        first: The first block, which decides which columns are made.
 
     Raises:
-        ConfigError: If a setting names a column that is not there, or a preset that is none.
+        ConfigError: If a setting names a missing column or an unknown preset.
         SchemaError: If a numeric column holds something else.
     """
 
@@ -101,8 +101,8 @@ def _transformer(construction: Construction, first: pa.RecordBatch) -> Maker:
         )
     _expect(construction.numeric, first, "--numeric")
     formulas = preset_formulas(construction.transformers)
-    kept = worthwhile_transforms(first, transforms_of(construction.numeric, formulas))
-    return lambda block, _: transformed_columns(block, kept)
+    chosen = worthwhile_transforms(first, transforms_of(construction.numeric, formulas))
+    return lambda block, _: transformed_columns(block, chosen)
 
 
 def _exploders(setting: str, first: pa.RecordBatch) -> Iterator[Maker]:

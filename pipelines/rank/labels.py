@@ -1,7 +1,7 @@
-"""The label of a table whose values nobody declared: any text or number, two values or many.
+"""The label of a table without a declared type: any text or number, two values or many.
 
-Counting features needs a label of 0 and 1, so two values are taken for these, in order where a block holds both; which
-is which changes no score but for rounding. More than two are scored from codes.
+Counting features needs a label of 0 and 1, so two values stand for these, in order where a block holds both; swapping
+them changes scores by rounding only. More than two are scored from codes.
 """
 
 from typing import Any
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from sparsewatch.schemas.errors import ConfigError
 
-#: Label values above which a column is no label but a number or a name.
+#: Most values of a label: a column with more is a number or a name.
 MAX_LABEL_VALUES = 10_000
 
 
 class ManyLabelsError(Exception):
-    """A third value appeared where two were taken for granted; the caller begins anew."""
+    """A third value appeared where two were assumed; the caller starts again."""
 
 
 class LabelValues:
@@ -26,7 +26,7 @@ class LabelValues:
 
     Args:
         name: Its column, for messages.
-        most: Values it may have; beyond 2 of 2 `ManyLabelsError` is raised, beyond more a `ConfigError`.
+        most: Most values it may have. With more, `ManyLabelsError` is raised if `most` is 2, else `ConfigError`.
     """
 
     def __init__(self, name: str, most: int = MAX_LABEL_VALUES) -> None:
@@ -55,7 +55,7 @@ class LabelValues:
         encoded = column.dictionary_encode() if not pa.types.is_dictionary(column.type) else column
         distinct = encoded.dictionary
         known = distinct.slice(0, 0) if self._values is None else self._values
-        # In order, so that which of a block's rows comes first changes not even a last digit.
+        # In order, so that the result does not depend on the order of a block's rows, to the last bit.
         news = distinct.filter(pc.invert(pc.is_in(distinct, known)))
         news = news.take(pc.sort_indices(news))
         self._values = pa.concat_arrays([known.cast(distinct.type), news])
@@ -68,7 +68,7 @@ class LabelValues:
         return codes
 
     def expect_two_or_more(self) -> None:
-        """A label of one value tells nothing of any feature.
+        """Refuse a label with a single value: no feature has information about it.
 
         Raises:
             ConfigError: If there were no rows, or all had one value.

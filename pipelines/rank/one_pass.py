@@ -1,8 +1,8 @@
 """What is ranked, and one pass over the rows that gathers what a ranking needs.
 
-What follows from counts of a label of two values is counted over all rows. What needs whole rows (combinations,
-redundancy, leakage, models, labels of many values) is taken from a sample of rows, which is all of them where there
-are no more than it holds. What depends on the order of rows is scored batch by batch.
+Scores that follow from counts of a label of two values use all rows. Scores that need whole rows (combinations,
+redundancy, leakage, models, labels of many values) use a sample of rows, or all rows if there are no more than the
+sample holds. Scores that depend on the order of rows are computed batch by batch.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from sparsewatch.schemas.settings import Range, check_ranges
 SAMPLE_CELLS = 16_000_000
 LEAST_SAMPLE_ROWS = 1_024
 SampleRows = Annotated[int, Range(at_least=LEAST_SAMPLE_ROWS)]
-#: Columns of ours beside the features: the label as 0 and 1, and event time in microseconds.
+#: Our own columns beside the features: the label as 0 and 1, and event time in microseconds.
 LABEL = "_label"
 TIME_US = "_event_time_us"
 
@@ -56,11 +56,11 @@ class RankSettings:
     construction: Construction = field(default_factory=Construction)
     #: Distinct values of a feature that are counted exactly.
     max_values: SampleRows = MAX_VALUES
-    #: Rows of the sample, where one is needed.
+    #: Rows of the sample, if a sample is needed.
     sample_rows: SampleRows = 131_072
     #: Redundancy of all pairs of columns, and twins.
     pairs: bool = False
-    #: Column of event times; with one, leakage is looked for.
+    #: Column of event times; with it, features are tested for leakage.
     time_column: str | None = None
     #: Score of all pairs of columns in nats, too.
     pair_scores: bool = False
@@ -85,7 +85,7 @@ class Pass:
     Args:
         source: The input, about to be read.
         settings: What is ranked.
-        many_labels: Whether the label has more than two values; then nothing but values is counted.
+        many_labels: Whether the label has more than two values; then only values are counted, without labels.
     """
 
     def __init__(self, source: RankInput, settings: RankSettings, *, many_labels: bool) -> None:
@@ -105,7 +105,7 @@ class Pass:
 
     @property
     def needs_sample(self) -> bool:
-        """Whether anything is taken from whole rows."""
+        """Whether anything needs whole rows."""
         s = self._settings
         combined = bool(s.combinations.orders or s.combinations.named) and not self._is_batched
         scored = not self.is_counted and not self._is_batched
@@ -121,7 +121,7 @@ class Pass:
         return heuristic(self._settings.heuristic).basis == "batches"
 
     def add(self, block: pa.RecordBatch) -> None:
-        """Take a block into all that is gathered."""
+        """Add a block to everything that is gathered."""
         block = self._with_label(block)
         if not block.num_rows:
             return
@@ -164,8 +164,8 @@ class Pass:
         if self.needs_sample:
             self.sample = self._new_sample([*self._features, *s.reference, s.label])
         if s.time_column is not None and not self.many_labels:
-            told = [name for name in self._features if name != s.time_column]
-            self.stretches = self._new_sample([*told, LABEL, TIME_US])
+            columns = [name for name in self._features if name != s.time_column]
+            self.stretches = self._new_sample([*columns, LABEL, TIME_US])
         if self._is_batched:
             self.batches = BatchScores(s.heuristic, self._features, s.label, s.combinations)
 
@@ -174,7 +174,7 @@ class Pass:
         return RowSample(tuple(dict.fromkeys(columns)), max(LEAST_SAMPLE_ROWS, rows))
 
     def _take_stretches(self, rows: pa.RecordBatch, codes: Labels) -> None:
-        """Keep rows by the stretch of time they are of, so that what is kept holds whole seconds side by side."""
+        """Sample rows by their stretch of time, so that the sample holds whole adjacent seconds."""
         column = self._settings.time_column
         if self.stretches is None or column is None:
             return
@@ -186,14 +186,14 @@ class Pass:
         self.stretches.update(timed, stretch_identities(times // STRETCH_US, places)[known])
 
     def _chosen(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Columns to rank: those asked for and those made, else all but the label."""
+        """Columns to rank: the requested and the made columns, else all but the label."""
         wanted, own = set(self._settings.features), set(self._source.columns)
         return tuple(n for n in names if n != self._settings.label and (not wanted or n in wanted or n not in own))
 
     def _count(self, rows: pa.RecordBatch, codes: Labels) -> None:
         if self.counts is None:
             return
-        # With many labels only the values are of use here.
+        # With many labels only the values are used here.
         clicks = np.zeros(codes.size, np.int8) if self.many_labels else codes.astype(np.int8)
         columns = [rows.column(name) for name in self._features]
         self.counts.update(pa.RecordBatch.from_arrays([*columns, pa.array(clicks)], names=[*self._features, LABEL]))

@@ -1,4 +1,4 @@
-"""What `sparsewatch rank` found, whole: the one thing that tables, files, pages and pictures are made of."""
+"""What `sparsewatch rank` found, whole: tables, files, pages and pictures are made of it."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
 
 
 class RankResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A ranking and what else is known of its columns."""
+    """A ranking and the other findings on its columns."""
 
     #: File or folder, as the user named it.
     source: str
@@ -21,7 +21,7 @@ class RankResult(msgspec.Struct, frozen=True, kw_only=True):
     #: Rows that were counted, and lines that could not be used, by reason.
     rows: int
     rejected: dict[str, int]
-    #: Rows the ranking rests on where it was made from a sample; None where all rows were counted.
+    #: Rows of the sample that the ranking is computed from; None if all rows were counted.
     sampled_rows: int | None
     #: Nats.
     label_entropy: float
@@ -31,13 +31,13 @@ class RankResult(msgspec.Struct, frozen=True, kw_only=True):
     #: Features and combinations (`a AND b`), best first.
     ranking: list[RankedFeature] | list[ScoredFeature]
     columns: list[ColumnReport]
-    #: Redundancy of all pairs of columns, where it was asked for.
+    #: Redundancy of all pairs of columns, if requested.
     pairs: PairScores | None = None
-    #: Scores of pairs of columns in nats, for the files of the public tool alone.
+    #: Scores of pairs of columns in nats, only for the files of the public tool.
     pair_scores: PairScores | None = None
     twins: list[Twins] = []
     leaks: list[Suspicion] = []
-    #: Why features that know other rows or the future could not be looked for; None if they were, or nobody asked.
+    #: Why leakage from other rows or the future could not be tested; None if it was, or was not requested.
     untold: str | None = None
     #: In the order of the ranking, without combinations.
     costs: list[FeatureCost] = []

@@ -1,4 +1,4 @@
-"""A ranking, and what else is reported of its columns, from one pass over an input."""
+"""A ranking and reports on its columns, from one pass over an input."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ NO_LABEL = "no label"
 
 
 class Ranked(NamedTuple):
-    """A result and the counts it rests on."""
+    """A result and the counts it is computed from."""
 
     result: RankResult
     #: With a label of more than two values, counts of values alone: all labels are 0 then.
@@ -85,17 +85,17 @@ def rank_input(source: RankInput, settings: RankSettings, name: str, on_block: C
 def compare_inputs(now: Ranked, before: Ranked, alpha: float) -> RankResult:
     """The later result and what changed since the earlier one.
 
-    Features are compared as of equally many rows; where the label has more than two values, and combinations, as they
-    stand.
+    Features are compared at equal numbers of rows; combinations, and all features of a label of more than two values,
+    are compared as they are.
 
     Raises:
-        ConfigError: If a ranking is by a score whose spread is not known.
+        ConfigError: If a ranking is by a score without a standard error.
     """
     rankings = []
     for result in (now.result, before.result):
         ranking = [one for one in result.ranking if isinstance(one, RankedFeature)]
         if len(ranking) < len(result.ranking):
-            raise ConfigError(f"--against compares scores of known spread: expected --heuristic {DEFAULT_HEURISTIC}")
+            raise ConfigError(f"--against needs scores with a standard error: expected --heuristic {DEFAULT_HEURISTIC}")
         rankings.append(ranking)
     if {now.result.label_values, before.result.label_values} == {2}:
         own = [one for one in rankings[0] if one.feature in now.counts.features]
@@ -203,9 +203,9 @@ def _scored(scores: Mapping[str, Scored], counts: FeatureCounts) -> list[ScoredF
 
 
 def _by_three_mr(counts: FeatureCounts, sample: _Sample, s: RankSettings) -> list[ScoredFeature]:
-    """Features in the order of 3MR; the score of a step is what it was taken for.
+    """Features in the order of 3MR; a feature's score is that of the step that chose it.
 
-    Relations are those of the combinations of two features the settings ask for, none by default.
+    Relations are of the combinations of two features in the settings, none by default.
     """
     relevance = {name: score("MI", codes, sample.label) for name, codes in sample.columns.items()}
     pairs = pairwise_scores(sample.columns, measure="mutual_information")
@@ -225,7 +225,7 @@ def _by_three_mr(counts: FeatureCounts, sample: _Sample, s: RankSettings) -> lis
 def _with_findings(
     result: RankResult, gathered: Pass, counts: FeatureCounts, sample: _Sample | None, s: RankSettings
 ) -> RankResult:
-    """The result and what was asked for beyond the ranking."""
+    """The result with the other findings that were requested."""
     found: dict[str, Any] = {}
     if s.reports:
         with _timed(result.seconds, "reports"):
@@ -246,7 +246,7 @@ def _with_findings(
             report = _leaks(gathered.stretches.rows())
             found |= {"leaks": report.suspicions, "untold": report.untold}
     elif s.time_column is not None:
-        found["untold"] = f"the label has {result.label_values} values, leakage can be found with two only"
+        found["untold"] = f"the label has {result.label_values} values, leakage is tested for two only"
     return msgspec.structs.replace(result, **found)
 
 

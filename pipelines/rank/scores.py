@@ -1,7 +1,7 @@
 """Columns in memory scored by any heuristic: a sample once, or batch after batch as the public `outrank` does.
 
-The tool scores batches of 16,384 rows and takes the median; its rule for the last, smaller batch is kept, so that
-scores which depend on the order of rows agree with it.
+The tool scores batches of 16,384 rows and takes the median; its rule for the last, smaller batch is the same here, so
+that scores which depend on the order of rows agree with the tool's.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Event times of a table nobody declared a format for: whole numbers by their size, text by its form."""
+"""Event times of a table without a declared format: whole numbers by their size, text by its form."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.units import US_PER_SECOND
 
-#: Least number that is taken for this many units a second: seconds of the year 5138 are milliseconds of 1973.
+#: Least number that is read in this many units per second: seconds of the year 5138 are milliseconds of 1973.
 _SIZES = ((1e17, 1_000 * US_PER_SECOND), (1e14, US_PER_SECOND), (1e11, 1_000), (0.0, 1))
 
 
@@ -17,8 +17,8 @@ def times_us(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool
     """Microseconds since the epoch, and which rows have a time.
 
     Args:
-        column: Arrow integers or floats (seconds, milli-, micro- or nanoseconds, told by their size) or text in
-            ISO 8601 or one of its neighbours, such as "2017-11-09 14:23:39".
+        column: Arrow integers or floats (seconds, milli-, micro- or nanoseconds, recognised by their size) or text in
+            ISO 8601 or a similar form, such as "2017-11-09 14:23:39".
         name: Of the column, for the error.
 
     Raises:

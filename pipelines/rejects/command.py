@@ -1,4 +1,4 @@
-"""What could not be used, seen and brought back: `sparsewatch rejects list` and `sparsewatch rejects replay`."""
+"""Rejected records listed and replayed: `sparsewatch rejects list` and `sparsewatch rejects replay`."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +19,7 @@ from sparsewatch.pipelines.rejects.repairs import read_repairs, shell_repair
 from sparsewatch.pipelines.rejects.replay import Replay, ReplayCount, ReplayPlan
 from sparsewatch.pipelines.rejects.replay_log import ReplayLog, begin_replay, end_replay, read_log
 from sparsewatch.pipelines.rejects.topics import Originals, Reject, RejectsTopic, replayed_topic
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import Count
@@ -44,7 +45,7 @@ class Where:
 
     kafka: KafkaSettings
     topic: str
-    #: Replicas of a topic made here.
+    #: Replicas of a topic created here.
     replication: int = 1
 
 
@@ -84,10 +85,11 @@ def list_rejects(
     limit: int | None,
     form: str,
 ) -> None:
-    """What of source topic TOPIC could not be used, and why.
+    """List the records of source topic TOPIC that could not be used, and why.
 
-    A record a crash made a job write twice is counted once. JSON is one line a reject with its whole value (`value`, or
-    `value_base64` where it is no UTF-8); the counts go to standard error. Edited, such lines are a --repair-file.
+    Duplicates that a job wrote after a crash are counted once. JSON is one line per reject with its whole value
+    (`value`, or `value_base64` where it is no UTF-8); the counts go to standard error. Edited, these lines are a
+    --repair-file.
     """
     where = _where(topic, job, bootstrap, client)
     done = read_log(where.kafka, where.topic).replayed
@@ -100,19 +102,19 @@ def list_rejects(
         else:
             rows = _newest((table_row(r, r.id in done) for r in found), limit or _TABLE_RECORDS)
             output().print(record_table(rows), counts.table())
-    click.echo(f"{counts.total} rejects of {where.topic!r}{counts.by_code}", err=form == "json")
+    click.echo(f"{counted(counts.total, 'reject')} of {where.topic!r}{counts.by_code}", err=form == "json")
 
 
 @rejects.command("replay", epilog=_EXAMPLES)
 @_common
 @click.option("--only", multiple=True, metavar="ID", help="Only this reject; repeatable.")
 @click.option(
-    "--repair", metavar="COMMAND", help="Shell command: original bytes on stdin, repaired ones on stdout; may fail."
+    "--repair", metavar="COMMAND", help="Shell command: original bytes on stdin, repaired bytes on stdout; may fail."
 )
 @click.option("--repair-file", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Repaired values by id.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing; --repair is run.")
-@click.option("--again", is_flag=True, help="Replay what was replayed before, too.")
-@click.option("--force", is_flag=True, help="Replay unrepaired records that are bad in themselves, too.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, write nothing; --repair is run.")
+@click.option("--again", is_flag=True, help="Also replay rejects that were replayed before.")
+@click.option("--force", is_flag=True, help="Also replay unrepaired records that would be rejected again.")
 def replay_rejects(
     topic: str | None,
     job: Path | None,
@@ -128,15 +130,15 @@ def replay_rejects(
 ) -> None:
     """Send rejects back to source topic TOPIC, repaired.
 
-    They keep key, headers, partition and Kafka timestamp; sparsewatch.* headers go, sparsewatch.replayed-from (the
-    reject's id) comes. Each is replayed once, also if a replay was cut off: ids stand in
-    TOPIC.rejects.replayed (run one replay of a topic at a time). A replayed event whose
-    window has closed by then becomes late; and the topic's retention counts from the original timestamp, so run the
+    They keep key, headers, partition and Kafka timestamp; headers sparsewatch.* are removed, and
+    sparsewatch.replayed-from (the reject's id) is added. Each reject is replayed once, even if a replay was
+    interrupted: its id is recorded in TOPIC.rejects.replayed (run one replay of a topic at a time). A replayed event
+    whose window has closed by then is late; and the topic's retention counts from the original timestamp, so run the
     job soon.
 
-    A line of a repair file is {"id": ..., "value": text} or {"id": ..., "value_base64": ...}; a line without either is
-    passed over, a reject the file does not name stays. A repair that changes nothing is no repair: without --force
-    such a record is left, as is one whose repair failed.
+    A line of a repair file is {"id": ..., "value": text} or {"id": ..., "value_base64": ...}; a line without a value is
+    skipped, a reject that the file does not name is not replayed. Without --force a record that the repair leaves
+    unchanged is not replayed; nor is a record whose repair failed.
     """
     if repair is not None and repair_file is not None:
         raise ConfigError("expected --repair or --repair-file, got both")
@@ -189,7 +191,7 @@ def _places(rejected: RejectsTopic, codes: tuple[str, ...], named: set[str] | No
             places[reject.id] = reject.place
     if unknown := sorted((named or set()) - known):
         shown = ", ".join(repr(id_) for id_ in unknown[:3])
-        raise ConfigError(f"{len(unknown)} of the ids are no rejects of {rejected.topic!r}: {shown}")
+        raise ConfigError(f"{counted(len(unknown), 'id')} not among the rejects of {rejected.topic!r}: {shown}")
     return places
 
 
@@ -201,7 +203,7 @@ def _replay(where: Where, plan: ReplayPlan, log: ReplayLog, chosen: Iterator[Rej
         if not plan.dry_run:
             begin_replay(where.kafka, where.topic, plan.partitions, log, writer)
         with Originals(where.kafka, where.topic) as originals:
-            replay = Replay(plan, writer, originals, tell=lambda line: click.echo(printable(line)))
+            replay = Replay(plan, writer, originals, on_left=lambda line: click.echo(printable(line)))
             for reject in chosen:
                 replay.take(reject)
             replay.finish()
@@ -223,9 +225,10 @@ def _make_replayed_topic(where: Where) -> None:
 
 
 def _report(topic: str, count: ReplayCount, before: int, dry_run: bool) -> None:
+    rejects = f"{counted(count.replayed, 'reject')} ({counted(count.events, 'event')})"
     summary = (
-        f"{count.replayed} rejects ({count.events} events) {'would be ' if dry_run else ''}replayed to {topic!r}, "
-        f"{count.repaired} of them repaired; {count.left} left, {before} replayed before"
+        f"{rejects} {'would be ' if dry_run else ''}replayed to {topic!r}, "
+        f"{count.repaired:,} of them repaired; {count.left:,} left, {before:,} replayed before"
     )
     if count.left and not count.replayed:
         raise ConfigError(summary)

@@ -1,4 +1,4 @@
-"""Rejects as a table or as JSON lines. What stands in them came from outside and is shown so that it does no harm."""
+"""Rejects as a table or as JSON lines. Their content came from outside: it is escaped before it is shown."""
 
 import base64
 from collections import Counter
@@ -16,7 +16,7 @@ _SHOWN_BYTES = 80
 
 
 class RejectCounts:
-    """Rejects by code, counted while they pass.
+    """Rejects by code, counted as they are read.
 
     Args:
         done: Ids that were replayed.
@@ -34,7 +34,7 @@ class RejectCounts:
         return self._records.total()
 
     def watch(self, found: Iterable[Reject]) -> Iterator[Reject]:
-        """Hand rejects through and count them."""
+        """Pass rejects on and count them."""
         for reject in found:
             code = printable(reject.record.code)
             self._records[code] += 1
@@ -52,12 +52,12 @@ class RejectCounts:
 
     @property
     def by_code(self) -> str:
-        """The numbers in a line's end; empty if there are none."""
+        """The numbers for the end of a line; empty if there are none."""
         return ": " * bool(self._records) + ", ".join(f"{code} {n}" for code, n in self._records.most_common())
 
 
 def json_line(reject: Reject, replayed: bool) -> str:
-    """A reject as JSON in one line, its value whole; a line of a repair file, too."""
+    """A reject as JSON in one line with its whole value; also a line of a repair file."""
     record = reject.record
     about: dict[str, Any] = {
         "id": reject.id,

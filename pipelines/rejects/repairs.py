@@ -23,13 +23,13 @@ class RepairLine(msgspec.Struct):
 
 
 def shell_repair(command: str) -> Repair:
-    """A repair by a shell command: original bytes on its standard input, repaired ones on its standard output."""
+    """A repair by a shell command: original bytes on its standard input, repaired bytes on its standard output."""
 
     def repair(_id: str, value: bytes | None) -> bytes:
         done = subprocess.run(command, shell=True, input=value or b"", capture_output=True, check=False)
         if done.returncode:
-            said = done.stderr.decode(errors="backslashreplace").strip().splitlines()[-1:]
-            raise SchemaError(": ".join([f"the repair ended with exit code {done.returncode}", *said]))
+            last_line = done.stderr.decode(errors="backslashreplace").strip().splitlines()[-1:]
+            raise SchemaError(": ".join([f"the repair ended with exit code {done.returncode}", *last_line]))
         if not done.stdout:
             raise SchemaError("the repair printed nothing")
         return done.stdout
@@ -38,7 +38,7 @@ def shell_repair(command: str) -> Repair:
 
 
 def read_repairs(path: Path) -> dict[str, bytes]:
-    """Repaired values by id, from JSON lines; a line without a value is passed over.
+    """Repaired values by id, from JSON lines; a line without a value is skipped.
 
     Raises:
         ConfigError: Naming the line that is wrong.
@@ -59,7 +59,7 @@ def read_repairs(path: Path) -> dict[str, bytes]:
         if value is None:
             continue
         if repair.id in values:
-            raise ConfigError(f"--repair-file {path}, line {number}: id {repair.id!r} stands there twice")
+            raise ConfigError(f"--repair-file {path}, line {number}: id {repair.id!r} is listed twice")
         values[repair.id] = value
     return values
 

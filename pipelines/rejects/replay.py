@@ -1,6 +1,6 @@
-"""Sends rejects back to the topic they came from, repaired or, if asked, as they are.
+"""Sends rejects back to the topic they came from, repaired or, with `force`, unchanged.
 
-Order of writing: records, wait until they are durable, then their ids. Where a replay was cut off in between,
+Order of writing: records, wait until they are durable, then their ids. If a replay is interrupted in between,
 `sparsewatch.pipelines.rejects.replay_log` finds what it had sent.
 """
 
@@ -14,7 +14,7 @@ from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, Originals, Rejec
 from sparsewatch.schemas.errors import SchemaError, SinkError
 from sparsewatch.transforms.kafka.client import Writer
 
-#: Records sent before they are waited for. A larger value is waited for alone, so a refusal is known to be its own.
+#: Records sent before a flush. A larger value is flushed alone, so that a refusal is known to be of this record.
 _BATCH_RECORDS = 200
 _ALONE_BYTES = 1 << 18
 
@@ -29,7 +29,7 @@ class ReplayPlan:
     values: Mapping[str, bytes] = field(default_factory=dict)
     #: Makes a repaired value from id and original value; raises SchemaError where it cannot.
     repair: Repair | None = None
-    #: Replay what is sure to be rejected again, too.
+    #: Also replay records that are certain to be rejected again.
     force: bool = False
     dry_run: bool = False
 
@@ -41,7 +41,7 @@ class ReplayCount:
     replayed: int = 0
     events: int = 0
     repaired: int = 0
-    #: Number of rejects left where they are.
+    #: Number of rejects that were not replayed.
     left: int = 0
 
 
@@ -51,20 +51,20 @@ class Replay:
     Args:
         plan: What to do.
         writer: Where replayed records and their ids go.
-        originals: Where values are that the rejects topic did not take.
-        tell: Told in one line what becomes of a reject that is not replayed, or would be in a dry run.
+        originals: Finds values that were too large for the rejects topic.
+        on_left: Called with a line about each reject that is not replayed, or would be in a dry run.
     """
 
-    def __init__(self, plan: ReplayPlan, writer: Writer, originals: Originals, tell: Callable[[str], None]) -> None:
+    def __init__(self, plan: ReplayPlan, writer: Writer, originals: Originals, on_left: Callable[[str], None]) -> None:
         self.count = ReplayCount()
         self._plan = plan
         self._writer = writer
         self._originals = originals
-        self._tell = tell
+        self._on_left = on_left
         self._unsure: list[tuple[Reject, bool]] = []
 
     def take(self, reject: Reject) -> None:
-        """Replay one reject, or say why not.
+        """Replay one reject, or report why not.
 
         Raises:
             SinkError: If the broker refuses a batch of records.
@@ -77,7 +77,7 @@ class Replay:
             self._leave(reject, str(error))
             return
         if self._plan.dry_run:
-            self._tell(f"{reject.id}: would be replayed{' repaired' if repaired else ' as it is'}")
+            self._on_left(f"{reject.id}: would be replayed{' repaired' if repaired else ' as it is'}")
             self._add(reject, repaired)
         elif len(value or b"") > _ALONE_BYTES:
             self._send_alone(reject, value, repaired)
@@ -113,7 +113,7 @@ class Replay:
             value = original if self._plan.repair is None else self._plan.repair(reject.id, original)
         if value == original and not (reject.record.retriable or self._plan.force):
             raise SchemaError(
-                f"unchanged it would be rejected again ({reject.record.code}): repair it, or say --force if the job's "
+                f"unchanged it would be rejected again ({reject.record.code}): repair it, or use --force if the job's "
                 "settings have changed since"
             )
         return value, value != original
@@ -123,7 +123,9 @@ class Replay:
         if not reject.left_out:
             return record.value
         if record.row >= 0:
-            raise SchemaError("its rows were too large for the rejects topic; their whole record has been counted")
+            raise SchemaError(
+                "a row too large for the rejects topic: its record is not sent again, its other rows are counted"
+            )
         return self._originals.value(record.partition, record.offset)
 
     def _check_partition(self, partition: int) -> None:
@@ -158,5 +160,5 @@ class Replay:
         self.count.repaired += repaired
 
     def _leave(self, reject: Reject, why: str) -> None:
-        self._tell(f"{reject.id}: left: {why}")
+        self._on_left(f"{reject.id}: not replayed: {why}")
         self.count.left += 1

@@ -1,8 +1,9 @@
-"""Which rejects were replayed: the compacted topic `<topic>.rejects.replayed`, exact also where a replay was cut off.
+"""Which rejects were replayed: the compacted topic `<topic>.rejects.replayed`, exact even if a replay was interrupted.
 
-A replay first writes down where the watched topic ends, then sends records (each names its reject in a header), notes
-their ids, and at last removes what it wrote first. Where that still stands, a replay was cut off between sending and
-noting, and what it sent is found by its headers from there on. Two replays of a topic at once would not see each other.
+A replay first records the end offsets of the watched topic, then sends records (each names its reject in a header),
+records their ids, and finally removes the end offsets. If these are still there, a replay was interrupted between
+sending and recording, and the records it sent are found by their headers from these offsets on. Two replays of a topic
+at once would not see each other.
 """
 
 from collections.abc import Collection, Iterator
@@ -22,14 +23,14 @@ from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.records import Fetched
 
 FORMAT = Format("the mark of a replay under way")
-#: No id is like it: an id begins with a topic's name and a slash.
+#: Differs from every id: an id begins with a topic's name and a slash.
 _UNDER_WAY = b"under-way"
-#: Fetches stay below it; a broker sends a larger record all the same.
+#: Size of a fetch; a broker still sends a larger record.
 _FETCH_BYTES = 1 << 20
 
 
 class _UnderWay(msgspec.Struct, frozen=True):
-    """A replay was begun when the partitions of the watched topic ended so."""
+    """A replay has begun; these were the end offsets of the watched topic's partitions."""
 
     ends: dict[int, int]
 
@@ -38,10 +39,10 @@ class _UnderWay(msgspec.Struct, frozen=True):
 class ReplayLog:
     """Ids of rejects."""
 
-    #: Those that stand in the watched topic again.
+    #: Rejects that are in the watched topic again.
     replayed: set[str]
-    #: Those among them that the log does not hold yet.
-    unnoted: set[str]
+    #: Those of them that the log does not hold yet.
+    unrecorded: set[str]
 
 
 def read_log(kafka: KafkaSettings, topic: str) -> ReplayLog:
@@ -52,22 +53,22 @@ def read_log(kafka: KafkaSettings, topic: str) -> ReplayLog:
         SourceError: If the broker does not answer.
     """
     with Compacted(kafka, replayed_topic(topic), _FETCH_BYTES) as log:
-        notes = log.newest()
-    under_way = notes.pop(_UNDER_WAY, None)
-    noted = {key.decode(errors="replace") for key in notes}
+        entries = log.newest()
+    under_way = entries.pop(_UNDER_WAY, None)
+    recorded = {key.decode(errors="replace") for key in entries}
     if under_way is None:
-        return ReplayLog(noted, set())
+        return ReplayLog(recorded, set())
     try:
         ends = FORMAT.parse(under_way, _UnderWay).ends
     except StateError as error:
         raise StateError(f"topic {replayed_topic(topic)!r}, key {_UNDER_WAY!r}: {error}") from error
     sent = _sent_since(kafka, topic, ends)
-    return ReplayLog(noted | sent, sent - noted)
+    return ReplayLog(recorded | sent, sent - recorded)
 
 
 def begin_replay(kafka: KafkaSettings, topic: str, partitions: Collection[int], log: ReplayLog, writer: Writer) -> None:
-    """Note what a replay that was cut off had sent, and that another begins."""
-    for id_ in sorted(log.unnoted):
+    """Record what an interrupted replay had sent, and that another begins."""
+    for id_ in sorted(log.unrecorded):
         writer.send(replayed_topic(topic), id_.encode(), b"{}")
     writer.flush()
     with closing(open_reader(kafka, topic, _FETCH_BYTES)) as reader:
@@ -78,7 +79,7 @@ def begin_replay(kafka: KafkaSettings, topic: str, partitions: Collection[int], 
 
 
 def end_replay(topic: str, writer: Writer) -> None:
-    """All that was sent is noted."""
+    """Record that the replay is complete."""
     writer.send(replayed_topic(topic), _UNDER_WAY, None)
     writer.flush()
 

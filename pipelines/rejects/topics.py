@@ -1,4 +1,4 @@
-"""The topics around rejects, read: the rejects themselves, the ids replayed already, originals left in the source."""
+"""The topics of rejects: the rejects themselves, the ids already replayed, original records in the source topic."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -17,23 +17,23 @@ from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
 
-#: Largest record any writer of ours makes.
+#: Largest record that our writers make.
 _MAX_RECORD_BYTES = 64 << 20
 _FETCH_S = 0.5
-#: Empty fetches in a row after which a record that should be there is taken as gone.
+#: Empty fetches in a row after which an expected record counts as gone.
 _PATIENCE = 20
 #: Header of a replayed record: id of its reject.
 REPLAYED_FROM = PREFIX + "replayed-from"
 
 
 def replayed_topic(topic: str) -> str:
-    """Where the ids of replayed rejects of `topic` are kept: compacted, the key is the id."""
+    """The topic of the ids of replayed rejects of `topic`: compacted, the key is the id."""
     return f"{rejects_topic(topic)}.replayed"
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One reject and where it stands."""
+    """One reject and its place."""
 
     record: SideRecord
     #: Partition and offset in the rejects topic.
@@ -66,7 +66,7 @@ class RejectsTopic:
         self._reader = open_reader(kafka, rejects_topic(topic), _MAX_RECORD_BYTES)
 
     def read(self) -> Iterator[Reject]:
-        """Every reject once; what a crash made a job write twice has the same id and comes once."""
+        """Every reject once; a duplicate that a job wrote after a crash has the same id and is skipped."""
         seen: set[str] = set()
         for reject in self._all():
             if reject.id not in seen:
@@ -74,7 +74,7 @@ class RejectsTopic:
                 yield reject
 
     def read_again(self, places: Collection[tuple[int, int]]) -> Iterator[Reject]:
-        """Rejects at these places, found by an earlier reading; what came after it is not looked at."""
+        """Rejects at these places, found by an earlier reading; later rejects are not read."""
         missing = set(places)
         rejects = self._all() if missing else iter(())
         for reject in rejects:

@@ -15,7 +15,15 @@ from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.report import wording
 from sparsewatch.pipelines.report.pictures import INK, svg
 
-_FILTERS = (wording.number, wording.score, wording.share, wording.probability, wording.quantity, wording.size)
+_FILTERS = (
+    wording.number,
+    wording.counted,
+    wording.score,
+    wording.share,
+    wording.probability,
+    wording.quantity,
+    wording.size,
+)
 
 
 class Photo(NamedTuple):

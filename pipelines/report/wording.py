@@ -14,6 +14,15 @@ def number(x: int) -> str:
     return f"{x:,}"
 
 
+def counted(n: int, noun: str) -> str:
+    """A number of things, the noun in the singular or the plural.
+
+    >>> counted(1, "row"), counted(2_500, "row")
+    ('1 row', '2,500 rows')
+    """
+    return f"{number(n)} {noun}{'' if n == 1 else 's'}"
+
+
 def score(x: float) -> str:
     """Six decimals, as many as 10 million rows can tell."""
     return f"{round(x, 6) + 0.0:.6f}"

@@ -1,1 +1,1 @@
-"""`sparsewatch retrain`: a row model trained anew, tried in a shadow run, promoted, watched and rolled back."""
+"""`sparsewatch retrain`: a row model retrained, tried in a shadow run, promoted, watched and rolled back."""

@@ -1,7 +1,7 @@
-"""What a retraining learns from: rows that a job kept of its last windows, or files.
+"""Training data of a retraining: rows that a job sampled from its last windows, or files.
 
-The baseline is guarded: a window in which something was found is not learned, unless a person says so. Windows keep
-samples of one size; of each the same share is taken, so that the rows are a uniform sample of the windows.
+The baseline is guarded: a window with a finding is not learned from, unless the user asks for it. Windows save samples
+of one size; the same share of each is taken, so that the rows are a uniform sample of the windows.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +14,7 @@ import pyarrow as pa
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
 from sparsewatch.pipelines.rows.kept_rows import RowPane
@@ -25,29 +26,29 @@ from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.transforms.kafka.open import partitions_of
 from sparsewatch.transforms.window.panes import Pane, decode_panes, load_panes
 
-#: Of the rows of files what a shadow without a running job takes.
+#: Share of the rows of files that an offline shadow run takes.
 _HELD_OUT_SHARE = 0.2
-#: Of the rows learned from what calibrates, see `train_row_model`, and how many of these a threshold should leave
-#: beyond it: with fewer its rate is a guess.
+#: Share of the training rows for calibration, see `train_row_model`, and how many of these should lie above the
+#: threshold: with fewer its rate is a guess.
 _CALIBRATION_SHARE = 0.2
-_BEYOND_ROWS = 2
+_ROWS_ABOVE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """Rows to learn from, and where they are from."""
+    """Rows to learn from, and their origin."""
 
     table: pa.Table
-    #: Rows for a shadow without a running job; None unless asked for.
+    #: Rows for an offline shadow run; None without it.
     held_out: pa.Table | None
-    #: What a person is told.
-    said: str
-    #: The same for the log and the manifest; JSON types.
+    #: Summary for the user.
+    summary: str
+    #: The same figures for the log and the manifest; JSON types.
     about: dict[str, int | list[str]]
 
 
 def collect(plan: Plan, columns: Iterable[str]) -> Collected:
-    """The rows that a plan asks for.
+    """The training data of a plan.
 
     Args:
         plan: Files, or windows of the job.
@@ -67,11 +68,11 @@ def collect(plan: Plan, columns: Iterable[str]) -> Collected:
         panes = _panes(plan.job)[-plan.last if plan.last else 0 :]
         rows = collect_panes(panes, _learner(plan), types, plan.sample_rows, plan.windows if plan.offline else 0)
     rate = plan.job.rows.alarm_rate
-    least = round(_BEYOND_ROWS / (_CALIBRATION_SHARE * rate))
+    least = round(_ROWS_ABOVE / (_CALIBRATION_SHARE * rate))
     if rows.table.num_rows < least:
         raise ConfigError(
-            f"expected at least {least} rows to learn an alarm rate of {rate:.2%} from, got {rows.said}. Wait for more "
-            "windows, or see --learn and rows.sample_rows"
+            f"expected at least {least} rows to learn an alarm rate of {rate:.2%} from, got {rows.summary}. "
+            "Wait for more windows, or see --learn and rows.sample_rows"
         )
     return rows
 
@@ -90,18 +91,18 @@ def collect_panes(
         may_learn: Whether a window belongs to the baseline.
         types: Columns to learn, and their types in the stream.
         limit: Most rows to learn from.
-        hold_out: Newest windows of the baseline that are not learned but shadowed.
+        hold_out: Newest windows of the baseline that are held out for the shadow run.
 
     Raises:
-        ConfigError: If a column was not kept, or if there are fewer windows.
+        ConfigError: If a column is not in the samples, or if there are too few windows.
     """
-    kept = decode_panes(panes, RowPane)
-    taken = [RowSample.from_bytes(state.sample) for pane, state in kept if may_learn(pane)]
-    left_out = [state.rows for pane, state in kept if not may_learn(pane)]
+    saved = decode_panes(panes, RowPane)
+    taken = [RowSample.from_bytes(state.sample) for pane, state in saved if may_learn(pane)]
+    left_out = [state.rows for pane, state in saved if not may_learn(pane)]
     if len(taken) <= hold_out:
         raise ConfigError(
-            f"expected more than {hold_out} windows to learn from, got {len(taken)}: {len(left_out)} of "
-            f"{len(kept)} saved windows raised alerts and are left out"
+            f"expected more than {counted(hold_out, 'window')} to learn from, got {len(taken)}: {len(left_out)} of "
+            f"{len(saved)} saved windows raised alerts and are left out"
         )
     cut = len(taken) - hold_out
     table = _uniform(taken[:cut], types, limit)
@@ -109,9 +110,9 @@ def collect_panes(
     return Collected(
         table=table,
         held_out=_uniform(taken[cut:], types, limit) if hold_out else None,
-        said=(
-            f"{table.num_rows:,} rows of {seen:,} in {cut} windows; left out: {len(left_out)} windows of "
-            f"{sum(left_out):,} rows that alerted"
+        summary=(
+            f"{counted(table.num_rows, 'row')} of {seen:,} in {counted(cut, 'window')}; left out: "
+            f"{counted(len(left_out), 'window')} with alerts ({counted(sum(left_out), 'row')})"
         ),
         about={
             "rows": table.num_rows,
@@ -135,11 +136,11 @@ def collect_files(
     """Rows of files: Parquet, CSV or JSON lines.
 
     Args:
-        files: Files, folders or patterns; all of their rows are taken for ordinary.
+        files: Files, folders or patterns; all of their rows count as normal.
         types: Columns to learn, and their types in the stream.
         limit: Most rows to take.
         seed: Of the sample.
-        hold_out: Whether a fifth of them, by chance, is not learned but shadowed.
+        hold_out: Whether a random fifth of them is held out for the shadow run.
         missing: Texts that stand for the missing value.
 
     Raises:
@@ -151,14 +152,14 @@ def collect_files(
     with progress_bar("reading", unit="rows") as bar:
         for part in table.parts:
             sample.add_file(part.path, table.pieces_of(part), bar.add)
-    rejected = "".join(f"; left out: {number:,} rows, {why}" for why, number in table.rejected.counts.items())
+    rejected = "".join(f"; left out: {counted(number, 'row')}, {why}" for why, number in table.rejected.counts.items())
     rows = sample.table().cast(pa.schema(list(types.items())))
-    # Rows come by hash, so the last ones are as good as any.
+    # Rows are ordered by hash, so the last are a random choice.
     cut = rows.num_rows - round(_HELD_OUT_SHARE * rows.num_rows) if hold_out else rows.num_rows
     return Collected(
         table=rows.slice(0, cut),
         held_out=rows.slice(cut) if hold_out else None,
-        said=f"{cut:,} rows of {sample.rows_seen:,} in {len(sample.files)} files{rejected}",
+        summary=f"{counted(cut, 'row')} of {sample.rows_seen:,} in {counted(len(sample.files), 'file')}{rejected}",
         about={"rows": cut, "rows_seen": sample.rows_seen, "files": [file.name for file in sample.files]},
     )
 
@@ -198,18 +199,18 @@ def _learner(plan: Plan) -> Callable[[Pane], bool]:
 
 
 def _uniform(samples: Sequence[RowSample], types: Mapping[str, pa.DataType], limit: int) -> pa.Table:
-    """Of each sample the same share of the rows it has seen, window by window.
+    """The same share of each window's rows, window by window.
 
-    A sample's rows come by ascending hash, so its first ones are a uniform sample, too.
+    A sample's rows are in ascending order of hash, so its first rows are a uniform sample, too.
     """
     seen = np.array([sample.rows_seen for sample in samples])
-    kept = np.minimum(seen, [sample.capacity for sample in samples])
-    share = min(limit / seen.sum(), float((kept / seen).min()))
+    sampled = np.minimum(seen, [sample.capacity for sample in samples])
+    share = min(limit / seen.sum(), float((sampled / seen).min()))
     parts = [_typed(sample, types).slice(0, round(share * n)) for sample, n in zip(samples, seen.tolist(), strict=True)]
     return pa.concat_tables(parts)
 
 
 def _typed(sample: RowSample, types: Mapping[str, pa.DataType]) -> pa.Table:
     if missing := [name for name in types if name not in sample.columns]:
-        raise ConfigError(f"expected the model's columns {missing} among those that windows keep: {sample.columns}")
+        raise ConfigError(f"expected the model's columns {missing} among those that windows save: {sample.columns}")
     return pa.table(sample.rows()).select(list(types)).cast(pa.schema(list(types.items())))

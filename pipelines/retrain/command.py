@@ -1,4 +1,4 @@
-"""`sparsewatch retrain`: a new row model from a job's own rows, let in only after a shadow run."""
+"""`sparsewatch retrain`: a new row model from a job's own rows, promoted only after a shadow run."""
 
 import sys
 import time
@@ -23,15 +23,15 @@ _EXAMPLES = """
 \b
 Examples:
   sparsewatch retrain fab.toml                       # while the job runs
-  sparsewatch retrain fab.toml --if-drifted          # for cron: nothing happens unless p-values have moved
-  sparsewatch retrain fab.toml --every 24h           # for ever, in one process
-  sparsewatch retrain fab.toml --offline             # no job runs: shadow on rows that were held out
+  sparsewatch retrain fab.toml --if-drifted          # for cron: does nothing unless p-values have drifted
+  sparsewatch retrain fab.toml --every 24h           # repeatedly, in one process
+  sparsewatch retrain fab.toml --offline             # without a running job: shadow run on held-out rows
   sparsewatch retrain fab.toml --files last_week.parquet --method knn
 \b
-Exit code: 0 the candidate took over, or there was no need; 1 it was refused or rolled back; 2 an error.
+Exit code: 0 the candidate was promoted, or no retraining was needed; 1 it was refused or rolled back; 2 an error.
 """
 
-#: What windows take to close beyond their length, and workers to see a candidate.
+#: Time that windows take to close after their end, and workers to see a candidate.
 _SLACK_S = 300
 _LEAST_EVERY_S = 60.0
 
@@ -55,28 +55,30 @@ _LEAST_EVERY_S = 60.0
 @click.option("--last", type=ranged(Count), help="Take only the newest N saved windows.  [default: all]")
 @click.option("--method", metavar="NAME", help="See train rows.  [default: that of the present model]")
 @click.option("--sample-rows", type=ranged(Count), default=200_000, show_default=True, help="Most rows to learn from.")
-@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="All chance comes from it.")
+@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--windows", type=ranged(Count), default=3, show_default=True, help="Windows of the shadow run.")
 @click.option(
     "--offline",
     is_flag=True,
-    help="Shadow on the newest saved windows, which are not learned from; needs no running job.",
+    help="Shadow run on the newest saved windows, which are held out of the training; needs no running job.",
 )
 @click.option(
     "--watch",
     type=ranged(CountOrNone),
     help="Windows to watch after a promotion; 0 for none.  [default: 3; 0 with --offline]",
 )
-@click.option("--timeout", metavar="DURATION", help="Wait so long for these windows.  [default: 2 windows more and 5m]")
+@click.option(
+    "--timeout", metavar="DURATION", help="How long to wait for these windows.  [default: 2 windows more and 5m]"
+)
 @click.option(
     "--rule",
     "rules",
     multiple=True,
     metavar="NAME=NUMBER",
-    help="What the candidate must hold to, e.g. largest_ratio=5; names are in docs/retraining.md.",
+    help="Limit that the candidate must keep, e.g. largest_ratio=5; names are in docs/retraining.md.",
 )
 @click.option("--if-drifted", is_flag=True, help="Do nothing unless most of the newest windows drifted.")
-@click.option("--every", metavar="DURATION", help="Go on for ever, and begin anew so long after the last beginning.")
+@click.option("--every", metavar="DURATION", help="Repeat without end, at this interval from start to start.")
 def retrain(
     job_file: Path,
     overrides: tuple[str, ...],
@@ -95,21 +97,22 @@ def retrain(
     if_drifted: bool,
     every: str | None,
 ) -> None:
-    """Train the row model of JOB.toml anew, and let it in only if it stands a shadow run.
+    """Retrain the row model of JOB.toml, and promote it only if it passes a shadow run.
 
-    1. Rows are collected that the job kept of its last windows; windows with alerts are left out. 2. A candidate is
-    trained, by the method of the present model. 3. The running job scores its rows with both models; only the present
-    one counts. 4. The candidate takes over unless it flags more than three times the rows it should, or hardly any, or
-    its p-values are less even than the present model's, or it ranks rows the other way round. 5. The models have
-    changed places and both still score; the new one goes back if it alone flags more than three times the rows it
-    should. Everything is noted in retraining.jsonl in the model's folder; refused versions stay there, too.
+    1. Rows are collected from the samples that the job saved of its last windows; windows with alerts are left out.
+    2. A candidate is trained, by the method of the present model. 3. The running job scores its rows with both models;
+    only the present model's results count. 4. The candidate is promoted unless it flags more than three times the rows
+    it should, or hardly any, or its p-values are less uniform than the present model's, or it ranks rows in opposite
+    order. 5. The former model now scores in the shadow; the new model is rolled back if it alone flags more than three
+    times the rows it should. Everything is logged in retraining.jsonl in the model's folder; refused versions stay
+    there, too.
 
     None of this shows that a model finds anomalies better: see docs/retraining.md.
     """
     every_s = None if every is None else _seconds("--every", every)
     if every_s is not None and every_s < _LEAST_EVERY_S:
         raise ConfigError(f"--every: expected at least '{_LEAST_EVERY_S:.0f}s', got {every!r}")
-    job = load_job_of(RowsJob, job_file, overrides, why="which alone keeps rows and follows its model")
+    job = load_job_of(RowsJob, job_file, overrides, why="the only kind that samples rows and follows its model")
     from sparsewatch.pipelines.retrain.plan import Plan
 
     watch = (0 if offline else 3) if watch is None else watch
@@ -173,7 +176,7 @@ def _check(plan: "Plan") -> None:
     if plan.method is not None:
         method_of(plan.method, None, None)
     if plan.files and plan.last:
-        raise ConfigError("--last is of the job's windows, and rows come from --files")
+        raise ConfigError("--last chooses among the job's windows, but rows come from --files")
 
 
 def _once(plan: "Plan") -> "Outcome":

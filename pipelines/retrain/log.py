@@ -1,4 +1,4 @@
-"""What became of each retraining: `<root>/<name>/retraining.jsonl`, beside the versions, which never change."""
+"""The outcome of each retraining: `<root>/<name>/retraining.jsonl`, beside the versions, which never change."""
 
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     present: str
     what: What
     reasons: tuple[str, ...] = ()
-    #: What it rests on: rows and windows of the training, or the figures of a shadow run.
+    #: Evidence: rows and windows of the training, or the figures of a shadow run.
     figures: dict[str, Any] = {}
 
 

@@ -1,4 +1,4 @@
-"""What a user asks of a retraining, and the folder that only one of them may work on."""
+"""Settings of a retraining, and the lock of the model's folder: one retraining at a time."""
 
 import fcntl
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from sparsewatch.detectors.rows.windows.shadow import ShadowRule
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.errors import ConfigError, ModelError
 
-#: `ordinary`: windows in which nothing was found; `drifted`: also those of which all that was found is that p-values
-#: have moved; `all`: every window.
+#: `ordinary`: windows in which nothing was found; `drifted`: also those whose only finding is that p-values
+#: have drifted; `all`: every window.
 Learn = Literal["ordinary", "drifted", "all"]
-#: How a retraining ended: there was no drift; the candidate was refused; it took over, and went back or not.
+#: How a retraining ended: there was no drift; the candidate was refused; it was promoted, and rolled back or not.
 Outcome = Literal["not needed", "refused", "promoted", "rolled back"]
 
 _LOCK = ".retrain.lock"
@@ -23,7 +23,7 @@ _LOCK = ".retrain.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a user asked for."""
+    """Settings of one retraining."""
 
     job: RowsJob
     #: Files to learn from; the job's own windows without any.
@@ -31,7 +31,7 @@ class Plan:
     #: Texts of files that stand for the missing value, besides the empty field of a CSV.
     missing: tuple[str, ...] = ()
     learn: Learn = "ordinary"
-    #: Newest windows to look at; None for all that are kept.
+    #: Newest windows to look at; None for all that are saved.
     last: int | None = None
     #: None for the present model's.
     method: str | None = None
@@ -44,7 +44,7 @@ class Plan:
     watch: int = 3
     #: Seconds to wait for the windows of each.
     timeout_s: float = 3600.0
-    #: Shadow on rows that were kept, without a running job.
+    #: Shadow run on held-out rows, without a running job.
     offline: bool = False
     if_drifted: bool = False
     rule: ShadowRule = field(default_factory=ShadowRule)
@@ -54,22 +54,22 @@ def model_folder(job: RowsJob) -> Path:
     """The folder of all versions of a job's model.
 
     Raises:
-        ConfigError: If the job names one version, with which it stays.
+        ConfigError: If the job names a single version, which it always uses.
         ModelError: If there is no model.
     """
     folder = Path(job.rows.model).resolve()
     if is_version(folder):
-        raise ConfigError(f"rows.model: {folder} is one version, which jobs never exchange: name {folder.parent}")
+        raise ConfigError(f"rows.model: {folder} is a single version, which jobs never replace: name {folder.parent}")
     resolve_version(folder)
     return folder
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other retrainings of a model away: they would take each other's candidates. The lock ends with the process.
+    """Lock out other retrainings of a model: they would take each other's candidates. The lock ends with the process.
 
     Raises:
-        ConfigError: If another one goes on.
+        ConfigError: If another retraining is in progress.
         ModelError: If the folder cannot be written.
     """
     try:
@@ -80,5 +80,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConfigError(f"another retraining of {folder} goes on, or it cannot be locked: {error}") from error
+            raise ConfigError(
+                f"another retraining of {folder} is in progress, or it cannot be locked: {error}"
+            ) from error
         yield

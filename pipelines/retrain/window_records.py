@@ -18,6 +18,7 @@ from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.alerts import alert_id
@@ -31,44 +32,44 @@ _MAX_RECORD_BYTES = 16 << 20
 _FETCH_S = 0.5
 
 
-class DriftTold(msgspec.Struct, frozen=True):
-    """Of `row_scores.drift` what is used here; see `sparsewatch.detectors.rows.windows.drift.Drift`."""
+class DriftFigures(msgspec.Struct, frozen=True):
+    """The fields of `row_scores.drift` that are used here; see `sparsewatch.detectors.rows.windows.drift.Drift`."""
 
     distance: float
     chance: float
 
 
-class ScoresTold(msgspec.Struct, frozen=True):
-    """Of `row_scores` what is used here."""
+class ScoreFigures(msgspec.Struct, frozen=True):
+    """The fields of `row_scores` that are used here."""
 
     #: Rows by model.
     models: dict[str, int]
-    drift: DriftTold
+    drift: DriftFigures
 
 
 class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a window's record what is used here."""
+    """The fields of a window's record that are used here."""
 
     job: str
     window_start_us: int
     complete: bool
     #: Ids.
     alerts: tuple[str, ...] = ()
-    row_scores: ScoresTold | None = None
+    row_scores: ScoreFigures | None = None
     shadow: tuple[ShadowScores, ...] = ()
 
     @property
     def only_drifted(self) -> bool:
-        """Whether all that was found in it is that p-values have moved."""
+        """Whether its only finding is that p-values have drifted."""
         moved = {alert_id(self.job, rule, SUBJECT, self.window_start_us) for rule in (DRIFT, MOVED)}
         return bool(self.alerts) and set(self.alerts) <= moved
 
     def is_judged_by(self, model: str) -> bool:
-        """Whether a model scored rows of it."""
+        """Whether a model scored rows of this window."""
         return self.row_scores is not None and model in self.row_scores.models
 
     def drifted(self, check: RowCheck) -> bool:
-        """Whether its p-values have moved as far as `check` alarms at, whatever else was found in it."""
+        """Whether its p-values have drifted far enough to alarm by `check`, whatever else was found in it."""
         if self.row_scores is None:
             return False
         drift = self.row_scores.drift
@@ -95,15 +96,15 @@ class WindowsTopic:
             raise ConfigError(f"the broker has no topic {topic!r}: expected the windows of a job that was run")
 
     def all(self) -> dict[int, WindowRecord]:
-        """What there is now, by start of the window, oldest first."""
+        """All records that exist now, by start of the window, oldest first."""
         return dict(sorted(self._records(self._windows.newest().items()).items()))
 
     def pass_over(self) -> None:
-        """Begin after what there is now."""
+        """Skip the records that exist now."""
         self._windows.pass_over()
 
     def more(self) -> dict[int, WindowRecord]:
-        """What came since; waits a little for it."""
+        """Records that came since; waits a little for them."""
         return self._records(self._windows.arrivals(_FETCH_S))
 
     def _records(self, windows: Iterable[tuple[bytes, bytes | None]]) -> dict[int, WindowRecord]:
@@ -125,9 +126,9 @@ class WindowsTopic:
 
 @dataclass(frozen=True, slots=True)
 class ShadowSoFar:
-    """How far a shadow run is."""
+    """Progress of a shadow run."""
 
-    #: Complete windows that held a shadow of the pair.
+    #: Complete windows with a shadow of the pair.
     windows: int
     #: Of all of them together; None before the first.
     shadow: ShadowScores | None
@@ -151,9 +152,9 @@ def follow_shadow(
     Args:
         topic: Windows of a running job.
         pair: Present model and candidate.
-        windows: Complete windows with a shadow that are enough.
+        windows: Complete windows with a shadow that are needed.
         timeout_s: Seconds to wait for them.
-        check: Asked between two looks; raises to give the run up.
+        check: Called before each read; raises to give the run up.
         clock: Rising seconds.
     """
     found: dict[int, Shadows] = {}
@@ -173,20 +174,20 @@ def windows_of(job: RowsJob) -> WindowsTopic:
 
 
 def records_of(job: RowsJob) -> dict[int, WindowRecord]:
-    """All windows there are now, by start, oldest first."""
+    """All windows that exist now, by start, oldest first."""
     with windows_of(job) as topic:
         return topic.all()
 
 
 def drifted(plan: Plan, folder: Path) -> bool:
-    """Whether most of the newest windows drifted away from the model that is the latest.
+    """Whether most of the newest windows drifted from the latest model.
 
     Args:
-        plan: As many windows as its shadow run takes are looked at.
+        plan: The number of windows is that of its shadow run.
         folder: Of the model.
     """
     present = f"{folder.name}/{resolve_version(folder).name}"
     newest = [record for record in records_of(plan.job).values() if record.is_judged_by(present)][-plan.windows :]
     found = sum(record.drifted(plan.job.rows.thresholds) for record in newest)
-    click.echo(f"{found} of the {len(newest)} newest windows that {present} judged drifted")
+    click.echo(f"{found} of the {counted(len(newest), 'newest window')} that {present} scored drifted")
     return found > len(newest) / 2

@@ -55,7 +55,7 @@ def head(pieces: Iterable[pa.RecordBatch], rows: int | None) -> Iterator[pa.Reco
 
 
 def read_ahead(pieces: Generator[pa.RecordBatch, None, None]) -> Iterator[pa.RecordBatch]:
-    """The same pieces; the next one is read, on another thread, while its predecessor is used."""
+    """The same pieces; the next piece is read, on another thread, while the current piece is used."""
     try:
         with ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(next, pieces, None)

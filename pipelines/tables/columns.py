@@ -11,7 +11,7 @@ _LISTED = 5
 
 
 def expect_names(path: Path, names: Sequence[str]) -> None:
-    """Whether a file has columns, each name once.
+    """Check that a file has columns, each name once.
 
     Raises:
         SchemaError: If not.
@@ -23,7 +23,7 @@ def expect_names(path: Path, names: Sequence[str]) -> None:
 
 
 def expect_columns(path: Path, names: Sequence[str], first: Path, expected: Sequence[str]) -> None:
-    """Whether a file has the columns of the first one, in any order.
+    """Check that a file has the columns of the first file, in any order.
 
     Raises:
         SchemaError: If not.
@@ -33,7 +33,7 @@ def expect_columns(path: Path, names: Sequence[str], first: Path, expected: Sequ
     if lacks or more:
         raise SchemaError(
             f"{path}: expected the columns of {first}, got {listed(lacks) if lacks else 'none'} missing and "
-            f"{listed(more) if more else 'none'} more"
+            f"{listed(more) if more else 'none'} unexpected"
         )
 
 

@@ -17,7 +17,7 @@ from sparsewatch.pipelines.tables.streams import Progress, named_errors, open_te
 from sparsewatch.schemas.errors import SchemaError
 
 #: Bytes parsed at once: what stays in the processor's cache is parsed at twice the speed of 32 MiB. Wide files are
-#: parsed in larger blocks, of so many of the longest lines seen, since each block costs something a column.
+#: parsed in larger blocks, with room for this many of the longest lines seen, since each block has a cost per column.
 _BLOCK_BYTES = 1 << 20
 _WIDE_BLOCK_BYTES = 16 << 20
 _LINES = 1_024
@@ -42,7 +42,7 @@ class CsvStart(NamedTuple):
 
 
 def read_start(path: Path, delimiter: str = ",") -> CsvStart:
-    """Look at the first record of a file.
+    """Read the first record of a file.
 
     Raises:
         ConfigError: If the file is missing.
@@ -62,7 +62,7 @@ def read_start(path: Path, delimiter: str = ",") -> CsvStart:
 
 
 def _start(text: str, delimiter: str, *, whole: bool) -> CsvStart | None:
-    """How a text begins; None if its first record may go on beyond it."""
+    """How a text begins; None if its first record may continue after it."""
     lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=delimiter)
     blank_lines = 0
@@ -171,7 +171,7 @@ def _separator(path: Path) -> str:
 def plan_csv(
     paths: Sequence[Path], settings: TextSettings, names: Sequence[str] | None = None, delimiter: str | None = None
 ) -> list[CsvPart]:
-    """Look at the first records of files.
+    """Read the first records of files.
 
     Args:
         paths: The files, in the order they are read.
@@ -203,7 +203,7 @@ def plan_csv(
 
 
 def _is_header(path: Path, fields: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether a first record is the header that `names` tells of; a record without any of the names is a row."""
+    """Whether a first record is the header `names`; a record without any of the names is a row."""
     if tuple(fields) == tuple(names):
         return True
     if common := set(fields) & set(names):

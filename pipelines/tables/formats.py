@@ -1,4 +1,4 @@
-"""Which files a path names, and the format of each: by its first bytes, and by its ending where these leave it open."""
+"""Which files a path names, and the format of each: by its first bytes, and by its ending if these are not enough."""
 
 import glob
 import re
@@ -17,12 +17,12 @@ ENDINGS: dict[Format, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson"),
 }
 NAMES: dict[Format, str] = {"parquet": "Parquet", "csv": "CSV", "jsonl": "JSON lines"}
-#: What tables are read from, in one wording; `--help` and docs say the same.
+#: Formats of tables, for messages; `--help` and docs use the same words.
 READ = "Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst)"
 _START_BYTES = 64 << 10
 _PARQUET = b"PAR1"
 _OBJECT = re.compile(rb'\s*\{\s*("|\})')
-#: Files that are taken for tables now and then.
+#: Other files that users name by mistake.
 _OTHERS = {
     b"PK\x03\x04": "a zip archive, such as xlsx or npz",
     b"ARROW1": "an Arrow IPC file",
@@ -65,7 +65,7 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 def contents(path: Path) -> str:
-    """What lies at a path, for messages."""
+    """The content of a path, for messages."""
     if path.is_file():
         return f"a file {path.name}"
     names = sorted(entry.name for entry in path.iterdir())
@@ -73,7 +73,7 @@ def contents(path: Path) -> str:
 
 
 def ending_of(path: Path) -> Format | None:
-    """The format a file's name tells."""
+    """The format by a file's name."""
     name = unpacked_name(path)
     return next((kind for kind, endings in ENDINGS.items() if name.endswith(endings)), None)
 
@@ -84,7 +84,7 @@ def unpacked_name(path: Path) -> str:
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file, whatever its name, as far as its first bytes tell.
+    """The format of a file by its first bytes, by its name if these are not enough.
 
     Raises:
         ConfigError: If there is no such file.
@@ -100,10 +100,10 @@ def format_of(path: Path) -> Format:
 
 
 def recognised(path: Path, start: bytes | None = None) -> Format | None:
-    """The format that a file's first bytes tell; None where only its name can.
+    """The format by a file's first bytes; None if they are not enough.
 
     Raises:
-        SchemaError: If they tell of something else.
+        SchemaError: If they are of another format.
     """
     start = _start(path) if start is None else start
     if start.startswith(_PARQUET):

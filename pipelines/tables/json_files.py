@@ -40,7 +40,7 @@ class JsonPart:
     lines: pa.Schema | None = None
 
     def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
-        """Batches of rows; a line that is no JSON object is rejected, a blank one is none.
+        """Batches of rows; a line that is no JSON object is rejected, a blank line is skipped.
 
         Raises:
             SchemaError: If the file is damaged, or a value is not of its column's type.
@@ -76,11 +76,11 @@ class JsonTypes(NamedTuple):
 
     #: In the order they first appear, with types that hold all of their values.
     schema: pa.Schema
-    #: Columns no type holds, and why.
+    #: Columns whose values no type holds, and why.
     wrong: dict[str, str]
 
     def expect_sound(self, names: Sequence[str]) -> None:
-        """Whether some of the columns each have a type.
+        """Check that each of these columns has a type.
 
         Raises:
             SchemaError: If not.
@@ -90,7 +90,7 @@ class JsonTypes(NamedTuple):
                 raise SchemaError(self.wrong[name])
 
     def expect_plain(self, names: Sequence[str], path: Path) -> None:
-        """Whether some of the columns hold numbers, text, booleans or lists of them.
+        """Check that each of these columns holds numbers, text, booleans or lists of them.
 
         Raises:
             SchemaError: If not.
@@ -104,12 +104,12 @@ class JsonTypes(NamedTuple):
 
 
 def find_json_types(paths: Sequence[Path], rows: int | None = None, on_bytes: OnBytes | None = None) -> JsonTypes:
-    """Look at the lines of files.
+    """Find the types of the columns of files.
 
     Args:
         paths: Files of JSON lines.
         rows: Rows of each file that are looked at; all if None.
-        on_bytes: Told how far they are looked at.
+        on_bytes: Called with the bytes read so far and in all.
 
     Raises:
         SchemaError: If a file is damaged or holds no object.
@@ -137,8 +137,8 @@ def _lines(stream: pa.NativeFile, path: Path) -> Iterator[_Lines]:
         first += len(texts)
         if all(texts) and b"\r" not in chunk:
             yield _Lines(numbers, texts)
-        elif kept := [(number, text) for number, text in zip(numbers, texts, strict=True) if text.strip()]:
-            yield _Lines([number for number, _ in kept], [text for _, text in kept])
+        elif filled := [(number, text) for number, text in zip(numbers, texts, strict=True) if text.strip()]:
+            yield _Lines([number for number, _ in filled], [text for _, text in filled])
 
 
 class _Looked:
@@ -149,12 +149,12 @@ class _Looked:
         self.wrong: dict[str, str] = {}
 
     def add(self, path: Path, lines: _Lines) -> int:
-        """See some lines; how many of them are objects."""
+        """Add lines; returns how many of them are objects."""
         if self._add_all(lines.texts):
             return len(lines.texts)
         decoded = [(number, text, _object(text)) for number, text in zip(*lines, strict=True)]
         objects = [(number, text, values) for number, text, values in decoded if values is not None]
-        # Which value is of another kind is asked line by line.
+        # Line by line, to find the value that is of another kind.
         if len(objects) == len(decoded) or not self._add_all([text for _, text, _ in objects]):
             for number, _, values in objects:
                 self._add_values(f"{path}, line {number}", values)
@@ -197,7 +197,7 @@ def _schema_of(lines: bytes) -> pa.Schema:
 
 
 class _KindsError(Exception):
-    """Two types that no third one holds."""
+    """No type holds the values of both."""
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -208,7 +208,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _settled(kind: pa.DataType) -> pa.DataType:
-    """Nothing but nulls is text."""
+    """A type of nulls only becomes text."""
     if pa.types.is_list(kind):
         return pa.list_(_settled(kind.value_type))
     return pa.string() if pa.types.is_null(kind) else kind

@@ -6,7 +6,7 @@ import click
 
 
 def split_texts(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
-    """Texts separated by commas, as they stand."""
+    """Texts separated by commas, unchanged."""
     return tuple(text.split(",")) if text else ()
 
 
@@ -15,5 +15,5 @@ MISSING_OPTION: Any = click.option(
     default="",
     callback=split_texts,
     metavar="A,B",
-    help="Texts that mean no value, besides the empty field of a CSV.",
+    help="Texts that stand for a missing value, besides the empty field of a CSV.",
 )

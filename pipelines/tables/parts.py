@@ -1,4 +1,4 @@
-"""What a reader of one file offers, whatever its format."""
+"""Interface of the readers of one file, whatever its format."""
 
 from collections.abc import Iterator
 from pathlib import Path

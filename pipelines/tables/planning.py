@@ -1,4 +1,4 @@
-"""What lies in the files of a table: their columns, and the type each column shall have in all of them."""
+"""The files of a table: their columns, and the type of each column in the table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class FileColumns:
     csv: CsvPart | None = None
     #: Of JSON lines: those of all such files.
     json: JsonTypes | None = None
-    #: Types the file has, or that were found, by column.
+    #: Types in the file, or found in its values, by column.
     types: dict[str, pa.DataType] = field(default_factory=dict)
 
 
@@ -38,10 +38,10 @@ def look_at(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | 
     Args:
         paths: The files.
         settings: How they are read.
-        on_bytes: Told how far JSON lines are looked at.
+        on_bytes: Called with the bytes of JSON lines read so far and in all.
 
     Raises:
-        ConfigError: If a file, or a column that is asked for, is missing.
+        ConfigError: If a file, or a requested column, is missing.
         SchemaError: If a file is damaged or of no known format, or has other columns than the first.
     """
     formats = [format_of(path) for path in paths]
@@ -81,7 +81,7 @@ def _expect(file: FileColumns, first: FileColumns, settings: TableSettings) -> N
 
 
 def schema_of(files: Sequence[FileColumns], settings: TableSettings) -> pa.Schema:
-    """The types that columns shall have in all files: those declared, else types wide enough.
+    """The types of the table's columns: the declared types, else types wide enough for all files.
 
     Raises:
         SchemaError: If files have values of different kinds in a column.

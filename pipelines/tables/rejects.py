@@ -1,11 +1,13 @@
-"""Rows that could not be used."""
+"""Rows that could not be used, counted and sampled."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Samples kept for each reason.
+from sparsewatch.pipelines.report.wording import counted
+
+#: Most samples for each reason.
 SAMPLES = 5
 #: Characters of a row that a sample shows.
 SHOWN = 80
@@ -16,7 +18,7 @@ class Sample:
     """One row that could not be used as it is."""
 
     path: Path
-    #: Its number in the file, from 1. CSV: of the record, where the header is one and a blank line none. JSON lines and
+    #: Its number in the file, from 1. CSV: of the record, counting the header but not blank lines. JSON lines and
     #: Vowpal Wabbit: of the line.
     record: int
     reason: str
@@ -30,7 +32,7 @@ class Rejected:
 
     #: Rows that were left out, by reason.
     counts: Counter[str] = field(default_factory=Counter)
-    #: Rows that were kept without a part that could not be used, by reason.
+    #: Rows that are used without a part that could not be used, by reason.
     ignored: Counter[str] = field(default_factory=Counter)
     #: The first of each reason.
     samples: list[Sample] = field(default_factory=list)
@@ -46,17 +48,20 @@ class Rejected:
         self._show(samples)
 
     def ignore(self, samples: Sequence[Sample], number: int) -> None:
-        """As `add`, for rows that are kept without a part of them."""
+        """As `add`, for rows that are used without a part of them."""
         self.ignored[samples[0].reason] += number
         self._show(samples)
 
     def lines(self) -> list[str]:
-        """The samples, a line each, as a person is shown them."""
+        """The samples, a line each, for the user."""
         return [f"{s.path}, record {s.record}: {s.reason}: {s.detail}" for s in self.samples]
 
     def summary(self) -> list[str]:
         """The samples, and how many rows were left out for each reason."""
-        return [*self.lines(), *(f"{number} rows left out: {reason}" for reason, number in self.counts.items())]
+        return [
+            *self.lines(),
+            *(f"{counted(number, 'row')} left out: {reason}" for reason, number in self.counts.items()),
+        ]
 
     def _show(self, samples: Sequence[Sample]) -> None:
         known = sum(known.reason == samples[0].reason for known in self.samples)

@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from sparsewatch.schemas.errors import ConfigError
 
-#: Texts of a CSV that stand for the missing value, whatever else does.
+#: Text of a CSV that always stands for the missing value.
 EMPTY = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSettings:
-    """What is read of files of text, and of all files what is taken for missing."""
+    """Which columns are read, and which texts stand for the missing value."""
 
     #: Texts that stand for the missing value.
     missing_symbols: tuple[str, ...] = (EMPTY,)
@@ -30,7 +30,7 @@ class TextSettings:
             path: The file, for the error.
 
         Raises:
-            ConfigError: If `columns` holds one that the file lacks.
+            ConfigError: If the file lacks one of `columns`.
         """
         if self.columns is None:
             return tuple(names)
@@ -45,21 +45,21 @@ class TextSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSettings:
-    """How a table is read whose values have types."""
+    """How a table with typed values is read."""
 
     #: Only these columns, in this order; all if None.
     columns: tuple[str, ...] | None = None
-    #: Types to convert to, by column; of others Parquet has its own, and those of text are found.
+    #: Types to convert to, by column; other columns have Parquet's own type, or the type found in the texts.
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
-    #: Columns of text files whose types are not looked for: they stay text.
+    #: Columns of text files whose types are not inferred: they stay text.
     as_text: frozenset[str] = frozenset()
     #: Texts that stand for the missing value, besides the empty field of a CSV.
     missing: tuple[str, ...] = ()
     #: Whether columns of times that are declared integers keep the type of the file.
     own_times: bool = False
-    #: Whether all values are looked at before the first row is given, to see that they are of their types.
+    #: Whether all values are checked against their types before the first row is given.
     look_over: bool = False
-    #: Rows of each file that are looked at; all if None. No more are read than these, or than the file gives at once.
+    #: Most rows read of each file, up to the end of a piece; all if None.
     most_rows: int | None = None
     #: Most rows of a piece, and cells, where rows are wide.
     piece_rows: int = 65_536

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sparsewatch.pipelines.tables.text import LATIN1
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
-#: Endings that say how a file is packed; what it holds is told by its first bytes.
+#: Endings that say how a file is packed; its content is recognised by its first bytes.
 PACKED = (".gz", ".zst")
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _BOM = codecs.BOM_UTF8
@@ -19,12 +19,12 @@ _CHUNK_BYTES = 2 << 20
 _MOST_LINE_BYTES = 64 << 20
 
 
-#: Told how many bytes of how many are read, as they lie on disk.
+#: Called with the bytes read so far and in all, as stored on disk.
 OnBytes = Callable[[int, int], None]
 
 
 class Progress:
-    """How much of all files is read, in bytes as they lie on disk."""
+    """Bytes read of all files, as stored on disk."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.total = sum(path.stat().st_size for path in paths)
@@ -36,11 +36,11 @@ class Progress:
         self._before, self._file = 0, None
 
     def follow(self, file: pa.NativeFile) -> None:
-        """From now on `file` is read."""
+        """Count the bytes read of `file` from now on."""
         self._file = file
 
     def add(self, size: int) -> None:
-        """Another `size` bytes are read; the file that was followed is done."""
+        """Add `size` bytes; the followed file is done."""
         self._file = None
         self._before += size
 
@@ -63,13 +63,13 @@ def codec_of(path: Path) -> str | None:
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """What Arrow and the system raise about a file, as a SchemaError that names it."""
+    """Errors of Arrow and the system about a file, as a SchemaError that names it."""
     try:
         yield
     except FileNotFoundError as error:
         raise ConfigError(f"no such file: {path}") from error
     except (pa.ArrowException, OSError) as error:
-        raise SchemaError(f"{path} cannot be read on: {error}") from error
+        raise SchemaError(f"{path} cannot be read: {error}") from error
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def open_text(path: Path, progress: Progress | None = None) -> Iterator[pa.Nativ
 
     Args:
         path: The file.
-        progress: Told what is read.
+        progress: Counts the bytes read.
     """
     with open_bytes(path, progress) as unpacked:
         yield pa.TransformInputStream(unpacked, _Utf8())
@@ -92,7 +92,7 @@ def open_bytes(path: Path, progress: Progress | None = None) -> Iterator[pa.Nati
 
     Args:
         path: The file.
-        progress: Told what is read.
+        progress: Counts the bytes read.
     """
     codec = codec_of(path)
     with pa.OSFile(str(path)) as file:
@@ -105,7 +105,7 @@ def open_bytes(path: Path, progress: Progress | None = None) -> Iterator[pa.Nati
 
 
 def expect_text(path: Path) -> None:
-    """Whether a file holds any text.
+    """Check that a file holds text.
 
     Raises:
         ConfigError: If it is missing.
@@ -136,7 +136,7 @@ def whole_lines(stream: pa.NativeFile, path: Path) -> Iterator[bytes]:
 
 
 class _Utf8:
-    """Makes UTF-8 of a stream of bytes, chunk by chunk."""
+    """Converts a stream of bytes to UTF-8, chunk by chunk."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(LATIN1)

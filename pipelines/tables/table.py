@@ -1,8 +1,8 @@
 """Tables with types: the rows of Parquet, CSV and JSON lines, of one file or many, in pieces of one schema.
 
-Parquet has types of its own, those of text are found by looking at all rows first, and whoever opens a table may
-declare some: these rule. The empty field of a CSV is a missing value, as null is one of Parquet and JSON; `NA`, `null`
-or `-` are texts like any other unless they are declared missing.
+Parquet has its own types, those of text are found by reading all rows first, and the caller may declare some, which
+take precedence. The empty field of a CSV is a missing value, as is null in Parquet and JSON; `NA`, `null` or `-` are
+texts like any other unless they are declared missing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,8 +31,8 @@ class Table:
     Args:
         parts: The files, in the order they are read.
         schema: Of all pieces.
-        rows: In all; None where only reading tells.
-        mixed: What is to be said of columns of numbers that hold other texts.
+        rows: Number of rows; None if it is known only after reading.
+        mixed: Remarks on columns of numbers that hold other texts.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Table:
         self._progress = Progress([part.path for part in parts])
 
     def remarks(self) -> list[str]:
-        """What a person should know of columns and rows, once the rows are read."""
+        """Remarks for the user on columns and rejected rows, once the rows are read."""
         return [*self.mixed, *self.rejected.summary()]
 
     def pieces(self, on_bytes: OnBytes | None = None) -> Iterator[pa.RecordBatch]:
@@ -72,12 +72,12 @@ class Table:
 
 
 def open_table(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | None = None) -> Table:
-    """Look at files, folders and patterns such as `day*.csv`.
+    """Open files, folders and patterns such as `day*.csv`.
 
     Args:
         paths: What to read, in this order; the files of a folder in the order of their names.
         settings: How it is read.
-        on_bytes: Told how far the files are looked at, where all their rows must be.
+        on_bytes: Called with the bytes read so far and in all, where all rows must be read to open the files.
 
     Raises:
         ConfigError: If a file or a column is missing, or a folder holds files of several formats.
@@ -96,7 +96,7 @@ def open_table(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes
 
 
 def _find_csv_types(files: Sequence[FileColumns], settings: TableSettings, on_bytes: OnBytes | None) -> list[str]:
-    """Types of the CSVs' columns that nobody declared, into `files`; what is to be said of them."""
+    """Put the types of the CSVs' undeclared columns into `files`; returns remarks on them."""
     parts = [file.csv for file in files if file.csv]
     unknown: list[str] = []
     for file in files:
@@ -122,13 +122,13 @@ def _part(file: FileColumns, schema: pa.Schema, rows: int, settings: TableSettin
         return ParquetPart(file.path, schema, (), rows, converter(file.path, settings.missing))
     if file.csv is not None:
         return TypedPart(replace(file.csv, chosen=schema.names), schema, rows, settings.most_rows)
-    # Other files may have widened types that nobody declared.
+    # Other files may have widened undeclared types.
     lines = pa.schema([(name, settings.types.get(name, file.types[name])) for name in schema.names])
     return JsonPart(file.path, schema, settings.missing, None if lines == schema else lines)
 
 
 def _look_over(files: Sequence[FileColumns], table: Table, settings: TableSettings, on_bytes: OnBytes | None) -> None:
-    """Read the files in which a value may be none of its column's type."""
+    """Read the files in which a value may not be of its column's type."""
     unsure = {
         file.path
         for file in files

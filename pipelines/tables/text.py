@@ -1,4 +1,4 @@
-"""Columns of text: the missing value, and text of what Arrow has other types for."""
+"""Columns of text: the missing value, and bytes as text."""
 
 import codecs
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ codecs.register_error(LATIN1, _latin1)
 
 
 def is_text(arrow_type: Any) -> bool:
-    """Whether a column of this type holds text that is kept as it is."""
+    """Whether a column of this type holds text that stays unchanged."""
     return bool(pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type))
 
 

@@ -1,8 +1,7 @@
 """Which types the columns of a CSV have, found block by block: a type holds all values of a column or none of it.
 
-Integers come before numbers, booleans before dates, dates before times; what nothing else holds is text. A column of
-numbers that has a few other texts is text, too, and `mixed` tells of it: more often than not these texts mean that a
-value is missing.
+Integers come before numbers, booleans before dates, dates before times; what no other type holds is text. A column of
+numbers that has a few other texts is text, too, and `mixed` reports it: usually these texts stand for a missing value.
 """
 
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.text import is_text
 
 #: In order of preference.
@@ -26,7 +26,7 @@ _KINDS: tuple[Any, ...] = (
     pa.float64(),
 )
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-#: Different texts among numbers beyond which a column is plain text, such as ids of letters and digits.
+#: Most different texts among numbers: a column with more is plain text, such as ids of letters and digits.
 _MOST_OTHERS = 5
 _FEW = 8
 
@@ -49,10 +49,10 @@ class FoundTypes:
 
     @property
     def mixed(self) -> list[str]:
-        """What is to be said of columns of numbers that hold other texts."""
+        """Remarks on columns of numbers that hold other texts."""
         return [
-            f"column {name!r} holds {found.numbers} numbers and {found.shown}: it is read as text, a category; "
-            "--missing names texts that mean no value"
+            f"column {name!r} holds {counted(found.numbers, 'number')} and {found.shown}: it is read as text, a "
+            "category; --missing takes texts that stand for a missing value"
             for name, found in self._columns.items()
             if found.is_mixed
         ]
@@ -78,7 +78,7 @@ class _Found:
 
     @property
     def shown(self) -> str:
-        return ", ".join(f"{number} times {text!r}" for text, number in self.others.most_common())
+        return ", ".join(f"{text!r} ({counted(number, 'time')})" for text, number in self.others.most_common())
 
     def add(self, column: Any) -> None:
         if column.null_count == len(column):

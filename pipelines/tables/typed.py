@@ -1,4 +1,4 @@
-"""Values made those of their column's type, or refused by name."""
+"""Values converted to their column's type, or refused with the column's name."""
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sparsewatch.pipelines.tables.text import is_text, missing_as_null
 from sparsewatch.pipelines.tables.text_types import as_type, holds
 from sparsewatch.schemas.errors import SchemaError
 
-#: Texts that do not fit a column's type that an error shows.
+#: Number of misfitting texts that an error shows.
 _SHOWN = 3
 
 
@@ -52,7 +52,7 @@ class TypedPart:
 
 
 def converter(path: Path, missing: Sequence[str] = ()) -> Convert:
-    """What makes the columns of a file those of a schema.
+    """A function that converts the columns of a file to those of a schema.
 
     Args:
         path: The file, for errors.
@@ -68,11 +68,11 @@ def _converted(path: Path, missing: Sequence[str], column: Any, field: pa.Field)
         return as_type(column, field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         why = _misfits(column, field.type) if is_text(column.type) else str(error)
-        raise SchemaError(f"{path}: column {field.name!r} is no {field.type}: {why}") from error
+        raise SchemaError(f"{path}: column {field.name!r}: expected {field.type}, {why}") from error
 
 
 def _misfits(column: Any, kind: Any) -> str:
     distinct = column.unique().drop_null()
     wrong = [text for text in distinct.to_pylist() if not holds(kind, pa.array([text], column.type))]
     more = f" and {len(wrong) - _SHOWN} more texts" if len(wrong) > _SHOWN else ""
-    return f"got {', '.join(map(shown, wrong[:_SHOWN]))}{more}; --missing names texts that mean no value"
+    return f"got {', '.join(map(shown, wrong[:_SHOWN]))}{more}; --missing takes texts that stand for a missing value"

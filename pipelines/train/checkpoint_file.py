@@ -1,4 +1,4 @@
-"""Where an interrupted training is kept: one safetensors file below the model, taken up only by the same run."""
+"""State of an interrupted training: one safetensors file below the model, resumed only by the same command."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class CheckpointFile:
         return cls(folder / _FOLDER / f"{digest[:16]}.safetensors")
 
     def read(self) -> Checkpoint | None:
-        """What it holds; none if it is not there, or was not written whole."""
+        """Its content; None if the file is missing or was not written whole."""
         try:
             with safe_open(self.path, "numpy") as file:
                 meta = json.loads(file.metadata()["training"])

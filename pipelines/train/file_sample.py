@@ -1,8 +1,8 @@
-"""A uniform sample of the rows of files, which machines can gather apart: `sparsewatch train rows`.
+"""A uniform sample of the rows of files, which machines can gather separately: `sparsewatch train rows`.
 
-A row is known by its file and its place in it, and kept if the hash of both is among the lowest
+A row is identified by its file and its place in it, and sampled if the hash of both is among the lowest
 (`sparsewatch.detectors.counts.row_sample`). So neither the order of files nor the size of pieces nor the machine that
-read a file matters, and samples of different files merge to the sample of them all. A file is known by its name,
+read a file matters, and samples of different files merge to the sample of all. A file is identified by its name,
 without folder and suffix, and its first rows.
 """
 
@@ -23,9 +23,9 @@ from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.stored import Format
 
 FORMAT = Format("a sealed sample")
-#: Name of a sealed sample ends so.
+#: Ending of a sealed sample's name.
 SUFFIX = ".sample"
-#: First rows by which files of one name are told apart.
+#: First rows that distinguish files of the same name.
 _KNOWN_BY = 16
 
 
@@ -55,8 +55,8 @@ class FileSample:
     """A sample of the rows of files.
 
     Args:
-        columns: Columns to keep.
-        capacity: Rows to keep.
+        columns: Columns of the sample.
+        capacity: Most rows of the sample.
         seed: Of the hash.
     """
 
@@ -64,17 +64,17 @@ class FileSample:
         self.seed = seed
         self.files: tuple[SampledFile, ...] = ()
         self._sample = RowSample(columns, capacity)
-        #: Whether a column, once its type was seen, holds booleans, which the sample keeps as integers.
+        #: Whether a column, once its type was seen, holds booleans, which the sample holds as integers.
         self._booleans: dict[str, bool] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that are kept."""
+        """Columns of the sample."""
         return self._sample.columns
 
     @property
     def capacity(self) -> int:
-        """Most rows that are kept."""
+        """Most rows of the sample."""
         return self._sample.capacity
 
     @property
@@ -84,7 +84,7 @@ class FileSample:
 
     @property
     def twice(self) -> list[str]:
-        """Names of files that look as if they were read twice: of one name, the same first rows and as many rows."""
+        """Names of files that seem to have been read twice: same name, same first rows, same number of rows."""
         marks = [(file.key, file.rows) for file in self.files]
         return sorted({file.name for file, mark in zip(self.files, marks, strict=True) if marks.count(mark) > 1})
 
@@ -94,14 +94,14 @@ class FileSample:
         """Add the rows of a file.
 
         Args:
-            file: Where they are from.
+            file: The file.
             pieces: Rows with the columns, in the order of the file.
             on_rows: Called with the rows of each piece.
 
         Raises:
-            SchemaError: If a column is of a type that is not kept, or of another kind than in an earlier file.
+            SchemaError: If a column is of a type that samples do not hold, or of another kind than in an earlier file.
         """
-        key, pieces = _recognised(file, (_kept(piece) for piece in pieces))
+        key, pieces = _recognised(file, (_held(piece) for piece in pieces))
         place = row_identities(self.seed, key, sum(known.key == key for known in self.files))[0]
         read = 0
         for piece in pieces:
@@ -119,7 +119,7 @@ class FileSample:
         """Add the rows of `other`, which is not changed.
 
         Raises:
-            StateError: If it keeps other columns or another number of rows, or has another seed.
+            StateError: If it has other columns, another capacity or another seed.
             SchemaError: If a column is of another kind there.
         """
         if self.seed != other.seed:
@@ -130,7 +130,7 @@ class FileSample:
         self.files += other.files
 
     def table(self) -> pa.Table:
-        """The rows kept, `min(capacity, rows_seen)`, by ascending hash.
+        """The sampled rows, `min(capacity, rows_seen)`, by ascending hash.
 
         Raises:
             ConfigError: If there are none.
@@ -223,8 +223,8 @@ def _recognised(file: Path, pieces: Iterator[pa.RecordBatch]) -> tuple[int, Iter
     return int.from_bytes(digest[:8]), itertools.chain(head, pieces)
 
 
-def _kept(piece: pa.RecordBatch) -> pa.RecordBatch:
-    """Numbers that a sample does not hold as floats."""
+def _held(piece: pa.RecordBatch) -> pa.RecordBatch:
+    """Convert numbers of types that a sample does not hold to floats."""
     fields = list(_fields(piece.schema))
     return piece if fields == list(piece.schema) else piece.cast(pa.schema(fields), safe=False)
 

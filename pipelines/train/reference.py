@@ -19,13 +19,14 @@ from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
 from sparsewatch.transforms.codecs.events import file_times_us
 
-#: Fewest windows the first and the last of which are left out.
+#: Fewest windows of which the first and the last are left out.
 _TRIMMED_FROM = 4
 _YEAR_US = 365 * 86_400_000_000
 #: Features the report shows.
@@ -102,13 +103,13 @@ def fit_reference_from_table(
 def open_files(
     job: CtrJob, files: Sequence[Path], missing: Sequence[str] = (), on_bytes: OnBytes | None = None
 ) -> Table:
-    """The columns of files that a job looks at, of the job's types, and its time column as files write it.
+    """The columns of files that a job uses, in the job's types, and its time column as the files write it.
 
     Args:
-        job: Whose columns.
+        job: Names the columns.
         files: Files, folders or patterns.
         missing: Texts that stand for the missing value.
-        on_bytes: Told how far the files are looked at, where all their rows must be.
+        on_bytes: Called with the bytes read so far and in all, where all rows must be read to open the files.
 
     Raises:
         ConfigError: If a file cannot be read or lacks a column.
@@ -130,7 +131,7 @@ def count_rows(job: CtrJob, source: Table, on_bytes: OnBytes | None = None) -> t
     Args:
         job: The job.
         source: As from `open_files`.
-        on_bytes: Told how far the files are read.
+        on_bytes: Called with the bytes read so far and in all.
 
     Raises:
         SchemaError: If a value is not of the job's type.
@@ -153,13 +154,13 @@ def count_rows(job: CtrJob, source: Table, on_bytes: OnBytes | None = None) -> t
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the reference.")
 @MISSING_OPTION
 def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing: tuple[str, ...]) -> None:
-    """Learn what is normal for the job JOB.toml from FILEs of a time without trouble.
+    """Learn what is normal for the job JOB.toml from FILEs of normal operation.
 
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
     them.
     """
-    job = load_job_of(CtrJob, job_file, why="which alone has a reference")
-    with progress_bar("looking over", unit=BYTES) as bar:
+    job = load_job_of(CtrJob, job_file, why="the only kind that has a reference")
+    with progress_bar("scanning", unit=BYTES) as bar:
         source = open_files(job, files, missing, bar.move)
     with progress_bar("counting", unit=BYTES) as bar:
         counts, unusable = count_rows(job, source, bar.move)
@@ -170,7 +171,7 @@ def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing:
 
 
 def _odd_times(counts: WindowedCounts, job: CtrJob) -> list[str]:
-    """What is to be said of event times in a unit that cannot be theirs."""
+    """A remark on event times if their unit cannot be right."""
     if counts.newest_us is None or counts.newest_us >= _YEAR_US:
         return []
     time = job.source
@@ -183,8 +184,8 @@ def _report(reference: Reference, unusable: int, version: Path) -> None:
     console = output(soft_wrap=True)
     console.print(table(columns, (_cells(name, reference.features[name]) for name in best)))
     console.print(
-        f"{reference.windows} windows of {reference.volume.mean:.0f} ± {reference.volume.sd:.0f} rows, "
-        f"{reference.click_rate.mean:.2%} clicks; {unusable} rows without a usable time or label left out"
+        f"{counted(reference.windows, 'window')} of {reference.volume.mean:.0f} ± {reference.volume.sd:.0f} rows, "
+        f"{reference.click_rate.mean:.2%} clicks; {counted(unusable, 'row')} without a usable time or label left out"
     )
     console.print(f"saved as {version}")
 

@@ -1,6 +1,6 @@
 """`sparsewatch train rows`: train the model that scores rows, from files of any size or their samples.
 
-Files are read once, in pieces, and a seeded sample of their rows is kept. A sample can be written instead of a model,
+Files are read once, in pieces, and a seeded sample of their rows is taken. A sample can be written instead of a model,
 so that many machines read and one trains.
 """
 
@@ -21,6 +21,7 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
 from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.table import open_table
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sparsewatch.detectors.rows.methods.scorer import Fit
     from sparsewatch.detectors.rows.model import RowModel
 
-#: Rows to learn from, unless said otherwise.
+#: Rows to learn from by default.
 _SAMPLE_ROWS = 200_000
 #: Rows by which the speed of scoring is measured.
 _TIMED_ROWS = 50_000
@@ -51,8 +52,8 @@ Many machines, one model: each samples the files it has, one merges the samples 
 """
 
 
-class _TellsMethods(click.Command):
-    """Help with the list of methods, for which alone they are imported."""
+class _MethodsHelp(click.Command):
+    """Help with the list of methods, which are imported only for it."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The methods, one line each, then the examples."""
@@ -73,12 +74,12 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
     job = load_job(path)
     if not job.scores_rows:
         kinds = " or ".join(map(repr, kinds_that_score_rows()))
-        raise ConfigError(f"{path}: expected a job of kind {kinds}, which alone score rows")
+        raise ConfigError(f"{path}: expected a job of kind {kinds}, the only kinds that score rows")
     schema = ready(job).events.columns
     return {name: schema.field(name).type for name in job.scored_columns}
 
 
-@click.command("rows", cls=_TellsMethods, epilog=_EXAMPLES)
+@click.command("rows", cls=_MethodsHelp, epilog=_EXAMPLES)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--columns", metavar="A,B,C", help="Columns to learn, separated by commas.")
 @click.option("--job", metavar="JOB.toml", type=click.Path(path_type=Path), help="Take the features of this job.")
@@ -97,14 +98,14 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
 @click.option(
     "--trim",
     type=ranged(Annotated[float, Range(at_least=0, below=1)]),
-    help="Share of odd rows an autoencoder leaves out.",
+    help="Share of the training rows, the most outlying, that an autoencoder leaves out.",
 )
-@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Of sample, split and fit.")
+@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Seed of sample, split and fit.")
 @click.option(
-    "--alarm-rate", type=ranged(AlarmRate), default=0.01, show_default=True, help="Share of ordinary rows to flag."
+    "--alarm-rate", type=ranged(AlarmRate), default=0.01, show_default=True, help="Share of normal rows to flag."
 )
 @click.option("--sample-rows", type=ranged(Count), help=f"Rows to learn from.  [default: {_SAMPLE_ROWS}]")
-@click.option("--promote/--no-promote", default=True, help="Make the version the latest, which jobs take, or not.")
+@click.option("--promote/--no-promote", default=True, help="Make the version the latest, which jobs use, or not.")
 @MISSING_OPTION
 def train_rows(
     files: tuple[Path, ...],
@@ -128,9 +129,8 @@ def train_rows(
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
     them.
 
-    The rows should be those of ordinary times; a few odd ones do no harm. A fifth of the sample is held out of the fit
-    and says which scores are ordinary. A column that held one value only is learned, too: it changes no score until it
-    changes.
+    The rows should be of normal operation; a few outliers do no harm. A fifth of the sample is held out of the fit and
+    calibrates the scores. A column with a single value is learned, too: it changes no score until its value changes.
     """
     _check_targets(out, sample_out)
     chosen = None if out is None else method_of(method, steps, trim)
@@ -139,8 +139,10 @@ def train_rows(
     read_s = time.monotonic() - started
     if sample_out is not None:
         write_sample(sample, sample_out)
-        kept = min(sample.capacity, sample.rows_seen)
-        click.echo(f"{kept:,} of {sample.rows_seen:,} rows of {len(sample.files)} files to {sample_out}")
+        sampled = min(sample.capacity, sample.rows_seen)
+        click.echo(
+            f"{sampled:,} of {counted(sample.rows_seen, 'row')} of {counted(len(sample.files), 'file')} to {sample_out}"
+        )
     if out is None or chosen is None:
         return
     name, fit = chosen
@@ -176,7 +178,7 @@ def method_of(name: str | None, steps: int | None, trim: float | None) -> "tuple
     if steps is None and trim is None:
         return name, fit
     if "training" not in inspect.signature(fit).parameters:
-        raise ConfigError(f"--steps and --trim are settings of autoencoders, and {name!r} is none")
+        raise ConfigError(f"--steps and --trim are settings of autoencoders, which {name!r} is not")
     return name, functools.partial(fit, training=_training(fit, steps, trim))
 
 
@@ -209,7 +211,7 @@ def _sampled(
     samples = [read_sample(file) for file in files if file.suffix == SUFFIX]
     if samples:
         if not (columns is None and job is None and limit is None):
-            raise ConfigError("--columns, --job and --sample-rows are those of the samples: expected none of them")
+            raise ConfigError("the samples fix --columns, --job and --sample-rows: expected none of them")
         sample, types = FileSample(samples[0].columns, samples[0].capacity, samples[0].seed), {}
     else:
         chosen = _chosen_columns(columns, job)
@@ -218,7 +220,7 @@ def _sampled(
     for part in samples:
         sample.merge(part)
     if unread := [file for file in files if file.suffix != SUFFIX]:
-        with progress_bar("looking over", unit=BYTES) as bar:
+        with progress_bar("scanning", unit=BYTES) as bar:
             settings = TableSettings(columns=sample.columns, types=types, missing=missing)
             table = open_table(unread, settings, bar.move)
         with progress_bar("reading", unit="rows") as bar:
@@ -227,12 +229,12 @@ def _sampled(
         for remark in table.remarks():
             click.echo(remark, err=True)
     if sample.twice:
-        click.echo(f"these look as if they were read twice: {', '.join(sample.twice)}", err=True)
+        click.echo(f"these files seem to have been read twice: {', '.join(sample.twice)}", err=True)
     return sample
 
 
 def _chosen_columns(columns: str | None, job: Path | None) -> dict[str, pa.DataType | None]:
-    """Columns and the types to convert them to; None keeps the file's."""
+    """Columns and the types to convert them to; None for the file's own type."""
     if (columns is None) == (job is None):
         raise ConfigError("expected either --columns or --job")
     if job is not None:
@@ -284,16 +286,16 @@ def _report(
     from sparsewatch.detectors.rows.methods.registry import METHODS
 
     encoder, (read_s, fit_s, rows_per_s) = model.encoder, measured
-    kept = min(sample.capacity, sample.rows_seen)
+    sampled = min(sample.capacity, sample.rows_seen)
     hardest = sorted(zip(model.baseline, encoder.names, strict=True), reverse=True)
     for what, value in (
         ("model", str(version)),
         ("method", f"{model.method}: {METHODS[model.method].summary}"),
-        ("rows", f"{kept:,} of {sample.rows_seen:,}, of which {len(model.calibration):,} calibrate"),
-        ("features", f"{encoder.n_features} of {len(encoder.names)} columns"),
+        ("rows", f"{sampled:,} of {sample.rows_seen:,}, {len(model.calibration):,} of them for calibration"),
+        ("features", f"{encoder.n_features} of {counted(len(encoder.names), 'column')}"),
         ("constant columns", _named(encoder.constant)),
         ("scores (quartiles)", " ".join(f"{q:.3f}" for q in np.quantile(model.calibration, (0.25, 0.5, 0.75)))),
-        ("threshold", f"{threshold:.3f}, passed by {rate:.2%} of rows like these"),
+        ("threshold", f"{threshold:.3f}, exceeded by {rate:.2%} of rows like these"),
         ("hardest columns", ", ".join(name for _, name in hardest[:_SHOWN])),
         ("time", f"reading {read_s:.1f} s, fitting {fit_s:.1f} s"),
         ("speed", f"{rows_per_s:,.0f} rows/s scored"),
@@ -302,8 +304,8 @@ def _report(
 
 
 def _named(names: tuple[str, ...]) -> str:
-    """How many and which, as far as they fit on a line."""
+    """How many, and the names of the first."""
     if not names:
         return "none"
     shown = ", ".join(names[:_SHOWN])
-    return f"{len(names)}, silent until they change: {shown}{', ...' if len(names) > _SHOWN else ''}"
+    return f"{len(names)}, without effect until they change: {shown}{', ...' if len(names) > _SHOWN else ''}"

@@ -41,9 +41,11 @@ _MOST_SHOWN = 12
     type=ranged(Count),
     default=40,
     show_default=True,
-    help="Most passes over the training wafers; it stops early where held-out wafers gain nothing more.",
+    help="Most passes over the training wafers; training stops early when the validation wafers no longer improve.",
 )
-@click.option("--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Of split, weights and order.")
+@click.option(
+    "--seed", type=ranged(CountOrNone), default=0, show_default=True, help="Seed of split, weights and order."
+)
 @click.option(
     "--grid",
     type=ranged(CountOrNone),
@@ -64,8 +66,10 @@ _MOST_SHOWN = 12
     show_default=True,
     help="CPU threads; with several, last digits vary.",
 )
-@click.option("--time-budget", type=ranged(NotNegative), help="Stop training after so many seconds.")
-@click.option("--fresh", is_flag=True, help="Begin anew, also where an interrupted training could go on.")
+@click.option("--time-budget", type=ranged(NotNegative), help="Stop training after this many seconds.")
+@click.option(
+    "--fresh", is_flag=True, help="Start from the beginning, even if an interrupted training could be resumed."
+)
 @click.option("--no-promote", is_flag=True, help="Write the version, but leave the latest one in use.")
 def train_wafer(
     data: Path,
@@ -82,9 +86,9 @@ def train_wafer(
 ) -> None:
     """Train the wafer model on DATA, an .npz of die maps or a .parquet with a column `label`.
 
-    Labels that join names with `+` are mixed patterns; the model then names the parts. A training that was interrupted
-    goes on where it was when the same command is given again. The model written is the latest version at once, which
-    running jobs take up; see `sparsewatch models`.
+    Labels that join names with `+` are mixed patterns; the model then names the parts. An interrupted
+    training resumes when the same command is run again. The new version is the latest at once, and running jobs switch
+    to it; see `sparsewatch models`.
     """
     console = output()
     config = WaferTrainingConfig(
@@ -98,15 +102,15 @@ def train_wafer(
     file = CheckpointFile.of(out, {"config": learned, "data": _digest(data)})
     resume = None if fresh else file.read()
     if resume is not None:
-        console.print(f"going on after epoch {resume.meta['epoch']} of a training that was interrupted")
+        console.print(f"resuming an interrupted training after epoch {resume.meta['epoch']}")
     try:
         with _progress(console, epochs, time_budget) as report:
             model, metrics = train_wafer_model(
                 wafers.rows, wafers.labels, config, report, resume=resume, keep=file.write
             )
     except KeyboardInterrupt:
-        if (kept := file.read()) is not None:
-            console.print(f"stopped after epoch {kept.meta['epoch']} of {epochs}; the same command goes on from there")
+        if (saved := file.read()) is not None:
+            console.print(f"stopped after epoch {saved.meta['epoch']} of {epochs}; the same command resumes from there")
         raise
     _show(console, metrics)
     path = save_trained(model, metrics, config, wafers, out, data, promote=not no_promote)
@@ -128,7 +132,7 @@ def save_trained(
     *,
     promote: bool = True,
 ) -> Path:
-    """Write the model with what it was trained on and what it reached; returns the version's folder."""
+    """Write the model with its training data's description and its metrics; returns the version's folder."""
     training = {
         "config": asdict(config),
         "wafers": wafers.rows.num_rows,
@@ -169,7 +173,7 @@ def _show(console: Console, metrics: WaferMetrics) -> None:
     train, validation, held_out = metrics.wafers
     console.print(
         f"macro-F1 {metrics.macro_f1:.3f}, {metrics.accuracy:.1%} recognised whole, on {held_out} wafers of lots left "
-        f"out of training ({train} trained on, {validation} to stop early)"
+        f"out of training ({train} for training, {validation} for early stopping)"
     )
     for name, auroc in metrics.auroc.items():
         console.print(f"AUROC {auroc:.3f} of novelty, {name} (withheld) against known wafers")

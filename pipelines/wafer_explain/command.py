@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sparsewatch.pipelines.console.numbers import ranged
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count
 
@@ -24,25 +25,29 @@ Examples:
 @click.option("--model", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the wafer model.")
 @click.option("--wafer", "ids", multiple=True, metavar="ID", help="Explain this wafer; repeatable.")
 @click.option(
-    "--most", type=ranged(Count), default=5, show_default=True, help="Without --wafer: so many, most novel first."
+    "--most",
+    type=ranged(Count),
+    default=5,
+    show_default=True,
+    help="Without --wafer: how many to explain, most novel first.",
 )
 @click.option(
     "--tiles",
     type=ranged(Count),
     default=400,
     show_default=True,
-    help="Parts to take away and look again; more is finer and slower.",
+    help="Parts that are removed in turn to measure their effect; more is finer and slower.",
 )
 @click.option("--format", "output", type=click.Choice(FORMATS), help="Default: table, or what --out ends in.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; needed for html.")
 def explain(
     file: Path, folder: Path, ids: tuple[str, ...], most: int, tiles: int, output: str | None, out: Path | None
 ) -> None:
-    """Say and draw why wafers of FILE got their verdicts.
+    """Explain the verdicts on wafers of FILE in words and pictures.
 
     FILE is what `sparsewatch train wafer` or `wafers import` reads. For each wafer: verdict and p-value, which defects
     carry it and in which zone they lie, whether the verdict stands without them, and the known wafers most like it.
-    Defects are weighed by taking them away and asking the model again.
+    The weight of defects is measured by removing them and running the model again.
     """
     output = output or _format_of(out)
     if output == "html" and out is None:
@@ -58,7 +63,7 @@ def explain(
     from sparsewatch.pipelines.report.files import save
 
     save(out, text.encode())
-    click.echo(f"{len(explained.wafers):,} of {explained.rows.num_rows:,} wafers explained in {out}")
+    click.echo(f"{len(explained.wafers):,} of {counted(explained.rows.num_rows, 'wafer')} explained in {out}")
 
 
 def _format_of(out: Path | None) -> str:

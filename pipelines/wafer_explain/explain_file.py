@@ -1,4 +1,4 @@
-"""Wafers of a file, recognised, and the chosen ones explained."""
+"""Wafers of a file, recognised, and the chosen wafers explained."""
 
 import json
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ _ALIKE = (3, 300)
 
 @dataclass(frozen=True, slots=True)
 class ExplainedFile:
-    """What was asked of a file."""
+    """A file's wafers, and the explanations that were asked for."""
 
     source: str
     model: WaferModel
     #: All wafers, columns of `WAFER_COLUMNS`, and columns of `VERDICT_COLUMNS` for each.
     rows: pa.RecordBatch
-    said: pa.RecordBatch
-    #: The explained ones.
+    verdicts: pa.RecordBatch
+    #: The explained wafers.
     wafers: tuple[Explanation, ...]
 
 
@@ -43,10 +43,10 @@ def explain_file(file: Path, folder: Path, ids: Sequence[str], most: int, tiles:
     """Recognise all wafers of a file and explain some.
 
     Args:
-        file: see `wafer_inputs.formats`; labels it may have are not looked at.
+        file: see `wafer_files.formats`; labels are ignored.
         folder: the model's.
-        ids: wafers to explain; those of an id that comes twice are all explained.
-        most: how many without ids, most novel first.
+        ids: wafers to explain; all wafers of a repeated id are explained.
+        most: how many to explain without ids, most novel first.
         tiles: see `OcclusionConfig`.
 
     Raises:
@@ -75,14 +75,14 @@ def _recognised(model: WaferModel, rows: pa.RecordBatch) -> pa.RecordBatch:
     return _joined(parts)
 
 
-def choose(rows: pa.RecordBatch, said: pa.RecordBatch, ids: Sequence[str], most: int) -> NDArray[np.int64]:
-    """Indices of the wafers of these ids in the order asked for, or of the most novel ones.
+def choose(rows: pa.RecordBatch, verdicts: pa.RecordBatch, ids: Sequence[str], most: int) -> NDArray[np.int64]:
+    """Indices of the wafers of these ids in the order of the ids, or of the most novel wafers.
 
     Raises:
         ConfigError: no wafer of an id.
     """
     if not ids:
-        return np.argsort(-said["novelty"].to_numpy(), kind="stable")[:most]
+        return np.argsort(-verdicts["novelty"].to_numpy(), kind="stable")[:most]
     names = np.array(rows["wafer_id"].to_pylist(), dtype=np.str_)
     found = [np.flatnonzero(names == name) for name in ids]
     if missing := [name for name, at in zip(ids, found, strict=True) if not len(at)]:
@@ -102,7 +102,7 @@ def report(explained: ExplainedFile, output: str) -> str:
 
 def _read(file: Path) -> pa.RecordBatch:
     """Wafers of a file, all at once: their defects, or dies, are held until the end."""
-    # Counts that a file declares are the importer's to check.
+    # Counts that a file declares are checked by the importer.
     parts = [part.rows for part in read_wafers(file, ReadOptions(check_counts=False))]
     return _joined([pa.RecordBatch.from_pylist([], schema=WAFER_COLUMNS), *parts])
 
@@ -122,9 +122,9 @@ def _lines(one: Explanation, model: WaferModel) -> str:
 def _alike(explained: ExplainedFile) -> dict[str, WaferPoints]:
     """Wafers of the file that show a nearest pattern: recognised as it and not novel."""
     patterns = {one.nearest[0].pattern for one in explained.wafers if one.nearest}
-    said, shown = explained.said, {}
-    names = np.array(said["pattern"].to_pylist(), dtype=np.str_)
-    sure = (np.array(said["verdict"].to_pylist(), dtype=np.str_) != "novel") & (said["defects"].to_numpy() > 0)
+    verdicts, shown = explained.verdicts, {}
+    names = np.array(verdicts["pattern"].to_pylist(), dtype=np.str_)
+    sure = (np.array(verdicts["verdict"].to_pylist(), dtype=np.str_) != "novel") & (verdicts["defects"].to_numpy() > 0)
     for pattern in sorted(patterns):
         at = np.flatnonzero(sure & (names == pattern))[: _ALIKE[1]]
         if len(at) >= _ALIKE[0]:

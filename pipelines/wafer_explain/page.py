@@ -8,6 +8,7 @@ from sparsewatch.detectors.wafers.explanation import NOVELTY, Evidence, Explanat
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.zones import RINGS, SECTORS
 from sparsewatch.pipelines.report.pages import Photo, photo, render
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_explain import wording
 from sparsewatch.pipelines.wafer_explain.pictures import draw_density, draw_wafer
 
@@ -19,11 +20,13 @@ def page(explained: Sequence[Explanation], model: WaferModel, source: str, alike
         explained: wafers, in the order they are shown.
         model: that gave the verdicts.
         source: where the wafers come from.
-        alike: wafers of each known pattern, if there are some at hand: where their defects lie is drawn beside a wafer
+        alike: wafers of each known pattern, if there are some: where their defects lie is drawn beside a wafer
             whose nearest example is of that pattern.
     """
-    # Drawn once, however many wafers are like it.
-    densities = {name: draw_density(points, f"{name}, {len(points):,} wafers") for name, points in alike.items()}
+    # Drawn once, however many wafers are similar.
+    densities = {
+        name: draw_density(points, f"{name}, {counted(len(points), 'wafer')}") for name, points in alike.items()
+    }
     wafers = [_wafer(one, model, densities) for one in explained]
     return render("wafers.html", source=source, model=model.id, wafers=wafers, sectors=SECTORS)
 

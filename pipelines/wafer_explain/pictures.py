@@ -1,4 +1,4 @@
-"""Pictures of wafers: defects or dies with what each has of a verdict, and how the defects of many wafers lie.
+"""Pictures of wafers: defects or dies with the share of each in a verdict, and where the defects of many wafers lie.
 
 Colours run from blue over grey to orange, which colour-blind readers tell apart, and get darker to both ends. The notch
 is below.
@@ -17,7 +17,7 @@ from sparsewatch.schemas.errors import ConfigError
 
 #: Dots an inch.
 DPI = 110
-#: Points up to which each is a dot of its own; more are drawn as the cells of a picture.
+#: Most points that are drawn as dots; more are drawn as the cells of a picture.
 _MOST_DOTS = 20_000
 #: Cells a side of that picture, and of the one of many wafers.
 _CELLS, _DENSITY_CELLS = 480, 64
@@ -35,17 +35,17 @@ Floats = NDArray[np.float64]
 def draw_wafer(points: WaferPoints, heat: Floats | None = None, title: str = "") -> bytes:
     """The map of one wafer as a PNG; the same wafer gives the same bytes.
 
-    A wafer with a grid of its own is drawn die by die. Another one is drawn point by point, in the colour of what the
-    points about it have together: of many in a place each has little.
+    A wafer with its own grid is drawn die by die, others point by point. A point has the colour of the total of
+    the points near it, since each of many points in a place has little.
 
     Args:
         points: one wafer.
-        heat: what each point has of a verdict, of shape (points,); orange speaks for it, blue against. Without it all
-            are drawn alike.
+        heat: the share of each point in a verdict, of shape (points,); orange speaks for it, blue against. Without it
+            all points are drawn alike.
         title: above the map; a long one is cut.
 
     Raises:
-        ConfigError: not one wafer, or heat of another number of points.
+        ConfigError: not exactly one wafer, or heat for another number of points.
     """
     if len(points) != 1 or (heat is not None and heat.shape != points.x.shape):
         shape = None if heat is None else heat.shape
@@ -83,7 +83,7 @@ def draw_density(points: WaferPoints, title: str = "") -> bytes:
     density, _, _ = np.histogram2d(points.y, points.x, cells, ((-1, 1), (-1, 1)), weights=weight)
     density = gaussian_filter(density, _SMOOTH)
     colours = LinearSegmentedColormap.from_list("density", (_DISC, *_HEAT[4:]))
-    # Chance alone makes even wafers uneven: the scale ends at four times an even spread, or beyond.
+    # Chance alone makes even wafers uneven: the scale ends at four times an even spread, or above.
     even = len(points) / (np.pi / 4 * cells**2)
     top = max(float(np.quantile(density, 0.995)), 4 * even)
     image = axes.imshow(density, cmap=colours, vmin=0, vmax=top, **_IMAGE)
@@ -155,7 +155,7 @@ def _draw_cells(axes: Any, points: WaferPoints, heat: Floats | None, shape: tupl
         for at, side in zip((points.y, points.x), shape, strict=True)
     )
     image = np.full(shape, np.nan)
-    # Of several points in a cell the hottest is the last to write.
+    # The hottest of several points in a cell is written last.
     order = np.argsort(np.abs(value), kind="stable")
     image[row[order], column[order]] = value[order]
     colours = _colours() if heat is not None else _plain()

@@ -10,7 +10,7 @@ from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.zones import RINGS, SECTORS, Zones
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.report.facts import Fact
-from sparsewatch.pipelines.report.wording import probability
+from sparsewatch.pipelines.report.wording import counted, probability
 from sparsewatch.schemas.wafers import JOIN
 
 
@@ -21,7 +21,7 @@ def heading(one: Explanation) -> str:
 
 
 def facts(one: Explanation, model: WaferModel) -> list[Fact]:
-    """What was said of the wafer, and why; most important first."""
+    """The wafer's verdict and the evidence for it; most important first."""
     found = [Fact("verdict", _verdict(one, model)), *(Fact(printable(e.about), _evidence(e)) for e in one.evidence)]
     outside = f", {one.said['outside']:,} outside the wafer left out" if one.said["outside"] else ""
     found.append(Fact("defects", f"{one.said['defects']:,}{outside}; {one.where}"))
@@ -44,11 +44,11 @@ def concentration(zones: Zones) -> str:
 
 
 def as_json(one: Explanation, model: WaferModel) -> dict[str, Any]:
-    """All that is known of a wafer, in JSON types; places in radii, angles on the clock."""
-    said = {name: value for name, value in one.said.items() if name != "embedding"}
+    """The whole explanation of a wafer, in JSON types; places in radii, angles on the clock."""
+    verdict = {name: value for name, value in one.said.items() if name != "embedding"}
     return {
         **one.wafer,
-        **said,
+        **verdict,
         "model": model.id,
         "threshold": model.novelty.threshold,
         "where": one.where,
@@ -73,8 +73,8 @@ def _evidence(evidence: Evidence) -> str:
     measure = "novelty" if evidence.about == NOVELTY else "its lead over other patterns"
     change = f"{measure} goes from {evidence.occlusion.score:.1f} to {evidence.left:.1f}"
     what = "novel" if evidence.about == NOVELTY else printable(evidence.about)
-    still = f"{what} all the same" if evidence.holds else f"no longer {what}"
-    return f"{evidence.where}; without the {evidence.inside:,} defects there {change}: {still}"
+    still = f"still {what}" if evidence.holds else f"no longer {what}"
+    return f"{evidence.where}; without the {counted(evidence.inside, 'defect')} there {change}: {still}"
 
 
 def _evidence_json(evidence: Evidence, one: Explanation) -> dict[str, Any]:

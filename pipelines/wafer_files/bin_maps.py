@@ -1,7 +1,7 @@
-"""Bin maps as text: header lines `key: value`, then a row of dies a line, the top row first.
+"""Bin maps as text: header lines `key: value`, then a line per row of dies, the top row first.
 
-Two layouts. The plain one has a character a die behind an empty line or `map:`: `.` outside, `1` pass, anything else
-fails. SINF has lines `RowData:` with a code of equal width a die, `__` outside; BCEQU names the codes that pass.
+Two layouts. The plain one has a character per die after an empty line or `map:`: `.` outside, `1` pass, anything else
+fails. SINF has lines `RowData:` with a code of equal width per die, `__` outside; BCEQU names the codes that pass.
 docs/wafer-files.md describes both.
 """
 
@@ -33,7 +33,7 @@ _SINF_ROW = "rowdata"
 
 
 def looks_like_bin_map(start: bytes) -> bool:
-    """Whether a file that begins so has header lines."""
+    """Whether a file that begins like this has header lines."""
     return _START.match(start) is not None
 
 
@@ -49,7 +49,7 @@ def read_bin_map(path: Path, zone: tzinfo = UTC) -> Iterator[Inspections]:
     """
     header, rows, first = _split(path, _lines(path))
     if not rows:
-        raise WaferFileError("truncated", path, "expected rows of dies behind the header, the file ends")
+        raise WaferFileError("truncated", path, "expected rows of dies after the header, the file ends")
     sinf = isinstance(rows[0], list)
     dies = _dies(path, rows, first)
     failing = ~np.isin(dies, _outside(sinf)) & ~np.isin(dies, _passing(header, sinf))

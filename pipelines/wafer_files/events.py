@@ -1,4 +1,4 @@
-"""Files of wafer events: JSON lines, Parquet, Arrow IPC. Their wafers must be such as the job takes."""
+"""Files of wafer events: JSON lines, Parquet, Arrow IPC. Their wafers must be valid wafer events of a job."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,11 +37,11 @@ def read_json_events(path: Path, time_column: str, time_format: TimeFormat) -> I
     columns = pa.schema([pa.field(time_column, kind), pa.field(LABEL, pa.string()), *_nullable()])
     for first, piece in read_pieces(path, _LONGEST_EVENT):
         lines = piece.splitlines()
-        kept = [(number, line) for number, line in enumerate(lines, first) if line.strip()]
-        rows, faults = decode_json([line for _, line in kept], columns)
+        filled = [(number, line) for number, line in enumerate(lines, first) if line.strip()]
+        rows, faults = decode_json([line for _, line in filled], columns)
         if faults:
             row, _, message = faults[0]
-            raise WaferFileError("bad_event", path, message, kept[row][0])
+            raise WaferFileError("bad_event", path, message, filled[row][0])
         if rows.num_rows:
             given = [name for name in rows.schema.names if rows[name].null_count < rows.num_rows]
             yield inspections_of(pa.Table.from_batches([rows]).select(given), path, time_column, time_format)
@@ -80,7 +80,7 @@ def inspections_of(table: pa.Table, path: Path, time_column: str, time_format: T
     """Wafers of a table; columns left out get their defaults, wafer and lot must be there.
 
     Raises:
-        WaferFileError: `bad_event` if one is no wafer, or its time none.
+        WaferFileError: `bad_event` if a row is no wafer, or its time is invalid.
     """
     if missing := [name for name in ("wafer_id", "lot") if name not in table.column_names]:
         raise WaferFileError("bad_event", path, f"expected a column {missing[0]!r}, got {table.column_names}")
@@ -101,7 +101,7 @@ def check_wafers(rows: pa.RecordBatch, path: Path) -> None:
     """Refuse rows that are no wafers.
 
     Raises:
-        WaferFileError: `bad_event`, about the first.
+        WaferFileError: `bad_event`, about the first such row.
     """
     nulls = [field.name for field in WAFER_COLUMNS if not field.nullable and rows[field.name].null_count]
     if nulls:

@@ -28,7 +28,7 @@ _ARROW = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """What files leave open."""
+    """What files do not state."""
 
     #: Time zone of times that name none.
     zone: tzinfo = UTC
@@ -64,7 +64,7 @@ def format_of(path: Path) -> Format:
 
 
 def read_wafers(path: Path, options: ReadOptions) -> Iterator[Inspections]:
-    """Wafers of any file, some at a time.
+    """Wafers of any file, in batches.
 
     Raises:
         SchemaError: What is wrong with the file; a `WaferFileError` names it.
@@ -88,13 +88,13 @@ def _npz(path: Path) -> Iterator[Inspections]:
     except SchemaError as error:
         raise WaferFileError("unreadable", path, str(error)) from error
     for first in range(0, wafers.rows.num_rows, BATCH_WAFERS):
-        rows = _told_apart(wafers.rows.slice(first, BATCH_WAFERS), path)
+        rows = _lots_by_file(wafers.rows.slice(first, BATCH_WAFERS), path)
         check_wafers(rows, path)
         labels = wafers.labels[first : first + BATCH_WAFERS]
         yield Inspections(rows, np.full(rows.num_rows, NO_TIME), labels=labels)
 
 
-def _told_apart(rows: pa.RecordBatch, path: Path) -> pa.RecordBatch:
-    """Lots named after their file, too: such files name neither wafers nor lots, and two would look like retests."""
+def _lots_by_file(rows: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+    """Prefix lots with the file's name: such files name no lots of their own, and two would look like retests."""
     lots = pc.binary_join_element_wise(path.stem, rows["lot"], "/")
     return rows.set_column(rows.schema.get_field_index("lot"), rows.schema.field("lot"), lots)

@@ -1,4 +1,4 @@
-"""Files of labelled wafers: npz of die maps (one shape or many, one label a wafer or several), and Parquet."""
+"""Files of labelled wafers: npz of die maps (one shape or many, one label per wafer or several), and Parquet."""
 
 import zipfile
 import zlib
@@ -74,7 +74,7 @@ def read_wafer_npz(path: Path | str) -> LabelledWafers:
 
     Die values are 0 outside, 1 good, 2 failing; 3 fails, too: it is neither outside nor passed.
 
-    An id is its place in the set it was drawn from (`orig_index`, where there is one); such sets keep the wafers of
+    A wafer's id is its place in the set it was drawn from (`orig_index`, if there); such sets keep the wafers of
     a lot together, so 25 neighbours count as one lot.
 
     Raises:
@@ -173,11 +173,11 @@ def _read_wafer_parquet(path: Path) -> LabelledWafers:
 
 
 def wafer_columns(table: pa.Table, path: Path) -> pa.RecordBatch:
-    """Columns of `WAFER_COLUMNS`; what a table leaves out gets its default, or null.
+    """Columns of `WAFER_COLUMNS`; missing columns get their default, or null.
 
     Args:
         table: Wafers.
-        path: Where they come from, for errors.
+        path: Their file, for errors.
 
     Raises:
         SchemaError: If a column is of another type.

@@ -11,7 +11,7 @@ from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 
 #: Bytes read at once.
 PIECE_BYTES = 1 << 20
-#: Longest line taken, give or take a piece.
+#: Longest accepted line, within a piece.
 LONGEST_LINE = 1 << 20
 #: Most text of one file, unpacked: a small file may claim any number of bytes.
 MOST_BYTES = 4 << 30
@@ -38,8 +38,8 @@ def read_pieces(path: Path, longest_line: int = LONGEST_LINE) -> Iterator[tuple[
     """Whole lines, about `PIECE_BYTES` at once.
 
     Args:
-        path: The file; gzip and zstd are known by their first bytes.
-        longest_line: Bytes of the longest line taken.
+        path: The file; gzip and zstd are recognised by their first bytes.
+        longest_line: Bytes of the longest accepted line.
 
     Yields:
         Number of the first line, from 1, and the lines' bytes. An end-of-file character of DOS is left out.

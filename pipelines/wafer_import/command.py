@@ -31,10 +31,10 @@ sparsewatch wafers import results/ --dry-run
 
 @click.command("import", epilog=_EXAMPLES)
 @click.argument("files", nargs=-1, required=True)
-@click.option("--topic", help="Where to; the job's source topic if --job is given.")
+@click.option("--topic", help="Topic to write to; the job's source topic if --job is given.")
 @JOB_OPTION
 @BOOTSTRAP_OPTION
-@click.option("--rejects", metavar="TOPIC", help="Where files go that cannot be used.  [default: TOPIC.rejects]")
+@click.option("--rejects", metavar="TOPIC", help="Topic of files that cannot be used.  [default: TOPIC.rejects]")
 @click.option("--step", default="", metavar="S", help="Step of wafers whose file names none.")
 @click.option("--tool", default="", metavar="T", help="Tool of wafers whose file names none.")
 @click.option(
@@ -49,9 +49,9 @@ sparsewatch wafers import results/ --dry-run
     type=click.Choice(["declared", "listed"]),
     default="declared",
     show_default=True,
-    help="Refuse a KLARF 1.1 or 1.2 that lists other numbers of defects than its summary declares, or take its list.",
+    help="Refuse a KLARF 1.1 or 1.2 that lists other numbers of defects than its summary declares, or accept its list.",
 )
-@click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="Of times that name none.")
+@click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="Time zone of times that name none.")
 @click.option(
     "--time-column", metavar="C", help="Column of event times, read and written.  [default: time, or the job's]"
 )
@@ -92,14 +92,14 @@ def import_wafers(
 ) -> None:
     """Read FILES, folders or wildcards among them, and write their wafers to a topic as a wafer job reads them.
 
-    Formats are known by content: KLARF 1.1, 1.2 and 1.8, bin maps as text (plain or SINF), npz of die maps, JSON lines,
-    Parquet and Arrow IPC; text also packed with gzip or zstd. Defects count from the wafer's centre in micrometres with
-    the notch down. docs/wafer-files.md describes each.
+    Formats are recognised by content: KLARF 1.1, 1.2 and 1.8, bin maps as text (plain or SINF), npz of die maps, JSON
+    lines, Parquet and Arrow IPC; text also packed with gzip or zstd. Defects count from the wafer's centre in
+    micrometres with the notch down. docs/wafer-files.md describes each.
 
     All files are read before anything is written. A file that cannot be read to its end goes to the rejects topic
-    whole, with the fault; no wafer of it counts. Where one wafer, lot and step comes again, the inspection with the
-    latest time counts, of equal times the one read last, and older ones are superseded. Defects of one wafer with the
-    same number in the same test, or in the same square micrometre, are one.
+    whole, with the fault; no wafer of it counts. If a wafer, lot and step comes again, the inspection with the latest
+    time counts (the last read of equal times), and the others are superseded. Defects of a wafer with the same number
+    in the same test, or in the same square micrometre, are duplicates.
 
     Exit code 0: nothing was rejected; 1: something was; 2: a setting is wrong.
     """
@@ -133,7 +133,7 @@ def expand(files: tuple[str, ...]) -> list[Path]:
     """Files of names, folders (all below them, hidden ones left out) and wildcards; each once, in order.
 
     Raises:
-        ConfigError: If a name stands for nothing.
+        ConfigError: If a name matches no file.
     """
     found: dict[Path, None] = {}
     for name in files:
@@ -156,13 +156,13 @@ def _hidden(path: Path) -> bool:
 
 
 def _wafer_job(job_file: Path | None) -> WaferJob | None:
-    return None if job_file is None else load_job_of(WaferJob, job_file, why="which alone reads wafers")
+    return None if job_file is None else load_job_of(WaferJob, job_file, why="the only kind that reads wafers")
 
 
 def _plan(job: WaferJob | None, topic: str, rejects: str | None, *, dry_run: bool) -> ImportPlan:
-    """What the job states, the defaults where there is none."""
+    """The plan by the job, or by the defaults without a job."""
     if not topic and not dry_run:
-        raise ConfigError("expected --topic T, or --job JOB.toml that names one")
+        raise ConfigError("expected --topic T, or --job JOB.toml that names the topic")
     rejects = rejects or rejects_topic(topic)
     if job is None:
         return ImportPlan(topic=topic, rejects=rejects, options=ReadOptions())

@@ -1,4 +1,4 @@
-"""Files that cannot be used into the rejects topic, in the form of all rejects."""
+"""Writes files that cannot be used to the rejects topic, in the format of all rejects."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.side_topics import PREFIX, side_headers
 
-#: Most bytes of a file that goes there whole, and what is sent of a larger one, or where the topic takes no more.
+#: Most bytes of a file that is sent whole, and bytes sent of a larger file, or if the topic takes no more.
 WHOLE_FILE_BYTES = 15 << 20
 CUT_FILE_BYTES = 1_000_000
 #: A file has no partition.
@@ -23,7 +23,7 @@ def reject_file(writer: Writer, topic: str, rejects: str, path: Path, code: str,
     `CUT_FILE_BYTES`, and the header `sparsewatch.value` says so.
 
     Args:
-        writer: Where to.
+        writer: Sends the record.
         topic: Topic the wafers were meant for.
         rejects: The rejects topic.
         path: The file.
@@ -39,7 +39,7 @@ def reject_file(writer: Writer, topic: str, rejects: str, path: Path, code: str,
         kind="reject",
         topic=topic,
         partition=_NO_PARTITION,
-        # Ids of rejects hold partition and offset; a file's are told apart by name and content.
+        # Ids of rejects hold partition and offset; a file's id is made of its name and content.
         offset=int.from_bytes(hashlib.sha256(path.name.encode() + b"\0" + value).digest()[:6]),
         timestamp_ms=int(path.stat().st_mtime * 1000) if path.is_file() else 0,
         key=path.name.encode(),
@@ -48,18 +48,18 @@ def reject_file(writer: Writer, topic: str, rejects: str, path: Path, code: str,
         code=code,
         message=str(error)[:1000],
     )
-    for attempt, said in _attempts(value, size):
+    for attempt, remark in _attempts(value, size):
         headers = [
             *side_headers(record),
             (PREFIX + "file", str(path).encode()),
             (PREFIX + "error-class", type(error).__name__.encode()),
-            *said,
+            *remark,
         ]
         try:
             writer.send(rejects, record.key, attempt, headers)
             writer.flush()
         except SinkError:
-            if said:
+            if remark:
                 raise
         else:
             return

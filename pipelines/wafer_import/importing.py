@@ -1,4 +1,4 @@
-"""An import of files of wafers: read all, settle retests, write what counts, set aside what cannot be used."""
+"""An import of files of wafers: read all, settle retests, write the wafers that count, reject the rest."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.pipelines.publish.command import Plan, topic_partitions
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_import.file_rejects import reject_file
@@ -34,7 +35,7 @@ class ImportPlan:
     retests: Retests = "keep-last"
     label_column: str | None = None
     format: Literal["json", "arrow"] = "json"
-    #: Partitions of a topic that is missing; it is not made if None.
+    #: Partitions of a topic that is missing; it is not created if None.
     partitions: int | None = None
     #: Largest record the job takes.
     most_bytes: int = 16 << 20
@@ -50,7 +51,7 @@ class ImportCount:
     wafers: int = 0
     imported: int = 0
     superseded: int = 0
-    #: Wafers of files that could be read, which could not be written.
+    #: Wafers of readable files that could not be written.
     rejected: int = 0
     listed: int = 0
     collapsed: int = 0
@@ -61,10 +62,10 @@ class ImportCount:
         """All numbers; they add up."""
         bad = len({path for path, _ in self.faults})
         good = self.files - self.files_superseded - bad
-        files = f"{good} {imported} + {self.files_superseded} superseded + {bad} rejected"
-        wafers = f"{self.imported} {imported} + {self.superseded} superseded + {self.rejected} rejected"
-        defects = f"{self.listed} defects listed, {self.collapsed} duplicates of them dropped"
-        return f"{self.files} files = {files}; {self.wafers} wafers = {wafers}; {defects}"
+        files = f"{good:,} {imported} + {self.files_superseded:,} superseded + {bad:,} rejected"
+        wafers = f"{self.imported:,} {imported} + {self.superseded:,} superseded + {self.rejected:,} rejected"
+        defects = f"{counted(self.listed, 'defect')} listed, {counted(self.collapsed, 'duplicate')} of them dropped"
+        return f"{counted(self.files, 'file')} = {files}; {counted(self.wafers, 'wafer')} = {wafers}; {defects}"
 
 
 #: A file that can be read, and which of its wafers count.
@@ -72,7 +73,7 @@ _Chosen = tuple[Survey, NDArray[np.bool_]]
 
 
 def import_files(
-    paths: Sequence[Path], plan: ImportPlan, kafka: KafkaSettings | None, tell: Callable[[str], None]
+    paths: Sequence[Path], plan: ImportPlan, kafka: KafkaSettings | None, on_line: Callable[[str], None]
 ) -> ImportCount:
     """Import files; all are read before anything is written.
 
@@ -80,28 +81,30 @@ def import_files(
         paths: The files.
         plan: What to do.
         kafka: The broker; None writes nothing.
-        tell: Told in a line what each file holds.
+        on_line: Called with a line about each file.
 
     Raises:
-        ConfigError: If a wafer has no time and none is to be made, or the topic is missing.
-        SinkError: If the broker is away for good.
+        ConfigError: If a wafer has no time and none is to be generated, or the topic is missing.
+        SinkError: If the broker cannot be reached.
     """
     count = ImportCount()
-    surveys = list(_surveys(paths, plan, count, tell))
+    surveys = list(_surveys(paths, plan, count, on_line))
     undated = next((one for one in surveys if one.undated), None)
     if undated is not None and plan.start_us is None:
-        message = f"{undated.path}: {undated.undated} wafers have no inspection time; --start and --interval make one"
-        raise ConfigError(message)
+        without = f"{counted(undated.undated, 'wafer')} without an inspection time"
+        raise ConfigError(f"{undated.path}: {without}; --start and --interval generate times")
     chosen = list(zip(surveys, that_count(surveys, plan.retests), strict=True))
     count.imported = sum(int(counts.sum()) for _, counts in chosen)
     count.superseded = count.wafers - count.imported
     count.files_superseded = sum(not counts.any() for _, counts in chosen)
     if kafka is not None:
-        _write(chosen, plan, kafka, count, tell)
+        _write(chosen, plan, kafka, count, on_line)
     return count
 
 
-def _surveys(paths: Sequence[Path], plan: ImportPlan, count: ImportCount, tell: Callable[[str], None]) -> list[Survey]:
+def _surveys(
+    paths: Sequence[Path], plan: ImportPlan, count: ImportCount, on_line: Callable[[str], None]
+) -> list[Survey]:
     found = []
     for number, path in enumerate(paths, 1):
         count.files += 1
@@ -109,18 +112,22 @@ def _surveys(paths: Sequence[Path], plan: ImportPlan, count: ImportCount, tell: 
             one = survey(path, plan.options, plan.defaults)
         except SchemaError as error:
             count.faults.append((path, error))
-            tell(f"[{number}/{len(paths)}] rejected ({code_of(error)}): {error}")
+            on_line(f"[{number}/{len(paths)}] rejected ({code_of(error)}): {error}")
             continue
         count.wafers += one.wafers.height
         count.listed += one.listed
         count.collapsed += one.collapsed
-        tell(f"[{number}/{len(paths)}] {one}")
+        on_line(f"[{number}/{len(paths)}] {one}")
         found.append(one)
     return found
 
 
 def _write(
-    chosen: Sequence[_Chosen], plan: ImportPlan, kafka: KafkaSettings, count: ImportCount, tell: Callable[[str], None]
+    chosen: Sequence[_Chosen],
+    plan: ImportPlan,
+    kafka: KafkaSettings,
+    count: ImportCount,
+    on_line: Callable[[str], None],
 ) -> None:
     records = Plan(
         topic=plan.topic,
@@ -132,9 +139,9 @@ def _write(
     writer = open_writer(kafka)
     try:
         publisher = WaferPublisher(writer, records, plan.most_bytes, times, plan.label_column)
-        # By time, as far as files allow: a job calls late what comes long after newer events.
+        # By time, as far as files allow: for a job, events long after newer events are late.
         for one, counts in sorted(chosen, key=lambda pair: pair[0].first_us):
-            _send(publisher, one, counts, plan, count, tell)
+            _send(publisher, one, counts, plan, count, on_line)
         _set_aside(writer, plan, kafka, count)
     finally:
         writer.close()
@@ -146,9 +153,9 @@ def _send(
     counts: NDArray[np.bool_],
     plan: ImportPlan,
     count: ImportCount,
-    tell: Callable[[str], None],
+    on_line: Callable[[str], None],
 ) -> None:
-    """Send a file's wafers and put right what was counted as imported."""
+    """Send a file's wafers and correct the number counted as imported."""
     sent, faults = Sent(), []
     try:
         publisher.send_file(one, counts, plan.options, plan.defaults, sent)
@@ -156,7 +163,7 @@ def _send(
         faults.append(error)
     faults += [WaferFileError("too_large", one.path, f"wafer {wafer!r}: {why}") for wafer, why in sent.refused]
     for fault in faults:
-        tell(f"rejected ({code_of(fault)}): {fault}")
+        on_line(f"rejected ({code_of(fault)}): {fault}")
     count.faults += [(one.path, fault) for fault in faults]
     lost = int(counts.sum()) - sent.wafers
     count.imported -= lost

@@ -16,13 +16,13 @@ from sparsewatch.schemas.errors import SinkError
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.records import Headers
 
-#: A larger record is waited for alone, so that a refusal is known to be its own.
+#: A larger record is flushed alone, so that a refusal is known to be of this record.
 _ALONE_BYTES = 1 << 18
 
 
 @dataclass(slots=True)
 class Times:
-    """Event times: those of the files, made ones where they have none."""
+    """Event times: those of the files, generated where they have none."""
 
     column: str
     output: str
@@ -31,7 +31,7 @@ class Times:
     _made: int = 0
 
     def fill(self, times_us: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Times with `NO_TIME` replaced by the next ones of the series."""
+        """Times with `NO_TIME` replaced by the next times of the series."""
         missing = times_us == NO_TIME
         number = self._made + np.cumsum(missing) - 1
         self._made += int(missing.sum())
@@ -52,7 +52,7 @@ class WaferPublisher:
     """Sends files of wafers, one after the other.
 
     Args:
-        writer: Where to.
+        writer: Sends the records.
         plan: How wafers become records.
         most_bytes: Largest record the job takes.
         times: Event times.
@@ -75,13 +75,13 @@ class WaferPublisher:
         Args:
             found: The file.
             counts: Which of its wafers to send, shape (wafers,).
-            options: As the file was surveyed with.
-            defaults: Likewise.
-            sent: Kept up to date, also where this fails.
+            options: The options of the survey.
+            defaults: The defaults of the survey.
+            sent: Updated as wafers are sent, even if this fails.
 
         Raises:
-            SchemaError: If the file is no longer what it was.
-            SinkError: If the broker is away for good.
+            SchemaError: If the file has changed since the survey.
+            SinkError: If the broker cannot be reached.
         """
         at = 0
         for part in read_wafers(found.path, options):
@@ -115,14 +115,14 @@ class WaferPublisher:
             self._events += piece.height
 
     def _rows_per_record(self, frame: pl.DataFrame) -> int:
-        """Of Arrow records: as many as stay small; a lone large wafer is one record."""
+        """Of Arrow records: as many as stay small; a large wafer is a record alone."""
         if self.plan.format == "json":
             return max(1, frame.height)
         bytes_a_wafer = max(1, int(frame.estimated_size() / max(1, frame.height)))
         return max(1, min(self.plan.rows_per_record, _ALONE_BYTES // bytes_a_wafer))
 
     def _refusal(self, partition: int, key: bytes | None, value: bytes, headers: Headers) -> str | None:
-        """Send one record; why it was refused, None if it was not."""
+        """Send one record; returns why it was refused, None if it was not."""
         if len(value) > self.most_bytes:
             return f"expected records of at most {self.most_bytes} bytes, as the job takes, got {len(value)}"
         alone = len(value) > _ALONE_BYTES

@@ -11,19 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, format_of, read_wafers
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME
 from sparsewatch.schemas.errors import SchemaError
 
 Retests = Literal["keep-last", "keep-all"]
 
-#: What makes two inspections ones of the same wafer at the same step.
+#: Columns that identify the inspections of the same wafer at the same step.
 _KEYS = ("wafer_id", "lot", "step")
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What is written where a file names none."""
+    """Defaults of wafers whose file names no step or tool."""
 
     step: str = ""
     tool: str = ""
@@ -51,12 +52,12 @@ class Survey:
     def __str__(self) -> str:
         """The file in a line."""
         dropped = f", {self.collapsed} of them duplicates" if self.collapsed else ""
-        defects = f", {_number(self.listed, 'defect')}{dropped}" if self.format == "KLARF" else ""
-        return f"{self.path}: {self.format}, {_number(self.wafers.height, 'wafer')}{defects}"
+        defects = f", {counted(self.listed, 'defect')}{dropped}" if self.format == "KLARF" else ""
+        return f"{self.path}: {self.format}, {counted(self.wafers.height, 'wafer')}{defects}"
 
     @property
     def first_us(self) -> int:
-        """Earliest inspection, `NO_TIME` if one has none."""
+        """Earliest inspection; `NO_TIME` if any wafer has no time."""
         return int(self.wafers["time_us"].min())  # type: ignore[arg-type]
 
     @property
@@ -65,12 +66,8 @@ class Survey:
         return int((self.wafers["time_us"] == NO_TIME).sum())
 
 
-def _number(n: int, thing: str) -> str:
-    return f"{n} {thing}{'s' * (n != 1)}"
-
-
 def survey(path: Path, options: ReadOptions, defaults: Defaults) -> Survey:
-    """Read a file to its end and keep who its wafers are.
+    """Read a file to its end and collect the identities of its wafers.
 
     Raises:
         SchemaError: What is wrong with it; nothing of such a file counts.
@@ -88,10 +85,10 @@ def survey(path: Path, options: ReadOptions, defaults: Defaults) -> Survey:
 
 
 def that_count(surveys: Sequence[Survey], retests: Retests) -> list[NDArray[np.bool_]]:
-    """Wafers that are no older inspections of one that comes again, file by file.
+    """Wafers that count, file by file: those that no later inspection supersedes.
 
-    Of the inspections of one wafer, lot and step the one with the latest time counts; of equal times, or none, the one
-    that comes last.
+    The inspection of a wafer, lot and step with the latest time counts; of equal times, or without times, the last
+    read.
 
     Returns:
         For each file a bool array of shape (wafers,).

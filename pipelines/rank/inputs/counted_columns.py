@@ -1,4 +1,4 @@
-"""What the columns of Parquet files and of JSON lines become, so that their values can be counted."""
+"""Types that columns of Parquet files and of JSON lines are converted to, so that their values can be counted."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from sparsewatch.pipelines.tables.parquet_files import ParquetPart, read_footer
 from sparsewatch.pipelines.tables.text import is_text, missing_as_null, utf8
 from sparsewatch.schemas.errors import SchemaError
 
-#: Bytes a plain text value takes at the least, its length: columns with fewer a value are dictionaries.
+#: Least bytes of a plain text value, those of its length: columns with fewer bytes per value are dictionaries.
 _PLAIN_BYTES = 4
 #: Bytes of a dictionary, as stored, above which its column is read as plain text.
 _DICTIONARY_BYTES = 64 << 10
@@ -30,7 +30,7 @@ class ParquetPlan(NamedTuple):
 
 
 def plan_parquet(paths: Sequence[Path], settings: InputSettings) -> ParquetPlan:
-    """Look at the footers of files.
+    """Inspect the footers of files.
 
     Args:
         paths: The files, in the order they are read.
@@ -88,7 +88,7 @@ def _is_small(chunk: Any) -> bool:
 
 
 def plan_json(paths: Sequence[Path], settings: InputSettings) -> list[JsonPart]:
-    """Look at all lines of files, for their columns and types.
+    """Inspect all lines of files for their columns and types.
 
     Args:
         paths: Files of JSON lines, in the order they are read.

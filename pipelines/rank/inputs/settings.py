@@ -7,7 +7,7 @@ from sparsewatch.pipelines.tables.settings import TextSettings
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, check_ranges
 
-#: Layouts of files; `auto` takes what is there.
+#: Layouts of files; `auto` detects the layout.
 Source = Literal["auto", "parquet", "csv", "jsonl", "csv-raw", "ob-csv", "ob-vw", "ob-raw-dump"]
 #: Rows of a block.
 BLOCK_ROWS = 65_536
@@ -26,10 +26,10 @@ class InputSettings(TextSettings):
     source: Source = "auto"
     #: Most rows of a block.
     block_rows: Count = BLOCK_ROWS
-    #: Of all usable rows only each of this number is kept: rows s, 2 s and so on.
+    #: Of all usable rows only every s-th is taken, where s is this number: rows s, 2 s and so on.
     subsampling: Count = 1
     missing_symbols: tuple[str, ...] = MISSING_SYMBOLS
-    #: End after as many rows, counted after subsampling.
+    #: Most rows, counted after subsampling.
     max_rows: Count | None = None
 
     def __post_init__(self) -> None:

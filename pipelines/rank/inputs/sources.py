@@ -26,7 +26,7 @@ _RAW_ROWS = "raw_data/1_train"
 
 
 def open_input(path: Path, settings: InputSettings) -> RankInput:
-    """Look at a file or a folder.
+    """Inspect a file or a folder.
 
     Args:
         path: A file, or a folder of files, which are read in the order of their names.
@@ -39,7 +39,7 @@ def open_input(path: Path, settings: InputSettings) -> RankInput:
     if not path.exists():
         raise ConfigError(f"no such file or folder: {path}")
     if not (path.is_file() or path.is_dir()):
-        raise ConfigError(f"{path}: expected a file or a folder, got a pipe or a device; files may be looked at twice")
+        raise ConfigError(f"{path}: expected a file or a folder, got a pipe or a device; files may be read twice")
     source = _detected(path) if settings.source == "auto" else settings.source
     return _OPENERS[source](path, settings)
 
@@ -89,7 +89,7 @@ def _one(path: Path, name: str) -> Path:
 def _open_parquet(path: Path, settings: InputSettings) -> RankInput:
     files = [path] if path.is_file() else _files(path, _PARQUET)
     if not files:
-        raise ConfigError(f"{path}: expected files that end on {' or '.join(_PARQUET)}, got {contents(path)}")
+        raise ConfigError(f"{path}: expected files ending in {' or '.join(_PARQUET)}, got {contents(path)}")
     plan = plan_parquet(files, settings)
     return RankInput(plan.parts, plan.parts[0].schema.names, plan.numeric, settings)
 
@@ -97,7 +97,7 @@ def _open_parquet(path: Path, settings: InputSettings) -> RankInput:
 def _open_csv(path: Path, settings: InputSettings) -> RankInput:
     files = [path] if path.is_file() else _files(path, _CSV)
     if not files:
-        raise ConfigError(f"{path}: expected files that end on {' or '.join(_CSV)}, got {contents(path)}")
+        raise ConfigError(f"{path}: expected files ending in {' or '.join(_CSV)}, got {contents(path)}")
     parts = plan_csv(files, settings)
     return RankInput(parts, parts[0].chosen, frozenset(), settings)
 
@@ -105,7 +105,7 @@ def _open_csv(path: Path, settings: InputSettings) -> RankInput:
 def _open_json(path: Path, settings: InputSettings) -> RankInput:
     files = [path] if path.is_file() else _files(path, _JSON)
     if not files:
-        raise ConfigError(f"{path}: expected files that end on {' or '.join(_JSON)}, got {contents(path)}")
+        raise ConfigError(f"{path}: expected files ending in {' or '.join(_JSON)}, got {contents(path)}")
     parts = plan_json(files, settings)
     floats = {field.name for field in parts[0].schema if pa.types.is_floating(field.type)}
     return RankInput(parts, parts[0].schema.names, frozenset(floats), settings)

@@ -1,8 +1,8 @@
 """Lines of Vowpal Wabbit as the public `outrank` takes them: `label |A A_red |B B_x B_y`.
 
 A namespace is a column, named by the map `id,name[,f32]`; its tokens, joined by "-", are the value, whose first two
-characters (what the map's `_namespace_skip_prefix` says, if there) are dropped. An absent namespace is the missing
-value. Of a namespace that a line has twice the last counts.
+characters (or as many as the map's `_namespace_skip_prefix` says) are dropped. An absent namespace is the missing
+value. If a line has a namespace twice, the last counts.
 
 Lines are cut by positions of their delimiters, all lines of a chunk at once.
 """
@@ -26,7 +26,7 @@ from sparsewatch.pipelines.tables.text import missing_as_null
 from sparsewatch.schemas.errors import SchemaError
 
 LABEL = "label"
-#: Characters dropped from a value unless the map says otherwise.
+#: Characters dropped from a value by default.
 SKIP_PREFIX = 2
 #: Cells, of lines and columns, that are filled at once.
 _CELLS = 4 << 20
@@ -41,7 +41,7 @@ Positions = NDArray[np.int64]
 
 
 class Namespaces(NamedTuple):
-    """What a map of namespaces says."""
+    """Content of a map of namespaces."""
 
     #: Column of each namespace, by id.
     names: Mapping[str, str]
@@ -87,7 +87,7 @@ class VwPart:
     symbols: Sequence[str]
 
     def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
-        """Batches of text columns; a line without a label or without a namespace is rejected, a blank one is none.
+        """Batches of text columns; a line without a label or without a namespace is rejected, a blank line is skipped.
 
         Raises:
             SchemaError: If the file is damaged, or a line has no end.
@@ -101,7 +101,7 @@ class VwPart:
                 first += cut.heads.size
 
     def _usable(self, cut: "Cut", first: int, rejected: Rejected) -> NDArray[np.int64]:
-        """Lines that are kept; the others are counted, the blank ones apart."""
+        """Usable lines; the others are counted as rejected, except blank lines."""
         nameless = cut.starts[cut.heads] == cut.name_ends[cut.heads]
         lonely = np.diff(cut.heads, append=cut.starts.size) == 1
         for reason, wrong in (("no label", nameless & ~lonely), ("no namespace", lonely & ~nameless)):
@@ -128,7 +128,7 @@ class VwPart:
         return pa.RecordBatch.from_arrays(texts, list(self.chosen))
 
     def _columns_of(self, names: Any, cut: "Cut") -> NDArray[np.int32]:
-        """Place of each part's namespace in the map, shape (n_parts,); -1 if unknown, one beyond them for labels."""
+        """Place of each part's namespace in the map, shape (n_parts,); -1 if unknown, the map's length for labels."""
         ids = pa.array([name.encode() for name in self.namespaces.names], pa.binary())
         column: NDArray[np.int32] = pc.index_in(names, ids).fill_null(-1).to_numpy().copy()
         column[cut.heads] = len(ids)
@@ -147,7 +147,7 @@ class VwPart:
 
 
 def plan_vw(paths: Sequence[Path], namespaces: Path, settings: InputSettings) -> tuple[list[VwPart], frozenset[str]]:
-    """Look at the map of namespaces.
+    """Read the map of namespaces.
 
     Args:
         paths: Files of lines, in the order they are read.

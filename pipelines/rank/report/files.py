@@ -1,4 +1,4 @@
-"""A ranking as a file: JSON of all that was found, Parquet of the ranking, or a page to read."""
+"""A ranking as a file: JSON of the whole result, Parquet of the ranking, or a page to read."""
 
 import io
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def to_json(result: RankResult, *, matrix: bool = False) -> bytes:
 
 
 def ranking_table(ranking: Sequence[ScoredFeature]) -> pl.DataFrame:
-    """The ranking with a column for each field; null where a feature was scored without it."""
+    """The ranking with a column for each field; null where a feature was scored without that field."""
     fields: dict[str, Any] = {name: _TYPES[name] for name in _FIELDS}
     rows = [[getattr(one, name, None) for name in fields] for one in ranking]
     return pl.DataFrame(rows, schema=fields, orient="row")
@@ -65,7 +65,7 @@ def ranking_table(ranking: Sequence[ScoredFeature]) -> pl.DataFrame:
 def _plain(x: object) -> object:
     if isinstance(x, np.ndarray | np.generic):
         return x.tolist()
-    raise NotImplementedError(f"expected what JSON holds, got {type(x).__name__}")
+    raise NotImplementedError(f"expected a value that JSON can hold, got {type(x).__name__}")
 
 
 _FIELDS = RankedFeature.__struct_fields__

@@ -1,4 +1,4 @@
-"""A ranking under the file names of the public `outrank` 0.97.5, so that scripts made for it go on working.
+"""A ranking under the file names of the public `outrank` 0.97.5, so that scripts written for it keep working.
 
 Names, columns, separators and order are the same. Numbers are ours, which differ where the public tool's are wrong or
 depend on its batches:
@@ -8,16 +8,16 @@ depend on its batches:
 | `pairwise_ranks.tsv` | scores over all rows instead of medians over batches; equal scores are ordered by name |
 | `feature_singles.tsv` | names with a hyphen are kept whole; all scores 0 give 0, not NaN |
 | `feature_singles_aggregated.tsv` | parts whose names hold a hyphen are kept whole |
-| `3mr_ranks.tsv` | holds a feature in each line: since 0.97.5 the tool writes one and then blanks |
-| `memory.tsv` | of all rows, the last batch too; 8 bytes for a number that came as one; no line for the label |
+| `3mr_ranks.tsv` | holds a feature in each line: since 0.97.5 the tool writes one feature and then blank lines |
+| `memory.tsv` | of all rows, including the last batch; 8 bytes for a number read as a number; no line for the label |
 | `numeric_feature_statistics.tsv` | a median, not that of batch means; distinct values of all rows, not the mean of \
 batches; no rounding; columns whose values are numbers, declared or not |
-| `value_repetitions.json` | counts do not stop at 30,000 values; the missing value is none; nothing for the label |
+| `value_repetitions.json` | counts do not stop at 30,000 values; without the missing value and the label |
 | `combination_estimation_counts.json` | 1 for each pair that was scored, since it is scored once, over all rows |
-| `rare_values.tsv`, `feature_sparsity_summary.tsv` | no value is rare for being rare in a batch; as many values of \
+| `rare_values.tsv`, `feature_sparsity_summary.tsv` | a value rare in one batch only is not rare; as many values of \
 each column as its report holds |
 | `timings.json` | our parts of the work, one batch |
-| `arguments.json` | our settings, beside those that both know |
+| `arguments.json` | our settings, beside those that both tools have |
 """
 
 import json
@@ -39,13 +39,13 @@ from sparsewatch.schemas.errors import ConfigError, SinkError
 
 #: Between the names of a combination, and in those of transformed features.
 _AND, _TRANSFORMED = " AND ", "_tr_"
-#: The label's score with itself, by heuristics that are not in nats; the most they give.
+#: The label's score with itself, by heuristics that are not in nats: their maximum.
 _LABEL_SCORES = {"AMI": 1.0, "correlation-Pearson": 1.0, "Constant": 0.0}
 
 
 class _Scored(NamedTuple):
     name: str
-    #: With cardinality and coverage, if these are wanted.
+    #: With cardinality and coverage, if requested.
     shown: str
     score: float
 
@@ -95,7 +95,7 @@ def write_outrank_files(
 
 
 def _on_occasion(result: RankResult, singles: Sequence[_Scored]) -> Mapping[str, pl.DataFrame | None]:
-    """Tables that are written only if there is something in them."""
+    """Tables that are written only if they have rows."""
     return {
         "feature_singles_aggregated.tsv": _aggregated(result.heuristic, singles),
         "3mr_ranks.tsv": _three_mr(result.ranking) if "3mr" in result.heuristic else None,
@@ -116,7 +116,7 @@ def _write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
 
 def _tsv(table: pl.DataFrame) -> str:
-    # A heading of no name stands there without quotes.
+    # An empty heading is written without quotes.
     return table.write_csv(separator="\t").removeprefix('""')
 
 
@@ -129,7 +129,7 @@ def _shown(name: str, cardinality: int, coverage: float, with_cardinality: bool)
 
 
 def _with_label(scored: Sequence[_Scored], label: str, result: RankResult) -> list[_Scored]:
-    """The features, and the label as one where its score with itself is known."""
+    """The features, and the label as a feature where its score with itself is known."""
     nats = result.label_entropy if result.heuristic.startswith("MI") else None
     score = _LABEL_SCORES.get(result.heuristic, nats)
     return [*scored] if score is None else [*scored, _Scored(result.label, label, score)]
@@ -188,7 +188,7 @@ def _three_mr(ranking: Sequence[ScoredFeature]) -> pl.DataFrame:
 
 
 def _memory(columns: Sequence[ColumnReport]) -> pl.DataFrame:
-    """Mean bytes of a row; the headings are none and a nought."""
+    """Mean bytes of a row; the headings are empty and 0."""
     rows = ((one.feature, one.bytes_in_all / one.rows if one.rows else 0.0) for one in columns)
     return _table(rows, **{"": pl.String, "0": pl.Float64})
 
@@ -233,7 +233,7 @@ def _scored_pairs(result: RankResult, pairs: PairScores | None) -> dict[str, int
 
 
 def _arguments(result: RankResult, folder: Path) -> dict[str, str]:
-    """Our settings, and the public tool's that name the same."""
+    """Our settings, and the public tool's names for the same settings."""
     return {
         "task": "all",
         "data_path": result.source,

@@ -24,7 +24,7 @@ def page(result: RankResult) -> str:
         unit=wording.unit(result.heuristic),
         most=max((one.score for one in result.ranking), default=0.0),
         tested=tested,
-        silent=tested - wording.beyond_chance(result.ranking),
+        silent=tested - wording.significant(result.ranking),
         values=wording.values,
         bars=drawing(pictures.bar_plot(result, _BARS), "bars") if result.ranking else "",
         twins=[wording.twins(one) for one in result.twins],
@@ -39,7 +39,7 @@ def page(result: RankResult) -> str:
 
 
 def _drift(result: RankResult) -> list[str]:
-    """What to say above the table of changes."""
+    """Lines above the table of changes."""
     lines = [] if result.drift is None else wording.drift(result.drift)
     return [fact.text for fact in lines if "standard deviations" not in fact.text]
 

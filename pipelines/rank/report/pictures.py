@@ -1,4 +1,4 @@
-"""Pictures of a ranking: bars of the best features, heat map and tree of what they share.
+"""Pictures of a ranking: bars of the best features, heat map and tree of their redundancy.
 
 Colours are of Okabe and Ito's palette and of cividis, which colour-blind readers tell apart. The pictures keep the file
 names of the public `outrank`.
@@ -43,15 +43,15 @@ _FULL_ROWS = 60
 def bar_plot(result: RankResult, top: int = 25) -> Any:
     """Bars of the best features by score, as a matplotlib figure.
 
-    Where chance is known a whisker is the standard error, a grey band two standard deviations of a feature that says
-    nothing, and a grey bar a score that may well be chance.
+    Where chance is known a whisker is the standard error, a grey band two standard deviations of a feature without
+    information, and a grey bar a score that is not significant.
     """
     shown = result.ranking[:top]
     row, font = _row(len(shown))
     height, names = row * max(len(shown), 2), _names_inches([one.feature for one in shown], font)
     figure = new_figure(names + 5.8, height + 1.1)
     axes = _axes(figure, names + 0.1, 0.6, 5.5, height)
-    found = wording.beyond_chance(result.ranking)
+    found = wording.significant(result.ranking)
     tested = any(isinstance(one, RankedFeature) for one in shown)
     colours = [BLUE if one.feature in found or not isinstance(one, RankedFeature) else _GREY for one in shown]
     places = np.arange(len(shown))
@@ -68,7 +68,7 @@ def bar_plot(result: RankResult, top: int = 25) -> Any:
     unit = wording.unit(result.heuristic)
     whisker = "; whisker: standard error, grey: chance" if tested else ""
     axes.set_xlabel(f"{result.heuristic}{', ' if unit else ''}{unit}{whisker}", fontsize=9)
-    _title(axes, f"What tells of {printable(result.label)}")
+    _title(axes, f"Information about {printable(result.label)}")
     axes.axvline(0, color=INK, linewidth=0.8)
     _grid(axes)
     return figure
@@ -136,7 +136,7 @@ def tree_plot(pairs: PairScores) -> Any:
     )
     axes.set_xlabel(f"1 - redundancy; twins (up to {1 - THRESHOLD:.1f}) in orange", fontsize=9)
     _grid(axes)
-    _title(axes, "Which features tell the same")
+    _title(axes, "Redundant features")
     return figure
 
 
@@ -175,8 +175,8 @@ def best_pairs(result: RankResult) -> PairScores | None:
     place = {name: i for i, name in enumerate(result.pairs.names)}
     ranked = [one.feature for one in result.ranking if one.feature in place]
     chosen = (ranked + [name for name in result.pairs.names if name not in {*ranked}])[:MOST_PAIRS]
-    kept = [place[name] for name in chosen]
-    return PairScores(tuple(chosen), result.pairs.measure, result.pairs.matrix[np.ix_(kept, kept)])
+    at = [place[name] for name in chosen]
+    return PairScores(tuple(chosen), result.pairs.measure, result.pairs.matrix[np.ix_(at, at)])
 
 
 def _axes(figure: Any, left: float, bottom: float, width: float, height: float) -> Any:

@@ -1,4 +1,4 @@
-"""A ranking on the screen: a table of the best features, and what else to know in plain lines."""
+"""A ranking on the screen: a table of the best features, then the other findings as plain lines."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -14,7 +14,7 @@ from sparsewatch.pipelines.console.tables import uncut
 from sparsewatch.pipelines.rank.report import wording
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.report.facts import named_once
-from sparsewatch.pipelines.report.wording import number, probability, score, share
+from sparsewatch.pipelines.report.wording import counted, number, probability, score, share
 
 #: Features shown.
 TOP = 30
@@ -29,7 +29,7 @@ class _Column(NamedTuple):
 
     heading: str
     cell: Callable[[ScoredFeature], str]
-    #: The least needed are left out first where it gets narrow; 0 never is.
+    #: On a narrow screen the highest number is left out first; 0 is never left out.
     spare: int = 0
     justify: Literal["left", "right"] = "right"
 
@@ -41,7 +41,7 @@ def show(result: RankResult, console: Console, *, top: int = TOP) -> None:
 
     Args:
         result: What was found.
-        console: Where to.
+        console: Where it is printed.
         top: Features to show.
     """
     shown: Sequence[ScoredFeature] = result.ranking[:top]
@@ -57,7 +57,7 @@ def show(result: RankResult, console: Console, *, top: int = TOP) -> None:
 
 
 def _heading(result: RankResult) -> Text:
-    text = f"{printable(result.source)}: {number(len(result.ranking))} features by {result.heuristic}"
+    text = f"{printable(result.source)}: {counted(len(result.ranking), 'feature')} by {result.heuristic}"
     return Text(text, style="bold")
 
 
@@ -93,7 +93,7 @@ def _bar(part: float, *, ascii_only: bool) -> str:
 
 
 def _fitting(columns: list[_Column], shown: Sequence[ScoredFeature], room: int) -> list[_Column]:
-    """Columns without the ones spared until the rest fits into `room` cells."""
+    """Columns that fit into `room` cells; the highest `spare` is left out first."""
     spared = sorted((column for column in columns if column.spare), key=lambda column: -column.spare)
     for column in spared:
         if _width(columns, shown) <= room:
@@ -115,7 +115,7 @@ def _table(result: RankResult, shown: Sequence[ScoredFeature], columns: list[_Co
     for column in others:
         style = "cyan" if not column.heading else None
         table.add_column(column.heading, justify=column.justify, no_wrap=True, style=style)
-    found = wording.beyond_chance(result.ranking)
+    found = wording.significant(result.ranking)
     for one in shown:
         silent = isinstance(one, RankedFeature) and one.feature not in found
         cells = (column.cell(one) for column in others)

@@ -10,14 +10,14 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.report.facts import Fact
-from sparsewatch.pipelines.report.wording import LISTED, listed, number, score, share
+from sparsewatch.pipelines.report.wording import LISTED, counted, listed, number, score, share
 
-#: Probability that any feature is said to exceed chance that does not.
+#: Probability that any feature without information is called significant.
 ALPHA = 0.01
 _LEAKS = {
     "too_good": "explains {value} of the label: no honest feature explains {threshold}",
-    "same_second": "tells {value} of the labels of other rows of its second, suspicious from {threshold}",
-    "future": "tells {value} of the labels of the next second, suspicious from {threshold}",
+    "same_second": "explains {value} of the labels of other rows of its second, suspicious from {threshold}",
+    "future": "explains {value} of the labels of the next second, suspicious from {threshold}",
 }
 
 
@@ -32,27 +32,27 @@ def unit(heuristic: str) -> str:
     return "nats" if heuristic.startswith("MI") and not heuristic.endswith("3mr") else ""
 
 
-def beyond_chance(ranking: Sequence[ScoredFeature]) -> set[str]:
-    """Features that tell more of the label than chance, all of them right with probability 1 - `ALPHA`."""
+def significant(ranking: Sequence[ScoredFeature]) -> set[str]:
+    """Features with more information about the label than by chance, all of them right with probability 1 - `ALPHA`."""
     tested = [one for one in ranking if isinstance(one, RankedFeature)]
-    significant = holm([one.p_value for one in tested], ALPHA) & [one.score > 0 for one in tested] if tested else ()
-    return {one.feature for one, found in zip(tested, significant, strict=True) if found}
+    rejected = holm([one.p_value for one in tested], ALPHA) & [one.score > 0 for one in tested] if tested else ()
+    return {one.feature for one, found in zip(tested, rejected, strict=True) if found}
 
 
 def facts(result: RankResult) -> list[Fact]:
-    """What to know beside the ranking, most general first."""
+    """Findings beside the ranking, most general first."""
     found = [Fact("rows", _rows(result)), Fact("label", _label(result))]
     if result.sampled_rows is not None and result.sampled_rows < result.rows:
-        found.append(Fact("sample", f"scores that need whole rows rest on {number(result.sampled_rows)} of them"))
+        found.append(Fact("sample", f"scores that need whole rows use {number(result.sampled_rows)} of them"))
     ranked = [one for one in result.ranking if isinstance(one, RankedFeature)]
     if ranked:
         found.append(Fact("signal", _signal(result)))
     if many := [one for one in ranked if one.score_error > 0]:
         worst = score(max(one.score_error for one in many))
-        found.append(Fact("bound", f"{number(len(many))} of many values (~): scores right within {worst} nats"))
+        found.append(Fact("bound", f"{counted(len(many), 'feature')} of many values (~): scores exact to {worst} nats"))
     found += _first(Fact("leak", leak(one), warning=True) for one in result.leaks)
     if result.untold is not None:
-        found.append(Fact("leak", f"seconds could not be compared: {result.untold}"))
+        found.append(Fact("leak", f"leakage between rows was not tested: {result.untold}"))
     found += _first(Fact("twins", twins(one)) for one in result.twins)
     return found + (drift(result.drift) if result.drift else [])
 
@@ -69,10 +69,10 @@ def twins(group: Twins) -> str:
 
 
 def drift(found: RankDrift) -> list[Fact]:
-    """A comparison of rankings as lines: agreement, changed features, those of one ranking only."""
+    """A comparison of rankings as lines: agreement, changed features, features of only one of the rankings."""
     changed = [one for one in found.features if one.significant]
-    said = f"{number(len(changed))} of {number(len(found.features))} features changed beyond chance"
-    lines = [Fact("drift", f"overlap of the rankings {found.overlap:.3f}; {said}", warning=bool(changed))]
+    changes = f"{number(len(changed))} of {counted(len(found.features), 'feature')} changed more than by chance"
+    lines = [Fact("drift", f"overlap of the rankings {found.overlap:.3f}; {changes}", warning=bool(changed))]
     lines += _first(Fact("drift", change(one), warning=True) for one in sorted(changed, key=lambda one: -abs(one.z)))
     for verb, names in (("appeared", found.appeared), ("vanished", found.vanished)):
         if names:
@@ -97,20 +97,20 @@ def _rows(result: RankResult) -> str:
 
 def _label(result: RankResult) -> str:
     return (
-        f"{printable(result.label)}: {number(result.label_values)} values, the rarest in "
-        f"{number(result.rarest_label_rows)} rows; {score(result.label_entropy)} nats"
+        f"{printable(result.label)}: {counted(result.label_values, 'value')}, the rarest in "
+        f"{counted(result.rarest_label_rows, 'row')}; {score(result.label_entropy)} nats"
     )
 
 
 def _signal(result: RankResult) -> str:
     return (
-        f"{number(len(beyond_chance(result.ranking)))} of {number(len(result.ranking))} features tell more of the "
-        f"label than chance"
+        f"{number(len(significant(result.ranking)))} of {counted(len(result.ranking), 'feature')} explain more of the "
+        f"label than by chance"
     )
 
 
 def _first(lines: Iterable[Fact]) -> list[Fact]:
-    """Some lines, and one that counts the rest."""
+    """The first lines, and a line with the number of the others."""
     all_lines = list(lines)
     rest = len(all_lines) - LISTED
     if rest <= 0:

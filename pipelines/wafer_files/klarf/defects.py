@@ -17,7 +17,7 @@ MOST_DEFECTS = 2_000_000
 MOST_COLUMNS = 1_000
 #: Farthest a defect may lie from the centre, micrometres: farther is damage, not an odd coordinate.
 FARTHEST_UM = 1e7
-#: Defects in the same square of so many micrometres a side are one.
+#: Defects in the same square of this side, in micrometres, are duplicates.
 SAME_UM = 1.0
 
 _PLACED = ("XREL", "YREL", "XINDEX", "YINDEX")
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 class UsedColumns(NamedTuple):
-    """Where the columns that matter stand in a record."""
+    """Places of the used columns in a record."""
 
     #: Columns of a record.
     width: int
@@ -36,10 +36,10 @@ class UsedColumns(NamedTuple):
 
 
 def used_columns(names: Sequence[str], stream: TokenStream) -> UsedColumns:
-    """Find the columns that place a defect.
+    """Find the columns that hold a defect's position.
 
     Raises:
-        WaferFileError: `wrong_columns` if one is missing or comes twice.
+        WaferFileError: `wrong_columns` if a column is missing or comes twice.
     """
     if missing := [name for name in _PLACED if name not in names]:
         raise stream.error(
@@ -55,7 +55,7 @@ class DefectRecords:
     """Records of one wafer as they are read.
 
     Args:
-        columns: Where what matters stands.
+        columns: Places of the used columns.
         stream: Where the records come from; knows the lines of errors.
     """
 
@@ -71,7 +71,7 @@ class DefectRecords:
         Args:
             tokens: Whole records.
             step: Tokens from one record to the next; the columns of `columns` come first.
-            places: How far ahead in the stream each token stands, if not as here.
+            places: How far ahead in the stream each token is, if not in this order.
 
         Raises:
             WaferFileError: `not_a_number` or `too_large`.
@@ -90,9 +90,9 @@ class DefectRecords:
         """Take records of any widths.
 
         Args:
-            values: Number of each token, NaN where it is none.
+            values: Number of each token, NaN if it is no number.
             starts: First token of each record.
-            tokens: As they stand ahead in the stream.
+            tokens: The tokens ahead in the stream.
 
         Raises:
             WaferFileError: `not_a_number` or `too_large`.
@@ -122,7 +122,7 @@ class DefectRecords:
 
 
 def _first_bad(name: str, values: Floats) -> int | None:
-    """First place of what is no number, or no whole one where one must be."""
+    """First place of a value that is no number, or not whole in a column of whole numbers."""
     good = np.isfinite(values)
     if name in _WHOLE:
         good &= values == np.rint(values)
@@ -130,7 +130,7 @@ def _first_bad(name: str, values: Floats) -> int | None:
 
 
 def to_floats(texts: list[bytes]) -> Floats:
-    """Numbers of tokens, NaN where one is none; Python's `1_000` is none, either."""
+    """Numbers of tokens, NaN for a token that is no number; Python's `1_000` does not count as a number."""
     if b"_" not in b"".join(texts):
         try:
             return np.array(list(map(float, texts)), dtype=np.float64)
@@ -158,10 +158,10 @@ def inspection_of(facts: WaferFacts, records: DefectRecords, stream: TokenStream
         farthest = max(np.abs(x).max(), np.abs(y).max())
         message = f"expected defects within {FARTHEST_UM:g} um of the wafer's centre, got one at {farthest:g} um"
         raise stream.error("bad_field", message, -1)
-    kept = distinct(x, y, read.get("DEFECTID"), read.get("TEST"))
-    points = (x[kept].astype(np.float32), y[kept].astype(np.float32))
+    places = distinct(x, y, read.get("DEFECTID"), read.get("TEST"))
+    points = (x[places].astype(np.float32), y[places].astype(np.float32))
     rows = wafer_rows(facts.identity, facts.radius_um, points=points)
-    return Inspections(rows, np.array([facts.time_us]), records.listed, records.listed - len(kept))
+    return Inspections(rows, np.array([facts.time_us]), records.listed, records.listed - len(places))
 
 
 def place_defects(read: Mapping[str, Floats], facts: WaferFacts) -> tuple[Floats, Floats]:
@@ -194,9 +194,9 @@ def turn(x: Floats, y: Floats, degrees: float) -> tuple[Floats, Floats]:
 
 
 def distinct(x: Floats, y: Floats, ids: Floats | None, tests: Floats | None) -> NDArray[np.int64]:
-    """Defects that are no duplicates, rising.
+    """Indices of the defects that are no duplicates, ascending.
 
-    A duplicate lies in the same square of `SAME_UM` as one before it, or has the same DEFECTID in the same test.
+    A duplicate lies in the same square of `SAME_UM` as an earlier defect, or has the same DEFECTID in the same test.
 
     Args:
         x: Micrometres, shape (n,).
@@ -204,15 +204,15 @@ def distinct(x: Floats, y: Floats, ids: Floats | None, tests: Floats | None) -> 
         ids: DEFECTID of each, if the file has it.
         tests: TEST of each, if the file has it.
     """
-    kept = _firsts(np.floor(x / SAME_UM), np.floor(y / SAME_UM))
+    places = _firsts(np.floor(x / SAME_UM), np.floor(y / SAME_UM))
     if ids is not None:
         number = np.zeros(len(x)) if tests is None else tests
-        kept = kept[_firsts(ids[kept], number[kept])]
-    return kept
+        places = places[_firsts(ids[places], number[places])]
+    return places
 
 
 def _firsts(*columns: Floats) -> NDArray[np.int64]:
-    """First place of each distinct row, rising."""
+    """First place of each distinct row, ascending."""
     # Stable, so the first of equal rows stays first.
     order = np.lexsort(columns)
     new = np.ones(len(order), dtype=np.bool_)

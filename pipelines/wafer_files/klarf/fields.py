@@ -10,14 +10,14 @@ from sparsewatch.pipelines.wafer_files.faults import FaultCode
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME
 from sparsewatch.schemas.units import moment_us
 
-#: Widest wafer, pitch and offset taken, micrometres: 450 mm is the widest wafer made.
+#: Widest wafer, pitch and offset accepted, micrometres: 450 mm is the widest wafer made.
 WIDEST_UM = 1e6
 
 #: Most wafers of one file.
 MOST_WAFERS = 10_000
 
-#: Statements that matter; `LotID` and `WaferID` are names of records in version 1.8.
-KEPT = frozenset(
+#: Statements that are used; `LotID` and `WaferID` are names of records in version 1.8.
+USED_FIELDS = frozenset(
     {
         "FileTimestamp",
         "ResultTimestamp",
@@ -37,14 +37,14 @@ KEPT = frozenset(
 _MARKS = {"DOWN": 0.0, "BOTTOM": 0.0, "RIGHT": 90.0, "UP": 180.0, "TOP": 180.0, "LEFT": 270.0}
 _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})|(\d{1,2})[-/](\d{1,2})[-/](\d{4}|\d{2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:\.\d+)?")
-#: Years of two digits from here on are of the last century, as in C's strptime.
+#: Two-digit years from this on are of the last century, as in C's strptime.
 _PIVOT = 69
 
 Fields = Mapping[str, Sequence[str]]
 
 
 class FieldError(ValueError):
-    """A statement that is missing or does not fit; whoever reads the file adds where."""
+    """A statement that is missing or does not fit; the reader of the file adds the place."""
 
     def __init__(self, code: FaultCode, message: str) -> None:
         self.code: FaultCode = code
@@ -53,7 +53,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class WaferFacts:
-    """What a file says of one wafer besides its defects. Lengths are micrometres."""
+    """Statements of a file about one wafer, without its defects. Lengths are micrometres."""
 
     wafer_id: str
     lot: str
@@ -78,7 +78,7 @@ class WaferFacts:
 
 
 def wafer_facts(fields: Fields, *, nanometres: bool, zone: tzinfo) -> WaferFacts:
-    """Facts from statements by name.
+    """A wafer's facts from its statements.
 
     Args:
         fields: Texts of each statement's values; `WaferID` and `LotID` among them.
@@ -86,7 +86,7 @@ def wafer_facts(fields: Fields, *, nanometres: bool, zone: tzinfo) -> WaferFacts
         zone: Time zone of the file's times, which name none.
 
     Raises:
-        FieldError: If one is missing or does not fit.
+        FieldError: If a statement is missing or does not fit.
     """
     unit = 1e-3 if nanometres else 1.0
     return WaferFacts(
@@ -107,7 +107,7 @@ def wafer_facts(fields: Fields, *, nanometres: bool, zone: tzinfo) -> WaferFacts
 
 def _required(fields: Fields, name: str) -> Sequence[str]:
     if name not in fields:
-        raise FieldError("missing_field", f"expected a statement {name} before the wafer's defects, there is none")
+        raise FieldError("missing_field", f"expected a statement {name} before the wafer's defects, the file has none")
     return fields[name]
 
 
@@ -176,7 +176,7 @@ def parse_klarf_time_us(text: str, name: str, zone: tzinfo) -> int:
     86401000000
 
     Raises:
-        FieldError: If it is none of these, no date there is, or before 1970.
+        FieldError: If it is none of these, an impossible date, or before 1970.
     """
     date_text, _, time_text = text.strip().partition(" ")
     date, clock = _DATE.fullmatch(date_text), _TIME.fullmatch(time_text.strip())

@@ -18,14 +18,14 @@ _OLD = {("1", "1"), ("1", "2")}
 
 
 def looks_like_klarf(start: bytes) -> bool:
-    """Whether a file that begins so is meant as a KLARF."""
+    """Whether a file that begins like this is a KLARF."""
     return _START.match(start) is not None
 
 
 def read_klarf(path: Path, zone: tzinfo = UTC, *, check_counts: bool = True) -> Iterator[Inspections]:
     """Wafers of a file, one at a time, in its order; defects from the wafer's centre in micrometres, notch down.
 
-    Holds one wafer and a piece of the file, whatever the file's size.
+    Holds one wafer and a piece of the file in memory, whatever the file's size.
 
     Args:
         path: The file; it may be packed with gzip or zstd.
@@ -49,7 +49,7 @@ def read_klarf(path: Path, zone: tzinfo = UTC, *, check_counts: bool = True) -> 
 
 
 def _at_records(path: Path) -> TokenStream:
-    """A reading of a 1.8 file behind its first three words."""
+    """A stream of a 1.8 file after its first three words."""
     stream = TokenStream(path)
     stream.next()
     stream.expect(b"FileRecord")

@@ -14,22 +14,22 @@ LONGEST_TOKEN = 4096
 #: Most tokens of one statement or one record.
 MOST_TOKENS = 100_000
 
-#: A string in quotes, a mark of punctuation, or anything else without blanks; a quote alone was never closed.
+#: A string in quotes, a mark of punctuation, or anything else without blanks; a lone quote is an unclosed string.
 _TOKEN = re.compile(rb'"[^"\n]*"|[{};,]|[^\s{};,"]+|"')
 
 
 class _Held(NamedTuple):
-    """A piece some of whose tokens are still ahead."""
+    """A piece with tokens that are still ahead."""
 
     text: bytes
-    #: Line it begins on, and number of its first token and of the first one after it.
+    #: Line it begins on, and numbers of its first token and of the first token after it.
     line: int
     first: int
     end: int
 
 
 class TokenStream:
-    """Tokens one by one or many at once; at most the current piece and what an open record began is held.
+    """Tokens one by one or many at once; holds at most the current piece and the beginning of an open record.
 
     Args:
         path: The file, read once from its start.
@@ -52,7 +52,7 @@ class TokenStream:
         """
         token = self.next_or_end()
         if token is None:
-            raise self.error("truncated", "expected more, the file ends")
+            raise self.error("truncated", "expected another token, the file ends")
         return token
 
     def next_or_end(self) -> bytes | None:
@@ -67,28 +67,28 @@ class TokenStream:
         """Pass this token.
 
         Raises:
-            WaferFileError: `broken_structure` where another one stands.
+            WaferFileError: `broken_structure` if there is another token.
         """
         found = self.next()
         if found != token:
             raise self.error("broken_structure", f"expected {shown(token)}, got {shown(found)}", -1)
 
     def expect_end(self) -> None:
-        """Pass the semicolon behind the end mark.
+        """Pass the semicolon after the end mark.
 
         Raises:
-            WaferFileError: `broken_structure` where more follows: what stands there would be lost.
+            WaferFileError: `broken_structure` if more follows: it would be lost.
         """
         self.expect(b";")
         word = self.next_or_end()
         if word is not None:
-            raise self.error("broken_structure", f"expected nothing behind EndOfFile, got {shown(word)}", -1)
+            raise self.error("broken_structure", f"expected nothing after EndOfFile, got {shown(word)}", -1)
 
     def until(self, end: bytes) -> list[bytes]:
         """Tokens up to the next `end`, which is passed, too.
 
         Raises:
-            WaferFileError: `too_large` beyond `MOST_TOKENS`, `truncated` where the file ends.
+            WaferFileError: `too_large` above `MOST_TOKENS`, `truncated` where the file ends.
         """
         while (place := self.find(end)) is None:
             self.grow(f"expected {shown(end)}, the file ends")
@@ -105,7 +105,7 @@ class TokenStream:
         self._at += place + 1
 
     def skip_block(self) -> None:
-        """Pass everything up to and including the brace that closes the one just passed."""
+        """Pass everything up to and including the brace that closes the block whose opening brace was just passed."""
         depth = 1
         while depth:
             place = self.find(b"}")
@@ -127,12 +127,12 @@ class TokenStream:
         return self._tokens[self._at :]
 
     def take(self, number: int) -> list[bytes]:
-        """Pass so many tokens of those at hand."""
+        """Pass this number of tokens at hand."""
         self._at += number
         return self._tokens[self._at - number : self._at]
 
     def fill(self) -> bool:
-        """Read on and keep what is at hand; False at the file's end."""
+        """Read the next piece behind the tokens at hand; False at the file's end."""
         piece = next(self._pieces, None)
         if piece is None:
             return False
@@ -166,11 +166,11 @@ class TokenStream:
             raise self.error("truncated", ends, len(self._tokens) - self._at - 1)
 
     def error(self, code: FaultCode, message: str, ahead: int = 0) -> WaferFileError:
-        """An error at the token so far ahead; -1 is the one passed last."""
+        """An error at the token this far ahead; -1 is the token passed last."""
         return WaferFileError(code, self._path, message, self._line(self._first + self._at + ahead))
 
     def _line(self, token: int) -> int:
-        """Line of a token; of one that is not there, the line of the last."""
+        """Line of a token; for a token after the end, the line of the last token."""
         for held in reversed(self._held):
             if held.first <= token or held is self._held[0]:
                 return held.line + _line_within(held.text, token - held.first)

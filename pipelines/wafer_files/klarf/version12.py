@@ -1,7 +1,7 @@
 """KLARF 1.1 and 1.2: statements that end with a semicolon, wafer after wafer.
 
 `FileVersion 1 2; LotID "A"; DiePitch 4e3 6e3; … WaferID "02"; … DefectRecordSpec 13 DEFECTID XREL …; DefectList 1 …;
-SummaryList 1 40 …; EndOfFile;`. What stands before the first WaferID holds for every wafer. A list may come in parts,
+SummaryList 1 40 …; EndOfFile;`. Statements before the first WaferID hold for every wafer. A list may come in parts,
 with names of image files between them. Lengths are micrometres, the sample's size millimetres.
 """
 
@@ -22,7 +22,7 @@ from sparsewatch.pipelines.wafer_files.klarf.defects import (
     to_floats,
     used_columns,
 )
-from sparsewatch.pipelines.wafer_files.klarf.fields import KEPT, MOST_WAFERS, FieldError, WaferFacts, wafer_facts
+from sparsewatch.pipelines.wafer_files.klarf.fields import MOST_WAFERS, USED_FIELDS, FieldError, WaferFacts, wafer_facts
 from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown, text_of, values_of
 
 _IMAGES = "IMAGELIST"
@@ -35,7 +35,7 @@ class Klarf12:
     """One reading of a file.
 
     Args:
-        stream: Right behind the statement FileVersion.
+        stream: Right after the statement FileVersion.
         zone: Time zone of the file's times.
         check_counts: Whether counts that differ from the summary's are an error.
     """
@@ -77,7 +77,7 @@ class Klarf12:
         yield self._finished()
 
     def _statement(self, name: str) -> None:
-        if name in KEPT:
+        if name in USED_FIELDS:
             self._fields[name] = values_of(self._stream.until(b";"))
             self._in_wafer |= name == "WaferID"
         elif name == "DefectRecordSpec":
@@ -94,7 +94,7 @@ class Klarf12:
     def _read_spec(self) -> None:
         count, *names = values_of(self._stream.until(b";")) or [""]
         if count != str(len(names)) or len(names) > MOST_COLUMNS:
-            message = f"expected DefectRecordSpec with a number up to {MOST_COLUMNS} and so many names"
+            message = f"expected DefectRecordSpec with a number up to {MOST_COLUMNS} and that many names"
             raise self._stream.error("wrong_columns", f"{message}, got {count[:20]!r} and {len(names)} names", -1)
         names = [name.upper() for name in names]
         self._spec = used_columns(names, self._stream)
@@ -127,14 +127,14 @@ class Klarf12:
 
     def _left_over(self, number: int) -> WaferFileError:
         width = self._records.columns.width if self._records is not None else 0
-        message = f"expected records of {width} columns in DefectList, the last one has {number}"
+        message = f"expected records of {width} columns in DefectList, the last record has {number}"
         return self._stream.error("wrong_columns", message)
 
     def _take(self, tokens: list[bytes], records: DefectRecords) -> int:
         """Add whole records; returns how many tokens they are."""
         width = records.columns.width
         whole = len(tokens) - len(tokens) % width
-        # A count of images is the last column, and so many pairs follow it.
+        # The last column is a number of images; that many pairs follow it.
         if not self._has_images or set(tokens[width - 1 : whole : width]) <= {b"0"}:
             records.add(tokens[:whole], width)
             return whole
@@ -184,10 +184,10 @@ class Klarf12:
 
     def _finished(self) -> Inspections:
         if self._facts is None or self._records is None:
-            message = f"expected a DefectList for wafer {self._name!r}, there is none"
+            message = f"expected a DefectList for wafer {self._name!r}, the file has none"
             raise self._stream.error("missing_field", message, -1)
         wafer = inspection_of(self._facts, self._records, self._stream)
-        # Some stations list a defect again with each of its images, and count it once.
+        # Some stations list a defect again with each of its images, but count it once.
         if self._check_counts and self._declared not in (None, wafer.listed, wafer.listed - wafer.collapsed):
             distinct = f", {wafer.listed - wafer.collapsed} of them distinct" if wafer.collapsed else ""
             found = f"wafer {self._name!r} has {wafer.listed}{distinct}"
@@ -197,7 +197,7 @@ class Klarf12:
 
 
 def orbit(following: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places reached from 0 by `following`, rising, by doubling: log2(n) passes instead of one step each.
+    """Places reached from 0 by `following`, ascending, by doubling: log2(n) passes instead of one step each.
 
     Args:
         following: Greater than its place; `len(following)` or more means outside. int64 of shape (n,).

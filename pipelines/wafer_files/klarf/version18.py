@@ -1,8 +1,8 @@
 """KLARF 1.8: nested records in braces, lists with declared columns and length. Lengths are nanometres.
 
 `Record FileRecord "1.8" { Record LotRecord "A" { Record WaferRecord "W" { Field DieOrigin 2 {0, 0} List DefectList {
-Columns 5 { int32 DEFECTID, … } Data 2 { 1 …; 2 …; } } } Field DiePitch 2 {…} } } EndOfFile;`. Fields of a lot may stand
-behind its wafers, so a file is read twice: once for the fields, once for the defects.
+Columns 5 { int32 DEFECTID, … } Data 2 { 1 …; 2 …; } } } Field DiePitch 2 {…} } } EndOfFile;`. Fields of a lot may come
+after its wafers, so a file is read twice: once for the fields, once for the defects.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from sparsewatch.pipelines.wafer_files.klarf.defects import (
     inspection_of,
     used_columns,
 )
-from sparsewatch.pipelines.wafer_files.klarf.fields import KEPT, MOST_WAFERS, FieldError, WaferFacts, wafer_facts
+from sparsewatch.pipelines.wafer_files.klarf.fields import MOST_WAFERS, USED_FIELDS, FieldError, WaferFacts, wafer_facts
 from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown, text_of, values_of
 
 #: Deepest nesting of records; the format has four levels.
@@ -32,7 +32,7 @@ _LOT, _WAFER = "LotRecord", "WaferRecord"
 
 @dataclass(slots=True)
 class _Record:
-    """A record that is open, and what is known of it so far."""
+    """An open record and its content so far."""
 
     kind: str
     name: str
@@ -56,7 +56,7 @@ class _List:
     record: _Record
 
 
-#: Reads a list's rows and the brace behind them.
+#: Reads a list's rows and the brace after them.
 _ReadRows = Callable[[_List], None]
 
 
@@ -64,7 +64,7 @@ def read_klarf18(open_stream: Callable[[], TokenStream], zone: tzinfo) -> Iterat
     """The wafers of a file, one by one.
 
     Args:
-        open_stream: A new reading of the file, right behind `Record FileRecord "1.8"`.
+        open_stream: A new reading of the file, right after `Record FileRecord "1.8"`.
         zone: Time zone of the file's times.
 
     Raises:
@@ -85,14 +85,14 @@ def read_klarf18(open_stream: Callable[[], TokenStream], zone: tzinfo) -> Iterat
             stream.skip_block()
             return
         if read:
-            raise stream.error("broken_structure", "expected one DefectList a wafer, got another", -1)
+            raise stream.error("broken_structure", "expected one DefectList per wafer, got two", -1)
         read.append(_read_rows(stream, head))
 
     # The two readings close their wafers in the same order.
     closed = (record for record in _walk(stream, read_defects) if record.kind == _WAFER)
     for wafer, again in zip(wafers, closed, strict=True):
         if not read:
-            raise stream.error("missing_field", f"expected a DefectList in wafer {again.name!r}, there is none", -1)
+            raise stream.error("missing_field", f"expected a DefectList in wafer {again.name!r}, it has none", -1)
         yield inspection_of(_facts(wafer.all_fields(), stream, zone), read.pop(), stream)
 
 
@@ -104,7 +104,7 @@ def _facts(fields: Mapping[str, Sequence[str]], stream: TokenStream, zone: tzinf
 
 
 def _walk(stream: TokenStream, read_rows: _ReadRows) -> Iterator[_Record]:
-    """Records as they close; ends behind `EndOfFile;`."""
+    """Records as they close; ends after `EndOfFile;`."""
     stream.expect(b"{")
     record, depth = _Record("FileRecord", "", None), 1
     while True:
@@ -144,7 +144,7 @@ def _read_field(stream: TokenStream, record: _Record) -> None:
     if count != b"%d" % len(values):
         message = f"expected {shown(count)} values in field {name[:60]!r} as it declares, got {len(values)}"
         raise stream.error("bad_field", message, -1)
-    if name in KEPT:
+    if name in USED_FIELDS:
         record.fields[name] = values
 
 
@@ -165,14 +165,14 @@ def _read_list(stream: TokenStream, record: _Record, read_rows: _ReadRows) -> No
     stream.expect(b"Data")
     declared = stream.next()
     if not declared.isdigit():
-        raise stream.error("bad_field", f"expected a number of rows behind Data, got {shown(declared)}", -1)
+        raise stream.error("bad_field", f"expected a number of rows after Data, got {shown(declared)}", -1)
     stream.expect(b"{")
     read_rows(_List(name, columns, int(declared[:20]), record))
     stream.expect(b"}")
 
 
 def _read_rows(stream: TokenStream, head: _List) -> DefectRecords:
-    """Rows of a DefectList and the brace behind them."""
+    """Rows of a DefectList and the brace after them."""
     if head.declared > MOST_DEFECTS:
         raise stream.error(
             "too_large", f"expected at most {MOST_DEFECTS} defects a wafer, got Data {head.declared}", -1
@@ -187,7 +187,7 @@ def _read_rows(stream: TokenStream, head: _List) -> DefectRecords:
         stream.take(whole)
         if ended:
             break
-        stream.grow("expected '}' behind the rows of DefectList, the file ends")
+        stream.grow("expected '}' after the rows of DefectList, the file ends")
     stream.expect(b"}")
     if records.listed != head.declared:
         message = f"expected the {head.declared} defects that Data declares, DefectList has {records.listed}"
@@ -204,14 +204,14 @@ def _length_of_rows(tokens: list[bytes]) -> int:
 
 
 def _depths(tokens: list[bytes]) -> NDArray[np.int64]:
-    """Braces open behind each token."""
+    """Open braces after each token."""
     opened = np.fromiter(map(b"{".__eq__, tokens), np.int64, len(tokens))
     closed = np.fromiter(map(b"}".__eq__, tokens), np.int64, len(tokens))
     return np.cumsum(opened - closed)
 
 
 def _behind_last_row(tokens: list[bytes]) -> int:
-    """Place behind the last semicolon that is not inside of braces; 0 if there is none."""
+    """Place after the last semicolon that is not inside of braces; 0 if there is none."""
     ends = np.fromiter(map(b";".__eq__, tokens), np.bool_, len(tokens))
     if b"{" in tokens:
         ends &= _depths(tokens) == 0
@@ -221,14 +221,14 @@ def _behind_last_row(tokens: list[bytes]) -> int:
 
 def _add_rows(stream: TokenStream, records: DefectRecords, tokens: list[bytes]) -> None:
     width = records.columns.width
-    kept = _without_images(tokens)
-    plain = tokens if kept is None else list(compress(tokens, kept))
+    chosen = _without_images(tokens)
+    plain = tokens if chosen is None else list(compress(tokens, chosen))
     ends = np.flatnonzero(np.fromiter(map(b";".__eq__, plain), np.bool_, len(plain)))
     expected = np.arange(1, len(ends) + 1) * (width + 1) - 1
     uneven = len(plain) != len(ends) * (width + 1) or not np.array_equal(ends, expected)
     if uneven:
         raise _uneven(stream, width, ends, expected, len(plain))
-    records.add(plain, width + 1, None if kept is None else np.flatnonzero(kept))
+    records.add(plain, width + 1, None if chosen is None else np.flatnonzero(chosen))
 
 
 def _uneven(stream: TokenStream, width: int, ends: np.ndarray, expected: np.ndarray, number: int) -> WaferFileError:
@@ -249,9 +249,9 @@ def _without_images(tokens: list[bytes]) -> NDArray[np.bool_] | None:
     if b"{" not in tokens:
         return None
     depths = _depths(tokens)
-    kept: NDArray[np.bool_] = depths == 0
-    kept[np.fromiter(map(b"}".__eq__, tokens), np.bool_, len(tokens))] = False
+    chosen: NDArray[np.bool_] = depths == 0
+    chosen[np.fromiter(map(b"}".__eq__, tokens), np.bool_, len(tokens))] = False
     opens = np.flatnonzero((depths == 1) & np.fromiter(map(b"{".__eq__, tokens), np.bool_, len(tokens)))
     # The number in front of a brace goes with it; the word before stays as the column's value.
-    kept[np.maximum(opens - 1, 0)] = False
-    return kept
+    chosen[np.maximum(opens - 1, 0)] = False
+    return chosen

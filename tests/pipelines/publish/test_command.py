@@ -199,7 +199,7 @@ def test_a_jobs_types_rule_over_what_a_csv_looks_like(embedded_broker: EmbeddedB
         {"time": 2, "zip": "00013", "day": None, "n": None, "click": 1},
     ]
     assert "a.csv, record 4: too few fields" in result.stderr
-    assert "1 rows left out: too few fields" in result.stderr
+    assert "1 row left out: too few fields" in result.stderr
 
 
 def test_a_jobs_types_rule_over_those_of_parquet(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
@@ -282,13 +282,13 @@ def test_a_rate_does_not_make_arrow_records_smaller() -> None:
         (["--time-column", "nope"], "has the columns t, hour, user, text"),
         (["--time-column", "t", "--key-column", "nope"], "--key-column 'nope'"),
         (["--time-column", "t", "--key-column", "user", "--format", "arrow"], "has no key"),
-        (["--time-column", "user", "--input-time-format", "%Y"], "do not follow it"),
+        (["--time-column", "user", "--input-time-format", "%Y"], "do not match it"),
         (["--time-column", "user"], "is large_string, not epoch_ms"),
         (["--time-column", "hour", "--time-format", "iso8601"], "is int64, not iso8601"),
-        (["--time-column", "user", "--input-time-format", "iso8601"], "'a' of .* does not follow it"),
+        (["--time-column", "user", "--input-time-format", "iso8601"], "'a' of .* does not match it"),
         (["--time-column", "t", "--start", "soon"], "got 'soon'"),
-        (["--time-column", "t", "--start", "2026-01-01"], "'t' is there"),
-        (["--time-column", "x", "--start", "2026-01-01", "--input-time-format", "%Y"], "one of both"),
+        (["--time-column", "t", "--start", "2026-01-01"], "'t', but it exists"),
+        (["--time-column", "x", "--start", "2026-01-01", "--input-time-format", "%Y"], "only one of the two"),
         (["--time-column", "t", "--job", "job.toml"], "either a job file or --bootstrap"),
     ],
 )

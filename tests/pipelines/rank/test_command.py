@@ -226,7 +226,7 @@ def test_what_is_read_is_not_written_over(parquet: Path, tmp_path: Path) -> None
     before = parquet.read_bytes()
     for target in (parquet, tmp_path / "x" / ".." / parquet.name):
         result = run(parquet, "--label", "label", "--format", "json", "--out", target)
-        assert "expected a file that is not read" in str(result.exception)
+        assert "expected a file that is not an input" in str(result.exception)
     assert parquet.read_bytes() == before
     (tmp_path / "file").touch()
     assert "expected a folder" in str(run(parquet, "--label", "label", "--pictures", tmp_path / "file").exception)

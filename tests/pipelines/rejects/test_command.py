@@ -100,7 +100,7 @@ def test_a_reject_is_replayed_once_however_often_it_stands_there_or_is_asked_for
     command(bootstrap, "replay", topic, "--force", "--only", twice[1].id)
     assert values(read_all(bootstrap, topic)) == {twice[1].value}
     result = command(bootstrap, "replay", topic, "--force")
-    assert "1 rejects (1 events) replayed" in result.output
+    assert "1 reject (1 event) replayed" in result.output
     assert "1 replayed before" in result.output
     assert "0 rejects" in command(bootstrap, "replay", topic, "--force").output
     assert len(read_all(bootstrap, topic)) == 2
@@ -132,7 +132,7 @@ def test_what_was_sent_before_a_replay_was_cut_off_is_not_sent_again(
     listed = [json.loads(line) for line in command(bootstrap, "list", topic, "--format", "json").stdout.splitlines()]
     assert [line["replayed"] for line in listed] == [True, True, True, True, False]
     result = command(bootstrap, "replay", topic, "--force")
-    assert "1 rejects (1 events) replayed" in result.output
+    assert "1 reject (1 event) replayed" in result.output
     assert "4 replayed before" in result.output
     sent = [dict(r.headers)["sparsewatch.replayed-from"].decode() for r in read_all(bootstrap, topic) if r.headers]
     assert sorted(sent) == sorted(replayed_ids(bootstrap, topic)) == sorted(line["id"] for line in listed)
@@ -143,8 +143,10 @@ def test_poison_is_left_unless_repaired_or_forced_and_what_was_our_fault_goes(em
     ours = reject(topic, 0, code="busy", retriable=True, events=3, row=2)
     set_aside(bootstrap, topic, [ours, reject(topic, 1)])
     result = command(bootstrap, "replay", topic)
-    assert f"{topic}/1/1/-1/wrong_type: left: unchanged it would be rejected again (wrong_type)" in result.output
-    assert "1 rejects (3 events) replayed to 'replay-poison', 0 of them repaired; 1 left" in result.output
+    assert (
+        f"{topic}/1/1/-1/wrong_type: not replayed: unchanged it would be rejected again (wrong_type)" in result.output
+    )
+    assert "1 reject (3 events) replayed to 'replay-poison', 0 of them repaired; 1 left" in result.output
     assert values(read_all(bootstrap, topic)) == {ours.value}
     with pytest.raises(ConfigError, match=r"0 rejects .* 1 left, 1 replayed before"):
         command(bootstrap, "replay", topic, "--repair", "cat")
@@ -158,8 +160,8 @@ def test_a_repair_that_fails_leaves_its_record_and_goes_on(embedded_broker: Embe
     repair = "read x; case $x in 1) echo no idea >&2; exit 3;; 2) ;; *) echo fixed-$x;; esac"
     result = command(bootstrap, "replay", topic, "--repair", repair)
     assert values(read_all(bootstrap, topic)) == {b"fixed-0\n", b"fixed-3\n"}
-    assert "/1/1/-1/wrong_type: left: the repair ended with exit code 3: no idea" in result.output
-    assert "/0/2/-1/wrong_type: left: the repair printed nothing" in result.output
+    assert "/1/1/-1/wrong_type: not replayed: the repair ended with exit code 3: no idea" in result.output
+    assert "/0/2/-1/wrong_type: not replayed: the repair printed nothing" in result.output
     assert "2 left" in result.output
 
 
@@ -186,7 +188,7 @@ def test_edited_lines_of_the_list_are_a_repair_file(embedded_broker: EmbeddedBro
         ('\n{"value": "x"}', "line 2: .*missing required field `id`"),
         ('{"id": "a", "value": "x", "value_base64": "eA=="}', "line 1: .*got both"),
         ('{"id": "a", "value_base64": "%"}', "line 1: "),
-        ('{"id": "a", "value": "x"}\n{"id": "a", "value": "y"}', "line 2: id 'a' stands there twice"),
+        ('{"id": "a", "value": "x"}\n{"id": "a", "value": "y"}', "line 2: id 'a' is listed twice"),
     ],
 )
 def test_a_wrong_repair_file_is_named_by_its_line(tmp_path: Path, lines: str, message: str) -> None:
@@ -213,8 +215,8 @@ def test_a_value_the_rejects_topic_did_not_take_comes_from_the_source(
     assert command(bootstrap, "list", topic).output.count("(too large for this topic)") == 3
     result = command(bootstrap, "replay", topic, "--repair", "tr x y")
     assert [r.value for r in read_all(bootstrap, topic)] == [b"x" * 400_000, b"y" * 400_000]
-    assert "0/9/-1/wrong_type: left: its value was too large for the rejects topic and is gone" in result.output
-    assert "0/0/4/bad_label: left: its rows were too large" in result.output
+    assert "0/9/-1/wrong_type: not replayed: its value was too large for the rejects topic and is gone" in result.output
+    assert "0/0/4/bad_label: not replayed: a row too large" in result.output
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"id": records[2].id, "value": "just the rows"}))
     command(bootstrap, "replay", topic, "--repair-file", str(path))
@@ -238,7 +240,7 @@ def test_a_dry_run_writes_nothing(embedded_broker: EmbeddedBroker) -> None:
     set_aside(bootstrap, topic, [reject(topic, 0), reject(topic, 1, code="bad_time")])
     result = command(bootstrap, "replay", topic, "--repair", "tr a b", "--dry-run", "--code", "bad_time")
     assert f"{topic}/1/1/-1/bad_time: would be replayed repaired" in result.output
-    assert "1 rejects (1 events) would be replayed" in result.output
+    assert "1 reject (1 event) would be replayed" in result.output
     assert read_all(bootstrap, topic) == []
     assert replayed_ids(bootstrap, topic) == []
 
@@ -287,7 +289,7 @@ def test_ids_that_are_no_rejects_are_named_before_anything_is_sent(
     set_aside(bootstrap, topic, [reject(topic, 0)])
     path.write_text(f'{{"id": "misspelt", "value": "x"}}\n{{"id": "{reject(topic, 0).id}", "value": "x"}}')
     for options in (["--only", "misspelt", "--only", reject(topic, 0).id], ["--repair-file", str(path)]):
-        with pytest.raises(ConfigError, match="1 of the ids are no rejects of 'replay-unknown': 'misspelt'"):
+        with pytest.raises(ConfigError, match="1 id not among the rejects of 'replay-unknown': 'misspelt'"):
             command(bootstrap, "replay", topic, "--force", *options)
     assert read_all(bootstrap, topic) == []
 
@@ -325,7 +327,7 @@ def test_a_record_too_large_for_the_source_topic_is_left_and_harms_no_other() ->
     for i, size in enumerate([10, 300_000, 270_000, 10]):
         replay.take(Reject(reject("t", i, value=b"x" * size), (0, i), left_out=False))
     replay.finish()
-    assert told == ["t/1/1/-1/wrong_type: left: too large"]
+    assert told == ["t/1/1/-1/wrong_type: not replayed: too large"]
     noted = [record.key for record in broker.records("t.rejects.replayed")]
     assert noted == [b"t/0/0/-1/wrong_type", b"t/0/2/-1/wrong_type", b"t/1/3/-1/wrong_type"]
     assert (replay.count.replayed, replay.count.left) == (3, 1)

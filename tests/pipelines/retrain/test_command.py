@@ -192,7 +192,7 @@ def test_a_candidate_of_the_last_windows_is_shadowed_promoted_and_watched(new_st
         "rows_left_out": 0,
     }
     assert promoted["figures"]["rows"] >= ROWS
-    assert stays["reasons"] == ["1 of 1 windows were watched"]
+    assert stays["reasons"] == ["1 of 1 window watched"]
     shadows = [(s["present"], s["candidate"]) for record in stream.records() for s in record.get("shadow", [])]
     assert set(shadows) == {("fab/0001", "fab/0002"), ("fab/0002", "fab/0001")}
     assert stream.records()[-1]["row_scores"]["models"] == {"fab/0002": ROWS}
@@ -283,7 +283,7 @@ def test_latest_moved_by_others_ends_a_shadow_run_undecided(new_stream: Callable
         outcome = pool.submit(retrain, stream.plan())
         wait_for(lambda: candidate(stream.models), 30, "a candidate")
         promote(stream.models, "0002", refuse_faults)
-        with pytest.raises(ModelError, match="expected 0001 to stay the latest, others made it 0002"):
+        with pytest.raises(ModelError, match="expected 0001 to stay the latest, another process made it 0002"):
             outcome.result(timeout=60)
     assert stream.log()[-1]["what"] == "stopped"
     assert (latest(stream.models), candidate(stream.models)) == ("0002", None)
@@ -376,7 +376,7 @@ def test_each_window_gives_the_same_share_of_its_rows_in_the_stream_s_types() ->
     assert got.table.schema == pa.schema(types.items())
     assert got.about["windows_left_out"] == 1
     assert got.about["rows_left_out"] == 300
-    assert got.said == "162 rows of 650 in 3 windows; left out: 1 windows of 300 rows that alerted"
+    assert got.summary == "162 rows of 650 in 3 windows; left out: 1 window with alerts (300 rows)"
     fewer = collect_panes(panes, lambda one: one.learned, types, limit=65, hold_out=0)
     assert fewer.table.num_rows == 65
 

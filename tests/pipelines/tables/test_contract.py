@@ -186,5 +186,5 @@ def test_retraining_from_files_takes_the_same(written: Path) -> None:
 def test_retraining_counts_and_tells_what_it_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n" + "1,-\n" * 50 + "1\n")
     found = collect_files([tmp_path / "a.csv"], {"b": pa.float64()}, 100, 0, hold_out=False, missing=("-",))
-    assert found.said == "50 rows of 50 in 1 files; left out: 1 rows, too few fields"
+    assert found.summary == "50 rows of 50 in 1 file; left out: 1 row, too few fields"
     assert found.table["b"].null_count == 50

@@ -81,7 +81,7 @@ def test_numbers_among_a_few_other_texts_are_told(tmp_path: Path) -> None:
     text = f"temp,site,id\n{numbers}-,s,1\n-,s,2\nn/a,s,x9\n"
     table = opened(tmp_path / "x.csv", text, columns=("temp", "site"))
     [remark] = table.mixed
-    assert "x.csv: column 'temp' holds 500 numbers and 2 times '-', 1 times 'n/a'" in remark
+    assert "x.csv: column 'temp' holds 500 numbers and '-' (2 times), 'n/a' (1 time)" in remark
     assert table.schema.field("temp").type == pa.string()
     cured = opened(tmp_path / "x.csv", text, columns=("temp",), missing=("-", "n/a"))
     assert (cured.mixed, cured.schema.field("temp").type) == ((), pa.float64())
@@ -96,9 +96,11 @@ def test_a_value_that_is_not_of_a_declared_type_is_refused_by_name(tmp_path: Pat
     path = tmp_path / name
     pq.write_table(pa.table({"a": values}), path) if name == "x.parquet" else path.write_text("\n".join(["a", *values]))
     declared = {"a": pa.float64()}
-    with pytest.raises(SchemaError, match=rf"{name}: column 'a' is no double: got '-', '\?'; --missing names texts"):
+    with pytest.raises(
+        SchemaError, match=rf"{name}: column 'a': expected double, got '-', '\?'; --missing takes texts"
+    ):
         read(open_table([path], TableSettings(types=declared)))
-    with pytest.raises(SchemaError, match="column 'a' is no double"):
+    with pytest.raises(SchemaError, match="column 'a': expected double, got"):
         open_table([path], TableSettings(types=declared, look_over=True))
     assert read(open_table([path], TableSettings(types=declared, missing=("-", "?"))))["a"] == [1.5] * 10 + [None] * 3
 
@@ -168,7 +170,7 @@ def test_folders_patterns_and_several_files_are_one_table(tmp_path: Path) -> Non
         ({"a.csv": b"PK\x03\x04"}, "a.csv", "a.csv: expected Parquet, CSV .* got a zip archive, such as xlsx"),
         ({"a.parquet": b"a,b\n1,2\n"}, "a.parquet", r"got a file that begins 'a,b\\n1,2\\n'"),
         ({"a.jsonl": b"a,b\n1,2\n"}, "a.jsonl", "got a file that begins"),
-        ({"a.parquet": b"PAR1"}, "a.parquet", "a.parquet cannot be read on"),
+        ({"a.parquet": b"PAR1"}, "a.parquet", "a.parquet cannot be read: "),
         ({"a.csv": b"\xff\xfea\0"}, "a.csv", "got text as UTF-16"),
         ({"a.csv": b"a,a\n1,2\n"}, "a.csv", "got more than once: 'a'"),
         ({"a.jsonl": b'{"a":\n'}, "a.jsonl", "expected rows, got no JSON object"),

@@ -120,10 +120,10 @@ def test_an_interrupted_training_goes_on_and_says_so(
         patched.setattr("sparsewatch.pipelines.train.wafer._progress", lambda *_: contextlib.nullcontext(interrupted))
         stopped = run(die_maps, "--out", broken, *options)
     assert stopped.exit_code != 0
-    assert "stopped after epoch 1 of 3; the same command goes on" in stopped.output
+    assert "stopped after epoch 1 of 3; the same command resumes" in stopped.output
     assert not (broken / "0001").exists()
     result = run(die_maps, "--out", broken, *options)
-    assert "going on after epoch 1" in result.output
+    assert "resuming an interrupted training after epoch 1" in result.output
     for name, tensor in load_artefact(whole, KIND).tensors.items():
         np.testing.assert_array_equal(load_artefact(broken, KIND).tensors[name], tensor, err_msg=name)
     assert not (broken / ".training").exists()

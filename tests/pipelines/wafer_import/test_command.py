@@ -95,12 +95,12 @@ def rejects_of(broker: EmbeddedBroker, topic: str) -> list[Any]:
 def numbers(result: Result) -> dict[str, list[int]]:
     """Files and wafers of the closing line: all, imported, superseded, rejected; they add up."""
     found = {}
-    for thing in ("files", "wafers"):
-        pattern = rf"(\d+) {thing} = (\d+) import\w+ \+ (\d+) superseded \+ (\d+) rejected"
+    for thing in ("file", "wafer"):
+        pattern = rf"(\d+) {thing}s? = (\d+) import\w+ \+ (\d+) superseded \+ (\d+) rejected"
         match = re.search(pattern, result.output.replace("\n", " "))
         assert match is not None, result.output
-        found[thing] = [int(n) for n in match.groups()]
-        assert found[thing][0] == sum(found[thing][1:])
+        found[f"{thing}s"] = [int(n) for n in match.groups()]
+        assert found[f"{thing}s"][0] == sum(found[f"{thing}s"][1:])
     return found
 
 

@@ -102,7 +102,7 @@ def test_a_page_is_well_formed_and_shows_each_part() -> None:
     assert seen.open == []
     text = "\n".join(seen.texts)
     for expected in (
-        "What tells of click",
+        "Information about click",
         "2,000 counted, 4 rejected (no label 1, ragged 3)",
         "keep site, drop ad (redundancy 0.95)",
         "site explains 95.0 % of the label: no honest feature explains 90.0 %",

@@ -21,11 +21,11 @@ clicks.csv: 5 features by MI-EMI
 
 rows    2,000 counted, 4 rejected (no label 1, ragged 3)
 label   click: 2 values, the rarest in 400 rows; 0.500000 nats
-sample  scores that need whole rows rest on 1,500 of them
-signal  3 of 5 features tell more of the label than chance
+sample  scores that need whole rows use 1,500 of them
+signal  3 of 5 features explain more of the label than by chance
 leak    site explains 95.0 % of the label: no honest feature explains 90.0 %
 twins   keep site, drop ad (redundancy 0.95)
-drift   overlap of the rankings 0.450; 1 of 1 features changed beyond chance
+drift   overlap of the rankings 0.450; 1 of 1 feature changed more than by chance
         ad from 40.0 % of the label (rank 1) to 12.5 % (rank 2), 48.6 standard deviations
         appeared: site, ad AND site, hour, noise
         vanished: gone

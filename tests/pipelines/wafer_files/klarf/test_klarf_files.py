@@ -23,7 +23,7 @@ GOOD = {
     "klarfkit_CPS3TwithoutReview.001": [16],
 }
 BAD = {
-    "jklarf_bad12.klarf": ("missing_field", "expected a DefectList for wafer 'anotherWafer', there is none"),
+    "jklarf_bad12.klarf": ("missing_field", "expected a DefectList for wafer 'anotherWafer', the file has none"),
     "impro02_klarf_no_defect.000": ("count_mismatch", "expected the 40 defects that SummaryList declares"),
 }
 #: Mutations of each small file.
