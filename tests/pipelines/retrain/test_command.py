@@ -263,7 +263,9 @@ def test_a_refusal_ends_with_exit_code_1_and_its_reason(new_stream: Callable[[],
     stream.close(6)
     answer = stream.command("--offline", "--rule", "least_correlation=1")
     assert answer.exit_code == 1, answer.output
-    assert "candidate 0002 is refused, 0001 stays:\n  it ranks rows differently from fab/0001" in answer.output
+    assert (
+        "candidate 0002 is refused, 0001 stays the latest:\n  it ranks rows differently from fab/0001" in answer.output
+    )
     assert latest(stream.models) == "0001"
 
 
@@ -271,7 +273,7 @@ def test_no_running_job_is_a_refusal_once_time_is_up(new_stream: Callable[[], St
     stream = new_stream()
     stream.close(5)
     assert retrain(stream.plan(timeout_s=0.5)) == "refused"
-    assert "fewer than 2 complete windows were scored by both" in stream.log()[-1]["reasons"][0]
+    assert "fewer than 2 complete windows scored by both" in stream.log()[-1]["reasons"][0]
     assert candidate(stream.models) is None
 
 
@@ -298,7 +300,7 @@ def test_too_few_rows_a_lock_and_a_pinned_version_are_named(new_stream: Callable
     assert candidate(stream.models) is None, "what a killed retraining left behind is cleared"
     with (stream.models / ".retrain.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ConfigError, match=r"another retraining of .* goes on"):
+        with pytest.raises(ConfigError, match=r"another retraining of .* is in progress"):
             retrain(stream.plan())
     job = load_job(stream.path, [f'rows.model="{stream.models / "0001"}"'])
     assert isinstance(job, RowsJob)
@@ -340,7 +342,7 @@ def test_a_schedule_says_what_failed_goes_on_and_stops_in_good_order(
         (["--method", "magic"], "--method: expected one of"),
         (["--rule", "level"], "--rule: expected NAME=NUMBER"),
         (["--rule", "loudness=1"], "--rule: .*loudness"),
-        (["--files", "a.parquet", "--last", "3"], "--last is of the job's windows"),
+        (["--files", "a.parquet", "--last", "3"], "--last chooses among the job's windows"),
     ],
 )
 def test_wrong_settings_are_said_before_anything_begins(
@@ -355,7 +357,7 @@ def test_wrong_settings_are_said_before_anything_begins(
 def test_help_teaches() -> None:
     said = CliRunner().invoke(cli, ["retrain", "--help"]).output
     assert "sparsewatch retrain fab.toml --if-drifted" in said
-    assert "Exit code: 0 the candidate took over" in said
+    assert "Exit code: 0 the candidate was promoted" in said
 
 
 def pane(number: int, rows: int, seen: int, learned: bool = True) -> Pane:

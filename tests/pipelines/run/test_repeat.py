@@ -122,7 +122,7 @@ def test_a_job_goes_on_after_its_broker_was_away(tmp_path: Path) -> None:
             wait_for(said("in 3 windows"), 60, "windows after the broker came back")
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 130
-            assert "stopped; the next run goes on" in log.read_text()
+            assert "stopped; the next run resumes" in log.read_text()
         finally:
             process.kill()
             process.wait()

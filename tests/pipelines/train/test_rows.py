@@ -75,7 +75,7 @@ def test_a_model_is_trained_from_parquet_and_its_rate_reported(parquet: Path, tm
     assert "1,000 of 1,000, 200 of them for calibration" in result.output
     assert re.search(r"time +reading \d+\.\d s, fitting \d+\.\d s", result.output)
     assert re.search(r"speed +[\d,]+ rows/s scored", result.output)
-    assert "passed by 5.00% of rows like these" in result.output
+    assert "exceeded by 5.00% of rows like these" in result.output
     assert str(out / "0001") in result.output
     model = RowModel.load(out)
     assert model.encoder.names == ("ad", "price", "site")
@@ -235,7 +235,7 @@ def test_samples_of_parts_train_the_model_of_all_files(tmp_path: Path) -> None:
     run(*files, "--columns", "price,site", "--sample-rows", 500, *fit, tmp_path / "a" / "rows")
     run(*reversed(samples), *fit, tmp_path / "b" / "rows")
     result = run(samples[0], *reversed(files[1:]), *fit, tmp_path / "c" / "rows")
-    assert "500 of 6,000, of which 100 calibrate" in result.output
+    assert "500 of 6,000, 100 of them for calibration" in result.output
     models = [RowModel.load(tmp_path / name / "rows") for name in "abc"]
     rows = one_batch(events(100, seed=9))
     for model in models[1:]:
