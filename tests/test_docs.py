@@ -9,7 +9,11 @@ import click
 import pytest
 
 from sparsewatch import load_job
+from sparsewatch.detectors.clicks.feature_checks import RULES
 from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.job.kinds import KINDS, kind_named
+from sparsewatch.schemas.jobs import JobSettings
+from tests.kit.finding_rules import rules_of
 from tests.kit.installed import REPO_ROOT
 
 PAGES = [
@@ -111,6 +115,31 @@ def test_the_metrics_named_are_those_of_the_code() -> None:
     sources = [*REPO_ROOT.glob("pipelines/**/*.py"), *REPO_ROOT.glob("transforms/window/*.py")]
     written = {name for path in sources for name in re.findall(r'"(sparsewatch_[a-z_]+)"', path.read_text())}
     assert {*re.findall(r"`(sparsewatch_[a-z_]+)`", (REPO_ROOT / "docs" / "jobs.md").read_text())} == written
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_and_its_own_keys_are_among_those_of_job_files(kind: str) -> None:
+    page = (REPO_ROOT / "docs" / "jobs.md").read_text()
+    assert f'"{kind}"' in page
+    own = set(kind_named(kind).__struct_fields__) - set(JobSettings.__struct_fields__)
+    assert own - {*re.findall(r"^(?:# )?\[?([a-z_]+)", page, flags=re.MULTILINE)} == set()
+
+
+def test_the_rules_named_are_those_of_the_code() -> None:
+    tables = re.findall(r"^\| (`[a-z_, `]+`) \|", (REPO_ROOT / "docs" / "alerts.md").read_text(), flags=re.MULTILINE)
+    sources = [
+        path for layer in ("detectors", "transforms", "pipelines") for path in REPO_ROOT.glob(f"{layer}/**/*.py")
+    ]
+    made = {rule for path in sources for rule in rules_of(path)} | {rule.__name__ for rule in RULES}
+    assert {*re.findall(r"`(\w+)`", " ".join(tables))} == made
+
+
+@pytest.mark.torch
+def test_the_methods_of_rows_are_those_of_the_code() -> None:
+    section = (REPO_ROOT / "docs" / "rows.md").read_text().partition("## Methods\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ([^|]*`) (?:\(default\) )?\|", section, flags=re.MULTILINE)
+    methods = import_module("sparsewatch.detectors.rows.methods.registry").METHODS
+    assert {*re.findall(r"`(\w+)`", " ".join(cells))} - {"--method"} == set(methods)
 
 
 def _whole(part: str) -> str:

@@ -141,7 +141,8 @@ def test_stored_models_score_as_they_did(name: str) -> None:
 
 def test_stored_row_models_judge_rows() -> None:
     for name in METHODS:
-        model = RowModel.load(MODELS / f"rows-{name}")
+        model = stored_models.load(MODELS / f"rows-{name}")
+        assert isinstance(model, RowModel)
         scores = model.score(stored_models.rows().combine_chunks().to_batches()[0])
         assert model.method == name
         assert np.isfinite(scores).all()

@@ -100,7 +100,13 @@ REFUSED = {"reference-hashed-by-polars": "sparsewatch train reference"}
 
 
 def load(folder: Path) -> Reference | RowModel | WaferModel:
-    """The model of a folder of `MODELS`."""
+    """The model of a folder of `MODELS`.
+
+    Raises:
+        AssertionError: If the folder is not there.
+    """
+    if not folder.exists():
+        raise AssertionError(f"no folder {folder}: `python -m tests.kit.stored_models` writes those that are missing")
     kinds: dict[str, Callable[[Path], Reference | RowModel | WaferModel]] = {
         "reference": Reference.load,
         "rows": RowModel.load,
