@@ -23,7 +23,7 @@ PAGES = [
 ]
 PACKAGES = ("schemas", "detectors", "transforms", "pipelines", "testing")
 #: Stands for a name that the reader chooses.
-_PLACEHOLDER = re.compile(r"(^|/|_)x\.py$|\.toy\.")
+_PLACEHOLDER = re.compile(r"(^|/|_)x\.py$|\.toy\.|/toy/")
 #: Options of the public `outrank` and of Kafka's tools.
 _FOREIGN = {"--task", "--config"}
 #: By a table of a part of a job file: its kind, and tables that this kind needs besides.
