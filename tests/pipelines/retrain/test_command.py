@@ -304,7 +304,7 @@ def test_too_few_rows_a_lock_and_a_pinned_version_are_named(new_stream: Callable
             retrain(stream.plan())
     job = load_job(stream.path, [f'rows.model="{stream.models / "0001"}"'])
     assert isinstance(job, RowsJob)
-    with pytest.raises(ConfigError, match=r"0001 is a single version, which jobs never exchange"):
+    with pytest.raises(ConfigError, match=r"0001 is a single version, which jobs never replace"):
         retrain(stream.plan(job=job))
 
 
