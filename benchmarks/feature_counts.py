@@ -15,7 +15,10 @@ import polars as pl
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.outrank.information.expected_mi import expected_mutual_information, permutation_moments
+from sparsewatch.detectors.outrank.information.mutual_information import (
+    expected_mutual_information,
+    permutation_moments,
+)
 from sparsewatch.detectors.outrank.ranking import rank_features
 
 ROWS = 262_144

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import Result, rate, write_results
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import row_identities
-from sparsewatch.detectors.outrank.information.expected_mi import permutation_moments
-from sparsewatch.detectors.outrank.information.mutual_information import mutual_information
+from sparsewatch.detectors.outrank.information.mutual_information import mutual_information, permutation_moments
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 
 ROWS = 3_000_000

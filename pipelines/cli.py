@@ -11,7 +11,7 @@ import click
 from sparsewatch.pipelines.console.lazy_commands import lazy_group
 from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
-from sparsewatch.schemas.units import parse_duration_us
+from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.version import __version__
 
 _EPILOG = """

@@ -8,15 +8,16 @@ strings such as `"4MB"`. Secrets are named, never written: `password_env` or `pa
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.settings import Count, Settings
-from sparsewatch.schemas.units import US_PER_SECOND, parse_duration_us, parse_size
+from sparsewatch.schemas.settings import US_PER_SECOND, Count, Settings, parse_duration_us, parse_size
 
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
@@ -249,3 +250,22 @@ def _check_kafka(kafka: KafkaSettings) -> None:
             raise ConfigError("kafka: SASL needs sasl_mechanism and username")
         if not (kafka.password_env or kafka.password_file):
             raise ConfigError("kafka: SASL needs password_env or password_file")
+
+
+def read_password(settings: KafkaSettings) -> str | None:
+    """The password named by the settings.
+
+    Raises:
+        ConfigError: If the variable is not set or the file cannot be read.
+    """
+    if settings.password_env is not None:
+        password = os.environ.get(settings.password_env)
+        if password is None:
+            raise ConfigError(f"kafka.password_env: the environment has no variable {settings.password_env!r}")
+        return password
+    if settings.password_file is not None:
+        try:
+            return Path(settings.password_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"kafka.password_file: {error}") from error
+    return None

@@ -9,7 +9,8 @@ Ranges of numbers are data, stated at the field:
     Rule(alarm_rate=1.5)
     SettingError: alarm_rate: expected a number above 0 and below 1, got 1.5
 
-A dataclass calls `check_ranges` when it is made, a function `check_range` with a type of this module.
+Durations are texts such as `"5m"`, sizes such as `"4MB"`. A dataclass calls `check_ranges` when made, a function
+`check_range` with a type of this module.
 """
 
 import re
@@ -121,6 +122,7 @@ def _faults(kind: Any, value: Any, key: str) -> Iterator[str]:
             yield from _faults(parts[0], item, key)
 
 
+US_PER_SECOND = 1_000_000
 T = TypeVar("T")
 
 #: How msgspec ends its messages: with the place, from the root on.
@@ -197,3 +199,49 @@ def _field(kind: Any, name: str) -> Any:
 
 def _joined(*keys: str) -> str:
     return ".".join(key for key in keys if key)
+
+
+#: Longest duration: with it sums of times stay far inside 64 bits.
+_LONGEST_US = 36_500 * 86_400_000_000
+_DURATION_US = {
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+}
+_SIZE = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
+
+
+def parse_duration_us(text: str) -> int:
+    """Microseconds of a duration such as `"5m"`.
+
+    >>> parse_duration_us("1.5s")
+    1500000
+
+    Raises:
+        ConfigError: If the text is no duration, or one of more than 100 years.
+    """
+    duration_us = round(_number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'"))
+    if duration_us > _LONGEST_US:
+        raise ConfigError(f"expected a duration of at most 100 years, got {text!r}")
+    return duration_us
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `"4MB"`.
+
+    >>> parse_size("1MiB")
+    1048576
+
+    Raises:
+        ConfigError: If the text is no size.
+    """
+    return round(_number_with_unit(text, _SIZE, "a size such as '64KiB' or '4MB'"))
+
+
+def _number_with_unit(text: str, units: dict[str, int], expected: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
+    if found is None or found[2] not in units:
+        raise ConfigError(f"expected {expected}, got {text!r}")
+    return float(found[1]) * units[found[2]]

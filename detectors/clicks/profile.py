@@ -6,9 +6,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from sparsewatch.detectors.counts.capped_counts import counters_of
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, counters_of, hash_values
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 
 

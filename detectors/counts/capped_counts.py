@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes, counters_of, number_of_counters
 
 Floats = NDArray[np.float64]
 
@@ -39,13 +39,8 @@ class HashedCounters(NamedTuple):
     @classmethod
     def empty(cls, max_values: int) -> Self:
         """Counters of no rows, for a feature of which `max_values` values are stored."""
-        size = cls.size(max_values)
+        size = number_of_counters(max_values)
         return cls(np.zeros(size, np.int64), np.zeros(size, np.int64))
-
-    @staticmethod
-    def size(max_values: int) -> int:
-        """Number of counters: that of stored values, rounded up to a power of two."""
-        return 1 << (max_values - 1).bit_length()
 
     def add(self, hashes: Hashes, rows: Counts | int, clicks: Counts) -> None:
         """Count values, in place; where each is a row, `rows` is 1 and `clicks` 0 or 1."""
@@ -66,11 +61,6 @@ class HashedCounters(NamedTuple):
         rest = HashedCounters(self.rows.copy(), self.clicks.copy())
         rest.add(hashes, -rows, -clicks)
         return rest
-
-
-def counters_of(hashes: Hashes, n_counters: int) -> NDArray[np.int64]:
-    """Position of each value's counter among `n_counters`, a power of two."""
-    return (hashes & np.uint64(n_counters - 1)).astype(np.int64)
 
 
 class Background(NamedTuple):

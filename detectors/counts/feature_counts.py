@@ -28,8 +28,7 @@ from sparsewatch.detectors.counts.value_estimates import (
     marginals,
     sampled_values,
 )
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
-from sparsewatch.detectors.counts.value_kinds import kind_of
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.settings import Count, check_range
 

@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from sparsewatch.detectors.counts.capped_counts import HashedCounters
 from sparsewatch.detectors.counts.value_counts import Bucket, Part
-from sparsewatch.detectors.counts.value_hashes import hash_mark
-from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES
+from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, hash_mark, number_of_counters
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 
@@ -98,7 +97,7 @@ def _parts(header: Header, batch: Any) -> Iterator[Part]:
 
 def _hashed_counters(header: Header, batch: Any) -> Iterator[HashedCounters | None]:
     rows, clicks = (batch.column(name).values.to_numpy() for name in ("tail_rows", "tail_clicks"))
-    size, first = HashedCounters.size(header.max_values), 0
+    size, first = number_of_counters(header.max_values), 0
     if rows.size != size * sum(header.hashed):
         raise ValueError(f"expected {sum(header.hashed)} times {size} counters, got {rows.size} counters")
     for hashed in header.hashed:

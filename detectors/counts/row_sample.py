@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, STEP, Hashes, mix
-from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, kind_of
+from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, HASH_RANGE, STEP, Hashes, kind_of, mix
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.capped_counts import HashedCounters
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes, hash_values
-from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, is_text
+from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, HASH_RANGE, Hashes, hash_values, is_text
 
 #: Distinct values in unmerged tables before they are merged, and tables.
 PARTS_VALUES = 65_536

@@ -1,4 +1,4 @@
-"""64-bit hashes of values that are the same in every process, block and release.
+"""Values that are counted: their kinds, and 64-bit hashes that are the same in every process, block and release.
 
 Hashes select the values that are stored and count the others, and those counts are stored, in references and panes, and
 merged across workers: so no library's hash will do whose values may change with a release. This one never changes; its
@@ -26,7 +26,38 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.value_kinds import ARROW_TYPES, kind_of
+from sparsewatch.schemas.errors import SchemaError
+
+#: Type a column is taken in, by kind. Booleans count as integers.
+ARROW_TYPES: dict[str, Any] = {"int": pa.int64(), "float": pa.float64(), "str": pa.large_string()}
+
+
+def kind_of(column: str, arrow_type: Any) -> str | None:
+    """Kind a column of this type is counted in; None for a column of nulls without a type.
+
+    Raises:
+        SchemaError: If the type is not counted.
+    """
+    if pa.types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    if pa.types.is_null(arrow_type):
+        return None
+    if pa.types.is_boolean(arrow_type) or (pa.types.is_integer(arrow_type) and arrow_type != pa.uint64()):
+        return "int"
+    if pa.types.is_floating(arrow_type):
+        return "float"
+    if is_text(arrow_type) or pa.types.is_string_view(arrow_type):
+        return "str"
+    raise SchemaError(
+        f"feature {column!r}: expected integers (up to 64 bits with sign), booleans, floats or "
+        f"strings, got {arrow_type}"
+    )
+
+
+def is_text(arrow_type: Any) -> bool:
+    """Whether a type is text whose values are contiguous in memory."""
+    return any(is_kind(arrow_type) for is_kind in (pa.types.is_string, pa.types.is_large_string))
+
 
 Hashes = NDArray[np.uint64]
 
@@ -175,3 +206,13 @@ def hash_mark() -> int:
     """A number stored with hashes: another hash function would give another number."""
     kinds = (pa.array([0, -1]), pa.array([0.0, 0.5]), pa.array(["", "sparsewatch"]))
     return int(np.bitwise_xor.reduce([hash_values(values) for values in kinds], axis=None))
+
+
+def number_of_counters(max_values: int) -> int:
+    """Counters of a feature above its cap: as many as stored values, rounded up to a power of two."""
+    return 1 << (max_values - 1).bit_length()
+
+
+def counters_of(hashes: Hashes, n_counters: int) -> NDArray[np.int64]:
+    """Position of each value's counter among `n_counters`, a power of two."""
+    return (hashes & np.uint64(n_counters - 1)).astype(np.int64)

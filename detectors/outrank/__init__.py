@@ -38,10 +38,10 @@ if TYPE_CHECKING:
         codes_mutual_information as codes_mutual_information,
     )
     from sparsewatch.detectors.outrank.information.adjusted_mi import net_mutual_information as net_mutual_information
-    from sparsewatch.detectors.outrank.information.expected_mi import (
+    from sparsewatch.detectors.outrank.information.mutual_information import entropy as entropy
+    from sparsewatch.detectors.outrank.information.mutual_information import (
         expected_mutual_information as expected_mutual_information,
     )
-    from sparsewatch.detectors.outrank.information.mutual_information import entropy as entropy
     from sparsewatch.detectors.outrank.information.shifted_mi import (
         shifted_mutual_information as shifted_mutual_information,
     )

@@ -23,8 +23,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from sparsewatch.detectors.outrank.columns.codes import Codes
-from sparsewatch.detectors.outrank.information.expected_mi import permutation_moments
-from sparsewatch.detectors.outrank.information.mutual_information import entropy, mutual_information
+from sparsewatch.detectors.outrank.information.mutual_information import (
+    entropy,
+    mutual_information,
+    permutation_moments,
+)
 from sparsewatch.detectors.outrank.leak_settings import LeakSettings
 from sparsewatch.detectors.outrank.many_tests import holm
 from sparsewatch.detectors.outrank.pairs.time_matched_rows import Partners, partners_of

@@ -12,9 +12,13 @@ from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_estimates import Marginals
 from sparsewatch.detectors.outrank.columns.codes import Codes, Joint, count_keys, joint_counts, marginal
-from sparsewatch.detectors.outrank.information.expected_mi import permutation_chance, squared_information
 from sparsewatch.detectors.outrank.information.label_chance import chance_of_labels
-from sparsewatch.detectors.outrank.information.mutual_information import entropy, values_information
+from sparsewatch.detectors.outrank.information.mutual_information import (
+    entropy,
+    permutation_chance,
+    squared_information,
+    values_information,
+)
 from sparsewatch.detectors.outrank.information.score_error import ScoreError, score_error
 
 

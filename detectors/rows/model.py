@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors import conformal
-from sparsewatch.detectors.artefacts.artefact import load_artefact, save_artefact
-from sparsewatch.detectors.artefacts.smoke_scores import Arrays, check_smoke, smoke_tensors
+from sparsewatch.detectors.artefacts.artefact import Arrays, check_smoke, load_artefact, save_artefact, smoke_tensors
 from sparsewatch.detectors.rows.encoding.encode import RowEncoder
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer

@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.artefacts.artefact import Artefact
-from sparsewatch.detectors.artefacts.smoke_scores import Score, check_smoke, smoke_tensors
+from sparsewatch.detectors.artefacts.artefact import Artefact, Score, check_smoke, smoke_tensors
 from sparsewatch.detectors.wafers.drawn import PATTERNS, RADIUS_UM, make_wafers
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 

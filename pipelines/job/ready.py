@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparsewatch.pipelines.job.kind import Job, named_object
-from sparsewatch.schemas.jobs import JobIdentity, Topics, WindowTimes, settings_digest
-from sparsewatch.schemas.units import parse_duration_us
+from sparsewatch.schemas.jobs import JobIdentity, Topics, WindowTimes, read_password, settings_digest
+from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.codecs.events import EventSchema, event_schema
-from sparsewatch.transforms.kafka.client import NewTopic, read_password
+from sparsewatch.transforms.kafka.client import NewTopic
 
 if TYPE_CHECKING:
     from apache_beam import PTransform

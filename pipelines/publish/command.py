@@ -20,8 +20,8 @@ from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.settings import Count, Positive
-from sparsewatch.schemas.units import parse_duration_us, parse_moment_us
+from sparsewatch.schemas.settings import Count, Positive, parse_duration_us
+from sparsewatch.schemas.units import parse_moment_us
 from sparsewatch.transforms.codecs.arrow import encode_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE
 from sparsewatch.transforms.kafka.client import NewTopic, Writer

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.units import US_PER_SECOND
+from sparsewatch.schemas.settings import US_PER_SECOND
 
 #: Least number that is read in this many units per second: seconds of the year 5138 are milliseconds of 1973.
 _SIZES = ((1e17, 1_000 * US_PER_SECOND), (1e14, US_PER_SECOND), (1e11, 1_000), (0.0, 1))

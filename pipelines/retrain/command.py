@@ -12,8 +12,7 @@ from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
-from sparsewatch.schemas.settings import Count, CountOrNone, read_settings
-from sparsewatch.schemas.units import parse_duration_us
+from sparsewatch.schemas.settings import Count, CountOrNone, parse_duration_us, read_settings
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.rows.windows.shadow import ShadowRule

@@ -33,7 +33,7 @@ _FETCH_S = 0.5
 
 
 class DriftFigures(msgspec.Struct, frozen=True):
-    """The fields of `row_scores.drift` that are used here; see `sparsewatch.detectors.rows.windows.drift.Drift`."""
+    """The fields of `row_scores.drift` that are used here; see `sparsewatch.detectors.rows.windows.checks.Drift`."""
 
     distance: float
     chance: float

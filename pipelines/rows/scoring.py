@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from sparsewatch.detectors.conformal import EDGES
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.checks import carriers, check_rows
-from sparsewatch.detectors.rows.windows.drift import Drift, median_p_value, window_drift
+from sparsewatch.detectors.rows.windows.checks import Drift, carriers, check_rows, median_p_value, window_drift
 from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck

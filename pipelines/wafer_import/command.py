@@ -19,8 +19,8 @@ from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_file
 from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat, rejects_topic
-from sparsewatch.schemas.settings import Count
-from sparsewatch.schemas.units import parse_duration_us, parse_moment_us, parse_size
+from sparsewatch.schemas.settings import Count, parse_duration_us, parse_size
+from sparsewatch.schemas.units import parse_moment_us
 
 _EXAMPLES = """\b
 sparsewatch wafers import results/ --topic wafers --bootstrap localhost:9092

@@ -17,7 +17,7 @@ from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
 from sparsewatch.detectors.outrank.feature_cost import ColumnSize
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.detectors.rows.encoding.statistics import EncoderStatistics
-from sparsewatch.detectors.rows.windows.drift import Drift
+from sparsewatch.detectors.rows.windows.checks import Drift
 from sparsewatch.detectors.rows.windows.monitored_inference import InferenceReport, OddRow, WatchedRows
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow

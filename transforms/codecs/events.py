@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.jobs import ColumnType, SourceSettings, TimeFormat
-from sparsewatch.schemas.units import US_PER_EPOCH_UNIT, parse_duration_us, parse_size
+from sparsewatch.schemas.settings import parse_duration_us, parse_size
+from sparsewatch.schemas.units import US_PER_EPOCH_UNIT
 
 #: ISO 8601 by name: a format guessed from a batch would let neighbours decide what becomes of a time.
 _ISO_FORMATS = (

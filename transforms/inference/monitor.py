@@ -24,7 +24,7 @@ from apache_beam.transforms.window import FixedWindows
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.drift import p_value_quantiles
+from sparsewatch.detectors.rows.windows.checks import p_value_quantiles
 from sparsewatch.detectors.rows.windows.monitored_inference import (
     FORMAT,
     REPORT,
@@ -35,7 +35,7 @@ from sparsewatch.detectors.rows.windows.monitored_inference import (
 )
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.units import parse_duration_us
+from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.coders import StructCoder
 from sparsewatch.transforms.inference.examples import grouped, n_rows, rows_of_results
 from sparsewatch.transforms.inference.stored_model import unkeyed

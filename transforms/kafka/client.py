@@ -1,17 +1,13 @@
-"""All that sparsewatch asks of a Kafka client: three small protocols and a password; `open` picks who fulfils them.
+"""All that sparsewatch asks of a Kafka client: three small protocols; `open` picks who fulfils them.
 
 Partitions are
 assigned by hand, offsets are kept by the job itself (see `sparsewatch.transforms.kafka.progress`).
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.records import Fetched, Headers
 
 
@@ -157,22 +153,3 @@ class NewTopic:
     compact: bool = False
     #: Largest record the topic takes, in bytes; the broker's default if 0.
     max_record_bytes: int = 0
-
-
-def read_password(settings: KafkaSettings) -> str | None:
-    """The password named by the settings.
-
-    Raises:
-        ConfigError: If the variable is not set or the file cannot be read.
-    """
-    if settings.password_env is not None:
-        password = os.environ.get(settings.password_env)
-        if password is None:
-            raise ConfigError(f"kafka.password_env: the environment has no variable {settings.password_env!r}")
-        return password
-    if settings.password_file is not None:
-        try:
-            return Path(settings.password_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"kafka.password_file: {error}") from error
-    return None

@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from sparsewatch.schemas.errors import SinkError, SourceError
-from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.units import parse_duration_us
-from sparsewatch.transforms.kafka.client import read_password
+from sparsewatch.schemas.jobs import KafkaSettings, read_password
+from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _T = TypeVar("_T")

@@ -13,9 +13,9 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPart
 from kafka.structs import OffsetAndMetadata
 
 from sparsewatch.schemas.errors import SinkError, SourceError
-from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.units import parse_duration_us
-from sparsewatch.transforms.kafka.client import NewTopic, read_password
+from sparsewatch.schemas.jobs import KafkaSettings, read_password
+from sparsewatch.schemas.settings import parse_duration_us
+from sparsewatch.transforms.kafka.client import NewTopic
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.value_kinds import kind_of
+from sparsewatch.detectors.counts.value_hashes import kind_of
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.settings import Count, check_range
 

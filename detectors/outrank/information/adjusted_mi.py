@@ -9,8 +9,7 @@ from scipy.special import rel_entr
 
 from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.outrank.columns.codes import Codes, Joint, joint_counts, marginal
-from sparsewatch.detectors.outrank.information.expected_mi import expected_mutual_information
-from sparsewatch.detectors.outrank.information.mutual_information import entropy
+from sparsewatch.detectors.outrank.information.mutual_information import entropy, expected_mutual_information
 
 #: Share of the mean entropy below which the range left to AMI is rounding.
 ROUNDING = 1e-9

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.outrank.information.expected_mi import cell_expectations
+from sparsewatch.detectors.outrank.information.mutual_information import cell_expectations
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import kl_div
 
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.outrank.information.expected_mi import (
+from sparsewatch.detectors.outrank.information.mutual_information import (
     Chance,
     Floats,
     Outcomes,

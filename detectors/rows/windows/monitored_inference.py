@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from sparsewatch.detectors.counts.value_hashes import combine_hashes, hash_values
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.checks import check_rows
-from sparsewatch.detectors.rows.windows.drift import Drift, window_drift
+from sparsewatch.detectors.rows.windows.checks import Drift, check_rows, window_drift
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, score_encoded
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.alerts import Finding

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from sparsewatch.detectors.counts.value_kinds import kind_of
+from sparsewatch.detectors.counts.value_hashes import kind_of
 from sparsewatch.pipelines.rank.inputs.settings import InputSettings
 from sparsewatch.pipelines.tables.columns import expect_columns, expect_names
 from sparsewatch.pipelines.tables.json_files import JsonPart, find_json_types

@@ -4,8 +4,13 @@ import pytest
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.columns.codes import encode
-from sparsewatch.detectors.outrank.information.expected_mi import expected_mutual_information, permutation_chance
-from sparsewatch.detectors.outrank.information.mutual_information import entropy, mutual_information, values_information
+from sparsewatch.detectors.outrank.information.mutual_information import (
+    entropy,
+    expected_mutual_information,
+    mutual_information,
+    permutation_chance,
+    values_information,
+)
 from sparsewatch.detectors.outrank.ranking import chance_of_score, rank_codes, rank_features
 
 

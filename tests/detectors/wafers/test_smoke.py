@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparsewatch.detectors.artefacts.artefact import load_artefact, save_artefact
-from sparsewatch.detectors.artefacts.smoke_scores import TOLERANCE
+from sparsewatch.detectors.artefacts.artefact import TOLERANCE, load_artefact, save_artefact
 from sparsewatch.detectors.wafers.drawn import PATTERNS
 from sparsewatch.detectors.wafers.model import KIND, WaferModel
 from sparsewatch.detectors.wafers.smoke import check_wafer_smoke, smoke_of

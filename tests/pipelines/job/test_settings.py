@@ -14,7 +14,7 @@ from sparsewatch.pipelines.job.kinds import parse_job
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.units import parse_duration_us, parse_size
+from sparsewatch.schemas.settings import parse_duration_us, parse_size
 
 CTR: dict[str, Any] = {
     "kind": "ctr",

@@ -4,8 +4,7 @@ import pytest
 
 from sparsewatch.detectors.outrank.columns.codes import encode, joint_counts, marginal
 from sparsewatch.detectors.outrank.columns.noise_controls import noise_controls
-from sparsewatch.detectors.outrank.information.expected_mi import expected_mutual_information
-from sparsewatch.detectors.outrank.information.mutual_information import entropy
+from sparsewatch.detectors.outrank.information.mutual_information import entropy, expected_mutual_information
 from sparsewatch.schemas.errors import SchemaError
 
 ROWS = 4000

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
-from sparsewatch.detectors.outrank.information.expected_mi import expected_mutual_information, permutation_chance
 from sparsewatch.detectors.outrank.information.label_chance import chance_of_labels
-from sparsewatch.detectors.outrank.information.mutual_information import mutual_information
+from sparsewatch.detectors.outrank.information.mutual_information import (
+    expected_mutual_information,
+    mutual_information,
+    permutation_chance,
+)
 
 #: Rows a value, and shares of the labels.
 CASES: dict[str, tuple[np.ndarray, np.ndarray]] = {

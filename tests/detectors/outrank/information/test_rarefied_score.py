@@ -6,8 +6,7 @@ import pytest
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_estimates import Marginals
-from sparsewatch.detectors.outrank.information.expected_mi import permutation_moments
-from sparsewatch.detectors.outrank.information.mutual_information import mutual_information
+from sparsewatch.detectors.outrank.information.mutual_information import mutual_information, permutation_moments
 from sparsewatch.detectors.outrank.information.rarefied_score import rarefied_ranking, rarefied_score
 from sparsewatch.detectors.outrank.ranking import rank_features
 

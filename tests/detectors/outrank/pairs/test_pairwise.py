@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_mutual_info_score, mutual_info_score
 
 from sparsewatch.detectors.outrank.columns.codes import Codes, combine, encode, marginal
-from sparsewatch.detectors.outrank.information.expected_mi import expected_mutual_information
 from sparsewatch.detectors.outrank.information.expected_pairs import expected_pairs
-from sparsewatch.detectors.outrank.information.mutual_information import entropy
+from sparsewatch.detectors.outrank.information.mutual_information import entropy, expected_mutual_information
 from sparsewatch.detectors.outrank.pairs import pair_tables
 from sparsewatch.detectors.outrank.pairs.pairwise import Measure, pairwise_scores
 from sparsewatch.schemas.errors import ConfigError, SchemaError

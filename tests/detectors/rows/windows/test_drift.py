@@ -11,7 +11,7 @@ from sparsewatch.detectors.conformal import (
     equal_counts,
     fine_counts,
 )
-from sparsewatch.detectors.rows.windows.drift import median_p_value, p_value_drift, stability_index, window_drift
+from sparsewatch.detectors.rows.windows.checks import median_p_value, p_value_drift, stability_index, window_drift
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores
 
 

@@ -4,8 +4,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparsewatch.detectors.artefacts.artefact import Artefact, load_artefact, save_artefact
-from sparsewatch.detectors.artefacts.smoke_scores import TOLERANCE, check_smoke, smoke_tensors
+from sparsewatch.detectors.artefacts.artefact import (
+    TOLERANCE,
+    Artefact,
+    check_smoke,
+    load_artefact,
+    save_artefact,
+    smoke_tensors,
+)
 from sparsewatch.schemas.errors import ModelError
 
 INPUTS = {"x": np.arange(4, dtype=np.float32)}
