@@ -1,13 +1,13 @@
-"""Accounts: what a reader remembers, what a marker states, what is committed.
+"""Accounts: what a reader remembers, what a marker states, what is committed; and the parts that meet in a window.
 
-All are msgspec structs, written as MessagePack (restriction) or JSON (progress topic).
+What is stored is a msgspec struct, written as MessagePack (restriction, parts) or JSON (progress topic).
 
-**Resume.** A partition resumes at `offset`, the first one any still open window needs, with `newest_us`, the newest
-event time *before* that offset, so lateness is decided again exactly as it was. Records below `high` were read
-before: late ones, rejects and rows of closed windows among them are accounted already and are skipped.
+**Resume.** A partition resumes at `offset`, the first offset that a still open window needs, with `newest_us`, the
+newest event time *before* that offset, so lateness is decided again exactly as it was. Records below `high` were read
+before: late records, rejects and rows of closed windows among them are accounted already and are skipped.
 
 **Parts.** Measures, acknowledgements of what was written, and markers meet when a window closes. All three travel as
-`(job, bytes)`; the first byte says which it is, so one grouping brings them together.
+`(job, bytes)`; the first byte is the kind of part, so one grouping brings them together.
 """
 
 from collections.abc import Iterable
@@ -21,8 +21,12 @@ from sparsewatch.schemas.stored import Format
 READER_STATE = Format("a ReaderState")
 MARKER = Format("a Marker")
 PROGRESS = Format("the progress of a job")
+ACK = Format("an acknowledgement")
 #: Newest event time of a partition that has none yet.
 NEVER_US = -(2**62)
+_MEASURE, _ACK, _MARKER = b"M", b"A", b"K"
+#: A job's name and a measure, acknowledgement or marker of it as bytes.
+Part = tuple[str, bytes]
 
 
 class OpenWindow(msgspec.Struct, frozen=True, array_like=True):
@@ -48,7 +52,7 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReaderState(msgspec.Struct, frozen=True, array_like=True):
-    """The restriction: one vector of positions with all the reader needs to go on."""
+    """The restriction: one vector of positions with all the reader needs to resume."""
 
     partitions: tuple[PartitionState, ...]
     #: End of the last closed window; nothing before it can be on time.
@@ -105,7 +109,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     window_us: int
     window_end_us: int
     account: Account
-    #: False for the first window of a job and for one closed by the end of a run: rows of it may be missing.
+    #: False for the first window of a job and for a window closed by the end of a run: rows of it may be missing.
     complete: bool = True
     #: Resume points by partition, valid once this window's results are durable.
     resume: dict[int, ResumePoint]
@@ -116,7 +120,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     job: str
     topic: str
-    #: Digest of the settings that shape windows; a job with others refuses to resume.
+    #: Digest of the settings that shape windows; a job with other settings refuses to resume.
     settings: str
     closed_end_us: int
     partitions: dict[int, ResumePoint]
@@ -125,13 +129,6 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     #: Sums since the job began.
     totals: Account
     windows: int = 0
-
-
-ACK = Format("an acknowledgement")
-
-Part = tuple[str, bytes]
-
-_MEASURE, _ACK, _MARKER = b"M", b"A", b"K"
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -176,7 +173,7 @@ def marker_part(marker: Marker) -> bytes:
 
 
 def sort_parts(parts: Iterable[bytes]) -> WindowParts:
-    """The parts by kind.
+    """Sort the parts of a window by kind.
 
     Raises:
         StateError: If a part is of no known kind.

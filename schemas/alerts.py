@@ -1,8 +1,8 @@
-"""Findings of the detectors, the alerts they become, and samples of metrics: what a closed window says.
+"""Findings of the detectors, the alerts they become, and samples of metrics: what a closed window reports.
 
-A detector returns a `Finding`: what was seen, against what. A pipeline turns it into an `Alert` by adding
-job and window; the id is a digest of (job, rule, subject, window start), so the same cause written twice
-is written under one id.
+A detector returns a `Finding`: the value seen, the threshold and the baseline. A pipeline turns it into an `Alert` by
+adding job and window; the id is a digest of (job, rule, subject, window start), so the same cause written twice has the
+same id. A `MetricSample` is the newest value of a series for Prometheus.
 """
 
 import hashlib
@@ -12,7 +12,9 @@ import msgspec
 
 from sparsewatch.schemas.stored import Format
 
+SAMPLE = Format("a metric sample")
 Severity = Literal["info", "warning", "critical"]
+MetricKind = Literal["counter", "gauge"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,16 +47,6 @@ class Alert(Finding, frozen=True, kw_only=True):
     window_end_us: int
 
 
-def alert_id(job: str, rule: str, subject: str, window_start_us: int) -> str:
-    """Deterministic id of 32 hex digits.
-
-    >>> alert_id("clicks", "feature_vanished", "ad", 0) == alert_id("clicks", "feature_vanished", "ad", 0)
-    True
-    """
-    identity = "\x1f".join((job, rule, subject, str(window_start_us)))
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
-
-
 def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us: int) -> Alert:
     """The alert that `finding` becomes in this job and window."""
     return Alert(
@@ -66,12 +58,18 @@ def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us:
     )
 
 
-SAMPLE = Format("a metric sample")
-MetricKind = Literal["counter", "gauge"]
+def alert_id(job: str, rule: str, subject: str, window_start_us: int) -> str:
+    """Deterministic id of 32 hex digits.
+
+    >>> alert_id("clicks", "feature_vanished", "ad", 0) == alert_id("clicks", "feature_vanished", "ad", 0)
+    True
+    """
+    identity = "\x1f".join((job, rule, subject, str(window_start_us)))
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 class MetricSample(msgspec.Struct, frozen=True, kw_only=True):
-    """One sample of one series; the newest of a key wins."""
+    """One sample of one series; the newest sample of a key wins."""
 
     #: Base units, `sparsewatch_` in front; counters end in `_total`.
     name: str

@@ -1,7 +1,7 @@
 """Settings that every job has: one TOML file, validated whole before anything is read.
 
-What a kind of job asks on top, and which kinds there are, is in `sparsewatch.pipelines.job.kinds`. What follows from
-settings (topics, times as numbers, identity) is made once, by `sparsewatch.pipelines.job.ready`, and handed on whole.
+The list of kinds, and where each adds its own settings, is in `sparsewatch.pipelines.job.kinds`. What follows from
+settings (topics, times as numbers, identity) is made once, by `sparsewatch.pipelines.job.ready`, and passed on whole.
 
 Every struct refuses unknown keys. Durations are strings such as `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"1d"`; sizes are
 strings such as `"4MB"`. Secrets are named, never written: `password_env` or `password_file`.
@@ -22,7 +22,6 @@ from sparsewatch.schemas.settings import US_PER_SECOND, Count, Settings, parse_d
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
 _TOPIC_NAME = r"[A-Za-z0-9._-]{1,200}"
-
 ColumnType = Literal["int", "float", "str", "bool"]
 TimeFormat = Literal["epoch_s", "epoch_ms", "epoch_us", "iso8601"]
 
@@ -41,7 +40,7 @@ class KafkaSettings(Settings, frozen=True, kw_only=True):
     #: File that holds the password.
     password_file: str | None = None
     ca_file: str | None = None
-    #: How long a broker that is away is waited for before the job says so.
+    #: How long a broker may take to answer before that is an error.
     timeout: str = "30s"
 
 
@@ -57,7 +56,7 @@ class SourceSettings(Settings, frozen=True, kw_only=True):
     max_record_bytes: str = "4MB"
     #: An event time further ahead of its record's own Kafka timestamp is a reject.
     max_ahead: str = "1h"
-    #: Readers that share the partitions; one is right on one machine.
+    #: Readers that share the partitions; 1 is right on a single machine.
     readers: Count = 1
     #: Events gathered before a block is decoded.
     block_rows: Count = 16_384
@@ -71,7 +70,7 @@ class WindowSettings(Settings, frozen=True, kw_only=True):
     length: str
     #: How far event times of one partition may run out of order.
     disorder: str = "10s"
-    #: A partition silent for so long no longer holds the windows.
+    #: A partition silent for this long no longer delays the windows.
     idle_after: str = "10s"
 
 
@@ -104,7 +103,7 @@ class WindowTimes(msgspec.Struct, frozen=True, kw_only=True):
     length_us: int
     #: How far event times of a partition may run out of order.
     disorder_us: int
-    #: A partition silent for so long no longer holds the windows.
+    #: A partition silent for this long no longer delays the windows.
     idle_after_us: int
 
 
@@ -113,7 +112,7 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         source: The topic it reads.
-        prefix: Of the topics it writes: its name, unless its settings give another.
+        prefix: Prefix of the topics it writes: the job's name, unless its settings give another.
     """
 
     source: str
@@ -141,7 +140,7 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def panes(self) -> str:
-        """States of its last windows, where the job looks back."""
+        """Saved windows, where the job looks back."""
         return self.named("panes")
 
     @property
@@ -209,15 +208,34 @@ def check_settings(job: JobSettings) -> None:
 
 
 def check_columns(time_column: str, columns: Collection[str]) -> None:
-    """Whether columns may be named so.
+    """Check the names of columns.
 
     Raises:
-        ConfigError: If one is the time column, or has a name that is reserved.
+        ConfigError: If a column is the time column, or has a reserved name.
     """
     if time_column in columns:
         raise ConfigError(f"columns: {time_column!r} is the time column; its type is source.time_format")
     if reserved := sorted(name for name in columns if name.startswith("_")):
         raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
+
+
+def read_password(settings: KafkaSettings) -> str | None:
+    """The password named by the settings.
+
+    Raises:
+        ConfigError: If the variable is not set or the file cannot be read.
+    """
+    if settings.password_env is not None:
+        password = os.environ.get(settings.password_env)
+        if password is None:
+            raise ConfigError(f"kafka.password_env: the environment has no variable {settings.password_env!r}")
+        return password
+    if settings.password_file is not None:
+        try:
+            return Path(settings.password_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"kafka.password_file: {error}") from error
+    return None
 
 
 def _check_duration(key: str, text: str, least_us: int) -> None:
@@ -250,22 +268,3 @@ def _check_kafka(kafka: KafkaSettings) -> None:
             raise ConfigError("kafka: SASL needs sasl_mechanism and username")
         if not (kafka.password_env or kafka.password_file):
             raise ConfigError("kafka: SASL needs password_env or password_file")
-
-
-def read_password(settings: KafkaSettings) -> str | None:
-    """The password named by the settings.
-
-    Raises:
-        ConfigError: If the variable is not set or the file cannot be read.
-    """
-    if settings.password_env is not None:
-        password = os.environ.get(settings.password_env)
-        if password is None:
-            raise ConfigError(f"kafka.password_env: the environment has no variable {settings.password_env!r}")
-        return password
-    if settings.password_file is not None:
-        try:
-            return Path(settings.password_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"kafka.password_file: {error}") from error
-    return None

@@ -1,7 +1,7 @@
-"""Novel-looking wafers, the emerging patterns they make up, and what a person decided of them.
+"""Novel-looking wafers, the emerging patterns they make up, and what a person decided about them.
 
-All three stand in the job's topics: novel-looking wafers in its panes, patterns and decisions in `<prefix>.patterns`
-under keys of their own, so that the job and a person never overwrite each other.
+All three are in the job's topics: novel-looking wafers in its saved windows, patterns and decisions in
+`<prefix>.patterns` under keys of their own, so that the job and a person never overwrite each other.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ DECISION_KEY = "decision/"
 #: Cells a side of a pattern's map.
 MAP_SIDE = 64
 
-#: `open` until a person decides; a merged one is a part of another.
+#: `open` until a person decides; a merged pattern is a part of another.
 Status = Literal["open", "named", "dismissed", "merged"]
 
 
@@ -30,14 +30,14 @@ class WaferMap(msgspec.Struct, frozen=True, array_like=True):
     columns: int
     #: Places row by row, little-endian uint16, rising.
     cells: bytes
-    #: Defects in each, uint8; 255 stands for more, too.
+    #: Defects in each, uint8; 255 stands for 255 or more.
     counts: bytes
 
 
 class NovelLooking(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """A wafer that looks novel, called so or not; orders by p-value, then identity."""
+    """A wafer that looks novel, whatever its verdict; sorted by p-value, then identity."""
 
-    #: See `sparsewatch.schemas.wafers.WaferResult` for what is not explained here.
+    #: See `sparsewatch.schemas.wafers.WaferResult` for fields that are not explained here.
     p_value: float
     id: str
     wafer_id: str
@@ -47,7 +47,7 @@ class NovelLooking(msgspec.Struct, frozen=True, array_like=True, order=True):
     novelty: float
     #: Known pattern it is nearest to.
     nearest: str
-    #: Of the embedding; those of different spaces are never compared.
+    #: Space of the embedding; embeddings of different spaces are never compared.
     space: str
     #: Little-endian float32.
     embedding: bytes
@@ -62,7 +62,7 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
     space: str
     #: Model that recognised its members.
     model: str
-    #: Start of the window that it was raised in, and of the newest one that added to it, microseconds since the epoch.
+    #: Start of the window that raised it, and of the newest window that added to it, microseconds since the epoch.
     raised_us: int
     updated_us: int
     #: Statistic when raised, and the threshold it passed.
@@ -74,7 +74,7 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
     reach: float
     #: Mean distance of members from their mean over that of wafers of a known pattern; below 1 is more compact.
     compactness: float
-    #: Wafers that ever joined; `members` keeps the first ones.
+    #: Wafers that ever joined; `members` holds the first of them.
     wafers: int
     #: Wafers by lot, tool and nearest known pattern.
     lots: dict[str, int]
@@ -82,21 +82,21 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
     nearest: dict[str, int]
     first_seen_us: int
     last_seen_us: int
-    #: The first ones that joined; later ones among them have an empty map.
+    #: The first wafers that joined; the later of these have an empty map.
     members: list[NovelLooking]
     #: Sum of all wafers' maps on a square of `MAP_SIDE` cells a side, little-endian float32.
     total_map: bytes
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person decided of a pattern; the key is `decision/<id>`."""
+    """What a person decided about a pattern; the key is `decision/<id>`."""
 
     id: str
     status: Status
     #: When, microseconds since the epoch.
     decided_us: int
-    #: Of a named one: its name, and the model's version that knows it.
+    #: Of a named pattern: its name, and the model's version that knows it.
     name: str | None = None
     model: str | None = None
-    #: Of a merged one: the pattern it is a part of.
+    #: Of a merged pattern: the pattern it is a part of.
     into: str | None = None

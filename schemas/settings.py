@@ -23,10 +23,30 @@ import msgspec
 
 from sparsewatch.schemas.errors import ConfigError, SettingError
 
+T = TypeVar("T")
+US_PER_SECOND = 1_000_000
+#: Longest duration: with it sums of times stay far inside 64 bits.
+_LONGEST_US = 36_500 * 86_400_000_000
+_DURATION_US = {
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+}
+_SIZE = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
+#: How msgspec ends its messages: with the place, from the root on.
+_PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
+#: Stands for any entry of a dictionary.
+_ENTRY = "[*]"
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_OWN = re.compile(r"(?P<key>[\w.]+): (?P<what>expected .*)", re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Which numbers are taken. NaN never is."""
+    """Which numbers are accepted. NaN never is."""
 
     above: float | None = None
     at_least: float | None = None
@@ -34,7 +54,7 @@ class Range:
     at_most: float | None = None
 
     def __contains__(self, number: float) -> bool:
-        """Whether a number is taken."""
+        """Whether a number is accepted."""
         # A bound holds where the comparison is true, so that NaN passes none.
         return (
             (self.above is None or number > self.above)
@@ -52,10 +72,6 @@ class Range:
         return f"of {words}" if words.startswith("at ") else words
 
 
-def _plain(bound: float) -> str:
-    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
-
-
 #: Share of ordinary rows or wafers that may be flagged.
 AlarmRate = Annotated[float, Range(above=0, below=1)]
 #: Probability of a false alarm.
@@ -63,10 +79,61 @@ Level = Annotated[float, Range(above=0, below=1)]
 Share = Annotated[float, Range(at_least=0, at_most=1)]
 Positive = Annotated[float, Range(above=0)]
 NotNegative = Annotated[float, Range(at_least=0)]
-#: A number of things, of which there must be one.
+#: A number of things, at least 1.
 Count = Annotated[int, Range(at_least=1)]
-#: A number of things, of which there may be none.
+#: A number of things, at least 0.
 CountOrNone = Annotated[int, Range(at_least=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of settings. Numbers are in the ranges their fields state."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+def read_settings(given: Mapping[str, Any], kind: type[T], key: str = "") -> T:
+    """Settings from what a file or a command line gives, the rest by default.
+
+    Args:
+        given: Values by name.
+        kind: The struct they make.
+        key: Key of the table in the file; empty for the whole file.
+
+    Raises:
+        ConfigError: Naming the full key of what is unknown, missing, of the wrong type or out of range.
+    """
+    try:
+        return msgspec.convert(given, kind)
+    except (msgspec.ValidationError, SettingError) as error:
+        raise ConfigError(_in_words(str(error), key, kind, given)) from error
+
+
+def parse_duration_us(text: str) -> int:
+    """Microseconds of a duration such as `"5m"`.
+
+    >>> parse_duration_us("1.5s")
+    1500000
+
+    Raises:
+        ConfigError: If the text is no duration, or a duration of more than 100 years.
+    """
+    duration_us = round(_number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'"))
+    if duration_us > _LONGEST_US:
+        raise ConfigError(f"expected a duration of at most 100 years, got {text!r}")
+    return duration_us
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `"4MB"`.
+
+    >>> parse_size("1MiB")
+    1048576
+
+    Raises:
+        ConfigError: If the text is no size.
+    """
+    return round(_number_with_unit(text, _SIZE, "a size such as '64KiB' or '4MB'"))
 
 
 def check_range(kind: Any, number: float | None, key: str) -> None:
@@ -102,6 +169,17 @@ def range_of(kind: Any) -> Range:
     return stated
 
 
+def _plain(bound: float) -> str:
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
+
+
+def _number_with_unit(text: str, units: dict[str, int], expected: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
+    if found is None or found[2] not in units:
+        raise ConfigError(f"expected {expected}, got {text!r}")
+    return float(found[1]) * units[found[2]]
+
+
 def _faults(kind: Any, value: Any, key: str) -> Iterator[str]:
     origin, parts = get_origin(kind), get_args(kind)
     if value is None:
@@ -122,42 +200,6 @@ def _faults(kind: Any, value: Any, key: str) -> Iterator[str]:
             yield from _faults(parts[0], item, key)
 
 
-US_PER_SECOND = 1_000_000
-T = TypeVar("T")
-
-#: How msgspec ends its messages: with the place, from the root on.
-_PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
-#: Stands for some entry of a dictionary.
-_ENTRY = "[*]"
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
-_MISSING = re.compile(r"Object missing required field `(.*)`")
-_OWN = re.compile(r"(?P<key>[\w.]+): (?P<what>expected .*)", re.DOTALL)
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of settings. Numbers are in the ranges their fields state."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-
-def read_settings(given: Mapping[str, Any], kind: type[T], key: str = "") -> T:
-    """Settings from what a file or a command line gives, the rest by default.
-
-    Args:
-        given: By name.
-        kind: The struct they make.
-        key: Where in the file they stand; empty for the whole of it.
-
-    Raises:
-        ConfigError: Naming the full key of what is unknown, missing, of the wrong type or out of range.
-    """
-    try:
-        return msgspec.convert(given, kind)
-    except (msgspec.ValidationError, SettingError) as error:
-        raise ConfigError(_in_words(str(error), key, kind, given)) from error
-
-
 def _in_words(message: str, table: str, kind: Any, given: Any) -> str:
     """The message with the full key first."""
     found = _PLACE.fullmatch(message)
@@ -172,7 +214,7 @@ def _in_words(message: str, table: str, kind: Any, given: Any) -> str:
 
 
 def _choice(path: list[str], kind: Any, given: Any) -> tuple[str, str] | None:
-    """The full key of a word that is none of those it may be, and what is wrong; None for other keys."""
+    """The full key of a word that is none of the choices of its `Literal`, and the message; None for other keys."""
     *tables, last = path
     name = last.removesuffix(_ENTRY)
     for table in (*tables, name):
@@ -185,7 +227,7 @@ def _choice(path: list[str], kind: Any, given: Any) -> tuple[str, str] | None:
     if get_origin(kind) is not Literal:
         return None
     if name != last:
-        # msgspec does not say which entry of a dictionary is wrong: the first is named that is.
+        # msgspec does not say which entry of a dictionary is wrong: the first wrong entry is named.
         full, given = next((f"{full}.{key}", entry) for key, entry in given.items() if entry not in get_args(kind))
     return full, f"expected one of {', '.join(repr(word) for word in get_args(kind))}, got {given!r}"
 
@@ -199,49 +241,3 @@ def _field(kind: Any, name: str) -> Any:
 
 def _joined(*keys: str) -> str:
     return ".".join(key for key in keys if key)
-
-
-#: Longest duration: with it sums of times stay far inside 64 bits.
-_LONGEST_US = 36_500 * 86_400_000_000
-_DURATION_US = {
-    "ms": 1_000,
-    "s": 1_000_000,
-    "m": 60_000_000,
-    "h": 3_600_000_000,
-    "d": 86_400_000_000,
-}
-_SIZE = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
-
-
-def parse_duration_us(text: str) -> int:
-    """Microseconds of a duration such as `"5m"`.
-
-    >>> parse_duration_us("1.5s")
-    1500000
-
-    Raises:
-        ConfigError: If the text is no duration, or one of more than 100 years.
-    """
-    duration_us = round(_number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'"))
-    if duration_us > _LONGEST_US:
-        raise ConfigError(f"expected a duration of at most 100 years, got {text!r}")
-    return duration_us
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size such as `"4MB"`.
-
-    >>> parse_size("1MiB")
-    1048576
-
-    Raises:
-        ConfigError: If the text is no size.
-    """
-    return round(_number_with_unit(text, _SIZE, "a size such as '64KiB' or '4MB'"))
-
-
-def _number_with_unit(text: str, units: dict[str, int], expected: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
-    if found is None or found[2] not in units:
-        raise ConfigError(f"expected {expected}, got {text!r}")
-    return float(found[1]) * units[found[2]]

@@ -1,4 +1,4 @@
-"""Records set aside: rejects (cannot be used) and late ones (their window has closed). Original bytes kept."""
+"""Records set aside, with their original bytes: rejects (cannot be used) and late records (their window has closed)."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ class SideRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Reason in snake case: `broken_json`, `wrong_type`, `missing_value` … or `late`.
     code: str
     message: str
-    #: Events this stands for; one unless it is part of a many-event record.
+    #: Number of events; 1 unless it is part of a many-event record.
     events: int = 1
     #: Position of the first row concerned inside a many-event record; -1 for the whole record.
     row: int = -1
@@ -32,5 +32,5 @@ class SideRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """Deterministic id, so what is written twice is written the same."""
+        """Deterministic id: a record that is written twice has the same id both times."""
         return f"{self.topic}/{self.partition}/{self.offset}/{self.row}/{self.code}"

@@ -50,7 +50,7 @@ class Format:
 
         Args:
             data: The bytes.
-            kind: A struct; of one with a field `version` that is looked at first.
+            kind: A struct; if it has a field `version`, that is checked first.
 
         Raises:
             StateError: If the bytes are no such struct, or of another version.
@@ -67,10 +67,10 @@ class Format:
 
     @contextmanager
     def reading(self, data: bytes) -> Iterator[None]:
-        """Whatever goes wrong within is the fault of `data`: a `StateError` that names the format.
+        """Any error within means that `data` is not of this format: it becomes a `StateError` that names the format.
 
         Raises:
-            StateError: Instead of what was raised; one that was raised within passes.
+            StateError: Instead of the error raised within; a `StateError` passes as it is.
         """
         try:
             yield
@@ -102,7 +102,7 @@ class Format:
 
 
 def table_to_bytes(rows: pa.RecordBatch | pa.Table, *, compression: str | None = None) -> bytes:
-    """Columns as one Arrow IPC stream; of a slice, its own rows alone.
+    """Columns as one Arrow IPC stream; of a slice, only its own rows.
 
     Args:
         rows: With their schema's metadata.

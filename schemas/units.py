@@ -17,7 +17,7 @@ def parse_moment_us(text: str) -> int:
     1000000
 
     Raises:
-        ConfigError: If the text is none.
+        ConfigError: If the text is no such time.
     """
     try:
         moment = datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""Wafer events and what is said of them.
+"""Wafer events and their results.
 
 An event is one inspected wafer: either its defect points in micrometres from the wafer's centre, or
 a die map (0 outside, 1 good, 2 failing) that becomes one point a failing die.
@@ -34,7 +34,7 @@ Verdict = Literal["known", "normal", "novel"]
 
 
 class WaferResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the job says of one wafer. `id` is topic/partition/offset/row of its event."""
+    """The job's result for one wafer. `id` is topic/partition/offset/row of its event."""
 
     id: str
     wafer_id: str
@@ -46,7 +46,7 @@ class WaferResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     #: Most probable known class, also when the verdict is `novel`.
     pattern: str
-    #: Patterns on the wafer: several on a mixed one, none on a normal one.
+    #: Patterns on the wafer: several on a mixed wafer, none on a normal one.
     parts: list[str] = []
     #: Probability of `pattern` in [0, 1].
     probability: float

@@ -2,7 +2,7 @@
 
 Detectors as estimators (`RowOutlierDetector`, `WaferRecogniser`, `OutRankSelector`), models as jobs use them
 (`RowModel`, `WaferModel`, `Reference`), the same for Apache Beam (`RowModelHandler`, `MonitorInference`, `RankFeatures`
-…), jobs on Kafka (`load_job`, `run_job`) and what their windows end in (`Conclusion`), and every error raised on
+…), jobs on Kafka (`load_job`, `run_job`) and the conclusion of a window (`Conclusion`), and every error raised on
 purpose (`SparsewatchError`). docs/api.md lists them. What stands here, in `sparsewatch.detectors.outrank` and in
 `sparsewatch.testing` is public; other modules may change.
 

@@ -31,7 +31,7 @@ class Aside(msgspec.Struct, frozen=True):
 
 
 def encode_batch(batch: pa.RecordBatch) -> bytes:
-    """Bytes of a record batch; of a slice, its own rows alone."""
+    """Bytes of a record batch; of a slice, only its own rows."""
     return table_to_bytes(batch)
 
 
@@ -56,7 +56,7 @@ def decode_block(data: bytes) -> Block:
     """The block of `encode_block`'s bytes.
 
     Raises:
-        StateError: If the bytes are no block, or one of a later version.
+        StateError: If the bytes are no block, or a block of another version.
     """
     with _BLOCK.reading(data):
         batch = batch_from_bytes(data)
@@ -79,7 +79,7 @@ class BlockCoder(coders.Coder):
         return decode_block(encoded)
 
     def estimate_size(self, value: Block) -> int:
-        """Bytes of the columns. Beam samples sizes, of few large elements nearly all, and would encode each for it."""
+        """Bytes of the columns. Beam samples sizes, nearly all if elements are few and large, and would encode each."""
         return int(value.rows.nbytes)
 
     def is_deterministic(self) -> bool:

@@ -20,8 +20,8 @@ A ranking for each ten minutes:
 ...     _ = rankings | beam.Map(lambda ranking: print([(f.feature, round(f.score, 2)) for f in ranking]))
 [('site', 0.69), ('ad', -0.0)]
 
-A batch is counted once in each window it is in. Windows that overlap much are cheaper by panes: count `FixedWindows` of
-the period with `CountFeaturesFn`, window the counts again, and give them to `RankFeatures`.
+A batch is counted once in each window it is in. Windows that overlap much are cheaper in two steps: count
+`FixedWindows` of the period with `CountFeaturesFn`, window the counts again, and pass them to `RankFeatures`.
 """
 
 import random
@@ -75,7 +75,7 @@ class CountFeaturesFn(beam.CombineFn):
         """`counts`, with the rows of the element.
 
         Raises:
-            SchemaError: If the rows lack a column, or one is of another type than before.
+            SchemaError: If the rows lack a column, or a column is of another type than before.
             StateError: If the element is counts by other settings.
         """
         if isinstance(element, FeatureCounts):
@@ -110,13 +110,13 @@ class _RankFn(CountFeaturesFn):
 
 
 class _Spread(beam.DoFn):
-    """Keys what a bundle holds by one shard, so that a bundle leaves one partial count a window."""
+    """Keys all elements of a bundle by the same shard, so that a bundle leaves one partial count a window."""
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
 
     def start_bundle(self) -> None:
-        # By chance, since workers know nothing of each other; any spread gives the same counts.
+        # At random, since workers know nothing of each other; any spread gives the same counts.
         self._shard = random.randrange(self._shards)
 
     def process(self, element: Countable) -> Iterator[tuple[int, Countable]]:
@@ -132,8 +132,8 @@ class RankFeatures(beam.PTransform):
         features: Columns to rank.
         label: Column of clicks, 0 or 1.
         max_values: Distinct values a feature may hold; see `FeatureCounts`.
-        fanout: Workers that add up partial counts of a window before one joins them. More than 1 pays where a
-            window's bundles are hundreds, or features hold many values.
+        fanout: Workers that add up partial counts of a window before a single worker joins them. More than 1 pays where
+            a window has hundreds of bundles, or features hold many values.
 
     Raises:
         ConfigError: At once, if one of these is out of range.

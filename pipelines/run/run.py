@@ -25,7 +25,7 @@ from sparsewatch.transforms import coders
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
 from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, ReadKafka, ReadSpec, Until
-from sparsewatch.transforms.window.close_windows import CloseBooks
+from sparsewatch.transforms.window.close_windows import CloseWindows
 
 _TEN_YEARS_S = 315_360_000
 _BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
@@ -219,7 +219,8 @@ def build_graph(pipeline: beam.Pipeline, made: Ready, prepared: Prepared, specs:
         | "WindowMarkers" >> _windows(made)
         | "MarkerParts" >> beam.ParDo(_MarkerParts(job.name)).with_output_types(Part)
     )
-    close = CloseBooks(made.identity, prepared.conclude, prepared.look_back, job.output.alerts_file)
+    close = CloseWindows(made.identity, prepared.conclude, prepared.look_back, job.output.alerts_file)
+    # Labels stay as they are, whatever the classes are called: an update of a running job matches them.
     _ = (measures, aside, markers) | "AllParts" >> beam.Flatten() | "CloseBooks" >> close
 
 

@@ -2,7 +2,7 @@
 
 `FakeBroker` stands in for Kafka, `SimulatedClock` for time; `EmbeddedBroker` is a real broker in a process of its own.
 `run_window` measures and concludes a window without Beam, `golden` compares stored bytes with a golden file.
-Our own tests use no others. See docs/testing.md.
+Our own tests use the same. See docs/testing.md.
 """
 
 from typing import TYPE_CHECKING

@@ -39,7 +39,7 @@ class FakeBroker(BrokerState):
         calls: What writers were asked to do and did, in order.
         readers: How many were made, by topic.
         groups: Committed offsets by consumer group and topic.
-        away: Whether the broker gives no answer; to be set.
+        away: Whether the broker gives no answer; set it in a test.
 
     Example:
         >>> broker = FakeBroker()
@@ -89,7 +89,7 @@ class FakeBroker(BrokerState):
         return FakeAdmin(self)
 
     def create(self, topic: str, partitions: int = 1, *, compact: bool = False, max_record_bytes: int = 0) -> None:
-        """Make a topic, unless it is there."""
+        """Make a topic, unless it exists."""
         self.make(NewTopic(topic, partitions, compact, max_record_bytes))
 
     def records(self, topic: str) -> list[FakeRecord]:
@@ -108,7 +108,7 @@ class FakeBroker(BrokerState):
         return [record.value for record in self.records(topic)]
 
     def newest(self, topic: str) -> dict[bytes | None, bytes]:
-        """The newest value of each key, without those that end in a tombstone: what a compacted topic says."""
+        """The newest value of each key, without those that end in a tombstone: what a compacted topic holds."""
         found = {record.key: record.value for record in self.records(topic)}
         return {key: value for key, value in found.items() if value is not None}
 
@@ -119,7 +119,7 @@ class FakeBroker(BrokerState):
                 partition.compact(keep_tombstones)
 
     def trim(self, topic: str, partition: int, begin: int) -> None:
-        """Forget what lies before an offset, as a topic's retention does."""
+        """Delete the records before an offset, as a topic's retention does."""
         with self.lock:
             self.partition(topic, partition).trim(begin)
 
@@ -133,7 +133,7 @@ class FakeBroker(BrokerState):
         self.refusals.append((when, message))
 
     def silence(self, fetches: int) -> None:
-        """Let so many fetches find nothing, whatever there is."""
+        """Let the next `fetches` fetches find nothing, whatever there is."""
         self.silent_fetches = fetches
 
     def heal(self) -> None:

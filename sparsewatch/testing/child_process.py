@@ -96,7 +96,7 @@ class ChildProcess:
         return None if self._process is None else self._process.poll()
 
     def stop(self) -> None:
-        """End it and what it started: asked (SIGTERM), after ten seconds or its end killed."""
+        """End it and what it started: SIGTERM, then SIGKILL when it has ended or after ten seconds."""
         if self._process is not None and self._group is not None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

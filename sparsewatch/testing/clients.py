@@ -9,7 +9,7 @@ from sparsewatch.testing.topic import FakePartition, FakeRecord
 from sparsewatch.transforms.kafka.client import NewTopic
 from sparsewatch.transforms.records import Fetched, Headers
 
-#: Largest record a client sends, as in the real ones.
+#: Largest record a client sends, as in the real clients.
 _MAX_REQUEST_BYTES = 64 << 20
 
 
@@ -57,7 +57,7 @@ class FakeReader:
 
 
 class FakeWriter:
-    """A `Writer`. A broker that is away fails a flush at once: a test is not held up."""
+    """A `Writer`. If the broker is away, a flush fails at once, so that a test does not wait."""
 
     def __init__(self, state: BrokerState) -> None:
         self._state = state

@@ -7,7 +7,7 @@ as it was once written: a change of the format then cannot pass unnoticed.
 import os
 from pathlib import Path
 
-#: Set to 1, golden files are written anew: after a wanted change, looked at before it is committed.
+#: Set to 1 to rewrite golden files after an intended change; review them before the commit.
 REWRITE = "SPARSEWATCH_GOLDEN"
 _SHOWN_BYTES = 24
 

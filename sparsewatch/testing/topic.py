@@ -64,7 +64,7 @@ class FakePartition:
         ]
 
     def trim(self, begin: int) -> None:
-        """Forget what lies before an offset."""
+        """Delete the records before an offset."""
         self.begin = min(begin, self.end)
         self.records = [r for r in self.records if offset_of(r) >= self.begin]
 
@@ -78,7 +78,7 @@ class FakeTopic:
 
     def __init__(self, created: NewTopic) -> None:
         self.created = created
-        #: As Apache Kafka has them where nothing else is said.
+        #: The defaults of Apache Kafka.
         self.settings = {
             "cleanup.policy": "compact" if created.compact else "delete",
             "retention.ms": "604800000",

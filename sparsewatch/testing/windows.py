@@ -37,9 +37,9 @@ def run_window(
     window = window or Window(0, _MINUTE_US)
     measures, rows = [], 0
     for batch in batches:
-        one = measure()
-        one.add(_block(batch, rows, window))
-        measures.append(one.to_bytes())
+        partial = measure()
+        partial.add(_block(batch, rows, window))
+        measures.append(partial.to_bytes())
         rows += batch.num_rows
     conclusion = conclude(window, measures)
     if conclusion.rows != rows:
@@ -49,7 +49,7 @@ def run_window(
 
 
 def _block(batch: pa.RecordBatch, first: int, window: Window) -> Block:
-    """A batch as the source gives it: with the columns that say where each row came from."""
+    """A batch as the source gives it: with the columns that state where each row came from."""
     n = batch.num_rows
     made = {OFFSET: range(first, first + n), EVENT_TIME_US: [window.start_us] * n}
     for field in META:

@@ -80,6 +80,6 @@ class Clicks:
 def findings(
     counts: FeatureCounts, reference: Reference, settings: ClickThresholds | None = None, *, complete: bool = True
 ) -> list[Finding]:
-    """What the checks say of a window."""
+    """The findings of the checks on a window."""
     profile = profile_window(counts, rank_features(counts), reference.known_values, reference.hash_limits)
     return check_window(counts, profile, reference, settings or ClickThresholds(), complete=complete)

@@ -1,4 +1,4 @@
-"""Encodings of wafers that never were: classes are blobs in the latent, and one blob is none of them."""
+"""Made-up encodings of wafers: classes are clusters in the latent, and one cluster is none of them."""
 
 from typing import Any
 
@@ -35,13 +35,13 @@ def encodings_of(latent: NDArray[np.float64], logits: NDArray[np.floating[Any]] 
 
 
 def known_wafers(n: int = 400, seed: int = 0, classes: int = CLASSES) -> tuple[Encodings, NDArray[np.int64]]:
-    """Wafers of `classes` blobs, each along an axis of its own, and their classes."""
+    """Wafers of `classes` clusters, each along an axis of its own, and their classes."""
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.arange(classes), rng.integers(classes, size=n - classes)])
     return encodings_of(5 * np.eye(LATENT)[labels] + rng.standard_normal((n, LATENT))), labels
 
 
 def novel_wafers(n: int = 100, seed: int = 1) -> Encodings:
-    """Wafers of a blob along an axis that no class has."""
+    """Wafers of a cluster along an axis that no class has."""
     rng = np.random.default_rng(seed)
     return encodings_of(8 * np.eye(LATENT)[np.full(n, LATENT - 1)] + rng.standard_normal((n, LATENT)))

@@ -1,7 +1,7 @@
 """`pytest --fast`: what can be tested without torch and without a broker, within a minute of CPU.
 
 Both are found, not listed: a file by what it imports, a test by the fixtures it asks for. A test that loads torch only
-once it runs says so by `@pytest.mark.torch`; if it does not, it fails here. Properties without a number of examples of
+once it runs is marked `@pytest.mark.torch`; without the mark it fails here. Properties without a number of examples of
 their own get fewer.
 """
 
@@ -25,7 +25,7 @@ _LEFT_OUT = ("torch", "broker", "slow", "long")
 
 
 class NotFastError(Exception):
-    """A test that is taken for a fast one is none. No ImportError, which code with a second way would catch."""
+    """A test that looks fast is not. No ImportError, which code with an alternative would catch."""
 
 
 class _Refuse:

@@ -1,6 +1,6 @@
 """Where the services of integration tests lie, and how they get there.
 
-`deploy/services.mk` fetches each into `.cache/services` once. A test that needs one asks here; what
+`deploy/services.mk` fetches each into `.cache/services` once. A test that needs a service asks here; what
 is missing is fetched, and if the machine cannot do that, `ServiceMissingError` says what it lacks.
 """
 

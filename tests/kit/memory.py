@@ -29,7 +29,7 @@ class _Memory:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
-        _RESET.write_text("5")  # the peak begins anew
+        _RESET.write_text("5")  # resets the peak
         item.stash[_START] = _mb("VmRSS")
         return (yield)
 

@@ -1,4 +1,4 @@
-"""Novel-looking wafers that never were: embeddings as a model's calibration wafers have, or of a made-up pattern."""
+"""Made-up novel-looking wafers: embeddings like those of a model's calibration wafers, or of a made-up pattern."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,10 @@ def looking_novel(
     )
 
 
-def known_ones(
+def novel_looking_known(
     model: WaferModel, first: int, wafers: int, rng: np.random.Generator, level: float
 ) -> list[NovelLooking]:
-    """Those of `wafers` known wafers that look novel: drawn from the model's calibration wafers, and moved a little."""
+    """The novel-looking among `wafers` known wafers: drawn from the model's calibration wafers, and moved a little."""
     novelty = model.novelty
     drawn = rng.choice(len(novelty.calibration), wafers, replace=False)
     p_values = novelty.p_value(novelty.calibration)[drawn]
@@ -44,7 +44,9 @@ def known_ones(
     ]
 
 
-def new_ones(model: WaferModel, numbers: list[int], rng: np.random.Generator, away: float = 25.0) -> list[NovelLooking]:
+def new_pattern_wafers(
+    model: WaferModel, numbers: list[int], rng: np.random.Generator, away: float = 25.0
+) -> list[NovelLooking]:
     """Wafers of a compact pattern that lies `away` from the known wafers' middle, in whitened units."""
     white = whitening(model.novelty.within)
     middle = model.novelty.calibration_embeddings.mean(axis=0) @ white

@@ -1,4 +1,4 @@
-"""A value of each stored format, made by seeded code: what the bytes in tests/golden say."""
+"""A value of each stored format, made by seeded code: what the bytes in tests/golden hold."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -130,7 +130,7 @@ RANKED = RankedFeature(
 
 
 def clicks(n: int) -> pa.RecordBatch:
-    """Rows of every kind of value that is counted, the missing one among them."""
+    """Rows of every kind of value that is counted, missing values among them."""
     rng = np.random.default_rng(11)
     site = [None if i % 7 == 0 else f"site {i % 5} é" for i in range(n)]
     return pa.record_batch(
@@ -171,12 +171,12 @@ def file_sample() -> FileSample:
 
 
 def inference_sample() -> InferenceSample:
-    """One of no results; the rows of one with results are a `RowSample`."""
+    """A sample of no results; the rows of a sample with results are a `RowSample`."""
     return InferenceSample(16, ("amount",), ("id",))
 
 
 def column_sketches() -> ColumnSketches:
-    """Of as few numbers as a sketch keeps all of, so nothing in it is drawn by chance."""
+    """Of so few numbers that a sketch holds all of them, so nothing in it is random."""
     sketches = ColumnSketches(("hour", "price"))
     sketches.update(clicks(120))
     return sketches

@@ -111,7 +111,7 @@ class Stored:
     #: Name of the golden file: format, version of the layout, and how the bytes are coded.
     file: str
     encode: Callable[[], bytes]
-    #: What the bytes say, as something that can be compared.
+    #: What the bytes hold, as something that can be compared.
     decode: Callable[[bytes], Any]
     #: None where a file's own name is in its errors.
     of: Format | None = None

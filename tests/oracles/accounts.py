@@ -10,7 +10,7 @@ Record = Sequence[int] | None
 
 @dataclass
 class Recount:
-    """What a perfect reader would say of a topic."""
+    """What a perfect reader would report of a topic."""
 
     windows: Counter[int] = field(default_factory=Counter)
     late: list[tuple[int, int, int]] = field(default_factory=list)

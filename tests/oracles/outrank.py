@@ -38,7 +38,7 @@ def three_mr(
     relation: Mapping[tuple[str, str], float],
     aggregate: str,
 ) -> list[str]:
-    """Order of greedy selection; pairs are looked up both ways, equal scores go by name."""
+    """Order of greedy selection; pairs are looked up both ways, ties go by name."""
     aggregates: dict[str, Callable[[list[float]], float]] = {"median": median, "mean": mean, "sum": sum}
     combine = aggregates[aggregate]
 

@@ -16,12 +16,12 @@ def read_arrow(value: bytes) -> pa.Table:
     """All columns of one record.
 
     Raises:
-        SchemaError: If the bytes are no IPC stream, or one of too many events.
+        SchemaError: If the bytes are no IPC stream, or a stream of too many events.
     """
     try:
         table = pa.ipc.open_stream(pa.py_buffer(value)).read_all()
         table.validate(full=True)
-        # Names are read here: Arrow itself does not mind those that are no UTF-8.
+        # Names are read here: Arrow itself accepts names that are not UTF-8.
         _ = table.schema.names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SchemaError(f"expected an Arrow IPC stream: {error}") from error
@@ -36,10 +36,10 @@ def conform(table: pa.Table, columns: pa.Schema) -> pa.RecordBatch:
     Args:
         table: The events of one record.
         columns: Names and types wanted. Narrower integers and floats, large or dictionary-coded text are widened
-            without loss, coordinates may lose digits to single precision; further columns are passed over.
+            without loss, coordinates may lose digits to single precision; further columns are ignored.
 
     Raises:
-        SchemaError: If a column is absent, doubled or of another type.
+        SchemaError: If a column is absent, repeated or of another type.
     """
     found = Counter(table.schema.names)
     if wrong := [name for name in columns.names if found[name] != 1]:
@@ -53,7 +53,7 @@ def pick_rows(table: pa.Table, rows: Sequence[int]) -> pa.Table:
     try:
         return table.take(pa.array(rows, pa.int64()))
     except pa.ArrowNotImplementedError:
-        # Not every type of a column we pass over can be taken from; every type can be cut.
+        # An ignored column may be of a type without `take`; every type can be sliced.
         return pa.concat_tables([table.slice(row, 1) for row in rows])
 
 

@@ -1,7 +1,7 @@
 """Fetched records of several partitions to one columnar batch, and to the rejects among them.
 
-Records say how they are coded by a `content-type` header (`application/json` or
-`application/vnd.apache.arrow.stream`); those that do not follow the source's `format`.
+The format of a record is in its `content-type` header (`application/json` or `application/vnd.apache.arrow.stream`);
+a record without that header has the source's `format`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,11 +38,11 @@ class Decoded:
     fetched: Sequence[Fetched]
     #: Record of each row: positions as in `_Record`, shape (n, 2).
     records: np.ndarray
-    #: Format of records that do not name theirs.
+    #: Format of records without a `content-type` header.
     default_format: str
 
     def set_aside(self, rows: np.ndarray, kind: SideKind, code: str, message: str) -> list[SideRecord]:
-        """Side records of some rows of the batch, one a record.
+        """Side records of some rows of the batch, one for each Kafka record.
 
         Args:
             rows: Positions in `self.rows`, ascending.
@@ -71,7 +71,7 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
 
     Args:
         topic: Where the records come from.
-        fetched: Runs of records; their order by partition is kept.
+        fetched: Runs of records; rows have the same order by partition.
         schema: What an event must look like.
     """
     rejects: list[SideRecord] = []
@@ -199,11 +199,11 @@ def _without_faults(decoded: Decoded, faults: list[Fault]) -> Decoded:
     if not faults:
         return decoded
     # One side record for the rows of a record that share a fault: each costs reading its record again.
-    alike: dict[tuple[int, int, str], list[Fault]] = {}
+    shared: dict[tuple[int, int, str], list[Fault]] = {}
     for fault in faults:
         run, position = decoded.records[fault[0]].tolist()
-        alike.setdefault((run, position, fault[1]), []).append(fault)
-    for (_, _, code), (first, *more) in alike.items():
+        shared.setdefault((run, position, fault[1]), []).append(fault)
+    for (_, _, code), (first, *more) in shared.items():
         message = first[2] if not more else f"{first[2]} (rows with this fault: {1 + len(more)})"
         at = np.array([row for row, _, _ in (first, *more)])
         decoded.rejects.extend(decoded.set_aside(at, "reject", code, message))

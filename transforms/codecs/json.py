@@ -1,12 +1,12 @@
 """JSON records, one event each, to columns.
 
 Arrow's reader parses a whole block at once and is strict about types. Where a block holds a bad record, msgspec finds
-which (and says why, naming field and type) and the good ones are parsed again. Measured on 41 columns, 633 bytes a
+which (and says why, naming field and type) and the good records are parsed again. Measured on 41 columns, 633 bytes a
 record, one core: Arrow 125 k records/s, msgspec's check 300 to 490 k; polars is faster (180 k) but turns a number
 in a text column silently into text.
 
 A replay cuts blocks elsewhere, so what becomes of a record must not depend on its neighbours: where Arrow is laxer
-than msgspec (`NaN`, text that is no UTF-8, a line break inside a string, endless nesting), msgspec is asked first.
+than msgspec (`NaN`, text that is no UTF-8, a line break inside a string, endless nesting), msgspec checks first.
 """
 
 import functools
@@ -43,7 +43,7 @@ _DEEPEST = 256
 
 
 def decode_json(values: Sequence[bytes], columns: pa.Schema) -> tuple[pa.RecordBatch, list[Fault]]:
-    """Columns of JSON objects; fields that are not in `columns` are passed over.
+    """Columns of JSON objects; fields that are not in `columns` are ignored.
 
     Args:
         values: One JSON object each.
@@ -52,32 +52,32 @@ def decode_json(values: Sequence[bytes], columns: pa.Schema) -> tuple[pa.RecordB
     Returns:
         One row a value (all null where it is a fault), and the faults sorted by position.
     """
-    rows = _parsed(values, columns, asked=False)
+    rows = _parsed(values, columns, checked=False)
     if rows is not None and _all_finite(rows):
         return rows, []
     decoder = _decoder(columns)
     faults = _check(values, decoder)
     bad = {row for row, _, _ in faults}
     patched = [b"{}" if i in bad else v for i, v in enumerate(values)]
-    rows = _parsed(patched, columns, asked=True)
+    rows = _parsed(patched, columns, checked=True)
     if rows is None:
-        # Arrow refuses a few valid texts, such as a key given twice: msgspec's word counts.
+        # Arrow refuses a few valid texts, such as a key given twice: msgspec decides.
         rows = _from_structs([decoder.decode(v) for v in patched], columns)
     return rows, faults
 
 
-def _parsed(values: Sequence[bytes], columns: pa.Schema, *, asked: bool) -> pa.RecordBatch | None:
+def _parsed(values: Sequence[bytes], columns: pa.Schema, *, checked: bool) -> pa.RecordBatch | None:
     """Rows of the values, one each; None if Arrow finds a fault in any of them, or cannot be trusted to.
 
     Args:
         values: One JSON object each.
         columns: Names and types.
-        asked: Whether msgspec took the values already.
+        checked: Whether msgspec has accepted the values.
     """
     if not values:
         return pa.RecordBatch.from_pylist([], schema=columns)
     lines = _one_a_line(values)
-    if lines is None or not (asked or _is_safe(lines, values)):
+    if lines is None or not (checked or _is_safe(lines, values)):
         return None
     options = pj.ReadOptions(block_size=max(_BLOCK_BYTES, max(map(len, values)) + 1))
     parsing = pj.ParseOptions(explicit_schema=columns, unexpected_field_behavior="ignore")
@@ -94,7 +94,7 @@ def _parsed(values: Sequence[bytes], columns: pa.Schema, *, asked: bool) -> pa.R
 
 def _one_a_line(values: Sequence[bytes]) -> bytes | None:
     lines, joints = b"\n".join(values), len(values) - 1
-    # Searching the whole text costs half of asking each value.
+    # Searching the whole text costs half of checking each value.
     if lines.count(b"\n") == joints == lines.count(b"}\n{") and lines[:1] == b"{" and lines[-1:] == b"}":
         return lines if b"\r" not in lines else lines.replace(b"\r", b"\t")
     objects = [v.strip(_WHITE) for v in values]
@@ -104,12 +104,12 @@ def _one_a_line(values: Sequence[bytes]) -> bytes | None:
 
 
 def _is_safe(lines: bytes, values: Sequence[bytes]) -> bool:
-    """Whether Arrow takes no record of these that msgspec refuses, as far as their texts can tell."""
+    """Whether Arrow accepts none of the records that msgspec would refuse, as far as their texts show."""
     if (b"NaN" in lines or b"Inf" in lines) and _NOT_A_NUMBER.search(lines):
         return False
     if not (lines.isascii() or _is_utf8(lines)):
         return False
-    # Each of the objects has one bracket or more, so few in all means that none has many.
+    # Each object has at least one bracket, so few in all mean that no object has many.
     brackets = lines.count(b"{") + lines.count(b"[")
     return brackets - len(values) < _DEEPEST or not any(map(_many_brackets, values))
 
@@ -135,7 +135,7 @@ def _too_deep(value: bytes) -> bool:
 
 
 def _all_finite(rows: pa.RecordBatch) -> bool:
-    # Arrow rounds a number beyond the largest one to infinity.
+    # Arrow rounds a number above the largest float to infinity.
     floats = [column for column in rows.columns if pa.types.is_floating(column.type)]
     return all(pc.all(pc.is_finite(column), min_count=0).as_py() for column in floats)
 

@@ -1,8 +1,8 @@
 """Examples and inferences, as any model takes and gives them, to columns.
 
-Structures (`beam.Row`, mappings, named tuples, dataclasses, msgspec structs) give a column a field, named by the path:
-`site`, `user.age`. An array gives a column a number: `input.0`, `input.1`, …; anything else one column, `input`.
-What comes out of a model is named `output` in the same way: `output`, `output.0`, `output.label`.
+Structures (`beam.Row`, mappings, named tuples, dataclasses, msgspec structs) give a column for each field, named by the
+path: `site`, `user.age`. An array gives a column for each number: `input.0`, `input.1`, …; anything else gives one
+column, `input`. The output of a model is named in the same way: `output`, `output.0`, `output.label`.
 """
 
 import dataclasses
@@ -46,8 +46,8 @@ def rows_of_results(results: Sequence[PredictionResult], columns: Iterable[str] 
     """Examples of one shape with their inferences, as rows.
 
     Args:
-        results: At least one; all examples are columnar, or none is. A columnar one has as its inference a record
-            batch, or arrays or lists of an entry a row.
+        results: At least one; all examples are columnar, or none is. The inference of a columnar example is a
+            record batch, or arrays or lists with an entry for each row.
         columns: As for `rows_of_examples`.
 
     Raises:

@@ -1,13 +1,13 @@
-"""Whether what goes into a model, and what comes out of it, still looks as it did: a report a window.
+"""Whether the inputs and outputs of a model still look as they did: a report for each window.
 
     results = rows | RunInference(handler)
     watched = results | MonitorInference("models/inputs_and_outputs", every="10m")
     watched.reports | ...   # InferenceReport
     watched.unusable | ...  # UnusableResult
 
-The model watched is any; a row model that was trained on its earlier examples and inferences judges (see
-`sparsewatch.transforms.inference.sample`). It needs no labels: it finds inputs the model never saw, outputs that do
-not go with their inputs, and outputs that became rare or frequent; not a model that was wrong from the start.
+Any model can be watched, by a row model that was trained on its earlier examples and inferences (see
+`sparsewatch.transforms.inference.sample`). That needs no labels: it finds inputs unlike those of the training, outputs
+that do not go with their inputs, and outputs that became rare or frequent; not a model that was wrong from the start.
 """
 
 from collections import Counter
@@ -65,17 +65,17 @@ class Watched(NamedTuple):
 
 
 class MonitorInference(beam.PTransform):
-    """`PredictionResult`s of any model, or keys and such, to `Watched`.
+    """`PredictionResult`s of any model, with or without keys, to `Watched`.
 
     Counts in Beam's metrics `sparsewatch/watched_rows`, `watched_rows_above`, `watched_unusable`, and has the deciles
     of each batch's p-values, per mille, as the distribution `watched_p_values_per_mille`.
 
     Args:
-        model: Folder of a row model, whose latest version when the pipeline is built is taken throughout, or of a
-            version. Its columns are those of `sparsewatch.transforms.inference.examples`; others are passed over.
+        model: Folder of a row model, whose latest version when the pipeline is built is used throughout, or of a
+            version. Its columns are those of `sparsewatch.transforms.inference.examples`; other columns are ignored.
         every: Length of a window of event time, such as `"10m"`; the windows the results are in if None.
-        alarm_rate: Share of rows like those of the training that may be above, in (0, 1).
-        check: When the rows of a window count as unlike those of the training.
+        alarm_rate: Share of rows like the training data that may be above the threshold, in (0, 1).
+        check: When the rows of a window count as unlike the training data.
         max_wait_secs: Seconds that a result may wait for others, in a stream; by bundle if None.
 
     Raises:
@@ -93,7 +93,7 @@ class MonitorInference(beam.PTransform):
         max_wait_secs: int | None = None,
     ) -> None:
         super().__init__()
-        # Settled once: workers must not follow `latest` to different versions.
+        # Resolved once: workers must not follow `latest` to different versions.
         self._model = str(resolve_version(model).resolve())
         RowModel.load(self._model).threshold(alarm_rate)
         self._every_s = None if every is None else parse_duration_us(every) / 1e6
@@ -150,11 +150,11 @@ class _Score(beam.DoFn):
             watched = watched.merge(self._watch(results, unusable))
         self._count(watched)
         yield watched
-        for one in unusable:
-            yield TaggedOutput(_UNUSABLE, one)
+        for result in unusable:
+            yield TaggedOutput(_UNUSABLE, result)
 
     def _watch(self, results: Sequence[PredictionResult], unusable: list[UnusableResult]) -> WatchedRows:
-        """The summary of results of one shape; halves where some of them cannot be used, down to these."""
+        """The summary of results of one shape; split in halves until only those that cannot be used are left out."""
         by_model: Counter[str] = Counter()
         for result in results:
             by_model[result.model_id or ""] += n_rows(result.example)

@@ -26,25 +26,25 @@ from sparsewatch.schemas.settings import AlarmRate, Count, check_range
 from sparsewatch.transforms.inference.examples import is_columnar, n_rows, rows_of_examples
 from sparsewatch.transforms.inference.stored_model import StoredModelHandler, rows_of
 
-#: What comes in: many rows as columns, or one row. Columns that the model does not know are passed over.
+#: Input: many rows as columns, or one row. Columns that the model does not know are ignored.
 Rows: TypeAlias = pa.RecordBatch | Block | beam.Row | Mapping[str, Any]
 
-#: Rows scored at once, unless stated.
+#: Rows scored at once, by default.
 BATCH_ROWS = 8192
-#: Share of rows like those of the training that may be above, unless stated.
+#: Share of rows like the training data that may be above the threshold, by default.
 ALARM_RATE = 0.01
 
 
 class RowVerdict(NamedTuple):
-    """What is said of one row. As a number it is the score, which is what Beam's `score_prediction_adapter` wants."""
+    """The verdict on a row. As a number it is the score, which is what Beam's `score_prediction_adapter` needs."""
 
-    #: Higher is stranger; not comparable between models.
+    #: Higher is more anomalous; not comparable between models.
     score: float
-    #: Share of rows like those of the training that score as high, in (0, 1].
+    #: Share of rows like the training data that score as high, in (0, 1].
     p_value: float
-    #: Whether it is stranger than the alarm rate allows.
+    #: Whether the score is above the threshold of the alarm rate.
     above: bool
-    #: Columns that make it odd, worst first; empty unless it is above.
+    #: Columns that make it an outlier, main ones first; empty unless it is above.
     blamed: tuple[str, ...]
 
     def __float__(self) -> float:
@@ -61,8 +61,8 @@ class RowModelHandler(StoredModelHandler[RowModel]):
 
     Args:
         model: Folder of a model, whose latest version is taken when a worker starts, or of a version. Workers must see
-            it. Nothing in it is unpickled, and a damaged one is refused.
-        alarm_rate: Share of rows like those of the training that may be above, in (0, 1).
+            it. Nothing in it is unpickled, and a damaged model is refused.
+        alarm_rate: Share of rows like the training data that may be above the threshold, in (0, 1).
         batch_rows: Rows scored at once, from 1.
         max_batch_duration_secs: Seconds that an example may wait for others, in a stream; by bundle if None.
         **options: Further options of Beam's `ModelHandler`, such as `large_model`.
@@ -121,14 +121,14 @@ class RowModelHandler(StoredModelHandler[RowModel]):
             for place, inference in zip(places, _answers(batch[places[0]], own), strict=True):
                 inferences[place] = inference
             first += len(X)
-        return [PredictionResult(example, said, model.id) for example, said in zip(batch, inferences, strict=True)]
+        return [PredictionResult(*pair, model.id) for pair in zip(batch, inferences, strict=True)]
 
     def get_num_bytes(self, batch: Sequence[Rows]) -> int:
         """Bytes of the examples' columns; of single rows, 8 a field."""
         return sum(_n_bytes(example) for example in batch)
 
     def get_metrics_namespace(self) -> str:
-        """Under which `RunInference` counts."""
+        """Namespace of the metrics of `RunInference`."""
         return "sparsewatch_rows"
 
 
@@ -137,13 +137,13 @@ class RowOfflineDetector(OfflineDetector):
     """A stored row model as a detector for Beam's `AnomalyDetection`; elements are `beam.Row`.
 
     A prediction's score is -log10 of the row's p-value, its threshold that of the alarm rate, so that labels stay
-    right when the model is exchanged, and detectors of several models can be averaged. Rows stranger than all of the
-    calibration share one score; for the models' own scores see `RowModelHandler`. The prediction's `info` states
-    model and version, and the columns that make a row odd.
+    right when the model is replaced, and detectors of several models can be averaged. Rows more anomalous than all
+    calibration data share one score; for the models' own scores see `RowModelHandler`. The prediction's `info` states
+    model and version, and the columns that make a row an outlier.
 
     Args:
         model: As for `RowModelHandler`.
-        alarm_rate: Share of rows like those of the training that get the label of outliers, in (0, 1).
+        alarm_rate: Share of rows like the training data that may be labelled outliers, in (0, 1).
         batch_rows: As for `RowModelHandler`.
         run_inference_args: Further arguments of `RunInference`, such as `model_metadata_pcoll`.
         model_id: Names the detector in its predictions; the model's folder if None.
@@ -179,7 +179,7 @@ def keyed_prediction(result: tuple[Any, PredictionResult]) -> tuple[Any, Anomaly
     key, (_, verdict, model) = result
     blamed = f"; main columns: {', '.join(verdict.blamed)}" if verdict.blamed else ""
     info = f"model {model}, p {verdict.p_value:.2g}{blamed}"
-    # Subtracted, since the negative of no surprise at all would be a negative zero.
+    # Subtracted, since negating the 0 of p = 1 would give a negative zero.
     return key, AnomalyPrediction(model_id=model, score=0 - math.log10(verdict.p_value), info=info)
 
 
@@ -197,7 +197,7 @@ def _parts(batch: Sequence[Rows], model: RowModel) -> list[tuple[list[int], np.n
 
 
 def _answers(example: Rows, verdicts: pa.RecordBatch) -> Iterator[Any]:
-    """The inference of a columnar example, or those of single ones."""
+    """The inference of a columnar example, or those of single rows."""
     if is_columnar(example):
         yield verdicts
         return

@@ -1,4 +1,4 @@
-"""A sample of what goes into a model and comes out of it, to train the row model that watches it.
+"""A sample of the inputs and outputs of a model, to train the row model that watches it.
 
 results | beam.CombineGlobally(SampleInferenceFn(50_000, by=["id"])) | beam.Map(train)
 """
@@ -35,13 +35,13 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
 
 class InferenceSample:
-    """Rows of results, each kept with the same probability; mergeable.
+    """Rows of results, each sampled with the same probability; mergeable.
 
     Args:
-        capacity: Rows to keep.
-        columns: Columns to keep; those of the first rows if None.
-        by: Columns that tell rows apart; they are kept only if `columns` names them. By these the sample is the same
-            for any split and order of the results; without any, rows are drawn by chance.
+        capacity: Rows to sample.
+        columns: Columns to sample; those of the first rows if None.
+        by: Columns that tell rows apart; in the sample only if `columns` names them. With them the sample is the same
+            for any split and order of the results; without any, rows are drawn at random.
 
     Raises:
         ConfigError: If the capacity is below 1.
@@ -53,16 +53,16 @@ class InferenceSample:
         self._by = tuple(by)
         self._columns = None if columns is None else tuple(columns)
         self._sample: RowSample | None = None if columns is None else RowSample(columns, capacity)
-        #: Columns of booleans, which a sample keeps as integers.
+        #: Columns of booleans, which a sample holds as integers.
         self._booleans: set[str] = set()
         self._pending: list[Any] = []
         self._pending_rows = 0
 
     def add(self, result: Any) -> None:
-        """Take a result, or a key and a result.
+        """Add a result, or a key and a result.
 
         Raises:
-            SchemaError: If a column is missing or cannot be kept, in this one or one added before.
+            SchemaError: If a column is missing or cannot be sampled, in this result or one added before.
         """
         result = unkeyed(result)
         self._pending.append(result)
@@ -75,7 +75,7 @@ class InferenceSample:
 
         Raises:
             SchemaError: As for `add`.
-            StateError: If its columns or its capacity are others.
+            StateError: If its columns or its capacity differ.
         """
         other._settle()
         if other._sample is None:
@@ -131,15 +131,15 @@ class InferenceSample:
         identities = self._identities(rows)
         if self._sample is None:
             self._sample = RowSample(sorted(set(rows.schema.names) - set(self._by)), self._capacity)
-        kept = set(self._sample.columns)
+        sampled = set(self._sample.columns)
         fields = [(field.name, pa.float64() if _is_whole(field.type) else field.type) for field in rows.schema]
-        self._booleans |= {name for name, kind in fields if name in kept and pa.types.is_boolean(kind)}
-        # As whole numbers they would be of another kind in batches that happen to hold none.
+        self._booleans |= {name for name, kind in fields if name in sampled and pa.types.is_boolean(kind)}
+        # The type of a column must not depend on whether a batch happens to hold whole numbers only.
         self._sample.update(rows.cast(pa.schema(fields), safe=False), identities)
 
     def _identities(self, rows: pa.RecordBatch) -> Identities:
         if not self._by:
-            # By chance, since workers know nothing of each other.
+            # At random, since workers know nothing of each other.
             chance: Identities = np.random.default_rng().integers(0, HASH_RANGE, rows.num_rows, dtype=np.uint64)
             return chance
         if missing := set(self._by) - set(rows.schema.names):
@@ -165,10 +165,10 @@ class InferenceSampleCoder(coders.Coder):
 
 @beam.typehints.with_output_types(pa.RecordBatch)
 class SampleInferenceFn(beam.CombineFn):
-    """`PredictionResult`s of any model, or keys and such, to a record batch of some of their rows.
+    """`PredictionResult`s of any model, with or without keys, to a record batch that samples their rows.
 
-    Columns are named as in `sparsewatch.transforms.inference.examples`. Numbers become floats, exact up to 2^53. What
-    comes out is what `sparsewatch.detectors.rows.training.train_row_model` takes and `MonitorInference` watches by.
+    Columns are named as in `sparsewatch.transforms.inference.examples`. Numbers become floats, exact up to 2^53. The
+    output is training data for `train_row_model`, whose model `MonitorInference` watches with.
 
     Args:
         capacity: As for `InferenceSample`.
@@ -186,11 +186,11 @@ class SampleInferenceFn(beam.CombineFn):
         beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 
     def create_accumulator(self) -> InferenceSample:
-        """A sample of nothing."""
+        """An empty sample."""
         return InferenceSample(*self._settings)
 
     def add_input(self, sample: InferenceSample, element: Any) -> InferenceSample:
-        """The sample with a result more.
+        """The sample with one more result.
 
         Raises:
             SchemaError: See `InferenceSample.add`.
@@ -199,14 +199,14 @@ class SampleInferenceFn(beam.CombineFn):
         return sample
 
     def merge_accumulators(self, accumulators: Iterable[InferenceSample]) -> InferenceSample:
-        """The sample of all, a new one."""
+        """A new sample of all."""
         total = self.create_accumulator()
         for sample in accumulators:
             total.merge(sample)
         return total
 
     def extract_output(self, sample: InferenceSample) -> pa.RecordBatch:
-        """The rows kept."""
+        """The rows of the sample."""
         return sample.rows()
 
     def get_accumulator_coder(self) -> InferenceSampleCoder:

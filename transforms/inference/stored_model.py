@@ -44,7 +44,7 @@ class StoredModelHandler(ModelHandler[Any, PredictionResult, Model]):
         self._model = str(model)
 
     def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
-        """There are none.
+        """Refuse arguments: there are none.
 
         Raises:
             ConfigError: If some are given.
@@ -53,7 +53,7 @@ class StoredModelHandler(ModelHandler[Any, PredictionResult, Model]):
             raise ConfigError(f"inference_args: expected none, got {', '.join(inference_args)}")
 
     def update_model_path(self, model_path: str | None = None) -> None:
-        """The model is that of another folder from the next load on."""
+        """Use the model of another folder from the next load on."""
         self._model = model_path or self._model
 
 
@@ -75,5 +75,5 @@ def unkeyed(element: Any) -> Any:
 
 
 def _unkeyed_size(size_of: Callable[[Any], int], element: Any) -> int:
-    # `KeyedModelHandler` asks for the size of its pairs, not of what it hands on.
+    # `KeyedModelHandler` asks for the size of its pairs, not of what it passes on.
     return size_of(unkeyed(element))

@@ -18,10 +18,10 @@ from sparsewatch.schemas.settings import AlarmRate, Count, check_range
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.inference.stored_model import StoredModelHandler, joined, rows_of
 
-#: What comes in: wafers with the columns of `WAFER_COLUMNS`, further ones are passed over.
+#: Input: wafers with the columns of `WAFER_COLUMNS`; further columns are ignored.
 Wafers: TypeAlias = pa.RecordBatch | Block
 
-#: Points judged at once, unless stated.
+#: Points judged at once, by default.
 BATCH_POINTS = 200_000
 
 
@@ -33,7 +33,7 @@ class WaferModelHandler(StoredModelHandler[WaferModel]):
 
     Args:
         model: Folder of a model, whose latest version is taken when a worker starts, or of a version. Workers must see
-            it. Nothing in it is unpickled, and a damaged one is refused.
+            it. Nothing in it is unpickled, and a damaged model is refused.
         false_novel_rate: Share of known wafers that may be called novel, in (0, 1); the model's own if None.
         batch_points: Points judged at once, from 1.
         max_batch_duration_secs: Seconds that an example may wait for others, in a stream; by bundle if None.
@@ -94,7 +94,7 @@ class WaferModelHandler(StoredModelHandler[WaferModel]):
         return sum(rows_of(example).nbytes for example in batch)
 
     def get_metrics_namespace(self) -> str:
-        """Under which `RunInference` counts."""
+        """Namespace of the metrics of `RunInference`."""
         return "sparsewatch_wafers"
 
 

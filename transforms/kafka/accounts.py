@@ -7,7 +7,7 @@ The rules (docs/accounts.md has the argument in full):
   partition that was idle can meet the second case). The first test depends on the order inside the partition alone,
   so a replay decides the same.
 * Windows close in order of time. Whatever is set aside meanwhile (late rows, rejects) belongs to the window that
-  begins at the end of the last closed one: no earlier window can open any more, so its account is the next stated.
+  begins at the end of the last closed window: no earlier window can open any more, so its account is stated next.
 * A resume point holds the first offset an open window needs, and the newest event time *before* that offset.
 """
 
@@ -62,7 +62,7 @@ def take(
     positions: Mapping[int, int],
     rejects: Mapping[int, Sequence[int]],
 ) -> Routing:
-    """Take a batch into the accounts.
+    """Add a batch to the accounts.
 
     Args:
         state: What the reader knew; not changed.
@@ -71,7 +71,7 @@ def take(
         offsets: Offset of each row, shape (n,), ascending within a partition.
         times_us: Event time of each row, shape (n,).
         positions: Next offset of each partition that was read.
-        rejects: Offsets of rejects by partition; their events are counted one an entry.
+        rejects: Offsets of rejects by partition; each entry counts as one event.
 
     Returns:
         Rows on time by window, late rows, and the new state.
@@ -118,13 +118,13 @@ def _take_partition(
     late = windows + rules.length_us <= np.maximum(newest[1:] - rules.disorder_us, closed_end_us)
     open_windows = {w.window_us: w for w in part.open_windows}
     found, first, counts = np.unique(windows[~late], return_index=True, return_counts=True)
-    kept_at = np.flatnonzero(~late)
-    for window, row, count in zip(found.tolist(), kept_at[first].tolist(), counts.tolist(), strict=True):
+    on_time_at = np.flatnonzero(~late)
+    for window, row, count in zip(found.tolist(), on_time_at[first].tolist(), counts.tolist(), strict=True):
         known = open_windows.get(window)
         if known is not None:
             open_windows[window] = msgspec.structs.replace(known, rows=known.rows + count)
             continue
-        # A record may hold many rows; reading starts again at its first one.
+        # A record may hold many rows; reading starts again at its first row.
         record_row = int(np.searchsorted(offsets, offsets[row], side="left"))
         open_windows[window] = OpenWindow(window, int(offsets[row]), int(newest[record_row]), count)
     new = msgspec.structs.replace(
@@ -139,10 +139,10 @@ def _by_window(windows: np.ndarray, on_time: np.ndarray) -> dict[int, np.ndarray
 
 
 def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]) -> int:
-    """Event time up to which the reader has seen all it will call on time.
+    """Event time up to which the reader has seen all rows it will count as on time.
 
     The minimum over active partitions of newest event time minus the allowance. A partition that was never read and
-    is not idle holds it. Idle partitions do not hold it; when all are idle, it moves on by the clock from the newest.
+    is not idle holds it back. Idle partitions do not; when all are idle, it advances by the clock from the newest.
 
     Args:
         state: What the reader knows.
@@ -150,7 +150,7 @@ def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]
         idle: For each idle partition, microseconds since it became idle.
 
     Returns:
-        Microseconds since the epoch, or `NEVER_US` if it is held.
+        Microseconds since the epoch, or `NEVER_US` if it is held back.
     """
     active = [p.newest_us for p in state.partitions if p.partition not in idle]
     if active:
@@ -183,12 +183,12 @@ def close_windows(
         ending.add(state.closed_end_us)
     markers: list[Marker] = []
     for window in sorted(ending):
-        state, marker = _close_one(state, rules, window, reader, ended)
+        state, marker = _close_window(state, rules, window, reader, ended)
         markers.append(marker)
     return msgspec.structs.replace(state, closed_end_us=closed_end), markers
 
 
-def _close_one(
+def _close_window(
     state: ReaderState, rules: WindowRules, window: int, reader: int, ended: bool
 ) -> tuple[ReaderState, Marker]:
     counted = sum(w.rows for p in state.partitions for w in p.open_windows if w.window_us == window)

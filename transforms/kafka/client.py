@@ -1,7 +1,7 @@
-"""All that sparsewatch asks of a Kafka client: three small protocols; `open` picks who fulfils them.
+"""All that sparsewatch needs of a Kafka client: three small protocols.
 
-Partitions are
-assigned by hand, offsets are kept by the job itself (see `sparsewatch.transforms.kafka.progress`).
+`sparsewatch.transforms.kafka.open` picks the client that implements them. Partitions are assigned by hand, offsets are
+stored by the job itself (see `sparsewatch.transforms.kafka.progress`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class Reader(Protocol):
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """What has arrived, at most one entry a partition; empty if nothing came in time.
 
-        An entry without records says that the broker has passed over offsets that hold none.
+        An entry without records means that the offsets passed over hold none.
         """
 
     def end_offsets(self) -> dict[int, int]:
@@ -52,7 +52,7 @@ class Reader(Protocol):
         """
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close the connection."""
 
 
 class Writer(Protocol):
@@ -74,14 +74,25 @@ class Writer(Protocol):
         """
 
     def flush(self) -> None:
-        """Wait until all that was sent is acknowledged; a broker that is away is waited for.
+        """Wait until all that was sent is acknowledged, however long the broker is away.
 
         Raises:
             SinkError: If the broker refused a record for good.
         """
 
     def close(self) -> None:
-        """Flush and leave the broker."""
+        """Flush and close the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """A topic to create."""
+
+    name: str
+    partitions: int = 1
+    compact: bool = False
+    #: Largest record the topic takes, in bytes; the broker's default if 0.
+    max_record_bytes: int = 0
 
 
 class Admin(Protocol):
@@ -95,33 +106,33 @@ class Admin(Protocol):
         """
 
     def topics(self) -> dict[str, tuple[int, ...]]:
-        """Partitions of every topic that the broker shows us, by its name; one question for many topics.
+        """Partitions of every topic that the broker shows us, by its name; one request for all of them.
 
         Raises:
             SourceError: If no broker answers.
         """
 
-    def create_topics(self, topics: Iterable["NewTopic"], replication: int = 1) -> None:
-        """Create those that are missing; the others stay as they are.
+    def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
+        """Create the topics that are missing; the others stay as they are.
 
         Raises:
             SinkError: If the broker refuses.
         """
 
     def create_like(self, model: str, topic: str, settings: Mapping[str, str]) -> None:
-        """Create a topic of one partition with the replicas and own settings of another; one that is there stays.
+        """Create a topic of one partition with the replicas and own settings of another, unless it exists.
 
         Args:
             model: The other topic.
-            topic: The new one.
-            settings: Those that are different.
+            topic: The new topic.
+            settings: Settings that differ.
 
         Raises:
             SinkError: If the broker refuses.
         """
 
     def settings_of(self, topic: str) -> dict[str, str]:
-        """Settings of a topic, such as `cleanup.policy`; those that the broker does not tell are absent."""
+        """Settings of a topic, such as `cleanup.policy`; those that the broker does not return are absent."""
 
     def change_settings(self, topic: str, settings: Mapping[str, str]) -> None:
         """Change some settings of a topic.
@@ -141,15 +152,4 @@ class Admin(Protocol):
         """Set a consumer group's offsets, for tools that show lag."""
 
     def close(self) -> None:
-        """Leave the broker."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewTopic:
-    """A topic to create."""
-
-    name: str
-    partitions: int = 1
-    compact: bool = False
-    #: Largest record the topic takes, in bytes; the broker's default if 0.
-    max_record_bytes: int = 0
+        """Close the connection."""

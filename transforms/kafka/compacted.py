@@ -2,7 +2,7 @@
 
 Any number of partitions is read. Of a key that lies in several of them (someone added partitions, or writers placed it
 in different ways) the record with the latest Kafka timestamp counts, that of the higher partition where they are equal;
-a record is taken for at least as new as all before it in its partition, so within a partition the offset decides. A
+a record counts as at least as new as all before it in its partition, so within a partition the offset decides. A
 record without a value removes its key.
 """
 
@@ -21,17 +21,17 @@ _MOST_RECORDS = 10_000
 
 
 class TopicRemadeError(SourceError):
-    """The topic is another one than that which was read so far: it must be read from the beginning."""
+    """The topic was created again since it was read: it must be read from the beginning."""
 
 
 class Compacted:
-    """Reads a compacted topic once, or on and on; connects when first asked; a context manager. It can be pickled.
+    """Reads a compacted topic once or repeatedly; connects at the first call; a context manager. It can be pickled.
 
     Args:
         kafka: The broker.
-        topic: The topic; it may be made later.
+        topic: The topic; it need not exist yet.
         max_bytes: Largest record to expect.
-        prefix: Only keys that begin so.
+        prefix: Prefix of the keys to read.
     """
 
     def __init__(self, kafka: KafkaSettings, topic: str, max_bytes: int, prefix: bytes = b"") -> None:
@@ -40,7 +40,7 @@ class Compacted:
         self._max_bytes = max_bytes
         self._prefix = prefix
         self._reader: Reader | None = None
-        #: Where reading goes on, by partition.
+        #: Next offset to read, by partition.
         self._next: dict[int, int] = {}
         #: Latest timestamp that each partition has shown, milliseconds.
         self._clocks: dict[int, int] = {}
@@ -62,13 +62,13 @@ class Compacted:
         return {key: value for key, value in newest.items() if value is not None}
 
     def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """What came since the last look, up to the ends that the broker states now; at first all there is.
+        """Records since the last call, up to the ends that the broker states now; all records at the first call.
 
         Yields:
             Keys and values in the order in which they count; None removes a key.
 
         Raises:
-            TopicRemadeError: If it ends before what was read.
+            TopicRemadeError: If the topic ends before what was read.
             SourceError: If the broker does not answer, or does not give all it says it has.
         """
         if (reader := self._opened()) is None:
@@ -79,17 +79,17 @@ class Compacted:
                 yield from self._taken(fetched)
 
     def arrivals(self, timeout_s: float) -> Iterator[tuple[bytes, bytes | None]]:
-        """What arrives within some seconds after the last look; a broker that is away looks like silence.
+        """Records that arrive within some seconds after the last call; a broker that is away looks like silence.
 
         Raises:
-            TopicRemadeError: If it begins anew.
+            TopicRemadeError: If the topic begins again.
         """
         if (reader := self._opened()) is not None:
             for fetched in reader.fetch(timeout_s, _MOST_RECORDS):
                 yield from self._taken(fetched)
 
     def pass_over(self) -> None:
-        """Go on after what there is now."""
+        """Skip all records that there are now."""
         if (reader := self._opened()) is not None:
             self._next = reader.end_offsets()
             reader.assign(self._next)
@@ -98,7 +98,7 @@ class Compacted:
         """Where the partitions end, asked of the broker now.
 
         Raises:
-            TopicRemadeError: If one ends before what was read.
+            TopicRemadeError: If a partition ends before what was read.
             SourceError: If the broker does not answer.
         """
         reader = self._opened()
@@ -113,7 +113,7 @@ class Compacted:
         return self._opened() is not None
 
     def close(self) -> None:
-        """Leave the broker; asked again, it begins anew."""
+        """Close the connection; the next call reads from the beginning."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None

@@ -40,7 +40,7 @@ class ConfluentReader:
         self._topic = topic
         self._timeout_s = parse_duration_us(settings.timeout) / 1e6
         self._partitions: tuple[int, ...] = ()
-        #: Where reading goes on, as far as it was told.
+        #: Next offset of each partition, as reported by `fetch`.
         self._next: dict[int, int] = {}
         self._consumer = Consumer(
             {
@@ -69,7 +69,7 @@ class ConfluentReader:
 
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """See the protocol."""
-        # consume() waits for the whole count; a first short look keeps the delay of a slow stream low.
+        # consume() waits for the whole count; a first short call keeps the latency of a slow stream low.
         messages = self._consumer.consume(num_messages=1, timeout=timeout_s)
         if messages:
             messages += self._consumer.consume(num_messages=max_records - 1, timeout=0.02)
@@ -81,7 +81,7 @@ class ConfluentReader:
         return fetched + self._passed_over({run.partition for run in fetched})
 
     def _passed_over(self, heard: set[int]) -> list[Fetched]:
-        # One entry a partition: those that gave records just now are looked at by the next fetch.
+        # One entry a partition: partitions that gave records just now are checked by the next fetch.
         positions = self._consumer.position(
             [TopicPartition(self._topic, p) for p in self._partitions if p not in heard]
         )
@@ -100,7 +100,7 @@ class ConfluentReader:
     def end_offsets(self) -> dict[int, int]:
         """See the protocol.
 
-        What was fetched knows the end best, where something was: some brokers answer the start of the last batch.
+        The end seen by a fetch is used where there is one: some brokers answer with the start of the last batch.
         """
         return {p: max(high, self._fetched_end(p)) for p, (_, high) in self._watermarks().items()}
 

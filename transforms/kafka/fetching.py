@@ -1,8 +1,8 @@
-"""Polls brought together: small ones into one batch, all those up to the end of a topic, and those that bring nothing.
+"""Fetching: small polls into one batch, all records up to the end of a topic, and which partitions are idle.
 
 A poll returns what has arrived, often a few hundred records of one partition. A partition is idle if it has been silent
-for a while, is read to its end, and the broker says so: a broker that is away looks like silence. So the end is asked
-of the broker before a partition is called idle, at most once a second, and no answer means not idle.
+for a while and is read to its end. A broker that is away looks like silence, too: so the broker is asked for the end
+before a partition counts as idle, at most once a second, and no answer means not idle.
 """
 
 import logging
@@ -15,23 +15,26 @@ from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.records import Fetched
 
+_logger = logging.getLogger(__name__)
 _POLL_S = 0.1
 #: Bytes of values after which a batch is full: it is decoded whole, and a record may hold thousands of events.
 BATCH_BYTES = 16 << 20
-#: Records asked for while their size is not known.
+#: Records requested while their size is not known.
 _FIRST_RECORDS = 16
 #: Where a topic is read to its end: seconds and records of a poll, and empty polls in a row after which a broker that
-#: has more is taken as silent.
+#: has more counts as silent.
 _END_POLL_S = 0.5
 _END_POLL_RECORDS = 10_000
 _PATIENCE = 20
+#: Least time between two requests for the ends of idle partitions.
+_ASK_EVERY_S = 1.0
 
 
 def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: int = BATCH_BYTES) -> list[Fetched]:
     """What arrives within `gather_s` seconds, one entry a partition.
 
     Args:
-        reader: Asked again and again.
+        reader: Polled repeatedly.
         max_records: Records at most.
         gather_s: Seconds at most, but for the last poll.
         max_bytes: Bytes of values that fill a batch; the last poll may exceed them, by little where records are alike.
@@ -48,12 +51,12 @@ def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: in
 
 
 def until_ends(reader: Reader, topic: str, positions: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[Fetched]:
-    """What assigned partitions hold from where they stand up to these ends.
+    """What assigned partitions hold from their positions up to these ends.
 
     Args:
         reader: Assigned to the partitions.
         topic: Its name, for messages.
-        positions: Where they stand.
+        positions: Next offset of each.
         ends: Where to stop; a partition may be read a little further.
 
     Raises:
@@ -70,7 +73,7 @@ def until_ends(reader: Reader, topic: str, positions: Mapping[int, int], ends: M
                 left.pop(fetched.partition, None)
         yield from got
         if left and silent >= _PATIENCE:
-            # A broker that is away says so here.
+            # If the broker is away, this raises.
             now = reader.end_offsets()
             raise SourceError(
                 f"topic {topic!r}: the broker sends no more records; partitions end at {now}, expected {left}"
@@ -89,13 +92,13 @@ class FetchAhead:
         self._next: Future[list[Fetched]] | None = None
 
     def batch(self, fetch: Callable[[], list[Fetched]]) -> list[Fetched]:
-        """The batch fetched meanwhile, or one fetched now; the one after it is begun."""
+        """The batch fetched meanwhile, or fetched now; the next fetch is begun."""
         fetched = fetch() if self._next is None else self._next.result()
         self._next = self._pool.submit(fetch)
         return fetched
 
     def drop(self) -> None:
-        """Wait for what was begun and forget it: the reader starts at other positions, or is closed."""
+        """Wait for the fetch that was begun and discard it: the reader starts at other positions, or is closed."""
         if self._next is not None:
             self._next.exception()
             self._next = None
@@ -104,57 +107,6 @@ class FetchAhead:
         """Drop, and end the thread."""
         self.drop()
         self._pool.shutdown()
-
-
-def merge(runs: Sequence[Fetched]) -> Fetched:
-    """Runs of one partition, in order, as one."""
-    if len(runs) == 1:
-        return runs[0]
-    return Fetched(
-        partition=runs[0].partition,
-        offsets=[x for run in runs for x in run.offsets],
-        timestamps_ms=[x for run in runs for x in run.timestamps_ms],
-        values=[x for run in runs for x in run.values],
-        headers=[x for run in runs for x in run.headers],
-        keys=_key_of(runs),
-        next_offset=runs[-1].next_offset,
-    )
-
-
-def _key_of(runs: Sequence[Fetched]) -> Callable[[int], bytes | None]:
-    def key(i: int) -> bytes | None:
-        for run in runs:
-            if i < len(run.offsets):
-                return run.keys(i)
-            i -= len(run.offsets)
-        raise IndexError(i)
-
-    return key
-
-
-def stop_before(fetched: Sequence[Fetched], stop: Mapping[int, int]) -> list[Fetched]:
-    """Only what lies before the stop offset of its partition."""
-    return [_cut(f, stop[f.partition]) for f in fetched]
-
-
-def _cut(fetched: Fetched, stop: int) -> Fetched:
-    if fetched.next_offset <= stop:
-        return fetched
-    n = sum(offset < stop for offset in fetched.offsets)
-    return Fetched(
-        partition=fetched.partition,
-        offsets=fetched.offsets[:n],
-        timestamps_ms=fetched.timestamps_ms[:n],
-        values=fetched.values[:n],
-        headers=fetched.headers[:n],
-        keys=fetched.keys,
-        next_offset=stop,
-    )
-
-
-_logger = logging.getLogger(__name__)
-
-_ASK_EVERY_S = 1.0
 
 
 class IdleClock:
@@ -187,12 +139,12 @@ class IdleClock:
                 self._last[part.partition] = now
         silent = {p: round((now - last) * 1e6) - idle_after_us for p, last in self._last.items()}
         silent = {p: us for p, us in silent.items() if us >= 0}
-        if not silent or not self._told(reader, now):
+        if not silent or not self._ends_known(reader, now):
             return {}
         positions = {p.partition: p.position for p in state.partitions}
         return {p: us for p, us in silent.items() if positions[p] >= self._ends.get(p, 0)}
 
-    def _told(self, reader: Reader, now: float) -> bool:
+    def _ends_known(self, reader: Reader, now: float) -> bool:
         if now - self._asked < _ASK_EVERY_S:
             return bool(self._ends)
         self._asked = now
@@ -202,3 +154,49 @@ class IdleClock:
             _logger.warning("no partition counts as idle: %s", error)
             self._ends = {}
         return bool(self._ends)
+
+
+def merge(runs: Sequence[Fetched]) -> Fetched:
+    """Runs of one partition, in order, as one."""
+    if len(runs) == 1:
+        return runs[0]
+    return Fetched(
+        partition=runs[0].partition,
+        offsets=[x for run in runs for x in run.offsets],
+        timestamps_ms=[x for run in runs for x in run.timestamps_ms],
+        values=[x for run in runs for x in run.values],
+        headers=[x for run in runs for x in run.headers],
+        keys=_key_of(runs),
+        next_offset=runs[-1].next_offset,
+    )
+
+
+def _key_of(runs: Sequence[Fetched]) -> Callable[[int], bytes | None]:
+    def key(i: int) -> bytes | None:
+        for run in runs:
+            if i < len(run.offsets):
+                return run.keys(i)
+            i -= len(run.offsets)
+        raise IndexError(i)
+
+    return key
+
+
+def stop_before(fetched: Sequence[Fetched], stop: Mapping[int, int]) -> list[Fetched]:
+    """Only records before the stop offset of their partition."""
+    return [_cut(f, stop[f.partition]) for f in fetched]
+
+
+def _cut(fetched: Fetched, stop: int) -> Fetched:
+    if fetched.next_offset <= stop:
+        return fetched
+    n = sum(offset < stop for offset in fetched.offsets)
+    return Fetched(
+        partition=fetched.partition,
+        offsets=fetched.offsets[:n],
+        timestamps_ms=fetched.timestamps_ms[:n],
+        values=fetched.values[:n],
+        headers=fetched.headers[:n],
+        keys=fetched.keys,
+        next_offset=stop,
+    )

@@ -25,9 +25,9 @@ _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
 _MAX_REQUEST_BYTES = 64 << 20
 _FOREVER_MS = 2**31 - 1
-#: Source of a setting that was given to the topic itself.
+#: Source of a setting that was made for the topic itself.
 _OWN_SETTING = "DYNAMIC_TOPIC_CONFIG"
-#: How long the broker holds a fetch that finds nothing: the end of a topic is known after one.
+#: How long the broker holds a fetch that finds nothing: after one such fetch the end of a topic is known.
 _FETCH_WAIT_MS = 100
 #: How long a first fetch at the end of a partition may take.
 _LOOK_S = 5.0
@@ -51,7 +51,7 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def _topics(consumer: KafkaConsumer) -> dict[str, tuple[int, ...]]:
-    # All topics are asked for: a broker may make a topic that is asked for by its name.
+    # All topics are requested: a broker may create a topic that is requested by name.
     try:
         return {topic: tuple(sorted(consumer.partitions_for_topic(topic) or ())) for topic in consumer.topics()}
     except KafkaError as error:
@@ -65,7 +65,7 @@ class KafkaPythonReader:
         self._topic = topic
         self._timeout_ms = parse_duration_us(settings.timeout) // 1000
         self._partitions: tuple[int, ...] = ()
-        #: Where reading goes on, as far as it was told.
+        #: Next offset of each partition, as reported by `fetch`.
         self._next: dict[int, int] = {}
         try:
             self._consumer = KafkaConsumer(
@@ -119,8 +119,8 @@ class KafkaPythonReader:
     def end_offsets(self) -> dict[int, int]:
         """See the protocol.
 
-        A fetch knows the end best: some brokers answer the start of the last batch when asked for it. So partitions
-        that were never fetched from are fetched from once, at the end they state.
+        The end seen by a fetch is used: some brokers answer with the start of the last batch when asked for the end. So
+        a partition that was never fetched from is fetched from once, at the end that the broker states.
         """
         stated = self._ask(self._consumer.end_offsets, self._assigned())
         unknown = [tp for tp in self._assigned() if self._consumer.highwater(tp) is None]
@@ -223,7 +223,7 @@ def _create(admin: KafkaAdminClient, topic: KafkaNewTopic) -> None:
 
 
 def _described(admin: KafkaAdminClient, topic: str) -> dict[str, dict[str, Any]]:
-    # Settings asked for by name make Tansu close the connection, so all are.
+    # Tansu closes the connection when settings are requested by name, so all are requested.
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     answer: dict[str, dict[str, dict[str, Any]]] = admin.describe_configs([resource], config_filter="all")
     return answer.get("topic", {}).get(topic, {})

@@ -88,7 +88,7 @@ def partitions_of(settings: KafkaSettings, topic: str) -> tuple[int, ...]:
 
 
 def missing_topics(admin: Admin, wanted: Iterable[NewTopic]) -> list[NewTopic]:
-    """Those that the broker does not have.
+    """Topics that the broker does not have.
 
     Raises:
         SourceError: If no broker answers.
@@ -98,7 +98,7 @@ def missing_topics(admin: Admin, wanted: Iterable[NewTopic]) -> list[NewTopic]:
 
 
 def ensure_topics(admin: Admin, wanted: Iterable[NewTopic], replication: int = 1) -> None:
-    """Create those that are missing; the others stay as they are.
+    """Create the topics that are missing; the others stay as they are.
 
     Raises:
         SourceError: If no broker answers.

@@ -1,4 +1,4 @@
-"""Where a job stands, as committed; and where one of its readers stands, as Beam is told of it.
+"""Progress of a job, as committed, and of each of its readers, as Beam tracks it.
 
 **Progress** is one record in a compacted topic, written only behind durable results. One record holds all partitions,
 so a crash can never leave them disagreeing on which windows are closed.
@@ -65,7 +65,7 @@ class ProgressLog:
         )
 
     def done(self, markers: tuple[Marker, ...], writer: Writer) -> bool:
-        """A window's results are durable: commit it, and those that waited for it.
+        """A window's results are durable: commit it, and the windows that waited for it.
 
         Args:
             markers: All markers of the window, one a reader.
@@ -95,7 +95,7 @@ class ProgressLog:
 
 
 def advance(progress: Progress, markers: tuple[Marker, ...]) -> Progress:
-    """The progress after a window whose markers these are."""
+    """The progress after the window of these markers."""
     account = sum((m.account for m in markers), Account())
     return msgspec.structs.replace(
         progress,

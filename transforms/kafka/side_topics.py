@@ -1,6 +1,7 @@
-"""Side records, written and read back: rejects in `<topic>.rejects`, late ones in `<topic>.late`, original bytes kept.
+"""Side records, written and read back: rejects in `<topic>.rejects`, late records in `<topic>.late`.
 
-Headers of ours say where a record came from and why it was set aside; the record's own headers stay.
+The value is the original one. Headers of ours state where a record came from and why it was set aside; its own headers
+stay.
 """
 
 import logging
@@ -76,7 +77,7 @@ def read_back(records: Fetched, i: int) -> SideRecord:
 
 
 def is_left_out(records: Fetched, i: int) -> bool:
-    """Whether record `i` of a side topic stands there without its value, which the topic did not take."""
+    """Whether record `i` of a side topic was written without its value, which the topic refused."""
     return records.values[i] is None and any(name == _VALUE_HEADER for name, _ in records.headers[i])
 
 
@@ -86,18 +87,18 @@ def write_aside(writer: Writer, records: Iterable[SideRecord]) -> Ack:
     Raises:
         SinkError: If the broker refuses a record even without its value.
     """
-    kept = list(records)
+    aside = list(records)
     try:
-        for record in kept:
+        for record in aside:
             _send(writer, record, record.value)
         writer.flush()
     except SinkError as error:
         _logger.warning("a batch of side records was refused, each is written on its own: %s", error)
-        for record in kept:
+        for record in aside:
             _write_or_point(writer, record)
     return Ack(
-        late=sum(r.events for r in kept if r.kind == "late"),
-        rejected=sum(r.events for r in kept if r.kind == "reject"),
+        late=sum(r.events for r in aside if r.kind == "late"),
+        rejected=sum(r.events for r in aside if r.kind == "reject"),
     )
 
 

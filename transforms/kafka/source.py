@@ -39,9 +39,9 @@ _logger = logging.getLogger(__name__)
 
 ASIDE = "aside"
 MARKERS = "markers"
-#: A bundle of the continuous mode lasts so long; a checkpoint waits for its end.
+#: Length of a bundle in continuous mode; a checkpoint waits for its end.
 _BUNDLE_S = 1.0
-#: Records are gathered for so long before a smaller block is decoded.
+#: How long records are gathered before a smaller block is decoded.
 _GATHER_S = 0.25
 _RESUME_AFTER_S = 0.05
 _GC_THRESHOLD = (100_000, 50, 1000)
@@ -68,7 +68,7 @@ class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def topic(self) -> str:
-        """What is read."""
+        """The topic to read."""
         return self.identity.topics.source
 
     @property
@@ -175,8 +175,8 @@ class _ReadEvents(beam.DoFn):
         self._ahead: FetchAhead | None = None
 
     def setup(self) -> None:
-        # Records are many small objects that live for one batch; a collector that looks at them every 700 doubles what
-        # fetching costs.
+        # Records are many small objects that live for one batch: a garbage collection every 700 objects, the default,
+        # doubles the cost of fetching.
         gc.set_threshold(*_GC_THRESHOLD)
 
     def teardown(self) -> None:
@@ -246,7 +246,7 @@ class _ReadEvents(beam.DoFn):
     def _fetched(self, spec: ReadSpec, reader: Reader, *, bounded: bool) -> list[Fetched]:
         fetch = functools.partial(fetch_batch, reader, spec.block_rows, _GATHER_S)
         if not bounded:
-            # A live stream is waited for, not worked off; and its reader is asked for ends in between.
+            # A live stream leaves time between batches; and its reader is also asked for ends there.
             return fetch()
         if self._ahead is None:
             self._ahead = FetchAhead()
@@ -256,7 +256,7 @@ class _ReadEvents(beam.DoFn):
 def route(
     decoded: Decoded, state: ReaderState, rules: WindowRules, positions: dict[int, int]
 ) -> tuple[ReaderState, _Step]:
-    """Split a decoded batch into blocks by window and side records, and take it into the accounts."""
+    """Split a decoded batch into blocks by window and side records, and add it to the accounts."""
     rows = decoded.rows
     partitions, offsets = rows.column(PARTITION).to_numpy(), rows.column(OFFSET).to_numpy()
     times = rows.column(EVENT_TIME_US).to_numpy()
@@ -288,7 +288,7 @@ def _spans(topic: str, partitions: np.ndarray, offsets: np.ndarray) -> tuple[Spa
 
 
 def _close_bounded(state: ReaderState, spec: ReadSpec) -> tuple[ReaderState, list[Marker]]:
-    # A partition that ended holds the windows all the same: the next run may bring rows of its open ones.
+    # A partition that ended still holds back the watermark: the next run may bring rows of its open windows.
     watermark = watermark_us(state, spec.rules, dict.fromkeys(state.silent, 0))
     state, markers = close_windows(state, spec.rules, watermark, spec.reader)
     done = all(p.position >= s for p, s in zip(state.partitions, state.stop, strict=True))

@@ -1,12 +1,12 @@
-"""The last step of every job: conclude a window, write it, compare the books, commit.
+"""The last step of every job: conclude a window, write it, compare account and results, commit.
 
 Parts of a window meet here under one key. A window whose readers did not close it (the open end of a bounded run) has
 no marker: it is not written and is read again by the next run. The commit follows the durable results, so a crash at
 any point leads to the same results being written again under the same ids. Numbers of late records and rejects stand
 in the progress, not in a window's record: which window states them depends on when records were fetched.
 
-A job that looks back keeps a pane of each window (see `sparsewatch.transforms.window.panes`). Windows that fire in one
-bundle are then closed in their order, a few held at a time, since each is seen beside the ones before it.
+A job that looks back saves the state of each window (see `sparsewatch.transforms.window.panes`). Windows that fire in
+one bundle are then closed in their order, a few held at a time, since the view of a window includes earlier windows.
 
 What a kind of job decides of a window comes from the three objects of `sparsewatch.transforms.window.measure`.
 """
@@ -40,7 +40,7 @@ _HELD_WINDOWS = 16
 
 
 def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, results_per_row: bool) -> Finding | None:
-    """The finding that a window's numbers do not meet, None if they do."""
+    """The finding that a window's account and results differ, None if they agree."""
     stated = {"counted": account.counted, "late": account.late, "rejected": account.rejected}
     found = {"counted": conclusion.rows, "late": parts.acks.late, "rejected": parts.acks.rejected}
     if results_per_row:
@@ -59,7 +59,7 @@ def unbalanced(account: Account, conclusion: Conclusion, parts: WindowParts, res
     )
 
 
-class _CloseBooks(beam.DoFn):
+class _CloseWindows(beam.DoFn):
     def __init__(
         self,
         identity: JobIdentity,
@@ -82,8 +82,8 @@ class _CloseBooks(beam.DoFn):
             start = load_progress(own.kafka, topics.progress, own.job, own.settings_digest)
             self._log = ProgressLog(own.job, topics.source, own.settings_digest, topics.progress, start)
             if self._look_back is not None:
-                kept = load_panes(own.kafka, topics.panes, own.job)
-                self._panes = PaneLog(own.job, topics.panes, self._look_back.panes, kept)
+                saved = load_panes(own.kafka, topics.panes, own.job)
+                self._panes = PaneLog(own.job, topics.panes, self._look_back.panes, saved)
             self._writer = open_writer(own.kafka)
         return self._writer
 
@@ -120,7 +120,7 @@ class _CloseBooks(beam.DoFn):
             self._committed = True
 
     def _with_view(self, window: Window, conclusion: Conclusion, writer: Writer) -> Conclusion:
-        """The conclusion and what the view over earlier panes adds to it; the window's own pane is sent."""
+        """The conclusion and what the view over earlier windows adds to it; the window's own state is saved."""
         if self._look_back is None or self._panes is None or conclusion.pane is None:
             return conclusion
         pane = Pane(window.start_us, window.end_us, conclusion.pane, learned=not conclusion.findings)
@@ -232,7 +232,7 @@ def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSampl
 
 
 @dataclass
-class CloseBooks(beam.PTransform):
+class CloseWindows(beam.PTransform):
     """Windowed parts in; results, alerts, metrics and progress go to their topics."""
 
     identity: JobIdentity
@@ -250,5 +250,5 @@ class CloseBooks(beam.PTransform):
             parts
             | "Meet" >> beam.GroupByKey().with_input_types(Part)
             | "ConcludeWriteCommit"
-            >> beam.ParDo(_CloseBooks(self.identity, self.conclude, self.look_back, self.alerts_file))
+            >> beam.ParDo(_CloseWindows(self.identity, self.conclude, self.look_back, self.alerts_file))
         )

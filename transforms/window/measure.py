@@ -1,10 +1,10 @@
-"""What a kind of job gives for its windows: `Measure`, `Conclude` and, if it looks back, `LookBack`; and the measuring.
+"""What a kind of job defines for its windows, `Measure`, `Conclude` and `LookBack` if it looks back; `MeasureWindows`.
 
 A measure is whatever a job counts; most are a `Composite` of parts. It is filled from the blocks of a window, on any
 worker and in any split: one partial a window and bundle, never one element a row. Bundles add up their blocks first, so
 what is grouped by window is a few partials, not thousands of blocks. `sparsewatch.transforms.window.close_windows`
-hands all measures of a window to `Conclude`, and what that keeps of the window (its pane) to `LookBack` together with
-the panes before it.
+passes all measures of a window to `Conclude`, and the state that this saves of the window (its pane) to `LookBack`,
+together with the saved windows before it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,11 @@ from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane
 
+S = TypeVar("S", bound="Mergeable")
+STORED = Format("the parts of a measure")
+#: What every window's record holds, whatever a job's summary adds.
+RECORD_KEYS = frozenset({"job", "window_start_us", "window_end_us", "rows", "complete", "alerts"})
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -30,20 +35,16 @@ class Window:
 
     start_us: int
     end_us: int
-    #: False if rows of it may be missing: the first of a job, and one cut off by the end of a run.
+    #: False if rows of it may be missing: the first window of a job, and a window cut off by the end of a run.
     complete: bool = True
 
 
 class Record(NamedTuple):
-    """A record that a job writes besides those every job does."""
+    """A record that a job writes besides those of every job."""
 
     topic: str
     key: bytes
     value: bytes
-
-
-#: What every window's record holds, whatever a job's summary adds.
-RECORD_KEYS = frozenset({"job", "window_start_us", "window_end_us", "rows", "complete", "alerts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Measure(Protocol):
     """A count over blocks of one window, which `Conclude` merges: any split and order of blocks gives the same."""
 
     def add(self, block: Block) -> None:
-        """Take a block into the count."""
+        """Add a block to the count."""
 
     def to_bytes(self) -> bytes:
         """The count, for merging elsewhere."""
@@ -110,23 +111,14 @@ class LookBack(Protocol):
         """Windows a view reaches over, its own among them; at least 2."""
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
-        """What the window's own pane and earlier ones, oldest first, show; `rows` are those of all."""
+        """What the window and the saved windows before it, oldest first, show together; `rows` are those of all."""
 
     def close(self) -> None:
-        """Let go of what it holds open; it may be asked again."""
-
-
-S = TypeVar("S", bound="Mergeable")
-STORED = Format("the parts of a measure")
-
-
-class _Parts(msgspec.Struct, frozen=True, array_like=True):
-    #: States by name of the part.
-    states: dict[str, bytes]
+        """Release what it holds open; it may be called again."""
 
 
 class Mergeable(Protocol):
-    """A state of the detectors that merges with others of its like."""
+    """A state of the detectors that merges with others of its type."""
 
     def merge(self, other: Any) -> None:
         """Add a state made elsewhere."""
@@ -150,8 +142,8 @@ class Accumulated(Generic[S]):
     """A state of the detectors as a measure.
 
     Args:
-        state: An empty one.
-        update: Takes the rows of a block into it.
+        state: An empty state.
+        update: Adds the rows of a block to it.
     """
 
     def __init__(self, state: S, update: Callable[[S, pa.RecordBatch], None]) -> None:
@@ -172,7 +164,7 @@ class Accumulated(Generic[S]):
 
 
 class Composite:
-    """A measure of named parts, each a measure itself; what a job does not ask for is None."""
+    """A measure of named parts, each a measure itself; a part that a job does not need is None."""
 
     def __init__(self, **parts: PartMeasure | None) -> None:
         self._parts = {name: part for name, part in parts.items() if part is not None}
@@ -193,8 +185,13 @@ class Composite:
         return pack_parts({name: part.to_bytes() for name, part in self._parts.items()})
 
 
+class _Parts(msgspec.Struct, frozen=True, array_like=True):
+    #: States by name of the part.
+    states: dict[str, bytes]
+
+
 def pack_parts(states: dict[str, bytes]) -> bytes:
-    """States by name as one."""
+    """States by name as one byte string."""
     return msgspec.msgpack.encode(_Parts(states))
 
 
@@ -202,7 +199,7 @@ def unpack_parts(data: bytes) -> dict[str, bytes]:
     """The inverse of `pack_parts`.
 
     Raises:
-        StateError: If the bytes are others.
+        StateError: If the bytes are no such states.
     """
     return STORED.unpack(data, _Parts).states
 

@@ -1,9 +1,9 @@
-"""Panes: the states of a job's last windows, kept in a compacted topic so that views over them outlive the process.
+"""Saved windows (panes): the states of a job's last windows, in a compacted topic, so that views outlive the process.
 
-A sliding view is merged from panes when a window closes. The runner keeps none of them: after a restart without a
-checkpoint the windows that were closed are not read again, so their states must lie elsewhere. A pane is cut into
-records small enough for any broker; its key is a slot that comes round again, so the topic holds `panes` of them.
-Writing a pane again writes the same bytes.
+A sliding view is merged from saved windows when a window closes. The runner stores none of them: after a restart
+without a checkpoint the windows that were closed are not read again, so their states are stored here. A saved window is
+split into records small enough for any broker; its key is a slot that is used again, so the topic holds `panes` of
+them. Saving a window again writes the same bytes.
 """
 
 import logging
@@ -30,7 +30,7 @@ _MAX_RECORD_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """What a closed window leaves behind."""
+    """A saved window: the state that a closed window leaves for later views."""
 
     #: Window in microseconds since the epoch; the end is exclusive.
     start_us: int
@@ -41,12 +41,12 @@ class Pane:
 
 
 class PaneState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What a kind of job leaves of a window: the state of a `Pane`. A kind adds fields and names the format."""
+    """What a kind of job saves of a window: the state of a `Pane`. A kind adds fields and names the format."""
 
     stored: ClassVar[Format]
 
     def to_bytes(self) -> bytes:
-        """The state; equal ones give equal bytes."""
+        """The state as bytes; equal states give equal bytes."""
         return msgspec.msgpack.encode(self)
 
     @classmethod
@@ -54,18 +54,18 @@ class PaneState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         """From the state of a `Pane`.
 
         Raises:
-            StateError: If the bytes are others.
+            StateError: If the bytes are no such state.
         """
         return cls.stored.unpack(state, cls)
 
 
 def decode_panes(panes: Iterable[Pane], layout: type[L], length_us: int | None = None) -> list[tuple[Pane, L]]:
-    """Panes with their states, in their order; those that earlier settings or versions left are left out.
+    """Saved windows with their states, in their order, without those of earlier settings or versions.
 
     Args:
-        panes: The panes.
-        layout: Of their states.
-        length_us: Of their windows; any if None.
+        panes: The saved windows.
+        layout: Type of their states.
+        length_us: Length of the windows; any if None.
     """
     found = []
     for pane in panes:
@@ -88,43 +88,43 @@ class _Chunk(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PaneLog:
-    """The last panes of a job.
+    """The last saved windows of a job.
 
     Args:
         job: Name of the job.
-        topic: Compacted topic of its panes.
-        panes: How many are kept, at least 1.
-        kept: Those of earlier runs.
+        topic: Compacted topic of its saved windows.
+        panes: How many are stored, at least 1.
+        earlier: Those of earlier runs.
     """
 
-    def __init__(self, job: str, topic: str, panes: int, kept: Sequence[Pane] = ()) -> None:
+    def __init__(self, job: str, topic: str, panes: int, earlier: Sequence[Pane] = ()) -> None:
         self._job = job
         self._topic = topic
         self._panes = panes
-        self._kept: dict[int, Pane] = {}
-        for pane in kept:
-            self._keep(pane)
+        self._by_start: dict[int, Pane] = {}
+        for pane in earlier:
+            self._add(pane)
 
     def put(self, pane: Pane, writer: Writer) -> None:
-        """Keep a pane, and send it; the caller flushes. One older than all that are kept is passed over."""
-        self._keep(pane)
-        if pane.start_us in self._kept:
+        """Add a saved window and send it; the caller flushes. A window older than all that are stored is ignored."""
+        self._add(pane)
+        if pane.start_us in self._by_start:
             for key, chunk in _chunks(pane, self._job, self._panes):
                 writer.send(self._topic, key, msgspec.msgpack.encode(chunk))
 
     def before(self, start_us: int, length_us: int) -> list[Pane]:
-        """Panes that a view of `panes` windows reaches, without the one that starts at `start_us`; oldest first."""
+        """Saved windows before `start_us` that a view of `panes` windows reaches, oldest first."""
         reach = start_us - (self._panes - 1) * length_us
-        return [self._kept[start] for start in sorted(self._kept) if reach <= start < start_us]
+        return [self._by_start[start] for start in sorted(self._by_start) if reach <= start < start_us]
 
-    def _keep(self, pane: Pane) -> None:
-        self._kept[pane.start_us] = pane
-        for start in sorted(self._kept)[: -self._panes]:
-            del self._kept[start]
+    def _add(self, pane: Pane) -> None:
+        self._by_start[pane.start_us] = pane
+        for start in sorted(self._by_start)[: -self._panes]:
+            del self._by_start[start]
 
 
 def load_panes(settings: KafkaSettings, topic: str, job: str) -> list[Pane]:
-    """The panes of earlier runs, oldest first; those written in part are left out.
+    """The saved windows of earlier runs, oldest first; those written in part are left out.
 
     Raises:
         SourceError: If the broker does not answer.

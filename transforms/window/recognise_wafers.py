@@ -21,11 +21,11 @@ from sparsewatch.transforms.kafka.open import open_writer
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What is said of a block."""
+    """The results for a block."""
 
-    #: One a wafer.
+    #: One for each wafer.
     results: Sequence[WaferResult]
-    #: Of those that look novel, what a look over several windows needs.
+    #: The wafers that look novel, for views over several windows.
     looking_novel: Sequence[NovelLooking] = ()
 
 
@@ -45,12 +45,12 @@ class _Recognise(beam.DoFn):
         self._open: dict[IntervalWindow, WaferCounts] = {}
 
     def process(self, block: Block, window: Any = beam.DoFn.WindowParam) -> None:
-        said = self._recognise(block)
+        recognised = self._recognise(block)
         if self._writer is None:
             self._writer = open_writer(self._kafka)
-        for result in said.results:
+        for result in recognised.results:
             self._writer.send(self._topic, result.id.encode(), msgspec.json.encode(result))
-        self._open.setdefault(window, WaferCounts()).add(said.results, said.looking_novel)
+        self._open.setdefault(window, WaferCounts()).add(recognised.results, recognised.looking_novel)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         # Flushed once a bundle: only then are the results acknowledged.

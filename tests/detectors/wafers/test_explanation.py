@@ -55,13 +55,13 @@ def test_explanations_come_in_order_with_the_verdicts_of_the_model(model: WaferM
         assert [e.about for e in one.evidence] == expected[one.said["verdict"]]
 
 
-def known_ones(model: WaferModel, pattern: str) -> list[Explanation]:
+def novel_looking_known(model: WaferModel, pattern: str) -> list[Explanation]:
     explained = explain_wafers(model, fresh(*[pattern] * 6), COARSE)
     return [one for one in explained if one.said["verdict"] == "known" and one.said["pattern"] == pattern]
 
 
 def test_an_edge_ring_is_carried_by_its_edge(model: WaferModel) -> None:
-    found = known_ones(model, "edge_ring")
+    found = novel_looking_known(model, "edge_ring")
     assert len(found) > 3
     for one in found:
         (evidence,) = one.evidence
@@ -70,7 +70,7 @@ def test_an_edge_ring_is_carried_by_its_edge(model: WaferModel) -> None:
 
 
 def test_a_cluster_is_carried_by_its_defects(model: WaferModel) -> None:
-    found = known_ones(model, "cluster")
+    found = novel_looking_known(model, "cluster")
     assert len(found) > 3
     for one in found:
         middle = np.median(one.points.x), np.median(one.points.y)
@@ -81,7 +81,7 @@ def test_a_cluster_is_carried_by_its_defects(model: WaferModel) -> None:
 
 
 def test_what_is_left_without_the_defects_of_a_place_is_the_score_of_such_a_wafer(model: WaferModel) -> None:
-    for one in known_ones(model, "edge_ring"):
+    for one in novel_looking_known(model, "edge_ring"):
         (evidence,) = one.evidence
         assert evidence.block is not None
         keep = ~within(one.points, evidence.block)
@@ -92,7 +92,7 @@ def test_what_is_left_without_the_defects_of_a_place_is_the_score_of_such_a_wafe
 
 def test_without_its_hottest_defects_a_pattern_leads_by_less_than_without_as_many_others(model: WaferModel) -> None:
     rng = np.random.default_rng(0)
-    for one in (*known_ones(model, "cluster")[:2], *known_ones(model, "edge_ring")[:2]):
+    for one in (*novel_looking_known(model, "cluster")[:2], *novel_looking_known(model, "edge_ring")[:2]):
         heat, n = one.evidence[0].occlusion.heat, len(one.points.x)
         hot = np.argsort(-heat) >= 0
         hot[np.argsort(-heat)[: n // 3]] = False

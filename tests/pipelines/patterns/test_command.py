@@ -20,7 +20,7 @@ from sparsewatch.pipelines.wafer.pattern_book import PatternBook, decision_recor
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.patterns import Decision, Pattern
 from sparsewatch.testing import EmbeddedBroker
-from tests.kit.novel_wafers import new_ones
+from tests.kit.novel_wafers import new_pattern_wafers
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 from tests.kit.wafer_models import fresh_wafers, labelled_wafers, tiny_model
 
@@ -54,7 +54,7 @@ false_patterns_per_day = 20.0
 
 def pattern(number: int, space: str | None = None) -> Pattern:
     model = tiny_model()
-    members = new_ones(model, [number + i for i in range(5)], np.random.default_rng(number))
+    members = new_pattern_wafers(model, [number + i for i in range(5)], np.random.default_rng(number))
     if space is not None:
         members = [msgspec.structs.replace(member, space=space) for member in members]
     found = Found("fab", "model/0001", number, Cluster(np.arange(5), 9.0, 0.1), 5.0)

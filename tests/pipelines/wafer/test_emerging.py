@@ -17,7 +17,7 @@ from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Status
 from sparsewatch.transforms.window.measure import Conclusion
 from sparsewatch.transforms.window.panes import Pane
-from tests.kit.novel_wafers import known_ones, new_ones
+from tests.kit.novel_wafers import new_pattern_wafers, novel_looking_known
 from tests.kit.wafer_models import tiny_model
 
 HOUR_US = 3_600_000_000
@@ -50,8 +50,8 @@ class Stream:
         """The next window, with `new` wafers of a pattern nobody knows."""
         window = len(self.kept)
         first = window * 3_600
-        wafers = known_ones(self.model, first, WAFERS, self.rng, self.view.settings.level)
-        wafers += new_ones(self.model, [first + WAFERS + i for i in range(new)], self.rng, away)
+        wafers = novel_looking_known(self.model, first, WAFERS, self.rng, self.view.settings.level)
+        wafers += new_pattern_wafers(self.model, [first + WAFERS + i for i in range(new)], self.rng, away)
         return self.pane_of(wafers, WAFERS + new)
 
     def pane_of(self, wafers: list[NovelLooking], of: int) -> Pane:
@@ -178,7 +178,7 @@ def test_wafers_and_patterns_of_another_network_are_left_alone() -> None:
     stream.book.patterns[id_] = other
     moved = [
         msgspec.structs.replace(wafer, space="another")
-        for wafer in new_ones(stream.model, list(range(90_000, 90_000 + ENOUGH)), stream.rng)
+        for wafer in new_pattern_wafers(stream.model, list(range(90_000, 90_000 + ENOUGH)), stream.rng)
     ]
     stream.kept = stream.kept[:QUIET]
     said = stream.close(stream.pane_of(moved, WAFERS))
@@ -190,7 +190,7 @@ def test_a_wafer_inspected_again_and_again_is_no_pattern() -> None:
     stream = Stream()
     for _ in range(QUIET):
         stream.close(stream.pane())
-    one = new_ones(stream.model, [90_000], stream.rng)[0]
+    one = new_pattern_wafers(stream.model, [90_000], stream.rng)[0]
     looks = [msgspec.structs.replace(one, id=f"t/0/{90_000 + i}/0") for i in range(ENOUGH)]
     assert stream.close(stream.pane_of(looks, WAFERS)).findings == []
 

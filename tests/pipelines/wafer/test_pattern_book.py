@@ -19,7 +19,7 @@ from sparsewatch.pipelines.wafer.pattern_book import (
 from sparsewatch.pipelines.wafer.settings import PATTERN_RECORD_BYTES
 from sparsewatch.schemas.patterns import Decision, Pattern
 from sparsewatch.testing import FakeBroker
-from tests.kit.novel_wafers import new_ones
+from tests.kit.novel_wafers import new_pattern_wafers
 from tests.kit.wafer_models import tiny_model
 
 TOPIC = "fab.patterns"
@@ -47,7 +47,7 @@ def topic() -> Iterator[Topic]:
 
 
 def pattern(first: int, wafers: int = 5) -> Pattern:
-    members = new_ones(tiny_model(), list(range(first, first + wafers)), np.random.default_rng(first))
+    members = new_pattern_wafers(tiny_model(), list(range(first, first + wafers)), np.random.default_rng(first))
     found = Found("fab", "m/1", first, Cluster(np.arange(wafers), 9.0, 0.1), 5.0)
     return raise_pattern(found, members, whitening(tiny_model().novelty.within))
 
@@ -94,7 +94,7 @@ def test_the_id_comes_from_the_first_wafer_and_growing_twice_grows_once() -> Non
     one = pattern(10)
     assert (one.id, pattern(10)) == (pattern(10, wafers=4).id, one)
     white = whitening(tiny_model().novelty.within)
-    more = new_ones(tiny_model(), list(range(30, 33)), np.random.default_rng(1))
+    more = new_pattern_wafers(tiny_model(), list(range(30, 33)), np.random.default_rng(1))
     grown = joined(one, more, white, 30)
     assert (grown.wafers, sum(grown.lots.values()), grown.last_seen_us) == (8, 8, more[-1].event_time_us)
     assert joined(grown, more, white, 30) is grown
@@ -105,7 +105,7 @@ def test_a_large_pattern_keeps_embeddings_of_the_first_wafers_and_some_maps() ->
     one, white = pattern(10), whitening(tiny_model().novelty.within)
     for turn in range(1, 6):
         numbers = list(range(100 * turn, 100 * turn + 60))
-        one = joined(one, new_ones(tiny_model(), numbers, np.random.default_rng(turn)), white, 1_000 * turn)
+        one = joined(one, new_pattern_wafers(tiny_model(), numbers, np.random.default_rng(turn)), white, 1_000 * turn)
     assert (one.wafers, len(one.members), len(embeddings_of(one.members))) == (305, 200, 200)
     assert sum(bool(member.map.rows) for member in one.members) == 16
     assert np.frombuffer(one.total_map, dtype="<f4").max() == 305

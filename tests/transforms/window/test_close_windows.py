@@ -1,4 +1,4 @@
-"""Closing the books: results before the commit, no commit for numbers that do not meet, no record without a marker."""
+"""Closing windows: results before the commit, no commit if account and results differ, no record without a marker."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from sparsewatch.schemas.accounts import (
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.window.close_windows import _CloseBooks
+from sparsewatch.transforms.window.close_windows import _CloseWindows
 from sparsewatch.transforms.window.measure import RECORD_KEYS, Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane
 
@@ -31,7 +31,7 @@ WINDOW = IntervalWindow(Timestamp(10), Timestamp(20))
 
 
 class CountRows:
-    """A conclusion that adds up numbers and finds what it is told to find."""
+    """A conclusion that adds up numbers and has the findings it is given."""
 
     results_per_row = False
 
@@ -52,7 +52,7 @@ class Written:
         self.identity = JobIdentity(job="j", settings_digest="d", kafka=self.broker.settings, topics=TOPICS)
 
     def close(self, conclude: CountRows, parts: list[bytes]) -> None:
-        _CloseBooks(self.identity, conclude).process(("j", parts), WINDOW)
+        _CloseWindows(self.identity, conclude).process(("j", parts), WINDOW)
 
     def of(self, topic: str) -> list[Any]:
         return [msgspec.json.decode(value or b"null") for value in self.broker.values(topic)]
@@ -108,7 +108,7 @@ def test_a_reject_that_was_not_acknowledged_is_not_committed(written: Written) -
 def test_results_a_row_must_be_acknowledged_too(written: Written) -> None:
     conclude = CountRows()
     conclude.results_per_row = True
-    _CloseBooks(written.identity, conclude).process(
+    _CloseWindows(written.identity, conclude).process(
         ("j", [measure_part(b"2"), marker(2), ack_part(Ack(results=1))]), WINDOW
     )
     assert written.of("j.progress") == []
@@ -126,7 +126,7 @@ def test_a_record_has_the_keys_that_no_summary_may_have_and_the_summary(written:
 
 
 def test_a_window_without_rows_has_an_account_and_no_record(written: Written) -> None:
-    _CloseBooks(written.identity, CountRows()).process(
+    _CloseWindows(written.identity, CountRows()).process(
         ("j", [marker(0, rejected=3), ack_part(Ack(rejected=3))]), WINDOW
     )
     assert written.of("j.windows") == []
@@ -138,8 +138,8 @@ def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(writ
         rule="volume_low", subject="stream", severity="warning", value=1.0, threshold=2.0, baseline=3.0, message="m"
     )
     for _ in range(2):
-        books = _CloseBooks(written.identity, CountRows(finding))
-        books.process(("j", [measure_part(b"1"), marker(1, complete=False)]), WINDOW)
+        closing = _CloseWindows(written.identity, CountRows(finding))
+        closing.process(("j", [measure_part(b"1"), marker(1, complete=False)]), WINDOW)
     first, second = written.of("j.alerts")
     assert first == second
     assert (first["window_start_us"], first["window_end_us"]) == (10_000_000, 20_000_000)
@@ -148,7 +148,7 @@ def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(writ
 
 
 class Keep:
-    """A view that tells how far back it saw."""
+    """A view that records how far back it saw."""
 
     panes = 3
 
@@ -183,13 +183,13 @@ def window_parts(sequence: int) -> tuple[list[bytes], IntervalWindow]:
 
 def test_windows_of_one_bundle_are_seen_in_their_order_beside_those_before(written: Written) -> None:
     finding = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
-    books = _CloseBooks(written.identity, CountPanes(finding), Keep())
-    books.start_bundle()
+    closing = _CloseWindows(written.identity, CountPanes(finding), Keep())
+    closing.start_bundle()
     for sequence in (3, 1, 4, 2):
         parts, window = window_parts(sequence)
-        books.process(("j", parts), window)
+        closing.process(("j", parts), window)
     assert written.broker.calls == []
-    books.finish_bundle()
+    closing.finish_bundle()
     assert [w["earlier"] for w in written.of("j.windows")] == [[], [1], [1, 2], [2, 3]]
     assert [w["learned"] for w in written.of("j.windows")] == [[], [True], [True, False], [False, True]]
     assert written.of("j.progress")[-1]["windows"] == 4

@@ -1,4 +1,4 @@
-"""Measures of parts, the sum of conclusions, and panes decoded together."""
+"""Measures of parts, the sum of conclusions, and saved windows decoded together."""
 
 import logging
 from typing import ClassVar

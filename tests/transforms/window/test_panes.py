@@ -1,4 +1,4 @@
-"""Panes outlive the process, whole or not at all."""
+"""Saved windows outlive the process, whole or not at all."""
 
 from collections.abc import Iterator
 
