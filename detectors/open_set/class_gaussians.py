@@ -1,7 +1,7 @@
-"""A Gaussian for each class: what the novelty detector fits to the known patterns, and the baselines beside it.
+"""A Gaussian for each class, for the novelty detector and for the baselines.
 
 Covariances have the divisor n. They are shrunk towards a multiple of the identity, (1 - a) C + a tr(C)/d I, by a stated
-weight a, or by the one with the least expected error (Ledoit and Wolf, "A well-conditioned estimator for
+weight a, or by the weight with the least expected error (Ledoit and Wolf, "A well-conditioned estimator for
 large-dimensional covariance matrices", 2004; scikit-learn's).
 """
 
@@ -44,12 +44,12 @@ def class_gaussians(samples: Floats, labels: NDArray[np.int64], classes: int, sh
         shrinkage: How far covariances are shrunk.
 
     Raises:
-        SchemaError: The lengths differ, or a label is no class.
+        SchemaError: The lengths differ, or a label is not a class.
         ConfigError: A class has fewer than 2 samples.
     """
     check_labels(labels, len(samples), classes)
     counts = np.bincount(labels, minlength=classes)
-    check_counts(counts, 2, "a Gaussian a class")
+    check_counts(counts, 2, "a Gaussian for each class")
     members = [samples[labels == label] for label in range(classes)]
     plain = np.stack([np.atleast_2d(np.cov(own.T, bias=True)) for own in members])
     if shrinkage == "ledoit-wolf":
@@ -61,22 +61,22 @@ def class_gaussians(samples: Floats, labels: NDArray[np.int64], classes: int, sh
 
 
 def check_labels(labels: NDArray[np.int64], samples: int, classes: int) -> None:
-    """Refuse labels that are not one class from 0 to `classes` - 1 for each sample.
+    """Refuse labels that do not give each sample a class from 0 to `classes` - 1.
 
     Raises:
         SchemaError: If they are not.
     """
     if labels.shape != (samples,):
-        raise SchemaError(f"expected {samples} labels, one a sample, got an array of shape {labels.shape}")
+        raise SchemaError(f"expected {samples} labels, one for each sample, got an array of shape {labels.shape}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise SchemaError(f"expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
 
 
 def check_counts(counts: NDArray[np.int64], needed: int, what: str) -> None:
-    """Refuse classes of fewer than `needed` samples; `what` needs them.
+    """Refuse classes of fewer than `needed` samples; `what` names the method that needs them.
 
     Raises:
-        ConfigError: If there are such classes; names each.
+        ConfigError: If there are such classes; it names each.
     """
     small = np.flatnonzero(counts < needed)
     if len(small):

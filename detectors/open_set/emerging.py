@@ -1,18 +1,18 @@
-"""Emerging patterns: places where a stream holds more novel-looking wafers than chance puts there.
+"""Emerging patterns: clusters of novel-looking wafers in a stream that chance does not explain.
 
-About each novel-looking wafer of the stream grows a ball. Wafers of the stream that fall into it are counted against
-those of the *background*, wafers that are taken for known. If both come from one distribution, each next wafer of the
-ball is one of the stream with the probability q = n / (n + m), for n wafers of the stream and m of the background in
-all; so k of the stream have come before more than c of the background with
+A ball grows about each novel-looking wafer of the stream. Wafers of the stream inside it are counted against those of
+the *background*, wafers that are assumed known. If both come from the same distribution, each next wafer of the ball is
+from the stream with the probability q = n / (n + m), for n wafers of the stream and m of the background in all; so k of
+the stream come before more than c of the background with
 
     p = P(NegativeBinomial(k, q) <= c) = I_q(k, c + 1)
 
 the regularised incomplete beta function, whatever the distribution is. S = -ln p, the largest over balls, is a scan
 statistic with balls of nearest neighbours (Kulldorff, Communications in Statistics 26, 1997, scans likewise for
-clusters of cases among controls; that neighbours say whether two samples differ is in Schilling, JASA 81, 1986). Its
+clusters of cases among controls; Schilling, JASA 81, 1986, tests by nearest neighbours whether two samples differ). Its
 threshold is in `emerging_calibration`.
 
-Distances are Euclidean after `whitening`: a known pattern then spreads alike in all directions, and by about 1 in each.
+Distances are Euclidean after `whitening`: a known pattern then has about unit variance in all directions.
 """
 
 from dataclasses import dataclass
@@ -26,22 +26,22 @@ from scipy.stats import chi2
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-#: Wafers of the stream a ball is grown to, besides the one in its middle.
+#: Wafers of the stream to which a ball is grown, besides its centre.
 _NEIGHBOURS = 12
-#: Largest share of wafers that chance may explain: of the ball that gives a pattern away, and of the pattern it grows
-#: to. Known wafers are never spread quite as those of the calibration: a cluster must be many times what is expected.
-_GIVEN_AWAY_SHARE, _CHANCE_SHARE = 0.1, 1 / 3
-#: Share of a known pattern's wafers that a ball as wide as the pattern holds.
+#: Largest share of wafers that chance may explain: in the ball that reveals a cluster, and in the whole cluster. Known
+#: wafers never have quite the distribution of the calibration data: a cluster must be many times the expected number.
+_SEED_SHARE, _CHANCE_SHARE = 0.1, 1 / 3
+#: Share of a known pattern's wafers in a ball as wide as the pattern.
 _WIDE_SHARE = 0.9
-#: Share of a pattern's wafers that its reach holds, where it is more compact than a known one.
+#: Share of a pattern's wafers within its reach, if it is more compact than a known pattern.
 _REACHED_SHARE = 0.99
-#: Patterns that one look can find.
+#: Most clusters that one search finds.
 _MOST_CLUSTERS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Novel-looking wafers and how many wafers they were picked out of."""
+    """Novel-looking wafers, and the number of wafers from which they were selected."""
 
     #: Whitened, float64 of shape (n, d).
     embeddings: Floats
@@ -77,7 +77,7 @@ class Cluster:
     #: Indices of its wafers, rising.
     members: NDArray[np.int64]
     statistic: float
-    #: Wafers that chance alone would put there.
+    #: Wafers expected there by chance.
     expected: float
 
 
@@ -92,13 +92,13 @@ def widest(dimensions: int) -> float:
 
 
 def find_clusters(recent: Recent, background: Sample, rules: ClusterRules) -> list[Cluster]:
-    """Crowds among the stream's last wafers, the least likely first; no wafer is in two.
+    """Clusters among the stream's last wafers, the least likely first; no wafer is in two clusters.
 
-    A cluster counts if a fresh wafer is in its ball: one that was there before was looked at before.
+    A cluster counts if a fresh wafer is in its ball: a ball without fresh wafers was searched before.
 
     Args:
-        recent: Novel-looking wafers of the stream, those of patterns found earlier left out.
-        background: Novel-looking wafers that are taken for known.
+        recent: Novel-looking wafers of the stream, without those of patterns found earlier.
+        background: Novel-looking wafers that are assumed known.
         rules: When a cluster counts.
     """
     left = np.arange(len(recent.lots))
@@ -116,12 +116,12 @@ def find_clusters(recent: Recent, background: Sample, rules: ClusterRules) -> li
 
 
 def largest_statistic(among: Floats, to_background: Floats, odds: float, fresh: Bools, min_wafers: int) -> float:
-    """The largest S over balls with at least `min_wafers` wafers, a fresh one among them; 0 if there is no such ball.
+    """The largest S over balls of at least `min_wafers` wafers with a fresh wafer; 0 if there is no such ball.
 
     Args:
         among: Distances between wafers of the stream, of shape (s, s).
         to_background: Distances to wafers of the background, of shape (s, b).
-        odds: n / m, wafers of the stream for each of the background in all.
+        odds: n / m, all wafers of the stream for each wafer of the background.
         fresh: Of shape (s,).
         min_wafers: At least 2.
     """
@@ -135,9 +135,9 @@ def largest_statistic(among: Floats, to_background: Floats, odds: float, fresh: 
 
 @dataclass(frozen=True, slots=True)
 class Balls:
-    """Balls about s wafers; column j is that which its (j + 1)-th neighbour of the stream ends."""
+    """Balls about s wafers; the ball of column j ends at its (j + 1)-th neighbour of the stream."""
 
-    #: The wafers of the stream from the middle outwards, the middle first: int64 of shape (s, k + 1).
+    #: The wafers of the stream from the centre outwards, the centre first: int64 of shape (s, k + 1).
     order: NDArray[np.int64]
     #: Wafers of the background inside, int64 of shape (s, k).
     chance: NDArray[np.int64]
@@ -155,7 +155,7 @@ class Balls:
         return np.asarray(np.logical_or.accumulate(marked[self.order], axis=1)[:, 1:])
 
     def running_distinct(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Different labels inside, int64 of shape (s, k)."""
+        """Number of distinct labels inside, int64 of shape (s, k)."""
         inside = labels[self.order]
         by_label = np.argsort(inside, axis=1, kind="stable")
         in_order = np.take_along_axis(inside, by_label, axis=1)
@@ -184,25 +184,25 @@ def grow_balls(among: Floats, to_background: Floats, most: int) -> Balls:
 def _most_unlikely(recent: Recent, background: Sample, rules: ClusterRules) -> Cluster | None:
     points, odds = recent.sample.embeddings, recent.sample.wafers / background.wafers
     balls = grow_balls(cdist(points, points), cdist(points, background.embeddings), len(points))
-    # Two wafers of one pattern lie apart by its radius times the root of 2.
+    # Two wafers of the same pattern are apart by its radius times the root of 2.
     fits = balls.running_any(recent.fresh) & (balls.radius <= np.sqrt(2) * widest(points.shape[1]))
     fits &= balls.running_distinct(recent.lots) >= rules.min_lots
     fits[:, : rules.min_wafers - 2] = False
     neighbours = np.arange(1, balls.chance.shape[1] + 1)
     by_chance = odds * balls.chance / neighbours
-    scanned = np.where(fits & (by_chance <= _GIVEN_AWAY_SHARE), balls.statistic(odds), 0.0)[:, :_NEIGHBOURS]
-    middle, last = divmod(int(scanned.argmax()), scanned.shape[1])
-    if scanned[middle, last] <= rules.threshold:
+    scanned = np.where(fits & (by_chance <= _SEED_SHARE), balls.statistic(odds), 0.0)[:, :_NEIGHBOURS]
+    centre, last = divmod(int(scanned.argmax()), scanned.shape[1])
+    if scanned[centre, last] <= rules.threshold:
         return None
-    # From the ball that gave it away to the largest one that chance does not explain, either.
-    pure = fits[middle] & (by_chance[middle] <= _CHANCE_SHARE)
+    # From the ball that revealed it to the largest ball that chance does not explain.
+    pure = fits[centre] & (by_chance[centre] <= _CHANCE_SHARE)
     last = max(last, int(np.flatnonzero(pure).max(initial=0)))
-    expected = odds * float(balls.chance[middle, last])
-    return Cluster(balls.order[middle, : last + 2], float(scanned[middle].max()), expected)
+    expected = odds * float(balls.chance[centre, last])
+    return Cluster(balls.order[centre, : last + 2], float(scanned[centre].max()), expected)
 
 
 def compactness(members: Floats) -> float:
-    """Spread of whitened embeddings about their mean over that of a known pattern's wafers; below 1 is more compact.
+    """Spread of whitened embeddings about their mean, relative to that of a known pattern; below 1 is more compact.
 
     Args:
         members: Of shape (m, d), m at least 2.
@@ -215,8 +215,8 @@ def compactness(members: Floats) -> float:
 def reach_of(members: Floats) -> float:
     """How far from their mean further wafers of the same pattern are expected, after whitening.
 
-    The radius that holds nearly all wafers of a Gaussian that spreads as the members do; no less than the farthest
-    member's distance, and no more than a known pattern's radius.
+    The radius that holds nearly all wafers of a Gaussian with the spread of the members; at least the farthest member's
+    distance, and at most a known pattern's radius.
 
     Args:
         members: Of shape (m, d), m at least 2.
@@ -229,7 +229,7 @@ def reach_of(members: Floats) -> float:
 
 
 def nearest_of(points: Floats, centres: Floats, reaches: Floats) -> NDArray[np.int64]:
-    """Which centre each point belongs to: int64 of shape (n,), -1 where none reaches it.
+    """Which centre each point belongs to: int64 of shape (n,), -1 if it is in no centre's reach.
 
     Args:
         points: Of shape (n, d).

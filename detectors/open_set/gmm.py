@@ -2,7 +2,7 @@
 
     s(z) = -ln sum_j pi_j N(z; m_j, C_j)      (wafer_open_set, section 2)
 
-EM is scikit-learn's; the mixture is kept as plain arrays and evaluated here.
+EM is scikit-learn's; the mixture is stored as plain arrays and evaluated here.
 """
 
 import warnings
@@ -50,11 +50,11 @@ def fit_mixture(
         shrinkage: weight of the scaled identity in each covariance, C <- (1 - a) C + a tr(C)/d I.
             Range is [0, 1].
         regularisation: added to each variance.
-        starts: initialisations tried; the most likely one is kept.
+        starts: initialisations tried; the mixture of the largest likelihood is used.
         seed: of the initialisations.
 
     Raises:
-        ConfigError: fewer than 5 d samples, or fewer than 2 a component.
+        ConfigError: fewer than 5 d samples, or fewer than 2 for each component.
     """
     n, d = samples.shape
     needed = max(SAMPLES_PER_DIMENSION * d, 2 * components)
@@ -65,7 +65,7 @@ def fit_mixture(
     )
     # One thread: see `sparsewatch.detectors.torch_threads`.
     with warnings.catch_warnings(), threadpool_limits(1):
-        # A mixture stopped at 200 iterations is a usable density all the same.
+        # A mixture stopped at 200 iterations is still a usable density.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(samples)
     return mixture_of(model.weights_, model.means_, shrunk(model.covariances_, shrinkage))

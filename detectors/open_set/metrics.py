@@ -1,4 +1,4 @@
-"""How well scores tell novel wafers from known ones. High is novel, and novel is the positive class."""
+"""How well scores separate novel from known wafers. High is novel, and novel is the positive class."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Scores = NDArray[np.floating[Any]]
 
 
 def auroc(known: Scores, novel: Scores) -> float:
-    """Chance that a novel wafer scores above a known one, ties by half; 0.5 for scores that say nothing.
+    """Probability that a novel wafer scores above a known wafer, ties by half; 0.5 for random scores.
 
     Args:
         known: scores of wafers of known classes, of shape (n,).
@@ -29,7 +29,7 @@ def auroc(known: Scores, novel: Scores) -> float:
 
 
 def aupr(known: Scores, novel: Scores) -> float:
-    """Mean precision among wafers called novel, over the novel wafers found; m / (n + m) for scores that say nothing.
+    """Mean precision among wafers called novel, over the novel wafers found; m / (n + m) for random scores.
 
     Arguments and errors as `auroc`.
 
@@ -41,9 +41,9 @@ def aupr(known: Scores, novel: Scores) -> float:
 
 
 def fpr_at_tpr(known: Scores, novel: Scores, tpr: float = 0.95) -> float:
-    """Least share of known wafers called novel where at least `tpr` of the novel ones are.
+    """Least share of known wafers called novel at a threshold that finds at least `tpr` of the novel wafers.
 
-    Arguments and errors as `auroc`; papers that take known for positive state the other figure.
+    Arguments and errors as `auroc`; papers in which known is the positive class state the other figure.
 
     Raises:
         ConfigError: tpr outside (0, 1].
@@ -58,10 +58,10 @@ def fpr_at_tpr(known: Scores, novel: Scores, tpr: float = 0.95) -> float:
 
 
 def oscr(known_scores: Scores, known_correct: NDArray[np.bool_], novel_scores: Scores) -> float:
-    """Area under the share of known wafers accepted and rightly classified, over the share of novel ones accepted.
+    """Area under the share of known wafers accepted and rightly classified, over the share of novel wafers accepted.
 
-    A wafer is accepted up to a threshold of its score. The area is at most the closed-set accuracy, and where every
-    known wafer is rightly classified it is `auroc`.
+    A wafer is accepted up to a threshold of its score. The area is at most the closed-set accuracy, and equals `auroc`
+    if every known wafer is rightly classified.
 
     Args:
         known_scores: of shape (n,).
@@ -84,27 +84,27 @@ def oscr(known_scores: Scores, known_correct: NDArray[np.bool_], novel_scores: S
     return float(np.trapezoid(np.append(0, right), np.append(0, accepted)))
 
 
-def open_set_macro_f1(truth: NDArray[Any], said: NDArray[Any]) -> float:
-    """Unweighted mean of the F1 of each class that occurs in `truth`, novel being one class more.
+def open_set_macro_f1(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Unweighted mean of the F1 of each class that occurs in `truth`, with novel as one more class.
 
     Args:
-        truth: class of each wafer, of shape (n,), integers or names, one of them for every novel wafer.
-        said: class each was called, of shape (n,), of the same kind.
+        truth: class of each wafer, of shape (n,), integers or names, the same for every novel wafer.
+        predicted: class that each wafer was called, of shape (n,), of the same kind.
 
     Raises:
         SchemaError: empty, or the lengths differ.
 
     References:
         Geng, Huang and Chen, "Recent Advances in Open Set Recognition: A Survey", TPAMI 2021, on the F-measure;
-        there the novel ones count as errors of known classes only, here as a class, too.
+        there novel wafers count as errors of known classes only, here as a class, too.
     """
-    if truth.shape != said.shape or not len(truth):
-        raise SchemaError(f"expected as many verdicts as wafers, at least one, got {said.shape} for {truth.shape}")
-    return float(f1_score(truth, said, labels=np.unique(truth), average="macro", zero_division=0))
+    if truth.shape != predicted.shape or not len(truth):
+        raise SchemaError(f"expected as many verdicts as wafers, at least one, got {predicted.shape} for {truth.shape}")
+    return float(f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0))
 
 
 def _pooled(known: Scores, novel: Scores) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Which are novel, and all scores."""
+    """Which wafers are novel, and all scores."""
     for what, scores in (("known", known), ("novel", novel)):
         if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
             raise SchemaError(f"expected finite scores of {what} wafers, at least one, got {_seen(scores)}")

@@ -1,11 +1,11 @@
-"""The novelty detector: which numbers of a wafer it looks at, a Gaussian for each known pattern, its calibration.
+"""The novelty detector: the numbers of a wafer that it uses, a Gaussian for each known pattern, its calibration.
 
     s = min over patterns c of  -ln N(z; m_c, C_c) + w * doubt_c
 
 z is the wafer's *embedding*: latent, norm of the logits and statistics of the input, standardised and projected on
 their principal components. Doubt is the classifier's (`Encodings.doubt`); an added pattern, which the classifier has
-never seen, bears that of a typical known wafer. A class-conditional form of the mixture of wafer_open_set, section 6
-(variant C): it needs no EM, and a pattern is added by adding its Gaussian.
+never seen, has that of a typical known wafer. It is a class-conditional form of the mixture of wafer_open_set, section
+6 (variant C): it needs no EM, and a pattern is added by adding its Gaussian.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import AlarmRate, NotNegative, Range, Share, check_ranges
 
-#: Fewest known wafers to fit to at all.
+#: Fewest known wafers for a fit.
 LEAST_KNOWN = 50
-#: Fewest wafers that a Gaussian of their own is fitted to, and fewest that a pattern is added from.
+#: Fewest wafers of a pattern for a Gaussian of its own, and fewest from which a pattern is added.
 LEAST_WAFERS = 8
 LEAST_ADDED = 3
 
@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 class NoveltyConfig:
     """Sizes of the novelty detector."""
 
-    #: Share of the variance that the principal components keep.
+    #: Share of the variance that the principal components retain.
     variance_kept: Annotated[float, Range(above=0, at_most=1)] = 0.98
     #: Weight of the scaled identity in each covariance, see `gmm.shrunk`.
     shrinkage: Share = 0.3
@@ -57,13 +57,13 @@ class Novelty:
     #: Evidence is centred, then projected: float64 of shapes (evidence,) and (evidence, d).
     centre: Floats
     projection: Floats
-    #: One Gaussian a pattern, weights equal.
+    #: One Gaussian for each pattern, with equal weights.
     mixture: Mixture
     #: Names of the patterns, in the order of the mixture.
     patterns: tuple[str, ...]
     #: How many of them, at the end, were added after training.
     added: int
-    #: Covariance within patterns, which an added pattern's is shrunk to: float64 of shape (d, d).
+    #: Covariance within patterns, to which that of an added pattern is shrunk: float64 of shape (d, d).
     within: Floats
     #: Weight of the classifier's doubt.
     doubt: float
@@ -96,18 +96,18 @@ class Novelty:
 
     @cached_property
     def typical_doubt(self) -> float:
-        """What doubt adds to the score of a typical known wafer: an added pattern bears as much, as it has no doubt."""
+        """What doubt adds to the score of a typical known wafer; used for an added pattern, which has no doubt."""
         return float(np.median(self._weighted_doubt))
 
     def taken(self) -> int:
-        """How many of the calibration wafers, which are all known, are nearest to an added pattern."""
+        """Number of calibration wafers, which are all known, that are nearest to an added pattern."""
         doubt = self._weighted_doubt / self.doubt if self.doubt else np.zeros(len(self.calibration))
         nearest = self.by_pattern(self.calibration_embeddings.astype(np.float64), doubt).argmin(axis=1)
         return int((nearest >= len(self.patterns) - self.added).sum())
 
     @property
     def _weighted_doubt(self) -> Floats:
-        """Weight times doubt of each calibration wafer: what its score has beyond the nearest trained Gaussian's."""
+        """Weight times doubt of each calibration wafer: its score less that under the nearest trained Gaussian."""
         trained = len(self.patterns) - self.added
         known = -log_densities(self.mixture, self.calibration_embeddings.astype(np.float64))[:, :trained]
         return np.asarray(np.maximum(self.calibration - known.min(axis=1), 0))
@@ -117,9 +117,9 @@ class Novelty:
         return p_values(scores, self.calibration)
 
     def with_pattern(self, name: str, embeddings: Floats) -> "Novelty":
-        """The same detector, knowing one more pattern from a few wafers of it.
+        """The same detector with one more known pattern, from a few wafers that show it.
 
-        Its covariance is the wafers' own and, the fewer they are, the more that within the known patterns:
+        Its covariance is that of the wafers, shrunk to that within the known patterns, the more the fewer they are:
         (m C + d W) / (m + d) for m wafers in d dimensions.
 
         Raises:
@@ -127,9 +127,9 @@ class Novelty:
         """
         wafers = len(embeddings)
         if not name or name in self.patterns:
-            raise ConfigError(f"expected a name not yet taken by one of {', '.join(self.patterns)}, got {name!r}")
+            raise ConfigError(f"expected a name other than {', '.join(self.patterns)}, got {name!r}")
         if wafers < LEAST_ADDED:
-            raise ConfigError(f"expected at least {LEAST_ADDED} wafers to add the pattern {name!r} from, got {wafers}")
+            raise ConfigError(f"expected at least {LEAST_ADDED} wafers to add the pattern {name!r}, got {wafers}")
         d = len(self.within)
         middle = embeddings.mean(axis=0)
         centred = embeddings - middle
@@ -144,7 +144,7 @@ class Novelty:
 
 
 def evidence(encodings: Encodings) -> Floats:
-    """What the detector sees of a wafer: float64 of shape (wafers, evidence).
+    """The numbers of each wafer that the detector uses: float64 of shape (wafers, evidence).
 
     The latent, the norm of the logits and statistics of the input: training pulls each class together in
     the latent, so a new pattern can land among known ones (wafer_open_set, section 8).
@@ -155,7 +155,7 @@ def evidence(encodings: Encodings) -> Floats:
 
 
 def fit_novelty(config: NoveltyConfig, known: Encodings, patterns: Sequence[str], calibration: Encodings) -> Novelty:
-    """Fit the Gaussians to known wafers and calibrate on other known ones.
+    """Fit the Gaussians to known wafers and calibrate on other known wafers.
 
     Args:
         config: Sizes.
@@ -164,13 +164,13 @@ def fit_novelty(config: NoveltyConfig, known: Encodings, patterns: Sequence[str]
         calibration: Wafers of the same patterns that neither network nor Gaussians have seen.
 
     Raises:
-        ConfigError: Too few of either, see `LEAST_KNOWN` and `conformal.alarm_threshold`.
+        ConfigError: Too few known or calibration wafers, see `LEAST_KNOWN` and `conformal.alarm_threshold`.
     """
     if len(known) < LEAST_KNOWN:
         raise ConfigError(f"novelty needs {LEAST_KNOWN} known wafers, got {len(known)}")
     seen = evidence(known)
     centre, projection = principal_components(seen, config.variance_kept)
-    # Few wafers carry few dimensions.
+    # Few wafers allow few dimensions.
     projection = np.ascontiguousarray(projection[:, : len(known) // SAMPLES_PER_DIMENSION])
     embedded, of = (seen - centre) @ projection, np.asarray(patterns, dtype=np.str_)
     names, means, covariances, within = _gaussians(embedded, of, config.shrinkage)
@@ -192,14 +192,15 @@ def principal_components(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Centre (d,) and projection (d, k) onto the leading principal components of standardised samples.
 
-    Columns that do not vary are left out: they say nothing, and dividing by their deviation would.
+    Columns that do not vary are left out: they carry no information, and dividing by their deviation would amplify
+    rounding.
     """
     centre, deviation = samples.mean(axis=0), samples.std(axis=0)
     scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
     _, spread, axes = np.linalg.svd((samples - centre) * scale, full_matrices=False)
     share = np.cumsum(spread**2) / np.sum(spread**2)
     k = int(np.searchsorted(share, variance_kept - 1e-12)) + 1
-    # Row by row, as it is read back from a file: products of another layout may round another way.
+    # Row by row, as it is read back from a file: products of another layout may round differently.
     return centre, np.ascontiguousarray(scale[:, None] * axes[:k].T)
 
 
@@ -210,7 +211,7 @@ def _gaussians(
     found, of_found, counts = np.unique(of, return_inverse=True, return_counts=True)
     large = counts >= LEAST_WAFERS
     if not large.any():
-        raise ConfigError(f"expected {LEAST_WAFERS} wafers of one pattern at least, got {counts.max(initial=0)}")
+        raise ConfigError(f"expected a pattern with at least {LEAST_WAFERS} wafers, got {counts.max(initial=0)}")
     taken = large[of_found]
     labels = (np.cumsum(large) - 1)[of_found[taken]]
     fitted = class_gaussians(embedded[taken], labels, int(large.sum()), shrinkage)

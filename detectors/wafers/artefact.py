@@ -26,7 +26,7 @@ class Examples:
     embeddings: NDArray[np.float32]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of examples."""
         return len(self.wafer_ids)
 
 
@@ -36,7 +36,7 @@ def net_tensors(net: WaferNet) -> dict[str, NDArray[Any]]:
 
 
 def read_net(tensors: dict[str, NDArray[Any]], sizes: dict[str, Any]) -> WaferNet:
-    """The network of `net_tensors`, on a CUDA device if there is one; for what it raises see `WaferModel.load`."""
+    """The network of `net_tensors`, on a CUDA device if there is any; for errors see `WaferModel.load`."""
     net = WaferNet(msgspec.convert(sizes, NetConfig))
     prefix = "net."
     weights = {n.removeprefix(prefix): torch.from_numpy(t) for n, t in tensors.items() if n.startswith(prefix)}
@@ -52,7 +52,7 @@ def novelty_tensors(novelty: Novelty) -> dict[str, NDArray[Any]]:
 
 
 def novelty_meta(novelty: Novelty) -> dict[str, Any]:
-    """And what else makes it up."""
+    """The novelty detector's names and numbers, JSON types."""
     return {
         "patterns": list(novelty.patterns),
         "added": novelty.added,

@@ -4,7 +4,7 @@ Shapes follow the names of WM-811K (Wu, Jang and Chen, 2015) and a few more; eve
 for each wafer. Coordinates are in radii until the events are made.
 
 `FINE_PATTERNS` come in twins that fill the bins of a coarse map alike and differ within a bin: 64 bins a side are 0.031
-radii wide, 256 are 0.008, and what tells twins apart is narrower than that.
+radii wide, 256 are 0.008, and the difference between twins is narrower than that.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ LOT = 25
 _TOOLS = 4
 
 Floats = NDArray[np.float64]
-#: Draws points: a generator, and for n points a function that gives each wafer of the batch one number
-#: of a range and spreads it over its points.
+#: Draws a number from a range for each wafer of the batch and repeats it for each of the wafer's points.
 Draw = Callable[[float, float], Floats]
+#: Draws n points of a pattern, in radii.
 Shape = Callable[[np.random.Generator, Draw, int], tuple[Floats, Floats]]
 
 
@@ -40,13 +40,13 @@ def make_wafers(
     radius_um: float = RADIUS_UM,
     first: int = 0,
 ) -> pa.RecordBatch:
-    """One wafer for each name, as a list of points.
+    """Draw one wafer for each name, as a list of points.
 
     Args:
         patterns: names out of `PATTERNS` and `FINE_PATTERNS`.
         rng: all chance comes from it.
-        defects: points of each wafer, or the lowest and highest number of an even choice.
-        background: lowest and highest share of points strewn evenly over the wafer.
+        defects: points of each wafer, or the lowest and highest number of a uniform choice.
+        background: lowest and highest share of points spread uniformly over the wafer.
         radius_um: radius of the wafers in micrometres.
         first: number of the first wafer; it names wafers, lots and tools.
 
@@ -54,7 +54,7 @@ def make_wafers(
         Columns of `WAFER_COLUMNS`.
 
     Raises:
-        ConfigError: an unknown name, or a range that is none.
+        ConfigError: an unknown name, or a range whose ends are out of order or out of bounds.
     """
     unknown = sorted(set(patterns) - set(_ALL))
     low, high = (defects, defects) if isinstance(defects, int) else defects
@@ -91,9 +91,9 @@ def _points(
     """All points of all wafers, in radii, inside the disc; pattern by pattern over the whole batch."""
     wafer = np.repeat(np.arange(len(lengths)), lengths)
     x, y = _normal(rng, _draw_for(wafer, rng), len(wafer))
-    strewn = rng.random(len(wafer)) < rng.uniform(*background, len(lengths))[wafer]
+    is_background = rng.random(len(wafer)) < rng.uniform(*background, len(lengths))[wafer]
     for name in np.unique(patterns).tolist():
-        at = np.flatnonzero((patterns[wafer] == name) & ~strewn)
+        at = np.flatnonzero((patterns[wafer] == name) & ~is_background)
         x[at], y[at] = _ALL[name](rng, _draw_for(wafer[at], rng), len(at))
     # Just inside the rim, so that rounding to float32 leaves no point outside.
     shrink = np.minimum(1, (1 - 1e-6) / np.maximum(np.hypot(x, y), 1e-12))
@@ -143,7 +143,7 @@ def _cluster(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Floa
 
 
 def _line(rng: np.random.Generator, draw: Draw, n: int, width: tuple[float, float]) -> tuple[Floats, Floats]:
-    """A bent line: an arc of chance heading, length and bend about a chance middle.
+    """A bent line: an arc of random heading, length and bend about a random centre.
 
     `width` is the range of the points' standard deviation from the arc.
     """
@@ -156,7 +156,7 @@ def _line(rng: np.random.Generator, draw: Draw, n: int, width: tuple[float, floa
 
 
 def _grid(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Floats]:
-    """The same place of every exposure field: points close to the nodes of a lattice."""
+    """The same position in every exposure field: points close to the nodes of a lattice."""
     x, y = _normal(rng, draw, n)
     pitch, left, low = draw(0.12, 0.2), draw(0, 1), draw(0, 1)
     column, row = np.round(x / pitch - left), np.round(y / pitch - low)
@@ -166,7 +166,7 @@ def _grid(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Floats]
 
 
 def _half_moon(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Floats]:
-    """The part of the disc beyond a chance straight line."""
+    """The part of the disc beyond a random straight line."""
     x, y = _normal(rng, draw, n)
     radius = np.hypot(x, y)
     angle = draw(0, 2 * np.pi) + draw(0.9, 1.5) * rng.uniform(-1, 1, n)
@@ -174,7 +174,7 @@ def _half_moon(rng: np.random.Generator, draw: Draw, n: int) -> tuple[Floats, Fl
 
 
 def _pairs(rng: np.random.Generator, draw: Draw, n: int, distance: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Even over the disc, but every second defect lies `distance` beside the one before it."""
+    """Uniform over the disc, but every second defect lies `distance` from the defect before it."""
     x, y = _normal(rng, draw, n)
     second = np.arange(n) % 2
     first = np.arange(n) - second
@@ -183,7 +183,7 @@ def _pairs(rng: np.random.Generator, draw: Draw, n: int, distance: tuple[float, 
 
 
 def _field(rng: np.random.Generator, draw: Draw, n: int, pitch: tuple[float, float] | None) -> tuple[Floats, Floats]:
-    """A square at a chance place and angle: filled evenly, or close to the nodes of a lattice of this pitch."""
+    """A square of random position and angle: filled uniformly, or close to the nodes of a lattice of this pitch."""
     half = draw(0.06, 0.1)
     across, up = half * rng.uniform(-1, 1, n), half * rng.uniform(-1, 1, n)
     if pitch:

@@ -1,4 +1,4 @@
-"""The life of an emerging pattern: raised from its first wafers, joined by more, told as a finding.
+"""The life of an emerging pattern: raised from its first wafers, joined by more, reported as a finding.
 
 A pattern's id comes from its first wafer, so the same wafers seen again raise the same pattern.
 """
@@ -18,11 +18,11 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking, Pattern, WaferMap
 
 RULE = "emerging_pattern"
-#: Members whose embeddings are kept, and those whose maps are, too.
+#: Members whose embeddings are stored, and members whose maps are stored, too.
 MOST_MEMBERS = 200
 MOST_MAPS = 16
 #: Wafers that an alert names.
-_TOLD = 20
+_NAMED_WAFERS = 20
 
 _NO_MAP = WaferMap(0, 0, b"", b"")
 
@@ -40,11 +40,11 @@ class Found:
 
 
 def raise_pattern(found: Found, wafers: Iterable[NovelLooking], whitening: Floats) -> Pattern:
-    """The pattern that a cluster's wafers make up.
+    """The pattern of a cluster's wafers.
 
     Args:
-        found: Where and how.
-        wafers: Those of the cluster, of one embedding space.
+        found: Where and how the cluster was found.
+        wafers: Wafers of the cluster, of one embedding space.
         whitening: See `open_set.emerging.whitening`.
     """
     members = sorted(wafers, key=_by_time)
@@ -68,17 +68,17 @@ def raise_pattern(found: Found, wafers: Iterable[NovelLooking], whitening: Float
         nearest=_counts(wafer.nearest for wafer in members),
         first_seen_us=first.event_time_us,
         last_seen_us=members[-1].event_time_us,
-        members=_kept(members),
+        members=_stored(members),
         total_map=_total(members).astype("<f4").tobytes(),
     )
 
 
 def joined(pattern: Pattern, wafers: Sequence[NovelLooking], whitening: Floats, window_us: int) -> Pattern:
-    """The pattern with more wafers; itself if there are none, or none it has not seen.
+    """The pattern with more wafers; the same pattern if none of them is new.
 
     Args:
-        pattern: As it stands.
-        wafers: Of the window that starts at `window_us`; one that added to the pattern before adds nothing.
+        pattern: Before the window.
+        wafers: Wafers of the window that starts at `window_us`. A window that was added before adds nothing.
         whitening: See `open_set.emerging.whitening`.
         window_us: Microseconds since the epoch.
     """
@@ -86,7 +86,7 @@ def joined(pattern: Pattern, wafers: Sequence[NovelLooking], whitening: Floats, 
     new = sorted((wafer for wafer in wafers if wafer.id not in there), key=_by_time)
     if not new or window_us <= pattern.updated_us:
         return pattern
-    members = _kept([*pattern.members, *new])
+    members = _stored([*pattern.members, *new])
     white = embeddings_of(members) @ whitening
     return msgspec.structs.replace(
         pattern,
@@ -120,7 +120,7 @@ def nearest_known(pattern: Pattern) -> str:
 
 
 def emerging_finding(pattern: Pattern) -> Finding:
-    """Rule `emerging_pattern`, as the pattern stood when it was raised."""
+    """Finding of the rule `emerging_pattern`, with the pattern's state when it was raised."""
     return Finding(
         rule=RULE,
         subject=pattern.id,
@@ -129,14 +129,14 @@ def emerging_finding(pattern: Pattern) -> Finding:
         threshold=pattern.threshold,
         baseline=0.0,
         message=(
-            f"{pattern.wafers} wafers of {len(pattern.lots)} lot(s) show one pattern the model does not know, nearest "
+            f"{pattern.wafers} wafers of {len(pattern.lots)} lot(s) show the same unknown pattern, nearest "
             f"to {nearest_known(pattern)!r}; {pattern.expected:.1f} such wafers are expected by chance"
         ),
         evidence={
             "pattern": pattern.id,
             "wafers": [
                 {"id": w.id, "wafer_id": w.wafer_id, "lot": w.lot, "tool": w.tool, "p_value": w.p_value}
-                for w in pattern.members[:_TOLD]
+                for w in pattern.members[:_NAMED_WAFERS]
             ],
             "lots": pattern.lots,
             "tools": pattern.tools,
@@ -152,7 +152,7 @@ def _by_time(wafer: NovelLooking) -> tuple[int, str]:
     return wafer.event_time_us, wafer.id
 
 
-def _kept(members: Sequence[NovelLooking]) -> list[NovelLooking]:
+def _stored(members: Sequence[NovelLooking]) -> list[NovelLooking]:
     shown = list(members[:MOST_MAPS])
     return shown + [msgspec.structs.replace(member, map=_NO_MAP) for member in members[MOST_MAPS:MOST_MEMBERS]]
 

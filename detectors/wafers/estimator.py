@@ -22,26 +22,26 @@ from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_waf
 
 
 class WaferRecogniser(ClassifierMixin, BaseEstimator):
-    """Recognises known wafer patterns, and says of others that they are novel.
+    """Recognises known wafer patterns, and calls others novel.
 
     Rows are a `pa.RecordBatch` with the columns of `sparsewatch.schemas.wafers.WAFER_COLUMNS`, so that wafers keep
-    their own sizes and lots: training never splits a lot between what it learns from and what it calibrates on. A
-    classifier by `predict` and `predict_proba`, an outlier detector by `score_samples` and `decision_function`, where
-    as in scikit-learn low is strange.
+    their own sizes and lots: no lot is split between training data and calibration data. It is a classifier by
+    `predict` and `predict_proba`, and an outlier detector by `score_samples` and `decision_function`; as in
+    scikit-learn, low scores are anomalous.
 
     Args:
         hold_out: Classes to leave out of training; their wafers measure novelty only.
         grid: Cells a side for wafers given as points; 0 for the default, see `WaferTrainingConfig`.
         epochs: Most passes over the training wafers, from 1.
         false_novel_rate: Share of known wafers that may be called novel, in (0, 1).
-        novel: What `predict` says of a novel wafer.
-        seed: All chance comes from it.
+        novel: Label that `predict` gives a novel wafer.
+        seed: Source of all randomness.
         threads: CPU threads of training.
 
     Attributes:
         model_: The `WaferModel`; `model_.save` writes it for a job.
-        metrics_: `WaferMetrics`, of wafers of lots it was not trained on.
-        classes_: Names of the classes that `predict_proba` has columns of, shape (n_classes,).
+        metrics_: `WaferMetrics`, of wafers of lots that were not trained on.
+        classes_: Names of the columns of `predict_proba`, shape (n_classes,).
 
     Examples:
         >>> from sparsewatch.detectors.wafers.estimator import WaferRecogniser
@@ -77,7 +77,7 @@ class WaferRecogniser(ClassifierMixin, BaseEstimator):
 
         Raises:
             ConfigError: If a setting is out of range, or there are too few wafers or lots for it.
-            SchemaError: If a row is no wafer event.
+            SchemaError: If a row is not a wafer event.
         """
         config = WaferTrainingConfig(
             hold_out=tuple(self.hold_out),
@@ -107,19 +107,19 @@ class WaferRecogniser(ClassifierMixin, BaseEstimator):
     def predict_proba(self, rows: pa.RecordBatch) -> NDArray[np.float64]:
         """The network's probability of each known class, novel or not: shape (n_wafers, n_classes).
 
-        A row adds up to 1 less the probability of none of them; where wafers with several patterns were trained on,
-        each class has a probability of its own.
+        A row adds up to 1 less the probability of no known class; if wafers with several patterns were trained on, each
+        class has a probability of its own.
         """
         model = self._model()
         with torch_threads(1):
             return encode(model.net, read_points(rows), model.grid).probabilities
 
     def score_samples(self, rows: pa.RecordBatch) -> NDArray[np.float64]:
-        """Less the novelty of each wafer, shape (n_wafers,): higher is more normal."""
+        """Negative novelty of each wafer, shape (n_wafers,): higher is more normal."""
         return -np.asarray(self._recognise(rows)["novelty"].to_numpy())
 
     def decision_function(self, rows: pa.RecordBatch) -> NDArray[np.float64]:
-        """`score_samples` above the threshold, shape (n_wafers,): below 0 is novel."""
+        """`score_samples` relative to the threshold, shape (n_wafers,): below 0 is novel."""
         return self.score_samples(rows) + self._model().novelty.threshold
 
     def __sklearn_tags__(self) -> Any:

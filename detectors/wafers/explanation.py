@@ -1,4 +1,4 @@
-"""Why a wafer got its verdict: the defects that carry it, the zones they lie in, the known wafers most like it."""
+"""Why a wafer got its verdict: the defects that account for it, their zones, the most similar known wafers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sparsewatch.detectors.wafers.occlusion import Occlusion, OcclusionConfig, S
 from sparsewatch.detectors.wafers.zones import Block, Zones, describe, standing_out, wafer_zones, within
 from sparsewatch.schemas.errors import ConfigError
 
-#: What carries the verdict `novel`; the other verdicts are carried by a pattern.
+#: What the evidence for the verdict `novel` is about; for other verdicts it is about a pattern.
 NOVELTY = "novelty"
 #: Known wafers named.
 NEAREST = 5
@@ -30,24 +30,24 @@ class Neighbour(NamedTuple):
     pattern: str
     #: Euclidean, in the embedding.
     distance: float
-    #: Median distance from one of that pattern's examples to the next of them; infinite for a single one.
-    usual: float
+    #: Median distance from an example of that pattern to its nearest other; infinite for a single example.
+    typical: float
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for one thing that was said of a wafer."""
+    """Evidence for one part of a verdict."""
 
     #: `NOVELTY`, or the pattern.
     about: str
     occlusion: Occlusion
-    #: Of the evidence.
+    #: Zones of the evidence.
     zones: Zones
     #: The zones in one line.
     where: str
-    #: Where it stands out; none where it is strewn.
+    #: Where the evidence is concentrated; None if it is spread over the wafer.
     block: Block | None
-    #: Defects there, the score of the wafer without them, and whether it would be said all the same.
+    #: Defects in the block, the score of the wafer without them, and whether the verdict would still hold.
     inside: int
     left: float | None
     holds: bool | None
@@ -58,13 +58,13 @@ class Explanation:
     """A verdict and its reasons."""
 
     #: One row of `VERDICT_COLUMNS`.
-    said: dict[str, Any]
+    verdict: dict[str, Any]
     #: Wafer, lot, step and tool.
     wafer: dict[str, str]
     points: WaferPoints
     #: Where the defects lie, in one line.
     where: str
-    #: For the verdict `novel` that of novelty, for `known` that of each part; none for `normal`.
+    #: For the verdict `novel` of novelty, for `known` of each part; empty for `normal`.
     evidence: tuple[Evidence, ...]
     #: Nearest first.
     nearest: tuple[Neighbour, ...]
@@ -78,25 +78,25 @@ def explain_wafers(
     Args:
         model: gives the verdicts.
         rows: columns of `WAFER_COLUMNS`.
-        config: how finely to look. Each wafer is scored `config.tiles` times at most.
+        config: resolution and cost. Each wafer is scored `config.tiles` times at most.
         nearest: known wafers to name.
 
     Raises:
         SchemaError: see `WaferModel.recognise`.
     """
-    said = model.recognise(rows).to_pylist()
+    verdicts = model.recognise(rows).to_pylist()
     points = read_points(rows)
     names = rows.select(["wafer_id", "lot", "step", "tool"]).to_pylist()
-    for i, (verdict, wafer) in enumerate(zip(said, names, strict=True)):
-        one = points.take(np.array([i]))
+    for i, (verdict, wafer) in enumerate(zip(verdicts, names, strict=True)):
+        own = points.take(np.array([i]))
         with torch_threads(1):
-            evidence = tuple(_evidence(model, one, about, config) for about in _asked(verdict))
+            evidence = tuple(_evidence(model, own, about, config) for about in _topics(verdict))
         near = nearest_examples(model.examples, np.array(verdict["embedding"]), nearest)
-        yield Explanation(verdict, wafer, one, describe(one), evidence, near)
+        yield Explanation(verdict, wafer, own, describe(own), evidence, near)
 
 
 def novelty_score(model: WaferModel) -> Score:
-    """The score that makes a wafer novel; one without defects has the least on record, as for the verdict."""
+    """The score that makes a wafer novel; without defects it is the least calibration score, as in the verdict."""
 
     def score(points: WaferPoints) -> NDArray[np.float64]:
         scores = model.novelty.score(encode(model.net, points, model.grid))
@@ -106,9 +106,9 @@ def novelty_score(model: WaferModel) -> Score:
 
 
 def pattern_score(model: WaferModel, pattern: str) -> Score:
-    """By how much a pattern leads the best other one, in nats.
+    """By how much a pattern leads the best other pattern, in nats.
 
-    Of a pattern of the network's by its outputs; of one that was added by the novelty score under each pattern.
+    For a pattern of the network by its outputs; for an added pattern by the novelty score under each pattern.
 
     Raises:
         ConfigError: the model does not know the pattern.
@@ -132,25 +132,25 @@ def nearest_examples(examples: Examples, embedding: NDArray[np.float64], most: i
     """Examples by their distance from an embedding of shape (d,), nearest first."""
     distance = np.linalg.norm(examples.embeddings - embedding, axis=1)
     order = np.argsort(distance, kind="stable")[:most].tolist()
-    usual = {name: _usual_distance(examples, name) for name in {examples.patterns[i] for i in order}}
+    typical = {name: _typical_distance(examples, name) for name in {examples.patterns[i] for i in order}}
     return tuple(
-        Neighbour(examples.wafer_ids[i], examples.patterns[i], float(distance[i]), usual[examples.patterns[i]])
+        Neighbour(examples.wafer_ids[i], examples.patterns[i], float(distance[i]), typical[examples.patterns[i]])
         for i in order
     )
 
 
-def _usual_distance(examples: Examples, pattern: str) -> float:
+def _typical_distance(examples: Examples, pattern: str) -> float:
     members = examples.embeddings[np.array(examples.patterns, dtype=np.str_) == pattern].astype(np.float64)
     between = np.linalg.norm(members[:, None] - members, axis=2)
     np.fill_diagonal(between, np.inf)
     return float(np.median(between.min(axis=1)))
 
 
-def _asked(said: dict[str, Any]) -> list[str]:
-    """What the evidence is to be about."""
-    if not said["defects"] or said["verdict"] == "normal":
+def _topics(verdict: dict[str, Any]) -> list[str]:
+    """What the evidence for a verdict is about."""
+    if not verdict["defects"] or verdict["verdict"] == "normal":
         return []
-    return [NOVELTY] if said["verdict"] == "novel" else list(said["parts"])
+    return [NOVELTY] if verdict["verdict"] == "novel" else list(verdict["parts"])
 
 
 def _evidence(model: WaferModel, points: WaferPoints, about: str, config: OcclusionConfig | None) -> Evidence:

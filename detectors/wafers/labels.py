@@ -1,4 +1,4 @@
-"""Labels of wafers as classes: one class a wafer, or several at once where names are joined by `+`."""
+"""Labels of wafers as classes: one class for each wafer, or several at once if names are joined by `+`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.wafers import JOIN
 
-#: Names taken for the class of wafers with nothing wrong.
+#: Names of the class of wafers without a pattern.
 NORMAL_NAMES = ("normal", "none")
 
 
@@ -17,26 +17,26 @@ NORMAL_NAMES = ("normal", "none")
 class Classes:
     """What a network learns from labels."""
 
-    #: Its outputs, sorted; where several may occur, all parts but the normal class.
+    #: The network's outputs, sorted; if several classes may occur at once, all parts but the normal class.
     outputs: tuple[str, ...]
     normal: str | None
     #: Whether labels name several classes at once.
     several: bool
-    #: Pattern of each wafer: its label, parts sorted; of shape (wafers,).
+    #: Pattern of each wafer: its label with the parts sorted; of shape (wafers,).
     patterns: NDArray[np.str_]
     #: Whether the wafer belongs to known classes only, bool of shape (wafers,).
     known: NDArray[np.bool_]
-    #: See `sparse_net.train.Labelled.labels`; rows of wafers that are not known mean nothing.
+    #: See `sparse_net.train.Labelled.labels`; rows of wafers that are not known have no meaning.
     targets: NDArray[np.int64]
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Known patterns, sorted: the outputs, or the mixtures where several may occur."""
+        """Known patterns, sorted: the outputs, or the mixtures if several classes may occur at once."""
         return tuple(np.unique(self.patterns[self.known]).tolist())
 
 
 def read_labels(labels: Sequence[str], hold_out: Sequence[str]) -> Classes:
-    """Classes of labels, those held out left out.
+    """Classes of labels, without the held-out classes.
 
     Raises:
         ConfigError: An unknown class is held out, or fewer than two classes are left.

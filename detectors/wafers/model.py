@@ -29,7 +29,7 @@ from sparsewatch.detectors.wafers.verdicts import Known, judge
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
 from sparsewatch.schemas.wafers import JOIN, NORMAL
 
-#: Words of verdicts, which no pattern may be called.
+#: Verdicts; no pattern may have such a name.
 _VERDICTS = ("novel", "normal", "known")
 #: Kind of the artefact.
 KIND = "wafer"
@@ -43,7 +43,7 @@ class WaferModel:
     novelty: Novelty
     #: Classes in the order of the network's outputs.
     outputs: tuple[str, ...]
-    #: The known class of wafers with nothing wrong, if there is one.
+    #: The known class of wafers without a pattern, if there is such a class.
     normal: str | None
     #: Cells a side for wafers that are given as points.
     grid: int
@@ -59,7 +59,7 @@ class WaferModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names that a wafer may be recognised as, but for mixtures: of the outputs, of normal, and added ones."""
+        """Names that a wafer may be recognised as, except mixtures: outputs, the normal class, and added patterns."""
         normal = () if self.normal is None else (self.normal,)
         added = self.novelty.patterns[len(self.novelty.patterns) - self.novelty.added :]
         return tuple(dict.fromkeys((*self.outputs, *normal, *added)))
@@ -71,7 +71,7 @@ class WaferModel:
 
     @property
     def false_novel_rate(self) -> float:
-        """Largest share of known wafers that the threshold calls novel, by the calibration."""
+        """Upper bound on the share of known wafers that the threshold calls novel, by the calibration."""
         above = np.count_nonzero(self.novelty.calibration > self.novelty.threshold)
         return (1 + int(above)) / (1 + len(self.novelty.calibration))
 
@@ -82,20 +82,20 @@ class WaferModel:
             rate: see `conformal.alarm_threshold`.
 
         Raises:
-            ConfigError: rate out of range, or too few calibration wafers for it.
+            ConfigError: rate out of range, or too few calibration wafers for the rate.
         """
         threshold = alarm_threshold(self.novelty.calibration, rate)
         return replace(self, novelty=replace(self.novelty, threshold=threshold))
 
     def with_pattern(self, name: str, embeddings: NDArray[np.float64]) -> "WaferModel":
-        """The same model, knowing one more pattern from wafers of it; see `Novelty.with_pattern`.
+        """The same model with one more known pattern, from wafers that show it; see `Novelty.with_pattern`.
 
         Args:
             name: not the name of a class, and without `+`.
             embeddings: of at least 3 wafers in this model's space, of shape (wafers, d).
 
         Raises:
-            ConfigError: the name or the wafers do not do.
+            ConfigError: the name is taken or malformed, or there are too few wafers.
         """
         if name in (*self.classes, *_VERDICTS) or JOIN in name or name != name.strip() or not name:
             taken = ", ".join((*self.classes, *_VERDICTS))
@@ -108,7 +108,7 @@ class WaferModel:
         """A verdict on each wafer, in order.
 
         A wafer is `novel` if its p-value is at most the false-novel rate the model was calibrated for,
-        else `normal` or `known` by its most probable class. One without a defect is normal by rule.
+        else `normal` or `known` by its most probable class. A wafer without defects is normal by rule.
         Takes one CPU thread: a stream's workers share the cores.
 
         Args:
@@ -118,7 +118,7 @@ class WaferModel:
             Columns of `wafer_verdicts.VERDICT_COLUMNS`.
 
         Raises:
-            SchemaError: a row is no wafer event; the stream sets those aside with `validate_wafers`.
+            SchemaError: a row is not a wafer event; a stream rejects those with `validate_wafers`.
         """
         failures = validate_wafers(rows)
         if failures:
@@ -136,9 +136,9 @@ class WaferModel:
 
         Args:
             folder: `<root>/<name>`.
-            metrics: what it reached on wafers it was not trained on. JSON types.
+            metrics: figures on wafers that were not trained on. JSON types.
             training: data, digest, seed and settings. JSON types.
-            promote: make it the latest, which running jobs take.
+            promote: make it the latest, which running jobs load.
 
         Returns:
             The version's folder.

@@ -1,4 +1,4 @@
-"""Wafers that look novel, kept for a look at them together: identity, embedding and a small map of each."""
+"""Wafers that look novel, stored to be searched for clusters: identity, embedding and a small map of each."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,12 +18,12 @@ _MOST_DEFECTS = 255
 def novel_looking(
     rows: pa.RecordBatch, results: Sequence[WaferResult], embeddings: pa.Array, space: str, level: float
 ) -> list[NovelLooking]:
-    """Wafers of a batch whose p-value is at most `level`; those without a defect never are.
+    """Wafers of a batch whose p-value is at most `level`; wafers without defects are left out.
 
     Args:
         rows: Columns of `WAFER_COLUMNS`, one row a wafer.
-        results: What was said of each.
-        embeddings: List of float32, one a wafer.
+        results: Verdict on each.
+        embeddings: A list of float32 for each wafer.
         space: See `WaferModel.space`.
         level: Range is [0, 1].
     """
@@ -57,7 +57,7 @@ def embeddings_of(wafers: Sequence[NovelLooking]) -> NDArray[np.float64]:
 
 
 def wafer_maps(points: WaferPoints) -> list[WaferMap]:
-    """A map of each wafer, on its own grid where it has one of at most `MAP_SIDE` cells a side."""
+    """A map of each wafer, on the wafer's own grid if that has at most `MAP_SIDE` cells a side."""
     sites = to_sites(replace(points, own_grid=np.minimum(points.own_grid, MAP_SIDE)), MAP_SIDE)
     borders = np.searchsorted(sites.wafer, np.arange(sites.wafers + 1)).tolist()
     cells = (sites.row * sites.shape[sites.wafer, 1] + sites.column).astype("<u2")

@@ -1,10 +1,10 @@
-"""Which defects carry a score: what it loses when defects are taken away.
+"""Which defects account for a score: how far it drops when defects are removed.
 
 Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014, section 4.2) on a set of
 points: a wafer without some of its defects is a wafer, so nothing has to be painted over, and any score of wafers can
-be asked, the whole model's among them. Whole rings go first: the parts of an edge ring stand in for each other, and
-none of them alone would be missed. Rings are split where they matter, and again, until one place is left or the budget
-is spent.
+be explained, the whole model's included. Whole rings come first: the parts of an edge ring are redundant, and removing
+a single part would change nothing. Rings are split where they matter, and again, until a single place is left or the
+budget is spent.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from sparsewatch.detectors.wafers.zones import BORDERS
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, check_ranges
 
-#: A number for each wafer of a batch, float64 of shape (wafers,); what the defects are to account for.
+#: A number for each wafer of a batch, float64 of shape (wafers,); the defects are to account for it.
 Score = Callable[[WaferPoints], NDArray[np.float64]]
 
 Floats = NDArray[np.float64]
@@ -27,21 +27,21 @@ Indices = NDArray[np.int64]
 
 #: Points in one call of a score.
 _BATCH = 400_000
-#: Parts around of a tile that is a whole ring; any other is halved around and outwards.
+#: Sectors into which a tile that is a whole ring is split; any other tile is halved in angle and in radius.
 _AROUND = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OcclusionConfig:
-    """How finely to look, and what it may cost."""
+    """Resolution and cost of the search."""
 
-    #: Most parts of rings taken away; each is one scored wafer.
+    #: Most parts of rings removed; each is one scored wafer.
     tiles: Count = 400
-    #: Most points in the wafers scored for that; fewer parts are taken from a wafer of very many defects.
+    #: Most points in the wafers scored for that; fewer parts are removed from a wafer of very many defects.
     points: Count = 10_000_000
     #: Tiles split before the next wafers are scored.
     split: Count = 12
-    #: A tile not wider than two radii by this is not split.
+    #: A tile no wider than two radii divided by this is not split.
     finest: Count = 16_384
 
     def __post_init__(self) -> None:
@@ -50,40 +50,41 @@ class OcclusionConfig:
 
 @dataclass(frozen=True, slots=True)
 class Occlusion:
-    """What each defect of a wafer has of its score."""
+    """Share of each defect of a wafer in its score."""
 
-    #: Of the whole wafer.
+    #: Score of the whole wafer.
     score: float
-    #: Share of each point in the score, float64 of shape (points,); below 0 where the point speaks against it.
+    #: Share of each point in the score, float64 of shape (points,); below 0 if the point is evidence against it.
     heat: Floats
-    #: Tile of each point, int64 of shape (points,): the points of one were not told apart.
+    #: Tile of each point, int64 of shape (points,): the points of a tile share the same heat.
     tile: Indices
-    #: What the score loses without the tile's points, float64 of shape (tiles,).
+    #: Drop of the score without the tile's points, float64 of shape (tiles,).
     drop: Floats
     #: Wafers that were scored.
     scored: int
 
     @property
     def evidence(self) -> Floats:
-        """What speaks for the score, float64 of shape (points,), from 0."""
+        """Evidence for the score, float64 of shape (points,), from 0."""
         return np.maximum(self.heat, 0)
 
 
 def occlude(points: WaferPoints, score: Score, config: OcclusionConfig | None = None) -> Occlusion:
     """Share of each defect in a score, at native resolution where it matters.
 
-    Each ring has what the score loses without its points, its drop. The tiles with most are split, first the rings into
-    four around, then each into two by two: a part gets its own drop; what the parts leave over of their tile's share,
-    because they stand in for each other, is shared evenly among the points; if their drops exceed it, all are scaled
-    down. A tile that speaks against the score is not split. So the points of a ring always have its drop together.
+    The drop of a ring is by how much the score falls without its points. The tiles with the largest shares are split,
+    first the rings into four sectors, then each tile into two by two: a part gets its own drop. If the drops of the
+    parts fall short of their tile's share, because the parts are redundant, the rest is spread evenly over the points;
+    if they exceed it, all are scaled down. A tile that is evidence against the score is not split. So the shares of a
+    ring's points always add up to its drop.
 
     Args:
-        points: one wafer with a point at least.
-        score: see `Score`. Called with many variants of the wafer, some without a point.
-        config: how finely to look.
+        points: one wafer with at least one point.
+        score: see `Score`. Called with many variants of the wafer, some without points.
+        config: resolution and cost.
 
     Raises:
-        ConfigError: not one wafer, or one without points.
+        ConfigError: not a single wafer, or a wafer without points.
     """
     config = config or OcclusionConfig()
     if len(points) != 1 or not len(points.x):
@@ -108,13 +109,13 @@ def occlude(points: WaferPoints, score: Score, config: OcclusionConfig | None = 
 
 
 def class_margin(encodings: Encodings, wanted: int) -> Floats:
-    """By how much a class leads the best other one, in nats; float64 of shape (wafers,).
+    """By how much a class leads the best other class, in nats; float64 of shape (wafers,).
 
-    Where several classes may occur together, by how much it leads its absence. That a wafer belongs to no class is the
-    matter of novelty and no rival here.
+    If several classes may occur together, by how much it leads its absence. That a wafer belongs to no class is a
+    matter of novelty and not compared here.
 
     Args:
-        encodings: of the wafers.
+        encodings: encodings of the wafers.
         wanted: index of the class among the logits.
     """
     own = encodings.logits[:, wanted].astype(np.float64)
@@ -124,7 +125,7 @@ def class_margin(encodings: Encodings, wanted: int) -> Floats:
 
 
 def variants(points: WaferPoints, keep: NDArray[np.bool_]) -> WaferPoints:
-    """One wafer with some of its points only, in several variants.
+    """Several variants of a wafer, each with some of its points only.
 
     Args:
         points: the wafer.
@@ -138,16 +139,16 @@ def variants(points: WaferPoints, keep: NDArray[np.bool_]) -> WaferPoints:
 
 @dataclass(slots=True)
 class _Tiles:
-    """Parts of a wafer that hold a point each."""
+    """Parts of a wafer, each with at least one point."""
 
     #: Tile of each point; -1 for points elsewhere.
     of: Indices
     #: Lower and upper borders in radii and in turns, float64 of shape (tiles, 2).
     low: Floats
     high: Floats
-    #: Points.
+    #: Number of points.
     count: Indices
-    #: NaN before it is known.
+    #: NaN until it is known.
     drop: Floats
     heat: Floats
 
@@ -188,7 +189,7 @@ def _split(polar: Floats, tiles: _Tiles, parents: Indices) -> tuple[_Tiles, Indi
 
 
 def _share_out(tiles: _Tiles, split: _Tiles, parent: Indices) -> None:
-    """Give the parts their tile's share."""
+    """Divide their tile's share among the parts."""
     own = np.maximum(split.drop, 0)
     total = np.bincount(parent, own, len(tiles.count))
     scale = np.minimum(1, tiles.heat / np.maximum(total, 1e-300))
@@ -198,12 +199,12 @@ def _share_out(tiles: _Tiles, split: _Tiles, parent: Indices) -> None:
 
 def _replaced(tiles: _Tiles, parents: Indices, split: _Tiles) -> _Tiles:
     """The tiles with some of them replaced by their parts."""
-    kept = np.setdiff1d(np.arange(len(tiles.count)), parents)
+    rest = np.setdiff1d(np.arange(len(tiles.count)), parents)
     number = np.full(len(tiles.count), -1)
-    number[kept] = np.arange(len(kept))
-    of = np.where(split.of >= 0, split.of + len(kept), number[tiles.of])
+    number[rest] = np.arange(len(rest))
+    of = np.where(split.of >= 0, split.of + len(rest), number[tiles.of])
     old, new = ((t.low, t.high, t.count, t.drop, t.heat) for t in (tiles, split))
-    return _Tiles(of, *(np.concatenate([a[kept], b]) for a, b in zip(old, new, strict=True)))
+    return _Tiles(of, *(np.concatenate([a[rest], b]) for a, b in zip(old, new, strict=True)))
 
 
 def _without(points: WaferPoints, tile: Indices, tiles: Indices, score: Score) -> Floats:

@@ -1,4 +1,4 @@
-"""Smoke scores of a wafer model: a handful of drawn wafers and the verdict numbers on them."""
+"""Smoke scores of a wafer model: a handful of drawn wafers and the numbers of their verdicts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,10 +31,10 @@ def smoke_of(recognise: Recognise) -> dict[str, NDArray[Any]]:
 
 
 def check_wafer_smoke(recognise: Recognise, artefact: Artefact) -> None:
-    """Compare the verdicts a model gives now with those its artefact holds.
+    """Compare the verdicts that a model gives now with those stored in its artefact.
 
     Args:
-        recognise: of the model made of `artefact`, before its threshold or patterns were changed.
+        recognise: of the model read from `artefact`, before its threshold or patterns are changed.
         artefact: as it was read.
 
     Raises:

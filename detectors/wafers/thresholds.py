@@ -10,11 +10,11 @@ class WaferCheck(Settings, frozen=True, kw_only=True):
 
     #: Share of known wafers to be called novel by chance; that of the models that judged the window if None.
     false_novel_rate: AlarmRate | None = None
-    #: Share of wafers of each pattern in normal production; patterns without one are not checked.
+    #: Share of wafers of each pattern in normal production; patterns without a rate are not checked.
     expected_rates: dict[str, Share] = msgspec.field(default_factory=dict)
     #: Level of each test.
     alpha: Level = 1e-6
     #: Least number of wafers that raises an alert.
     min_wafers: int = 4
-    #: Least ratio of the share seen to the rate expected.
+    #: Least ratio of the observed share to the expected rate.
     min_lift: float = 2.0

@@ -25,9 +25,9 @@ from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.settings import CountOrNone, Positive, check_ranges
 from sparsewatch.schemas.wafers import JOIN, NORMAL
 
-#: Cells a side for wafers that are given as points, unless stated: 18 um a cell on 300 mm.
+#: Default of cells a side for wafers that are given as points: 18 um a cell on 300 mm.
 GRID = 16_384
-#: Examples kept of each pattern.
+#: Examples stored of each pattern.
 _EXAMPLES = 40
 
 
@@ -54,13 +54,13 @@ class WaferTrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class WaferMetrics:
-    """What a model reached on wafers of lots it was not trained on."""
+    """Figures of a model on wafers of lots that were not trained on."""
 
     macro_f1: float
-    #: Rows are true patterns, columns recognised ones, as `patterns` names them; int64 of shape (patterns, patterns).
+    #: Rows are true patterns, columns recognised patterns, in the order of `patterns`; int64, (patterns, patterns).
     confusion: NDArray[np.int64]
     patterns: tuple[str, ...]
-    #: Share of wafers whose pattern was recognised whole.
+    #: Share of wafers whose pattern was recognised, all parts of it.
     accuracy: float
     #: Area under the ROC curve of the novelty score, withheld against known wafers; by withheld class.
     auroc: dict[str, float]
@@ -83,12 +83,12 @@ def train_wafer_model(
         rows: columns of `WAFER_COLUMNS`.
         labels: class of each row; the parts of a mixed pattern joined by `+`.
         config: how to train.
-        report: see `train.train_net`, as for the next two.
-        resume: where a training of the same wafers and settings stood.
-        keep: handed a checkpoint after each epoch.
+        report: see `train.train_net`.
+        resume: checkpoint of an interrupted training on the same wafers with the same settings.
+        keep: callback that gets a checkpoint after each epoch.
 
     Raises:
-        SchemaError: a row is no wafer event.
+        SchemaError: a row is not a wafer event.
         ConfigError: an unknown class is held out, or there are too few wafers of a class.
         ModelError: `resume` is of another training.
     """
@@ -99,7 +99,7 @@ def train_wafer_model(
     data = _split(rows, labels, config)
     train, validation, calibration = (data.labelled(np.flatnonzero(data.part == i)) for i in range(3))
     several, outlier = data.classes.several, config.train.outliers > 0
-    side = _usual_side(data.points, data.grid)
+    side = _median_side(data.points, data.grid)
     sizes = NetConfig.for_grid(side, len(data.classes.outputs), several=several, outlier=outlier)
     net = train_net(sizes, config.train, train, validation, data.grid, report, resume=resume, keep=keep)
     held_out = encode(net, calibration.points, data.grid)
@@ -130,9 +130,9 @@ def _split(rows: pa.RecordBatch, labels: Sequence[str], config: WaferTrainingCon
     borders = np.cumsum([config.train_share, config.validation_share])
     part = np.where(classes.known, np.searchsorted(borders, place, side="right"), -1)
     _check_counts(classes, part)
-    # Asked before hours of training: too few calibration wafers are refused.
+    # Too few calibration wafers are refused here, before hours of training.
     alarm_threshold(np.zeros(int((part == 2).sum())), config.novelty.false_novel_rate)
-    return _Data(points, classes, part, config.grid or _usual_side(points))
+    return _Data(points, classes, part, config.grid or _median_side(points))
 
 
 def _model(
@@ -161,19 +161,20 @@ def _metrics(model: WaferModel, data: _Data, config: WaferTrainingConfig, held_o
     classes, calibration = data.classes, np.flatnonzero(data.part == 2)
     scores = model.novelty.by_pattern(model.novelty.embed(held_out), held_out.doubt)
     known = Known(model.outputs, model.normal or NORMAL)
-    truth, said = classes.patterns[calibration], recognised(known, model.novelty, held_out, scores)[0].astype(np.str_)
+    truth = classes.patterns[calibration]
+    predicted = recognised(known, model.novelty, held_out, scores)[0].astype(np.str_)
     return WaferMetrics(
         macro_f1(classes.targets[calibration], held_out.logits),
-        confusion_matrix(truth, said, labels=classes.groups),
+        confusion_matrix(truth, predicted, labels=classes.groups),
         classes.groups,
-        float(np.mean(truth == said)),
+        float(np.mean(truth == predicted)),
         {name: _auroc(model, data.points.take(_holding(classes, name))) for name in config.hold_out},
         (int((data.part == 0).sum()), int((data.part == 1).sum()), len(calibration)),
     )
 
 
 def lot_places(lots: Sequence[str], seed: int) -> NDArray[np.float64]:
-    """A place in [0, 1) for each wafer by a hash of its lot: wafers of a lot are never split apart."""
+    """A number in [0, 1) for each wafer by a hash of its lot: wafers of a lot are never split."""
     places = {lot: _place(f"{seed}/{lot}") for lot in set(lots)}
     return np.array([places[lot] for lot in lots], dtype=np.float64)
 
@@ -189,7 +190,7 @@ def _holding(classes: Classes, name: str) -> NDArray[np.int64]:
 
 
 def _example_rows(patterns: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of up to `_EXAMPLES` wafers of each pattern, drawn evenly."""
+    """Rows of up to `_EXAMPLES` wafers of each pattern, drawn uniformly."""
     order = rng.permutation(len(patterns))
     order = order[np.argsort(patterns[order], kind="stable")]
     first = np.searchsorted(patterns[order], patterns[order], side="left")
@@ -202,19 +203,19 @@ def _check_counts(classes: Classes, part: NDArray[np.int64]) -> None:
         counts = hot[part == chosen].sum(axis=0)
         if chosen == 0 and counts.min() < 2:
             few = classes.outputs[int(counts.argmin())]
-            raise ConfigError(f"class {few!r} has {counts.min()} wafers in training lots, expected 2")
+            raise ConfigError(f"class {few!r} has {counts.min()} wafers in training lots, expected at least 2")
         if counts.sum() == 0:
             raise ConfigError(f"no lot fell to {use}; expected wafers of more lots")
 
 
-def _usual_side(points: WaferPoints, grid: int = GRID) -> int:
-    """Median cells a side, where `grid` holds for wafers given as points."""
+def _median_side(points: WaferPoints, grid: int = GRID) -> int:
+    """Median of the cells a side; wafers given as points count with `grid`."""
     sides = points.own_grid.max(axis=1)
     return int(np.median(np.where(sides > 0, sides, grid)))
 
 
 def _auroc(model: WaferModel, withheld: WaferPoints) -> float:
-    """How well novelty tells withheld wafers from the calibration ones; 0.5 is chance."""
+    """How well novelty separates withheld wafers from calibration wafers; 0.5 is chance."""
     novel = model.novelty.score(encode(model.net, withheld, model.grid))
     known = model.novelty.calibration
     truth = np.repeat([1, 0], [len(novel), len(known)])

@@ -1,4 +1,4 @@
-"""From encodings to verdicts: which pattern, how sure, how novel; one row a wafer."""
+"""From encodings to verdicts: pattern, probability and novelty; one row for each wafer."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.detectors.sparse_net.points import offsets_of
 from sparsewatch.schemas.wafers import JOIN
 
-#: What `WaferModel.recognise` answers, one row a wafer.
+#: Columns of the verdicts of `WaferModel.recognise`, one row for each wafer.
 VERDICT_COLUMNS = pa.schema(
     [
         pa.field("verdict", pa.string(), nullable=False),
         pa.field("pattern", pa.string(), nullable=False),
-        #: Patterns on the wafer: several on a mixed one, none on a normal one.
+        #: Patterns on the wafer: several on a mixed wafer, none on a normal wafer.
         pa.field("parts", pa.list_(pa.string()), nullable=False),
         pa.field("probability", pa.float64(), nullable=False),
         pa.field("novelty", pa.float64(), nullable=False),
@@ -24,7 +24,7 @@ VERDICT_COLUMNS = pa.schema(
         pa.field("defects", pa.int64(), nullable=False),
         #: Points outside the wafer's disc, which the verdict leaves out.
         pa.field("outside", pa.int64(), nullable=False),
-        #: See `open_set.novelty`; Euclidean distances mean something.
+        #: See `open_set.novelty`; compared by Euclidean distance.
         pa.field("embedding", pa.list_(pa.float32()), nullable=False),
     ]
 )
@@ -32,7 +32,7 @@ VERDICT_COLUMNS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a model knows: the classes of its outputs, and which one is normal."""
+    """Classes that a model knows: those of its outputs, and which of them is normal."""
 
     outputs: tuple[str, ...]
     normal: str
@@ -45,10 +45,10 @@ def judge(
     defects: NDArray[np.int64],
     outside: NDArray[np.int64],
 ) -> pa.RecordBatch:
-    """Columns of `VERDICT_COLUMNS`; a wafer without a defect is normal by rule."""
+    """Columns of `VERDICT_COLUMNS`; a wafer without defects is normal by rule."""
     embeddings, doubt = novelty.embed(encodings), encodings.doubt
     by_pattern = novelty.by_pattern(embeddings, doubt)
-    # The least novel score on record, so that an empty map never ranks among the novel ones.
+    # The least calibration score, so that an empty map never ranks among the novel wafers.
     empty = defects == 0
     scores = np.where(empty, novelty.calibration[0], by_pattern.min(axis=1))
     pattern, probability = recognised(known, novelty, encodings, by_pattern)
@@ -75,8 +75,8 @@ def recognised(
 ) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
     """The most probable known pattern of each wafer and its probability, object and float64 of shape (wafers,).
 
-    An added pattern is named where its Gaussian is the nearest, with its share of all patterns' densities; else the
-    network decides.
+    If the nearest Gaussian is that of an added pattern, the pattern is that, with its share of all patterns' densities;
+    else the network decides.
     """
     pattern = _answers(known, encodings)
     probability = np.exp(-encodings.doubt)
@@ -89,13 +89,13 @@ def recognised(
 
 
 def _answers(known: Known, encodings: Encodings) -> NDArray[np.object_]:
-    """What the network says: its most probable class, or the joined names of all classes above one half."""
+    """The network's answer: its most probable class, or the joined names of all classes above one half."""
     names = np.array(known.outputs, dtype=np.object_)
     if not encodings.several:
         return names[encodings.logits.argmax(axis=1)] if len(encodings) else names[:0]
     sets, which = np.unique(encodings.logits > 0, axis=0, return_inverse=True)
-    said = [JOIN.join(names[chosen]) or known.normal for chosen in sets]
-    return np.array(said, dtype=np.object_)[which.reshape(-1)]
+    answers = [JOIN.join(names[chosen]) or known.normal for chosen in sets]
+    return np.array(answers, dtype=np.object_)[which.reshape(-1)]
 
 
 def _parts(pattern: NDArray[np.object_], normal: str) -> pa.ListArray:

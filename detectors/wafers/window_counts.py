@@ -1,10 +1,10 @@
-"""What a window of wafers showed: counts by verdict and pattern, the most novel wafers; and the rules on them.
+"""Counts of a window of wafers by verdict and pattern, with the most novel wafers; and the rules on them.
 
-Wafers that look novel, called so or not, are kept with their embeddings for the look over several windows
+Wafers that look novel, called so or not, are stored with their embeddings for the search over several windows
 (`open_set.emerging`).
 
 Both rules are one-sided binomial tests of the window's count against a stated rate, with a least number of wafers
-and a least lift, so one stray wafer in a small window raises nothing.
+and a least lift, so a single stray wafer in a small window raises no alert.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.wafers import WaferResult
 
 FORMAT = Format("counts of wafers")
-#: Novel wafers kept as evidence, the most novel first.
-_KEPT = 20
-#: Novel-looking wafers kept for the look over several windows, lowest p-value first; 1 to 10 kB each.
+#: Novel wafers stored as evidence, the most novel first.
+_MOST_NOVEL = 20
+#: Novel-looking wafers stored for the search over several windows, lowest p-value first; 1 to 10 kB each.
 MOST_LOOKING_NOVEL = 300
 
 
 class NovelWafer(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """A wafer called novel; orders by p-value, then identity."""
+    """A wafer with the verdict novel; orders by p-value, then identity."""
 
     p_value: float
     id: str
@@ -39,7 +39,7 @@ class NovelWafer(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Mergeable counts of one window of wafers; order-free, about 100 bytes a pattern and novel wafer."""
+    """Mergeable counts of one window of wafers, in any order; about 100 bytes for each pattern and novel wafer."""
 
     wafers: int = 0
     defects: int = 0
@@ -47,15 +47,15 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     verdicts: dict[str, int] = {}
     #: Wafers that are not novel, by pattern.
     patterns: dict[str, int] = {}
-    #: Wafers by the model that judged them: more than one where the model was exchanged.
+    #: Wafers by the model that judged them: several models if the model was exchanged within the window.
     models: dict[str, int] = {}
-    #: Share of known wafers that each of these calls novel by its calibration.
+    #: Share of known wafers that each of these models calls novel by its calibration.
     false_novel_rates: dict[str, float] = {}
     novel: list[NovelWafer] = []
     looking_novel: list[NovelLooking] = []
 
     def add(self, results: Iterable[WaferResult], looking_novel: Iterable[NovelLooking] = ()) -> None:
-        """Take verdicts into the counts, and those of the wafers that look novel."""
+        """Add verdicts to the counts, and the wafers among them that look novel."""
         self._keep(looking_novel)
         for result in results:
             self.wafers += 1
@@ -67,7 +67,7 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
                 self.novel.append(_novel_wafer(result))
             else:
                 self.patterns[result.pattern] = self.patterns.get(result.pattern, 0) + 1
-        self.novel = sorted(self.novel)[:_KEPT]
+        self.novel = sorted(self.novel)[:_MOST_NOVEL]
 
     def merge(self, other: "WaferCounts") -> None:
         """Add the counts of other wafers."""
@@ -82,18 +82,18 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
                 mine[name] = mine.get(name, 0) + number
         for model, rate in other.false_novel_rates.items():
             self._take_rate(model, rate)
-        self.novel = sorted([*self.novel, *other.novel])[:_KEPT]
+        self.novel = sorted([*self.novel, *other.novel])[:_MOST_NOVEL]
         self._keep(other.looking_novel)
 
     def summary(self) -> dict[str, Any]:
-        """What the window's record states: all but the novel-looking wafers. JSON types only."""
-        told: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, looking_novel=[]))
-        del told["looking_novel"]
-        return told
+        """The counts as the window's record states them, without the novel-looking wafers. JSON types only."""
+        record: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, looking_novel=[]))
+        del record["looking_novel"]
+        return record
 
     @property
     def false_novel_rate(self) -> float:
-        """Share of these wafers to be called novel by chance, if all were known: the models' rates, by their wafers."""
+        """Share of these wafers called novel by chance if all were known: the models' rates, weighted by wafers."""
         expected = (number * self.false_novel_rates[model] for model, number in sorted(self.models.items()))
         return sum(expected) / max(self.wafers, 1)
 
@@ -101,7 +101,7 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         self.looking_novel = sorted([*self.looking_novel, *looking_novel])[:MOST_LOOKING_NOVEL]
 
     def _take_rate(self, model: str, rate: float) -> None:
-        # The larger, so that the order says nothing.
+        # The larger, so that the result does not depend on the order.
         self.false_novel_rates[model] = max(rate, self.false_novel_rates.get(model, 0.0))
 
     def to_bytes(self) -> bytes:
@@ -113,7 +113,7 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """The counts of `to_bytes`.
 
         Raises:
-            StateError: If the bytes are none.
+            StateError: If the bytes are not such counts.
         """
         return FORMAT.unpack(data, cls)
 
@@ -130,7 +130,7 @@ def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list
     Args:
         counts: A window's wafers.
         settings: Rates and levels.
-        normal: Name of the pattern of normal wafers, never reported; empty if the model knows none.
+        normal: Name of the pattern of normal wafers, never reported; empty if the model has no such pattern.
     """
     findings = []
     novel = counts.verdicts.get("novel", 0)
@@ -146,7 +146,7 @@ def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list
 
 
 def _alarming(number: int, wafers: int, rate: float, settings: WaferCheck) -> float | None:
-    """The share from which on the rule fires, None if it does not."""
+    """The share from which on the rule fires; None if it does not fire."""
     if number < settings.min_wafers or number < settings.min_lift * rate * wafers:
         return None
     if binom.sf(number - 1, wafers, rate) >= settings.alpha:
@@ -166,7 +166,7 @@ def _novel_finding(counts: WaferCounts, novel: int, threshold: float, by_chance:
         threshold=threshold,
         baseline=by_chance,
         message=(
-            f"{novel} of {counts.wafers} wafers show a pattern the model does not know "
+            f"{novel} of {counts.wafers} wafers show an unknown pattern "
             f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s)"
         ),
         evidence=dict(evidence),
@@ -181,6 +181,6 @@ def _rate_finding(pattern: str, number: int, wafers: int, rate: float, threshold
         value=number / wafers,
         threshold=threshold,
         baseline=rate,
-        message=f"{number} of {wafers} wafers show {pattern!r}, {rate:.2%} is expected",
+        message=f"{number} of {wafers} wafers show {pattern!r} ({rate:.2%} expected)",
         evidence={"wafers": number, "of": wafers},
     )

@@ -1,7 +1,7 @@
-"""Zones of a wafer, and in which of them the defects, or what speaks for a verdict, lie.
+"""Zones of a wafer, and in which of them its defects, or the evidence for its verdict, lie.
 
 Four rings times eight sectors, seen with the notch down: 12 o'clock is where y is largest, 3 o'clock where x is. Shares
-are set against those of the area, or of the dies on a wafer that has a grid of its own.
+are compared with those of the area, or of the dies on a wafer that has a grid of its own.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ RINGS = ("centre", "middle", "outer", "edge")
 BORDERS = (1 / 3, 2 / 3, 0.9)
 #: Sectors of 45 degrees clockwise; the first has 12 o'clock in its middle.
 SECTORS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
-#: Steps of half an hour in which a block of zones is looked for.
+#: Steps of half an hour in which a block of zones is searched.
 _STEPS = 24
-#: Hours from which an arc is no longer told by its ends.
+#: Hours from which an arc is called nearly all around, without its ends.
 _NEARLY_ALL = 11
-#: Probability that a block is named though what is weighed is strewn evenly.
+#: Probability that a block is named although the weight is spread evenly.
 _ALPHA = 0.01
 #: Least divergence of weights in nats, about that of 60 % on 30 % of the area.
 _LEAST = 0.2
@@ -30,16 +30,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """How what is weighed spreads over a wafer."""
+    """Distribution of a weight over a wafer."""
 
-    #: Share of each ring and sector, float64 of shape (4, 8), sum 1; all 0 where nothing is weighed.
+    #: Share of the weight in each ring and sector, float64 of shape (4, 8), sum 1; all 0 if there is no weight.
     share: Floats
     #: Share of the area, likewise.
     area: Floats
-    #: -1 where all lies in the centre, 0 as if strewn evenly, 1 where all lies on the rim: 2 mean(r^2) - 1.
+    #: -1 if all lies in the centre, 0 as if spread evenly, 1 if all lies on the rim: 2 mean(r^2) - 1.
     radial: float
-    #: 0 where no direction leads, 1 where all lies in one: length of the mean direction (Mardia and Jupp, "Directional
-    #: Statistics", 2000, section 2.3).
+    #: 0 if no direction is preferred, 1 if all lies in one direction: length of the mean direction (Mardia and Jupp,
+    #: "Directional Statistics", 2000, section 2.3).
     angular: float
     #: The mean direction on the clock, in [0, 12).
     hour: float
@@ -56,11 +56,11 @@ class Block:
 
     #: First and last ring.
     rings: tuple[int, int]
-    #: From and to on the clock, clockwise; none for all around.
+    #: From and to on the clock, clockwise; None for all around.
     hours: tuple[float, float] | None
     share: float
     area: float
-    #: Divergence of the shares in nats; 0 where a block holds what its area would.
+    #: Divergence of the shares in nats; 0 if the block's share is that of its area.
     divergence: float
 
 
@@ -69,7 +69,7 @@ def wafer_zones(points: WaferPoints, weight: Floats | None = None) -> Zones:
 
     Args:
         points: one wafer.
-        weight: of each point, from 0, such as evidence; default each counts 1.
+        weight: of each point, from 0, such as evidence; by default each point counts 1.
     """
     weight = _weight(points, weight)
     angle, radius = _clockwise(points.x, points.y), np.hypot(points.x, points.y).astype(np.float64)
@@ -82,7 +82,7 @@ def wafer_zones(points: WaferPoints, weight: Floats | None = None) -> Zones:
 
 
 def strongest_block(points: WaferPoints, weight: Floats | None = None) -> Block:
-    """The block of zones whose share stands out most from that of its area.
+    """The block of zones whose share exceeds that of its area most.
 
     A scan over all runs of rings and of half hours for the largest likelihood ratio (Kulldorff, "A spatial scan
     statistic", 1997), of shares s and a: s ln(s/a) + (1 - s) ln((1 - s)/(1 - a)), where s > a.
@@ -103,18 +103,18 @@ def strongest_block(points: WaferPoints, weight: Floats | None = None) -> Block:
 
 
 def standing_out(points: WaferPoints, weight: Floats | None = None) -> Block | None:
-    """The strongest block, if it is worth naming.
+    """The strongest block, if it is significant.
 
-    Defects must exceed in it what chance would give to any block, by Chernoff's bound over all that were looked at.
-    Weights are no sample: of them a least divergence is asked.
+    Its defects must exceed what chance would give to any block, by Chernoff's bound over all blocks searched. Weights
+    are not a sample: they need a least divergence.
 
     Args:
         points: one wafer.
         weight: see `wafer_zones`.
     """
     block = strongest_block(points, weight)
-    looked_at = len(np.triu_indices(len(RINGS))[0]) * (_STEPS * (_STEPS - 1) + 1)
-    least = _LEAST if weight is not None else np.log(looked_at / _ALPHA) / max(len(points.x), 1)
+    searched = len(np.triu_indices(len(RINGS))[0]) * (_STEPS * (_STEPS - 1) + 1)
+    least = _LEAST if weight is not None else np.log(searched / _ALPHA) / max(len(points.x), 1)
     return block if block.divergence > least else None
 
 
@@ -130,7 +130,7 @@ def within(points: WaferPoints, block: Block) -> NDArray[np.bool_]:
 
 
 def describe(points: WaferPoints, weight: Floats | None = None, what: str = "defects") -> str:
-    """One line on where it lies.
+    """Where the defects or the evidence lie, in one line.
 
     Such as `72 % of the defects in the edge zone between 2 and 5 o'clock, 5 % of the area`.
 
@@ -143,9 +143,8 @@ def describe(points: WaferPoints, weight: Floats | None = None, what: str = "def
         return f"no {what}"
     block = standing_out(points, weight)
     if block is None:
-        return (
-            f"{what} over the whole wafer, in no zone {'more than chance would have it' if weight is None else 'most'}"
-        )
+        why = "no zone has more than chance explains" if weight is None else "no zone stands out"
+        return f"{what} over the whole wafer, {why}"
     return f"{_percent(block.share)} of the {what} {place(block)}, {_percent(block.area)} of the area"
 
 
@@ -192,7 +191,7 @@ def _ring(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _step(x: NDArray[np.float32], y: NDArray[np.float32], steps: int, *, centred: bool = False) -> NDArray[np.int64]:
-    """Step of the clock, 0 the first after 12, or the one with 12 in its middle."""
+    """Step of the clock: step 0 begins at 12, or has 12 in its middle."""
     turned = _clockwise(x, y) / (2 * np.pi) * steps + (0.5 if centred else 0)
     return np.asarray(turned.astype(np.int64) % steps)
 
@@ -207,7 +206,7 @@ def _shares(
 
 
 def _area(points: WaferPoints, steps: int, *, centred: bool = False) -> Floats:
-    """Share of the disc in each zone; of the dies with their centre in it, where there is a grid."""
+    """Share of the disc in each zone; if there is a grid, share of the dies by their centres."""
     rows, columns = points.own_grid[0].tolist()
     if not rows:
         rings = np.diff(np.square([0, *BORDERS, 1]))

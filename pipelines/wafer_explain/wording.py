@@ -23,8 +23,9 @@ def heading(one: Explanation) -> str:
 def facts(one: Explanation, model: WaferModel) -> list[Fact]:
     """The wafer's verdict and the evidence for it; most important first."""
     found = [Fact("verdict", _verdict(one, model)), *(Fact(printable(e.about), _evidence(e)) for e in one.evidence)]
-    outside = f", {one.said['outside']:,} outside the wafer left out" if one.said["outside"] else ""
-    found.append(Fact("defects", f"{one.said['defects']:,}{outside}; {one.where}"))
+    verdict = one.verdict
+    outside = f", {verdict['outside']:,} outside the wafer left out" if verdict["outside"] else ""
+    found.append(Fact("defects", f"{verdict['defects']:,}{outside}; {one.where}"))
     if one.nearest:
         found.append(Fact("most like", "; ".join(neighbour(n) for n in one.nearest)))
     return found
@@ -32,7 +33,7 @@ def facts(one: Explanation, model: WaferModel) -> list[Fact]:
 
 def neighbour(one: Neighbour) -> str:
     """A known wafer and how near it is."""
-    return f"{printable(one.wafer_id)} ({printable(one.pattern)}) at {one.distance:.1f}, typical {one.usual:.1f}"
+    return f"{printable(one.wafer_id)} ({printable(one.pattern)}) at {one.distance:.1f}, typical {one.typical:.1f}"
 
 
 def concentration(zones: Zones) -> str:
@@ -45,7 +46,7 @@ def concentration(zones: Zones) -> str:
 
 def as_json(one: Explanation, model: WaferModel) -> dict[str, Any]:
     """The whole explanation of a wafer, in JSON types; places in radii, angles on the clock."""
-    verdict = {name: value for name, value in one.said.items() if name != "embedding"}
+    verdict = {name: value for name, value in one.verdict.items() if name != "embedding"}
     return {
         **one.wafer,
         **verdict,
@@ -53,18 +54,23 @@ def as_json(one: Explanation, model: WaferModel) -> dict[str, Any]:
         "threshold": model.novelty.threshold,
         "where": one.where,
         "evidence": [_evidence_json(evidence, one) for evidence in one.evidence],
-        "nearest": [{**n._asdict(), "usual": n.usual if np.isfinite(n.usual) else None} for n in one.nearest],
+        "nearest": [_neighbour_json(near) for near in one.nearest],
     }
 
 
+def _neighbour_json(one: Neighbour) -> dict[str, Any]:
+    usual = one.typical if np.isfinite(one.typical) else None
+    return {"wafer_id": one.wafer_id, "pattern": one.pattern, "distance": one.distance, "usual": usual}
+
+
 def _verdict(one: Explanation, model: WaferModel) -> str:
-    said = one.said
-    p = f"p {probability(said['p_value'])}, novel up to {model.false_novel_rate:.3g}"
-    pattern = printable(" and ".join(said["pattern"].split(JOIN)))
-    likely = f"{pattern}, probability {said['probability']:.2f}"
-    if said["verdict"] == "novel":
+    verdict = one.verdict
+    p = f"p {probability(verdict['p_value'])}, novel up to {model.false_novel_rate:.3g}"
+    pattern = printable(" and ".join(verdict["pattern"].split(JOIN)))
+    likely = f"{pattern}, probability {verdict['probability']:.2f}"
+    if verdict["verdict"] == "novel":
         return f"novel; {p}; of the known patterns most likely {likely}"
-    return f"{likely}; {p}" if said["verdict"] == "normal" else f"known, {likely}; {p}"
+    return f"{likely}; {p}" if verdict["verdict"] == "normal" else f"known, {likely}; {p}"
 
 
 def _evidence(evidence: Evidence) -> str:

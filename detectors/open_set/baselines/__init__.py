@@ -1,1 +1,1 @@
-"""Open-set methods that only the benchmarks use, to compare with `open_set.novelty`."""
+"""Open-set methods for the benchmarks only, to compare with `open_set.novelty`."""

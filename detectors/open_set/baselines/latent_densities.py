@@ -2,7 +2,7 @@
 
     s(z) = -ln sum_j pi_j N(z; m_j, C_j)      (wafer_open_set, sections 2 and 6)
 
-The class Gaussians are fitted by what fits those of `novelty`, with the weight of shrinkage that Ledoit and Wolf find.
+The class Gaussians are fitted as those of `novelty`, with the shrinkage weight of Ledoit and Wolf.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ from sparsewatch.detectors.sparse_net.encode import Encodings
 
 #: Gaussians of the joint mixture for each known class.
 COMPONENTS_PER_CLASS = 3
-#: Added to each variance of standardised latents: a class whose wafers are alike keeps a density.
+#: Added to each variance of standardised latents: a class of identical wafers still has a density.
 REGULARISATION = 1e-3
-#: Share of the variance kept where there are few wafers.
+#: Share of the variance retained if there are few wafers.
 _VARIANCE_KEPT = 0.95
 #: Wafers scored at a time; with 24 Gaussians in 48 dimensions 40 MB.
 _BLOCK = 4_096
@@ -48,7 +48,7 @@ class LatentDensity:
 
 
 def gaussians_of(fitted: ClassGaussians, regularisation: float = REGULARISATION) -> Mixture:
-    """One Gaussian for each class, all of the same weight: a rare class is as known as a frequent one.
+    """One Gaussian for each class, all of the same weight: a rare class is as known as a frequent class.
 
     Args:
         fitted: to samples on comparable scales.
@@ -64,7 +64,7 @@ def fit_class_gaussians(
     classes: int,
     seed: int = 0,  # noqa: ARG001
 ) -> LatentDensity:
-    """One shrunk Gaussian a class on standardised latents; see `scorers.Fit`.
+    """One shrunk Gaussian for each class on standardised latents; see `scorers.Fit`.
 
     Raises:
         ConfigError: fewer than 2 wafers of a class.
@@ -76,12 +76,12 @@ def fit_class_gaussians(
 
 
 def fit_joint_gmm(known: Encodings, labels: NDArray[np.int64], classes: int, seed: int = 0) -> LatentDensity:
-    """One mixture of 3 Gaussians a class over standardised latents, labels unseen; see `scorers.Fit`.
+    """One mixture of 3 Gaussians for each class over standardised latents, without labels; see `scorers.Fit`.
 
-    Latents are reduced to 95 % of their variance where the smallest class has fewer than 5 wafers a dimension.
+    Latents are reduced to 95 % of their variance if the smallest class has fewer than 5 wafers for each dimension.
 
     Raises:
-        ConfigError: a class without a wafer, or too few wafers for the mixture, see `gmm.fit_mixture`.
+        ConfigError: a class without wafers, or too few wafers for the mixture, see `gmm.fit_mixture`.
     """
     check_labels(labels, len(known), classes)
     smallest = np.bincount(labels, minlength=classes)

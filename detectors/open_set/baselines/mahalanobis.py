@@ -2,8 +2,8 @@
 
 Lee, Lee, Lee and Shin, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
 NeurIPS 2018: classes share one covariance (eq. 1), a layer scores by the nearest class (eq. 2), layers are added
-(algorithm 1). They learn the layers' weights from novel samples; here none is seen, so each layer is standardised on
-the known wafers and all weigh the same. Scores here are high where novel, the paper's negated.
+(algorithm 1). They learn the layers' weights from novel samples; there are none here, so each layer is standardised on
+the known wafers and all have the same weight. Scores here are high for novel wafers, the paper's negated.
 
 Input pre-processing (eq. 4) needs the network: `mahalanobis_input`. These scores are those at noise 0.
 """
@@ -19,14 +19,14 @@ from sparsewatch.detectors.open_set.class_gaussians import ClassGaussians, class
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
 
-#: Added to the covariance as a share of its mean variance. The authors take a pseudo-inverse, for which whatever lies
-#: off the training wafers' span is at distance 0.
+#: Added to the covariance as a share of its mean variance. The authors use a pseudo-inverse, which gives any deviation
+#: off the training wafers' span the distance 0.
 SHRINKAGE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class TiedGaussians:
-    """K Gaussians of one covariance, in d dimensions."""
+    """K Gaussians with a common covariance, in d dimensions."""
 
     #: float64 of shape (K, d).
     means: NDArray[np.float64]
@@ -59,7 +59,7 @@ class Mahalanobis:
         return np.stack([layer.distances(features).min(axis=1) for layer, features in found], axis=1)
 
     def together(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """One score of the distances in each layer, (wafers, L) to (wafers,)."""
+        """A single score from the distances in all layers, (wafers, L) to (wafers,)."""
         return np.asarray(((distances - self.location) / self.scale).mean(axis=1))
 
     def standardised_on(self, distances: NDArray[np.float64]) -> "Mahalanobis":
@@ -71,12 +71,12 @@ class Mahalanobis:
 def tied_gaussians(
     fitted: ClassGaussians, *, shrinkage: float = SHRINKAGE, class_weights: bool = False
 ) -> TiedGaussians:
-    """Means and the covariance all classes share.
+    """Means, and the covariance that all classes share.
 
     Args:
         fitted: to known wafers, not shrunk.
         shrinkage: a in C + a tr(C)/d I, from 0.
-        class_weights: whether each class weighs the same, as in the paper's algorithm 2, or each sample, as in eq. (1).
+        class_weights: equal weights of the classes, as in the paper's algorithm 2, else of the samples, as in eq. (1).
 
     Raises:
         ConfigError: a covariance that is singular in spite of the shrinkage.
@@ -96,10 +96,10 @@ def tied_gaussians(
 
 
 def features_of(encodings: Encodings, layers: int) -> list[NDArray[np.float64]]:
-    """What each layer measures of a wafer, float64 of shape (wafers, d): the latent, then levels.
+    """Features of the wafers in each layer, float64 of shape (wafers, d): the latent, then levels.
 
-    A level's features are joined by the logarithm of the wafer's active cells: pooled over active sites alone, they do
-    not tell how many there are.
+    The logarithm of the wafer's active cells joins a level's features: pooled over active sites alone, they do not
+    contain the number of sites.
     """
     active = encodings.occupied[:, :1]
     levels = [np.concatenate([level, active], axis=1) for level in encodings.levels[: layers - 1]]

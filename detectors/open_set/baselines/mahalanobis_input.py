@@ -1,11 +1,11 @@
 """Input pre-processing for the Mahalanobis score: a small step of a wafer's features towards the nearest known class.
 
-Lee et al., NeurIPS 2018, eq. (4): x - eps sign(gradient of the distance), then the score of the moved input, the
-nearest class taken anew. Known inputs come closer by it than novel ones. It costs two passes forward and one back for
-each layer.
+Lee et al., NeurIPS 2018, eq. (4): x - eps sign(gradient of the distance), then the score of the moved input, with its
+own nearest class. It brings known inputs closer than novel inputs. It costs two passes forward and one back for each
+layer.
 
-A cell holds a defect or does not, so coordinates cannot move a little. What moves are the features of the
-active sites at native resolution (the channels that `net.PLACE` counts); which sites are active stays.
+A cell holds a defect or does not, so coordinates cannot move a little. The features of the active sites at native
+resolution move (the channels that `net.PLACE` counts); the set of active sites stays the same.
 """
 
 import numpy as np
@@ -32,15 +32,16 @@ def preprocessed_distances(
 ) -> NDArray[np.float64]:
     """Squared distance from the nearest class in each layer, after the step; for `Mahalanobis.together`.
 
-    Its standardisation is of unmoved wafers: `fitted.standardised_on` takes these distances of known wafers.
+    The standardisation of `fitted` is of unmoved wafers: pass these distances of known wafers to
+    `fitted.standardised_on`.
 
     Args:
-        net: the network the layers were fitted on; left in evaluation mode, its weights as they are.
+        net: the network that the layers were fitted on; left in evaluation mode, its weights unchanged.
         points: wafers.
         grid: cells a side for wafers without a grid of their own.
         fitted: the layers.
         epsilon: length of the step in each site feature, from 0; features are about 1 in size.
-        batch_points: points a batch; a batch keeps the activations of all levels for the way back.
+        batch_points: points of a batch; a batch holds the activations of all levels for the backward pass.
 
     Returns:
         float64 of shape (wafers, layers).
@@ -61,12 +62,12 @@ def preprocessed_distances(
 
 
 def encode_shifted(net: WaferNet, grid: Grid, shift: Tensor) -> Encoded:
-    """What the network says of a batch whose site features are `shift` more.
+    """Output of the network for a batch with `shift` added to its site features.
 
     Args:
         net: the network, in the mode it is in.
         grid: the batch.
-        shift: of shape (sites, PLACE), added to what the first level is given.
+        shift: of shape (sites, PLACE), added to the input of the first level.
     """
 
     def add(_: torch.nn.Module, given: tuple[Tensor, Grid]) -> tuple[Tensor, Grid]:
@@ -74,25 +75,26 @@ def encode_shifted(net: WaferNet, grid: Grid, shift: Tensor) -> Encoded:
 
     handle = net.levels[0].register_forward_pre_hook(add)
     try:
-        said: Encoded = net(grid)
+        encoded: Encoded = net(grid)
     finally:
         handle.remove()
-    return said
+    return encoded
 
 
 def _moved_distance(net: WaferNet, grid: Grid, layer: TiedGaussians, index: int, epsilon: float) -> Tensor:
     """Distance of each wafer in one layer after a step against that distance's gradient."""
     shift = torch.zeros(grid.sites, PLACE, device=grid.key.device, requires_grad=True)
-    # Wafers do not touch each other in evaluation mode: the gradient of the sum is each one's own.
+    # Wafers do not affect each other in evaluation mode: the gradient of the sum is that of each wafer.
     near = _nearest(layer, encode_shifted(net, grid, shift), index).sum()
     (gradient,) = torch.autograd.grad(near, shift)
     with torch.no_grad():
         return _nearest(layer, encode_shifted(net, grid, -epsilon * gradient.sign()), index)
 
 
-def _nearest(layer: TiedGaussians, said: Encoded, index: int) -> Tensor:
+def _nearest(layer: TiedGaussians, encoded: Encoded, index: int) -> Tensor:
     """Squared distance from the nearest class in a layer, float64 of shape (wafers,); `mahalanobis.features_of`."""
-    features = said.latent if index == 0 else torch.cat([said.levels[index - 1], said.occupied[:, :1]], dim=1)
+    levels, active = encoded.levels, encoded.occupied[:, :1]
+    features = encoded.latent if index == 0 else torch.cat([levels[index - 1], active], dim=1)
     # float32 would lose small distances in the covariances' narrow directions.
     whitening, means = (torch.from_numpy(a).to(features.device) for a in (layer.whitening, layer.means))
     apart = (features.double() @ whitening)[:, None] - means @ whitening

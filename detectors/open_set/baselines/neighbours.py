@@ -1,7 +1,7 @@
 """Novelty by the distance from the nearest known wafers in the latent.
 
 Sun, Ming, Zhu and Li, "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022: latents of length 1,
-distance from the k-th nearest. A pattern between two known classes is far from all wafers though near their mean.
+distance from the k-th nearest. A pattern between two known classes is far from all wafers but near their mean.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from sparsewatch.detectors.open_set.class_gaussians import check_labels
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
 
-#: Neighbours looked at.
+#: Neighbours compared.
 NEIGHBOURS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Latents of the known wafers, 8 bytes a number; a wafer scored costs a distance from each of them."""
+    """Latents of the known wafers, 8 bytes a number; each scored wafer costs a distance from each of them."""
 
-    #: float64 of shape (known, latent); as `normalise` says.
+    #: float64 of shape (known, latent); of length 1 if `normalise`.
     known: NDArray[np.float64]
-    #: Neighbours looked at, from 1 to the known wafers.
+    #: Neighbours compared, from 1 to the number of known wafers.
     k: int
-    #: Whether latents are brought to length 1 first.
+    #: Whether latents are scaled to length 1 first.
     normalise: bool
 
     def score(self, encodings: Encodings) -> NDArray[np.float64]:
@@ -46,15 +46,15 @@ def fit_neighbours(
     k: int = NEIGHBOURS,
     normalise: bool = True,
 ) -> Neighbours:
-    """Keep the latents of the known wafers; see `scorers.Fit`.
+    """Store the latents of the known wafers; see `scorers.Fit`.
 
     Args:
         known: encodings of known wafers.
         labels: class of each; only checked.
         classes: K.
         seed: not used.
-        k: neighbours looked at, from 1.
-        normalise: bring latents to length 1, as the paper does.
+        k: neighbours compared, from 1.
+        normalise: scale latents to length 1, as the paper does.
 
     Raises:
         ConfigError: k below 1, or fewer than k known wafers.

@@ -4,8 +4,8 @@ Bendale and Boult, "Towards Open Set Deep Networks", CVPR 2016, algorithms 1 and
 vector and a Weibull distribution of its members' largest distances from it; the farther a wafer is, the more of
 its leading logits moves to the unknown class.
 
-Where we depart: algorithm 2 as printed weighs by exp(-(...)^k), which would punish wafers that are near; here it is
-one less that, and the leading class has weight 1, as in the authors' published program. Distances are Euclidean.
+Departures: algorithm 2 as printed weighs by exp(-(...)^k), which would punish wafers that are near; here the weight is
+1 - exp(-(...)^k), and the leading class has weight 1, as in the authors' published program. Distances are Euclidean.
 The Weibull distribution starts at the largest distance outside the tail, so that scores follow the logits' scale.
 """
 
@@ -21,7 +21,7 @@ from sparsewatch.detectors.open_set.class_gaussians import check_counts, check_l
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.schemas.errors import ConfigError
 
-#: Largest distances of a class that its tail is fitted to, and classes that are revised; the paper's values.
+#: Number of largest distances of a class that its tail is fitted to, and of classes revised; the paper's values.
 TAIL = 20
 ALPHA = 10
 #: Fewest correctly recognised wafers of a class; half of them at most make up its tail.
@@ -46,20 +46,20 @@ class OpenMax:
         return np.asarray(self.probabilities(encodings)[:, 0])
 
     def probabilities(self, encodings: Encodings) -> NDArray[np.float64]:
-        """Of the unknown class first, then of each known one: float64 of shape (wafers, 1 + K)."""
+        """Probability of the unknown class first, then of each known class: float64 of shape (wafers, 1 + K)."""
         logits = encodings.logits.astype(np.float64)
         moved = logits * self._outlying(logits) * self._weights(logits)
         return np.asarray(softmax(np.column_stack([moved.sum(axis=1), logits - moved]), axis=1))
 
     def _outlying(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Share of each class's tail that lies nearer its mean, (wafers, K)."""
-        beyond = (cdist(logits, self.means) - self.location) / self.scale
+        excess = (cdist(logits, self.means) - self.location) / self.scale
         # From exp(5) on the share is 1 to the last digit; the power itself may overflow.
-        power = np.exp(np.minimum(self.shape * np.log(np.maximum(beyond, 1e-300)), 5))
+        power = np.exp(np.minimum(self.shape * np.log(np.maximum(excess, 1e-300)), 5))
         return np.asarray(-np.expm1(-power))
 
     def _weights(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """1 for the largest logit, falling in equal steps to 0 for the one after the last revised, (wafers, K)."""
+        """1 for the largest logit, falling in equal steps to 0 for the logit after the last revised, (wafers, K)."""
         rank = np.argsort(np.argsort(-logits, axis=1, kind="stable"), axis=1)
         return np.asarray(np.maximum(self.alpha - rank, 0) / self.alpha)
 
@@ -80,7 +80,7 @@ def fit_openmax(
         labels: class of each.
         classes: K, at least 2; as many as the logits.
         seed: not used.
-        tail: largest distances a Weibull distribution is fitted to, from 2; at most half of the class.
+        tail: number of largest distances that a Weibull distribution is fitted to, from 2; at most half of the class.
         alpha: classes revised, from 1; K if there are fewer.
 
     Raises:
@@ -102,13 +102,13 @@ def fit_openmax(
 def weibull(samples: NDArray[np.float64]) -> tuple[float, float]:
     """Scale and shape of the most likely Weibull distribution from 0 on.
 
-    With the scale at its best, the shape k solves sum x^k ln x / sum x^k - 1/k = mean ln x, whose left side rises
-    with k (Johnson, Kotz and Balakrishnan, "Continuous Univariate Distributions" 1, 1994, section 21.4). The simplex
-    search of `scipy.stats.weibull_min.fit` ends 2e-4 beside it, takes 16 times as long for 20 samples, and has no end
-    where all are alike.
+    At the best scale, the shape k solves sum x^k ln x / sum x^k - 1/k = mean ln x, whose left side rises with k
+    (Johnson, Kotz and Balakrishnan, "Continuous Univariate Distributions" 1, 1994, section 21.4). The simplex search
+    of `scipy.stats.weibull_min.fit` is off by 2e-4, takes 16 times as long for 20 samples, and does not end if all are
+    equal.
 
     Args:
-        samples: positive, of shape (n,). Where all are nearly alike the shape stops at 1,000.
+        samples: positive, of shape (n,). If all are nearly equal the shape stops at 1,000.
     """
     top = samples.max()
     logs = np.log(samples / top)
@@ -127,6 +127,6 @@ def _tail(distances: NDArray[np.float64], tail: int) -> tuple[float, float, floa
     ordered = np.sort(distances)
     most = min(tail, len(ordered) // 2)
     location = ordered[-most - 1]
-    # Members at the same distance leave nothing beyond the location; a Weibull distribution has no zeros.
-    beyond = np.maximum(ordered[-most:] - location, 1e-9 * max(float(ordered[-1]), 1.0))
-    return float(location), *weibull(beyond)
+    # Members at the same distance have no excess over the location; a Weibull distribution has no zeros.
+    excess = np.maximum(ordered[-most:] - location, 1e-9 * max(float(ordered[-1]), 1.0))
+    return float(location), *weibull(excess)

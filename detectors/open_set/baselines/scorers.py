@@ -1,4 +1,4 @@
-"""All methods that score novelty, behind one interface, so that a benchmark holds them to the same encodings."""
+"""All methods that score novelty, behind one interface, so that a benchmark compares them on the same encodings."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -15,14 +15,14 @@ from sparsewatch.detectors.sparse_net.encode import Encodings
 
 
 class Scorer(Protocol):
-    """A fitted method; it scores any wafer without changing."""
+    """A fitted method; scoring does not change it."""
 
     def score(self, encodings: Encodings) -> NDArray[np.float64]:
         """Score of each wafer, float64 of shape (wafers,), finite; high is novel."""
 
 
-#: From encodings of known wafers, their classes 0 to K - 1, K and a seed. ConfigError where a method needs more
-#: wafers, SchemaError for labels that are no classes.
+#: Fits to encodings of known wafers, their classes 0 to K - 1, K and a seed. Raises ConfigError if a method needs more
+#: wafers, SchemaError for labels that are not classes.
 Fit = Callable[[Encodings, NDArray[np.int64], int, int], Scorer]
 
 #: Methods by name; none sees a novel wafer.

@@ -1,6 +1,6 @@
 """Novelty by the classifier's own doubt: maximum softmax probability and energy.
 
-Both read what the network puts out and have nothing to fit. Hendrycks and Gimpel, "A Baseline for Detecting
+Both use the network's output and have nothing to fit. Hendrycks and Gimpel, "A Baseline for Detecting
 Misclassified and Out-of-Distribution Examples in Neural Networks", ICLR 2017; Liu et al., "Energy-based
 Out-of-distribution Detection", NeurIPS 2020.
 """
@@ -22,7 +22,7 @@ class MaxSoftmax:
     def score(self, encodings: Encodings) -> NDArray[np.float64]:
         """-ln of its probability, at least 0; see `Encodings.doubt`.
 
-        It orders wafers like 1 - the probability, but keeps apart those where that rounds to 0.
+        It orders wafers like 1 - the probability, but still separates wafers for which that rounds to 0.
         """
         return encodings.doubt
 
@@ -37,7 +37,7 @@ class Energy:
 
 
 def fit_max_softmax(known: Encodings, labels: NDArray[np.int64], classes: int, seed: int = 0) -> MaxSoftmax:  # noqa: ARG001
-    """The score that doubts the most probable class; see `scorers.Fit`."""
+    """The doubt in the most probable class; see `scorers.Fit`."""
     check_labels(labels, len(known), classes)
     return MaxSoftmax()
 

@@ -18,10 +18,10 @@ def samples_of(n: int, seed: int, classes: int = 3) -> tuple[NDArray[np.float64]
 
 def test_a_square_has_its_centre_as_mean_and_the_identity_as_covariance() -> None:
     square = np.array([[0.0, 0], [2, 0], [0, 2], [2, 2]])
-    one = class_gaussians(square, np.zeros(4, int), 1, 0.0)
-    np.testing.assert_array_equal(one.means, [[1, 1]])
-    np.testing.assert_array_equal(one.covariances, [np.eye(2)])
-    np.testing.assert_array_equal(one.within, np.eye(2))
+    fitted = class_gaussians(square, np.zeros(4, int), 1, 0.0)
+    np.testing.assert_array_equal(fitted.means, [[1, 1]])
+    np.testing.assert_array_equal(fitted.covariances, [np.eye(2)])
+    np.testing.assert_array_equal(fitted.within, np.eye(2))
 
 
 def test_moments_are_the_sums_taken_sample_by_sample() -> None:
@@ -69,12 +69,12 @@ def test_labels_that_are_no_class_are_refused() -> None:
 def test_one_dimension_is_no_special_case() -> None:
     samples, labels = samples_of(30, 4)
     for shrinkage in (0.3, "ledoit-wolf"):
-        one = class_gaussians(samples[:, :1], labels, 3, shrinkage)
-        np.testing.assert_allclose(one.covariances[:, 0, 0], [samples[labels == c, 0].var() for c in range(3)])
+        fitted = class_gaussians(samples[:, :1], labels, 3, shrinkage)
+        np.testing.assert_allclose(fitted.covariances[:, 0, 0], [samples[labels == c, 0].var() for c in range(3)])
 
 
 def test_the_novelty_detector_is_fitted_as_it_was_to_the_bit() -> None:
-    # As it stood before its fit and the baselines' became one: per pattern, each with a mean and a covariance.
+    # The fit before it was shared with the baselines: per pattern, each with a mean and a covariance.
     known, labels = known_wafers(400)
     patterns = np.array([f"p{label}" for label in labels])
     patterns[: LEAST_WAFERS - 1] = "rare"

@@ -1,4 +1,4 @@
-"""Crowds of novel-looking wafers: the statistic is what a slow count says, and only what is one is a cluster."""
+"""Clusters of novel-looking wafers: the statistic is that of a slow count, and only clusters are found."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_lots_inside_are_counted_as_a_set_counts_them(seed: int, s: int) -> None
     assert balls.running_distinct(lots).tolist() == slow
 
 
-def test_copies_of_known_wafers_are_no_crowd() -> None:
+def test_copies_of_known_wafers_are_no_cluster() -> None:
     copies = np.repeat(np.zeros((1, 3)), 8, axis=0)
     statistic = largest_statistic(np.zeros((8, 8)), cdist(copies, copies), 1.0, np.ones(8, dtype=np.bool_), 4)
     assert statistic < 1.0
@@ -79,7 +79,7 @@ def planted(members: int, lots: int = 9) -> tuple[Recent, Sample]:
 
 
 @pytest.mark.parametrize("members", [4, 5, 8, 30])
-def test_a_crowd_apart_from_known_wafers_is_found_whole(members: int) -> None:
+def test_a_cluster_apart_from_known_wafers_is_found_whole(members: int) -> None:
     [cluster] = find_clusters(*planted(members), RULES)
     assert cluster.members.tolist() == list(range(KNOWN, KNOWN + members))
     assert cluster.expected == 0
@@ -93,14 +93,14 @@ def test_fewer_wafers_than_asked_for_are_no_pattern() -> None:
     assert find_clusters(*planted(3), RULES) == []
 
 
-def test_a_crowd_without_a_fresh_wafer_was_looked_at_before() -> None:
+def test_a_cluster_without_a_fresh_wafer_was_searched_before() -> None:
     recent, background = planted(6)
     fresh = recent.fresh.copy()
     fresh[KNOWN:] = False
     assert find_clusters(Recent(recent.sample, recent.lots, fresh), background, RULES) == []
 
 
-def test_two_crowds_are_two_patterns_without_a_wafer_in_common() -> None:
+def test_two_clusters_are_two_patterns_without_a_wafer_in_common() -> None:
     recent, background = planted(6)
     other = -recent.sample.embeddings[KNOWN:]
     stream = Sample(np.concatenate([recent.sample.embeddings, other]), 200)

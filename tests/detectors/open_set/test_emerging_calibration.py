@@ -34,15 +34,15 @@ def border() -> float:
 
 
 def looking_novel(wafers: np.ndarray) -> np.ndarray:
-    """Whether each wafer is among the most novel tenth of what is known, or beyond."""
+    """Whether each wafer is among the most novel tenth of known wafers, or more novel."""
     return novelty(wafers) > border()
 
 
 def look(stream: np.ndarray, background: Sample, limit: float) -> list[np.ndarray]:
-    kept = np.flatnonzero(looking_novel(stream))
-    recent = Recent(Sample(stream[kept], len(stream)), np.arange(len(kept)), np.ones(len(kept), dtype=np.bool_))
+    chosen = np.flatnonzero(looking_novel(stream))
+    recent = Recent(Sample(stream[chosen], len(stream)), np.arange(len(chosen)), np.ones(len(chosen), dtype=np.bool_))
     found = find_clusters(recent, background, ClusterRules(threshold=limit, min_wafers=4, min_lots=2))
-    return [kept[cluster.members] for cluster in found]
+    return [chosen[cluster.members] for cluster in found]
 
 
 def background(rng: np.random.Generator, wafers: int = 1_500) -> Sample:
@@ -90,8 +90,8 @@ def test_a_look_at_more_wafers_than_can_be_drawn_has_a_higher_threshold() -> Non
 
 def test_the_tail_is_that_of_exponential_values() -> None:
     values = np.sort(np.random.default_rng(4).exponential(2.0, 20_000))
-    for beyond in (0.3, 0.1, 0.01, 1e-4):
-        assert tail_quantile(values, beyond) == pytest.approx(-2 * np.log(beyond), rel=0.05)
+    for share in (0.3, 0.1, 0.01, 1e-4):
+        assert tail_quantile(values, share) == pytest.approx(-2 * np.log(share), rel=0.05)
 
 
 def test_the_same_seed_draws_the_same_streams() -> None:

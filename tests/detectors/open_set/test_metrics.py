@@ -86,13 +86,13 @@ def test_nineteen_of_twenty_novel_wafers_are_95_percent() -> None:
 
 def test_macro_f1_counts_novel_as_one_class_more() -> None:
     truth = np.array(["a", "a", "b", "b", "novel", "novel"])
-    said = np.array(["a", "novel", "b", "b", "novel", "b"])
+    predicted = np.array(["a", "novel", "b", "b", "novel", "b"])
     # a: precision 1, recall 1/2; b: 2/3 and 1; novel: 1/2 and 1/2.
-    assert open_set_macro_f1(truth, said) == pytest.approx((2 / 3 + 4 / 5 + 1 / 2) / 3)
+    assert open_set_macro_f1(truth, predicted) == pytest.approx((2 / 3 + 4 / 5 + 1 / 2) / 3)
     assert open_set_macro_f1(truth, truth) == 1
 
 
-def test_a_class_that_is_said_but_never_true_is_no_class_of_the_mean() -> None:
+def test_a_class_that_is_predicted_but_never_true_is_no_class_of_the_mean() -> None:
     assert open_set_macro_f1(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2])) == pytest.approx((1 + 2 / 3) / 2)
     assert open_set_macro_f1(np.array([0, 0, 1]), np.array([0, 0, 0])) == pytest.approx(0.4)
 

@@ -83,10 +83,10 @@ def test_principal_components_turn_standardised_samples_and_keep_the_share_asked
         np.linalg.norm((samples - centre) @ projection, axis=1), np.linalg.norm(standard, axis=1)
     )
     # Four columns of rank three, two of them nearly equal: three axes hold everything.
-    for kept, axes in ((0.4, 1), (0.7, 2), (0.999, 3)):
-        _, fewer = principal_components(samples, kept)
+    for share, axes in ((0.4, 1), (0.7, 2), (0.999, 3)):
+        _, fewer = principal_components(samples, share)
         assert fewer.shape == (4, axes)
-        assert ((samples - centre) @ fewer).var(axis=0).sum() / 4 >= kept
+        assert ((samples - centre) @ fewer).var(axis=0).sum() / 4 >= share
 
 
 def test_a_column_that_never_varies_adds_nothing() -> None:
@@ -100,7 +100,7 @@ def test_a_column_that_never_varies_adds_nothing() -> None:
 def test_too_few_known_wafers_are_refused() -> None:
     with pytest.raises(ConfigError, match="wafers, got 20"):
         fit_novelty(NoveltyConfig(), encodings(20, 0), blobs(20, 0)[1], encodings(100, 1))
-    with pytest.raises(ConfigError, match="expected 8 wafers of one pattern at least, got 1"):
+    with pytest.raises(ConfigError, match="expected a pattern with at least 8 wafers, got 1"):
         fit_novelty(NoveltyConfig(), encodings(80, 0), [str(i) for i in range(80)], encodings(100, 1))
 
 
@@ -127,7 +127,7 @@ def test_an_added_pattern_takes_its_wafers_in_and_leaves_the_others_alone() -> N
     assert (wiser.score(known) <= novelty.score(known) + 1e-9).all()
 
 
-def test_an_added_pattern_bears_the_doubt_of_a_usual_known_wafer() -> None:
+def test_an_added_pattern_bears_the_doubt_of_a_typical_known_wafer() -> None:
     novelty = fitted(NoveltyConfig(doubt=3.0))
     assert novelty.typical_doubt == pytest.approx(3 * np.median(encodings(400, 1).doubt), rel=1e-3, abs=1e-4)
     strange = encodings(60, 8, shift=-9)

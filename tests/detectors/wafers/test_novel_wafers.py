@@ -32,26 +32,26 @@ def results(verdicts: pa.RecordBatch) -> list[WaferResult]:
     ]
 
 
-def said(rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[WaferResult], list[NovelLooking]]:
+def judged(rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[WaferResult], list[NovelLooking]]:
     model = tiny_model()
     verdicts = model.recognise(rows)
-    told = results(verdicts)
-    return verdicts, told, novel_looking(rows, told, verdicts["embedding"], model.space, LEVEL)
+    verdict_results = results(verdicts)
+    return verdicts, verdict_results, novel_looking(rows, verdict_results, verdicts["embedding"], model.space, LEVEL)
 
 
-def test_wafers_of_a_low_p_value_are_kept_with_their_embedding() -> None:
-    verdicts, told, kept = said(fresh_wafers("half_moon"))
-    assert [w.id for w in kept] == [r.id for r in told if r.p_value <= LEVEL]
-    assert len(kept) > 1
-    places = [int(w.id.split("/")[2]) for w in kept]
+def test_wafers_of_a_low_p_value_are_stored_with_their_embedding() -> None:
+    verdicts, verdict_results, stored = judged(fresh_wafers("half_moon"))
+    assert [w.id for w in stored] == [r.id for r in verdict_results if r.p_value <= LEVEL]
+    assert len(stored) > 1
+    places = [int(w.id.split("/")[2]) for w in stored]
     expected = np.array([verdicts["embedding"][i].as_py() for i in places])
-    np.testing.assert_array_equal(embeddings_of(kept), expected)
-    assert {w.space for w in kept} == {tiny_model().space}
+    np.testing.assert_array_equal(embeddings_of(stored), expected)
+    assert {w.space for w in stored} == {tiny_model().space}
 
 
-def test_none_is_kept_where_none_looks_novel() -> None:
+def test_no_wafer_is_stored_if_none_looks_novel() -> None:
     rows = make_wafers(["normal"] * 3, np.random.default_rng(0), defects=0)
-    assert said(rows)[2] == []
+    assert judged(rows)[2] == []
     assert embeddings_of([]).shape == (0, 0)
 
 

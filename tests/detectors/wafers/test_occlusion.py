@@ -30,7 +30,7 @@ def with_cluster(n: int, members: int, at: tuple[float, float], seed: int) -> Wa
     return wafer(np.append(background.x, x), np.append(background.y, y))
 
 
-def kept(points: WaferPoints, keep: NDArray[np.bool_]) -> WaferPoints:
+def only(points: WaferPoints, keep: NDArray[np.bool_]) -> WaferPoints:
     return wafer(points.x[keep].astype(np.float64), points.y[keep].astype(np.float64))
 
 
@@ -53,7 +53,7 @@ def counted(score: Score, seen: list[int]) -> Score:
     return counting
 
 
-def test_a_score_that_is_a_sum_over_defects_is_told_apart_to_the_last_one() -> None:
+def test_a_score_that_is_a_sum_over_defects_is_attributed_to_each_defect() -> None:
     points = strewn(80, seed=1)
 
     def to_the_right(points: WaferPoints) -> NDArray[np.float64]:
@@ -65,7 +65,7 @@ def test_a_score_that_is_a_sum_over_defects_is_told_apart_to_the_last_one() -> N
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 60), split=st.integers(1, 9), mix=st.floats(0, 3))
-def test_points_of_a_ring_have_together_what_the_score_loses_without_it(
+def test_points_of_a_ring_together_have_the_drop_of_the_score_without_it(
     seed: int, n: int, split: int, mix: float
 ) -> None:
     points = strewn(n, seed)
@@ -77,7 +77,7 @@ def test_points_of_a_ring_have_together_what_the_score_loses_without_it(
     found = occlude(points, some_score, OcclusionConfig(split=split, tiles=200))
     ring = np.searchsorted(BORDERS, np.hypot(points.x, points.y), side="right")
     for inside in (ring == i for i in range(4) if (ring == i).any()):
-        lost = some_score(points)[0] - some_score(kept(points, ~inside))[0]
+        lost = some_score(points)[0] - some_score(only(points, ~inside))[0]
         assert found.heat[inside].sum() == pytest.approx(lost, abs=1e-9)
 
 
@@ -100,7 +100,7 @@ def test_a_tile_is_what_its_drop_was_measured_on(seed: int, n: int) -> None:
     assert np.bincount(found.tile).min() > 0
     assert len(np.bincount(found.tile)) == len(found.drop)
     for tile in range(len(found.drop)):
-        lost = found.score - crowding(kept(points, found.tile != tile))[0]
+        lost = found.score - crowding(only(points, found.tile != tile))[0]
         assert found.drop[tile] == pytest.approx(lost)
 
 
@@ -125,7 +125,7 @@ def test_without_its_hottest_defects_a_wafer_loses_more_than_without_any_others(
     def left(taken: NDArray[np.int64]) -> float:
         keep = np.ones(len(points.x), dtype=np.bool_)
         keep[taken] = False
-        return float(crowding(kept(points, keep))[0])
+        return float(crowding(only(points, keep))[0])
 
     assert left(hot) < min(left(rng.choice(360, 40, replace=False)) for _ in range(20))
 
@@ -160,7 +160,7 @@ def test_defects_of_one_place_are_not_split() -> None:
     assert found.scored == 2  # with and without them
 
 
-def test_dies_are_told_apart() -> None:
+def test_dies_are_distinguished() -> None:
     side = 26
     column, row = np.meshgrid(np.arange(8, 13), np.arange(8, 13))
     points = wafer((2 * column.reshape(-1) + 1) / side - 1, (2 * row.reshape(-1) + 1) / side - 1, side)
@@ -182,7 +182,7 @@ def test_a_networks_margin_is_explained_and_its_drops_are_what_taking_away_does(
 
     found: Occlusion = occlude(points, score, OcclusionConfig(tiles=60))
     for tile in np.flatnonzero(np.bincount(found.tile) < 5)[:5]:
-        lost = found.score - score(kept(points, found.tile != tile))[0]
+        lost = found.score - score(only(points, found.tile != tile))[0]
         assert found.drop[tile] == pytest.approx(lost, abs=1e-4)
 
 

@@ -76,7 +76,7 @@ def test_any_split_and_order_gives_the_same_bytes(wafers: list[WaferResult], rng
     assert right.to_bytes() == whole.to_bytes()
 
 
-def test_the_wafers_that_look_most_novel_are_kept_and_the_record_holds_none_of_them() -> None:
+def test_the_wafers_that_look_most_novel_are_stored_and_the_record_holds_none_of_them() -> None:
     wafers = [result(i, "known", p_value=0.29 - i / 10_000) for i in range(2 * MOST_LOOKING_NOVEL)]
     found = WaferCounts()
     found.add(wafers, looking_novel(wafers))

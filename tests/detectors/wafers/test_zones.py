@@ -109,7 +109,7 @@ def test_weights_count_as_repetitions() -> None:
     assert weighed.radial == pytest.approx(counted.radial, abs=1e-6)
 
 
-def test_a_block_is_the_best_of_all_looked_at_one_by_one() -> None:
+def test_a_block_is_the_best_of_all_searched_one_by_one() -> None:
     points = arc(30, (8, 9.2), (0.5, 1), seed=4)
     ring = np.searchsorted(BORDERS, np.hypot(points.x, points.y), side="right")
     step = (np.arctan2(points.x, points.y) % (2 * np.pi) / (2 * np.pi) * 24).astype(int)
@@ -143,11 +143,11 @@ def test_a_block_holds_the_share_of_the_points_within_it(seed: int, n: int, widt
         (arc(200, (0, 12), (0.91, 1)), "in the edge zone all around"),
         (arc(200, (0, 12), (0, 0.3)), "in the centre zone, 11 % of the area"),
         (arc(200, (6, 8), (0.34, 0.89)), "from middle to outer between 6 and 8 o'clock"),
-        (strewn(300, 5), "defects over the whole wafer, in no zone more than chance would have it"),
+        (strewn(300, 5), "defects over the whole wafer, no zone has more than chance explains"),
         (strewn(0, 5), "no defects"),
     ],
 )
-def test_a_place_is_told_in_words(points: WaferPoints, expected: str) -> None:
+def test_a_place_is_described_in_words(points: WaferPoints, expected: str) -> None:
     assert expected in describe(points)
 
 
@@ -155,9 +155,9 @@ def test_evidence_is_described_by_its_weight_not_by_its_number() -> None:
     rng = np.random.default_rng(0)
     hours, radii = np.append(rng.uniform(0, 12, 100), rng.uniform(1, 2, 100)), rng.uniform(0.92, 1, 200)
     weight = np.repeat([0.1, 0.9], 100)
-    said = describe(on_clock(hours, radii), weight, "evidence")
-    assert said.startswith("9")
-    assert "of the evidence in the edge zone between 1 and 2 o'clock" in said
+    text = describe(on_clock(hours, radii), weight, "evidence")
+    assert text.startswith("9")
+    assert "of the evidence in the edge zone between 1 and 2 o'clock" in text
     assert describe(on_clock(hours, radii), np.zeros(200), "evidence") == "no evidence"
 
 
@@ -166,13 +166,13 @@ def test_strewn_points_have_no_zone_of_their_own() -> None:
     assert sum(named) <= 2
 
 
-def test_evidence_is_told_where_it_lies_however_few_defects_have_it() -> None:
-    one = on_clock(np.array([4.2]), np.array([0.5]))
-    said = describe(one, np.ones(1), "evidence")
-    assert said == "100 % of the evidence in the middle zone between 4 and 4:30 o'clock, 1 % of the area"
-    assert describe(one) == "defects over the whole wafer, in no zone more than chance would have it"
+def test_evidence_is_described_where_it_lies_however_few_defects_have_it() -> None:
+    single = on_clock(np.array([4.2]), np.array([0.5]))
+    text = describe(single, np.ones(1), "evidence")
+    assert text == "100 % of the evidence in the middle zone between 4 and 4:30 o'clock, 1 % of the area"
+    assert describe(single) == "defects over the whole wafer, no zone has more than chance explains"
     even = strewn(20_000, 0)
-    assert describe(even, np.ones(20_000), "evidence") == "evidence over the whole wafer, in no zone most"
+    assert describe(even, np.ones(20_000), "evidence") == "evidence over the whole wafer, no zone stands out"
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ def test_scores_are_the_kth_smallest_of_all_distances(normalise: bool) -> None:
     np.testing.assert_allclose(fitted.score(novel), slow, rtol=1e-5)
 
 
-def test_lengths_of_latents_matter_only_where_they_are_kept() -> None:
+def test_lengths_of_latents_matter_only_if_they_are_not_normalised() -> None:
     known, labels = known_wafers(100)
     novel = novel_wafers(20)
     longer = replace(novel, latent=novel.latent * 3)
-    unit, kept = (fit_neighbours(known, labels, CLASSES, normalise=normalise) for normalise in (True, False))
+    unit, plain = (fit_neighbours(known, labels, CLASSES, normalise=normalise) for normalise in (True, False))
     np.testing.assert_allclose(unit.score(longer), unit.score(novel), atol=1e-6)
-    assert (kept.score(longer) > kept.score(novel)).all()
+    assert (plain.score(longer) > plain.score(novel)).all()
 
 
 def test_a_latent_of_zeros_and_no_wafer_at_all_are_borne() -> None:
