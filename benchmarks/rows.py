@@ -154,7 +154,10 @@ def _line(task: Task, measurement: Measurement | None, error: BaseException | No
 def _publish(measurements: Collection[Measurement]) -> None:
     """Write results and page, unless they would lose what was measured on another machine."""
     if lacking := missing(measurements):
-        click.echo(f"results and page stay: they show {', '.join(lacking)}, not measured here; mean AUC of what is:")
+        few = ", ".join(lacking[:3]) + (" …" if lacking[3:] else "")
+        click.echo(
+            f"results and page stay: {len(lacking)} of what they show not measured here, {few}; mean AUC of the rest:"
+        )
         means = label_free(measurements).means
         click.echo("\n".join(f"{method:18s} {mean:.4f}" for method, mean in means.items()))
         return

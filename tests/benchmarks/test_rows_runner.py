@@ -109,7 +109,7 @@ def test_a_part_measured_alone_leaves_the_results_of_all(tmp_path: Path, monkeyp
     monkeypatch.setattr(rows, "write_tables", lambda measurements: written.append("page"))
     perform(Task("label-free", LITTLE, 0, "knn"), "")
     part = CliRunner().invoke(main, ["--tables-only"]).output
-    assert "results and page stay: they show ensemble, not measured here" in part
+    assert "results and page stay: 1 of what they show not measured here, ensemble;" in part
     assert re.search(r"^knn +\d\.\d{4}$", part, flags=re.MULTILINE)
     assert written == []
     perform(Task("label-free", LITTLE, 0, "ensemble"), "")

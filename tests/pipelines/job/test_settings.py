@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.pipelines.ctr.settings import CtrJob
-from sparsewatch.pipelines.job.kinds import parse_job
+from sparsewatch.pipelines.job.kinds import KINDS, parse_job
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.schemas.errors import ConfigError
@@ -66,7 +66,7 @@ def test_named_features_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("kind", "clicks", r"kind: expected one of ctr, rows, wafer, got 'clicks'"),
+        ("kind", "clicks", rf"kind: expected one of {', '.join(KINDS)}, got 'clicks'"),
         ("kafak", {}, "unknown key 'kafak'"),
         ("kafka.server", "x", r"kafka: unknown key 'server'"),
         ("source.block_rows", "1", r"source.block_rows: expected `int`, got `str`"),
