@@ -66,7 +66,7 @@ class ReaderState(msgspec.Struct, frozen=True, array_like=True):
     began: bool = False
     #: Bounded mode: stop before these offsets, in the order of `partitions`.
     stop: tuple[int, ...] = ()
-    #: Bounded mode: partitions with nothing to read in this run; they do not hold the windows.
+    #: Bounded mode: partitions with nothing to read in this run; they do not delay the windows.
     silent: tuple[int, ...] = ()
     finished: bool = False
 

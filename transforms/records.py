@@ -19,12 +19,12 @@ class Fetched:
     headers: list[Headers]
     #: Key by position.
     keys: Callable[[int], bytes | None]
-    #: Where reading goes on: past the last record, and past what a broker skips.
+    #: Next offset to read: after the last record, and after offsets that a broker skips.
     next_offset: int
 
 
 def passed_over(partition: int, next_offset: int) -> Fetched:
-    """No record, but reading goes on further ahead: markers of transactions take offsets and are no records."""
+    """No record, but a later offset to read next: markers of transactions take offsets and are no records."""
     return Fetched(partition, [], [], [], [], _no_key, next_offset)
 
 

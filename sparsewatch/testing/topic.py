@@ -50,7 +50,7 @@ class FakePartition:
         return self.records[first : first + most]
 
     def next_after(self, records: list[FakeRecord], position: int) -> int:
-        """Where reading goes on after `records`, read from `position` on: past offsets at the end that hold none."""
+        """Next offset to read after `records`, read from `position` on: after offsets at the end that hold none."""
         last = offset_of(records[-1]) + 1 if records else max(position, self.begin)
         return last if self.read(last, 1) else max(last, self.end)
 

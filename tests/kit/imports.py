@@ -28,14 +28,14 @@ def reaches(module: str, wanted: frozenset[str]) -> bool:
         module: Dotted name.
         wanted: Dotted names, such as `torch`.
     """
-    seen, open_ones = {module}, [module]
-    while open_ones:
-        name = open_ones.pop()
+    seen, pending = {module}, [module]
+    while pending:
+        name = pending.pop()
         if name in wanted:
             return True
         new = _imports(name) - seen
         seen |= new
-        open_ones += new
+        pending += new
     return False
 
 

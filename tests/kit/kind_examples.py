@@ -1,4 +1,4 @@
-"""An example of each kind of job, for the contract that holds them all (`tests/pipelines/job/test_kinds.py`).
+"""An example of each kind of job, for the contract that all kinds meet (`tests/pipelines/job/test_kinds.py`).
 
 A kind's example is `tests/pipelines/<kind>/example.py`, found by the kind's name.
 """
@@ -29,7 +29,7 @@ class Example(NamedTuple):
     settings: dict[str, Any]
     #: Own keys of a job that does all its kind can; its models are made in the folder.
     all_settings: Callable[[Path], dict[str, Any]]
-    #: Events without their time: so many, drawn by a seed.
+    #: Events without their time, from their number and a seed.
     events: Callable[[int, int], pa.RecordBatch]
 
 

@@ -13,7 +13,7 @@ from sparsewatch.detectors.rows.training import train_row_model
 
 
 def ordinary_rows(n: int, seed: int) -> pa.RecordBatch:
-    """Rows whose `amount` goes with `weight`, and whose `site` is one of three."""
+    """Rows whose `amount` follows `weight`, and whose `site` is one of three."""
     rng = np.random.default_rng(seed)
     amount = rng.normal(size=n)
     weight = amount + rng.normal(0, 0.1, n)
@@ -21,7 +21,7 @@ def ordinary_rows(n: int, seed: int) -> pa.RecordBatch:
 
 
 def odd_rows(n: int, seed: int) -> pa.RecordBatch:
-    """Such rows with an `amount` that does not go with the weight."""
+    """Rows whose `amount` does not fit their `weight`."""
     rows = ordinary_rows(n, seed)
     return rows.set_column(0, "amount", pa.array(rows["amount"].to_numpy() + 12))
 

@@ -156,14 +156,14 @@ def feature_counts(max_values: int) -> FeatureCounts:
 
 
 def row_sample() -> RowSample:
-    """32 of `clicks`."""
+    """A sample of 32 rows of `clicks`."""
     sample = RowSample(FEATURES, 32)
     sample.update(clicks(120), row_identities(np.arange(120)))
     return sample
 
 
 def file_sample() -> FileSample:
-    """24 of the rows of two files."""
+    """A sample of 24 rows of two files."""
     sample = FileSample(("site", "hour", "price", "flag"), 24, seed=3)
     sample.add_file(Path("a.csv"), [clicks(60)])
     sample.add_file(Path("b.csv"), [clicks(90)])
@@ -176,7 +176,7 @@ def inference_sample() -> InferenceSample:
 
 
 def column_sketches() -> ColumnSketches:
-    """Of so few numbers that a sketch holds all of them, so nothing in it is random."""
+    """Sketches of so few numbers that they hold all of them, so nothing in them is random."""
     sketches = ColumnSketches(("hour", "price"))
     sketches.update(clicks(120))
     return sketches

@@ -120,7 +120,7 @@ def write_missing() -> list[str]:
     missing = [name for name in STORED if not (MODELS / name).exists()]
     for name in missing:
         STORED[name](MODELS / name)
-        # These name the time of the writing; a history has a golden file of its own.
+        # These hold the time of writing; a history has a golden file of its own.
         for file in (LATEST, HISTORY):
             (MODELS / name / file).unlink()
     return missing

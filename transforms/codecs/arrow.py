@@ -31,7 +31,7 @@ def read_arrow(value: bytes) -> pa.Table:
 
 
 def conform(table: pa.Table, columns: pa.Schema) -> pa.RecordBatch:
-    """Exactly the columns asked for, in their order.
+    """Exactly the columns wanted, in their order.
 
     Args:
         table: The events of one record.

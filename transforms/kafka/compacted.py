@@ -20,8 +20,8 @@ from sparsewatch.transforms.records import Fetched
 _MOST_RECORDS = 10_000
 
 
-class TopicRemadeError(SourceError):
-    """The topic was created again since it was read: it must be read from the beginning."""
+class TopicRecreatedError(SourceError):
+    """The topic was recreated since it was read: it must be read from the beginning."""
 
 
 class Compacted:
@@ -68,7 +68,7 @@ class Compacted:
             Keys and values in the order in which they count; None removes a key.
 
         Raises:
-            TopicRemadeError: If the topic ends before what was read.
+            TopicRecreatedError: If the topic ends before what was read.
             SourceError: If the broker does not answer, or does not give all it says it has.
         """
         if (reader := self._opened()) is None:
@@ -82,7 +82,7 @@ class Compacted:
         """Records that arrive within some seconds after the last call; a broker that is away looks like silence.
 
         Raises:
-            TopicRemadeError: If the topic begins again.
+            TopicRecreatedError: If the topic was recreated.
         """
         if (reader := self._opened()) is not None:
             for fetched in reader.fetch(timeout_s, _MOST_RECORDS):
@@ -98,13 +98,13 @@ class Compacted:
         """Where the partitions end, asked of the broker now.
 
         Raises:
-            TopicRemadeError: If a partition ends before what was read.
+            TopicRecreatedError: If a partition ends before what was read.
             SourceError: If the broker does not answer.
         """
         reader = self._opened()
         ends = {} if reader is None else reader.end_offsets()
         if any(ends.get(partition, 0) < offset for partition, offset in self._next.items()):
-            raise TopicRemadeError(f"topic {self._topic!r} was created again")
+            raise TopicRecreatedError(f"topic {self._topic!r} was recreated")
         return ends
 
     @property
@@ -143,7 +143,7 @@ class Compacted:
     def _taken(self, fetched: Fetched) -> Iterator[tuple[bytes, bytes | None]]:
         partition = fetched.partition
         if fetched.offsets and fetched.offsets[0] < self._next[partition]:
-            raise TopicRemadeError(f"topic {self._topic!r} was created again")
+            raise TopicRecreatedError(f"topic {self._topic!r} was recreated")
         self._next[partition] = max(self._next[partition], fetched.next_offset)
         clock = self._clocks.get(partition, 0)
         for i, (timestamp_ms, value) in enumerate(zip(fetched.timestamps_ms, fetched.values, strict=True)):

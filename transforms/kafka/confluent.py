@@ -80,10 +80,10 @@ class ConfluentReader:
         self._next.update({run.partition: run.next_offset for run in fetched})
         return fetched + self._passed_over({run.partition for run in fetched})
 
-    def _passed_over(self, heard: set[int]) -> list[Fetched]:
+    def _passed_over(self, fetched: set[int]) -> list[Fetched]:
         # One entry a partition: partitions that gave records just now are checked by the next fetch.
         positions = self._consumer.position(
-            [TopicPartition(self._topic, p) for p in self._partitions if p not in heard]
+            [TopicPartition(self._topic, p) for p in self._partitions if p not in fetched]
         )
         ahead = [passed_over(tp.partition, tp.offset) for tp in positions if tp.offset > self._next[tp.partition]]
         self._next.update({run.partition: run.next_offset for run in ahead})

@@ -123,19 +123,19 @@ class IdleClock:
         self._asked = float("-inf")
 
     def idle_us(
-        self, state: ReaderState, reader: Reader, heard: Mapping[int, int], idle_after_us: int
+        self, state: ReaderState, reader: Reader, active: Mapping[int, int], idle_after_us: int
     ) -> dict[int, int]:
         """Microseconds since each idle partition became idle.
 
         Args:
             state: Positions of all partitions.
             reader: Asked for the ends, at most once a second.
-            heard: Partitions that gave records just now.
+            active: Partitions of which records were fetched just now.
             idle_after_us: Silence from which on a partition is idle.
         """
         now = self._clock()
         for part in state.partitions:
-            if part.partition in heard or part.partition not in self._last:
+            if part.partition in active or part.partition not in self._last:
                 self._last[part.partition] = now
         silent = {p: round((now - last) * 1e6) - idle_after_us for p, last in self._last.items()}
         silent = {p: us for p, us in silent.items() if us >= 0}

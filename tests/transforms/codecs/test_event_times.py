@@ -1,4 +1,4 @@
-"""Event times of files: the same moment in every writing, and what is none."""
+"""Event times of files: the same moment in every notation, and what is no time."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any

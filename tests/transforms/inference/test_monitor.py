@@ -32,7 +32,7 @@ MINUTE_S = 60
 
 
 def results(n: int, seed: int, bias: float = 0.0) -> list[PredictionResult]:
-    """What a model says of rows: a probability that goes with the amount, and more of it after a fault."""
+    """The output of a model for rows: a probability that goes with the amount, and more of it after a fault."""
     rows = ordinary_rows(n, seed).to_pylist()
     return [PredictionResult(beam.Row(**row), {"p": row["amount"] / 2 + bias, "at": "x"}, "ctr/0007") for row in rows]
 

@@ -1,4 +1,4 @@
-"""Both clients on a real broker: what a reader says of a topic that others write in their own ways."""
+"""Both clients on a real broker: what a reader returns of a topic that others write in their own ways."""
 
 import time
 from typing import Literal

@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import EmbeddedBroker, FakeBroker, FakeReader
-from sparsewatch.transforms.kafka.compacted import Compacted, TopicRemadeError
+from sparsewatch.transforms.kafka.compacted import Compacted, TopicRecreatedError
 from sparsewatch.transforms.records import Fetched
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
@@ -102,7 +102,7 @@ def test_a_topic_made_anew_says_so(broker: FakeBroker) -> None:
     list(records.changes())
     broker.admin().delete_topic("t")
     write(broker, 0, (b"a", b"3", 3))
-    with pytest.raises(TopicRemadeError, match="'t' was created again"):
+    with pytest.raises(TopicRecreatedError, match="'t' was recreated"):
         list(records.changes())
     assert records.newest() == {b"a": b"3"}
 
