@@ -87,7 +87,7 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
 
     made = ready(job)
     prepare(made)
-    partitions = check_broker(made, str(job_file), tell=click.echo)
+    partitions = check_broker(made, str(job_file), on_remark=click.echo)
     click.echo(
         f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {counted(len(partitions), 'partition')}."
     )

@@ -1,6 +1,6 @@
 """The click-through job: blocks -> counts a feature and row scores -> ranking, checks -> alerts, metrics.
 
-What it concludes from whole rows is in `sparsewatch.pipelines.ctr.whole_rows`, its view over the last windows in
+Its conclusions from whole rows are in `sparsewatch.pipelines.ctr.whole_rows`, its view over the last windows in
 `sparsewatch.pipelines.ctr.sliding`.
 """
 
@@ -29,12 +29,12 @@ _EXPORTED_FEATURES = 50
 
 
 class ClickMeasure(Composite):
-    """Counts of every feature, the summary of row scores where there is a model, and what the job asks of whole rows.
+    """Counts of every feature, the summary of row scores with a model, samples of whole rows if the job needs them.
 
     Args:
         features: Columns to rank.
         label: Column of clicks.
-        ranking: What is asked for beyond counts.
+        ranking: What is computed beside counts.
         scoring: How rows are scored, if they are.
     """
 
@@ -118,7 +118,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
     """See `sparsewatch.pipelines.job.ready.prepare`."""
     reference = None
     if job.checks.reference is not None:
-        # Settled once, when the graph is built: workers must not follow `latest` to different versions.
+        # Fixed when the graph is built: workers must not follow `latest` to different versions.
         reference = ModelInUse.at(str(resolve_version(job.checks.reference)), Reference.load)
         reference.check()
     thresholds = job.ranking.thresholds

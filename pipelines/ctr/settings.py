@@ -22,17 +22,17 @@ class CheckSettings(Settings, frozen=True, kw_only=True):
 class RankingSettings(Settings, frozen=True, kw_only=True):
     """What is computed of features besides their ranking in a window; see docs/ranking.md."""
 
-    #: Windows the sliding ranking and its drift look back on, the newest among them; 0 for none.
+    #: Windows of the sliding ranking and its drift, including the newest; 0 for none.
     panes: Annotated[int, Range(at_least=0, at_most=10_000)] = 0
-    #: Rows of a window kept for what needs whole rows: combinations, twins, leakage; 0 for none of these.
+    #: Rows of a window sampled for what needs whole rows: combinations, twins, leakage; 0 for none of these.
     sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 20)] = 0
-    #: Features a combination; 1 for none.
+    #: Features per combination; 1 for none.
     interactions: Annotated[int, Range(at_least=1, at_most=3)] = 1
-    #: Combinations a window; over the windows each has its turn.
+    #: Combinations per window; over many windows each has its turn.
     max_combinations: Annotated[int, Range(at_least=1, at_most=1 << 20)] = 256
     #: Distinct values of a feature that are counted exactly.
     max_values: Annotated[int, Range(at_least=1_024, at_most=1 << 24)] = 65_536
-    #: Bytes of each feature, and what they buy.
+    #: Bytes of each feature, and its score per byte.
     costs: bool = False
     #: Least, greatest and mean value of numeric features, and quantiles.
     quantiles: bool = False
@@ -41,13 +41,13 @@ class RankingSettings(Settings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.panes == 1:
-            raise SettingError("panes: expected 0 or at least 2, got 1: one window alone is no sliding view")
+            raise SettingError("panes: expected 0 or at least 2, got 1: a single window is no sliding view")
         if self.interactions > 1 and not self.sample_rows:
             raise SettingError("interactions: expected 1, combinations need whole rows, but sample_rows is 0")
 
     @property
     def needs_rows(self) -> bool:
-        """Whether anything is asked for that whole rows show, not counts alone."""
+        """Whether anything needs whole rows, not only counts."""
         return bool(self.sample_rows or self.costs or self.quantiles)
 
 
@@ -91,7 +91,7 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
         if unknown := sorted(set(self.ranked_features) - set(self.columns)):
             raise ConfigError(f"features: expected names of columns, got {unknown}")
         if self.label in self.ranked_features or len(set(self.ranked_features)) < len(self.ranked_features):
-            raise ConfigError(f"features: expected each column once and the label not at all, got {self.features}")
+            raise ConfigError(f"features: expected each column once, without the label, got {self.features}")
         if not self.ranked_features:
             raise ConfigError("columns: expected at least one feature besides the label")
         check_scoring_settings(self.rows, self.columns)

@@ -1,10 +1,10 @@
-"""The click-through job's view over its last windows: one ranking of them all, and what moved against those before.
+"""The click-through job's view over its last windows: one ranking of them all, and the drift against the baseline.
 
-A window is compared with the *baseline*: the windows in reach that were complete and in which nothing was found, their
-counts merged. A window that alerted is not learned, so that what is wrong does not become normal while it lasts. When
+A window is compared with the *baseline*: the windows in reach that were complete and without a finding, their
+counts merged. A window that alerted is not learned, so that a lasting fault does not become normal. When
 fewer than `min_panes` such windows are left nothing is compared, so windows are learned again; when the whole reach
-holds none, since something else was found in each, all of them are the baseline. Either way the baseline begins anew
-once a change has outlasted the reach.
+holds none, since each has another finding, all of them are the baseline. Either way the baseline is renewed once a
+change has outlasted the reach.
 
 Scores are compared at equally many rows (`sparsewatch.detectors.outrank.information.rarefied_score`): volume alone
 moves no rank.
@@ -23,6 +23,7 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.rank_drift import RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.stored import Format
@@ -33,12 +34,12 @@ _logger = logging.getLogger(__name__)
 
 FORMAT = Format("the pane of a window of clicks")
 #: Features in the records and metrics of a view, best ranked first: records and labels stay few.
-_TOLD_FEATURES = 200
+_LISTED_FEATURES = 200
 _EXPORTED_FEATURES = 50
 
 
 class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
-    """What a window of clicks leaves for later views."""
+    """Saved state of a window of clicks, for later views."""
 
     stored: ClassVar[Format] = FORMAT
 
@@ -65,7 +66,7 @@ def pane_state(
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Saved:
     """An earlier pane that fits the job, and its state."""
 
     pane: Pane
@@ -83,12 +84,12 @@ class SlidingRanking:
         """See `sparsewatch.transforms.window.measure.LookBack`."""
         own = ClickPane.of(pane.state)
         now = FeatureCounts.from_bytes(own.counts)
-        kept = [_Kept(*found) for found in decode_panes(earlier, ClickPane, pane.end_us - pane.start_us)]
-        baseline = choose_baseline(kept, self.panes - 1)
+        saved = [_Saved(*found) for found in decode_panes(earlier, ClickPane, pane.end_us - pane.start_us)]
+        baseline = choose_baseline(saved, self.panes - 1)
         merged, learned = _merged(now.without_rows(), baseline)
-        untold = self._untold(own, now, len(learned))
+        untold = self._not_compared(own, now, len(learned))
         drift = None if untold else compare_at_equal_rows(now, own.ranking, merged, self._alpha(pane))
-        sliding, others = _merged(merged, [one for one in kept if one not in baseline])
+        sliding, others = _merged(merged, [one for one in saved if one not in baseline])
         sliding.merge(now)
         ranking = rank_features(sliding)
         findings = [] if drift is None else self._findings(drift, own, now, learned)
@@ -98,7 +99,7 @@ class SlidingRanking:
                 "start_us": min([pane.start_us, *(one.pane.start_us for one in (*learned, *others))]),
                 "rows": sliding.rows,
                 "clicks": sliding.clicks,
-                "ranking": ranking[:_TOLD_FEATURES],
+                "ranking": ranking[:_LISTED_FEATURES],
             },
             "drift": {"panes": len(learned), "untold": untold, **_drift_record(drift)},
         }
@@ -110,40 +111,40 @@ class SlidingRanking:
     def _alpha(self, pane: Pane) -> float:
         return self.thresholds.alpha(pane.end_us - pane.start_us)
 
-    def _untold(self, own: ClickPane, now: FeatureCounts, learned: int) -> str | None:
+    def _not_compared(self, own: ClickPane, now: FeatureCounts, learned: int) -> str | None:
         """Why the window is not compared; None if it is."""
         if not own.complete:
             return "rows of the window may be missing"
         if learned < self.thresholds.min_panes:
-            return f"{learned} windows before without a finding, {self.thresholds.min_panes} are needed"
+            return f"{counted(learned, 'earlier window')} without a finding, {self.thresholds.min_panes} needed"
         return self.thresholds.too_few(now.rows, now.clicks)
 
     def _findings(
-        self, drift: RankDrift, own: ClickPane, now: FeatureCounts, learned: Sequence[_Kept]
+        self, drift: RankDrift, own: ClickPane, now: FeatureCounts, learned: Sequence[_Saved]
     ) -> list[Finding]:
         earlier: dict[str, list[float]] = {one.feature: [] for one in own.ranking}
-        for kept in learned:
-            for ranked in kept.clicks.ranking:
+        for one in learned:
+            for ranked in one.clicks.ranking:
                 earlier[ranked.feature].append(ranked.normalised)
         label_entropy = entropy(np.array([now.rows - now.clicks, now.clicks]))
         sampling_sd = {one.feature: one.standard_error / label_entropy for one in own.ranking}
         return drift_findings(drift, earlier, sampling_sd, self.thresholds, own.reported)
 
 
-def choose_baseline(kept: Sequence[_Kept], reach: int) -> list[_Kept]:
+def choose_baseline(saved: Sequence[_Saved], reach: int) -> list[_Saved]:
     """The panes a window is compared with; see the top of this module.
 
     Args:
-        kept: Earlier panes, oldest first.
+        saved: Earlier panes, oldest first.
         reach: Windows before its own that a view reaches.
     """
-    complete = [one for one in kept if one.clicks.complete]
+    complete = [one for one in saved if one.clicks.complete]
     learned = [one for one in complete if one.pane.learned]
-    return complete if not learned and len(kept) == reach else learned
+    return complete if not learned and len(saved) == reach else learned
 
 
-def _merged(counts: FeatureCounts, panes: Iterable[_Kept]) -> tuple[FeatureCounts, list[_Kept]]:
-    """Counts with those of panes added, and the panes that could be: others count other features or values."""
+def _merged(counts: FeatureCounts, panes: Iterable[_Saved]) -> tuple[FeatureCounts, list[_Saved]]:
+    """Counts with those of panes added, and the panes that could be added: others have other features or values."""
     merged = []
     for one in panes:
         try:
@@ -157,7 +158,7 @@ def _merged(counts: FeatureCounts, panes: Iterable[_Kept]) -> tuple[FeatureCount
 def _drift_record(drift: RankDrift | None) -> dict[str, Any]:
     if drift is None:
         return {"overlap": None, "features": []}
-    return {"overlap": drift.overlap, "alpha": drift.alpha, "features": drift.features[:_TOLD_FEATURES]}
+    return {"overlap": drift.overlap, "alpha": drift.alpha, "features": drift.features[:_LISTED_FEATURES]}
 
 
 def _metrics(ranking: Sequence[RankedFeature], drift: RankDrift | None) -> list[MetricSample]:
@@ -167,16 +168,19 @@ def _metrics(ranking: Sequence[RankedFeature], drift: RankDrift | None) -> list[
         labels = {"feature": one.feature}
         samples += [
             gauge(
-                "sparsewatch_sliding_score_nats", "MI less its chance level, over the last windows.", one.score, labels
+                "sparsewatch_sliding_score_nats",
+                "MI less its expectation by chance, over the last windows.",
+                one.score,
+                labels,
             ),
             gauge("sparsewatch_sliding_rank", "Rank by score over the last windows, 1 is best.", one.rank, labels),
         ]
     if drift is None:
         return samples
     samples.append(
-        gauge("sparsewatch_rank_overlap_ratio", "Rank-biased overlap with the windows before.", drift.overlap)
+        gauge("sparsewatch_rank_overlap_ratio", "Rank-biased overlap with the baseline windows.", drift.overlap)
     )
     for change in drift.features[:_EXPORTED_FEATURES]:
-        text = "Chance of as large a change of a feature's score if nothing changed."
+        text = "Probability of as large a change of a feature's score if nothing changed."
         samples.append(gauge("sparsewatch_feature_drift_p_value", text, change.p_value, {"feature": change.feature}))
     return samples

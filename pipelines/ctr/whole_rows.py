@@ -1,7 +1,7 @@
-"""What whole rows add to a window of clicks: combinations, twins, suspicions of leakage, costs, quantiles.
+"""Findings from whole rows of a window of clicks: combinations, twins, suspicions of leakage, costs, quantiles.
 
-Counts of single features say nothing of rows, so two samples are kept where a job asks: single rows for combinations
-and twins, and whole stretches of time for leakage, which compares a row with its neighbours in time.
+Counts of single features do not describe rows, so two samples are taken if a job asks for them: single rows for
+combinations and twins, and whole stretches of time for leakage, which compares a row with its neighbours in time.
 """
 
 import itertools
@@ -42,9 +42,9 @@ from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclu
 #: Combinations in a window's record, the best ones, and those scored at a time.
 _LISTED_COMBINATIONS = 100
 _SCORED_AT_A_TIME = 32
-#: Values named of a feature with too many to count one by one.
+#: Values listed of a feature with too many to count exactly.
 _NAMED_VALUES = 20
-#: Features compared for twins, the best ranked: all pairs of so many take seconds at 100,000 rows.
+#: Features compared for twins, the best ranked: all pairs of them take seconds at 100,000 rows.
 _TWIN_FEATURES = 128
 #: Rounds before windows of negative times meet those of positive ones.
 _ROUNDS = 1 << 40
@@ -82,7 +82,7 @@ class SizesMeasure:
 
 
 class RowSampleMeasure(Composite):
-    """Samples of rows, sizes and quantiles of columns, as far as the job asks for them.
+    """Samples of rows, sizes and quantiles of columns, as the job's settings ask.
 
     Mergeable as `RowSample` is, to the same bytes but for quantiles (see
     `sparsewatch.detectors.counts.column_sketches`).
@@ -90,7 +90,7 @@ class RowSampleMeasure(Composite):
     Args:
         features: Columns that are ranked.
         label: Column of clicks.
-        settings: What is asked for.
+        settings: What is computed.
     """
 
     def __init__(self, features: Sequence[str], label: str, settings: RankingSettings) -> None:
@@ -126,14 +126,14 @@ def conclude_samples(
     thresholds: RankingThresholds,
     window: Window,
 ) -> Conclusion:
-    """What whole rows add to the conclusion of a window.
+    """The conclusions from whole rows of a window.
 
     Args:
         measure: Of the window.
         counts: Of the window.
         ranking: Its features, best first.
-        settings: What is asked for.
-        thresholds: What alarms.
+        settings: What is computed.
+        thresholds: When findings alarm.
         window: The window.
     """
     summary: dict[str, Any] = {}
@@ -161,7 +161,7 @@ def conclude_samples(
 
 
 def _heavy_values(counts: FeatureCounts, rows: pa.RecordBatch) -> dict[str, Any]:
-    """The most frequent values of features with too many to count one by one, named by a sample of rows."""
+    """The most frequent values of features with too many to count exactly, with names from a sample of rows."""
     many = [name for name in counts.features if counts.hash_limit(name) < HASH_RANGE]
     return {name: counts.heavy_values(name, rows.column(name).unique()).head(_NAMED_VALUES).to_dicts() for name in many}
 
@@ -216,12 +216,12 @@ def _metrics(groups: Sequence[Twins], suspicions: Sequence[Finding]) -> list[Met
     return [
         gauge(
             "sparsewatch_redundant_features",
-            "Features of the last closed window that have a twin worth keeping.",
+            "Features of the last closed window that are redundant with a better feature.",
             sum(len(group.drop) for group in groups),
         ),
         gauge(
             "sparsewatch_leakage_suspects",
-            "Features of the last closed window that may be leaks.",
+            "Features of the last closed window that are suspected leaks.",
             len(suspicions),
         ),
     ]

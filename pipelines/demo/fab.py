@@ -72,7 +72,7 @@ class Fab:
 
 
 def draw(patterns: Sequence[str], rng: np.random.Generator, first: int = 0) -> pl.DataFrame:
-    """One wafer for each pattern; normal ones carry scattered defects alone."""
+    """One wafer for each pattern; normal wafers have only scattered defects."""
     return pl.DataFrame(make_wafers(patterns, rng, defects=DEFECTS, first=first))
 
 

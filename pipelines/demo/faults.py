@@ -12,7 +12,7 @@ class Fault:
 
     name: str
     stream: str
-    #: Rules it explains; the first is the one expected.
+    #: Rules it explains; the first is expected.
     rules: tuple[str, ...]
     #: None where the subject is an id that the job gives.
     subject: str | None

@@ -39,11 +39,11 @@ _JOIN_S = 5.0
 class Patience:
     """How long an exporter waits for its broker."""
 
-    #: A quiet topic looks like a broker that is away: so often the broker is asked something it must answer.
+    #: A quiet topic looks like a broker that is away: at this interval the broker is asked something it must answer.
     check_s: float = 5.0
     #: Until an answer is given up, a duration.
     timeout: str = "10s"
-    #: Between tries to read the topic; the last one from then on.
+    #: Between tries to read the topic; the last wait is repeated.
     retry_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0)
 
 

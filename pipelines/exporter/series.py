@@ -25,7 +25,7 @@ class Series:
         self._bad = 0
 
     def take(self, records: Iterable[tuple[bytes, bytes | None]]) -> bool:
-        """Take records of the metrics topic; one without a value removes its series, one that is no sample counts.
+        """Take records of the metrics topic; a record without a value removes its series, a record that is no sample is counted.
 
         Returns:
             Whether there were any.
@@ -72,12 +72,12 @@ class MetricsCollector:
         self._last_read = 0.0
 
     def serve(self, series: Series, now: float) -> None:
-        """From now on these series."""
+        """Serve these series from now on."""
         self._series = series
         self.seen(now)
 
     def seen(self, now: float) -> None:
-        """The topic was read, or the broker said that it is read to its end."""
+        """The topic was read, or the broker reported that it is read to its end."""
         self._up, self._last_read = True, now
 
     def lost(self) -> None:

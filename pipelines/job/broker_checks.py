@@ -19,7 +19,7 @@ from sparsewatch.transforms.kafka.open import ensure_topics, missing_topics, ope
 #: What a broker may delete records by, whatever their keys.
 _LIMITS = ("retention.ms", "retention.bytes")
 _UNLIMITED = "-1"
-#: Ending of the topic in which `sparsewatch mend` keeps what a state topic held while that is made anew.
+#: Ending of the topic in which `sparsewatch mend` keeps a state topic's records while the topic is recreated.
 MENDING = ".mending"
 
 
@@ -31,31 +31,31 @@ class WrongSetting:
     #: As a message shows it.
     found: str
     wanted: str
-    #: What comes of it.
+    #: The consequence.
     harm: str
 
 
 @dataclass(frozen=True, slots=True)
 class StateTopic:
-    """What a broker says of a topic that state is kept in."""
+    """A state topic as the broker has it."""
 
     name: str
     #: Number of partitions; 0 if there is no such topic.
     partitions: int
-    #: Settings that the broker told.
+    #: Settings that the broker reported.
     settings: Mapping[str, str]
-    #: Whether `sparsewatch mend` was cut off while it made the topic anew.
+    #: Whether `sparsewatch mend` was interrupted while it recreated the topic.
     under_mend: bool = False
     #: Largest record that is written to it; 0 if every topic takes them.
     record_bytes: int = 0
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the broker does not tell what it deletes."""
+        """Whether the broker does not report its clean-up policy."""
         return bool(self.partitions) and not self._policies
 
     def wrong_settings(self) -> list[WrongSetting]:
-        """Settings that must be others; empty if it keeps state."""
+        """Settings that must change; empty if the topic keeps state."""
         wrong = []
         if limits := self._deletes_by():
             found = f"{self.settings['cleanup.policy']} ({limits})"
@@ -79,11 +79,11 @@ class StateTopic:
 
 
 def look_at(admin: Admin, topics: Iterable[NewTopic]) -> list[StateTopic]:
-    """What the broker says of these topics.
+    """These topics as the broker has them.
 
     Args:
         admin: Of the broker.
-        topics: As they would be made.
+        topics: As they would be created.
 
     Raises:
         SourceError: If no broker answers.
@@ -102,7 +102,7 @@ def look_at(admin: Admin, topics: Iterable[NewTopic]) -> list[StateTopic]:
 
 
 def faults_of(topic: StateTopic, kafka: KafkaSettings, job_file: str) -> list[str]:
-    """What would lose the state that a topic holds, and the command that mends it; empty if nothing would.
+    """Faults by which a topic would lose its state, with the command that mends them; empty without faults.
 
     Args:
         topic: As the broker has it.
@@ -111,12 +111,12 @@ def faults_of(topic: StateTopic, kafka: KafkaSettings, job_file: str) -> list[st
     """
     mend = f"`sparsewatch mend {job_file}`"
     if topic.under_mend:
-        return [f"topic {topic.name!r} is being made anew, and that was cut off: {mend} goes on with it"]
+        return [f"topic {topic.name!r} is being recreated, which was interrupted: {mend} resumes it"]
     faults = []
     if topic.partitions > 1:
         faults.append(
-            f"topic {topic.name!r} has {topic.partitions} partitions, expected 1, or state may be forgotten: stop the "
-            f"job; {mend} makes the topic anew with all it holds"
+            f"topic {topic.name!r} has {topic.partitions} partitions, expected 1, or state may be lost: stop the "
+            f"job; {mend} recreates the topic with all its records"
         )
     return faults + setting_faults(topic, kafka)
 
@@ -138,10 +138,10 @@ def setting_faults(topic: StateTopic, kafka: KafkaSettings) -> list[str]:
 def check_state_topics(
     admin: Admin, topics: Iterable[NewTopic], kafka: KafkaSettings, job_file: str
 ) -> list[StateTopic]:
-    """Refuse topics that would lose a job's state; those that are missing are none.
+    """Refuse topics that would lose a job's state; missing topics are no fault.
 
     Returns:
-        What the broker says of each.
+        The topics as the broker has them.
 
     Raises:
         ConfigError: Naming each topic, what was found and the command that mends it.
@@ -157,14 +157,14 @@ _logger = logging.getLogger(__name__)
 
 
 def check_broker(
-    made: Ready, job_file: str = "JOB.toml", tell: Callable[[str], None] = _logger.info
+    made: Ready, job_file: str = "JOB.toml", on_remark: Callable[[str], None] = _logger.info
 ) -> tuple[int, ...]:
     """Ask the broker for the job's topics, create those that are missing.
 
     Args:
         made: The job.
         job_file: Its file, as messages name it.
-        tell: Told what the broker leaves open.
+        on_remark: Called with a remark about what the broker does not report.
 
     Returns:
         The partitions of the source topic.
@@ -183,7 +183,9 @@ def check_broker(
             raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}")
         for topic in check_state_topics(admin, state_topics(made), job.kafka, job_file):
             if topic.is_unsure:
-                tell(f"The broker does not tell the cleanup.policy of {topic.name!r}; state is safe with 'compact'.")
+                on_remark(
+                    f"The broker does not report the cleanup.policy of {topic.name!r}; state is safe with 'compact'."
+                )
         if job.output.create_topics:
             ensure_topics(admin, output_topics(made), job.output.replication)
         elif missing := missing_topics(admin, output_topics(made)):
@@ -194,7 +196,7 @@ def check_broker(
 
 @contextmanager
 def _quiet_client() -> Iterator[None]:
-    # A broker that is not there is told in one message of ours, not in one of the client's for each try.
+    # A missing broker is reported by one message of ours, not by a message of the client for each try.
     logger = logging.getLogger("kafka")
     level = logger.level
     if level >= logging.ERROR:

@@ -1,4 +1,4 @@
-"""Which broker a command speaks to: that of a job file, or one named on the command line."""
+"""The broker of a command: that of a job file, or an address on the command line."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 
-#: A command's user waits for it, so a broker that does not answer is named sooner than in a job.
+#: A command's user waits for it, so a broker that does not answer is reported sooner than in a job.
 _TIMEOUT = "10s"
 
 JOB_OPTION: Any = click.option(
@@ -23,10 +23,10 @@ BOOTSTRAP_OPTION: Any = click.option(
 
 
 def broker_of(job_file: Path | None, bootstrap: tuple[str, ...], client: str | None = None) -> KafkaSettings:
-    """Settings of the broker a command was pointed to; `client`, where given, wins over the job's.
+    """Settings of the broker that the options name; `client`, if given, overrides the job's.
 
     Raises:
-        ConfigError: If neither a job nor an address is given, or both, or one that is no address.
+        ConfigError: If neither a job nor an address is given, or both, or an invalid address.
     """
     if (job_file is None) == (not bootstrap):
         raise ConfigError("expected either a job file or --bootstrap HOST:PORT")

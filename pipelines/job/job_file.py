@@ -15,7 +15,7 @@ def load_job(path: Path | str, overrides: Iterable[str] = ()) -> Job:
 
     Args:
         path: The file.
-        overrides: `dotted.key=value` each; the value is TOML (`"text"`, `3`, `true`), or text if it is none.
+        overrides: `dotted.key=value` each; the value is TOML (`"text"`, `3`, `true`), else it is taken as text.
 
     Raises:
         ConfigError: Naming file and key, if anything about it is wrong.

@@ -1,4 +1,4 @@
-"""What a kind of job must give. `sparsewatch.pipelines.job.kinds` lists the kinds, each lives in a room of its name.
+"""Interface of the kinds of jobs. `sparsewatch.pipelines.job.kinds` lists the kinds, each in a folder of its name.
 
 A kind is a struct: its keys in the job file on top of those every job has, and the methods below, which follow from
 the settings alone. Every command that reads a job file imports it, so it must be cheap: torch and Beam are imported by

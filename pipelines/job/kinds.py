@@ -55,14 +55,14 @@ def parse_job(settings: dict[str, Any], where: str) -> Job:
 def _kind_of(settings: dict[str, Any]) -> type[Job]:
     name = settings.get("kind")
     if "kind" not in settings:
-        raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, it is missing")
+        raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, the key is missing")
     if not isinstance(name, str) or name not in KINDS:
         raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, got {settings['kind']!r}")
     return kind_named(name)
 
 
 def expect_kind(job: Job, kind: type[J], where: str, why: str) -> J:
-    """The job, which must be of a kind: what a command of one kind asks.
+    """The job, which must be of a kind: for commands of one kind.
 
     Args:
         job: A job.
@@ -75,7 +75,7 @@ def expect_kind(job: Job, kind: type[J], where: str, why: str) -> J:
     """
     if not isinstance(job, kind):
         got = _name(type(job))
-        raise ConfigError(f"{where}: expected a job of kind {_name(kind)!r}, {why}; got one of kind {got!r}")
+        raise ConfigError(f"{where}: expected a job of kind {_name(kind)!r}, {why}; got a job of kind {got!r}")
     return job
 
 

@@ -1,10 +1,10 @@
-"""Which version of a model does a job use? That which `<root>/<name>/latest` names, looked up while the job runs.
+"""The version of a model that a job uses: that which `<root>/<name>/latest` names, looked up while the job runs.
 
-A stream asks for the model once a block and judges the whole block with it. Every few seconds that question also
-looks at the folder. A new version is loaded and verified first, and used only then; a version that is refused is logged
+A stream asks for the model once a block and judges the whole block with it. Every few seconds the folder is
+looked at, too. A new version is loaded and verified first, and used only then; a version that is refused is logged
 once, and the job goes on as before. Each process looks for itself, so that for some seconds workers may hold different
-versions; a result names the model it is from. Where a job names a version's own folder it stays with that: so do jobs
-with their reference, which the graph settles when it is built.
+versions; a result names the model it is from. A job that names a version's own folder always uses this
+version; so it is with references, whose version is fixed when the graph is built.
 
 A version in its shadow run (`<root>/<name>/candidate`) is looked up in the same way: blocks are scored with it, too,
 its scores are recorded and change no result.
@@ -40,8 +40,8 @@ class ModelInUse(Generic[M]):
     """A model that a job uses; sent to workers, where a process loads each version once.
 
     Args:
-        path: `<root>/<name>` to follow, or a version's own folder, which is never exchanged.
-        load: Loads a version's folder, verifies it and holds it against what the job asks of it; with a hash.
+        path: `<root>/<name>` to follow, or a version's own folder, which is never replaced.
+        load: Loads a version's folder, verifies it and checks that it fits the job; hashable.
     """
 
     path: str
@@ -62,7 +62,7 @@ class ModelInUse(Generic[M]):
         return model
 
     def shadow(self) -> M | None:
-        """The model that scores the next block beside it, None without a candidate; may load it first."""
+        """The candidate that scores the next block in the shadow, None without a candidate; may load it first."""
         model: M | None = shadowed(self).current()
         return model
 
@@ -82,12 +82,12 @@ class ModelInUse(Generic[M]):
 
 
 class _Following(ABC, Generic[M]):
-    """A version in use, exchanged when another one is named.
+    """A version in use, replaced when another version is named.
 
-    Safe to share between threads: one of them loads a version, the others go on as before meanwhile.
+    Safe to share between threads: one thread loads a version, the others use the former version meanwhile.
 
     Args:
-        path: `<root>/<name>` to look in; of a version's own folder nothing is followed.
+        path: `<root>/<name>` to look in; a version's own folder is not followed.
         load: Loads a version's folder and verifies it.
         clock: Rising seconds.
         every_s: Least seconds between two looks.
@@ -118,14 +118,14 @@ class _Following(ABC, Generic[M]):
         """The version to use; None for none."""
 
     @abstractmethod
-    def _tell_refusal(self, version: Path, error: SparsewatchError) -> None:
+    def _report_refusal(self, version: Path, error: SparsewatchError) -> None:
         """Log and count it."""
 
     def _leave(self) -> None:
-        """What is done before another version is loaded."""
+        """Called before another version is loaded."""
 
     def _look(self) -> None:
-        """Look at the folder if it is due and no other thread is at it."""
+        """Look at the folder if it is due and no other thread is doing so."""
         if self._pinned or self._clock() < self._due or not self._lock.acquire(blocking=False):
             return
         try:
@@ -153,13 +153,13 @@ class _Following(ABC, Generic[M]):
         self._model, self._taken, self._refused = model, version, None
 
     def _refuse(self, version: Path, error: SparsewatchError) -> None:
-        # Files that change are given another chance: a version may be copied into place file by file.
+        # A version whose files change is tried again: it may be copied into place file by file.
         mark, before = mark_of(version), self._refused
         self._leave()
         self._refused = mark
         if mark != before:
             self.refusals += 1
-            self._tell_refusal(version, error)
+            self._report_refusal(version, error)
 
 
 class FollowedModel(_Following[M]):
@@ -190,19 +190,19 @@ class FollowedModel(_Following[M]):
     def current(self) -> M:
         """The model for the next block; may load a new version first."""
         self._look()
-        # There is always one: a model in use is only ever exchanged for another.
+        # Never None: a model in use is only ever replaced by another.
         return cast("M", self._model)
 
     def _named(self) -> Path:
         return resolve_version(self._path)
 
-    def _tell_refusal(self, version: Path, error: SparsewatchError) -> None:
+    def _report_refusal(self, version: Path, error: SparsewatchError) -> None:
         Metrics.counter("sparsewatch", "model_versions_refused").inc()
         _LOG.error("%s is refused, %s stays: %s", version, self._taken.name if self._taken else None, error)
 
 
 class ShadowModel(_Following[M]):
-    """The candidate there is now, if it could be used; see `ModelInUse`.
+    """The present candidate, if it could be used; see `ModelInUse`.
 
     Args:
         path: `<root>/<name>` to look in; a version's own folder has no candidates.
@@ -236,20 +236,20 @@ class ShadowModel(_Following[M]):
     def _leave(self) -> None:
         self._take(None, None)
 
-    def _tell_refusal(self, version: Path, error: SparsewatchError) -> None:
+    def _report_refusal(self, version: Path, error: SparsewatchError) -> None:
         Metrics.counter("sparsewatch", "model_candidates_refused").inc()
         _LOG.error("the candidate %s is refused and not scored: %s", version, error)
 
 
 @functools.lru_cache(maxsize=8)
 def followed(model: ModelInUse[M]) -> FollowedModel[M]:
-    """What this process uses of a model."""
+    """The followed model of this process."""
     return FollowedModel(model.path, model.version)
 
 
 @functools.lru_cache(maxsize=8)
 def shadowed(model: ModelInUse[M]) -> ShadowModel[M]:
-    """What this process scores beside it."""
+    """The shadow model of this process."""
     return ShadowModel(model.path, model.version)
 
 
@@ -259,7 +259,7 @@ def _loaded(load: Callable[[Path], M], version: Path) -> M:
 
 
 def mark_of(version: Path) -> Mark:
-    """What changes when a file of a version does."""
+    """A value that changes when a file of the version does."""
     try:
         found = [(p.name, p.stat()) for p in sorted(version.iterdir())]
     except OSError:

@@ -1,4 +1,4 @@
-"""A job made ready, once: whatever follows from its settings, then whatever they name.
+"""A job made ready: first what follows from its settings, then the models and secrets that they name.
 
 `check` and `run` take both steps, in this order and by these functions; commands that only look at a job's topics or
 columns take the first.
@@ -29,13 +29,13 @@ class Ready:
 
     job: Job
     identity: JobIdentity
-    #: What its events look like.
+    #: Schema of its events.
     events: EventSchema
     windows: WindowTimes
 
     @property
     def topics(self) -> Topics:
-        """Where it reads and writes."""
+        """Names of the topics that it reads and writes."""
         return self.identity.topics
 
 
@@ -47,7 +47,7 @@ class Prepared:
     `sparsewatch.transforms.window`.
     """
 
-    #: What events are called in the labels of the graph's steps.
+    #: Name of events in the labels of the graph's steps.
     events: str
     #: Windowed blocks in, partial measures (and acknowledgements of what was written) out; with its label.
     measure: "PTransform"
@@ -73,13 +73,13 @@ def output_topics(made: Ready) -> list[NewTopic]:
 
 
 def state_topics(made: Ready) -> list[NewTopic]:
-    """Topics that a job keeps its state in: where it stands, and what its kind reads back."""
+    """Topics that a job keeps its state in: its progress, and what its kind reads back."""
     names = {made.topics.progress, *(made.topics.named(side.what) for side in made.job.side_topics() if side.state)}
     return [topic for topic in output_topics(made) if topic.name in names]
 
 
 def ready(job: Job) -> Ready:
-    """What follows from a job's settings; nothing is loaded, nobody is asked."""
+    """What follows from a job's settings; loads nothing and needs no broker."""
     identity = JobIdentity(
         job=job.name,
         settings_digest=settings_digest(job),

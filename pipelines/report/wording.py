@@ -24,12 +24,12 @@ def counted(n: int, noun: str) -> str:
 
 
 def score(x: float) -> str:
-    """Six decimals, as many as 10 million rows can tell."""
+    """Six decimals, as many as 10 million rows determine."""
     return f"{round(x, 6) + 0.0:.6f}"
 
 
 def share(x: float) -> str:
-    """Per cent with one decimal; what is neither 0 nor all is not shown as such."""
+    """Per cent with one decimal; a share that is neither 0 nor 1 is not rounded to 0 or 100 %."""
     if x in (0, 1):
         return f"{100 * x:.0f} %"
     if 0 < x < 0.0005:

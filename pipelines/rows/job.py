@@ -1,7 +1,6 @@
-"""The rows job: blocks -> row scores and a sample to retrain from -> checks -> alerts, metrics, a result an odd row.
+"""The rows job: blocks -> row scores and a sample to retrain from -> checks -> alerts, metrics, results of outliers.
 
-How rows are scored, and what is concluded from that, is the part of `sparsewatch.pipelines.rows.scoring`; this job does
-nothing else.
+Scoring and its conclusions are in `sparsewatch.pipelines.rows.scoring`; this job does nothing else.
 """
 
 import functools
@@ -22,7 +21,7 @@ from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclu
 
 
 class RowsJobMeasure(Composite):
-    """Row scores of a window and, where the job keeps one, a sample of its rows.
+    """Row scores of a window and, if the job saves windows, a sample of its rows.
 
     Args:
         scoring: How rows are scored.
@@ -57,12 +56,12 @@ class ConcludeRows:
         rows = measure.scores.scores.rows
         if not rows:
             return Conclusion()
-        counted = [gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows)]
-        whole = Conclusion(rows=rows, metrics=counted) + self.scores(measure.scores)
+        own = [gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows)]
+        whole = Conclusion(rows=rows, metrics=own) + self.scores(measure.scores)
         return whole if measure.sample is None else whole + self._of_sample(rows, measure.sample.state)
 
     def _of_sample(self, rows: int, sample: RowSample) -> Conclusion:
-        """Columns whose distribution changed, and the pane that keeps the sample."""
+        """Columns whose distribution changed, and the pane with the sample."""
         changed = check_columns(self.scores.scoring.model.now(), sample.rows(), self.scores.check)
         return Conclusion(findings=changed, pane=RowPane(rows=rows, sample=sample.to_bytes()).to_bytes())
 

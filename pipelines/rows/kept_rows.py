@@ -1,4 +1,4 @@
-"""What a window of rows leaves behind: a sample to retrain from."""
+"""Saved state of a window of rows: a sample to retrain from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ class RowPane(PaneState, frozen=True, array_like=True, kw_only=True):
 
 @dataclass(frozen=True)
 class KeepRows:
-    """Keeps the panes and says how many there are; see `sparsewatch.transforms.window.measure.LookBack`."""
+    """Saves the panes and reports their number; see `sparsewatch.transforms.window.measure.LookBack`."""
 
     panes: int
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.LookBack`."""
-        kept = decode_panes([*earlier, pane], RowPane)
-        learned = [state for one, state in kept if one.learned]
-        told = {"windows": len(kept), "learned": len(learned), "learned_rows": sum(state.rows for state in learned)}
-        return Conclusion(told["learned_rows"], {"kept": told}, findings=[], metrics=[])
+        saved = decode_panes([*earlier, pane], RowPane)
+        learned = [state for one, state in saved if one.learned]
+        numbers = {"windows": len(saved), "learned": len(learned), "learned_rows": sum(state.rows for state in learned)}
+        return Conclusion(numbers["learned_rows"], {"kept": numbers}, findings=[], metrics=[])
 
     def close(self) -> None:
         """See `sparsewatch.transforms.window.measure.LookBack`; it holds nothing open."""

@@ -1,6 +1,6 @@
 """Scoring of rows in a stream, as every job does that has a row model: a block is scored whole by one model.
 
-Which model that is, and what scores beside it in a shadow run, says `sparsewatch.pipelines.job.model_in_use`.
+The model, and a candidate that scores in the shadow, are those of `sparsewatch.pipelines.job.model_in_use`.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from sparsewatch.transforms.window.measure import STORED, Conclusion, Record, pa
 
 @dataclass(frozen=True)
 class LoadForJob:
-    """Loads a version of the row model and holds it against what a job asks of it."""
+    """Loads a version of the row model and checks that it fits the job."""
 
     #: Columns that may be scored.
     columns: pa.Schema
@@ -56,16 +56,16 @@ class RowScoring:
 
     model: ModelInUse[RowModel]
     alarm_rate: float
-    #: Results a window.
+    #: Results per window.
     results: int
     id_columns: tuple[str, ...]
 
     def __call__(self, block: Block) -> tuple[RowScores, Shadows | None]:
-        """The scores of a block, and those that a candidate, if there is one, would have given."""
+        """The scores of a block, and those of the candidate, if any."""
         model, candidate = self.model.now(), self.model.shadow()
         X = model.encoder.transform(block.rows)
         scores = model.score_matrix(X)
-        said = score_encoded(
+        summary = score_encoded(
             model,
             X,
             positions_of(block.rows),
@@ -75,8 +75,8 @@ class RowScoring:
             results=self.results,
         )
         if candidate is None:
-            return said, None
-        return said, shadow_block(model, candidate, block.rows, self.alarm_rate, scores)
+            return summary, None
+        return summary, shadow_block(model, candidate, block.rows, self.alarm_rate, scores)
 
 
 def row_scoring(model: str, rows: RowSettings, columns: pa.Schema) -> RowScoring:
@@ -105,7 +105,7 @@ class ScoreMeasure:
 
     def __init__(self, scoring: RowScoring) -> None:
         self.scores = RowScores()
-        #: None where no block had a candidate.
+        #: None if no block had a candidate.
         self.shadows: Shadows | None = None
         self._scoring = scoring
 
@@ -137,11 +137,11 @@ class ScoreMeasure:
 
 @dataclass(frozen=True)
 class ConcludeScores:
-    """What the row scores of a window add to its conclusion.
+    """The conclusions from the row scores of a window.
 
     Args:
         scoring: How rows were scored.
-        check: When rows count as unlike those of the training.
+        check: When a window's outliers and drift raise alerts.
         source_topic: Where the rows came from.
         results_topic: Where results of single rows go.
     """
@@ -152,7 +152,7 @@ class ConcludeScores:
     results_topic: str
 
     def __call__(self, measure: ScoreMeasure) -> Conclusion:
-        """Record, findings, metrics and results; nothing where no row was scored."""
+        """Record, findings, metrics and results; empty if no row was scored."""
         scores = measure.scores
         drift = window_drift(scores)
         if drift is None:
@@ -187,7 +187,7 @@ def row_result(row: WorstRow, topic: str) -> RowResult:
 
 
 def scores_record(scores: RowScores, drift: Drift) -> dict[str, Any]:
-    """What a window's record states of its row scores, JSON types."""
+    """The row scores in a window's record, JSON types."""
     return {
         "rows": scores.rows,
         "above": scores.above,
@@ -205,13 +205,13 @@ def score_metrics(scores: RowScores, drift: Drift) -> list[MetricSample]:
     """Samples of one window's row scores."""
     samples = [
         gauge("sparsewatch_rows_scored", "Rows scored in the last closed window.", scores.rows),
-        gauge("sparsewatch_row_alarm_ratio", "Share of rows unlike training.", scores.above / scores.rows),
+        gauge("sparsewatch_row_alarm_ratio", "Share of rows that are outliers.", scores.above / scores.rows),
         gauge("sparsewatch_row_p_value_median", "Median p-value, 0.5 if nothing changed.", median_p_value(scores)),
         gauge("sparsewatch_row_p_value_drift", "Distance of p-values from those of calibration rows.", drift.distance),
-        gauge("sparsewatch_row_p_value_drift_chance", "Chance of such a drift if nothing changed.", drift.chance),
+        gauge("sparsewatch_row_p_value_drift_chance", "Probability of such a drift if nothing changed.", drift.chance),
         gauge("sparsewatch_row_p_value_stability_index", "Population stability index of p-values, nats.", drift.psi),
     ]
-    # The version is the value and no label: with one each, the versions of years would add up on the exporter's page.
+    # The version is the value, not a label: a label per version would add up over years on the exporter's page.
     name, _, version = max(scores.models, key=lambda one: (one.rows, one.model)).model.rpartition("/")
     if version.isdigit():
         text = "Version of the row model that scored most rows of the last closed window."

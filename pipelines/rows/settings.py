@@ -1,4 +1,4 @@
-"""Settings of the rows job, `kind = "rows"`, and of the scoring of rows wherever a job does it."""
+"""Settings of the rows job, `kind = "rows"`, and of the scoring of rows in any job."""
 
 from collections.abc import Collection
 from typing import Annotated, ClassVar
@@ -12,7 +12,7 @@ from sparsewatch.schemas.jobs import ColumnType, check_columns
 from sparsewatch.schemas.settings import AlarmRate, Range, Settings
 from sparsewatch.transforms.codecs.events import EventColumns, named_fields
 
-#: Most results of rows a window: they are held and written together.
+#: Most results of rows per window: they are held in memory and written together.
 _MOST_ROW_RESULTS = 100_000
 
 
@@ -24,9 +24,9 @@ class RowSettings(Settings, frozen=True, kw_only=True):
     #: Share of training-like rows that may exceed the threshold.
     alarm_rate: AlarmRate = 0.01
     thresholds: RowCheck = RowCheck()
-    #: Rows beyond the threshold that have a result of their own, the worst ones of each window.
+    #: Rows above the threshold that get their own result, the worst of each window.
     results_per_window: Annotated[int, Range(at_least=0, at_most=_MOST_ROW_RESULTS)] = 1_000
-    #: Columns that such a result repeats, to tell what it is about.
+    #: Columns that such a result repeats, to identify the row.
     id_columns: list[str] = msgspec.field(default_factory=list)
 
 
@@ -34,9 +34,9 @@ class RowStreamSettings(RowSettings, frozen=True, kw_only=True):
     """Scoring of rows where the job does nothing else."""
 
     model: str
-    #: Rows of a window that are kept to retrain from; 0 for none.
+    #: Rows of a window that are saved to retrain from; 0 for none.
     sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 20)] = 2_000
-    #: Windows of which they are kept, the newest ones; 0 for none.
+    #: Newest windows of which rows are saved; 0 for none.
     panes: Annotated[int, Range(at_least=0, at_most=10_000)] = 48
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class RowStreamSettings(RowSettings, frozen=True, kw_only=True):
 
     @property
     def keeps_panes(self) -> bool:
-        """Whether windows leave something behind."""
+        """Whether windows are saved."""
         return bool(self.sample_rows and self.panes)
 
 
@@ -62,7 +62,7 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
 
     @property
     def scored_columns(self) -> tuple[str, ...]:
-        """Columns that a model may score, in a fixed order: all but those that only say what a row is about."""
+        """Columns that a model may score, in a fixed order: all but those that only identify a row."""
         return tuple(name for name in self.columns if name not in self.rows.id_columns)
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
-"""A bounded run again and again: a job goes on for ever without Prism.
+"""A bounded run, repeated: a job runs without end and without Prism.
 
-Each run reads what there is, closes the windows that have ended and leaves the others to the next. It may be killed at
-any moment: what was not committed is read again.
+Each run reads the new records, closes the windows that have ended and leaves the others to the next run. It may be
+killed at any moment: what was not committed is read again.
 """
 
 import logging
@@ -17,8 +17,8 @@ _LOG = logging.getLogger(__name__)
 def repeat(run: Callable[[], str], pause_s: float, on_summary: Callable[[str], None]) -> NoReturn:
     """Run until stopped.
 
-    Once a run has succeeded, errors that a later one may not meet, such as a broker that is away, are logged and the
-    runs go on. The first run raises them: an address may be wrong.
+    Once a run has succeeded, errors that may pass, such as a broker that is away, are logged and the
+    runs continue. The first run raises them: an address may be wrong.
 
     Args:
         run: One run; returns how the job stands.
@@ -26,7 +26,7 @@ def repeat(run: Callable[[], str], pause_s: float, on_summary: Callable[[str], N
         on_summary: Called with how the job stands when that has changed.
 
     Raises:
-        SparsewatchError: If no later run can succeed, or the first one fails.
+        SparsewatchError: If no later run can succeed, or the first run fails.
     """
     before = run()
     on_summary(before)
@@ -37,14 +37,14 @@ def repeat(run: Callable[[], str], pause_s: float, on_summary: Callable[[str], N
         except Exception as error:
             if not retriable(error):
                 raise
-            _LOG.warning("%s; the next run is in %g s", error, pause_s)
+            _LOG.warning("%s; the next run begins in %g s", error, pause_s)
             continue
         if summary != before:
             on_summary(before := summary)
 
 
 def retriable(error: BaseException) -> bool:
-    """Whether trying again can help, by the first error of ours among `error` and its causes."""
+    """Whether trying again can help, by the first of our errors among `error` and its causes."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, SparsewatchError):

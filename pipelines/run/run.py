@@ -18,6 +18,7 @@ from apache_beam.transforms.window import FixedWindows
 from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.accounts import Marker, Part, Progress, marker_part
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.units import parse_moment_us
@@ -71,7 +72,7 @@ def choose_runner(runner: str, until: Until) -> str:
     if runner == "inprocess" and until == "forever":
         raise ConfigError(
             "--runner inprocess with --until forever: Beam's in-process runner holds back every step behind an endless "
-            "source, so nothing would ever come out. Use --until latest, with --repeat 30s for ever, or --runner prism."
+            "source, so nothing would ever come out. Use --until latest --repeat 30s, or --runner prism."
         )
     if runner == "prism" and find_prism() is None:
         raise ConfigError(
@@ -90,10 +91,10 @@ def runner_options(runner: str, until: Until, extra: Sequence[str] = ()) -> Pipe
         extra: Options passed through to Beam as they are.
     """
     streaming = ["--streaming"] if until == "forever" else []
-    # Beam ends the streams it follows a job by after this time (300 s unless told), and the job with them.
+    # Beam ends the streams it follows a job by after this time (300 s by default), and the job with them.
     patience = f"--job_server_timeout={_TEN_YEARS_S}"
     if runner == "inprocess":
-        # Named, since Beam's direct runner picks Prism silently where it finds it.
+        # Named, since Beam's direct runner silently uses Prism if it finds it.
         return PipelineOptions(["--runner=FnApiRunner", *extra])
     if runner == "prism":
         return PipelineOptions(
@@ -156,13 +157,13 @@ def _progress(made: Ready) -> Progress | None:
 
 
 def describe(job: Job, progress: Progress | None) -> str:
-    """One line for a person."""
+    """One line for the user."""
     if progress is None:
         return f"{job.name}: no window closed yet"
     totals = progress.totals
     return (
         f"{job.name}: {totals.read} read = {totals.counted} counted + {totals.rejected} rejected + {totals.late} late, "
-        f"in {progress.windows} windows"
+        f"in {counted(progress.windows, 'window')}"
     )
 
 

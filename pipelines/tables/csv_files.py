@@ -176,7 +176,7 @@ def plan_csv(
     Args:
         paths: The files, in the order they are read.
         settings: How they are read.
-        names: Names of the columns, where files may come without a header; None: each has one.
+        names: Names of the columns, for files that may have no header; None: each file has a header.
         delimiter: What separates fields; None: tabs in files that end on `.tsv`, else commas.
 
     Returns:

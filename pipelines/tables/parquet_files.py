@@ -18,12 +18,12 @@ from sparsewatch.pipelines.tables.streams import Progress, codec_of, named_error
 PROBE_ROWS = 256
 _COPY_BYTES = 1 << 20
 
-#: A column of a file, and the field it shall become.
+#: Converts a column of a file to a field of the table.
 Convert = Callable[[Any, pa.Field], Any]
 
 
 class Footer(NamedTuple):
-    """What a file says of its rows."""
+    """Schema and metadata of a file."""
 
     path: Path
     schema: pa.Schema
@@ -31,7 +31,7 @@ class Footer(NamedTuple):
 
 
 def read_footer(path: Path) -> Footer:
-    """Look at a file.
+    """Read the footer of a file.
 
     Raises:
         ConfigError: If there is none.
@@ -43,7 +43,7 @@ def read_footer(path: Path) -> Footer:
 
 @contextmanager
 def open_parquet(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, plain or packed (gzip, zstd); a packed one is unpacked beside, as its footer comes last."""
+    """A Parquet file, plain or packed (gzip, zstd); a packed file is unpacked to a temporary file, as its footer comes last."""
     codec = codec_of(path)
     if codec is None:
         with pq.ParquetFile(path, **options) as file:
@@ -90,15 +90,15 @@ class ParquetPart:
         Raises:
             SchemaError: If the file is damaged.
         """
-        size, done, told = self.path.stat().st_size, 0, 0
+        size, done, counted = self.path.stat().st_size, 0, 0
         with named_errors(self.path), open_parquet(self.path, read_dictionary=list(self.dictionaries)) as file:
             for batch in read_row_groups(file, self._step(file), self.schema.names):
                 columns = [self.convert(batch.column(field.name), field) for field in self.schema]
                 yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
                 done += batch.num_rows
                 share = size * done // file.metadata.num_rows
-                progress.add(share - told)
-                told = share
+                progress.add(share - counted)
+                counted = share
 
     def _step(self, file: pq.ParquetFile) -> int:
         """Rows of a batch of about `BLOCK_BYTES` bytes."""

@@ -1,8 +1,8 @@
-"""The wafer job's look over its last windows: novel-looking wafers that belong together are an emerging pattern.
+"""The wafer job's search over its last windows: novel-looking wafers that form a cluster are an emerging pattern.
 
-A wafer near a pattern found earlier joins it, or is passed over if a person named or dismissed the pattern. The others
+A wafer near a pattern found earlier joins it, or is skipped if a user has named or dismissed the pattern. The others
 of the last windows are searched for clusters (`sparsewatch.detectors.open_set.emerging`); the background are the
-model's calibration wafers and the windows before. Whatever was embedded by another network is left alone.
+model's calibration wafers and the windows before. Wafers embedded by another network are left out.
 """
 
 import logging
@@ -45,8 +45,8 @@ _STEP = 1.2
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What a look needs of a model."""
+class KnownEmbeddings:
+    """Embeddings of a model's known wafers, and how they are compared."""
 
     space: str
     model: str
@@ -56,7 +56,7 @@ class Reference:
 
     @classmethod
     def of(cls, model: WaferModel, level: float) -> Self:
-        """Of a model, for wafers whose p-value is at most `level`."""
+        """The calibration wafers of a model whose p-value is at most `level`."""
         novelty, white = model.novelty, whitening(model.novelty.within)
         looking_novel = novelty.p_value(novelty.calibration) <= level
         embeddings = novelty.calibration_embeddings[looking_novel].astype(np.float64)
@@ -84,28 +84,28 @@ class PatternsView:
         """See `sparsewatch.transforms.window.measure.LookBack`."""
         model, book = self.model(), self.book()
         look = look_over(pane, earlier, self.settings, model.space)
-        reference = Reference.of(model, look.level)
-        standing = {p.id: p for p in book.patterns.values() if p.space == reference.space}
-        free, joining = _assign(look, standing, reference)
-        limit = self._threshold(look, reference, pane.end_us - pane.start_us)
-        told: dict[str, Pattern] = {}
-        for cluster in self._crowds(free, reference, limit):
+        known_wafers = KnownEmbeddings.of(model, look.level)
+        standing = {p.id: p for p in book.patterns.values() if p.space == known_wafers.space}
+        free, joining = _assign(look, standing, known_wafers)
+        limit = self._threshold(look, known_wafers, pane.end_us - pane.start_us)
+        changed: dict[str, Pattern] = {}
+        for cluster in self._clusters(free, known_wafers, limit):
             members = [free.recent[i] for i in cluster.members.tolist()]
-            where = Found(self.job, reference.model, pane.start_us, cluster, limit)
-            found = raise_pattern(where, members, reference.whitening)
-            same = _same(found, standing | told, reference)
+            where = Found(self.job, known_wafers.model, pane.start_us, cluster, limit)
+            found = raise_pattern(where, members, known_wafers.whitening)
+            same = _same(found, standing | changed, known_wafers)
             if same is None:
-                told[found.id] = found
+                changed[found.id] = found
             else:
                 joining.setdefault(same, []).extend(members)
         for id_, wafers in joining.items():
-            pattern = (standing | told)[id_]
-            grown = joined(pattern, wafers, reference.whitening, pane.start_us)
+            pattern = (standing | changed)[id_]
+            grown = joined(pattern, wafers, known_wafers.whitening, pane.start_us)
             if grown is not pattern and book.status(id_) == "open":
-                told[id_] = grown
-        # A window that is closed again after a crash raises again what it raised: the alert's id is the same.
-        raised = [p for p in (standing | told).values() if p.raised_us == pane.start_us]
-        raised = [p for p in raised if book.status(p.id) == "open" or p.id in told]
+                changed[id_] = grown
+        # A window that is closed again after a crash raises the same alerts, with the same ids.
+        raised = [p for p in (standing | changed).values() if p.raised_us == pane.start_us]
+        raised = [p for p in raised if book.status(p.id) == "open" or p.id in changed]
         return Conclusion(
             rows=look.recent_wafers,
             summary={
@@ -113,45 +113,45 @@ class PatternsView:
                     "wafers": look.recent_wafers,
                     "looking_novel": len(look.recent),
                     "of_no_pattern": len(free.recent),
-                    "background": reference.known.wafers + look.earlier_wafers,
+                    "background": known_wafers.known.wafers + look.earlier_wafers,
                     "threshold": limit,
-                    "open": _open(book, standing | told),
+                    "open": _open(book, standing | changed),
                     "raised": [pattern.id for pattern in raised],
                     "other_spaces": len(book.patterns) - len(standing),
                 }
             },
             findings=[emerging_finding(pattern) for pattern in raised],
-            metrics=_metrics(book, standing | told, free),
-            records=[pattern_record(self.topic, pattern) for pattern in told.values()],
+            metrics=_metrics(book, standing | changed, free),
+            records=[pattern_record(self.topic, pattern) for pattern in changed.values()],
         )
 
     def close(self) -> None:
         """See `sparsewatch.transforms.window.measure.LookBack`."""
         self.book.close()
 
-    def _crowds(self, free: Look, reference: Reference, limit: float) -> list[Cluster]:
+    def _clusters(self, free: Look, known_wafers: KnownEmbeddings, limit: float) -> list[Cluster]:
         if not free.recent:
             return []
         lots = np.unique([wafer.lot for wafer in free.recent], return_inverse=True)[1]
         fresh = np.array([wafer.id in free.fresh for wafer in free.recent])
-        sample = Sample(embeddings_of(free.recent) @ reference.whitening, free.recent_wafers)
-        known = reference.known
+        sample = Sample(embeddings_of(free.recent) @ known_wafers.whitening, free.recent_wafers)
+        known = known_wafers.known
         if free.earlier:
-            before = embeddings_of(free.earlier) @ reference.whitening
+            before = embeddings_of(free.earlier) @ known_wafers.whitening
             known = Sample(np.concatenate([known.embeddings, before]), known.wafers)
         background = Sample(known.embeddings, known.wafers + free.earlier_wafers)
         rules = ClusterRules(threshold=limit, min_wafers=self.settings.min_wafers, min_lots=self.settings.min_lots)
         return find_clusters(Recent(sample, lots, fresh), background, rules)
 
-    def _threshold(self, look: Look, reference: Reference, length_us: int) -> float:
-        """Of the statistic; worked out anew when the numbers of wafers have changed by a fifth."""
+    def _threshold(self, look: Look, known_wafers: KnownEmbeddings, length_us: int) -> float:
+        """Threshold of the statistic; computed again when the numbers of wafers have changed by a fifth."""
         wafers = max(look.recent_wafers, self.settings.min_wafers)
         share = max(look.fresh_wafers, 1) / wafers
         steps = [int(np.ceil(np.log(number) / np.log(_STEP))) for number in (wafers, share)]
-        key = (reference.space, len(reference.known.embeddings), *steps)
+        key = (known_wafers.space, len(known_wafers.known.embeddings), *steps)
         if key not in self._thresholds:
             self._thresholds[key] = threshold(
-                reference.known,
+                known_wafers.known,
                 round(_STEP ** steps[0]),
                 min(1.0, _STEP ** steps[1]),
                 min(1.0, self.settings.false_patterns_per_day * length_us / _DAY_US),
@@ -162,11 +162,11 @@ class PatternsView:
 
 
 def _assign(
-    look: Look, standing: Mapping[str, Pattern], reference: Reference
+    look: Look, standing: Mapping[str, Pattern], known_wafers: KnownEmbeddings
 ) -> tuple[Look, dict[str, list[NovelLooking]]]:
-    """The look without wafers that belong to a pattern, and the fresh ones among those by pattern."""
+    """The wafers that belong to no pattern, and the fresh wafers of each pattern."""
     patterns = list(standing.values())
-    of_recent, of_earlier = (_nearest(wafers, patterns, reference) for wafers in (look.recent, look.earlier))
+    of_recent, of_earlier = (_nearest(wafers, patterns, known_wafers) for wafers in (look.recent, look.earlier))
     joining: dict[str, list[NovelLooking]] = {}
     for wafer, place in zip(look.recent, of_recent, strict=True):
         if place >= 0 and wafer.id in look.fresh:
@@ -179,24 +179,24 @@ def _assign(
     return free, joining
 
 
-def _same(found: Pattern, others: Mapping[str, Pattern], reference: Reference) -> str | None:
-    """The pattern in whose place a cluster lies: a known pattern's wafers would spread over both."""
+def _same(found: Pattern, others: Mapping[str, Pattern], known_wafers: KnownEmbeddings) -> str | None:
+    """The pattern at whose place a cluster lies: a known pattern's wafers would spread over both."""
     patterns = list(others.values())
     if not patterns:
         return None
-    centres = np.array([centre(pattern, reference.whitening) for pattern in patterns])
-    reach = np.full(len(patterns), widest(len(reference.whitening)))
-    [place] = nearest_of(centre(found, reference.whitening)[None], centres, reach).tolist()
+    centres = np.array([centre(pattern, known_wafers.whitening) for pattern in patterns])
+    reach = np.full(len(patterns), widest(len(known_wafers.whitening)))
+    [place] = nearest_of(centre(found, known_wafers.whitening)[None], centres, reach).tolist()
     return None if place < 0 else patterns[place].id
 
 
-def _nearest(wafers: Sequence[NovelLooking], patterns: Sequence[Pattern], reference: Reference) -> list[int]:
+def _nearest(wafers: Sequence[NovelLooking], patterns: Sequence[Pattern], known_wafers: KnownEmbeddings) -> list[int]:
     """Place of the pattern that each wafer belongs to, -1 for none."""
     if not wafers or not patterns:
         return [-1] * len(wafers)
-    centres = np.array([centre(pattern, reference.whitening) for pattern in patterns])
+    centres = np.array([centre(pattern, known_wafers.whitening) for pattern in patterns])
     reaches = np.array([pattern.reach for pattern in patterns])
-    nearest: list[int] = nearest_of(embeddings_of(wafers) @ reference.whitening, centres, reaches).tolist()
+    nearest: list[int] = nearest_of(embeddings_of(wafers) @ known_wafers.whitening, centres, reaches).tolist()
     return nearest
 
 
@@ -205,7 +205,7 @@ def _open(book: PatternBook, patterns: Iterable[str]) -> list[str]:
 
 
 def _metrics(book: PatternBook, patterns: Iterable[str], free: Look) -> list[MetricSample]:
-    text = "Emerging patterns that nobody has named or dismissed."
+    text = "Emerging patterns that are neither named nor dismissed."
     unexplained = "Novel-looking wafers of no pattern, over the last windows."
     return [
         gauge("sparsewatch_open_patterns", text, len(_open(book, patterns))),

@@ -1,4 +1,4 @@
-"""The wafer job: blocks -> sparse network and novelty detector -> a result a wafer -> alerts, metrics."""
+"""The wafer job: blocks -> sparse network and novelty detector -> a result per wafer -> alerts, metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from sparsewatch.transforms.window.recognise_wafers import Recognised, Recognise
 
 @dataclass(frozen=True)
 class LoadForJob:
-    """Loads a version of the wafer model and holds it against what a job asks of it."""
+    """Loads a version of the wafer model and checks that it fits the job."""
 
     false_novel_rate: float | None
     #: Patterns that the job states rates of.
@@ -45,16 +45,16 @@ class LoadForJob:
         return model if self.false_novel_rate is None else model.with_false_novel_rate(self.false_novel_rate)
 
 
-#: What a result states of a verdict.
-_TOLD = ["verdict", "pattern", "parts", "probability", "novelty", "p_value", "defects"]
+#: Columns of a verdict in a result.
+_VERDICT = ["verdict", "pattern", "parts", "probability", "novelty", "p_value", "defects"]
 
 
 @dataclass(frozen=True)
 class RecogniseBlock:
-    """Verdicts of a block by one model whole."""
+    """Verdicts of a whole block by one model."""
 
     model: ModelInUse[WaferModel]
-    #: Wafers of at most this p-value are kept for a look over several windows.
+    #: Wafers of at most this p-value are saved for the search over several windows.
     level: float = 0.0
 
     def __call__(self, block: Block) -> Recognised:
@@ -64,7 +64,7 @@ class RecogniseBlock:
         topic = block.spans[0].topic
         keep = ["wafer_id", "lot", "step", "tool", PARTITION, OFFSET, ROW, EVENT_TIME_US]
         events = block.rows.select(keep).to_pylist()
-        said = verdicts.select(_TOLD).to_pylist()
+        columns = verdicts.select(_VERDICT).to_pylist()
         results = [
             WaferResult(
                 id=f"{topic}/{event[PARTITION]}/{event[OFFSET]}/{event[ROW]}",
@@ -77,7 +77,7 @@ class RecogniseBlock:
                 false_novel_rate=rate,
                 **verdict,
             )
-            for event, verdict in zip(events, said, strict=True)
+            for event, verdict in zip(events, columns, strict=True)
         ]
         return Recognised(results, novel_looking(block.rows, results, verdicts["embedding"], model.space, self.level))
 

@@ -1,4 +1,4 @@
-"""What a window of wafers leaves for later looks, and a look over the last windows."""
+"""Saved state of a window of wafers, and the wafers of the last windows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
 
 FORMAT = Format("the pane of a window of wafers")
-#: Most wafers that a look goes over, those of the lowest p-value; and of the background, of the newest windows.
+#: Most wafers that are searched, those of the lowest p-value; and most of the background, of the newest windows.
 _MOST_RECENT = 1_500
 _MOST_BACKGROUND = 4_000
 
 
 class WaferPane(PaneState, frozen=True, array_like=True, kw_only=True):
-    """What a window of wafers leaves for later views."""
+    """Saved state of a window of wafers, for later views."""
 
     stored: ClassVar[Format] = FORMAT
 
@@ -32,35 +32,35 @@ def pane_state(counts: WaferCounts) -> bytes:
 
 @dataclass(frozen=True)
 class Look:
-    """Wafers of one look, all of one space."""
+    """Wafers of one search, all of one space."""
 
     recent: list[NovelLooking]
-    #: Ids of those that came with the newest window.
+    #: Ids of those of the newest window.
     fresh: frozenset[str]
-    #: Wafers in all, novel-looking or not; of the newest window, of the last ones, of those before.
+    #: Numbers of wafers, novel-looking or not: of the newest window, of the last windows, of the windows before.
     fresh_wafers: int
     recent_wafers: int
     earlier_wafers: int
     earlier: list[NovelLooking]
-    #: Largest p-value of a wafer that looks novel: lower than the setting where there were too many to keep.
+    #: Largest p-value of a wafer that looks novel: lower than the setting if there were too many to save.
     level: float
 
 
 def look_over(pane: Pane, panes: Sequence[Pane], settings: PatternSettings, space: str) -> Look:
-    """The look at a window together with those before it.
+    """The wafers of a window and of those before it.
 
     Args:
         pane: The window's own.
         panes: Those before it, oldest first.
-        settings: How far it reaches.
+        settings: How many windows it covers.
         space: See `WaferModel.space`; wafers of others are left out.
     """
     own = WaferPane.of(pane.state)
     length = pane.end_us - pane.start_us
-    kept = decode_panes(panes, WaferPane, length)
+    saved = decode_panes(panes, WaferPane, length)
     since = pane.start_us - (settings.windows - 1) * length
-    last = [state for p, state in kept if p.start_us >= since]
-    before = [state for p, state in kept if p.start_us < since]
+    last = [state for p, state in saved if p.start_us >= since]
+    before = [state for p, state in saved if p.start_us < since]
     full = [s.looking_novel[-1].p_value for s in (*before, *last, own) if len(s.looking_novel) >= MOST_LOOKING_NOVEL]
     level = min([settings.level, *full])
     recent = _once([*last, own], space, level)
@@ -81,6 +81,6 @@ def look_over(pane: Pane, panes: Sequence[Pane], settings: PatternSettings, spac
 
 
 def _once(states: Iterable[WaferPane], space: str, level: float) -> list[NovelLooking]:
-    """Wafers of a space, the newest look at each: one inspected again is no second wafer."""
+    """Wafers of a space, the newest inspection of each: a wafer inspected again is no second wafer."""
     newest = {(w.lot, w.wafer_id): w for state in states for w in state.looking_novel if w.space == space}
     return [wafer for wafer in newest.values() if wafer.p_value <= level]

@@ -1,4 +1,4 @@
-"""What the topic `<prefix>.patterns` holds: the job's emerging patterns and what people decided of them.
+"""What the topic `<prefix>.patterns` holds: the job's emerging patterns and the users' decisions on them.
 
 The topic is the only state. A running job reads on in it whenever a window closes, so a decision holds from the next
 window on; commands read it whole.
@@ -40,7 +40,7 @@ class PatternBook:
             _logger.warning("the record %r of the topic of patterns is left out: %s", name, error)
 
     def root(self, id_: str) -> str:
-        """The pattern that this one was merged into, itself if it was not."""
+        """The pattern that this one was merged into, itself without a merge."""
         seen = {id_}
         while (decision := self.decisions.get(id_)) is not None and decision.status == "merged":
             id_ = decision.into or id_
@@ -50,35 +50,35 @@ class PatternBook:
         return id_
 
     def decision(self, id_: str) -> Decision | None:
-        """What was decided of a pattern, or of that it was merged into."""
+        """The decision on a pattern, or on the pattern that it was merged into."""
         return self.decisions.get(self.root(id_))
 
     def status(self, id_: str) -> Status:
-        """How a pattern stands; a merged one as that it was merged into."""
+        """Status of a pattern; of a merged pattern that of the pattern it was merged into."""
         decision = self.decision(id_)
         return "open" if decision is None or decision.status == "merged" else decision.status
 
     def parts(self, id_: str) -> list[Pattern]:
-        """A pattern and those merged into it, the first raised first."""
+        """A pattern and those merged into it, oldest first."""
         found = [pattern for pattern in self.patterns.values() if self.root(pattern.id) == id_]
         return sorted(found, key=lambda pattern: (pattern.raised_us, pattern.id))
 
     def roots(self) -> list[str]:
-        """Ids of patterns that were not merged into others, the first raised first."""
+        """Ids of patterns that were not merged into others, oldest first."""
         found = [pattern for pattern in self.patterns.values() if self.root(pattern.id) == pattern.id]
         return [pattern.id for pattern in sorted(found, key=lambda pattern: (pattern.raised_us, pattern.id))]
 
     def known(self, id_: str) -> str:
-        """The id itself, or that of the only pattern whose id begins so.
+        """The id itself, or that of the only pattern whose id begins with it.
 
         Raises:
-            ConfigError: No pattern has that id, or several begin so.
+            ConfigError: No pattern has that id, or several begin with it.
         """
         found = [id_] if id_ in self.patterns else [known for known in self.patterns if id_ and known.startswith(id_)]
         if len(found) == 1:
             return found[0]
         there = ", ".join(self.roots()) or "none"
-        raise ConfigError(f"expected the id of one pattern, got {id_!r}; there are {there}")
+        raise ConfigError(f"expected the id of one pattern, got {id_!r}; the patterns are {there}")
 
 
 def _put(records: dict[str, Any], id_: str, value: bytes | None, stored: Format, kind: type[Any]) -> None:
@@ -99,17 +99,17 @@ def decision_record(topic: str, decision: Decision) -> Record:
 
 
 class ReadBook(Protocol):
-    """Patterns and decisions as they stand when asked."""
+    """Patterns and decisions as of the time of the call."""
 
     def __call__(self) -> PatternBook:
-        """All there is now."""
+        """All patterns and decisions now."""
 
     def close(self) -> None:
-        """Let go of what it holds open; it may be asked again."""
+        """Close the connection; it may be called again."""
 
 
 class PatternTopic:
-    """Reads a topic of patterns on and on; it can be pickled, and connects where it is first asked.
+    """Reads a topic of patterns as it grows; it can be pickled, and connects when first called.
 
     Args:
         kafka: The broker.
@@ -139,7 +139,7 @@ class PatternTopic:
         return self._book
 
     def close(self) -> None:
-        """See `ReadBook`; asked again, it begins anew."""
+        """See `ReadBook`; a later call reads from the beginning."""
         self._records.close()
         self._book = PatternBook()
 
@@ -156,6 +156,6 @@ def read_patterns(kafka: KafkaSettings, topic: str) -> PatternBook:
     """
     reading = PatternTopic(kafka, topic)
     book = reading()
-    kept = PatternBook(dict(book.patterns), dict(book.decisions))
+    found = PatternBook(dict(book.patterns), dict(book.decisions))
     reading.close()
-    return kept
+    return found

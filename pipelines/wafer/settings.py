@@ -17,13 +17,13 @@ PATTERN_RECORD_BYTES = 4 << 20
 class PatternSettings(Settings, frozen=True, kw_only=True):
     """How emerging patterns are looked for; see docs/patterns.md."""
 
-    #: Windows of wafers that a look goes over, the newest among them; 0 looks for none.
+    #: Windows that are searched for patterns, including the newest; 0 searches none.
     windows: Annotated[int, Range(at_least=0, at_most=1_000)] = 20
-    #: Windows before them whose wafers are taken for known, besides the model's calibration wafers.
+    #: Windows before them whose wafers are background, besides the model's calibration wafers.
     history: Annotated[int, Range(at_least=0, at_most=10_000)] = 180
-    #: A wafer is looked at if its p-value is at most this.
+    #: A wafer is a candidate for a pattern if its p-value is at most this.
     level: Annotated[float, Range(above=0, at_most=1)] = 0.1
-    #: False patterns that known wafers may raise a day, as a mean.
+    #: Mean number of false patterns per day that known wafers may raise.
     false_patterns_per_day: Positive = 1.0
     #: Fewest wafers and lots of a pattern.
     min_wafers: Annotated[int, Range(at_least=3, at_most=1_000)] = 4

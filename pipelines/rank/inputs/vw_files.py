@@ -32,7 +32,7 @@ SKIP_PREFIX = 2
 _CELLS = 4 << 20
 _SPACE, _BAR, _NEWLINE = b" |\n"
 _DASHES = bytes.maketrans(b" ", b"-")
-#: Bytes of a character of UTF-8 by its first one.
+#: Bytes of a character of UTF-8 by its first byte.
 _WIDTHS = np.repeat([1, 2, 3, 4], [192, 32, 16, 16])
 _BLANKS = re.compile(rb"[ \t\r]+")
 _BLANKS_AFTER = re.compile(rb"([|\n]) ")

@@ -6,8 +6,8 @@ depend on its batches:
 | file | difference |
 |---|---|
 | `pairwise_ranks.tsv` | scores over all rows instead of medians over batches; equal scores are ordered by name |
-| `feature_singles.tsv` | names with a hyphen are kept whole; all scores 0 give 0, not NaN |
-| `feature_singles_aggregated.tsv` | parts whose names hold a hyphen are kept whole |
+| `feature_singles.tsv` | names with a hyphen stay whole; all scores 0 give 0, not NaN |
+| `feature_singles_aggregated.tsv` | parts whose names hold a hyphen stay whole |
 | `3mr_ranks.tsv` | holds a feature in each line: since 0.97.5 the tool writes one feature and then blank lines |
 | `memory.tsv` | of all rows, including the last batch; 8 bytes for a number read as a number; no line for the label |
 | `numeric_feature_statistics.tsv` | a median, not that of batch means; distinct values of all rows, not the mean of \

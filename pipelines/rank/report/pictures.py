@@ -1,6 +1,6 @@
 """Pictures of a ranking: bars of the best features, heat map and tree of their redundancy.
 
-Colours are of Okabe and Ito's palette and of cividis, which colour-blind readers tell apart. The pictures keep the file
+Colours are of Okabe and Ito's palette and of cividis, which colour-blind readers tell apart. The pictures have the file
 names of the public `outrank`.
 """
 
@@ -190,7 +190,7 @@ def _axes(figure: Any, left: float, bottom: float, width: float, height: float) 
 
 
 def _row(n_rows: int) -> tuple[float, float]:
-    """Inches of a row and points of its text: many rows are smaller ones."""
+    """Inches of a row and points of its text: more rows are smaller."""
     row = min(_ROW, max(_LEAST_ROW, _ROW * (_FULL_ROWS / max(n_rows, 1)) ** 0.6))
     return row, min(9.0, row * _POINTS_A_ROW)
 

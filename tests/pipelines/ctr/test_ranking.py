@@ -234,7 +234,7 @@ def test_where_every_window_has_another_finding_all_are_the_baseline() -> None:
     finding = stream_finding("stream")
     untold = [stream.close(found=[finding]).summary["drift"]["untold"] for _ in range(6)]
     assert untold[-1] is None
-    assert untold[:4] == [f"{n} windows before without a finding, 3 are needed" for n in (1, 1, 1, 1)]
+    assert untold[:4] == [f"{n} earlier window without a finding, 3 needed" for n in (1, 1, 1, 1)]
     assert subjects(stream.close(lose, found=[finding])) == ["strong"]
 
 

@@ -61,7 +61,7 @@ def test_several_partitions_and_a_mend_cut_off_lead_to_the_command_that_mends() 
     assert "topic 's' has 3 partitions, expected 1" in fault
     assert "`sparsewatch mend fab.toml`" in fault
     [fault] = faults(0, {}, under_mend=True)
-    assert "`sparsewatch mend fab.toml` goes on with it" in fault
+    assert "`sparsewatch mend fab.toml` resumes it" in fault
 
 
 def test_a_secured_broker_needs_credentials_in_the_command() -> None:

@@ -96,7 +96,7 @@ def test_named_features_keep_their_order() -> None:
         ("label", "clicked", r"label: expected one of the columns \['ad', 'click', 'site'\], got 'clicked'"),
         ("label", "site", "label: expected a column of type 'int' .*'site' is 'str'"),
         ("features", ["ad", "user"], r"features: expected names of columns, got \['user'\]"),
-        ("features", ["ad", "click"], "features: expected each column once and the label not at all"),
+        ("features", ["ad", "click"], "features: expected each column once, without the label"),
         ("features", ["ad", "ad"], "features: expected each column once"),
         ("features", [], "expected at least one feature"),
         ("columns._row", "int", r"names that begin with '_' are reserved, got \['_row'\]"),

@@ -265,7 +265,7 @@ def test_a_topic_that_a_client_made_again_in_between_does_not_win(
         cut_at(patched, KafkaPythonAdmin, 3, before=False)
         sparsewatch("mend", str(job_file))
     create_topic(bootstrap, f"{name}.progress", 3)
-    assert "being made anew" in refused("check", str(job_file))
+    assert "being recreated" in refused("check", str(job_file))
     assert sparsewatch("mend", str(job_file)).exit_code == 0
     assert state(bootstrap, name) == held
 
@@ -307,4 +307,4 @@ def test_check_says_what_the_broker_does_not_tell(embedded_broker: EmbeddedBroke
     create_topic(bootstrap, name)
     create_topic(bootstrap, f"{name}.progress")
     output = sparsewatch("check", str(write_click_job(tmp_path, bootstrap, name))).output
-    assert f"does not tell the cleanup.policy of '{name}.progress'" in output
+    assert f"does not report the cleanup.policy of '{name}.progress'" in output

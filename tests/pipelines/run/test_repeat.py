@@ -56,7 +56,7 @@ def test_an_error_that_may_pass_is_logged_and_the_runs_go_on(
     with caplog.at_level(logging.WARNING), pytest.raises(ModelError):
         repeat(runs("0 read", error, "5 read", ModelError("damaged")), 0.0, shown.append)
     assert shown == ["0 read", "5 read"]
-    assert [record.getMessage() for record in caplog.records] == [f"{error}; the next run is in 0 s"]
+    assert [record.getMessage() for record in caplog.records] == [f"{error}; the next run begins in 0 s"]
 
 
 @pytest.mark.parametrize("error", [SourceError("away"), ConfigError("wrong")])
@@ -114,9 +114,9 @@ def test_a_job_goes_on_after_its_broker_was_away(tmp_path: Path) -> None:
             return look
 
         try:
-            wait_for(said("in 1 windows"), 60, "a first window")
+            wait_for(said("in 1 window"), 60, "a first window")
             broker.kill()
-            wait_for(said("the next run is in 0.2 s"), 60, "a run without a broker")
+            wait_for(said("the next run begins in 0.2 s"), 60, "a run without a broker")
             broker.start()
             send(1)
             wait_for(said("in 3 windows"), 60, "windows after the broker came back")

@@ -127,7 +127,7 @@ def test_an_interrupted_training_goes_on_and_says_so(
     for name, tensor in load_artefact(whole, KIND).tensors.items():
         np.testing.assert_array_equal(load_artefact(broken, KIND).tensors[name], tensor, err_msg=name)
     assert not (broken / ".training").exists()
-    assert "going on" not in run(die_maps, "--out", broken, *options, "--no-promote").output
+    assert "resuming" not in run(die_maps, "--out", broken, *options, "--no-promote").output
     assert (broken / "latest").read_text().strip() == "0001"
 
 
