@@ -25,7 +25,7 @@ class Series:
         self._bad = 0
 
     def take(self, records: Iterable[tuple[bytes, bytes | None]]) -> bool:
-        """Take records of the metrics topic; a record without a value removes its series, a record that is no sample is counted.
+        """Take records of the metrics topic; null removes a series, a record that is no sample is counted.
 
         Returns:
             Whether there were any.
