@@ -43,7 +43,7 @@ def read_footer(path: Path) -> Footer:
 
 @contextmanager
 def open_parquet(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, plain or packed (gzip, zstd); a packed file is unpacked to disk first, as its footer comes last."""
+    """A Parquet file, plain or packed (gzip, zstd): a packed file is unpacked to disk, as its footer comes last."""
     codec = codec_of(path)
     if codec is None:
         with pq.ParquetFile(path, **options) as file:

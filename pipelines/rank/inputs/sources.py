@@ -66,7 +66,7 @@ def _detected(path: Path) -> str:
 
 
 def _files(path: Path, endings: tuple[str, ...]) -> list[Path]:
-    """The file, or the files of the folder, with these endings; no hidden files, no markers such as Spark's `_SUCCESS`."""
+    """The file, or files of the folder, with these endings; no hidden files or markers such as Spark's `_SUCCESS`."""
     entries = [path] if path.is_file() else sorted(path.iterdir())
     wanted = tuple(end + pack for end in endings for pack in ("", *PACKED))
     return [entry for entry in entries if entry.is_file() and entry.name.endswith(wanted) and entry.name[0] not in "._"]
