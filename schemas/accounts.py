@@ -1,6 +1,6 @@
 """Accounts: what a reader remembers, what a marker states, what is committed; and the parts that meet in a window.
 
-What is stored is a msgspec struct, written as MessagePack (restriction, parts) or JSON (progress topic).
+Stored are msgspec structs, as MessagePack (restriction, acknowledgements, markers) or JSON (progress topic).
 
 **Resume.** A partition resumes at `offset`, the first offset that a still open window needs, with `newest_us`, the
 newest event time *before* that offset, so lateness is decided again exactly as it was. Records below `high` were read

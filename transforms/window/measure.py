@@ -1,10 +1,10 @@
-"""What a kind of job defines for its windows, `Measure`, `Conclude` and `LookBack` if it looks back; `MeasureWindows`.
+"""What a kind of job defines for its windows: `Measure`, `Conclude` and, if it looks back, `LookBack`.
 
 A measure is whatever a job counts; most are a `Composite` of parts. It is filled from the blocks of a window, on any
 worker and in any split: one partial a window and bundle, never one element a row. Bundles add up their blocks first, so
 what is grouped by window is a few partials, not thousands of blocks. `sparsewatch.transforms.window.close_windows`
 passes all measures of a window to `Conclude`, and the state that this saves of the window (its pane) to `LookBack`,
-together with the saved windows before it.
+together with the saved windows before it. `MeasureWindows` is the transform that measures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
