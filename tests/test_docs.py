@@ -122,7 +122,8 @@ def test_a_kind_and_its_own_keys_are_among_those_of_job_files(kind: str) -> None
     page = (REPO_ROOT / "docs" / "jobs.md").read_text()
     assert f'"{kind}"' in page
     own = set(kind_named(kind).__struct_fields__) - set(JobSettings.__struct_fields__)
-    assert own - {*re.findall(r"^(?:# )?\[?([a-z_]+)", page, flags=re.MULTILINE)} == set()
+    shown = {*re.findall(r"^ *(?:# )?\[?([a-z_]+)(?= =|[\].])|`([a-z_]+)`", page, flags=re.MULTILINE)}
+    assert own - {word for words in shown for word in words} == set()
 
 
 def test_the_rules_named_are_those_of_the_code() -> None:
