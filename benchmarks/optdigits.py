@@ -10,9 +10,9 @@ import time
 
 import click
 
+from benchmarks.apre_labelled import LabelledSettings, TargetResult, labelled_protocol
 from benchmarks.harness import Result, rate, write_results
 from benchmarks.rows_protocol import read_set
-from sparsewatch.detectors.rows.methods.apre.labelled import LabelledSettings, TargetResult, labelled_protocol
 
 DATA_SET = "26_optdigits"
 #: Of the authors' result files: k of one, two and three shifts, and the AUC of each.

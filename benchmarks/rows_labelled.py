@@ -1,6 +1,6 @@
 """The labelled protocol of `benchmarks.rows`: what labels of a quarter of the rows can choose.
 
-One split a set. The autoencoders go by their authors' protocol (`sparsewatch.detectors.rows.methods.apre.labelled`):
+One split a set. The autoencoders go by their authors' protocol (`benchmarks.apre_labelled`):
 the validation labels choose epoch, k and seed, and the networks are trained on the validation rows, too. The other
 methods choose among a few settings, and seeds where they draw at random: fitted on the training part, judged by the
 validation AUC, and the best fitted again on both parts.
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.apre_labelled import LabelledSettings, labelled_protocol
 from benchmarks.rows_protocol import MOST_ROWS, Scaling, encoded, judged, read_set, sampled, set_shape, split_set
-from sparsewatch.detectors.rows.methods.apre.labelled import LabelledSettings, labelled_protocol
 from sparsewatch.detectors.rows.methods.apre.train import steps_per_epoch
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import Rows, RowScorer

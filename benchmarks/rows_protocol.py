@@ -24,10 +24,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from benchmarks.apre_labelled_parts import split_by_class
 from benchmarks.harness import Machine
 from sparsewatch.detectors.open_set.metrics import aupr, auroc
 from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, fit_encoder, one_batch
-from sparsewatch.detectors.rows.methods.apre.labelled_parts import split_by_class
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import Rows
 

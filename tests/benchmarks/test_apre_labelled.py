@@ -8,8 +8,8 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sparsewatch.detectors.rows.methods.apre.labelled import LabelledSettings, labelled_protocol
-from sparsewatch.detectors.rows.methods.apre.labelled_parts import PLAIN, Parts, split_by_class, z_scored
+from benchmarks.apre_labelled import LabelledSettings, labelled_protocol
+from benchmarks.apre_labelled_parts import PLAIN, Parts, split_by_class, z_scored
 from sparsewatch.detectors.rows.methods.apre.mean_shift import shift_members, shift_reference
 from sparsewatch.detectors.rows.methods.apre.net import Autoencoder
 from sparsewatch.detectors.rows.methods.apre.ranks import rank_correlation, roc_aucs

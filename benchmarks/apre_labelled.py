@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from sparsewatch.detectors.rows.methods.apre.labelled_parts import PLAIN, Parts, Target
+from benchmarks.apre_labelled_parts import PLAIN, Parts, Target
 from sparsewatch.detectors.rows.methods.apre.mean_shift import Rows
 from sparsewatch.detectors.rows.methods.apre.ranks import roc_aucs
 from sparsewatch.detectors.rows.methods.apre.score import ScoreConfig, score
