@@ -102,7 +102,7 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     default="forever",
     show_default=True,
     metavar="latest|forever|TIME",
-    help="Stop at the records there are now, never, or at those written at a time (ISO-8601).",
+    help="When to stop: at the newest record at the start, never, or at records written at a time (ISO-8601).",
 )
 @click.option(
     "--runner", type=click.Choice(["auto", "inprocess", "prism", "portable"]), default="auto", show_default=True

@@ -127,7 +127,9 @@ def _write(kafka: KafkaSettings, topic: str, records: Mapping[bytes, bytes | Non
     with Compacted(kafka, topic, _MAX_RECORD_BYTES) as written:
         newest = written.newest()
     if lost := sum(newest.get(key) != value for key, value in records.items()):
-        raise SinkError(f"topic {topic!r}: {lost} of {len(records)} records cannot be read back as they were written")
+        raise SinkError(
+            f"topic {topic!r}: {lost:,} of {counted(len(records), 'record')} cannot be read back as they were written"
+        )
 
 
 def _wait(is_done: Callable[[], bool], otherwise: str) -> None:

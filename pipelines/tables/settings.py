@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.errors import ConfigError
 
 #: Text of a CSV that always stands for the missing value.
@@ -37,9 +38,8 @@ class TextSettings:
         for name in self.columns:
             if name not in names:
                 close = get_close_matches(name, names, n=5, cutoff=0.0)
-                raise ConfigError(
-                    f"{path}: expected a column {name!r}, got {len(names)} columns, the closest {', '.join(close)}"
-                )
+                found = f"{counted(len(names), 'column')}, the closest {', '.join(close)}"
+                raise ConfigError(f"{path}: expected a column {name!r}, got {found}")
         return tuple(name for name in names if name in set(self.columns))
 
 

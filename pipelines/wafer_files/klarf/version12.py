@@ -11,6 +11,7 @@ from datetime import tzinfo
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections
 from sparsewatch.pipelines.wafer_files.klarf.defects import (
@@ -127,7 +128,7 @@ class Klarf12:
 
     def _left_over(self, number: int) -> WaferFileError:
         width = self._records.columns.width if self._records is not None else 0
-        message = f"expected records of {width} columns in DefectList, the last record has {number}"
+        message = f"expected records of {counted(width, 'column')} in DefectList, the last record has {number}"
         return self._stream.error("wrong_columns", message)
 
     def _take(self, tokens: list[bytes], records: DefectRecords) -> int:
@@ -168,7 +169,7 @@ class Klarf12:
         width, place = len(self._summary), self._summary.index("NDEFECT")
         counts = values[place::width]
         if len(values) % width or len(values) > _MOST_SUMMARY or not all(count.isdecimal() for count in counts):
-            message = f"expected rows of {width} columns in SummaryList, NDEFECT a whole number"
+            message = f"expected rows of {counted(width, 'column')} in SummaryList, NDEFECT a whole number"
             raise self._stream.error("bad_field", f"{message}, got {len(values)} values, NDEFECT {counts[:3]}", -1)
         self._declared = sum(map(int, counts))
 
@@ -191,7 +192,7 @@ class Klarf12:
         if self._check_counts and self._declared not in (None, wafer.listed, wafer.listed - wafer.collapsed):
             distinct = f", {wafer.listed - wafer.collapsed} of them distinct" if wafer.collapsed else ""
             found = f"wafer {self._name!r} has {wafer.listed}{distinct}"
-            message = f"expected the {self._declared} defects that SummaryList declares, {found}"
+            message = f"expected the {counted(self._declared, 'defect')} that SummaryList declares, {found}"
             raise self._stream.error("count_mismatch", message, -1)
         return wafer
 

@@ -13,6 +13,7 @@ from itertools import compress, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections
 from sparsewatch.pipelines.wafer_files.klarf.defects import (
@@ -190,7 +191,7 @@ def _read_rows(stream: TokenStream, head: _List) -> DefectRecords:
         stream.grow("expected '}' after the rows of DefectList, the file ends")
     stream.expect(b"}")
     if records.listed != head.declared:
-        message = f"expected the {head.declared} defects that Data declares, DefectList has {records.listed}"
+        message = f"expected the {counted(head.declared, 'defect')} that Data declares, DefectList has {records.listed}"
         raise stream.error("count_mismatch", message, -1)
     return records
 

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sparsewatch.detectors.wafers.drawn import make_wafers
+from sparsewatch.detectors.wafers.explanation import explain_wafers
+from sparsewatch.detectors.wafers.occlusion import OcclusionConfig
 from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.wafer_explain.wording import facts
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
 from tests.kit.command_line import Command, assert_refused
 from tests.kit.wafer_models import tiny_model
@@ -123,6 +127,18 @@ def test_wrong_requests_end_with_their_reason(model: Path, lot: Path, tmp_path: 
 def test_numbers_outside_their_range_are_refused(sparsewatch: Command, model: Path, lot: Path, option: str) -> None:
     answer = sparsewatch("wafers", "explain", lot, "--model", model, option, 0)
     assert_refused(answer, f"{option}: expected a whole number of at least 1, got 0")
+
+
+def test_a_single_defect_is_counted_in_the_singular(lot: Path) -> None:
+    rows = pq.read_table(lot).to_batches()[0]
+    one, evidence = next(
+        (one, evidence)
+        for one in explain_wafers(tiny_model(), rows, OcclusionConfig(tiles=20))
+        for evidence in one.evidence
+        if evidence.left is not None
+    )
+    single = replace(one, evidence=(replace(evidence, inside=1),))
+    assert any("; without the 1 defect there " in fact.text for fact in facts(single, tiny_model()))
 
 
 def test_help_teaches_by_example() -> None:
