@@ -1,9 +1,9 @@
-"""The authors' protocol, which chooses with labels: epoch, k and seed.
+"""The authors' protocol, which selects with labels: epoch, k and seed.
 
-After the published code of arXiv 2304.00709 (2023-04). The network is trained without labels, but on rows that hold
-outliers; labels of a part of the rows it was trained on then choose the best epoch for each target, k for each number
-of shifts, and one seed. The figure reported is the test ROC AUC of that one seed. It says what selection with labels
-can reach, not what a user without labels gets.
+After the published code of arXiv 2304.00709 (2023-04). The network is trained without labels, but on rows with
+outliers; labels of a part of the training rows then select the best epoch for each target, k for each number of shifts,
+and a single seed. The figure reported is the test ROC AUC of that seed. It shows what selection with labels can reach,
+not what a user without labels gets.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from sparsewatch.schemas.settings import Count, CountOrNone, Range, check_ranges
 #: Progress callback: trainings finished, trainings in all, what the next one is for.
 Report = Callable[[int, int, str], None]
 _Rows = Mapping[Target, tuple[Rows, Rows]]
-#: Seconds that are left; negative when there are none.
+#: Seconds that are left; negative after the deadline.
 SecondsLeft = Callable[[], float]
 
 #: Epochs after which the step size is halved; from the authors' code.
@@ -41,7 +41,7 @@ _K = Annotated[int, Range(at_least=2)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledSettings:
-    """The protocol's settings; the defaults are the authors', but for a coarser grid of k and fewer looks."""
+    """The protocol's settings; the defaults are the authors', except a coarser grid of k and fewer validations."""
 
     #: With variances and their score, or plain with the squared error.
     probabilistic: bool = True
@@ -49,13 +49,13 @@ class LabelledSettings:
     epochs: Count = 5000
     #: Rows of a step; 0 for all of them, so that an epoch is one step.
     batch_rows: CountOrNone = 0
-    #: Epochs between two looks at the validation AUC. The authors look after each.
+    #: Epochs between two validations. The authors validate after each epoch.
     look_every: Count = 10
     #: Shift targets are 1 to so many shifts.
     shifts: Annotated[int, Range(at_least=0, at_most=3)] = 3
     #: Tried for each number of shifts. The authors try 2 to 100.
     ks: tuple[_K, ...] = (2, 3, 5, 10, 20, 40, 65, 100)
-    #: k of 1, 2, ... shifts where they are known; nothing is then searched.
+    #: k of 1, 2, ... shifts if known; then there is no search.
     known_ks: tuple[_K, ...] = ()
     search_seeds: tuple[int, ...] = (0, 10, 20, 30, 40)
     seeds: tuple[int, ...] = tuple(range(20))
@@ -66,16 +66,16 @@ class LabelledSettings:
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.known_ks and len(self.known_ks) != self.shifts:
-            raise ConfigError(f"known_ks: expected one for each of {self.shifts} shifts, got {len(self.known_ks)}")
+            raise ConfigError(f"known_ks: expected a k for each of {self.shifts} shifts, got {len(self.known_ks)}")
         if not self.ks:
-            raise ConfigError("ks: expected at least one")
+            raise ConfigError("ks: expected at least one k")
         if not self.seeds or not self.search_seeds:
-            raise ConfigError("seeds, search_seeds: expected at least one each")
+            raise ConfigError("seeds, search_seeds: expected at least one seed each")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetResult:
-    """What the protocol gives for one target; all figures are of the test part."""
+    """Result of the protocol for a target; all figures are of the test part."""
 
     #: Number of shifts and their k; 0 and 1 without.
     shifts: int
@@ -97,7 +97,7 @@ class TargetResult:
 
     @property
     def sd(self) -> float:
-        """Their standard deviation, 0 of a single one."""
+        """Standard deviation of the ROC AUC of the seeds; 0 of a single seed."""
         return float(np.std(self.aucs, ddof=1)) if len(self.aucs) > 1 else 0.0
 
 
@@ -119,16 +119,16 @@ def labelled_protocol(
     Args:
         X: Finite rows of shape (n, d), not yet scaled; repeated rows are allowed.
         y: 1 for an outlier, 0 else, shape (n,); at least 4 of each.
-        settings: What is tried, and how long.
-        report: Told of each training that begins.
-        seconds_left: Asked at each look. Each training still to come is given its equal share of what is left, and
-            ends when it has used it up: results then depend on the machine.
+        settings: Targets, seeds and length of training.
+        report: Called at the start of each training.
+        seconds_left: Called at each validation. Each training still to come gets an equal share of the time left, and
+            ends when it has used its share: results then depend on the machine.
 
     Returns:
         Results of "none" and, as far as `settings.shifts` goes, "mss1", "mss2" and "mss3".
 
     Raises:
-        SchemaError: If rows or labels are not as said.
+        SchemaError: If rows or labels are not as described.
     """
     parts = Parts.of(X, y, settings.split_seed)
     shares = _Shares(settings, seconds_left, report)
@@ -148,13 +148,13 @@ def labelled_protocol(
 
 
 def _targets_to_try(settings: LabelledSettings, n: int) -> list[Target]:
-    """By number of shifts, then k; of the grid what is less than the `n` rows of the reference."""
+    """Targets by number of shifts, then k; only k below `n`, the rows of the reference."""
     shifts = range(1, settings.shifts + 1)
     if settings.known_ks:
         return list(zip(shifts, settings.known_ks, strict=True))
     ks = [k for k in sorted(settings.ks) if k < n]
     if not ks:
-        raise ConfigError(f"ks: expected one below {n}, the rows of the reference, got {settings.ks}")
+        raise ConfigError(f"ks: expected a k below {n}, the rows of the reference, got {settings.ks}")
     return [(m, k) for m in shifts for k in ks]
 
 
@@ -168,7 +168,7 @@ def _most_shifts(targets: Sequence[Target]) -> dict[int, int]:
 def _best_ks(
     parts: Parts, rows: _Rows, tried: Sequence[Target], settings: LabelledSettings, shares: "_Shares"
 ) -> list[Target]:
-    """For each number of shifts the k whose scores, scaled to [0, 1] and averaged over seeds, do best in valid."""
+    """For each number of shifts the k with the best AUC in valid of scores scaled to [0, 1] and averaged over seeds."""
     if not tried:
         return []
     valid = _stacked(rows, tried, 0)
@@ -184,8 +184,8 @@ def _best_ks(
 def _best_scores(
     parts: Parts,
     valid_targets: Tensor,
-    kept: Tensor,
-    kept_targets: Tensor,
+    wanted: Tensor,
+    wanted_targets: Tensor,
     settings: LabelledSettings,
     seed: int,
     time_is_up: Callable[[], bool],
@@ -195,11 +195,11 @@ def _best_scores(
     Args:
         parts: Rows to train on, and the labels of valid.
         valid_targets: What reconstructions of valid are compared with, shape (targets, valid rows, d).
-        kept: Rows whose scores at that epoch are wanted, shape (r, d).
-        kept_targets: What their reconstructions are compared with, shape (targets, r, d).
+        wanted: Rows whose scores at that epoch are wanted, shape (r, d).
+        wanted_targets: What their reconstructions are compared with, shape (targets, r, d).
         settings: Network, score and length.
         seed: Of the network and its batches.
-        time_is_up: Asked at each look.
+        time_is_up: Called at each validation; True ends the training.
 
     Returns:
         Best validation AUC, shape (targets,), and the scores at that epoch, shape (targets, r).
@@ -207,7 +207,7 @@ def _best_scores(
     fit, valid = to_device(parts.fit), to_device(parts.valid)
     net = new_net(fit.shape[1], seed, settings.probabilistic)
     aucs = np.full(len(valid_targets), -np.inf)
-    scores = np.zeros(kept_targets.shape[:2], dtype=np.float32)
+    scores = np.zeros(wanted_targets.shape[:2], dtype=np.float32)
     steps = steps_per_epoch(len(fit), settings.batch_rows or len(fit))
     training = TrainConfig(
         steps=settings.epochs * steps, batch_rows=settings.batch_rows or len(fit), halve_every=_HALVE_EVERY * steps
@@ -223,7 +223,7 @@ def _best_scores(
             return False
         now = roc_aucs(parts.y_valid, scored(valid, valid_targets))
         if (better := now > aucs).any():
-            scores[better] = scored(kept, kept_targets[torch.from_numpy(better)])
+            scores[better] = scored(wanted, wanted_targets[torch.from_numpy(better)])
             aucs[better] = now[better]
         return time_is_up()
 
@@ -266,7 +266,7 @@ def _unit(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class _Shares:
-    """Counts trainings and gives each still to come its equal share of the time left."""
+    """Counts trainings, and gives each an equal share of the time left."""
 
     def __init__(self, settings: LabelledSettings, seconds_left: SecondsLeft | None, report: Report | None) -> None:
         searched = settings.shifts > 0 and not settings.known_ks
@@ -275,10 +275,10 @@ class _Shares:
         self._seconds_left = seconds_left
         self._report = report
 
-    def next(self, said: str) -> Callable[[], bool]:
-        """Begin a training; what it asks whether its time is up."""
+    def next(self, purpose: str) -> Callable[[], bool]:
+        """Begin a training; returns a function that says whether its time is up."""
         if self._report is not None:
-            self._report(self._begun, self._total, said)
+            self._report(self._begun, self._total, purpose)
         self._begun += 1
         if self._seconds_left is None:
             return lambda: False

@@ -55,7 +55,7 @@ class Parts:
     def targets(self, most_shifts: Mapping[int, int], threads: int = 1) -> dict[Target, tuple[Rows, Rows]]:
         """Rows of valid and test that a reconstruction is compared with, for each target.
 
-        Valid rows are moved as members of the reference that they are, test rows as strangers.
+        Valid rows are moved as members of the reference, test rows as others.
 
         Args:
             most_shifts: Number of shifts of each k.
@@ -76,7 +76,7 @@ def split_by_class(y: NDArray[np.integer | np.bool_], seed: int = 42) -> Split:
         seed: Of the legacy generator that the authors use, so that their rows come in the same parts.
 
     Raises:
-        SchemaError: If a class has fewer than 4 rows: a part would be without it.
+        SchemaError: If a class has fewer than 4 rows: some part would lack it.
     """
     rng = np.random.RandomState(seed)
     parts: list[list[NDArray[np.int64]]] = [[], [], []]

@@ -1,5 +1,5 @@
 """Anomalies of rows: encoding of mixed columns, methods that score, and the model a job runs.
 
-`encode` makes a matrix of rows, `methods` lists what can score it under the contract of `scorer`, `model` joins both
-with a calibration sample, `summary` says what a window's scores mean.
+`encoding` makes a matrix of rows, `methods` holds the methods that score it, `model` joins both with a calibration
+sample, `windows` sums up and checks the scores of a window.
 """

@@ -1,10 +1,11 @@
 """A row model of few rows: fitted on all of them, calibrated by folds.
 
-A fifth of some hundred rows is missed in the fit, and too few to calibrate on. Hence each fold is scored by a model
-that was fitted on the others, and the scores together calibrate the model fitted on all (Vovk, "Cross-conformal
-predictors", Annals of Mathematics and Artificial Intelligence 74, 2015). There is no proof as for held-out rows, since
-the scores come from models of four fifths of the rows. Measured on normal rows, at p <= 0.1: 7 % (knn) to 12 % (ecod,
-whose scores grow with the rows) of later rows after a fit on 100, 9 to 11 % after one on 400.
+Of some hundred rows a fifth is too many to leave out of the fit, and too few to calibrate on. Hence each fold is scored
+by a model that was fitted on the other folds, and the scores together calibrate the model fitted on all (Vovk,
+"Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence 74, 2015). There is no proof as for
+held-out rows, since the scores come from models of four fifths of the rows. Measured share of later normal rows with
+p <= 0.1: 7 % (knn) to 12 % (ecod, whose scores grow with the rows) after a fit on 100 rows, 9 to 11 % after a fit on
+400.
 """
 
 import numpy as np
@@ -15,7 +16,7 @@ from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import calibrated, fit_row_model
 from sparsewatch.schemas.errors import ConfigError
 
-#: Parts that are scored by models of the others.
+#: Number of folds; each is scored by a model of the others.
 _FOLDS = 5
 
 
@@ -24,9 +25,9 @@ def train_on_few_rows(table: pa.Table, *, method: str, encoder: EncoderConfig | 
 
     Args:
         table: Rows to call normal, at least 2.
-        method: Name in `methods.METHODS`.
+        method: Name in `registry.METHODS`.
         encoder: Categories and scaling; the method's own scaling if None.
-        seed: All chance comes from it, from 0.
+        seed: Source of all randomness, from 0.
 
     Raises:
         ConfigError: If there are too few rows, or a column cannot be encoded.

@@ -28,17 +28,17 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
     """Outliers among rows, by any method of `sparsewatch.detectors.rows.methods.registry`.
 
     `X` is an array of numbers, or a polars data frame, a pyarrow table or record batch, whose columns are numbers, text
-    or booleans. A missing value (NaN, None) is allowed. Where the fit saw some in a column, it stands for the column's
-    middle, and that it is missing is a feature of its own; where it saw none, it is an extreme. An infinity is an
-    extreme in `fit`, too.
+    or booleans. A missing value (NaN, None) is allowed. If the column had missing values in the fit, it is encoded as
+    the column's centre, with a feature that indicates it; if it had none, it is an extreme. An infinity is an extreme
+    in `fit`, too.
 
-    Below 1,000 rows the model is fitted on all, and calibrated by folds (`cross_conformal`); of more a fifth is held
-    out (`training`), as a job's models are, so that p-values hold to the letter.
+    Below 1,000 rows the model is fitted on all, and calibrated by folds (`cross_conformal`); of more rows a fifth is
+    held out (`training`), as for a job's models, so that p-values are valid.
 
     Args:
         method: A name in `METHODS`.
-        contamination: Share of the rows fitted that `predict` calls outliers, in (0, 0.5]; "auto" for those beyond
-            Tukey's upper fence of their scores, third quartile + 1.5 interquartile ranges.
+        contamination: Share of the rows fitted that `predict` calls outliers, in (0, 0.5]; "auto" for rows above
+            Tukey's upper fence of the scores, third quartile + 1.5 interquartile ranges.
         scaling: "plain" or "robust", see `encode.EncoderConfig`; None for the method's own.
         random_state: Seed, as in scikit-learn.
 
@@ -46,7 +46,7 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
         model_: The `RowModel`.
         offset_: Threshold of `score_samples`: rows below are outliers.
         n_features_in_: Columns seen by `fit`.
-        feature_names_in_: Their names, where `X` had some.
+        feature_names_in_: Their names, if `X` had names.
 
     Examples:
         >>> import numpy as np
@@ -73,12 +73,12 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
 
         Args:
             X: Shape (n_samples, n_features), at least 2 samples and 1 feature.
-            y: Not looked at.
+            y: Ignored.
 
         Raises:
-            ConfigError: If a setting is out of range, or a column's type is none of those above.
-            SchemaError: If a data frame has too few rows, no column, or a name twice.
-            ValueError: If scikit-learn finds shapes or types at fault.
+            ConfigError: If a setting is out of range, or a column's type is not one of those above.
+            SchemaError: If a data frame has too few rows, no column, or a duplicate name.
+            ValueError: If scikit-learn rejects shapes or types.
         """
         del y
         self._check_settings()
@@ -109,11 +109,11 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
         return detector
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Less the model's score of each row, shape (n_samples,): higher is more normal."""
+        """Negative score of each row by the model, shape (n_samples,): higher is more normal."""
         return -self._model().score(self._batch(X)).astype(np.float64)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """`score_samples` above the threshold, shape (n_samples,): below 0 is an outlier."""
+        """`score_samples` relative to the threshold, shape (n_samples,): below 0 is an outlier."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> NDArray[np.int64]:
@@ -121,14 +121,14 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_values(self, X: Any) -> NDArray[np.float64]:
-        """Share of calibration rows at least as strange as each row, shape (n_samples,)."""
+        """Share of calibration rows at least as anomalous as each row, shape (n_samples,)."""
         model = self._model()
         return model.p_values(model.score(self._batch(X)))
 
     def attribute(self, X: Any) -> NDArray[np.float64]:
-        """How much each column has to do with the strangeness of a row, shape (n_samples, n_features).
+        """How much each column contributes to the anomaly score of a row, shape (n_samples, n_features).
 
-        High is strange, other than for `score_samples`. What the numbers mean and add up to the method's `terms` say.
+        High is anomalous, unlike for `score_samples`. The method's `terms` define the numbers and their sum.
         """
         return self._model().attribute(self._batch(X)).astype(np.float64)
 
@@ -177,12 +177,12 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
 
 
 def _numbered(n_columns: int) -> list[str]:
-    """Names of columns that have none."""
+    """Names for columns without names."""
     return [f"x{i}" for i in range(n_columns)]
 
 
 def _offset(scores: NDArray[np.float32], contamination: float | Literal["auto"]) -> float:
-    """Less the score beyond which a row is an outlier."""
+    """Negative of the score above which a row is an outlier."""
     if contamination != "auto":
         return float(np.quantile(-scores.astype(np.float64), contamination))
     low, high = np.quantile(scores.astype(np.float64), (0.25, 0.75))

@@ -31,7 +31,7 @@ class RowModel:
     """A fitted model of rows, from `train_row_model` or `load`. Scoring changes nothing."""
 
     encoder: RowEncoder
-    #: Name in `methods.METHODS`.
+    #: Name in `registry.METHODS`.
     method: str
     scorer: RowScorer
     #: Scores of held-out rows, ascending, float32 of shape (m,).
@@ -68,12 +68,12 @@ class RowModel:
     def blame_matrix(self, X: np.ndarray, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
         """The columns that make encoded rows odd, and by how much the score falls without each.
 
-        One absurd value spoils the contributions of all other columns, too. Hence the columns whose contributions
-        exceed those of held-out rows most are tried in turn: each is set to its centre, and the row scored again.
+        An absurd value spoils the contributions of all other columns, too. Hence the columns whose contributions most
+        exceed those of held-out rows are tried in turn: each is set to its centre, and the row scored again.
 
         Args:
             X: Encoded rows, float32 of shape (n, d).
-            n_columns: Columns to try, the most conspicuous ones; fewer if the model has fewer.
+            n_columns: Number of columns to try, those of the largest excess; fewer if the model has fewer.
 
         Returns:
             Indices of columns and the fall of the score, both of shape (n, n_columns), largest fall first.
@@ -103,9 +103,9 @@ class RowModel:
         """Store as the next version below `folder`, `<root>/<name>`.
 
         Args:
-            folder: Where; see `sparsewatch.detectors.artefacts.artefact.save_artefact`.
-            about: What the model was trained on and how, for the manifest; JSON types.
-            promote: Make it the latest; else it waits for `model_versions.promote`.
+            folder: Of all versions; see `sparsewatch.detectors.artefacts.artefact.save_artefact`.
+            about: Training data and settings, for the manifest; JSON types.
+            promote: Make it the latest; else it waits for `versions.promote`.
 
         Returns:
             The version's folder.
@@ -127,7 +127,7 @@ class RowModel:
         """Read and verify a stored model: a version's folder, or `<root>/<name>` for its latest.
 
         Raises:
-            ModelError: If it is missing, damaged, of a method or layout not known here, or if its smoke scores differ.
+            ModelError: If it is missing, damaged, of an unknown method or layout, or if its smoke scores differ.
         """
         artefact = load_artefact(path, KIND)
         tensors, meta = artefact.tensors, artefact.meta
@@ -159,7 +159,7 @@ class RowModel:
 
 
 def _smoke_rows(n_features: int) -> np.ndarray:
-    """Drawn rows as the encoder would give them, from the centre to far out: their scores are stored and compared."""
+    """Random encoded rows, from the centre to far out: their scores are stored and compared."""
     rows = np.random.default_rng(0).standard_normal((_SMOKE_ROWS, n_features))
     smoke: np.ndarray = (rows * np.geomspace(0.1, 10, _SMOKE_ROWS)[:, None]).astype(np.float32)
     return smoke

@@ -33,12 +33,12 @@ def train_row_model(
 
     Args:
         table: Rows to call normal; some contamination is tolerated.
-        method: Name in `methods.METHODS`.
-        fit: The method's fit with settings of one's own; its own default if None.
+        method: Name in `registry.METHODS`.
+        fit: The method's fit with other settings; with its defaults if None.
         encoder: Categories and scaling; the method's own scaling if None.
-        seed: All chance comes from it, from 0.
+        seed: Source of all randomness, from 0.
         calibration_share: Share of the rows held out, between 0 and 1.
-        report: Told of progress.
+        report: Progress callback.
 
     Raises:
         ConfigError: If the method is unknown, there are too few rows, or a column cannot be encoded.
@@ -96,7 +96,7 @@ def calibrated(model: RowModel, scores: np.ndarray, contributions: np.ndarray, X
         X: These rows as the model encodes them, shape (m, d).
 
     Raises:
-        ConfigError: If a score is not finite, as of a network that diverged.
+        ConfigError: If a score is not finite, such as after a training that diverged.
     """
     if not np.isfinite(scores).all():
         raise ConfigError(

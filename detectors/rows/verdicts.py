@@ -6,7 +6,7 @@ import pyarrow as pa
 from sparsewatch.detectors.rows.model import RowModel, to_blame
 from sparsewatch.detectors.rows.windows.summary import BLAMED_COLUMNS
 
-#: Columns of verdicts; `blamed` is empty for rows that are not above.
+#: Columns of verdicts; `blamed` is empty for rows that are not above the threshold.
 ROW_VERDICTS = pa.schema(
     [
         pa.field("score", pa.float32(), nullable=False),
@@ -23,10 +23,10 @@ def judge_matrix(model: RowModel, X: np.ndarray, alarm_rate: float) -> pa.Record
     Args:
         model: The model.
         X: Its encoded rows, float32 of shape (n, d).
-        alarm_rate: Share of training-like rows that may be above.
+        alarm_rate: Share of training-like rows that may be above the threshold.
 
     Returns:
-        `ROW_VERDICTS`, n rows; of the columns blamed the one without which the score falls most comes first.
+        `ROW_VERDICTS`, n rows; the blamed column without which the score falls most comes first.
 
     Raises:
         ConfigError: If the model's calibration is too small for `alarm_rate`.
@@ -46,4 +46,4 @@ def _blamed(model: RowModel, X: np.ndarray) -> list[list[str]]:
         return []
     columns, falls = model.blame_matrix(X, BLAMED_COLUMNS)
     names = np.array(model.encoder.names, dtype=object)[columns]
-    return [row[kept].tolist() for row, kept in zip(names, to_blame(falls), strict=True)]
+    return [row[large].tolist() for row, large in zip(names, to_blame(falls), strict=True)]

@@ -29,8 +29,8 @@ def labelled_rows(seed: int = 0, n: int = 90, outliers: int = 12) -> tuple[np.nd
 
 
 def brief(**changes: Any) -> LabelledSettings:
-    usual: dict[str, Any] = {"epochs": 6, "look_every": 2, "ks": (2, 5), "search_seeds": (0, 10), "seeds": (0, 1, 2)}
-    return LabelledSettings(**(usual | changes))
+    defaults: dict[str, Any] = {"epochs": 6, "look_every": 2, "ks": (2, 5), "search_seeds": (0, 10), "seeds": (0, 1, 2)}
+    return LabelledSettings(**(defaults | changes))
 
 
 @pytest.mark.parametrize(("normals", "outliers"), [(5066, 150), (7, 4), (4, 9), (10, 10)])
@@ -72,7 +72,7 @@ def test_auc_is_the_share_of_pairs_in_order() -> None:
     rng = np.random.default_rng(0)
     outlier = rng.random(60) < 0.2
     scores = rng.integers(0, 8, (4, 60)).astype(np.float32)
-    assert roc_aucs(outlier, scores) == pytest.approx([roc_auc_score(outlier, one) for one in scores])
+    assert roc_aucs(outlier, scores) == pytest.approx([roc_auc_score(outlier, score) for score in scores])
 
 
 @pytest.mark.parametrize(("second", "expected"), [([1, 2, 30], 1), ([3, 2, 1], -1), ([5, 5, 5], 0), ([1, 1, 2], 0.866)])
@@ -142,15 +142,17 @@ def test_the_protocol_is_what_it_says_step_by_step(probabilistic: bool) -> None:
 
 
 def test_known_k_need_no_search_and_all_shifts_are_named() -> None:
-    said: list[tuple[int, int, str]] = []
-    results = labelled_protocol(*labelled_rows(), brief(known_ks=(4, 2, 8)), report=lambda *one: said.append(one))
-    assert [(name, one.shifts, one.k) for name, one in results.items()] == [
+    reported: list[tuple[int, int, str]] = []
+    results = labelled_protocol(
+        *labelled_rows(), brief(known_ks=(4, 2, 8)), report=lambda *progress: reported.append(progress)
+    )
+    assert [(name, result.shifts, result.k) for name, result in results.items()] == [
         ("none", 0, 1),
         ("mss1", 1, 4),
         ("mss2", 2, 2),
         ("mss3", 3, 8),
     ]
-    assert said == [(0, 3, "final"), (1, 3, "final"), (2, 3, "final")]
+    assert reported == [(0, 3, "final"), (1, 3, "final"), (2, 3, "final")]
 
 
 def test_mini_batches_and_no_shift_at_all_are_allowed() -> None:
@@ -193,7 +195,7 @@ def test_a_class_that_is_too_small_and_a_k_that_is_too_large_are_refused() -> No
         labelled_protocol(X, np.where(np.cumsum(y) > 3, 0, y), brief())
     with pytest.raises(SchemaError, match="expected X of shape"):
         labelled_protocol(X, y[:-1], brief())
-    with pytest.raises(ConfigError, match="one below 18"):
+    with pytest.raises(ConfigError, match="expected a k below 18"):
         labelled_protocol(X, y, brief(ks=(40,)))
 
 
@@ -205,7 +207,7 @@ def test_optdigits_reaches_the_published_figures_with_three_seeds(data_dir: Path
         pytest.skip(f"needs real data: no {path}")
     with np.load(path, allow_pickle=False) as file:
         X, y = file["X"], file["y"]
-    # The best epochs come early: none of the authors' four is beyond 200.
+    # The best epochs come early: none of the authors' four is above 200.
     settings = LabelledSettings(epochs=1000, seeds=(0, 1, 2), known_ks=(65, 40, 88))
     results = labelled_protocol(X, y, settings)
     assert results["mss1"].auc >= 0.96

@@ -1,1 +1,1 @@
-"""Rows of mixed columns made into a matrix."""
+"""Encoding of rows of mixed columns as a matrix."""

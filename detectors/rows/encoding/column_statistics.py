@@ -1,14 +1,14 @@
-"""What an encoder must know of one column: mergeable, bounded, and exact as long as there is one part.
+"""Statistics of a column for the encoder: mergeable, bounded, and exact while there is only one part.
 
-Numbers: moments about the mean, moved by Chan's formula (Chan, Golub and LeVeque, "Updating formulae and a pairwise
+Numbers: moments about the mean, merged by Chan's formula (Chan, Golub and LeVeque, "Updating formulae and a pairwise
 algorithm for computing sample variances", 1979), and quantiles by a KLL sketch (see
 `sparsewatch.detectors.counts.column_sketches`), whose rank is right to 0.7 % of the rows with 99 % confidence;
-sketches draw random bits, so these quantiles differ a little from run to run. Of a first part the numbers themselves
-are held, so its quantiles are exact.
+sketches draw random bits, so these quantiles differ a little from run to run. The numbers of the first part are held
+as they are, so its quantiles are exact.
 
-Categories: rows of each value, exact up to a cap. Beyond it the least frequent are dropped and their border is taken
-off the others (Misra and Gries, 1982, as merged by Agarwal et al., "Mergeable summaries", PODS 2012): a count is at
-most rows / (cap + 1) too low, whatever the order of parts.
+Categories: rows of each value, exact up to a cap. Above the cap the least frequent values are dropped, and the largest
+of their counts is subtracted from the others (Misra and Gries, 1982, as merged by Agarwal et al., "Mergeable
+summaries", PODS 2012): a count is at most rows / (cap + 1) too low, whatever the order of parts.
 """
 
 import math
@@ -33,7 +33,7 @@ Scale = tuple[float, float]
 
 
 class Moments(msgspec.Struct, frozen=True, array_like=True):
-    """Of finite numbers, at most 1e100 either way."""
+    """Moments of finite numbers in [-1e100, 1e100]."""
 
     n: int = 0
     mean: float = 0.0
@@ -66,19 +66,19 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def deviation(self) -> float:
-        """Unbiased standard deviation; 0 of fewer than two numbers or of equal ones."""
+        """Unbiased standard deviation; 0 of fewer than two numbers or of equal numbers."""
         return math.sqrt(self.m2 / (self.n - 1)) if self.least < self.greatest else 0.0
 
 
 class NumericStatistics:
-    """Of a column of numbers. State: about 9 KiB, besides the numbers of a first part."""
+    """Statistics of a column of numbers. State: about 9 KiB, besides the numbers of the first part."""
 
     def __init__(self) -> None:
         self.moments = Moments()
-        #: Rows with null or NaN, and with a number beyond `LARGEST`; neither is in any other figure.
+        #: Rows with null or NaN, and with a number above `LARGEST` in size; neither is in any other figure.
         self.nulls = 0
         self.infinite = 0
-        #: Finite numbers of the first part, until a second one comes.
+        #: Finite numbers of the first part, until a second part comes.
         self._first: Floats | None = None
         self._sketch = kll_doubles_sketch(SKETCH_SIZE)
 
@@ -117,7 +117,7 @@ class NumericStatistics:
         return middle, (high - low) / _NORMAL_IQR or moments.deviation
 
     def null_scale(self) -> Scale:
-        """Mean and deviation of the indicator of nulls, whatever the scaling: quartiles say nothing of a rare null."""
+        """Mean and deviation of the indicator of nulls, whatever the scaling: quartiles do not show rare nulls."""
         total = self.nulls + self.moments.n + self.infinite
         share = self.nulls / total
         return share, math.sqrt(share * (1 - share) * total / max(total - 1, 1))
@@ -132,12 +132,12 @@ class NumericStatistics:
 
     @classmethod
     def restored(cls, moments: Moments, nulls: int, infinite: int, sketch: bytes) -> "NumericStatistics":
-        """From its parts; ValueError or RuntimeError if `sketch` is none."""
+        """Statistics from their parts; ValueError or RuntimeError if `sketch` is not a sketch."""
         statistics = cls()
         statistics.moments, statistics.nulls, statistics.infinite = moments, nulls, infinite
         statistics._sketch = kll_doubles_sketch.deserialize(sketch)
         if statistics._sketch.n != moments.n:
-            raise ValueError(f"expected a sketch of {moments.n} numbers, got one of {statistics._sketch.n}")
+            raise ValueError(f"expected a sketch of {moments.n} numbers, got a sketch of {statistics._sketch.n}")
         return statistics
 
     def _sketched(self) -> kll_doubles_sketch:
@@ -154,11 +154,11 @@ class NumericStatistics:
 
 
 class CategoryStatistics:
-    """Of a column of categories. State: `most` values, besides all distinct values of the part that came last.
+    """Statistics of a column of categories. State: `most` values, besides all distinct values of the latest part.
 
     Args:
         kind: Type in which categories are compared.
-        most: Distinct values that are kept.
+        most: Most distinct values that are counted.
     """
 
     def __init__(self, kind: pa.DataType, most: int) -> None:
@@ -167,7 +167,7 @@ class CategoryStatistics:
         self.nulls = 0
         #: Rows by which a count may be too low.
         self.error = 0
-        #: Values dropped, one dropped twice counts twice, and the rows they had then.
+        #: Values dropped (a value dropped twice counts twice), and their rows when they were dropped.
         self.lost_values = 0
         self.lost_rows = 0
         #: Rows counted, without nulls.
@@ -189,7 +189,7 @@ class CategoryStatistics:
             setattr(self, what, getattr(self, what) + getattr(other, what))
 
     def bound(self) -> None:
-        """Drop what is beyond `most` values."""
+        """Drop the least frequent values above `most`."""
         if len(self.counts) <= self.most:
             return
         border = int(np.partition(self.counts, -self.most - 1)[-self.most - 1])
@@ -203,23 +203,23 @@ class CategoryStatistics:
     def column(self, name: str, max_values: int) -> CategoricalColumn:
         """The column to encode with: the most frequent values, ties by value.
 
-        Beyond the cap the mean rows of the others are a lower bound, since a value may have been dropped twice.
+        Above the cap the mean rows of the others are a lower bound, since a value may have been dropped twice.
         """
         counted = pa.table({"values": self.values, "counts": self.counts})
         counted = counted.sort_by([("counts", "descending"), ("values", "ascending")])
-        kept, tail = counted.slice(0, max_values), counted.column("counts").slice(max_values).to_numpy()
+        frequent, tail = counted.slice(0, max_values), counted.column("counts").slice(max_values).to_numpy()
         others = len(tail) + self.lost_values
         return CategoricalColumn(
             name=name,
-            kept=one_array(kept.column("values")),
-            counts=kept.column("counts").to_numpy(),
+            categories=one_array(frequent.column("values")),
+            counts=frequent.column("counts").to_numpy(),
             null_rows=self.nulls,
             tail_rows=(int(tail.sum()) + self.lost_rows) / others if others else 0.0,
             total_rows=self.rows + self.nulls,
         )
 
     def scale(self, column: CategoricalColumn, scaling: str) -> Scale:
-        """Centre and spread of the feature that `column`, of these statistics, makes."""
+        """Centre and spread of the feature of `column`, which comes from these statistics."""
         rows = np.concatenate([column.counts, [self.rows - int(column.counts.sum()), self.nulls]])
         values, rows = column.log_frequencies()[rows > 0], rows[rows > 0]
         if values.size == 0 or values.min() == values.max():

@@ -1,6 +1,6 @@
-"""How one column of rows becomes features: numbers as they are, categories by the frequency of their value.
+"""How a column of rows becomes features: numbers as they are, categories by the frequency of their value.
 
-A category is encoded as ln(rows with its value / rows fitted). Values beyond the cap share the mean frequency of
+A category is encoded as ln(rows with its value / rows fitted). Values above the cap share the mean frequency of
 that tail; a value never seen has half a row. A missing category is one more value, with the frequency of nulls.
 """
 
@@ -15,7 +15,7 @@ from sparsewatch.schemas.stored import table_from_bytes, table_to_bytes
 
 #: Rows credited to a value that was never seen.
 UNSEEN_ROWS = 0.5
-#: Numbers beyond are taken as this: their squares still fit a float64.
+#: Larger numbers are replaced by this: its square still fits a float64.
 LARGEST = 1e100
 
 
@@ -24,7 +24,7 @@ class NumericColumn:
     """A column of numbers; NaN counts as null."""
 
     name: str
-    #: Whether nulls occurred in fitting; then they have an indicator feature of their own.
+    #: Whether nulls occurred in fitting; then nulls have an indicator feature.
     nullable: bool
 
     @property
@@ -43,11 +43,11 @@ class CategoricalColumn:
 
     name: str
     #: Distinct values, most frequent first; no null.
-    kept: pa.Array
+    categories: pa.Array
     #: Rows of each value, int64, same length.
     counts: np.ndarray
     null_rows: int
-    #: Mean rows of the values that were seen but not kept; 0 if all were kept.
+    #: Mean rows of the values that were seen but are not in `categories`; 0 if there are none.
     tail_rows: float
     #: Rows fitted.
     total_rows: int
@@ -55,19 +55,19 @@ class CategoricalColumn:
 
     def values(self, column: pa.Array) -> np.ndarray:
         """Log-frequency of each row's value, float64 of shape (n,)."""
-        column = as_type(column, self.kept.type, self.name)
-        index = pc.fill_null(pc.index_in(column, value_set=self.kept), len(self.kept))
+        column = as_type(column, self.categories.type, self.name)
+        index = pc.fill_null(pc.index_in(column, value_set=self.categories), len(self.categories))
         index = index.to_numpy(zero_copy_only=False)
         if column.null_count:
             nulls = pc.is_null(column).to_numpy(zero_copy_only=False)
-            index = np.where(nulls, len(self.kept) + 1, index)
+            index = np.where(nulls, len(self.categories) + 1, index)
         found: np.ndarray = self.log_frequencies()[index]
         return found
 
     def log_frequencies(self) -> np.ndarray:
-        """Log-frequency of each kept value, of any other, and of null."""
-        # Where most values came once, a new one is the usual case (Good, "The population frequencies of species",
-        # Biometrika 40, 1953: the chance of a new value is about the share of rows with values that came once).
+        """Log-frequency of each category, of any other value, and of null."""
+        # If most values occurred once, a new value is to be expected (Good, "The population frequencies of species",
+        # Biometrika 40, 1953: the probability of a new value is about the share of rows with values that came once).
         once = np.count_nonzero(self.counts == 1) / self.total_rows
         unseen = max(self.tail_rows, UNSEEN_ROWS + (1 - UNSEEN_ROWS) * once)
         rows = np.concatenate([self.counts, [unseen, max(self.tail_rows, self.null_rows, UNSEEN_ROWS)]])
@@ -87,7 +87,7 @@ def values_from_bytes(stream: np.ndarray) -> pa.Array:
     """Inverse of `values_to_bytes`.
 
     Raises:
-        ModelError: If the bytes are no such stream.
+        ModelError: If the bytes are not such a stream.
     """
     try:
         return one_array(table_from_bytes(stream.tobytes()).column("values"))
@@ -96,12 +96,12 @@ def values_from_bytes(stream: np.ndarray) -> pa.Array:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether values of a type are numbers; booleans are none."""
+    """Whether values of a type are numbers; booleans are not."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
-    """The type of what a dictionary stands for; of anything else the type itself."""
+    """The type of the values of a dictionary; any other type itself."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
@@ -141,7 +141,7 @@ def as_type(column: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
 
 
 def numbers(column: pa.Array, name: str) -> np.ndarray:
-    """Numbers of shape (n,), NaN for null; of any numeric type, since a cast costs more than all else here.
+    """Numbers of shape (n,), NaN for null; of any numeric type, since a cast would cost more than the rest.
 
     Raises:
         SchemaError: If the column holds no numbers.

@@ -1,18 +1,17 @@
-"""Rows to a matrix: every feature z-scored with the figures of the rows it was fitted on.
+"""Rows to a matrix: every feature z-scored by the rows it was fitted on.
 
 (x - centre) / (spread + 1e-5), after the published code of arXiv 2304.00709: a column that was constant gives 0, and
-a later change of it gives a large number. Below a spread of 1 we add the same share of it instead, since a column must
-not fall silent for being stated in amperes. We clip what the paper leaves alone, so that one absurd value does not
-overflow.
+a later change of it gives a large number. Below a spread of 1 we add 1e-5 times the spread instead, since the result
+must not depend on the unit of a column. We clip, which the paper does not, so that an absurd value does not overflow.
 
-What is odd about a column has a stated result:
+Special cases:
 
-* constant in the fit, or of nothing but nulls: 0, and the clip for whatever else comes later;
-* a null where fitting saw nulls: the centre, and an indicator that stands out the more the rarer they were; where it
-  saw none: the clip. A missing category has the frequency of nulls, and no indicator;
-* infinite, or beyond 1e100: the clip; fitting leaves them out;
-* a column that is gone: `SchemaError` if it is not there, and null, as above, if it holds nulls only;
-* a column that fitting did not see: ignored.
+* a column constant in the fit, or with nulls only: 0, and the clip for any other value later;
+* a null, if the fit had nulls: the centre, and an indicator, the larger the rarer nulls were; if the fit had none: the
+  clip. A missing category has the frequency of nulls, and no indicator;
+* a number that is infinite or above 1e100 in size: the clip; the fit leaves it out;
+* a missing column: `SchemaError` if it is not there, and null, as above, if it holds nulls only;
+* a column that was not in the fit: ignored.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,27 +38,27 @@ from sparsewatch.schemas.settings import Count, Positive, check_ranges
 FORMAT = 1
 #: Added to every spread; from the authors' code.
 SPREAD_EPSILON = 1e-5
-#: Floats scaled at once: they stay in a core's cache.
+#: Floats scaled at once: so many fit a core's cache.
 _CHUNK_FLOATS = 262_144
 
 
 def scale_of(spread: np.ndarray) -> np.ndarray:
-    """What numbers of a spread are divided by, of the same shape; above 0."""
+    """Divisor for numbers of each spread, of the same shape; above 0."""
     return np.where(spread > 0, spread + SPREAD_EPSILON * np.minimum(spread, 1), SPREAD_EPSILON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderConfig:
-    """What is a category, and how numbers are scaled."""
+    """Which columns are categories, and how numbers are scaled."""
 
     #: Columns of numbers that are categories; strings and booleans always are.
     categorical: tuple[str, ...] = ()
     #: `plain`: mean and unbiased standard deviation. `robust`: median and interquartile range over 1.349,
-    #: and the standard deviation where that range is 0. Indicators of nulls are always scaled plainly.
+    #: and the standard deviation if that range is 0. Indicators of nulls are always scaled plainly.
     scaling: Literal["plain", "robust"] = "plain"
-    #: Distinct values kept of a column.
+    #: Most distinct values of a column that are encoded apart.
     max_values: Count = 10_000
-    #: Largest encoded number, either sign; also the code of a null where fitting saw none.
+    #: Largest encoded number, either sign; also the code of a null if the fit had none.
     clip: Positive = 30.0
 
     def __post_init__(self) -> None:
@@ -70,7 +69,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowEncoder:
-    """Encoder fitted on a table. State: about 60 bytes per kept category, 16 per feature."""
+    """Encoder fitted on a table. State: about 60 bytes per category, 16 per feature."""
 
     columns: tuple[Column, ...]
     #: Centre and spread of each feature, float64 of shape (n_features,).
@@ -118,7 +117,7 @@ class RowEncoder:
         return X
 
     def check_schema(self, schema: pa.Schema) -> None:
-        """Try the encoder on no rows of `schema`.
+        """Apply the encoder to zero rows of `schema`.
 
         Raises:
             SchemaError: As `transform` would.
@@ -132,10 +131,10 @@ class RowEncoder:
         return tuple(name for name, wide in zip(self.names, spread, strict=True) if wide == 0)
 
     def _scaling(self) -> Callable[[np.ndarray], np.ndarray]:
-        """What encodes raw features, float64 of shape (n_features, n), in place."""
+        """Function that encodes raw features, float64 of shape (n_features, n), in place."""
         nullable = np.array([isinstance(column, NumericColumn) and column.nullable for column in self.columns])
         indicators = self.first_features[nullable] + 1
-        # A known kind of null sits at the centre and has its indicator; any other null is an extreme.
+        # A null of a nullable column is at the centre and has its indicator; any other null is an extreme.
         null_codes = np.full((self.n_features, 1), self.clip)
         null_codes[indicators - 1] = 0.0
         centre, spread = self.centre[:, None], scale_of(self.spread)[:, None]
@@ -161,9 +160,9 @@ class RowEncoder:
             if isinstance(column, NumericColumn):
                 described.append({"name": column.name, "nullable": column.nullable})
                 continue
-            arrays |= {f"values.{i}": values_to_bytes(column.kept), f"counts.{i}": column.counts}
-            kept = ("name", "null_rows", "tail_rows", "total_rows")
-            described.append({key: getattr(column, key) for key in kept})
+            arrays |= {f"values.{i}": values_to_bytes(column.categories), f"counts.{i}": column.counts}
+            keys = ("name", "null_rows", "tail_rows", "total_rows")
+            described.append({key: getattr(column, key) for key in keys})
         return arrays, {"format": FORMAT, "clip": self.clip, "columns": described}
 
     @classmethod
@@ -171,7 +170,7 @@ class RowEncoder:
         """Inverse of `to_state`.
 
         Raises:
-            ModelError: If the layout is another one or an entry is missing.
+            ModelError: If the layout is of another format or an entry is missing.
         """
         if meta.get("format") != FORMAT:
             raise ModelError(f"expected an encoder of format {FORMAT}, got {meta.get('format')!r}")
@@ -181,7 +180,7 @@ class RowEncoder:
                 if "nullable" in described
                 else CategoricalColumn(
                     **described,
-                    kept=values_from_bytes(arrays[f"values.{i}"]),
+                    categories=values_from_bytes(arrays[f"values.{i}"]),
                     counts=arrays[f"counts.{i}"],
                 )
                 for i, described in enumerate(meta["columns"])
@@ -210,12 +209,12 @@ def encoder_of(statistics: EncoderStatistics, config: EncoderConfig) -> RowEncod
     """The encoder of statistics gathered part by part, over files or workers.
 
     Raises:
-        ConfigError: If there is no row, or `config` names other categories than were gathered.
+        ConfigError: If there are no rows, or `config` names other categories than were gathered.
     """
     if not statistics.rows:
-        raise ConfigError("expected rows to fit, got statistics of none")
+        raise ConfigError("expected rows to fit, got statistics of no rows")
     if (wanted := tuple(sorted(config.categorical))) != statistics.categorical:
-        raise ConfigError(f"categorical: expected {statistics.categorical} as gathered, got {wanted}")
+        raise ConfigError(f"categorical: expected {statistics.categorical}, as in the statistics, got {wanted}")
     fitted = [_fitted(name, column, config) for name, column in statistics.columns.items()]
     centre, spread = np.array([scale for _, scales in fitted for scale in scales]).T
     return RowEncoder(tuple(column for column, _ in fitted), centre.copy(), spread.copy(), config.clip)

@@ -1,4 +1,4 @@
-"""What an encoder is fitted from, gathered part by part: over files and workers, without bringing rows together."""
+"""Statistics from which an encoder is fitted, gathered part by part: over files and workers, without moving rows."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -22,7 +22,7 @@ from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format
 
 FORMAT = Format("encoder statistics")
-#: Distinct values kept of a column of categories, unless a caller says otherwise.
+#: Default of the most distinct values counted of a column of categories.
 MOST_VALUES = 65_536
 
 ColumnStatistics = NumericStatistics | CategoryStatistics
@@ -58,9 +58,9 @@ class EncoderStatistics:
     """Statistics of the columns of rows; see `column_statistics` for what is exact.
 
     Args:
-        columns: Columns to look at, in the order of the encoder.
+        columns: Columns to encode, in the order of the encoder.
         categorical: Columns of numbers that are categories; strings and booleans always are.
-        most_values: Distinct values kept of a column of categories.
+        most_values: Most distinct values counted of a column of categories.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class EncoderStatistics:
         self.categorical = tuple(sorted(categorical))
         self.most_values = most_values
         self.rows = 0
-        #: None while a column has held nothing but nulls without a type.
+        #: None while a column has held only nulls without a type.
         self._columns: dict[str, ColumnStatistics | None] = dict.fromkeys(columns)
 
     @property
@@ -84,7 +84,7 @@ class EncoderStatistics:
 
     @property
     def columns(self) -> dict[str, ColumnStatistics]:
-        """Statistics by column; one of nulls without a type has categories, of which none was seen."""
+        """Statistics by column; a column of nulls without a type counts as categories, with none seen."""
         return {name: self._known(name, pa.string()) for name in self._columns}
 
     def update(self, rows: pa.RecordBatch) -> None:
@@ -92,7 +92,7 @@ class EncoderStatistics:
 
         Raises:
             ConfigError: If a column is neither numbers, strings nor booleans.
-            SchemaError: If a column is missing, or of another kind than before. No row is added then.
+            SchemaError: If a column is missing, or of another kind than before. Then no row is added.
         """
         if missing := set(self._columns) - set(rows.schema.names):
             raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(rows.schema.names)}")
@@ -119,7 +119,7 @@ class EncoderStatistics:
         self.rows += other.rows
 
     def to_bytes(self) -> bytes:
-        """The state as MessagePack, values beyond the cap dropped; quantiles differ from run to run."""
+        """The state as MessagePack, without values above the cap; quantiles differ from run to run."""
         columns = {name: None if column is None else _stored(column) for name, column in self._columns.items()}
         return msgspec.msgpack.encode(
             _State(rows=self.rows, most_values=self.most_values, categorical=self.categorical, columns=columns)
@@ -145,7 +145,7 @@ class EncoderStatistics:
         return (self.names, self.categorical, self.most_values)
 
     def _known(self, name: str, kind: pa.DataType) -> ColumnStatistics:
-        """The column's statistics, new ones for `kind` if its type was not known; all rows before were null then."""
+        """The column's statistics; new statistics for `kind` if all rows so far were null without a type."""
         if (known := self._columns[name]) is not None:
             return known
         numeric = is_number(kind) and name not in self.categorical
@@ -154,7 +154,7 @@ class EncoderStatistics:
         return new
 
     def _given(self, name: str, column: pa.Array) -> tuple[ColumnStatistics | None, Any]:
-        """A column's statistics and what is to be added to them."""
+        """A column's statistics and the rows to add to them."""
         kind = value_type(column.type)
         if self._columns[name] is None and pa.types.is_null(kind):
             return None, column
@@ -164,7 +164,7 @@ class EncoderStatistics:
         return statistics, as_type(column, statistics.kind, name)
 
     def _pair(self, name: str, other: "EncoderStatistics") -> tuple[ColumnStatistics | None, Any]:
-        """Statistics of one kind, or None if both know of nulls only."""
+        """Both statistics, of the same kind, or None if both have seen nulls only."""
         own, others = self._columns[name], other._columns[name]
         if own is None and others is None:
             return None, None

@@ -1,1 +1,1 @@
-"""Methods that score rows, all under the contract of `scorer`; `registry` lists them."""
+"""Methods that score rows, all with the contract of `scorer`; `registry` lists them."""

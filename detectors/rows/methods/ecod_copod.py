@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors, in_chunks
 
-#: Rows of a tail between two kept values, as a share of the tail beyond them.
+#: Rows of a tail between two stored values, as a share of the tail outside them.
 _GAP = 1 / 256
 
 Form = Literal["ecod", "copod"]
@@ -32,14 +32,14 @@ Terms = NDArray[np.float64]
 class TailScorer:
     """Order statistics of every feature; about 200,000 rows a second of 32 features and core.
 
-    Up to 512 rows all values are kept. Of more, those at ranks that grow by 1 / 256 from either end, about
+    Up to 512 rows all values are stored. Of more rows, values at ranks that grow by 1 / 256 from either end, about
     512 (1 + ln(rows / 512)) of them: L and R are at most 1 / 256 too large, and 1,000,000 rows take 18 kB a feature.
     """
 
     form: Form
     #: Fitted rows.
     rows: int
-    #: Ranks of the kept values among the fitted rows, from 0, int64 of shape (k,).
+    #: Ranks of the stored values among the fitted rows, from 0, int64 of shape (k,).
     ranks: NDArray[np.int64]
     #: Values at these ranks, rising, float32 of shape (d, k).
     values: NDArray[np.float32]
@@ -73,9 +73,9 @@ class TailScorer:
         columns = np.ascontiguousarray(chunk.T)
         below, above = _tables(self.ranks, self.rows)
         left, right = np.empty(columns.shape), np.empty(columns.shape)
-        for j, (kept, column) in enumerate(zip(self.values, columns, strict=True)):
-            left[j] = below[kept.searchsorted(column, side="right")]
-            right[j] = above[kept.searchsorted(column, side="left")]
+        for j, (stored, column) in enumerate(zip(self.values, columns, strict=True)):
+            left[j] = below[stored.searchsorted(column, side="right")]
+            right[j] = above[stored.searchsorted(column, side="left")]
         return np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)
 
 
@@ -99,8 +99,8 @@ def read_tails(tensors: Tensors, meta: dict[str, Any]) -> TailScorer:
     return TailScorer(form=meta["form"], rows=int(meta["rows"]), ranks=ranks, values=values, right=right)
 
 
-def kept_ranks(rows: int) -> NDArray[np.int64]:
-    """Ranks from 0 that are kept of so many rows: all in short tails, then at gaps of 1 / 256 of the tail."""
+def stored_ranks(rows: int) -> NDArray[np.int64]:
+    """Ranks from 0 of the stored values of so many rows: all in short tails, then at gaps of 1 / 256 of the tail."""
     half = (rows + 1) // 2
     ranks = [0]
     while ranks[-1] < half - 1:
@@ -111,7 +111,7 @@ def kept_ranks(rows: int) -> NDArray[np.int64]:
 
 def _fit(X: Rows, form: Form) -> TailScorer:
     rows, n_features = X.shape
-    ranks = kept_ranks(rows)
+    ranks = stored_ranks(rows)
     values = np.empty((n_features, len(ranks)), dtype=np.float32)
     right = np.empty(n_features, dtype=np.bool_)
     for j in range(n_features):
@@ -122,15 +122,15 @@ def _fit(X: Rows, form: Form) -> TailScorer:
 
 
 def _third_moment(column: NDArray[np.float32]) -> float:
-    """Of the skewness only the sign is asked, so it is not divided by the spread."""
+    """Third central moment; not divided by the spread, since only the sign of the skewness is needed."""
     numbers = column.astype(np.float64)
     return float(((numbers - numbers.mean()) ** 3).mean())
 
 
 def _tables(ranks: NDArray[np.int64], rows: int) -> tuple[Terms, Terms]:
-    """L and R by the number of kept values that are at or below, and below, shape (k + 1,) each.
+    """L and R by the number of stored values that are at or below, and below, shape (k + 1,) each.
 
-    Between two kept values the smaller of the possible numbers of rows is taken.
+    Between two stored values the smaller of the possible numbers of rows is used.
     """
     at_or_below = np.concatenate([[0], ranks + 1])
     at_or_above = np.concatenate([rows - ranks, [0]])
@@ -138,7 +138,7 @@ def _tables(ranks: NDArray[np.int64], rows: int) -> tuple[Terms, Terms]:
 
 
 def _largest_sum(*candidates: Terms) -> Terms:
-    """For each row the terms of the candidate whose sum is largest; the first of equal ones."""
+    """For each row the terms of the candidate whose sum is largest; the first candidate in case of a tie."""
     stacked = np.stack(candidates)
     best = stacked.sum(axis=2).argmax(axis=0)
     largest: Terms = stacked[best, np.arange(stacked.shape[1])]

@@ -16,8 +16,8 @@ members are dependent: the sum ranks rows and is no test. Between the reference'
 the highest score a p-value would stand still, and all far outliers would tie: there it goes on as ln(1 + excess / mean
 excess of the upper twentieth).
 
-Both are fitted in milliseconds, kept in a bounded state, and scored by one matrix product and a table. The method was
-chosen by its mean over one half of the public data sets and is reported on the other (docs/rows-benchmark.md).
+Both are fitted in milliseconds, have a bounded state, and are scored by one matrix product and a table. The method was
+selected by its mean over one half of the public data sets and is reported on the other half (docs/rows-benchmark.md).
 """
 
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ from sparsewatch.detectors.torch_threads import torch_threads
 
 #: Rows of all samples together; a scorer's state and cost are a matrix of so many rows.
 REFERENCE_ROWS = 512
-#: Rows of a sample, from what is far from all to what is odd among its own.
+#: Rows of a sample: small samples find rows far from all others, large samples those that are odd among neighbours.
 SCALES = (8, 32, 128, 512)
 #: A sample holds at most a tenth of the rows: with more, the nearest would be nearer than the tenth neighbour, and a
 #: handful of outliers that are alike would hide each other.
@@ -52,7 +52,7 @@ class NearestScales:
     rows: NDArray[np.float32]
     #: Rows of a sample, rising powers of 2.
     scales: tuple[int, ...]
-    #: How many of `SCALES` each stands for: with few rows several become one.
+    #: How many of `SCALES` each stands for: with few rows several become the same.
     weights: tuple[int, ...]
 
     def distances(self, X: Rows) -> NDArray[np.float32]:
@@ -60,7 +60,7 @@ class NearestScales:
         return in_chunks(X, (len(self.scales),), self.distances_of_chunk(), unit=PART_ROWS)
 
     def distances_of_chunk(self) -> Callable[[Rows], NDArray[np.float32]]:
-        """What gives the distances of a chunk of rows, for `in_chunks` with parts of `PART_ROWS`."""
+        """Function that gives the distances of a chunk of rows, for `in_chunks` with parts of `PART_ROWS`."""
         form = self._form()
 
         def scored(rows: Rows) -> NDArray[np.float32]:
@@ -76,7 +76,7 @@ class NearestScales:
     def distances_without_own(
         self, X: Rows, positions: NDArray[np.int64], own: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """As `distances`, for rows that are in the samples themselves: no row is compared with itself.
+        """As `distances`, for rows that are in the samples: no row is compared with itself.
 
         Args:
             X: Rows fitted on.
@@ -127,13 +127,13 @@ def draw_samples(X: Rows, rng: np.random.Generator) -> tuple[NearestScales, NDAr
     """
     n = len(X)
     most = max(2, n // _LEAST_NEIGHBOUR)
-    kept = [scale if scale <= most else 1 << most.bit_length() - 1 for scale in SCALES]
-    scales = tuple(sorted(set(kept)))
+    sizes = [scale if scale <= most else 1 << most.bit_length() - 1 for scale in SCALES]
+    scales = tuple(sorted(set(sizes)))
     rounds = -(-REFERENCE_ROWS // n)
     drawn = np.concatenate([rng.permutation(n) for _ in range(min(rounds, REFERENCE_ROWS))])[:REFERENCE_ROWS]
     # Rows drawn one after the other make the smallest samples, so that these hold no row twice.
     own = drawn.reshape(-1, scales[0]).T.ravel()
-    samples = NearestScales(np.ascontiguousarray(X[own]), scales, tuple(kept.count(scale) for scale in scales))
+    samples = NearestScales(np.ascontiguousarray(X[own]), scales, tuple(sizes.count(scale) for scale in scales))
     return samples, own
 
 
@@ -155,7 +155,7 @@ def _finite_mean(distances: Tensor) -> Tensor:
 
 #: Most knots of a score.
 KNOTS = 256
-#: Share of the reference's scores that scale what lies beyond.
+#: Share of the reference's scores from which the scale above the highest is estimated.
 _TAIL = 0.05
 
 
@@ -172,13 +172,13 @@ class Evidence:
     def __call__(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """-ln p of each score, at least 0, shape (n,)."""
         nats: NDArray[np.float64] = np.interp(scores, self.scores, self.nats)
-        beyond = np.flatnonzero(scores > self.scores[-1])
-        nats[beyond] += np.log1p((scores[beyond] - self.scores[-1]) / self.excess)
+        above = np.flatnonzero(scores > self.scores[-1])
+        nats[above] += np.log1p((scores[above] - self.scores[-1]) / self.excess)
         return nats
 
 
 def fit_evidence(reference: NDArray[np.floating[Any]]) -> Evidence:
-    """From scores of ordinary rows that the scorer has not learned from.
+    """Fit to scores of ordinary rows that the scorer was not fitted on.
 
     Args:
         reference: Finite, of shape (m,), m >= 1.
@@ -187,11 +187,11 @@ def fit_evidence(reference: NDArray[np.floating[Any]]) -> Evidence:
     m = len(rising)
     scores, first = np.unique(rising, return_index=True)
     nats = -np.log((1 + m - first) / (m + 1))
-    kept = _spread(nats)
+    knots = _spread(nats)
     tail = rising[m - max(2, int(_TAIL * m)) :] if m > 1 else rising
     excess = float((tail - tail[0]).mean())
     scale = excess if excess > 0 else max(abs(float(rising[-1])), 1.0)
-    return Evidence(scores[kept].astype(np.float32), nats[kept].astype(np.float32), scale)
+    return Evidence(scores[knots].astype(np.float32), nats[knots].astype(np.float32), scale)
 
 
 def _spread(nats: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -204,14 +204,14 @@ def _spread(nats: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.unique(np.concatenate([by_rank, by_value.clip(0, n - 1)]))
 
 
-#: Rows whose scores say what is usual.
+#: Rows whose scores are the baseline.
 _REFERENCE_SCORES = 4_000
 _HISTOGRAM, _SAMPLES, _EVIDENCE = "histogram.", "samples.", "evidence."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnsembleScorer:
-    """Samples, histograms, and what is usual of each; about 1.5 µs a row of 32 features and core."""
+    """Samples, histograms, and the baseline of each; about 1.5 µs a row of 32 features and core."""
 
     samples: NearestScales
     histogram: HistogramScorer
@@ -224,15 +224,15 @@ class EnsembleScorer:
         return self.histogram.n_features
 
     def score(self, X: Rows) -> NDArray[np.float32]:
-        """The evidence that each row is no ordinary one in nats, at least 0, shape (n,)."""
+        """The evidence against each row being ordinary, in nats, at least 0, shape (n,)."""
         total: NDArray[np.float32] = self._evidence(X).sum(axis=1)
         return total
 
     def terms(self, X: Rows) -> NDArray[np.float32]:
-        """The evidence dealt out to the features, shape (n, d); its sum is the score.
+        """The evidence divided among the features, shape (n, d); its sum is the score.
 
-        That of the distances by squared difference from the nearest row of all samples, that of the histogram by
-        surprise.
+        Evidence of the distances is divided by squared difference from the nearest row of all samples, evidence of the
+        histogram by surprise.
         """
         near, odd = self._evidence(X).T
         shares = _shares(np.square(X - self.samples.nearest(X))) * near[:, None]
@@ -244,10 +244,10 @@ class EnsembleScorer:
         tensors, _ = self.histogram.to_state()
         tensors = {_HISTOGRAM + name: tensor for name, tensor in tensors.items()}
         tensors[_SAMPLES + "rows"] = self.samples.rows
-        for i, one in enumerate(self.evidence):
-            tensors[f"{_EVIDENCE}{i}.scores"], tensors[f"{_EVIDENCE}{i}.nats"] = one.scores, one.nats
+        for i, evidence in enumerate(self.evidence):
+            tensors[f"{_EVIDENCE}{i}.scores"], tensors[f"{_EVIDENCE}{i}.nats"] = evidence.scores, evidence.nats
         meta = {"scales": self.samples.scales, "weights": self.samples.weights}
-        return tensors, meta | {"excess": [one.excess for one in self.evidence]}
+        return tensors, meta | {"excess": [evidence.excess for evidence in self.evidence]}
 
     def _evidence(self, X: Rows) -> NDArray[np.float32]:
         """Of the distances and of the histogram, shape (n, 2)."""
@@ -267,7 +267,7 @@ class EnsembleScorer:
 
 
 def fit_ensemble(X: Rows, seed: int, report: Report | None = None) -> EnsembleScorer:
-    """Draw samples, count values, and learn what is usual; see `scorer.Fit`."""
+    """Draw samples, count values, and fit the baselines; see `scorer.Fit`."""
     del report
     rng = np.random.default_rng(seed)
     samples, own = draw_samples(X, rng)
@@ -276,8 +276,8 @@ def fit_ensemble(X: Rows, seed: int, report: Report | None = None) -> EnsembleSc
     rows = np.ascontiguousarray(X[chosen])
     with torch_threads(1):
         distances = samples.distances_without_own(rows, chosen, own) if len(X) > 1 else samples.distances(rows)
-    usual = [*distances.T, histogram.score(rows)]
-    return EnsembleScorer(samples, histogram, tuple(fit_evidence(scores) for scores in usual))
+    baselines = [*distances.T, histogram.score(rows)]
+    return EnsembleScorer(samples, histogram, tuple(fit_evidence(scores) for scores in baselines))
 
 
 def read_ensemble(tensors: Tensors, meta: dict[str, Any]) -> EnsembleScorer:
@@ -292,6 +292,6 @@ def read_ensemble(tensors: Tensors, meta: dict[str, Any]) -> EnsembleScorer:
 
 
 def _shares(parts: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Each row's parts, not negative, as shares of their sum; equal ones where that is 0."""
+    """Each row's parts, not negative, as shares of their sum; equal shares if that is 0."""
     total = parts.sum(axis=1, keepdims=True, dtype=np.float64)
     return np.where(total > 0, parts / np.where(total > 0, total, 1), 1 / parts.shape[1])

@@ -1,8 +1,8 @@
-"""HBOS: how rare each feature's value is, by a histogram a feature.
+"""HBOS: how rare each feature's value is, by a histogram of each feature.
 
 Goldstein and Dengel, "Histogram-based outlier score (HBOS)", KI 2012: bins of equal width, score = sum of ln 1 / share.
-A share is smoothed, (rows in the bin + 1/2) / (rows + bins / 2), so that an empty bin, or a value beyond all bins, has
-a finite score. Features are taken as independent: it finds odd values, not odd combinations.
+A share is smoothed, (rows in the bin + 1/2) / (rows + bins / 2), so that an empty bin, or a value outside all bins, has
+a finite score. Features are treated as independent: it finds odd values, not odd combinations.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from sparsewatch.schemas.settings import Count, check_range
 
 #: Bins a feature.
 BINS = 10
-#: Widens bins a little, so that the greatest value falls into the last one.
+#: Widens bins a little, so that the greatest value falls into the last bin.
 _ROOM = 1 + 1e-5
 #: Rows counted at once.
 _PART_ROWS = 65_536
-#: Narrower features count as constant: their bins could not be told apart.
+#: Narrower features count as constant: their bins could not be distinguished.
 _TINY = float(np.finfo(np.float32).tiny) * 1e6
 
 
@@ -31,7 +31,7 @@ class HistogramScorer:
     #: Lower end of the first bin, and bins a unit (0 for a constant feature), float32 of shape (d,).
     low: NDArray[np.float32]
     per_unit: NDArray[np.float32]
-    #: ln(1 / share) below the bins, of each bin, and beyond; float32 of shape (d, bins + 2).
+    #: ln(1 / share) below the bins, of each bin, and above; float32 of shape (d, bins + 2).
     surprise: NDArray[np.float32]
 
     @property
@@ -92,7 +92,7 @@ def _places(rows: Rows, low: NDArray[np.float32], per_unit: NDArray[np.float32],
     """Where each value counts: index into all features' places, one feature after the other; shape (n, d)."""
     position = np.floor((rows - low) * per_unit) + 1
     if not per_unit.all():
-        # A constant feature has one bin; whatever differs from it lies beside.
+        # A constant feature has one bin; any other value is outside it.
         position = np.where(per_unit == 0, np.abs(rows - low) <= _TINY, position)
     index: NDArray[np.int32] = np.clip(position, 0, places - 1).astype(np.int32)
     index += np.arange(0, len(low) * places, places, dtype=np.int32)

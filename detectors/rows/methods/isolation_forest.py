@@ -1,9 +1,9 @@
-"""Isolation forest: rows that few random cuts set apart are strange (Liu, Ting and Zhou, ICDM 2008).
+"""Isolation forest: rows that few random cuts isolate are anomalous (Liu, Ting and Zhou, ICDM 2008).
 
-scikit-learn grows the trees; they are kept as arrays and walked here. A tree is laid out as a heap: the children of
+scikit-learn grows the trees; they are stored as arrays and walked here. A tree is laid out as a heap: the children of
 node i are 2 i + 1 and 2 i + 2, and a leaf above the last level hands its rows down to the left.
 
-With c(m) the mean depth at which a random tree of m rows tells one from the others (eq. 1), a cut that leads from a
+With c(m) the mean depth at which a random tree of m rows isolates a row (eq. 1), a cut that leads from a
 node of m rows to one of k shortens the path of a row by c(m) - 1 - c(k), which is negative where the row stays among
 many. These add up to c(m_root) - h(x), with h the path length of the paper. Hence its score (eq. 2) is
 
@@ -41,7 +41,7 @@ class IsolationForestScorer:
     shortening: NDArray[np.float32]
 
     def score(self, X: Rows) -> NDArray[np.float32]:
-        """The paper's score, in (0, 1); 0.5 where nothing is told apart."""
+        """The paper's score, in (0, 1); 0.5 if no row can be isolated."""
         summed = _summed_down(self.shortening)
 
         def scored(chunk: Rows) -> NDArray[Any]:

@@ -1,10 +1,10 @@
-"""Distance to the k-th nearest row of the training, or the mean distance to the k nearest.
+"""Distance to the k-th nearest row of the training data, or the mean distance to the k nearest.
 
 Ramaswamy, Rastogi and Shim, "Efficient Algorithms for Mining Outliers from Large Data Sets", SIGMOD 2000, rank rows by
 the distance to the k-th neighbour; Angiulli and Pizzuti, "Fast Outlier Detection in High Dimensional Spaces", PKDD
 2002, by the sum of the distances to all k, of which we take the mean.
 
-A row of the training is compared with itself, too, where it is scored again.
+A row of the training data that is scored again is compared with itself, too.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from sparsewatch.schemas.settings import Count, Range, check_range
 
 Aggregate: TypeAlias = Literal["largest", "mean"]
 
-#: Neighbours looked at.
+#: Neighbours compared.
 NEIGHBOURS = 10
-#: Most rows kept to compare with.
+#: Most rows stored to compare with.
 MAX_REFERENCE = 20_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnnScorer:
-    """The rows compared with, 12 bytes a number; of 20,000 a row takes some 50 µs on a core, of 32 features."""
+    """The rows to compare with, 12 bytes a number; with 20,000 of 32 features, a scored row takes 50 µs on a core."""
 
     #: float32 of shape (m, d).
     reference: Rows
@@ -75,15 +75,15 @@ def fit_knn(
     aggregate: Aggregate = "largest",
     max_reference: int = MAX_REFERENCE,
 ) -> KnnScorer:
-    """Keep the rows, or a sample of them; see `scorer.Fit`.
+    """Store the rows, or a sample of them; see `scorer.Fit`.
 
     Args:
         X: Encoded rows.
         seed: Draws the sample.
         report: Not called: it is done at once.
-        k: Neighbours, from 1; one less than there are rows, if that is less.
+        k: Neighbours, from 1; at most the number of rows less 1.
         aggregate: `largest` for the distance to the k-th nearest, `mean` for the mean over the k nearest.
-        max_reference: Most rows kept, from 2.
+        max_reference: Most rows stored, from 2.
 
     Raises:
         ConfigError: If a setting is out of range.

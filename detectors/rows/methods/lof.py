@@ -1,17 +1,17 @@
 """Local outlier factor: how much sparser a row's surroundings are than those of the rows around it.
 
 Breunig, Kriegel, Ng and Sander, "LOF: Identifying Density-Based Local Outliers", SIGMOD 2000. With N(p) the k nearest
-rows of the training,
+rows of the training data,
 
     reach(p, o) = max(k-distance(o), |p - o|)                       definition 5
     density(p)  = 1 / mean over o in N(p) of reach(p, o)            definition 6
     LOF(p)      = mean over o in N(p) of density(o) / density(p)    definition 7
 
-The rows of the training have their k-distances and densities from each other, a row scored has its own from them. It
-is about 1 inside a cluster of whatever density.
+The rows of the training data have their k-distances and densities from each other, a scored row has its density from
+them. LOF is about 1 inside a cluster, whatever its density.
 
-More than k equal rows would have an infinite density. The paper proposes to ask for k distinct neighbours then (below
-definition 6); we keep one of each set of equal rows, so its copies do not count either.
+More than k duplicate rows would have an infinite density. The paper proposes k distinct neighbours then (below
+definition 6); we store only distinct rows, so duplicates do not count.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from sparsewatch.detectors.neighbours.search import NearestSearch
 from sparsewatch.detectors.rows.methods.knn import MAX_REFERENCE, check_neighbours, draw_reference
 from sparsewatch.detectors.rows.methods.scorer import Report, Rows, State, Tensors, in_chunks
 
-#: Neighbours looked at.
+#: Neighbours compared.
 NEIGHBOURS = 20
 #: Added to a mean distance: a density is at most 1e10, as in scikit-learn.
 _EPSILON = 1e-10
@@ -33,7 +33,7 @@ _EPSILON = 1e-10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LofScorer:
-    """Distinct rows of the training with their densities, 12 bytes a number; scored as fast as `knn`."""
+    """Distinct rows of the training data with their densities, 12 bytes a number; scored as fast as `knn`."""
 
     #: float32 of shape (m, d).
     reference: Rows
@@ -90,8 +90,8 @@ def fit_lof(
         X: Encoded rows.
         seed: Draws the sample.
         report: Not called: a search among 20,000 rows takes a second or two.
-        k: Neighbours, from 1; one less than there are distinct rows, if that is less.
-        max_reference: Most rows looked at, from 2.
+        k: Neighbours, from 1; at most the number of distinct rows less 1.
+        max_reference: Most rows used, from 2.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -126,6 +126,6 @@ def _densities(distances: NDArray[np.float32], k_distances: NDArray[np.float32])
 
 
 def _alone(reference: Rows) -> LofScorer:
-    """Of one distinct row, which has no neighbour: the factor grows with the distance from it."""
-    one = np.ones(1, dtype=np.float32)
-    return LofScorer(reference, one, one, NearestSearch.over(reference, 1), 1)
+    """Scorer of a single distinct row, which has no neighbour: the factor grows with the distance from it."""
+    unit = np.ones(1, dtype=np.float32)
+    return LofScorer(reference, unit, unit, NearestSearch.over(reference, 1), 1)

@@ -1,4 +1,4 @@
-"""The one list of methods that score rows."""
+"""List of all methods that score rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ METHODS: dict[str, Method] = {
         read=read_ensemble,
     ),
     "hbos": Method(
-        summary="rare values, by a histogram a feature",
+        summary="rare values, by a histogram of each feature",
         scaling="plain",
         fit=fit_histogram,
         read=read_histogram,
     ),
     "knn": Method(
-        summary="distance to the tenth nearest row of the training",
+        summary="distance to the tenth nearest row of the training data",
         scaling="plain",
         fit=fit_knn,
         read=read_knn,
@@ -55,7 +55,7 @@ METHODS: dict[str, Method] = {
         read=read_lof,
     ),
     "isolation_forest": Method(
-        summary="how few random cuts set a row apart",
+        summary="how few random cuts isolate a row",
         scaling="plain",
         fit=fit_isolation_forest,
         read=read_isolation_forest,
@@ -98,5 +98,5 @@ METHODS: dict[str, Method] = {
     ),
 }
 
-#: What is taken unless a user says otherwise.
+#: Default method.
 DEFAULT = "ensemble"

@@ -1,8 +1,8 @@
 """The contract of every method that scores rows.
 
-A scorer is fitted on encoded rows (`encode`), gives each row a score, higher for stranger, and says how much each
-feature has to do with it. Scoring changes nothing, and a row's score does not depend on the rows it comes with, to the
-bit: a replay cuts a stream into other blocks.
+A scorer is fitted on encoded rows (`encode`), gives each row a score, higher for more anomalous rows, and attributes it
+to the features. Scoring changes nothing, and a row's score does not depend on the rows it comes with, to the bit: a
+replay cuts a stream into other blocks.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +19,9 @@ from sparsewatch.detectors.torch_threads import torch_threads
 
 Rows: TypeAlias = NDArray[np.float32]
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
-#: Tensors and JSON that make a scorer up.
+#: Tensors and JSON of a scorer.
 State: TypeAlias = tuple[dict[str, NDArray[Any]], dict[str, Any]]
-#: Told how far a fit is: steps done, steps in all, and what to say of it.
+#: Progress callback: steps done, steps in all, and a text on the progress.
 Report: TypeAlias = Callable[[int, int, str], None]
 
 #: Most floats and rows of one chunk in scoring: its arrays stay in a core's cache.
@@ -42,13 +42,13 @@ class RowScorer(Protocol):
         """Score of each row, shape (n, d) to (n,); finite for finite rows."""
 
     def terms(self, X: Rows) -> NDArray[np.float32]:
-        """How much each feature has to do with a row's score, shape (n, d) to (n, d).
+        """How much each feature contributes to a row's score, shape (n, d) to (n, d).
 
-        Where the score is a sum over the features, these are its terms; else what the method's docstring says.
+        If the score is a sum over the features, these are its terms; else the method's docstring defines them.
         """
 
     def to_state(self) -> State:
-        """What an artefact keeps; the method's `read` makes the same scorer of it."""
+        """State that an artefact stores; the method's `read` makes the same scorer of it."""
 
 
 class Fit(Protocol):
@@ -59,8 +59,8 @@ class Fit(Protocol):
 
         Args:
             X: Finite float32 of shape (n, d), n >= 1, d >= 1; duplicates and constant features are allowed.
-            seed: All chance comes from it.
-            report: Told of progress, where a fit takes long.
+            seed: Source of all randomness.
+            report: Progress callback, called if a fit takes long.
         """
 
 
@@ -83,14 +83,14 @@ def in_chunks(
     """`scored(rows)` for all rows, chunk by chunk, as float32 of shape (n, *shape).
 
     Every chunk has the same size, the last is padded with zeros: matrix products of another size may round
-    differently. Torch works on one thread and keeps no gradients meanwhile.
+    differently. Torch works on one thread and stores no gradients meanwhile.
 
     Args:
         X: Rows of shape (n, d).
-        shape: Of what `scored` gives for a row.
+        shape: Of the result of `scored` for a row.
         scored: Chunk of shape (step, d) to (step, *shape); called by several threads within `scoring_threads`.
         step: Rows of a chunk; 0 for `chunk_rows`.
-        unit: Where `scored` itself works in parts of so many rows, the last chunk is padded to whole parts only, and a
+        unit: If `scored` itself works in parts of so many rows, the last chunk is padded to whole parts only, and a
             chunk holds whole parts; 0 if it does not.
     """
     step = step or chunk_rows(X.shape[1])

@@ -2,7 +2,7 @@
 
 The score of a whole row hides a fault in one of many columns: among 590 sensors, a single sensor that is off by ten
 deviations adds little to a distance. A window of rows shows it: the held-out rows are cut at their deciles, feature by
-feature, and the window's rows are counted up to each cut and below it. As in `drift`, Fisher's exact test compares the
+feature, and the window's rows are counted up to each cut and below it. As in `checks`, Fisher's exact test compares the
 two counts, and the smallest p-value is multiplied by the number of tests, here of all features and cuts (Bonferroni).
 """
 

@@ -17,7 +17,7 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     least_ratio: Annotated[float, Range(at_least=1)] = 3.0
     #: As `level`, for p-values that have moved.
     drift_level: Level = 1e-6
-    #: Least distance of the p-values from those of calibration rows, see `drift.Drift`.
+    #: Least distance of the p-values from those of calibration rows, see `checks.Drift`.
     least_drift: _Distance = 0.1
     #: As `level`, for single columns that have moved, all of them together.
     column_level: Level = 1e-6

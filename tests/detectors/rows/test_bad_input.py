@@ -67,11 +67,11 @@ def test_constant_missing_absurd_and_repeated_values_can_be_trained_on(method: s
 @every_method
 def test_absurd_values_after_clean_training_are_extremes(method: str) -> None:
     model = train_row_model(ordinary(200), method=method, fit=quick_fit(method))
-    usual = np.median(assert_judged(model, ordinary(200, 1)))
+    typical = np.median(assert_judged(model, ordinary(200, 1)))
     rows = ordinary(len(ABSURD), 2)
     scores = assert_judged(model, with_column(rows, "b", pa.array(ABSURD, pa.float64())))
     absurd = [value is None or not abs(value) < 1e10 for value in ABSURD]
-    assert scores[absurd].min() > usual
+    assert scores[absurd].min() > typical
 
 
 @every_method

@@ -3,6 +3,6 @@
 A small autoencoder is trained on encoded rows (`net`, `loss`, `train`). A row's score is the weighted negative
 log-likelihood of its encoding under its own reconstruction, or the squared error (`score`); with mean shift the row is
 first moved towards its neighbours (`mean_shift`), if a guard agrees (`shift_guard`). `scorer` and `shifted_scorer`
-make methods of `sparsewatch.detectors.rows` of it; the authors' protocol, which chooses with labels, is
+make methods of `sparsewatch.detectors.rows` of it; the authors' protocol, which selects with labels, is
 `benchmarks.apre_labelled`. A higher score is more anomalous.
 """

@@ -1,7 +1,7 @@
 """The training losses, per row and as means whose gradients are written out.
 
-Of the likelihood autograd would keep and read back each step of softplus, logarithm and quotient; with the gradient in
-closed form a training step of 3,912 rows of 64 features takes two thirds of the time.
+For the likelihood, autograd would store and read back each step of softplus, logarithm and quotient; with the gradient
+in closed form a training step of 3,912 rows of 64 features takes two thirds of the time.
 """
 
 from typing import Any

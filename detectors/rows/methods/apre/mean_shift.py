@@ -1,10 +1,10 @@
 """Mean shift: rows moved towards the rows around them, as arXiv 2304.00709 does before it compares them.
 
 A reference D^(0) of n rows is moved m times: each member of D^(i) is the mean of itself and its k - 1 nearest among the
-other members of D^(i-1). A row that is no member moves alike: at step i to the mean of itself and its k - 1 nearest
-members of D^(i-1). Distances are Euclidean. The row itself counts explicitly, so of many equal rows none is lost and
-none counts twice. With no shift or k = 1 nothing moves, to the bit. An outlier moves far, an inlier hardly: what its
-autoencoder makes of a row is then compared with the moved row.
+other members of D^(i-1). A row that is not a member moves likewise: at step i to the mean of itself and its k - 1
+nearest members of D^(i-1). Distances are Euclidean. The row itself counts explicitly, so that duplicate rows are
+neither lost nor counted twice. With no shift or k = 1 nothing moves, to the bit. An outlier moves far, an inlier
+hardly: the reconstruction of a row is then compared with the moved row.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class ShiftReference:
         return cls(k, tuple(NearestSearch.over(level, max(1, k - 1)) for level in levels), tuple(levels))
 
     def shift(self, rows: Rows, threads: int = 1) -> Rows:
-        """x^(m) of rows of shape (m, d) that are no members; a row's result does not depend on the others."""
+        """x^(m) of rows of shape (m, d) that are not members; a row's result does not depend on the other rows."""
         for search, level in zip(self.searches, self.levels, strict=True):
             if self.k > 1:
                 rows = _means(rows, level, search.k_nearest(rows, self.k - 1, threads=threads)[1])
@@ -92,12 +92,12 @@ def shifts_of_many(
 ) -> Iterator[tuple[int, int, Rows, Rows]]:
     """Members and other rows after each number of shifts, for several k.
 
-    The first shift of all k takes its neighbours from one list; each further one costs a search of members and others
-    among the members for each k.
+    The first shifts of all k share a neighbour search; each further shift costs, for each k, a search of members and
+    others among the members.
 
     Args:
         members: D^(0), shape (n, d).
-        others: Rows that are no members, shape (m, d).
+        others: Rows that are not members, shape (m, d).
         most_shifts: Number of shifts of each k; each k from 1 to n.
         threads: Of the neighbour search.
 
@@ -117,7 +117,7 @@ def shifts_of_many(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Neighbours:
-    """Nearest members of members, themselves left out, and of others."""
+    """Nearest members of each member, without itself, and of each other row."""
 
     of_members: Indices
     of_others: Indices

@@ -1,4 +1,4 @@
-"""The autoencoders: a row in, its reconstruction out, and of the probabilistic one a raw variance of every feature.
+"""Autoencoders: from a row to its reconstruction, with a raw variance of every feature if probabilistic.
 
 Fully connected; ReLU after every layer but the last, the latent one included. Widths follow the authors' published
 code of arXiv 2304.00709 (2023-04), which sizes them by the input alone.
@@ -14,7 +14,7 @@ def layer_widths(n_features: int, probabilistic: bool = True) -> tuple[int, ...]
     """Widths of all layers, input and output included.
 
     Halves are rounded to the even neighbour, as in the authors' code (Python's `round`). A single feature
-    gets a latent layer of one, where that rule would leave none.
+    gets a latent layer of width 1, where that rule would give 0.
 
     >>> layer_widths(64)
     (64, 32, 16, 32, 128)

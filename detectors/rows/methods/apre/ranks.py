@@ -1,4 +1,4 @@
-"""What only the ranks of scores say: ROC AUC and rank correlation."""
+"""Measures of the ranks of scores: ROC AUC and rank correlation."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,8 @@ def roc_aucs(outlier: NDArray[np.bool_], scores: NDArray[np.floating]) -> NDArra
     """ROC AUC of each of several scores, shape (m, n) to (m,); ties count half.
 
     Args:
-        outlier: Shape (n,), some of them and not all.
-        scores: High is strange.
+        outlier: Shape (n,), at least one True and one False.
+        scores: High is anomalous.
     """
     ranks = rankdata(scores, axis=1)
     n, positive = len(outlier), int(outlier.sum())
@@ -19,7 +19,7 @@ def roc_aucs(outlier: NDArray[np.bool_], scores: NDArray[np.floating]) -> NDArra
 
 
 def rank_correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Spearman's correlation of two scores of shape (n,), from -1 to 1; 0 where one of them is constant."""
+    """Spearman's correlation of two scores of shape (n,), from -1 to 1; 0 if either is constant."""
     ranks = rankdata(np.stack([first, second]), axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     lengths = float(np.sqrt(np.square(ranks).sum(axis=1)).prod())

@@ -30,7 +30,7 @@ class ScoreConfig:
     #: Weight of the log-variance.
     beta: NotNegative = 2.0
     #: Least variance in scoring; 0 switches it off. Where the fit is perfect the variance collapses to
-    #: 1e-5, and one residual then outweighs all others.
+    #: 1e-5, and a single residual then outweighs all others.
     variance_floor: NotNegative = 1e-2
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ def score_terms(mean: Tensor, raw: Tensor | None, target: Tensor, config: ScoreC
         mean: Reconstruction, shape (n, d).
         raw: Raw variance, shape (n, d); None for the squared error.
         target: What the reconstruction is compared with, shape (n, d), or (m, n, d) for m targets at once.
-        config: Weights and variance floor; not looked at for the squared error.
+        config: Weights and variance floor; not used for the squared error.
 
     Returns:
         Terms of the target's shape, whose sum over the features is the score.

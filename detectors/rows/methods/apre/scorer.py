@@ -26,7 +26,7 @@ class AutoencoderScorer:
     """
 
     net: Autoencoder
-    #: Not looked at where the network has no variances.
+    #: Not used if the network has no variances.
     config: ScoreConfig
 
     @property
@@ -76,7 +76,7 @@ def fit_apre(
     Args:
         X: Encoded rows.
         seed: Of the weights and the batches.
-        report: Told of each step.
+        report: Progress callback, called at each step.
         training: Length, step size, batches.
         scoring: Weights of the score.
     """
@@ -93,17 +93,17 @@ def fit_autoencoder(
 def _fitted(
     X: Rows, seed: int, report: Report | None, training: TrainConfig, scoring: ScoreConfig, *, probabilistic: bool
 ) -> AutoencoderScorer:
-    def told(step: int, loss: float) -> None:
+    def on_step(step: int, loss: float) -> None:
         if report is not None:
             report(step, training.steps, f"loss {loss:.3f}")
 
-    net = train_net(X, training, seed, None if report is None else told, probabilistic=probabilistic)
+    net = train_net(X, training, seed, None if report is None else on_step, probabilistic=probabilistic)
     return AutoencoderScorer(net, scoring)
 
 
 def read_autoencoder(tensors: Tensors, meta: dict[str, Any]) -> AutoencoderScorer:
     """The scorer of `to_state`; raises KeyError, TypeError or RuntimeError where something is missing."""
     n_features = tensors["layers.0.weight"].shape[1]
-    net = Autoencoder(n_features, probabilistic=bool(meta))  # only then there are weights of a score
+    net = Autoencoder(n_features, probabilistic=bool(meta))  # only probabilistic networks have weights of a score
     net.load_state_dict({name: torch.from_numpy(weight) for name, weight in tensors.items()})
     return AutoencoderScorer(net.eval(), ScoreConfig(**meta))

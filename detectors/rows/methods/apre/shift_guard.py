@@ -2,7 +2,7 @@
 
 Without labels mean shift can spoil a good score: once the variances collapse, the distance of the shift divided by them
 outweighs all else, and on 12 of 20 public data sets the score of the probabilistic autoencoder became worse. Hence rows
-are scored with shift only where no sign speaks against it.
+are scored with shift only if no check speaks against it.
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ _PART_ROWS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShiftGuard:
-    """What was seen of a fitted network and its shifted scores."""
+    """Measurements on a fitted network and its shifted scores."""
 
     #: Over rows and features, without floor; None of a network without variances.
     mean_variance: float | None
     #: Of the scores with shift and without.
     rank_correlation: float
-    #: ROC AUC without and with shift on labelled rows; None where there were none.
+    #: ROC AUC without and with shift on labelled rows; None without labelled rows.
     plain_auc: float | None = None
     shifted_auc: float | None = None
 
@@ -50,17 +50,17 @@ class ShiftGuard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledRows:
-    """Encoded rows of known kind, none of which was trained on."""
+    """Encoded rows with labels, none of which was trained on."""
 
     #: Shape (n, d).
     X: Rows
-    #: Shape (n,), some of them outliers and not all.
+    #: Shape (n,), at least one True and one False.
     outlier: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         if self.outlier.shape != self.X.shape[:1] or not 0 < self.outlier.sum() < len(self.outlier):
             raise SchemaError(
-                f"labelled rows: expected a label a row, and rows of both kinds, got {self.X.shape} rows, "
+                f"labelled rows: expected a label for each row, and both labels, got {self.X.shape} rows, "
                 f"{self.outlier.shape} labels, {int(self.outlier.sum())} outliers"
             )
 
@@ -75,7 +75,7 @@ def judged(
         config: Weights of its score.
         rows: Ordinary rows, shape (n, d).
         moved: The same after mean shift.
-        labelled: Rows of known kind, and the same after mean shift.
+        labelled: Labelled rows, and the same after mean shift.
     """
     plain, shifted, mean_variance = _both_scores(net, config, rows, moved)
     plain_auc = shifted_auc = None

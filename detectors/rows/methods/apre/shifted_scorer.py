@@ -101,11 +101,11 @@ def fit_apre_mss(
     Args:
         X: Encoded rows.
         seed: Of the weights, the batches and the reference.
-        report: Told of each step.
+        report: Progress callback, called at each step.
         training: Length, step size, batches.
         scoring: Weights of the score.
         shift: How far rows are shifted.
-        labelled: Rows that tell the guard whether shifting helps.
+        labelled: Rows on which the guard measures whether shifting helps.
     """
     plain = fit_apre(X, seed, report, training=training, scoring=scoring)
     return _shifted(plain, X, seed, shift or ShiftConfig(), labelled)
@@ -132,7 +132,7 @@ def _shifted(
     rows = np.ascontiguousarray(X[chosen])
     k = min(config.k, len(rows))
     reference = shift_reference(rows, k, config.shifts)
-    # Members are shifted as members: as strangers they would count twice.
+    # Members are shifted as members: as other rows they would count twice.
     moved = shift_members(reference.levels[-1], k) if reference.levels else rows
     known = None if labelled is None else (labelled, reference.shift(labelled.X))
     guard = judged(plain.net, plain.config, rows, moved, known)

@@ -1,11 +1,12 @@
 """Training of the autoencoders: Adam on the Gaussian likelihood or the squared error, stopped early.
 
-arXiv 2304.00709 trains 5,000 full-batch epochs and picks the best one with labels. Without labels the ranking is
+arXiv 2304.00709 trains 5,000 full-batch epochs and picks the best epoch with labels. Without labels the ranking is
 best after 100 to 250 steps and declines afterwards, since the variance collapses where the fit becomes perfect;
 hence the small default. Large samples are cut into mini-batches, of which each counts as one step.
 
-The same rows, settings and seed give the same weights on one machine. On a CPU it runs on one thread, which for nets of
-this size costs little, and much less than two where other processes share the cores; on CUDA if there is a device.
+The same rows, settings and seed give the same weights on the same machine. It runs on CUDA if there is a device, else
+on one CPU thread: for nets of this size that costs little, and much less than two threads if other processes share the
+cores.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ OnStep = Callable[[int, float], bool | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """How long, how fast, on what."""
+    """Length, step size and batches of a training."""
 
     #: Adam steps.
     steps: Count = 150

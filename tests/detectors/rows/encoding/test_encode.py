@@ -29,15 +29,15 @@ def unscaled(table: pa.Table, rows: pa.Table, **config: Any) -> np.ndarray:
 def log_frequencies(fitted: list[Any], rows: list[Any], cap: int) -> list[float]:
     """The encoding of categories, value by value."""
     counts = {value: fitted.count(value) for value in fitted if value is not None}
-    kept = sorted(counts, key=lambda value: (-counts[value], value))[:cap]
-    tail = [counts[value] for value in counts if value not in kept]
+    frequent = sorted(counts, key=lambda value: (-counts[value], value))[:cap]
+    tail = [counts[value] for value in counts if value not in frequent]
     mean_tail = sum(tail) / len(tail) if tail else 0.0
-    once = sum(counts[value] == 1 for value in kept) / len(fitted)
+    once = sum(counts[value] == 1 for value in frequent) / len(fitted)
 
     def seen(value: Any) -> float:
         if value is None:
             return max(0.5, mean_tail, fitted.count(None))
-        return counts[value] if value in kept else max(mean_tail, 0.5 + 0.5 * once)
+        return counts[value] if value in frequent else max(mean_tail, 0.5 + 0.5 * once)
 
     return [math.log(seen(value) / len(fitted)) for value in rows]
 

@@ -126,9 +126,9 @@ def test_counts_beyond_the_cap_are_too_low_by_a_bounded_number_of_rows(
     rows = sum(true.values())
     assert len(states[0].counts) <= most
     assert states[0].error <= rows / (most + 1)
-    kept = dict(zip(states[0].values.to_pylist(), states[0].counts.tolist(), strict=True))
+    counted = dict(zip(states[0].values.to_pylist(), states[0].counts.tolist(), strict=True))
     for value, count in true.items():
-        assert count - states[0].error <= kept.get(value, 0) <= count
+        assert count - states[0].error <= counted.get(value, 0) <= count
 
 
 def test_a_heavy_value_is_known_among_a_million_ids() -> None:
@@ -181,9 +181,9 @@ def test_what_does_not_fit_is_refused_whole() -> None:
     text.update(pa.record_batch({"number": ["x"], "word": ["a"], "code": [1]}))
     with pytest.raises(StateError, match="column 'number': expected double to merge, got string"):
         statistics.merge(text)
-    with pytest.raises(ConfigError, match=r"categorical: expected \('code',\) as gathered"):
+    with pytest.raises(ConfigError, match=r"categorical: expected \('code',\), as in the statistics"):
         encoder_of(statistics, EncoderConfig())
-    with pytest.raises(ConfigError, match="statistics of none"):
+    with pytest.raises(ConfigError, match="statistics of no rows"):
         encoder_of(EncoderStatistics(["x"]), EncoderConfig())
 
 

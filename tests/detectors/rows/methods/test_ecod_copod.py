@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.rows.methods.ecod_copod import fit_copod, fit_ecod, kept_ranks, read_tails
+from sparsewatch.detectors.rows.methods.ecod_copod import fit_copod, fit_ecod, read_tails, stored_ranks
 from sparsewatch.detectors.rows.methods.scorer import Fit
 
 NUMBERS = st.integers(-4, 4).map(float)
@@ -75,7 +75,7 @@ def test_many_rows_are_kept_as_few_values_whose_error_is_bounded(n: int, digits:
 
 
 def farther_tail(X: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The larger of L and R of one feature, with all values kept."""
+    """The larger of L and R of one feature, with all values stored."""
     ordered, n = np.sort(X[:, 0]), len(X) + 1
     at_or_below = ordered.searchsorted(rows[:, 0], "right")
     at_or_above = len(X) - ordered.searchsorted(rows[:, 0], "left")
@@ -84,8 +84,8 @@ def farther_tail(X: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[n
 
 
 @given(n=st.integers(1, 3000))
-def test_kept_ranks_rise_mirror_each_other_and_hold_both_ends(n: int) -> None:
-    ranks = kept_ranks(n)
+def test_stored_ranks_rise_mirror_each_other_and_hold_both_ends(n: int) -> None:
+    ranks = stored_ranks(n)
     assert ranks[0] == 0
     assert ranks[-1] == n - 1
     assert (np.diff(ranks) > 0).all()

@@ -53,7 +53,7 @@ def depth(m: int) -> float:
 def slow_terms(forest: IsolationForest, x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Shortening by each feature's cuts, node by node."""
     terms = np.zeros(len(x))
-    for tree in (one.tree_ for one in forest.estimators_):
+    for tree in (estimator.tree_ for estimator in forest.estimators_):
         node = 0
         while tree.children_left[node] >= 0:
             goes_left = x[tree.feature[node]] <= tree.threshold[node]

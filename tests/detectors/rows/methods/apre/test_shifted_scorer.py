@@ -135,7 +135,7 @@ def test_a_network_whose_variances_collapsed_is_refused() -> None:
 
 
 def test_labelled_rows_of_one_kind_and_wrong_settings_are_refused() -> None:
-    with pytest.raises(SchemaError, match="rows of both kinds"):
+    with pytest.raises(SchemaError, match="both labels"):
         LabelledRows(draws(0, 5), np.zeros(5, dtype=bool))
     with pytest.raises(ConfigError, match="reference_rows"):
         ShiftConfig(reference_rows=0)

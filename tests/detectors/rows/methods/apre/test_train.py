@@ -102,7 +102,7 @@ def test_the_loss_and_its_gradient_are_those_of_autograd(probabilistic: bool) ->
 def test_squared_error_is_learned_without_variances() -> None:
     X = noise(400, 1) @ np.ones((1, 6), dtype=np.float32)
     seen: list[tuple[int, float]] = []
-    net = train_net(X, TrainConfig(steps=300), 0, lambda *said: seen.append(said), probabilistic=False)
+    net = train_net(X, TrainConfig(steps=300), 0, lambda *step: seen.append(step), probabilistic=False)
     errors = loss(net, X)
     assert errors.mean() < 0.4 * seen[0][1]
     assert seen[0][1] == pytest.approx(float(loss(new_net(6, 0, probabilistic=False), X).mean()), rel=1e-5)
