@@ -1,1 +1,1 @@
-"""Open-set recognition: how unlike the known classes a latent is, and how sure one can be of that."""
+"""Open-set recognition: how far a wafer is from the known classes, with calibrated p-values."""

@@ -115,7 +115,7 @@ class WaferModel:
             rows: columns of `WAFER_COLUMNS`.
 
         Returns:
-            Columns of `wafer_verdicts.VERDICT_COLUMNS`.
+            Columns of `verdicts.VERDICT_COLUMNS`.
 
         Raises:
             SchemaError: a row is not a wafer event; a stream rejects those with `validate_wafers`.
@@ -171,7 +171,7 @@ class WaferModel:
         """Read a version, or the latest of `<root>/<name>`.
 
         Raises:
-            ModelError: see `models.load_artefact`; tensors and settings do not fit each other; or its smoke scores
+            ModelError: see `artefact.load_artefact`; tensors and settings do not fit each other; or its smoke scores
                 differ.
         """
         artefact = load_artefact(path, KIND)

@@ -38,7 +38,7 @@ def check_wafer_smoke(recognise: Recognise, artefact: Artefact) -> None:
         artefact: as it was read.
 
     Raises:
-        ModelError: see `smoke_scores.check_smoke`.
+        ModelError: see `artefact.check_smoke`.
     """
     check_smoke(artefact, _scores(recognise))
 

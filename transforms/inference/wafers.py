@@ -28,7 +28,7 @@ BATCH_POINTS = 200_000
 class WaferModelHandler(StoredModelHandler[WaferModel]):
     """`pa.RecordBatch` or `Block` of any number of wafers in, `PredictionResult` out.
 
-    A result's `inference` is a record batch of `wafer_verdicts.VERDICT_COLUMNS`, a row for each wafer of its
+    A result's `inference` is a record batch of `verdicts.VERDICT_COLUMNS`, a row for each wafer of its
     `example`; its `model_id` names model and version. Small examples are judged together, by their number of points.
 
     Args:

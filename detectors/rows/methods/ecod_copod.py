@@ -43,7 +43,7 @@ class TailScorer:
     ranks: NDArray[np.int64]
     #: Values at these ranks, rising, float32 of shape (d, k).
     values: NDArray[np.float32]
-    #: Whether a feature's right tail is the long one, bool of shape (d,).
+    #: Whether a feature's right tail is the longer tail, bool of shape (d,).
     right: NDArray[np.bool_]
 
     @property

@@ -1,6 +1,6 @@
 """Autoencoders: from a row to its reconstruction, with a raw variance of every feature if probabilistic.
 
-Fully connected; ReLU after every layer but the last, the latent one included. Widths follow the authors' published
+Fully connected; ReLU after every layer but the last, the latent layer included. Widths follow the authors' published
 code of arXiv 2304.00709 (2023-04), which sizes them by the input alone.
 """
 
