@@ -16,6 +16,10 @@ _T = TypeVar("_T")
 #: Largest record we write, as in the kafka-python client.
 _MAX_REQUEST_BYTES = 64 << 20
 
+#: How long the broker may hold a request for records that are not there yet. It answers a connection's requests in
+#: turn, so that questions about offsets wait as long.
+_LONGEST_FETCH_MS = 50
+
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
     """Properties of librdkafka for our settings."""
@@ -42,6 +46,8 @@ class ConfluentReader:
         self._partitions: tuple[int, ...] = ()
         #: Next offset of each partition, as reported by `fetch`.
         self._next: dict[int, int] = {}
+        #: Whether the consumer has been given the positions.
+        self._is_fetching = False
         self._consumer = Consumer(
             {
                 **connection(settings),
@@ -53,6 +59,7 @@ class ConfluentReader:
                 "max.partition.fetch.bytes": max_bytes + (1 << 20),
                 "fetch.max.bytes": max(50 << 20, max_bytes + (1 << 20)),
                 "queued.max.messages.kbytes": 256 << 10,
+                "fetch.wait.max.ms": _LONGEST_FETCH_MS,
             }
         )
 
@@ -65,10 +72,11 @@ class ConfluentReader:
         """See the protocol."""
         self._partitions = tuple(sorted(positions))
         self._next = dict(positions)
-        self._consumer.assign([TopicPartition(self._topic, p, positions[p]) for p in self._partitions])
+        self._is_fetching = False
 
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """See the protocol."""
+        self._begin_to_fetch()
         # consume() waits for the whole count; a first short call keeps the latency of a slow stream low.
         messages = self._consumer.consume(num_messages=1, timeout=timeout_s)
         if messages:
@@ -79,6 +87,12 @@ class ConfluentReader:
         fetched = [_columns(partition, list(run)) for partition, run in runs]
         self._next.update({run.partition: run.next_offset for run in fetched})
         return fetched + self._passed_over({run.partition for run in fetched})
+
+    def _begin_to_fetch(self) -> None:
+        """Give the consumer the positions; it fetches from then on, and other questions wait behind its requests."""
+        if not self._is_fetching:
+            self._consumer.assign([TopicPartition(self._topic, p, self._next[p]) for p in self._partitions])
+            self._is_fetching = True
 
     def _passed_over(self, fetched: set[int]) -> list[Fetched]:
         # One entry a partition: partitions that gave records just now are checked by the next fetch.
