@@ -6,6 +6,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -228,9 +229,7 @@ def demo(
     written is accounted for.
     """
     console, mode = show.console(quiet), choose_mode(runner)
-    # The last run is done in this process; what it logs is shown as alerts already.
-    logging.getLogger("sparsewatch.transforms").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="sparsewatch-demo-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="sparsewatch-demo-") as temporary, _errors_only("sparsewatch.transforms"):
         folder = (keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         running = Demo(folder, mode, seed, hours, pace, console)
@@ -246,3 +245,15 @@ def demo(
     console.print("[bold green]passed[/bold green]" if passed else "[bold red]failed[/bold red]")
     if not passed:
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _errors_only(name: str) -> Iterator[None]:
+    # The last run is done in this process; its warnings are shown as alerts already. The process may go on to others.
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
