@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sparsewatch.pipelines.console.lazy_commands import lazy_group
-from sparsewatch.pipelines.report.wording import counted
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.version import __version__

@@ -1,4 +1,4 @@
-"""Findings of the detectors, the alerts they become, and samples of metrics: what a closed window reports.
+"""Findings of the detectors, the alerts they become, samples of metrics, and numbers in the words of all of them.
 
 A detector returns a `Finding`: the value seen, the threshold and the baseline. A pipeline turns it into an `Alert` by
 adding job and window; the id is a digest of (job, rule, subject, window start), so the same cause written twice has the
@@ -88,3 +88,17 @@ class MetricSample(msgspec.Struct, frozen=True, kw_only=True):
 def gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> MetricSample:
     """A sample of a gauge."""
     return MetricSample(name=name, kind="gauge", help=text, value=float(value), labels=labels or {})
+
+
+def number(x: int) -> str:
+    """Thousands set apart."""
+    return f"{x:,}"
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things, the noun in the singular or the plural.
+
+    >>> counted(1, "row"), counted(2_500, "row")
+    ('1 row', '2,500 rows')
+    """
+    return f"{number(n)} {noun}{'' if n == 1 else 's'}"

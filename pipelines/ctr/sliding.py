@@ -23,8 +23,7 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.rank_drift import RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
-from sparsewatch.pipelines.report.wording import counted
-from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
+from sparsewatch.schemas.alerts import Finding, MetricSample, counted, gauge
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Conclusion, Window

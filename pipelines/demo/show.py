@@ -13,9 +13,8 @@ from rich.text import Text
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.demo.faults import Fault, Verdict, first_delay_s
 from sparsewatch.pipelines.demo.ledger import Ledger
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.accounts import Account
-from sparsewatch.schemas.alerts import Alert
+from sparsewatch.schemas.alerts import Alert, counted
 
 _RANKS = 8
 

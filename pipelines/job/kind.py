@@ -5,29 +5,11 @@ the settings alone. Every command that reads a job file imports it, so it must b
 the function that it names as `prepared_by`, which loads its models and gives the parts of its graph.
 """
 
-import importlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sparsewatch.schemas.jobs import JobSettings
 from sparsewatch.transforms.codecs.events import EventColumns
-
-
-def named_object(name: str, where: str) -> Any:
-    """What `module:name` names, imported now.
-
-    Args:
-        name: The module and its name.
-        where: Where that is written, for the message.
-
-    Raises:
-        LookupError: If there is no such module, or no such name in it.
-    """
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (AttributeError, ModuleNotFoundError, ValueError) as error:
-        raise LookupError(f"{where}: expected the `module:name` of an object, got {name!r}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

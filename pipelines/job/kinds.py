@@ -6,7 +6,8 @@ A kind is named as `module:struct` and imported when a job of it is read, see `s
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from sparsewatch.pipelines.job.kind import Job, named_object
+from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.ready import named_object
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import check_settings
 from sparsewatch.schemas.settings import read_settings

@@ -4,10 +4,11 @@
 columns take the first.
 """
 
+import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sparsewatch.pipelines.job.kind import Job, named_object
+from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.schemas.jobs import JobIdentity, Topics, WindowTimes, read_password, settings_digest
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.codecs.events import EventSchema, event_schema
@@ -105,3 +106,20 @@ def prepare(made: Ready) -> Prepared:
     job = made.job
     prepared: Prepared = named_object(job.prepared_by, f"{type(job).__name__}.prepared_by")(job, made)
     return prepared
+
+
+def named_object(name: str, where: str) -> Any:
+    """What `module:name` names, imported now.
+
+    Args:
+        name: The module and its name.
+        where: Where that is written, for the message.
+
+    Raises:
+        LookupError: If there is no such module, or no such name in it.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (AttributeError, ModuleNotFoundError, ValueError) as error:
+        raise LookupError(f"{where}: expected the `module:name` of an object, got {name!r}: {error}") from error

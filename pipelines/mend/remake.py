@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 
 from sparsewatch.pipelines.job.broker_checks import MENDING, StateTopic
-from sparsewatch.pipelines.report.wording import counted
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Admin

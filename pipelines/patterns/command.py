@@ -8,8 +8,8 @@ import click
 
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer.settings import WaferJob
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from sparsewatch.detectors.wafers.novel_wafers import drawn
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.patterns.listing import about
 from sparsewatch.pipelines.report.pictures import INK, axes_at, new_figure, save_picture
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer.pattern_book import PatternBook
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking
 
 _MOST_WAFERS = 8

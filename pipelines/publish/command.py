@@ -16,8 +16,8 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import Count, Positive, parse_duration_us

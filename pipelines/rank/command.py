@@ -20,7 +20,7 @@ from sparsewatch.pipelines.rank.one_pass import RankSettings, SampleRows
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
-from sparsewatch.pipelines.report.wording import counted
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, CountOrNone, Range
 

@@ -19,7 +19,7 @@ from sparsewatch.pipelines.rejects.repairs import read_repairs, shell_repair
 from sparsewatch.pipelines.rejects.replay import Replay, ReplayCount, ReplayPlan
 from sparsewatch.pipelines.rejects.replay_log import ReplayLog, begin_replay, end_replay, read_log
 from sparsewatch.pipelines.rejects.topics import Originals, Reject, RejectsTopic, replayed_topic
-from sparsewatch.pipelines.report.wording import counted
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import Count

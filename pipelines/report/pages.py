@@ -14,10 +14,11 @@ from markupsafe import Markup
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.report import wording
 from sparsewatch.pipelines.report.pictures import INK, svg
+from sparsewatch.schemas.alerts import counted, number
 
 _FILTERS = (
-    wording.number,
-    wording.counted,
+    number,
+    counted,
     wording.score,
     wording.share,
     wording.probability,

@@ -3,24 +3,11 @@
 from collections.abc import Sequence
 
 from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.schemas.alerts import number
 
 #: Names in a list before the rest is only counted.
 LISTED = 5
 _SIZES = ("bytes", "kB", "MB", "GB", "TB")
-
-
-def number(x: int) -> str:
-    """Thousands set apart."""
-    return f"{x:,}"
-
-
-def counted(n: int, noun: str) -> str:
-    """A number of things, the noun in the singular or the plural.
-
-    >>> counted(1, "row"), counted(2_500, "row")
-    ('1 row', '2,500 rows')
-    """
-    return f"{number(n)} {noun}{'' if n == 1 else 's'}"
 
 
 def score(x: float) -> str:

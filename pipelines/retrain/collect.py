@@ -14,7 +14,6 @@ import pyarrow as pa
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
 from sparsewatch.pipelines.rows.kept_rows import RowPane
@@ -22,6 +21,7 @@ from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import FileSample
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.transforms.kafka.open import partitions_of
 from sparsewatch.transforms.window.panes import Pane, decode_panes, load_panes

@@ -29,12 +29,12 @@ from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.shadow import ShadowScores, decide, regret, shadow_block
 from sparsewatch.pipelines.console.progress import progress_bar
 from sparsewatch.pipelines.models.command import refuse_faults
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.retrain.collect import Collected, collect
 from sparsewatch.pipelines.retrain.log import Entry, What, note
 from sparsewatch.pipelines.retrain.plan import Outcome, Plan, alone, model_folder
 from sparsewatch.pipelines.retrain.window_records import drifted, follow_shadow, windows_of
 from sparsewatch.pipelines.train.rows import method_of, train_with_progress
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError, ModelError
 
 

@@ -18,10 +18,9 @@ from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.schemas.alerts import alert_id
+from sparsewatch.schemas.alerts import alert_id, counted
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.stored import Format

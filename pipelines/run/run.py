@@ -18,8 +18,8 @@ from apache_beam.transforms.window import FixedWindows
 from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.schemas.accounts import Marker, Part, Progress, marker_part
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.units import parse_moment_us
 from sparsewatch.transforms import coders

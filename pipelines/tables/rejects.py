@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparsewatch.pipelines.report.wording import counted
+from sparsewatch.schemas.alerts import counted
 
 #: Most samples for each reason.
 SAMPLES = 5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sparsewatch.pipelines.report.wording import counted
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 
 #: Text of a CSV that always stands for the missing value.

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.text import is_text
+from sparsewatch.schemas.alerts import counted
 
 #: In order of preference.
 _KINDS: tuple[Any, ...] = (

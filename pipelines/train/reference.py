@@ -19,11 +19,11 @@ from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.transforms.codecs.events import file_times_us
 
 #: Fewest windows of which the first and the last are left out.

@@ -21,11 +21,11 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import AlarmRate, Count, CountOrNone, Range
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sparsewatch.pipelines.console.numbers import ranged
-from sparsewatch.pipelines.report.wording import counted
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count
 

@@ -8,9 +8,9 @@ from sparsewatch.detectors.wafers.explanation import NOVELTY, Evidence, Explanat
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.zones import RINGS, SECTORS
 from sparsewatch.pipelines.report.pages import Photo, photo, render
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_explain import wording
 from sparsewatch.pipelines.wafer_explain.pictures import draw_density, draw_wafer
+from sparsewatch.schemas.alerts import counted
 
 
 def page(explained: Sequence[Explanation], model: WaferModel, source: str, alike: dict[str, WaferPoints]) -> str:

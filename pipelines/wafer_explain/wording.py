@@ -10,7 +10,8 @@ from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.zones import RINGS, SECTORS, Zones
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.report.facts import Fact
-from sparsewatch.pipelines.report.wording import counted, probability
+from sparsewatch.pipelines.report.wording import probability
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.wafers import JOIN
 
 

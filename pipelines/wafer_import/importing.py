@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.pipelines.publish.command import Plan, topic_partitions
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_import.file_rejects import reject_file
 from sparsewatch.pipelines.wafer_import.publishing import Sent, Times, WaferPublisher
 from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests, Survey, survey, that_count
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Writer

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, format_of, read_wafers
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME
+from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import SchemaError
 
 Retests = Literal["keep-last", "keep-all"]

@@ -14,7 +14,8 @@ from sparsewatch.pipelines.console.tables import uncut
 from sparsewatch.pipelines.rank.report import wording
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.report.facts import named_once
-from sparsewatch.pipelines.report.wording import counted, number, probability, score, share
+from sparsewatch.pipelines.report.wording import probability, score, share
+from sparsewatch.schemas.alerts import counted, number
 
 #: Features shown.
 TOP = 30

@@ -10,7 +10,8 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, ScoredFeature
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.report.facts import Fact
-from sparsewatch.pipelines.report.wording import LISTED, counted, listed, number, score, share
+from sparsewatch.pipelines.report.wording import LISTED, listed, score, share
+from sparsewatch.schemas.alerts import counted, number
 
 #: Probability that any feature without information is called significant.
 ALPHA = 0.01

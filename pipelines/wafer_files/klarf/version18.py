@@ -13,7 +13,6 @@ from itertools import compress, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsewatch.pipelines.report.wording import counted
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections
 from sparsewatch.pipelines.wafer_files.klarf.defects import (
@@ -25,6 +24,7 @@ from sparsewatch.pipelines.wafer_files.klarf.defects import (
 )
 from sparsewatch.pipelines.wafer_files.klarf.fields import MOST_WAFERS, USED_FIELDS, FieldError, WaferFacts, wafer_facts
 from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown, text_of, values_of
+from sparsewatch.schemas.alerts import counted
 
 #: Deepest nesting of records; the format has four levels.
 _DEEPEST = 16

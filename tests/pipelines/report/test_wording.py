@@ -1,6 +1,7 @@
 import pytest
 
 from sparsewatch.pipelines.report import wording
+from sparsewatch.schemas.alerts import counted
 
 
 @pytest.mark.parametrize(
@@ -19,9 +20,9 @@ from sparsewatch.pipelines.report import wording
         (wording.quantity(0.30000000000000004), "0.3"),
         (wording.quantity(float("nan")), "nan"),
         (wording.quantity(float("inf")), "inf"),
-        (wording.counted(1, "window"), "1 window"),
-        (wording.counted(0, "window"), "0 windows"),
-        (wording.counted(2_500, "window"), "2,500 windows"),
+        (counted(1, "window"), "1 window"),
+        (counted(0, "window"), "0 windows"),
+        (counted(2_500, "window"), "2,500 windows"),
         (wording.size(999), "999 bytes"),
         (wording.size(1_234_567), "1.2 MB"),
         (wording.listed(list("abcdefg")), "a, b, c, d, e and 2 more"),
