@@ -40,6 +40,8 @@ class KafkaSettings(Settings, frozen=True, kw_only=True):
     #: File that holds the password.
     password_file: str | None = None
     ca_file: str | None = None
+    #: Whether records of transactions that are open or were aborted are read, too.
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
     #: How long a broker may take to answer before that is an error.
     timeout: str = "30s"
 

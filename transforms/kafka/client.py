@@ -33,6 +33,8 @@ class Reader(Protocol):
     def end_offsets(self) -> dict[int, int]:
         """Offset after the last record of each assigned partition, asked of the broker now.
 
+        Where a transaction is open, that is its first record: what follows is not given before it has been closed.
+
         Raises:
             SourceError: If the broker does not answer.
         """

@@ -9,6 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings, read_password
 from sparsewatch.schemas.settings import parse_duration_us
+from sparsewatch.transforms.kafka.ends import Ends
+from sparsewatch.transforms.kafka.kafka_python import ends_of_all
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _T = TypeVar("_T")
@@ -48,9 +50,11 @@ class ConfluentReader:
         self._next: dict[int, int] = {}
         #: Whether the consumer has been given the positions.
         self._is_fetching = False
+        self._ends = Ends(lambda: ends_of_all(settings, topic, self._partitions))
         self._consumer = Consumer(
             {
                 **connection(settings),
+                "isolation.level": settings.isolation_level,
                 # librdkafka wants a group even where partitions are assigned by hand; nothing is committed to it.
                 "group.id": "sparsewatch-reader",
                 "enable.auto.commit": False,
@@ -114,9 +118,10 @@ class ConfluentReader:
     def end_offsets(self) -> dict[int, int]:
         """See the protocol.
 
-        The end seen by a fetch is used where there is one: some brokers answer with the start of the last batch.
+        Some brokers answer with the start of the last batch when asked for the end, and a fetch shows more.
         """
-        return {p: max(high, self._fetched_end(p)) for p, (_, high) in self._watermarks().items()}
+        fetched = {p: self._fetched_end(p) for p in self._partitions}
+        return self._ends.settled(fetched, {p: high for p, (_, high) in self._watermarks().items()})
 
     def _fetched_end(self, partition: int) -> int:
         _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.admin import NewTopic as KafkaNewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
@@ -16,6 +16,7 @@ from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings, read_password
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.kafka.client import NewTopic
+from sparsewatch.transforms.kafka.ends import Ends
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _logger = logging.getLogger(__name__)
@@ -58,6 +59,20 @@ def _topics(consumer: KafkaConsumer) -> dict[str, tuple[int, ...]]:
         raise SourceError(f"the broker did not list its topics: {error}") from error
 
 
+def ends_of_all(settings: KafkaSettings, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Where the records of partitions end, those of open transactions included.
+
+    Raises:
+        SourceError: If the broker does not answer.
+    """
+    try:
+        with closing(KafkaAdminClient(**connection(settings))) as admin:
+            found = admin.list_partition_offsets({TopicPartition(topic, p): OffsetSpec.LATEST for p in partitions})
+    except KafkaError as error:
+        raise SourceError(f"the broker gave no offsets of topic {topic!r}: {error!r}") from error
+    return {tp.partition: answer.offset for tp, answer in found.items()}
+
+
 class KafkaPythonReader:
     """See `sparsewatch.transforms.kafka.client.Reader`."""
 
@@ -67,10 +82,12 @@ class KafkaPythonReader:
         self._partitions: tuple[int, ...] = ()
         #: Next offset of each partition, as reported by `fetch`.
         self._next: dict[int, int] = {}
+        self._ends = Ends(lambda: ends_of_all(settings, topic, self._partitions))
         try:
             self._consumer = KafkaConsumer(
                 **connection(settings),
                 group_id=None,
+                isolation_level=settings.isolation_level,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=max_bytes + _MARGIN_BYTES,
@@ -119,17 +136,19 @@ class KafkaPythonReader:
     def end_offsets(self) -> dict[int, int]:
         """See the protocol.
 
-        The end seen by a fetch is used: some brokers answer with the start of the last batch when asked for the end. So
-        a partition that was never fetched from is fetched from once, at the end that the broker states.
+        Some brokers answer with the start of the last batch when asked for the end, and a fetch shows more. So a
+        partition that was never fetched from is fetched from once, at the end that the broker states.
         """
-        stated = self._ask(self._consumer.end_offsets, self._assigned())
-        unknown = [tp for tp in self._assigned() if self._consumer.highwater(tp) is None]
-        if unknown:
-            self._look_at_ends(unknown, stated)
-        known = {tp.partition: self._consumer.highwater(tp) or 0 for tp in self._assigned()}
-        return {p: max(end, known[p]) for p, end in stated.items()}
+        if unknown := [tp for tp in self._assigned() if self._consumer.highwater(tp) is None]:
+            self._look_at_ends(unknown)
+        fetched = {tp.partition: self._consumer.highwater(tp) or 0 for tp in self._assigned()}
+        return self._ends.settled(fetched, self._stated_ends())
 
-    def _look_at_ends(self, partitions: list[TopicPartition], stated: Mapping[int, int]) -> None:
+    def _stated_ends(self) -> dict[int, int]:
+        return self._ask(self._consumer.end_offsets, self._assigned())
+
+    def _look_at_ends(self, partitions: list[TopicPartition]) -> None:
+        stated = self._stated_ends()
         back = {tp: self._consumer.position(tp) for tp in self._assigned()}
         for tp in partitions:
             self._consumer.seek(tp, stated[tp.partition])
