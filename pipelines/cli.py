@@ -86,7 +86,8 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     from sparsewatch.pipelines.job.ready import prepare, ready
 
     made = ready(job)
-    prepare(made)
+    for remark in prepare(made).remarks:
+        click.echo(remark)
     partitions = check_broker(made, str(job_file), on_remark=click.echo)
     click.echo(
         f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {counted(len(partitions), 'partition')}."

@@ -124,6 +124,19 @@ def parse_duration_us(text: str) -> int:
     return duration_us
 
 
+def duration_text(duration_us: int) -> str:
+    """A duration in the largest unit in which it is whole; the inverse of `parse_duration_us`.
+
+    >>> duration_text(90_000_000)
+    '90s'
+
+    Args:
+        duration_us: Microseconds, a multiple of 1,000.
+    """
+    unit = next((name for name, size in reversed(_DURATION_US.items()) if duration_us % size == 0), "ms")
+    return f"{duration_us // _DURATION_US[unit]}{unit}"
+
+
 def parse_size(text: str) -> int:
     """Bytes of a size such as `"4MB"`.
 

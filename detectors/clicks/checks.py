@@ -23,7 +23,13 @@ from sparsewatch.detectors.clicks.feature_checks import RULES, View
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
-from sparsewatch.detectors.clicks.tolerances import between_windows, chance_bound, share_tolerance, widen
+from sparsewatch.detectors.clicks.tolerances import (
+    between_windows,
+    chance_bound,
+    empty_excluded,
+    share_tolerance,
+    widen,
+)
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity
 
@@ -74,16 +80,30 @@ def check_window(
     return [finding for finding in findings if finding is not None]
 
 
-def _volume(
-    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, *, complete: bool
-) -> Finding | None:
+def volume_limits(reference: Reference, settings: ClickThresholds) -> tuple[float, float]:
+    """Rows at or below which the volume is low, and at or above which it is high; the first is negative for never."""
     baseline, windows = reference.volume, reference.windows
     # Rows are a Poisson count: a mean of `baseline.mean` values of variance 1, times their number.
     sampling = baseline.mean * chance_bound(1.0, baseline.mean, settings.z)
     between = between_windows(baseline.sd, math.sqrt(baseline.mean), windows, settings.z)
     tolerance = widen(max(sampling, between), windows)
     low = min(settings.volume_low * baseline.mean, baseline.mean - tolerance)
-    high = max(settings.volume_high * baseline.mean, baseline.mean + tolerance)
+    if low < 0 and empty_excluded(baseline, windows, settings.z):
+        low = 0.0
+    return low, max(settings.volume_high * baseline.mean, baseline.mean + tolerance)
+
+
+def click_rate_tolerance(reference: Reference, rows: float, settings: ClickThresholds) -> float:
+    """How far the click rate of so many rows may lie from the reference."""
+    chance = share_tolerance(reference.click_rate, reference.windows, rows, reference.volume.mean, settings.z)
+    return max(chance, settings.click_rate_change * reference.click_rate.mean)
+
+
+def _volume(
+    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, *, complete: bool
+) -> Finding | None:
+    baseline = reference.volume
+    low, high = volume_limits(reference, settings)
     severity: Severity
     if counts.rows >= high:
         rule, severity, threshold = "volume_high", "warning", high
@@ -105,8 +125,7 @@ def _volume(
 
 def _click_rate(counts: FeatureCounts, reference: Reference, settings: ClickThresholds) -> Finding | None:
     baseline, rate = reference.click_rate, counts.clicks / counts.rows
-    chance = share_tolerance(baseline, reference.windows, counts.rows, reference.volume.mean, settings.z)
-    tolerance = max(chance, settings.click_rate_change * baseline.mean)
+    tolerance = click_rate_tolerance(reference, counts.rows, settings)
     if abs(rate - baseline.mean) < tolerance:
         return None
     return Finding(

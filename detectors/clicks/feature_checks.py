@@ -9,15 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
+from scipy.special import entr
 
 from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import between_windows, share_tolerance, widen
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.schemas.alerts import Finding, Severity
 
 #: Values an alert shows, and characters of each.
@@ -47,13 +46,7 @@ class View:
 
     def null_tolerance(self) -> float:
         """How far the share of rows without a value may lie from its reference."""
-        return share_tolerance(
-            self.before.null_share,
-            self.reference.windows,
-            self.counts.rows,
-            self.reference.volume.mean,
-            self.settings.z,
-        )
+        return _null_tolerance(self.before, self.reference, self.counts.rows, self.settings)
 
     def finding(
         self,
@@ -111,7 +104,7 @@ def feature_appeared(view: View) -> Finding | None:
 def feature_nulls(view: View) -> Finding | None:
     """More rows than in the reference lack a value."""
     share, baseline = view.figures.null_share, view.before.null_share.mean
-    threshold = baseline + max(view.settings.null_rise, view.null_tolerance())
+    threshold = null_limit(view.before, view.reference, view.counts.rows, view.settings)
     if share < threshold:
         return None
     message = f"{share:.1%} of rows lack a value, {baseline:.1%} in the reference"
@@ -200,7 +193,7 @@ def feature_signal_lost(view: View) -> Finding | None:
     baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
     if tolerance is None or baseline < view.settings.min_signal:
         return None
-    threshold = min(view.settings.signal_lost * baseline, baseline - tolerance)
+    threshold = signal_lost_limit(baseline, tolerance, view.settings)
     if threshold <= 0 or view.figures.normalised > threshold:
         return None
     message = (
@@ -238,25 +231,69 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
-    """How far the share of the label's entropy may lie from its reference; None if that cannot be judged.
+def null_limit(before: FeatureReference, reference: Reference, rows: float, settings: ClickThresholds) -> float:
+    """Share of so many rows without a value from which on it counts as risen; above 1 if no rise can."""
+    return before.null_share.mean + max(settings.null_rise, _null_tolerance(before, reference, rows, settings))
+
+
+def _null_tolerance(before: FeatureReference, reference: Reference, rows: float, settings: ClickThresholds) -> float:
+    return share_tolerance(before.null_share, reference.windows, rows, reference.volume.mean, settings.z)
+
+
+def signal_lost_limit(baseline: float, tolerance: float, settings: ClickThresholds) -> float:
+    """Share of the label's entropy at or below which a signal counts as lost; none can be lost if it is not positive.
+
+    Args:
+        baseline: The share in the reference.
+        tolerance: See `signal_tolerance`.
+        settings: When a deviation matters.
+    """
+    return min(settings.signal_lost * baseline, baseline - tolerance)
+
+
+def signal_tolerance(
+    before: FeatureReference,
+    reference: Reference,
+    rows: float,
+    noise: float,
+    settings: ClickThresholds,
+    *,
+    click_rate: float | None = None,
+    upwards: bool,
+) -> float:
+    """How far the share of the label's entropy may lie from its reference.
 
     With a signal, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
     2 n times the signal, its upper tail L further out than a Gaussian's (Laurent and Massart, Annals of Statistics
     28, 2000, lemma 1).
+
+    Args:
+        before: The feature's reference.
+        reference: The whole reference.
+        rows: Rows of the window.
+        noise: Standard deviation of the score by chance, nats.
+        settings: When a deviation matters.
+        click_rate: Clicks a row, in (0, 1); the reference's if absent.
+        upwards: Whether a rise is judged.
     """
-    counts, settings, before = view.counts, view.settings, view.before
+    rate, z = reference.click_rate.mean if click_rate is None else click_rate, settings.signal_z
+    label = float(entr(rate) + entr(1 - rate))
+    sampling_sd = math.sqrt(noise**2 + 2 * max(before.score.mean, 0.0) / rows)
+    sampling = (z * sampling_sd + (z**2 / 2 / rows if upwards else 0.0)) / label
+    spread = before.normalised.sd * math.sqrt(max(1.0, reference.volume.mean / rows))
+    between = between_windows(spread, sampling_sd / label, reference.windows, z)
+    return widen(max(sampling, between), reference.windows)
+
+
+def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
+    """See `signal_tolerance`; None if that cannot be judged."""
+    counts, settings = view.counts, view.settings
     if min(counts.clicks, counts.rows - counts.clicks) < settings.min_clicks:
         return None
     if view.listed < settings.min_rows or _resolution_changed(view):
         return None
-    label, z = entropy(np.array([counts.rows - counts.clicks, counts.clicks])), settings.signal_z
-    sampling_sd = math.sqrt(view.figures.noise**2 + 2 * max(before.score.mean, 0.0) / counts.rows)
-    sampling = (z * sampling_sd + (z**2 / 2 / counts.rows if upwards else 0.0)) / label
-    spread = before.normalised.sd * math.sqrt(max(1.0, view.reference.volume.mean / counts.rows))
-    windows = view.reference.windows
-    between = between_windows(spread, sampling_sd / label, windows, z)
-    return widen(max(sampling, between), windows)
+    rate, noise = counts.clicks / counts.rows, view.figures.noise
+    return signal_tolerance(view.before, view.reference, counts.rows, noise, settings, click_rate=rate, upwards=upwards)
 
 
 def _resolution_changed(view: View) -> bool:

@@ -56,6 +56,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     hash_limits: dict[str, int]
     #: How often values occur, for each feature.
     abundances: dict[str, Abundances]
+    #: Length of its windows in microseconds; None in references of earlier releases.
+    window_us: int | None = None
 
     def hash_limit(self, feature: str) -> int:
         """The hashes of the known values are below it; `HASH_RANGE` where all are known."""
@@ -76,6 +78,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "features": self.features,
             "hash_limits": self.hash_limits,
             "hash_mark": hash_mark(),
+            "window_us": self.window_us,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -113,16 +116,18 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                     )
                     for name, feature in features.items()
                 },
+                window_us=msgspec.convert(meta.get("window_us"), int | None),
             )
         except (KeyError, pa.ArrowInvalid, msgspec.ValidationError) as error:
             raise ModelError(f"{path} is not a reference of this release's format: {error}") from error
 
 
-def fit_reference(windows: Iterable[FeatureCounts]) -> Reference:
+def fit_reference(windows: Iterable[FeatureCounts], window_us: int | None = None) -> Reference:
     """Figures of a stretch that is assumed normal.
 
     Args:
         windows: Counts of whole windows of the same length, features and label; those without rows are left out.
+        window_us: Length of the windows, microseconds; None if it is not known.
 
     Raises:
         ConfigError: If no window has rows.
@@ -142,6 +147,7 @@ def fit_reference(windows: Iterable[FeatureCounts]) -> Reference:
         known_values={name: stretch.values for name, stretch in stretches.items()},
         hash_limits={name: stretch.limit for name, stretch in stretches.items() if stretch.limit < HASH_RANGE},
         abundances={name: stretch.abundances for name, stretch in stretches.items()},
+        window_us=window_us,
     )
 
 

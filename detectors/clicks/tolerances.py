@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, ndtr, stdtrit
+from scipy.special import chdtri, gammaln, log_ndtr, ndtr, stdtrit
 
 from sparsewatch.detectors.counts.counts import Counts
 
@@ -58,9 +58,36 @@ def between_windows(sd: float, sampling_sd: float, windows: int, z: float) -> fl
         windows: Windows of the reference.
         z: Strictness, in standard deviations.
     """
-    freedom = windows - 1 + PRIOR_WINDOWS
-    variance = (PRIOR_WINDOWS * sampling_sd**2 + (windows - 1) * sd**2) / freedom
+    variance, freedom = _shrunken(sd, sampling_sd, windows)
     return float(-stdtrit(freedom, ndtr(-z))) * math.sqrt(variance)
+
+
+def _shrunken(sd: float, sampling_sd: float, windows: int) -> tuple[float, int]:
+    """Variance between windows with the sampling error as prior, and its degrees of freedom."""
+    freedom = windows - 1 + PRIOR_WINDOWS
+    return (PRIOR_WINDOWS * sampling_sd**2 + (windows - 1) * sd**2) / freedom, freedom
+
+
+def empty_excluded(volume: "Statistic", windows: int, z: float) -> bool:
+    """Whether a window without rows is no chance: its probability is below that of `z` standard deviations.
+
+    A bound on a deviation that is symmetric, as `between_windows`, excludes an empty window only where the volume
+    varies by less than a seventh or so. But rows are a count whose rate varies: negative binomial, of which 0 has
+    probability (k / (k + mean))^k, k = mean^2 / (variance - mean) (Johnson, Kemp and Kotz, Univariate Discrete
+    Distributions, 2005, sec. 5.1). The variance is the largest that the reference's windows make likely, at 1 %.
+
+    Args:
+        volume: Rows over the reference's windows.
+        windows: Their number.
+        z: Strictness, in standard deviations.
+    """
+    mean = volume.mean
+    if not volume.min:
+        return False
+    shrunken, freedom = _shrunken(volume.sd, math.sqrt(mean), windows)
+    excess = shrunken * freedom / chdtri(freedom, 0.99) - mean
+    log_p = -mean if excess <= 0 else -(mean * mean / excess) * math.log1p(excess / mean)
+    return log_p < float(log_ndtr(-z))
 
 
 def widen(tolerance: float, windows: int) -> float:

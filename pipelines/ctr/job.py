@@ -15,6 +15,7 @@ from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
+from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samples
@@ -116,11 +117,7 @@ def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> l
 
 def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
     """See `sparsewatch.pipelines.job.ready.prepare`."""
-    reference = None
-    if job.checks.reference is not None:
-        # Fixed when the graph is built: workers must not follow `latest` to different versions.
-        reference = ModelInUse.at(str(resolve_version(job.checks.reference)), Reference.load)
-        reference.check()
+    reference, remarks = _reference(job, made)
     thresholds = job.ranking.thresholds
     scores = _scores(job, made)
     scoring = None if scores is None else scores.scoring
@@ -139,7 +136,18 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         measure="CountFeatures" >> MeasureWindows(job.name, measure),
         conclude=conclude,
         look_back=SlidingRanking(job.ranking.panes, thresholds) if job.ranking.panes else None,
+        remarks=remarks,
     )
+
+
+def _reference(job: CtrJob, made: Ready) -> tuple[ModelInUse[Reference] | None, tuple[str, ...]]:
+    if job.checks.reference is None:
+        return None, ()
+    # Fixed when the graph is built: workers must not follow `latest` to different versions.
+    reference = ModelInUse.at(str(resolve_version(job.checks.reference)), Reference.load)
+    found = reference.check()
+    check_reference_fits(found, job, made.windows.length_us)
+    return reference, reference_remarks(found, job)
 
 
 def _scores(job: CtrJob, made: Ready) -> ConcludeScores | None:

@@ -55,6 +55,8 @@ class Prepared:
     conclude: "Conclude"
     #: The job's view over its last windows, if it has one.
     look_back: "LookBack | None" = None
+    #: What a person should know about the models and references, a sentence each.
+    remarks: tuple[str, ...] = ()
 
 
 def output_topics(made: Ready) -> list[NewTopic]:

@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.detectors.clicks.reference import FeatureReference, Reference, fit_reference
+from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
-from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
@@ -23,14 +22,12 @@ from sparsewatch.pipelines.tables.options import MISSING_OPTION
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
-from sparsewatch.schemas.alerts import counted
+from sparsewatch.pipelines.train.reference_report import check_worth, report
 from sparsewatch.transforms.codecs.events import file_times_us
 
 #: Fewest windows of which the first and the last are left out.
 _TRIMMED_FROM = 4
 _YEAR_US = 365 * 86_400_000_000
-#: Features the report shows.
-_SHOWN = 10
 
 
 class WindowedCounts:
@@ -97,7 +94,7 @@ def fit_reference_from_table(
     counts = WindowedCounts(window_us, features, label)
     for rows in table.to_batches():
         counts.add(rows, rows.column(time_column_us).to_numpy())
-    return fit_reference(counts.whole())
+    return fit_reference(counts.whole(), window_us)
 
 
 def open_files(
@@ -158,6 +155,9 @@ def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing:
 
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
     them.
+
+    Prints which losses the reference could find in an average window. Files of a single window, and windows too small
+    to find anything, are refused.
     """
     job = load_job_of(CtrJob, job_file, why="the only kind that has a reference")
     with progress_bar("scanning", unit=BYTES) as bar:
@@ -166,8 +166,11 @@ def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing:
         counts, unusable = count_rows(job, source, bar.move)
     for remark in (*source.remarks(), *_odd_times(counts, job)):
         click.echo(remark, err=True)
-    reference = fit_reference(counts.whole())
-    _report(reference, unusable, reference.save(out))
+    reference = fit_reference(counts.whole(), ready(job).windows.length_us)
+    for remark in check_worth(reference, job):
+        click.echo(remark, err=True)
+    report(reference, job.checks.thresholds, unusable)
+    click.echo(f"saved as {reference.save(out)}")
 
 
 def _odd_times(counts: WindowedCounts, job: CtrJob) -> list[str]:
@@ -176,25 +179,3 @@ def _odd_times(counts: WindowedCounts, job: CtrJob) -> list[str]:
         return []
     time = job.source
     return [f"all event times lie in 1970: is column {time.time_column!r} written as {time.time_format}?"]
-
-
-def _report(reference: Reference, unusable: int, version: Path) -> None:
-    best = sorted(reference.features, key=lambda name: reference.features[name].rank)[:_SHOWN]
-    columns = ("feature", "of the label's entropy", "cardinality", "nulls", "unseen")
-    console = output(soft_wrap=True)
-    console.print(table(columns, (_cells(name, reference.features[name]) for name in best)))
-    console.print(
-        f"{counted(reference.windows, 'window')} of {reference.volume.mean:.0f} ± {reference.volume.sd:.0f} rows, "
-        f"{reference.click_rate.mean:.2%} clicks; {counted(unusable, 'row')} without a usable time or label left out"
-    )
-    console.print(f"saved as {version}")
-
-
-def _cells(name: str, feature: FeatureReference) -> tuple[str, ...]:
-    return (
-        name,
-        f"{feature.normalised.mean:.2%} ± {feature.normalised.sd:.2%}",
-        f"{feature.cardinality.mean:.0f}",
-        f"{feature.null_share.mean:.1%}",
-        f"{feature.unseen_share.mean:.1%}" if feature.unseen_share else "-",
-    )

@@ -21,6 +21,8 @@ from sparsewatch.schemas.settings import Level, Range, Settings, Share
 from sparsewatch.schemas.stored import Format
 
 FORMAT = Format("stored shadows")
+#: Too few alarms down to this part of the target are excused by an uncertain threshold.
+_EXCUSED = 10
 
 
 class ShadowScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +196,8 @@ class ShadowRule(Settings, frozen=True, kw_only=True):
     least_correlation: Annotated[float, Range(at_least=-1, at_most=1)] = 0.0
     #: Least number of expected alarms: of fewer rows the share cannot be judged.
     least_alarms: Annotated[float, Range(at_least=1)] = 5.0
-    #: Probability that a good candidate is refused for too few alarms, uncertainty of its threshold included.
+    #: Probability that a good candidate is refused for too few alarms, uncertainty of its threshold included; but one
+    #: that flags less than a tenth of the alarm rate is always refused.
     level: Level = 1e-3
 
 
@@ -292,22 +295,28 @@ def _too_loud(shadow: ShadowScores, rule: ShadowRule) -> str | None:
 
 
 def _blind(shadow: ShadowScores, rule: ShadowRule) -> str | None:
-    """Fewer alarms than the target over `largest_ratio`, and fewer than the threshold's uncertainty explains.
+    """Fewer alarms than the target over `largest_ratio`, unless the threshold's uncertainty explains them.
 
-    The true rate of a threshold is Beta distributed, see `checks`.
+    Below a tenth of the target, and with no alarm at all, nothing excuses it: whatever the reason, it would find
+    nothing.
     """
     share, least = shadow.above_candidate / shadow.rows, shadow.alarm_rate / rule.largest_ratio
     if share >= least:
         return None
-    m = shadow.candidate_calibration
-    rank = int(shadow.alarm_rate * (m + 1) + 1e-9)
-    lowest = stats.beta.ppf(rule.level / 2, rank, m + 1 - rank)
-    if stats.binom.cdf(shadow.above_candidate, shadow.rows, lowest) > rule.level / 2:
+    if share >= shadow.alarm_rate / _EXCUSED and _explained_by_threshold(shadow, rule):
         return None
     return (
         f"it flags {share:.2%} of {shadow.rows} rows, expected {shadow.alarm_rate:.2%} and at least {least:.2%}: "
         "it may miss anomalies"
     )
+
+
+def _explained_by_threshold(shadow: ShadowScores, rule: ShadowRule) -> bool:
+    """Whether so few alarms are likely at the least rate that the threshold may have, which is Beta distributed."""
+    m = shadow.candidate_calibration
+    rank = int(shadow.alarm_rate * (m + 1) + 1e-9)
+    lowest = stats.beta.ppf(rule.level / 2, rank, m + 1 - rank)
+    return bool(stats.binom.cdf(shadow.above_candidate, shadow.rows, lowest) > rule.level / 2)
 
 
 def _askew(shadow: ShadowScores, rule: ShadowRule) -> str | None:

@@ -7,6 +7,7 @@ from sparsewatch.detectors.clicks.tolerances import (
     Statistic,
     between_windows,
     chance_bound,
+    empty_excluded,
     share_tolerance,
 )
 
@@ -42,3 +43,30 @@ def test_tolerance_shrinks_with_windows_and_rows() -> None:
 def test_a_share_never_seen_still_has_room_for_chance() -> None:
     nothing = Statistic(mean=0.0, sd=0.0, min=0.0, max=0.0)
     assert 0 < share_tolerance(nothing, 20, 1_000, 1_000, 5.0) < 0.05
+
+
+def volume(rows: np.ndarray) -> Statistic:
+    return Statistic(mean=rows.mean(), sd=rows.std(ddof=1), min=rows.min(), max=rows.max())
+
+
+@pytest.mark.parametrize(("mean", "windows"), [(61, 9), (200, 5), (3_000, 3), (40, 30)])
+def test_a_window_without_rows_is_odd_in_a_steady_stream(mean: int, windows: int) -> None:
+    rng = np.random.default_rng(mean)
+    assert np.mean([empty_excluded(volume(rng.poisson(mean, windows)), windows, 5.0) for _ in range(200)]) > 0.95
+
+
+@pytest.mark.parametrize("shape", [0.5, 1, 2, 4, 8])
+@pytest.mark.parametrize("windows", [5, 12, 40])
+def test_a_window_without_rows_is_no_oddity_where_the_volume_varies_that_much(shape: float, windows: int) -> None:
+    """Rates are gamma distributed, so that the probability of no rows is known exactly."""
+    rng, mean = np.random.default_rng(round(shape * windows)), 50
+    chance = (shape / (shape + mean)) ** shape
+    streams = rng.poisson(rng.gamma(shape, mean / shape, (500, windows)))
+    excluded = np.mean([empty_excluded(volume(rows), windows, 5.0) for rows in streams])
+    # Five windows tell little of how much a bursty stream varies: 1 empty window in 10,000 alarms by chance, at most.
+    assert excluded * chance < 1e-4
+
+
+def test_a_window_without_rows_in_the_reference_excludes_nothing() -> None:
+    rows = np.array([0, *[1_000] * 50])
+    assert not empty_excluded(volume(rows), len(rows), 5.0)

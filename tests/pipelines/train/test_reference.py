@@ -147,3 +147,45 @@ def test_one_window_of_empty_tables_is_refused() -> None:
         fit_reference_from_table(
             pa.table({"time": pa.array([], pa.int64()), "x": [], "click": []}), "time", WINDOW_US, ["x"], "click"
         )
+
+
+def refused(job: Path, file: Path) -> str:
+    out = job.parent / "reference"
+    result = CliRunner().invoke(train_reference, [str(job), str(file), "--out", str(out)])
+    assert isinstance(result.exception, ConfigError)
+    assert not out.exists()
+    return str(result.exception)
+
+
+def test_a_reference_of_a_single_window_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.parquet"
+    rows().filter(pl.col("time") // WINDOW_US == pl.col("time").min() // WINDOW_US).write_parquet(file)
+    assert "expected files that span at least 4 windows of 1m" in refused(write_job(tmp_path, "epoch_us"), file)
+
+
+def test_a_reference_of_windows_too_small_to_find_anything_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.parquet"
+    rows().gather_every(150).write_parquet(file)
+    assert "not even a window without rows would be found" in refused(write_job(tmp_path, "epoch_us"), file)
+
+
+def test_small_windows_and_few_windows_are_remarked_on(tmp_path: Path) -> None:
+    file, job = tmp_path / "clicks.parquet", write_job(tmp_path, "epoch_us")
+    rows().gather_every(10).write_parquet(file)
+    _, output = run(job, file)
+    assert "windows of 1m have 61 rows on average" in output
+    assert "Windows 4 times as long would do" in output
+    assert "9 windows: how much figures vary between windows is uncertain" in output
+    assert "volume at or below 0 rows (-100%); no fall of the click rate; no missing values" in output
+    rows(60_000).write_parquet(file)
+    _, output = run(job, file)
+    assert "uncertain" not in output
+
+
+def test_the_losses_that_a_reference_can_see_are_shown(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.parquet"
+    rows(60_000).write_parquet(file)
+    reference, output = run(write_job(tmp_path, "epoch_us"), file)
+    assert "found in a window of 600 rows: volume at or below 300 rows (-50%); a click rate " in output
+    assert "no loss of signal, since no feature has much" in output
+    assert reference.window_us == WINDOW_US

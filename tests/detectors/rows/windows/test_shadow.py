@@ -187,8 +187,24 @@ def test_a_candidate_may_flag_three_times_its_rate_and_no_more(above: int, loud:
 def test_a_candidate_with_too_few_alarms_is_refused_unless_few_held_out_rows_explain_it() -> None:
     [reason] = decide(shadow(above_candidate=5), ShadowRule()).reasons
     assert "it may miss anomalies" in reason
-    assert decide(shadow(above_candidate=5, candidate_calibration=20), ShadowRule()).promote
+    assert decide(shadow(above_candidate=12, candidate_calibration=20), ShadowRule()).promote
     assert decide(shadow(above_candidate=34), ShadowRule()).promote
+
+
+@pytest.mark.parametrize(
+    ("rows", "above"),
+    [(814, 0), (500, 0), (8_140, 1), (20_000, 19)],
+    ids=["none", "none of few", "almost none", "a twentieth"],
+)
+def test_a_candidate_that_flags_next_to_nothing_is_refused_however_uncertain_its_threshold(
+    rows: int, above: int
+) -> None:
+    """Seen: a candidate that flagged none of 814 rows where 8 were expected was promoted."""
+    seen = shadow(
+        rows=rows, alarm_rate=0.01, above_present=rows // 100, above_candidate=above, candidate_calibration=150
+    )
+    [reason] = decide(seen, ShadowRule()).reasons
+    assert f"it flags {above / rows:.2%} of {rows} rows, expected 1.00% and at least 0.33%" in reason
 
 
 def test_a_candidate_further_from_uniform_by_more_than_the_margin_is_refused() -> None:

@@ -1,0 +1,72 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.pipelines.ctr.reference_fit import reference_remarks
+from sparsewatch.pipelines.ctr.settings import CtrJob
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.ready import prepare, ready
+from sparsewatch.schemas.errors import ConfigError
+from tests.pipelines.ctr.example import FEATURES, events
+
+LENGTH_US = 60_000_000
+JOB = """
+kind = "ctr"
+name = "clicks"
+label = "click"
+columns = {{ amount = "float", weight = "float", site = "{site}", click = "int", other = "int" }}
+features = {features}
+kafka.bootstrap_servers = ["nowhere:1"]
+source = {{ topic = "clicks", time_column = "time", time_format = "epoch_ms" }}
+windows.length = "{length}"
+checks.reference = "{reference}"
+"""
+
+
+def fit(window_us: int | None = LENGTH_US) -> Reference:
+    windows = []
+    for seed in range(4):
+        counts = FeatureCounts(FEATURES, "click")
+        counts.update(events(200, seed))
+        windows.append(counts)
+    return fit_reference(windows, window_us)
+
+
+def job(folder: Path, reference: Reference, **changes: Any) -> CtrJob:
+    reference.save(folder / "reference")
+    settings = {"site": "str", "features": list(FEATURES), "length": "1m", **changes}
+    path = folder / "job.toml"
+    path.write_text(JOB.format(reference=folder / "reference", **settings))
+    made = load_job(path)
+    assert isinstance(made, CtrJob)
+    return made
+
+
+@pytest.mark.parametrize("window_us", [LENGTH_US, None], ids=["this release", "an earlier release"])
+def test_a_reference_of_the_jobs_own_settings_fits(tmp_path: Path, window_us: int | None) -> None:
+    prepared = prepare(ready(job(tmp_path, fit(window_us))))
+    assert any("earlier release" in remark for remark in prepared.remarks) is (window_us is None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"length": "5m"}, "expected windows of 5m, got a reference of windows of 1m"),
+        ({"site": "int"}, "column 'site': expected values of type 'int', got 'str'"),
+        ({"features": ["other"]}, r"expected some of the features \['other'\]"),
+    ],
+    ids=["other windows", "other type", "other columns"],
+)
+def test_a_reference_of_other_settings_is_refused_before_the_broker_is_asked(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"does not fit: {message}.*sparsewatch train reference"):
+        prepare(ready(job(tmp_path, fit(), **changes)))
+
+
+def test_features_that_a_reference_lacks_are_named(tmp_path: Path) -> None:
+    [remark] = reference_remarks(fit(), job(tmp_path, fit(), features=[*FEATURES, "other"]))
+    assert remark == "not in the reference and so not checked: other"
