@@ -16,7 +16,8 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
-from sparsewatch.pipelines.tables.options import MISSING_OPTION
+from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
@@ -178,7 +179,7 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 @click.option(
     "--client", type=click.Choice(["kafka-python", "confluent"]), help="[default: that of the job, else kafka-python]"
 )
-@MISSING_OPTION
+@reading_options
 def publish(
     files: tuple[Path, ...],
     topic: str,
@@ -197,7 +198,7 @@ def publish(
     interval: str,
     rows_per_record: int,
     client: str | None,
-    missing: tuple[str, ...],
+    reading: Reading,
 ) -> None:
     """Write FILEs to a topic.
 
@@ -220,7 +221,7 @@ def publish(
     with progress_bar("scanning", unit=BYTES) as bar:
         declared = None if job is None else load_job(job)
         looked_at = None if sort else limit
-        events = open_events(*files, job=declared, rule=rule, missing=missing, limit=looked_at, on_bytes=bar.move)
+        events = open_events(*files, job=declared, rule=rule, reading=reading, limit=looked_at, on_bytes=bar.move)
     for remark in events.table.mixed:
         click.echo(remark, err=True)
     check_times(events, rule)

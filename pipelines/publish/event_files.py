@@ -11,7 +11,7 @@ import pyarrow as pa
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.tables.rejects import Rejected
-from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.settings import PLAIN, Reading, TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes, Progress
 from sparsewatch.pipelines.tables.table import Table, open_table
 from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
@@ -84,7 +84,7 @@ def open_events(
     *paths: Path,
     job: Job | None = None,
     rule: TimeRule | None = None,
-    missing: tuple[str, ...] = (),
+    reading: Reading = PLAIN,
     limit: int | None = None,
     on_bytes: OnBytes | None = None,
 ) -> EventFile:
@@ -94,7 +94,7 @@ def open_events(
         paths: What to read.
         job: Its column types apply, and all values are checked against them; types are inferred if None.
         rule: How event times are read.
-        missing: Texts that stand for the missing value.
+        reading: How texts are read.
         limit: Most events that are read.
         on_bytes: Called with the bytes read so far and in all, where all rows must be read to open the files.
 
@@ -109,7 +109,7 @@ def open_events(
     settings = TableSettings(
         types={} if job is None else _types(job),
         as_text=frozenset(text),
-        missing=missing,
+        reading=reading,
         own_times=True,
         look_over=job is not None,
         most_rows=limit,

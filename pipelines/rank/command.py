@@ -20,6 +20,7 @@ from sparsewatch.pipelines.rank.one_pass import RankSettings, SampleRows
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
+from sparsewatch.pipelines.tables.options import ENCODING_OPTION
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, CountOrNone, Range
@@ -107,6 +108,7 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.option(
     "--missing", default=",{}", show_default=True, metavar="A,B", help="Texts that stand for a missing value."
 )
+@ENCODING_OPTION
 @click.option(
     "--max-values",
     type=ranged(SampleRows),
@@ -187,6 +189,7 @@ def _input_settings(options: dict[str, Any], model: ReferenceModel | None) -> In
         subsampling=options["subsampling"],
         max_rows=options["max_rows"],
         missing_symbols=tuple(options["missing"].split(",")),
+        encoding=options["encoding"],
     )
 
 

@@ -18,7 +18,7 @@ from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
 from sparsewatch.pipelines.rows.kept_rows import RowPane
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.settings import PLAIN, Reading, TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.schemas.alerts import counted
@@ -62,7 +62,7 @@ def collect(plan: Plan, columns: Iterable[str]) -> Collected:
     types = column_types(plan.job, columns)
     if plan.files:
         rows = collect_files(
-            plan.files, types, plan.sample_rows, plan.seed, hold_out=plan.offline, missing=plan.missing
+            plan.files, types, plan.sample_rows, plan.seed, hold_out=plan.offline, reading=plan.reading
         )
     else:
         panes = _panes(plan.job)[-plan.last if plan.last else 0 :]
@@ -131,7 +131,7 @@ def collect_files(
     seed: int,
     *,
     hold_out: bool,
-    missing: tuple[str, ...] = (),
+    reading: Reading = PLAIN,
 ) -> Collected:
     """Rows of files: Parquet, CSV or JSON lines.
 
@@ -141,14 +141,14 @@ def collect_files(
         limit: Most rows to take.
         seed: Of the sample.
         hold_out: Whether a random fifth of them is held out for the shadow run.
-        missing: Texts that stand for the missing value.
+        reading: How texts are read.
 
     Raises:
         ConfigError: If a file cannot be read, or there are no rows.
         SchemaError: If a value does not fit its column.
     """
     sample = FileSample(tuple(types), limit, seed)
-    table = open_table(tuple(files), TableSettings(columns=sample.columns, types=types, missing=missing))
+    table = open_table(tuple(files), TableSettings(columns=sample.columns, types=types, reading=reading))
     with progress_bar("reading", unit="rows") as bar:
         for part in table.parts:
             sample.add_file(part.path, table.pieces_of(part), bar.add)

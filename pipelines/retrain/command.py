@@ -10,7 +10,8 @@ import click
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.pipelines.tables.options import MISSING_OPTION
+from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.settings import Count, CountOrNone, parse_duration_us, read_settings
 
@@ -44,7 +45,7 @@ _LEAST_EVERY_S = 60.0
     type=click.Path(path_type=Path),
     help="Learn from this file or folder instead of the job's windows; may be repeated.",
 )
-@MISSING_OPTION
+@reading_options
 @click.option(
     "--learn",
     type=click.Choice(["ordinary", "drifted", "all"]),
@@ -82,7 +83,7 @@ def retrain(
     job_file: Path,
     overrides: tuple[str, ...],
     files: tuple[Path, ...],
-    missing: tuple[str, ...],
+    reading: Reading,
     learn: str | None,
     last: int | None,
     method: str | None,
@@ -120,7 +121,7 @@ def retrain(
     plan = Plan(
         job=job,
         files=files,
-        missing=missing,
+        reading=reading,
         learn=learn or ("drifted" if if_drifted else "ordinary"),  # type: ignore[arg-type]
         last=last,
         method=method,

@@ -10,6 +10,7 @@ from typing import Literal
 from sparsewatch.detectors.artefacts.versions import is_version, resolve_version
 from sparsewatch.detectors.rows.windows.shadow import ShadowRule
 from sparsewatch.pipelines.rows.settings import RowsJob
+from sparsewatch.pipelines.tables.settings import PLAIN, Reading
 from sparsewatch.schemas.errors import ConfigError, ModelError
 
 #: `ordinary`: windows in which nothing was found; `drifted`: also those whose only finding is that p-values
@@ -28,8 +29,8 @@ class Plan:
     job: RowsJob
     #: Files to learn from; the job's own windows without any.
     files: tuple[Path, ...] = ()
-    #: Texts of files that stand for the missing value, besides the empty field of a CSV.
-    missing: tuple[str, ...] = ()
+    #: How texts of files are read.
+    reading: Reading = PLAIN
     learn: Learn = "ordinary"
     #: Newest windows to look at; None for all that are saved.
     last: int | None = None

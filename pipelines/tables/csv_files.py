@@ -23,6 +23,8 @@ _WIDE_BLOCK_BYTES = 16 << 20
 _LINES = 1_024
 #: Lines of the longest seen that any block has room for.
 _FEWEST_LINES = 16
+#: Separators in the order they are tried; of `.tsv` and of `.csv`.
+_TSV, _CSV = "\t,;", ",;\t"
 #: Bytes read to see the first records, and most bytes they may take.
 _HEAD_BYTES = 64 << 10
 _MOST_HEAD_BYTES = 16 << 20
@@ -41,8 +43,13 @@ class CsvStart(NamedTuple):
     longest: int
 
 
-def read_start(path: Path, delimiter: str = ",") -> CsvStart:
+def read_start(path: Path, delimiter: str = ",", encoding: str | None = None) -> CsvStart:
     """Read the first record of a file.
+
+    Args:
+        path: The file.
+        delimiter: What separates fields.
+        encoding: Of a file without a byte order mark; UTF-8 if None.
 
     Raises:
         ConfigError: If the file is missing.
@@ -50,7 +57,7 @@ def read_start(path: Path, delimiter: str = ",") -> CsvStart:
     """
     size = _HEAD_BYTES
     while size <= _MOST_HEAD_BYTES:
-        with named_errors(path), open_text(path) as stream:
+        with named_errors(path), open_text(path, encoding=encoding) as stream:
             text = stream.read(size).decode(errors="ignore")
             whole = not stream.read(1)
         if not text.strip("\r\n"):
@@ -91,6 +98,8 @@ class CsvPart:
     header: bool
     delimiter: str
     symbols: Sequence[str]
+    #: Of a file without a byte order mark; UTF-8 if None.
+    encoding: str | None = None
 
     def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Batches of text columns; a record with another number of fields is rejected.
@@ -102,7 +111,7 @@ class CsvPart:
             return
         longest = self.start.longest
         block = max(_BLOCK_BYTES, min(_WIDE_BLOCK_BYTES, _LINES * longest), _FEWEST_LINES * longest)
-        with named_errors(self.path), open_text(self.path, progress) as stream:
+        with named_errors(self.path), open_text(self.path, progress, self.encoding) as stream:
             try:
                 with pa_csv.open_csv(stream, *self._options(block, self._reject(rejected))) as reader:
                     yield from reader
@@ -145,27 +154,41 @@ class CsvPart:
         return reject
 
 
-def csv_part(path: Path, symbols: Sequence[str]) -> CsvPart | None:
+def csv_part(path: Path, symbols: Sequence[str], encoding: str | None = None) -> CsvPart | None:
     """A file of any columns, all of which are read; None if it is empty.
 
     Args:
-        path: The file, with a header; tabs separate the fields of `.tsv`.
+        path: The file, with a header.
         symbols: Texts that stand for the missing value.
+        encoding: Of a file without a byte order mark; UTF-8 if None.
 
     Raises:
         ConfigError: If the file is missing.
         SchemaError: If its first record has no end.
     """
-    with named_errors(path), open_text(path) as stream:
+    with named_errors(path), open_text(path, encoding=encoding) as stream:
         if not stream.read(_HEAD_BYTES).strip():
             return None
-    separator = _separator(path)
-    start = read_start(path, separator)
-    return CsvPart(path, start.fields, start.fields, start, header=True, delimiter=separator, symbols=symbols)
+    start, separator = _started(path, None, encoding)
+    names = _names(start.fields)
+    return CsvPart(path, names, names, start, header=True, delimiter=separator, symbols=symbols, encoding=encoding)
 
 
-def _separator(path: Path) -> str:
-    return "\t" if ".tsv" in path.suffixes else ","
+def _names(fields: Sequence[str]) -> tuple[str, ...]:
+    """Names in a header, without blanks around them; a column without a name has that of its place."""
+    return tuple(field.strip() or f"column {place}" for place, field in enumerate(fields, 1))
+
+
+def _started(path: Path, delimiter: str | None, encoding: str | None) -> tuple[CsvStart, str]:
+    """How a file begins, and what separates its fields: the first separator of which the first record has any."""
+    if delimiter is not None:
+        return read_start(path, delimiter, encoding), delimiter
+    for separator in _TSV if ".tsv" in path.suffixes else _CSV:
+        start = read_start(path, separator, encoding)
+        if len(start.fields) > 1:
+            return start, separator
+    separator = (_TSV if ".tsv" in path.suffixes else _CSV)[0]
+    return read_start(path, separator, encoding), separator
 
 
 def plan_csv(
@@ -177,7 +200,7 @@ def plan_csv(
         paths: The files, in the order they are read.
         settings: How they are read.
         names: Names of the columns, for files that may have no header; None: each file has a header.
-        delimiter: What separates fields; None: tabs in files that end on `.tsv`, else commas.
+        delimiter: What separates fields; None: as the first record shows.
 
     Returns:
         Parts with the same columns in the same order.
@@ -188,17 +211,18 @@ def plan_csv(
     """
     parts: list[CsvPart] = []
     for path in paths:
-        separator = delimiter or _separator(path)
-        start = read_start(path, separator)
+        start, separator = _started(path, delimiter, settings.encoding)
         header = names is None or _is_header(path, start.fields, names)
-        fields = start.fields if names is None else tuple(names)
+        fields = _names(start.fields) if names is None else tuple(names)
         expect_names(path, fields)
         if header and start.alone:
             raise SchemaError(f"{path}: expected rows, got a header only")
         if parts:
             expect_columns(path, fields, parts[0].path, parts[0].names)
         chosen = parts[0].chosen if parts else settings.chosen(fields, path)
-        parts.append(CsvPart(path, fields, chosen, start, header, separator, settings.missing_symbols))
+        parts.append(
+            CsvPart(path, fields, chosen, start, header, separator, settings.missing_symbols, settings.encoding)
+        )
     return parts
 
 

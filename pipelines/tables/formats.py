@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from sparsewatch.pipelines.tables.encodings import as_utf8
 from sparsewatch.pipelines.tables.rejects import shown
 from sparsewatch.pipelines.tables.streams import PACKED, named_errors, open_bytes
 from sparsewatch.schemas.errors import ConfigError, SchemaError
@@ -21,6 +22,8 @@ NAMES: dict[Format, str] = {"parquet": "Parquet", "csv": "CSV", "jsonl": "JSON l
 READ = "Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst)"
 _START_BYTES = 64 << 10
 _PARQUET = b"PAR1"
+#: Bytes that text has not: the header of a CSV may begin with `ORC`.
+_BINARY = re.compile(rb"[\0-\x08]")
 _OBJECT = re.compile(rb'\s*\{\s*("|\})')
 #: Other files that users name by mistake.
 _OTHERS = {
@@ -33,8 +36,6 @@ _OTHERS = {
     b"\xfd7zXZ": "a file packed by xz",
     b"\x04\x22\x4d\x18": "a file packed by lz4",
     b"SQLite format 3": "an SQLite file",
-    b"\xff\xfe": "text as UTF-16",
-    b"\xfe\xff": "text as UTF-16",
 }
 
 
@@ -83,24 +84,34 @@ def unpacked_name(path: Path) -> str:
     return path.name.removesuffix(path.suffix) if path.suffix in PACKED else path.name
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path, encoding: str | None = None) -> Format:
     """The format of a file by its first bytes, by its name if these are not enough.
+
+    Args:
+        path: The file.
+        encoding: Of text without a byte order mark; UTF-8 if None.
 
     Raises:
         ConfigError: If there is no such file.
         SchemaError: If it is none of them.
     """
     start = _start(path)
-    found = recognised(path, start)
+    found = recognised(path, encoding, start)
     if found is not None:
         return found
     if ending_of(path) == "csv" or not start.strip():
         return "csv"
-    raise SchemaError(f"{path}: expected {READ}, got a file that begins {shown(start[:200].decode(errors='replace'))}")
+    begin = shown(as_utf8(start[:200], encoding).decode(errors="replace"))
+    raise SchemaError(f"{path}: expected {READ}, got a file that begins {begin}")
 
 
-def recognised(path: Path, start: bytes | None = None) -> Format | None:
+def recognised(path: Path, encoding: str | None = None, start: bytes | None = None) -> Format | None:
     """The format by a file's first bytes; None if they are not enough.
+
+    Args:
+        path: The file.
+        encoding: As in `format_of`.
+        start: Its first bytes; they are read if None.
 
     Raises:
         SchemaError: If they are of another format.
@@ -108,9 +119,10 @@ def recognised(path: Path, start: bytes | None = None) -> Format | None:
     start = _start(path) if start is None else start
     if start.startswith(_PARQUET):
         return "parquet"
-    if other := next((name for magic, name in _OTHERS.items() if start.startswith(magic)), None):
+    other = next((name for magic, name in _OTHERS.items() if start.startswith(magic)), None)
+    if other is not None and _BINARY.search(start):
         raise SchemaError(f"{path}: expected {READ}, got {other}")
-    return "jsonl" if _OBJECT.match(start.removeprefix(b"\xef\xbb\xbf")) else None
+    return "jsonl" if _OBJECT.match(as_utf8(start, encoding)) else None
 
 
 def _start(path: Path) -> bytes:

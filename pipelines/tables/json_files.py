@@ -38,6 +38,8 @@ class JsonPart:
     symbols: Sequence[str]
     #: Types of the lines, where others are given.
     lines: pa.Schema | None = None
+    #: Of a file without a byte order mark; UTF-8 if None.
+    encoding: str | None = None
 
     def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Batches of rows; a line that is no JSON object is rejected, a blank line is skipped.
@@ -45,7 +47,7 @@ class JsonPart:
         Raises:
             SchemaError: If the file is damaged, or a value is not of its column's type.
         """
-        with named_errors(self.path), open_text(self.path, progress) as stream:
+        with named_errors(self.path), open_text(self.path, progress, self.encoding) as stream:
             for lines in _lines(stream, self.path):
                 yield self._missing_as_null(self._rows(lines, rejected))
 
@@ -103,13 +105,16 @@ class JsonTypes(NamedTuple):
                 raise SchemaError(f"{path}: column {field.name!r}: expected numbers, text or lists, got {field.type}")
 
 
-def find_json_types(paths: Sequence[Path], rows: int | None = None, on_bytes: OnBytes | None = None) -> JsonTypes:
+def find_json_types(
+    paths: Sequence[Path], rows: int | None = None, on_bytes: OnBytes | None = None, encoding: str | None = None
+) -> JsonTypes:
     """Find the types of the columns of files.
 
     Args:
         paths: Files of JSON lines.
         rows: Rows of each file that are looked at; all if None.
         on_bytes: Called with the bytes read so far and in all.
+        encoding: Of files without a byte order mark; UTF-8 if None.
 
     Raises:
         SchemaError: If a file is damaged or holds no object.
@@ -117,7 +122,7 @@ def find_json_types(paths: Sequence[Path], rows: int | None = None, on_bytes: On
     looked, progress = _Looked(), Progress(paths)
     for path in paths:
         seen = 0
-        with named_errors(path), open_text(path, progress) as stream:
+        with named_errors(path), open_text(path, progress, encoding) as stream:
             for lines in _lines(stream, path):
                 seen += looked.add(path, lines)
                 if on_bytes is not None:

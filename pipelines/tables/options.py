@@ -1,8 +1,13 @@
-"""The option that commands which read tables share."""
+"""The options that commands which read tables share."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import click
+
+from sparsewatch.pipelines.tables.encodings import check_encoding
+from sparsewatch.pipelines.tables.settings import Reading
 
 
 def split_texts(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
@@ -10,10 +15,32 @@ def split_texts(_ctx: click.Context, _option: click.Parameter, text: str) -> tup
     return tuple(text.split(",")) if text else ()
 
 
-MISSING_OPTION: Any = click.option(
+def _encoding(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    return None if name is None else check_encoding(name)
+
+
+ENCODING_OPTION: Any = click.option(
+    "--encoding",
+    callback=_encoding,
+    metavar="NAME",
+    help="Encoding of text without a byte order mark, such as cp1252 or utf-16-le.  [default: utf-8]",
+)
+_MISSING_OPTION: Any = click.option(
     "--missing",
     default="",
     callback=split_texts,
     metavar="A,B",
     help="Texts that stand for a missing value, besides the empty field of a CSV.",
 )
+
+
+def reading_options(command: Callable[..., Any]) -> Any:
+    """Give a command `--missing` and `--encoding`, which it takes as one argument, `reading`."""
+
+    @_MISSING_OPTION
+    @ENCODING_OPTION
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, missing: tuple[str, ...], encoding: str | None, **options: Any) -> Any:
+        return command(*arguments, reading=Reading(missing=missing, encoding=encoding), **options)
+
+    return wrapped

@@ -44,9 +44,9 @@ def look_at(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | 
         ConfigError: If a file, or a requested column, is missing.
         SchemaError: If a file is damaged or of no known format, or has other columns than the first.
     """
-    formats = [format_of(path) for path in paths]
+    formats = [format_of(path, settings.reading.encoding) for path in paths]
     lines = [path for path, kind in zip(paths, formats, strict=True) if kind == "jsonl"]
-    json = find_json_types(lines, settings.most_rows, on_bytes) if lines else None
+    json = find_json_types(lines, settings.most_rows, on_bytes, settings.reading.encoding) if lines else None
     files: list[FileColumns] = []
     for path, kind in zip(paths, formats, strict=True):
         if kind == "parquet":
@@ -55,7 +55,7 @@ def look_at(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | 
             schema = json.schema
             file = FileColumns(path, schema.names, json=json, types=dict(zip(schema.names, schema.types, strict=True)))
         else:
-            csv = csv_part(path, (EMPTY, *settings.missing))
+            csv = csv_part(path, (EMPTY, *settings.reading.missing), settings.reading.encoding)
             file = FileColumns(path, csv.names if csv else (), csv=csv)
         _expect(file, files[0] if files else file, settings)
         files.append(file)

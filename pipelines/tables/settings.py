@@ -15,6 +15,19 @@ EMPTY = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a user says about the texts of files, the same for all commands."""
+
+    #: Texts that stand for the missing value, besides the empty field of a CSV.
+    missing: tuple[str, ...] = ()
+    #: Encoding of text without a byte order mark; UTF-8 if None.
+    encoding: str | None = None
+
+
+PLAIN = Reading()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextSettings:
     """Which columns are read, and which texts stand for the missing value."""
 
@@ -22,6 +35,8 @@ class TextSettings:
     missing_symbols: tuple[str, ...] = (EMPTY,)
     #: Only these columns, in the order of the file; all if None.
     columns: Sequence[str] | None = None
+    #: Encoding of text without a byte order mark; UTF-8 if None.
+    encoding: str | None = None
 
     def chosen(self, names: Sequence[str], path: Path) -> tuple[str, ...]:
         """Those of a file's columns that are read.
@@ -53,8 +68,7 @@ class TableSettings:
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     #: Columns of text files whose types are not inferred: they stay text.
     as_text: frozenset[str] = frozenset()
-    #: Texts that stand for the missing value, besides the empty field of a CSV.
-    missing: tuple[str, ...] = ()
+    reading: Reading = PLAIN
     #: Whether columns of times that are declared integers keep the type of the file.
     own_times: bool = False
     #: Whether all values are checked against their types before the first row is given.

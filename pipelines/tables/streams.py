@@ -1,19 +1,17 @@
 """Text files as streams of UTF-8, whatever packed them, and how far they are read."""
 
-import codecs
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
-from sparsewatch.pipelines.tables.text import LATIN1
+from sparsewatch.pipelines.tables.encodings import ToUtf8, fault_in
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 #: Endings that say how a file is packed; its content is recognised by its first bytes.
 PACKED = (".gz", ".zst")
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_BOM = codecs.BOM_UTF8
 #: Bytes of lines read at once, and most bytes of a line.
 _CHUNK_BYTES = 2 << 20
 _MOST_LINE_BYTES = 64 << 20
@@ -73,17 +71,23 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_text(path: Path, progress: Progress | None = None) -> Iterator[pa.NativeFile]:
+def open_text(path: Path, progress: Progress | None = None, encoding: str | None = None) -> Iterator[pa.NativeFile]:
     """A file's text as UTF-8, unpacked (gzip, zstd), without a byte order mark, with a line break at its end.
 
-    Bytes that are not UTF-8 are read as latin-1, so that no file is refused for its encoding.
+    Reading raises a SchemaError at a byte that is not of the encoding.
 
     Args:
         path: The file.
         progress: Counts the bytes read.
+        encoding: Of a file without a byte order mark; UTF-8 if None.
     """
     with open_bytes(path, progress) as unpacked:
-        yield pa.TransformInputStream(unpacked, _Utf8())
+        yield pa.TransformInputStream(unpacked, ToUtf8(encoding, lambda: _wrong_byte(path, encoding)))
+
+
+def _wrong_byte(path: Path, encoding: str | None) -> SchemaError:
+    with open_bytes(path) as stream:
+        return SchemaError(f"{path}, {fault_in(lambda: bytes(stream.read(_CHUNK_BYTES)), encoding)}")
 
 
 @contextmanager
@@ -104,14 +108,18 @@ def open_bytes(path: Path, progress: Progress | None = None) -> Iterator[pa.Nati
         progress.add(size)
 
 
-def expect_text(path: Path) -> None:
+def expect_text(path: Path, encoding: str | None = None) -> None:
     """Check that a file holds text.
+
+    Args:
+        path: The file.
+        encoding: As in `open_text`.
 
     Raises:
         ConfigError: If it is missing.
         SchemaError: If it holds none.
     """
-    with named_errors(path), open_text(path) as stream:
+    with named_errors(path), open_text(path, encoding=encoding) as stream:
         while text := stream.read(64 << 10):
             if text.strip():
                 return
@@ -133,27 +141,3 @@ def whole_lines(stream: pa.NativeFile, path: Path) -> Iterator[bytes]:
             rest = rest[end:]
         if len(rest) > _MOST_LINE_BYTES:
             raise SchemaError(f"{path}: expected lines of less than {_MOST_LINE_BYTES} bytes, got a longer one")
-
-
-class _Utf8:
-    """Converts a stream of bytes to UTF-8, chunk by chunk."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(LATIN1)
-        self._start = b""
-        self._started = self._ended = False
-
-    def __call__(self, chunk: pa.Buffer) -> bytes:
-        data, last = bytes(chunk), not chunk.size
-        if not self._started:
-            self._start += data
-            if len(self._start) < len(_BOM) and not last:
-                return b""
-            data, self._started = self._start.removeprefix(_BOM), True
-        if data.isascii() and not last and not self._decoder.getstate()[0]:
-            return data
-        text = self._decoder.decode(data, last)
-        if last and not self._ended:
-            # The CSV reader takes a record that ends with the file, but not a header.
-            text, self._ended = text + "\n", True
-        return text.encode()

@@ -119,12 +119,14 @@ def _find_csv_types(files: Sequence[FileColumns], settings: TableSettings, on_by
 
 def _part(file: FileColumns, schema: pa.Schema, rows: int, settings: TableSettings) -> Part:
     if file.footer is not None:
-        return ParquetPart(file.path, schema, (), rows, converter(file.path, settings.missing))
+        return ParquetPart(file.path, schema, (), rows, converter(file.path, settings.reading.missing))
     if file.csv is not None:
         return TypedPart(replace(file.csv, chosen=schema.names), schema, rows, settings.most_rows)
     # Other files may have widened undeclared types.
     lines = pa.schema([(name, settings.types.get(name, file.types[name])) for name in schema.names])
-    return JsonPart(file.path, schema, settings.missing, None if lines == schema else lines)
+    return JsonPart(
+        file.path, schema, settings.reading.missing, None if lines == schema else lines, settings.reading.encoding
+    )
 
 
 def _look_over(files: Sequence[FileColumns], table: Table, settings: TableSettings, on_bytes: OnBytes | None) -> None:

@@ -18,8 +18,8 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.tables.options import MISSING_OPTION
-from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.settings import PLAIN, Reading, TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
 from sparsewatch.pipelines.train.reference_report import check_worth, report
@@ -97,15 +97,13 @@ def fit_reference_from_table(
     return fit_reference(counts.whole(), window_us)
 
 
-def open_files(
-    job: CtrJob, files: Sequence[Path], missing: Sequence[str] = (), on_bytes: OnBytes | None = None
-) -> Table:
+def open_files(job: CtrJob, files: Sequence[Path], reading: Reading = PLAIN, on_bytes: OnBytes | None = None) -> Table:
     """The columns of files that a job uses, in the job's types, and its time column as the files write it.
 
     Args:
         job: Names the columns.
         files: Files, folders or patterns.
-        missing: Texts that stand for the missing value.
+        reading: How texts are read.
         on_bytes: Called with the bytes read so far and in all, where all rows must be read to open the files.
 
     Raises:
@@ -117,7 +115,7 @@ def open_files(
     types = {name: schema.field(name).type for name in columns}
     return open_table(
         files,
-        TableSettings(columns=(time, *columns), types=types, as_text=frozenset({time}), missing=tuple(missing)),
+        TableSettings(columns=(time, *columns), types=types, as_text=frozenset({time}), reading=reading),
         on_bytes,
     )
 
@@ -149,8 +147,8 @@ def count_rows(job: CtrJob, source: Table, on_bytes: OnBytes | None = None) -> t
 @click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the reference.")
-@MISSING_OPTION
-def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing: tuple[str, ...]) -> None:
+@reading_options
+def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, reading: Reading) -> None:
     """Learn what is normal for the job JOB.toml from FILEs of normal operation.
 
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
@@ -161,7 +159,7 @@ def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, missing:
     """
     job = load_job_of(CtrJob, job_file, why="the only kind that has a reference")
     with progress_bar("scanning", unit=BYTES) as bar:
-        source = open_files(job, files, missing, bar.move)
+        source = open_files(job, files, reading, bar.move)
     with progress_bar("counting", unit=BYTES) as bar:
         counts, unusable = count_rows(job, source, bar.move)
     for remark in (*source.remarks(), *_odd_times(counts, job)):

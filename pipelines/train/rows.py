@@ -21,8 +21,8 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.tables.options import MISSING_OPTION
-from sparsewatch.pipelines.tables.settings import TableSettings
+from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.settings import Reading, TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
 from sparsewatch.schemas.alerts import counted
@@ -106,7 +106,7 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
 )
 @click.option("--sample-rows", type=ranged(Count), help=f"Rows to learn from.  [default: {_SAMPLE_ROWS}]")
 @click.option("--promote/--no-promote", default=True, help="Make the version the latest, which jobs use, or not.")
-@MISSING_OPTION
+@reading_options
 def train_rows(
     files: tuple[Path, ...],
     columns: str | None,
@@ -122,7 +122,7 @@ def train_rows(
     alarm_rate: float,
     sample_rows: int | None,
     promote: bool,
-    missing: tuple[str, ...],
+    reading: Reading,
 ) -> None:
     """Train the model that scores rows from FILEs, or from samples of such files.
 
@@ -135,7 +135,7 @@ def train_rows(
     _check_targets(out, sample_out)
     chosen = None if out is None else method_of(method, steps, trim)
     started = time.monotonic()
-    sample = _sampled(files, columns, job, sample_rows, seed, missing)
+    sample = _sampled(files, columns, job, sample_rows, seed, reading)
     read_s = time.monotonic() - started
     if sample_out is not None:
         write_sample(sample, sample_out)
@@ -205,7 +205,7 @@ def _sampled(
     job: Path | None,
     limit: int | None,
     seed: int,
-    missing: tuple[str, ...],
+    reading: Reading,
 ) -> FileSample:
     """The sample of all files, those that are samples among them."""
     samples = [read_sample(file) for file in files if file.suffix == SUFFIX]
@@ -221,7 +221,7 @@ def _sampled(
         sample.merge(part)
     if unread := [file for file in files if file.suffix != SUFFIX]:
         with progress_bar("scanning", unit=BYTES) as bar:
-            settings = TableSettings(columns=sample.columns, types=types, missing=missing)
+            settings = TableSettings(columns=sample.columns, types=types, reading=reading)
             table = open_table(unread, settings, bar.move)
         with progress_bar("reading", unit="rows") as bar:
             for file in table.parts:

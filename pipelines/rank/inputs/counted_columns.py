@@ -101,12 +101,12 @@ def plan_json(paths: Sequence[Path], settings: InputSettings) -> list[JsonPart]:
         ConfigError: If a chosen column is missing.
         SchemaError: If a file is damaged, without rows, or a column is nested or holds values of several kinds.
     """
-    found = find_json_types(paths)
+    found = find_json_types(paths, encoding=settings.encoding)
     expect_names(paths[0], found.schema.names)
     chosen = settings.chosen(found.schema.names, paths[0])
     found.expect_sound(chosen)
     schema = pa.schema([(name, _type_of(paths[0], found.schema.field(name))) for name in chosen])
-    return [JsonPart(path, schema, settings.missing_symbols) for path in paths]
+    return [JsonPart(path, schema, settings.missing_symbols, encoding=settings.encoding) for path in paths]
 
 
 def _types(footer: _Footer, chosen: Sequence[str]) -> pa.Schema:

@@ -40,11 +40,11 @@ def open_input(path: Path, settings: InputSettings) -> RankInput:
         raise ConfigError(f"no such file or folder: {path}")
     if not (path.is_file() or path.is_dir()):
         raise ConfigError(f"{path}: expected a file or a folder, got a pipe or a device; files may be read twice")
-    source = _detected(path) if settings.source == "auto" else settings.source
+    source = _detected(path, settings.encoding) if settings.source == "auto" else settings.source
     return _OPENERS[source](path, settings)
 
 
-def _detected(path: Path) -> str:
+def _detected(path: Path, encoding: str | None) -> str:
     """The layout at a path."""
     folder = path if path.is_dir() else path.parent
     if path.is_dir() and (path / _RAW_HEADER).exists():
@@ -53,7 +53,7 @@ def _detected(path: Path) -> str:
         return "ob-vw"
     if path.is_dir() and _named(path, "data.csv"):
         return "ob-csv" if (path / _DESCRIPTION).exists() else "csv-raw"
-    if path.is_file() and (known := recognised(path)):
+    if path.is_file() and (known := recognised(path, encoding)):
         return known
     found = [source for source, endings in ENDINGS.items() if _files(path, endings)]
     if len(found) != 1:
@@ -146,7 +146,7 @@ def _open_ob_vw(path: Path, settings: InputSettings) -> RankInput:
 
 
 def _open_raw_dump(path: Path, settings: InputSettings) -> RankInput:
-    names = read_start(path / _RAW_HEADER, "\t").fields
+    names = read_start(path / _RAW_HEADER, "\t", settings.encoding).fields
     files = sorted(entry for entry in (path / _RAW_ROWS).rglob("*") if entry.is_file() and entry.name[0] not in "._")
     if not files:
         raise ConfigError(f"{path}: expected files of rows under {_RAW_ROWS}, got none")

@@ -49,14 +49,18 @@ class Namespaces(NamedTuple):
     skip: int
 
 
-def read_namespaces(path: Path) -> Namespaces:
+def read_namespaces(path: Path, encoding: str | None = None) -> Namespaces:
     """Read a map: lines `id,name`, `id,name,f32` or `_namespace_skip_prefix,number`.
+
+    Args:
+        path: The file.
+        encoding: Of a file without a byte order mark; UTF-8 if None.
 
     Raises:
         ConfigError: If it is missing.
         SchemaError: If a line is of another form, or a column comes twice.
     """
-    with named_errors(path), open_text(path) as stream:
+    with named_errors(path), open_text(path, encoding=encoding) as stream:
         lines = stream.read().decode().splitlines()
     names: dict[str, str] = {}
     numeric: set[str] = set()
@@ -85,6 +89,7 @@ class VwPart:
     #: Columns that are read, in the order of the batches.
     chosen: Sequence[str]
     symbols: Sequence[str]
+    encoding: str | None = None
 
     def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Batches of text columns; a line without a label or without a namespace is rejected, a blank line is skipped.
@@ -94,7 +99,7 @@ class VwPart:
         """
         first = 1
         most_lines = max(1, _CELLS // (len(self.namespaces.names) + 1))
-        with named_errors(self.path), open_text(self.path, progress) as stream:
+        with named_errors(self.path), open_text(self.path, progress, self.encoding) as stream:
             for lines in (part for chunk in whole_lines(stream, self.path) for part in _split(chunk, most_lines)):
                 cut = cut_lines(lines)
                 yield self._table(cut, self._usable(cut, first, rejected), first, rejected)
@@ -161,11 +166,11 @@ def plan_vw(paths: Sequence[Path], namespaces: Path, settings: InputSettings) ->
         ConfigError: If the map or a chosen column is missing.
         SchemaError: If the map cannot be used.
     """
-    known = read_namespaces(namespaces)
+    known = read_namespaces(namespaces, settings.encoding)
     for path in paths:
-        expect_text(path)
+        expect_text(path, settings.encoding)
     chosen = settings.chosen([LABEL, *known.names.values()], namespaces)
-    parts = [VwPart(path, known, chosen, settings.missing_symbols) for path in paths]
+    parts = [VwPart(path, known, chosen, settings.missing_symbols, settings.encoding) for path in paths]
     return parts, known.numeric & set(chosen)
 
 
