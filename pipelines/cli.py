@@ -30,6 +30,9 @@ _COMMANDS = {
         "Rank the features of a file or folder by their information about a label.",
     ),
     "mend": ("sparsewatch.pipelines.mend.command:mend", "Repair topics that would lose a job's state."),
+    "windows": ("sparsewatch.pipelines.records.command:windows", "Windows that a job has closed."),
+    "alerts": ("sparsewatch.pipelines.records.command:alerts", "Alerts that a job has raised."),
+    "results": ("sparsewatch.pipelines.records.command:results", "Results of single rows or wafers."),
     "rejects": ("sparsewatch.pipelines.rejects.command:rejects", "List rejected records, replay repaired ones."),
     "patterns": (
         "sparsewatch.pipelines.patterns.command:patterns",

@@ -108,6 +108,11 @@ class Compacted:
         return ends
 
     @property
+    def name(self) -> str:
+        """Name of the topic."""
+        return self._topic
+
+    @property
     def is_there(self) -> bool:
         """Whether the broker has such a topic."""
         return self._opened() is not None

@@ -1,0 +1,1 @@
+"""What a job wrote, for people: its windows, alerts and results."""

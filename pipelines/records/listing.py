@@ -1,0 +1,126 @@
+"""Windows, alerts and results as rows of a table. What stands in them came from outside and is shown harmlessly."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sparsewatch.pipelines.records.reading import Record
+
+#: Features, columns and labels that a cell names.
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How records of one kind are shown."""
+
+    title: str
+    columns: Sequence[str]
+    cells: Callable[[Record], tuple[str, ...]]
+    right: Sequence[str] = ()
+
+    def line(self, record: Record) -> str:
+        """The record in a line, for following."""
+        return "  ".join(cell for cell in self.cells(record) if cell)
+
+
+def moment(time_us: int) -> str:
+    """A moment in UTC, to the second.
+
+    >>> moment(1_767_225_600_000_000)
+    '2026-01-01 00:00:00'
+    """
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def window_cells(record: Record) -> tuple[str, ...]:
+    """A window: when, how many rows, whether whole, alerts, and what its kind of job found."""
+    return (
+        moment(record["window_start_us"]),
+        moment(record["window_end_us"]),
+        str(record["rows"]),
+        "yes" if record["complete"] else "no",
+        str(len(record["alerts"])),
+        "; ".join(gist for make in _GISTS if (gist := make(record))),
+    )
+
+
+def _ranking(record: Record) -> str:
+    best = [f"{one['feature']} {one['normalised']:.1%}" for one in record.get("ranking") or ()][:_NAMED]
+    return f"best features {', '.join(best)}" if best else ""
+
+
+def _row_scores(record: Record) -> str:
+    scores = record.get("row_scores")
+    return f"{scores['above']} rows above the threshold" if scores and "above" in scores else ""
+
+
+def _wafers(record: Record) -> str:
+    verdicts = record.get("verdicts")
+    return ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items()) if verdicts else ""
+
+
+_GISTS = (_ranking, _row_scores, _wafers)
+
+
+def alert_cells(record: Record) -> tuple[str, ...]:
+    """An alert: its window, severity, rule, subject and message."""
+    return (
+        moment(record["window_start_us"]),
+        record["severity"],
+        record["rule"],
+        record["subject"],
+        record["message"],
+    )
+
+
+def row_cells(record: Record) -> tuple[str, ...]:
+    """An outlier among rows: id, time, score, p-value and the columns that make it one."""
+    columns = sorted(record["columns"].items(), key=lambda named: -named[1])[:_NAMED]
+    return (
+        record["id"],
+        moment(record["event_time_us"]),
+        f"{record['score']:.3g}",
+        f"{record['p_value']:.2g}",
+        ", ".join(f"{name} {share:.2g}" for name, share in columns),
+        _pairs(record.get("identity", {})),
+    )
+
+
+def wafer_cells(record: Record) -> tuple[str, ...]:
+    """The verdict on a wafer."""
+    return (
+        record["lot"],
+        record["wafer_id"],
+        moment(record["event_time_us"]),
+        str(record["defects"]),
+        record["verdict"],
+        record["pattern"],
+        f"{record['p_value']:.2g}",
+        record["tool"],
+    )
+
+
+def _pairs(named: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in named.items())
+
+
+WINDOWS = View(
+    "Windows, newest last (UTC)", ("from", "to", "rows", "whole", "alerts", "found"), window_cells, ("rows", "alerts")
+)
+ALERTS = View("Alerts, newest last (UTC)", ("window", "severity", "rule", "subject", "message"), alert_cells)
+ROWS = View(
+    "Rows above the threshold, newest last (UTC)",
+    ("id", "time", "score", "p", "columns", "identity"),
+    row_cells,
+    ("score", "p"),
+)
+WAFERS = View(
+    "Wafers, newest last (UTC)",
+    ("lot", "wafer", "time", "defects", "verdict", "pattern", "p", "tool"),
+    wafer_cells,
+    ("defects", "p"),
+)
+#: Results by the ending of their topic's name.
+RESULTS = {"rows": ROWS, "wafers": WAFERS}
