@@ -24,6 +24,8 @@ PROGRESS = Format("the progress of a job")
 ACK = Format("an acknowledgement")
 #: Newest event time of a partition that has none yet.
 NEVER_US = -(2**62)
+#: Start of the window in which records travel that are set aside before a job's first window is known.
+PREFACE_US = 0
 _MEASURE, _ACK, _MARKER = b"M", b"A", b"K"
 #: A job's name and a measure, acknowledgement or marker of it as bytes.
 Part = tuple[str, bytes]
@@ -49,6 +51,11 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     #: Offsets below were read by an earlier run (see module text).
     high: int
     open_windows: tuple[OpenWindow, ...] = ()
+    #: Newest event time less the Kafka timestamp of its own record; `NEVER_US` before the first row.
+    lead_us: int = NEVER_US
+    #: Kafka timestamp of the newest reject, and the newest of them that the reject after it confirmed.
+    stamp_us: int = NEVER_US
+    confirmed_us: int = NEVER_US
 
 
 class ReaderState(msgspec.Struct, frozen=True, array_like=True):
@@ -69,14 +76,21 @@ class ReaderState(msgspec.Struct, frozen=True, array_like=True):
     #: Bounded mode: partitions with nothing to read in this run; they do not delay the windows.
     silent: tuple[int, ...] = ()
     finished: bool = False
+    #: Events read since the last marker, whatever became of them.
+    events: int = 0
+    #: Earliest Kafka timestamp of a reject before the first window: where a stream begins that has shown no row.
+    first_stamp_us: int = NEVER_US
 
 
-class ResumePoint(msgspec.Struct, frozen=True, kw_only=True):
+class ResumePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where one partition starts again."""
 
     offset: int
     newest_us: int
     high: int
+    #: As in `PartitionState`, at the marker; they move the watermark once the partition has been read up to `high`.
+    lead_us: int = NEVER_US
+    confirmed_us: int = NEVER_US
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +114,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return self.counted + self.late + self.rejected
 
 
-class Marker(msgspec.Struct, frozen=True, kw_only=True):
+class Marker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A reader's statement that a window is closed, emitted inside that window."""
 
     reader: int
@@ -113,6 +127,14 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = True
     #: Resume points by partition, valid once this window's results are durable.
     resume: dict[int, ResumePoint]
+    #: Events that the reader has read since the marker before, whatever became of them: what late and rejected are a
+    #: share of. Rows of them may belong to later windows.
+    events: int = 0
+
+    @property
+    def is_preface(self) -> bool:
+        """Whether it closes no window: it states what was set aside before the first window of the job was known."""
+        return self.window_end_us == PREFACE_US
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,6 +128,8 @@ STORED: tuple[Stored, ...] = (
         of=READER_STATE,
         encode=lambda: ReaderStateCoder().encode(STATE),
         decode=ReaderStateCoder().decode,
+        # An array has each field that was added since.
+        exact=False,
     ),
     Stored(
         file="marker-1.msgpack",

@@ -21,6 +21,10 @@ class Recount:
         """Events and rejects."""
         return sum(self.windows.values()) + len(self.late) + len(self.rejected)
 
+    def reached(self, length_us: int) -> range:
+        """Starts of all windows from the first with a row to the last, those without a row among them."""
+        return range(min(self.windows, default=0), max(self.windows, default=-length_us) + length_us, length_us)
+
 
 def recount(topic: Mapping[int, Iterable[Record]], length_us: int, disorder_us: int) -> Recount:
     """Count a topic whose partitions are never idle.

@@ -38,6 +38,8 @@ class Decoded:
     fetched: Sequence[Fetched]
     #: Record of each row: positions as in `_Record`, shape (n, 2).
     records: np.ndarray
+    #: Kafka timestamp of the record of each row in milliseconds, -1 for none, shape (n,).
+    timestamps_ms: np.ndarray
     #: Format of records without a `content-type` header.
     default_format: str
 
@@ -83,9 +85,10 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         *_decode_arrow(topic, fetched, by_format["arrow"], schema, rejects),
     ]
     rows, places = _joined([p for p in parts if p[0].num_rows], schema)
-    times, faults = settle(rows, _timestamps(fetched, places), schema)
+    stamps = _timestamps(fetched, places)
+    times, faults = settle(rows, stamps, schema)
     decoded = Decoded(
-        topic, _with_meta(rows, places, times, fetched), rejects, fetched, places[:, :2], schema.default_format
+        topic, _with_meta(rows, places, times, fetched), rejects, fetched, places[:, :2], stamps, schema.default_format
     )
     return _without_faults(decoded, faults)
 
@@ -209,7 +212,12 @@ def _without_faults(decoded: Decoded, faults: list[Fault]) -> Decoded:
         decoded.rejects.extend(decoded.set_aside(at, "reject", code, message))
     keep = np.ones(decoded.rows.num_rows, dtype=bool)
     keep[[row for row, _, _ in faults]] = False
-    return replace(decoded, rows=decoded.rows.filter(pa.array(keep)), records=decoded.records[keep])
+    return replace(
+        decoded,
+        rows=decoded.rows.filter(pa.array(keep)),
+        records=decoded.records[keep],
+        timestamps_ms=decoded.timestamps_ms[keep],
+    )
 
 
 def _side(topic: str, records: Fetched, i: int, kind: SideKind, code: str, message: str) -> SideRecord:

@@ -6,8 +6,9 @@ The rules (docs/accounts.md has the argument in full):
   the partition's newest event time so far minus that allowance, or before the end of the last closed window (only a
   partition that was idle can meet the second case). The first test depends on the order inside the partition alone,
   so a replay decides the same.
-* Windows close in order of time. Whatever is set aside meanwhile (late rows, rejects) belongs to the window that
-  begins at the end of the last closed window: no earlier window can open any more, so its account is stated next.
+* Windows close in order of time, each of them, also those without a row. Whatever is set aside meanwhile (late rows,
+  rejects) belongs to the window that begins at the end of the last closed window: no earlier window can open any
+  more, so its account is stated next. Before the first window is known it belongs to a preface, which closes none.
 * A resume point holds the first offset an open window needs, and the newest event time *before* that offset.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from sparsewatch.schemas.accounts import (
     NEVER_US,
+    PREFACE_US,
     Account,
     Marker,
     OpenWindow,
@@ -27,19 +29,12 @@ from sparsewatch.schemas.accounts import (
     ReaderState,
     ResumePoint,
 )
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, confirmed_stamps, lead_us
 
-
-@dataclass(frozen=True, slots=True)
-class WindowRules:
-    """How windows are cut. All in microseconds of event time."""
-
-    length_us: int
-    disorder_us: int
-
-    def window_us(self, times_us: np.ndarray) -> np.ndarray:
-        """Start of the window of each event time, int64 of the same shape."""
-        starts: np.ndarray = times_us // self.length_us * self.length_us
-        return starts
+#: Windows without a row that are closed one by one after a window with rows, and in all at a time. A thousand minutes
+#: are 16 hours, in which every rule about silence has spoken; one mad event time may leave millions of windows out.
+MOST_EMPTY = 1_000
+MOST_EMPTY_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +54,9 @@ def take(
     partitions: np.ndarray,
     offsets: np.ndarray,
     times_us: np.ndarray,
+    stamps_us: np.ndarray,
     positions: Mapping[int, int],
-    rejects: Mapping[int, Sequence[int]],
+    rejects: Mapping[int, Sequence[Reject]],
 ) -> Routing:
     """Add a batch to the accounts.
 
@@ -70,8 +66,9 @@ def take(
         partitions: Partition of each row, shape (n,), grouped.
         offsets: Offset of each row, shape (n,), ascending within a partition.
         times_us: Event time of each row, shape (n,).
+        stamps_us: Kafka timestamp of each row's record, negative for none, shape (n,).
         positions: Next offset of each partition that was read.
-        rejects: Offsets of rejects by partition; each entry counts as one event.
+        rejects: Rejects by partition, in order of offset.
 
     Returns:
         Rows on time by window, late rows, and the new state.
@@ -85,11 +82,17 @@ def take(
         if part.partition not in positions:
             updated.append(part)
             continue
-        rejected += sum(offset >= part.high for offset in rejects.get(part.partition, ()))
+        mine = rejects.get(part.partition, ())
+        rejected += sum(reject.events for reject in mine if reject.offset >= part.high)
         at = np.flatnonzero(partitions == part.partition)
-        new, late[at] = _take_partition(part, rules, state.closed_end_us, offsets[at], times_us[at], windows[at])
+        new, late[at] = _take_partition(
+            part, rules, state.closed_end_us, offsets[at], times_us[at], stamps_us[at], windows[at]
+        )
         replayed[at] = offsets[at] < part.high
-        updated.append(msgspec.structs.replace(new, position=positions[part.partition]))
+        stamp, confirmed = confirmed_stamps(part, mine)
+        updated.append(
+            msgspec.structs.replace(new, position=positions[part.partition], stamp_us=stamp, confirmed_us=confirmed)
+        )
     late_new = np.flatnonzero(late & ~replayed)
     return Routing(
         on_time=_by_window(windows, ~late),
@@ -99,8 +102,18 @@ def take(
             partitions=tuple(updated),
             late=state.late + len(late_new),
             rejected=state.rejected + rejected,
+            events=state.events + int(np.count_nonzero(~replayed)) + rejected,
+            first_stamp_us=_first_stamp_us(state, rejects),
         ),
     )
+
+
+def _first_stamp_us(state: ReaderState, rejects: Mapping[int, Sequence[Reject]]) -> int:
+    if state.began:
+        return state.first_stamp_us
+    stamps = [reject.stamp_us for mine in rejects.values() for reject in mine]
+    known = [stamp for stamp in (state.first_stamp_us, *stamps) if stamp != NEVER_US]
+    return min(known, default=NEVER_US)
 
 
 def _take_partition(
@@ -109,6 +122,7 @@ def _take_partition(
     closed_end_us: int,
     offsets: np.ndarray,
     times_us: np.ndarray,
+    stamps_us: np.ndarray,
     windows: np.ndarray,
 ) -> tuple[PartitionState, np.ndarray]:
     if not len(offsets):
@@ -128,7 +142,10 @@ def _take_partition(
         record_row = int(np.searchsorted(offsets, offsets[row], side="left"))
         open_windows[window] = OpenWindow(window, int(offsets[row]), int(newest[record_row]), count)
     new = msgspec.structs.replace(
-        part, newest_us=int(newest[-1]), open_windows=tuple(open_windows[w] for w in sorted(open_windows))
+        part,
+        newest_us=int(newest[-1]),
+        lead_us=lead_us(times_us, stamps_us, part.newest_us, part.lead_us),
+        open_windows=tuple(open_windows[w] for w in sorted(open_windows)),
     )
     return new, late
 
@@ -138,32 +155,13 @@ def _by_window(windows: np.ndarray, on_time: np.ndarray) -> dict[int, np.ndarray
     return {int(window): at[windows[at] == window] for window in np.unique(windows[at])}
 
 
-def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]) -> int:
-    """Event time up to which the reader has seen all rows it will count as on time.
-
-    The minimum over active partitions of newest event time minus the allowance. A partition that was never read and
-    is not idle holds it back. Idle partitions do not; when all are idle, it advances by the clock from the newest.
-
-    Args:
-        state: What the reader knows.
-        rules: How windows are cut.
-        idle: For each idle partition, microseconds since it became idle.
-
-    Returns:
-        Microseconds since the epoch, or `NEVER_US` if it is held back.
-    """
-    active = [p.newest_us for p in state.partitions if p.partition not in idle]
-    if active:
-        newest = min(active)
-        return NEVER_US if newest == NEVER_US else newest - rules.disorder_us
-    newest = max((p.newest_us for p in state.partitions), default=NEVER_US)
-    return NEVER_US if newest == NEVER_US else newest - rules.disorder_us + min(idle.values(), default=0)
-
-
 def close_windows(
     state: ReaderState, rules: WindowRules, watermark: int, reader: int, *, ended: bool = True
 ) -> tuple[ReaderState, list[Marker]]:
-    """Close every window that ended at or before the watermark.
+    """Close every window that ended at or before the watermark, also those without a row.
+
+    Nothing closes before the first window of the job is known: that of its earliest row or, where none has come, of
+    its first reject. Of many windows in a row without a row the first `MOST_EMPTY` are closed, the others passed over.
 
     Args:
         state: What the reader knows; not changed.
@@ -173,30 +171,54 @@ def close_windows(
         ended: Whether the windows have ended. False when the run stops while they are still open.
 
     Returns:
-        The new state, and one marker for each window that holds rows or an account, in order of time.
+        The new state, and a marker for each window, in order of time; before the first of a job the preface, if
+        anything was set aside.
     """
-    closed_end = max(state.closed_end_us, watermark // rules.length_us * rules.length_us)
-    if closed_end == state.closed_end_us:
+    first, closed_end = _first_us(state, rules), rules.start_us(watermark)
+    if first is None or closed_end <= first:
         return state, []
-    ending = {w.window_us for p in state.partitions for w in p.open_windows if w.window_us < closed_end}
-    if state.late or state.rejected:
-        ending.add(state.closed_end_us)
     markers: list[Marker] = []
-    for window in sorted(ending):
-        state, marker = _close_window(state, rules, window, reader, ended)
+    if (state.late or state.rejected) and state.closed_end_us == PREFACE_US < first:
+        state, preface = _close_window(state, PREFACE_US, PREFACE_US, reader, ended)
+        markers.append(preface)
+    full = {w.window_us for p in state.partitions for w in p.open_windows if w.window_us < closed_end}
+    for window in _in_order(full, first, closed_end, rules.length_us):
+        state, marker = _close_window(state, window, window + rules.length_us, reader, ended)
         markers.append(marker)
     return msgspec.structs.replace(state, closed_end_us=closed_end), markers
 
 
-def _close_window(
-    state: ReaderState, rules: WindowRules, window: int, reader: int, ended: bool
-) -> tuple[ReaderState, Marker]:
-    counted = sum(w.rows for p in state.partitions for w in p.open_windows if w.window_us == window)
+def _first_us(state: ReaderState, rules: WindowRules) -> int | None:
+    """Start of the first window that is not closed; None if it is not known yet."""
+    if state.closed_end_us > PREFACE_US:
+        return state.closed_end_us
+    opened = [w.window_us for p in state.partitions for w in p.open_windows]
+    if not opened and state.first_stamp_us != NEVER_US:
+        opened = [rules.start_us(state.first_stamp_us)]
+    return min(opened, default=None)
+
+
+def _in_order(full: set[int], first: int, closed_end: int, length_us: int) -> list[int]:
+    """Windows to close from `first` on: all with rows, and of those between them as many as the bounds allow."""
+    windows: list[int] = []
+    left = MOST_EMPTY_AT_ONCE
+    for window in [*sorted(full), closed_end]:
+        number = min((window - first) // length_us, MOST_EMPTY, left)
+        left -= number
+        windows += range(first, first + number * length_us, length_us)
+        first = window + length_us
+        windows += [window] if window < closed_end else []
+    return windows
+
+
+def _close_window(state: ReaderState, window: int, end: int, reader: int, ended: bool) -> tuple[ReaderState, Marker]:
+    preface = end == PREFACE_US
+    gone = () if preface else (window,)
+    counted = sum(w.rows for p in state.partitions for w in p.open_windows if w.window_us in gone)
     partitions = tuple(
-        msgspec.structs.replace(p, open_windows=tuple(w for w in p.open_windows if w.window_us != window))
+        msgspec.structs.replace(p, open_windows=tuple(w for w in p.open_windows if w.window_us not in gone))
         for p in state.partitions
     )
-    end = window + rules.length_us
     marker = Marker(
         reader=reader,
         sequence=state.markers + 1,
@@ -205,6 +227,7 @@ def _close_window(
         account=Account(counted=counted, late=state.late, rejected=state.rejected),
         complete=ended and state.began,
         resume={p.partition: _resume_point(p) for p in partitions},
+        events=state.events,
     )
     state = msgspec.structs.replace(
         state,
@@ -212,26 +235,39 @@ def _close_window(
         closed_end_us=end,
         late=0,
         rejected=0,
+        events=0,
         markers=marker.sequence,
-        began=state.began or counted > 0,
+        began=state.began or not preface,
     )
     return state, marker
 
 
 def _resume_point(part: PartitionState) -> ResumePoint:
     first = min(part.open_windows, key=lambda w: w.first_offset, default=None)
-    high = max(part.position, part.high)
-    if first is None:
-        return ResumePoint(offset=part.position, newest_us=part.newest_us, high=high)
-    return ResumePoint(offset=first.first_offset, newest_us=first.newest_before_us, high=high)
+    return ResumePoint(
+        offset=part.position if first is None else first.first_offset,
+        newest_us=part.newest_us if first is None else first.newest_before_us,
+        high=max(part.position, part.high),
+        lead_us=part.lead_us,
+        confirmed_us=part.confirmed_us,
+    )
 
 
 def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[ReaderState, list[Marker]]:
-    """Close what is still open: the end of a finished backfill."""
-    ends = [w.window_us + rules.length_us for p in state.partitions for w in p.open_windows]
+    """Close what is still open, and state all that was set aside: the end of a finished backfill."""
+    opened = [w.window_us for p in state.partitions for w in p.open_windows]
+    last = list(opened)
     if state.late or state.rejected:
-        ends.append(state.closed_end_us + rules.length_us)
-    return close_windows(state, rules, max(ends), reader, ended=False) if ends else (state, [])
+        first = _first_us(state, rules)
+        if first is None:
+            # Neither a row nor a timestamp has shown a time.
+            state, preface = _close_window(state, PREFACE_US, PREFACE_US, reader, ended=False)
+            return state, [preface]
+        last.append(first)
+    if last and not opened and not state.began:
+        # Nothing but rejects so far: the stream reaches as far as their timestamps.
+        last += [rules.start_us(p.confirmed_us) for p in state.partitions if p.confirmed_us != NEVER_US]
+    return close_windows(state, rules, max(last) + rules.length_us, reader, ended=False) if last else (state, [])
 
 
 def start_state(
@@ -239,14 +275,25 @@ def start_state(
 ) -> ReaderState:
     """Where a reader starts: at the job's resume points, or at `begin` for partitions without one."""
     points = {} if progress is None else progress.partitions
+    closed_end_us = PREFACE_US if progress is None else progress.closed_end_us
     return ReaderState(
         partitions=tuple(
-            PartitionState(p, points[p].offset, points[p].newest_us, points[p].high)
-            if p in points
-            else PartitionState(p, begin[p], NEVER_US, 0)
+            _resumed(p, points[p]) if p in points else PartitionState(p, begin[p], NEVER_US, 0)
             for p in sorted(partitions)
         ),
-        closed_end_us=0 if progress is None else progress.closed_end_us,
+        closed_end_us=closed_end_us,
         markers=0 if progress is None else progress.sequences.get(reader, 0),
-        began=progress is not None and progress.totals.counted > 0,
+        began=closed_end_us > PREFACE_US,
+    )
+
+
+def _resumed(partition: int, point: ResumePoint) -> PartitionState:
+    return PartitionState(
+        partition,
+        point.offset,
+        point.newest_us,
+        point.high,
+        lead_us=point.lead_us,
+        stamp_us=point.confirmed_us,
+        confirmed_us=point.confirmed_us,
     )

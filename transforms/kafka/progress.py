@@ -103,7 +103,7 @@ def advance(progress: Progress, markers: tuple[Marker, ...]) -> Progress:
         partitions=progress.partitions | {p: point for m in markers for p, point in m.resume.items()},
         sequences=progress.sequences | {m.reader: m.sequence for m in markers},
         totals=progress.totals + account,
-        windows=progress.windows + 1,
+        windows=progress.windows + (not all(m.is_preface for m in markers)),
     )
 
 

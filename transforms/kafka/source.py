@@ -8,7 +8,7 @@ import functools
 import gc
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,18 +21,19 @@ from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
-from sparsewatch.schemas.accounts import Marker, ReaderState
+from sparsewatch.schemas.accounts import NEVER_US, Marker, ReaderState
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
 from sparsewatch.schemas.jobs import JobIdentity, WindowTimes
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded, decode
 from sparsewatch.transforms.codecs.events import EventSchema
 from sparsewatch.transforms.coders import Aside, ReaderStateCoder
-from sparsewatch.transforms.kafka.accounts import WindowRules, close_all, close_windows, start_state, take, watermark_us
+from sparsewatch.transforms.kafka.accounts import close_all, close_windows, start_state, take
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import FetchAhead, IdleClock, fetch_batch, stop_before
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import ReaderTracker, load_progress
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, watermark_us
 from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rules(self) -> WindowRules:
         """How windows are cut."""
-        return WindowRules(self.windows.length_us, self.windows.disorder_us)
+        return WindowRules(self.windows.length_us, self.windows.disorder_us, self.windows.idle_after_us)
 
 
 def open_spec_reader(spec: ReadSpec) -> Reader:
@@ -261,10 +262,9 @@ def route(
     partitions, offsets = rows.column(PARTITION).to_numpy(), rows.column(OFFSET).to_numpy()
     times = rows.column(EVENT_TIME_US).to_numpy()
     high = {p.partition: p.high for p in state.partitions}
-    rejects: dict[int, list[int]] = {}
-    for record in decoded.rejects:
-        rejects.setdefault(record.partition, []).extend([record.offset] * record.events)
-    routing = take(state, rules, partitions, offsets, times, positions, rejects)
+    routing = take(
+        state, rules, partitions, offsets, times, decoded.timestamps_ms * 1000, positions, _rejects(decoded.rejects)
+    )
     aside = [r for r in decoded.rejects if r.offset >= high[r.partition]]
     if len(routing.late):
         aside += decoded.set_aside(routing.late, "late", "late", "its window had closed")
@@ -273,6 +273,15 @@ def route(
         for window, at in routing.on_time.items()
     ]
     return routing.state, _Step(routing.state, blocks, aside, state.closed_end_us, [])
+
+
+def _rejects(records: Sequence[SideRecord]) -> dict[int, list[Reject]]:
+    """Rejects by partition, in order of offset."""
+    rejects: dict[int, list[Reject]] = {}
+    for record in sorted(records, key=lambda record: record.offset):
+        stamp = NEVER_US if record.timestamp_ms <= 0 else record.timestamp_ms * 1000
+        rejects.setdefault(record.partition, []).append(Reject(record.offset, record.events, stamp))
+    return rejects
 
 
 def _rows_at(rows: pa.RecordBatch, at: np.ndarray) -> pa.RecordBatch:

@@ -3,14 +3,31 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsewatch.schemas.accounts import NEVER_US, Account, Marker, PartitionState, Progress, ReaderState
-from sparsewatch.transforms.kafka.accounts import WindowRules, close_all, close_windows, start_state, take, watermark_us
+from sparsewatch.schemas.accounts import (
+    NEVER_US,
+    Account,
+    Marker,
+    PartitionState,
+    Progress,
+    ReaderState,
+    ResumePoint,
+)
+from sparsewatch.transforms.kafka.accounts import (
+    MOST_EMPTY,
+    MOST_EMPTY_AT_ONCE,
+    close_all,
+    close_windows,
+    start_state,
+    take,
+)
 from sparsewatch.transforms.kafka.progress import advance
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, watermark_us
 from tests.oracles.accounts import Record, recount
 
 RULES = WindowRules(length_us=10, disorder_us=4)
@@ -22,6 +39,9 @@ class Job:
     """A job in miniature: reads batches, writes windows by id, commits in order, may crash and start again."""
 
     topic: dict[int, list[Record]]
+    #: Kafka timestamps of the records; without any, rejects move no clock.
+    stamps: dict[int, list[int]] | None = None
+    rules: WindowRules = RULES
     progress: Progress = EMPTY
     written: dict[int, int] = field(default_factory=dict)
     accounts: dict[int, Account] = field(default_factory=dict)
@@ -47,22 +67,26 @@ class Job:
         rejects = [o for o in range(part.position, end) if self.topic[partition][o] is None]
         routed = take(
             self.state,
-            RULES,
+            self.rules,
             np.full(len(rows), partition),
             np.array([r[0] for r in rows], dtype=np.int64),
             np.array([r[2] for r in rows], dtype=np.int64),
+            np.array([self.stamp(partition, r[0]) for r in rows], dtype=np.int64),
             {partition: end},
-            {partition: rejects},
+            {partition: [Reject(o, 1, self.stamp(partition, o)) for o in rejects]},
         )
         self.late |= {(partition, rows[i][0], rows[i][1]) for i in routed.late.tolist()}
         self.rejected |= {(partition, o) for o in rejects if o >= part.high}
         for window, at in routed.on_time.items():
             self.open[window] += len(at)
-        self.state, markers = close_windows(routed.state, RULES, watermark_us(routed.state, RULES, {}), 0)
+        self.state, markers = close_windows(routed.state, self.rules, watermark_us(routed.state, self.rules, {}), 0)
         return markers
 
+    def stamp(self, partition: int, offset: int) -> int:
+        return NEVER_US if self.stamps is None else self.stamps[partition][offset]
+
     def finish(self) -> list[Marker]:
-        self.state, markers = close_all(self.state, RULES, 0)
+        self.state, markers = close_all(self.state, self.rules, 0)
         return markers
 
     def write(self, markers: list[Marker]) -> None:
@@ -97,14 +121,10 @@ def topics(draw: st.DrawFn) -> dict[int, list[Record]]:
     return topic
 
 
-@pytest.mark.long
-@settings(max_examples=150)
-@given(topics(), st.data())
-def test_accounts_equal_a_recount_whatever_the_batches_and_crashes(
-    topic: dict[int, list[Record]], data: st.DataObject
-) -> None:
-    job = Job(topic)
-    for _ in range(2000):
+def play(job: Job, data: st.DataObject) -> None:
+    """Read all in batches of any size, with crashes at any moment."""
+    topic = job.topic
+    for _ in range(120):
         if job.done():
             break
         partition = data.draw(st.sampled_from(sorted(topic)))
@@ -129,6 +149,16 @@ def test_accounts_equal_a_recount_whatever_the_batches_and_crashes(
     job.write(markers)
     job.commit(markers)
 
+
+@pytest.mark.long
+@settings(max_examples=100)
+@given(topics(), st.data())
+def test_accounts_equal_a_recount_whatever_the_batches_and_crashes(
+    topic: dict[int, list[Record]], data: st.DataObject
+) -> None:
+    job = Job(topic)
+    play(job, data)
+
     truth = recount(topic, RULES.length_us, RULES.disorder_us)
     assert {w: n for w, n in job.written.items() if n} == dict(truth.windows)
     assert job.late == set(truth.late)
@@ -137,6 +167,48 @@ def test_accounts_equal_a_recount_whatever_the_batches_and_crashes(
         counted=sum(truth.windows.values()), late=len(truth.late), rejected=len(truth.rejected)
     )
     assert all(job.accounts[w].counted == n for w, n in job.written.items() if n)
+    assert closed_windows(job) == list(truth.reached(RULES.length_us))
+
+
+def closed_windows(job: Job) -> list[int]:
+    """Windows from the first with rows to the last; what was set aside may close further ones."""
+    full = [w for w, n in job.written.items() if n]
+    return sorted(w for w in job.written if full and min(full) <= w <= max(full))
+
+
+@st.composite
+def stamped_topics(draw: st.DrawFn) -> tuple[dict[int, list[Record]], dict[int, list[int]]]:
+    """Topics with runs of nothing but rejects, whose Kafka timestamps go on meanwhile, now and then wrong."""
+    topic = draw(topics())
+    stamps: dict[int, list[int]] = {}
+    for partition, found in topic.items():
+        lag, silence = draw(st.integers(-20, 20)), draw(st.integers(0, 300))
+        at = draw(st.integers(0, len(found)))
+        topic[partition] = [*found[:at], *[None] * draw(st.integers(0, 12)), *found[at:]]
+        stamps[partition] = [100 + lag + i * 5 + silence * (i > at) for i in range(len(topic[partition]))]
+        wrong = draw(st.integers(0, len(topic[partition]) - 1))
+        stamps[partition][wrong] = draw(st.sampled_from([stamps[partition][wrong], NEVER_US, 10**6]))
+    return topic, stamps
+
+
+@pytest.mark.long
+@settings(max_examples=100)
+@given(stamped_topics(), st.data())
+def test_every_event_is_accounted_once_also_where_rejects_move_the_clock(
+    stamped: tuple[dict[int, list[Record]], dict[int, list[int]]], data: st.DataObject
+) -> None:
+    topic, stamps = stamped
+    job = Job(topic, stamps, WindowRules(length_us=10, disorder_us=4, idle_after_us=3))
+    play(job, data)
+
+    truth = recount(topic, 10, 4)
+    totals = job.progress.totals
+    assert totals.rejected == len(truth.rejected) == len(job.rejected)
+    assert totals.read == truth.read
+    # Rows may be late for the clock of rejects, never on time for it.
+    assert job.late >= set(truth.late)
+    assert totals.counted == sum(job.written.values()) == sum(account.counted for account in job.accounts.values())
+    assert {w: a.counted for w, a in job.accounts.items() if a.counted} == {w: n for w, n in job.written.items() if n}
 
 
 def state_of(*newest_us: int) -> ReaderState:
@@ -159,17 +231,119 @@ def test_when_all_are_idle_the_watermark_moves_on_by_the_clock() -> None:
 def test_a_reject_before_any_event_is_accounted_in_the_first_window_to_close() -> None:
     start = ReaderState((PartitionState(0, 0, NEVER_US, 0),))
     nothing = np.zeros(0, dtype=np.int64)
-    routed = take(start, RULES, nothing, nothing, nothing, {0: 1}, {0: [0]})
-    later = take(routed.state, RULES, np.zeros(1), np.array([1]), np.array([55]), {0: 2}, {})
-    _, markers = close_windows(later.state, RULES, watermark_us(later.state, RULES, {}), 0)
-    assert [(m.window_us, m.account) for m in markers] == [(0, Account(rejected=1))]
+    routed = take(start, RULES, nothing, nothing, nothing, nothing, {0: 1}, {0: [Reject(0)]})
+    later = take(routed.state, RULES, np.zeros(1), np.array([1]), np.array([55]), np.array([60]), {0: 2}, {})
+    _, markers = close_windows(later.state, RULES, 60, 0)
+    assert [(m.window_us, m.account, m.is_preface) for m in markers] == [
+        (0, Account(rejected=1), True),
+        (50, Account(counted=1), False),
+    ]
 
 
 def test_markers_of_one_close_are_numbered_in_order_of_time() -> None:
     start = ReaderState((PartitionState(0, 0, NEVER_US, 0),))
     times = np.array([5, 15, 25, 99])
-    routed = take(start, RULES, np.zeros(4), np.arange(4), times, {0: 4}, {})
+    routed = take(start, RULES, np.zeros(4), np.arange(4), times, times, {0: 4}, {})
     _, markers = close_windows(routed.state, RULES, watermark_us(routed.state, RULES, {}), 0)
-    assert [(m.sequence, m.window_us) for m in markers] == [(1, 0), (2, 10), (3, 20)]
-    assert [m.resume[0].offset for m in markers] == [1, 2, 3]
-    assert [m.resume[0].newest_us for m in markers] == [5, 15, 25]
+    assert [(m.sequence, m.window_us) for m in markers] == [(i + 1, 10 * i) for i in range(9)]
+    assert [m.account.counted for m in markers] == [1, 1, 1, 0, 0, 0, 0, 0, 0]
+    assert [m.resume[0].offset for m in markers] == [1, 2, 3, 3, 3, 3, 3, 3, 3]
+    assert [m.resume[0].newest_us for m in markers] == [5, 15, 25, 25, 25, 25, 25, 25, 25]
+
+
+def test_a_leap_over_very_many_windows_closes_as_many_as_the_bound_and_those_with_rows() -> None:
+    start = ReaderState((PartitionState(0, 0, NEVER_US, 0),))
+    times = np.array([5, 10**9 + 5, 3 * 10**9])
+    routed = take(start, RULES, np.zeros(3), np.arange(3), times, times, {0: 3}, {})
+    state, markers = close_windows(routed.state, RULES, watermark_us(routed.state, RULES, {}), 0)
+    assert [m.window_us for m in markers if m.account.counted] == [0, 10**9]
+    assert len(markers) == 2 + 2 * MOST_EMPTY
+    assert [m.sequence for m in markers] == list(range(1, len(markers) + 1))
+    assert state.closed_end_us == 3 * 10**9 - 10
+    many = np.arange(0, 10**7, 10**5)
+    routed = take(start, RULES, np.zeros(100), np.arange(100), many, many, {0: 100}, {})
+    _, markers = close_windows(routed.state, RULES, watermark_us(routed.state, RULES, {}), 0)
+    assert len(markers) == 99 + MOST_EMPTY_AT_ONCE
+
+
+def rejects_only(*stamps_us: int, state: ReaderState | None = None) -> ReaderState:
+    """The state after a batch of nothing but rejects with these Kafka timestamps."""
+    state = state or ReaderState((PartitionState(0, 0, NEVER_US, 0),))
+    begin = state.partitions[0].position
+    rejects = [Reject(begin + i, 1, stamp) for i, stamp in enumerate(stamps_us)]
+    none = np.zeros(0, dtype=np.int64)
+    return take(state, PATIENT, none, none, none, none, {0: begin + len(stamps_us)}, {0: rejects}).state
+
+
+PATIENT = WindowRules(length_us=10, disorder_us=4, idle_after_us=3)
+
+
+def test_a_stream_of_rejects_alone_has_windows_at_the_times_of_their_records() -> None:
+    state, markers = close_all(rejects_only(1000, 1011, 1022, 1023), PATIENT, 0)
+    assert [(m.window_us, m.account.rejected, m.is_preface) for m in markers] == [
+        (0, 4, True),
+        (1000, 0, False),
+        (1010, 0, False),
+        (1020, 0, False),
+    ]
+    assert not any(m.complete for m in markers)
+    assert state.closed_end_us == 1030
+
+
+def test_rejects_alone_close_windows_once_their_timestamps_have_gone_on_for_long_enough() -> None:
+    state = rejects_only(1000, 1026, 1026)
+    assert close_windows(state, PATIENT, watermark_us(state, PATIENT, {}), 0)[1] == []
+    state = rejects_only(1028, 1028, state=state)
+    state, markers = close_windows(state, PATIENT, watermark_us(state, PATIENT, {}), 0)
+    assert [(m.window_us, m.account.rejected, m.complete) for m in markers] == [(0, 5, False), (1000, 0, False)]
+    state = rejects_only(1038, 1038, state=state)
+    _, markers = close_windows(state, PATIENT, watermark_us(state, PATIENT, {}), 0)
+    assert [(m.window_us, m.account.rejected, m.events, m.complete) for m in markers] == [(1010, 2, 2, True)]
+
+
+def test_rejects_stand_in_with_the_lead_of_the_newest_row_held_back() -> None:
+    row = np.array([500])
+    state = take(
+        ReaderState((PartitionState(0, 0, NEVER_US, 0),)), PATIENT, np.zeros(1), np.zeros(1), row, row + 90, {0: 1}, {}
+    ).state
+    assert watermark_us(rejects_only(690, 700, state=state), PATIENT, {}) == 690 - 90 - 3 - 4
+
+
+def test_one_reject_with_a_clock_far_ahead_moves_nothing() -> None:
+    state = rejects_only(1000, 10**9, 1001)
+    assert state.partitions[0].confirmed_us == 1001
+    assert rejects_only(1002, 1003, state=state).partitions[0].confirmed_us == 1002
+
+
+def test_a_partition_of_rejects_does_not_hold_back_one_of_good_rows() -> None:
+    state = ReaderState((PartitionState(0, 0, NEVER_US, 0), PartitionState(1, 0, NEVER_US, 0)))
+    times = np.arange(1000, 1060)
+    state = take(state, PATIENT, np.ones(60), np.arange(60), times, times + 100, {1: 60}, {}).state
+    assert watermark_us(state, PATIENT, {}) == NEVER_US
+    # The lead of its rows is not known, that of the other partition's is.
+    state = rejects_only(1140, 1141, state=state)
+    assert watermark_us(state, PATIENT, {}) == 1140 - 100 - 3 - 4
+
+
+def test_while_records_are_read_again_rejects_move_no_clock() -> None:
+    point = ResumePoint(offset=3, newest_us=995, high=6, lead_us=0, confirmed_us=1400)
+    progress = msgspec.structs.replace(EMPTY, closed_end_us=1000, partitions={0: point}, sequences={0: 1})
+    state = start_state(progress, [0], {0: 0}, 0)
+    assert watermark_us(state, PATIENT, {}) == 991
+    state = rejects_only(1500, 1500, 1500, state=state)
+    assert state.rejected == state.events == 0
+    assert watermark_us(state, PATIENT, {}) == 1500 - 3 - 4
+    assert state.began
+
+
+def test_a_job_that_is_restarted_after_a_silence_goes_on_where_it_was() -> None:
+    progress = msgspec.structs.replace(
+        EMPTY, closed_end_us=1000, partitions={0: ResumePoint(offset=3, newest_us=995, high=3)}, sequences={0: 7}
+    )
+    state = start_state(progress, [0], {0: 0}, 0)
+    _, markers = close_windows(state, PATIENT, watermark_us(state, PATIENT, {0: 40}), 0)
+    assert [(m.window_us, m.sequence, m.complete) for m in markers] == [
+        (1000, 8, True),
+        (1010, 9, True),
+        (1020, 10, True),
+    ]
