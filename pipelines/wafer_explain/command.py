@@ -5,6 +5,10 @@ from pathlib import Path
 import click
 
 from sparsewatch.pipelines.console.numbers import ranged
+from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.wafer_files.formats import ReadOptions
+from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin
+from sparsewatch.pipelines.wafer_files.reading_options import COUNTS_OPTION, DIE_ORIGIN_OPTION
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count
@@ -38,10 +42,20 @@ Examples:
     show_default=True,
     help="Parts that are removed in turn to measure their effect; more is finer and slower.",
 )
+@COUNTS_OPTION
+@DIE_ORIGIN_OPTION
 @click.option("--format", "output", type=click.Choice(FORMATS), help="Default: table, or what --out ends in.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; needed for html.")
 def explain(
-    file: Path, folder: Path, ids: tuple[str, ...], most: int, tiles: int, output: str | None, out: Path | None
+    file: Path,
+    folder: Path,
+    ids: tuple[str, ...],
+    most: int,
+    tiles: int,
+    counts: str,
+    die_origin: DieOrigin,
+    output: str | None,
+    out: Path | None,
 ) -> None:
     """Explain the verdicts on wafers of FILE in words and pictures.
 
@@ -55,7 +69,10 @@ def explain(
     # Torch is imported once the options are sound: it takes seconds.
     from sparsewatch.pipelines.wafer_explain.explain_file import explain_file, report
 
-    explained = explain_file(file, folder, ids, most, tiles)
+    options = ReadOptions(check_counts=counts == "declared", die_origin=die_origin)
+    explained = explain_file(file, folder, ids, most, tiles, options)
+    for note in explained.notes:
+        click.echo(f"note: {printable(note)}", err=True)
     text = report(explained, output)
     if out is None:
         click.echo(text)

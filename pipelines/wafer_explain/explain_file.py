@@ -37,9 +37,13 @@ class ExplainedFile:
     verdicts: pa.RecordBatch
     #: The explained wafers.
     wafers: tuple[Explanation, ...]
+    #: What a person should know of how the file was read.
+    notes: tuple[str, ...] = ()
 
 
-def explain_file(file: Path, folder: Path, ids: Sequence[str], most: int, tiles: int) -> ExplainedFile:
+def explain_file(
+    file: Path, folder: Path, ids: Sequence[str], most: int, tiles: int, options: ReadOptions | None = None
+) -> ExplainedFile:
     """Recognise all wafers of a file and explain some.
 
     Args:
@@ -48,6 +52,7 @@ def explain_file(file: Path, folder: Path, ids: Sequence[str], most: int, tiles:
         ids: wafers to explain; all wafers of a repeated id are explained.
         most: how many to explain without ids, most novel first.
         tiles: see `OcclusionConfig`.
+        options: how the file is read.
 
     Raises:
         ConfigError: no wafer of an id.
@@ -55,7 +60,7 @@ def explain_file(file: Path, folder: Path, ids: Sequence[str], most: int, tiles:
         SchemaError: no such file, or something in it is no wafer.
     """
     model = WaferModel.load(folder)
-    rows = _read(file)
+    rows, notes = _read(file, options or ReadOptions())
     verdicts = _recognised(model, rows)
     chosen = rows.take(pa.array(choose(rows, verdicts, ids, most)))
     explained = []
@@ -63,7 +68,7 @@ def explain_file(file: Path, folder: Path, ids: Sequence[str], most: int, tiles:
         for one in explain_wafers(model, chosen, OcclusionConfig(tiles=tiles)):
             explained.append(one)
             bar.add(1)
-    return ExplainedFile(file.name, model, rows, verdicts, tuple(explained))
+    return ExplainedFile(file.name, model, rows, verdicts, tuple(explained), notes)
 
 
 def _recognised(model: WaferModel, rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -100,11 +105,11 @@ def report(explained: ExplainedFile, output: str) -> str:
     return "\n\n".join(_lines(one, explained.model) for one in explained.wafers) or f"{explained.source}: no wafers"
 
 
-def _read(file: Path) -> pa.RecordBatch:
-    """Wafers of a file, all at once: their defects, or dies, are held until the end."""
-    # Counts that a file declares are checked by the importer.
-    parts = [part.rows for part in read_wafers(file, ReadOptions(check_counts=False))]
-    return _joined([pa.RecordBatch.from_pylist([], schema=WAFER_COLUMNS), *parts])
+def _read(file: Path, options: ReadOptions) -> tuple[pa.RecordBatch, tuple[str, ...]]:
+    """Wafers of a file, all at once: their defects, or dies, are held until the end; and notes on how it was read."""
+    parts = list(read_wafers(file, options))
+    rows = _joined([pa.RecordBatch.from_pylist([], schema=WAFER_COLUMNS), *(part.rows for part in parts)])
+    return rows, tuple(dict.fromkeys(note for part in parts for note in part.notes))
 
 
 def _joined(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

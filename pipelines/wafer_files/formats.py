@@ -14,6 +14,7 @@ from sparsewatch.pipelines.wafer_files.bin_maps import looks_like_bin_map, read_
 from sparsewatch.pipelines.wafer_files.events import BATCH_WAFERS, check_wafers, read_arrow_events, read_json_events
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
+from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin, KlarfReading
 from sparsewatch.pipelines.wafer_files.klarf.read import looks_like_klarf, read_klarf
 from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
 from sparsewatch.pipelines.wafer_files.text_files import read_start
@@ -34,6 +35,8 @@ class ReadOptions:
     zone: tzinfo = UTC
     #: Whether a KLARF must list as many defects as its summary declares.
     check_counts: bool = True
+    #: What DieOrigin of a KLARF means.
+    die_origin: DieOrigin = "auto"
     #: Where files of events have their times, and how they are written.
     time_column: str = "time"
     time_format: TimeFormat = "epoch_ms"
@@ -71,7 +74,8 @@ def read_wafers(path: Path, options: ReadOptions) -> Iterator[Inspections]:
     """
     kind = format_of(path)
     if kind == "KLARF":
-        yield from read_klarf(path, options.zone, check_counts=options.check_counts)
+        reading = KlarfReading(zone=options.zone, check_counts=options.check_counts, die_origin=options.die_origin)
+        yield from read_klarf(path, reading)
     elif kind == "bin map":
         yield from read_bin_map(path, options.zone)
     elif kind == "JSON lines":

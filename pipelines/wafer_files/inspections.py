@@ -25,6 +25,10 @@ class Inspections:
     collapsed: int = 0
     #: Class of each wafer, where the file says.
     labels: list[str] | None = None
+    #: Place in the carrier of each wafer, without leading zeros and empty where unknown; None if no file says.
+    slots: list[str] | None = None
+    #: What a person should know of how they were read.
+    notes: tuple[str, ...] = ()
 
 
 def wafer_rows(

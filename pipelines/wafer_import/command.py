@@ -15,6 +15,8 @@ from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, JOB_OPTIO
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
+from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin
+from sparsewatch.pipelines.wafer_files.reading_options import COUNTS_OPTION, DIE_ORIGIN_OPTION
 from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
 from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests
 from sparsewatch.schemas.errors import ConfigError
@@ -44,13 +46,8 @@ sparsewatch wafers import results/ --dry-run
     show_default=True,
     help="Where a wafer was inspected several times in a lot and step: write the newest inspection, or all.",
 )
-@click.option(
-    "--counts",
-    type=click.Choice(["declared", "listed"]),
-    default="declared",
-    show_default=True,
-    help="Refuse a KLARF 1.1 or 1.2 that lists other numbers of defects than its summary declares, or accept its list.",
-)
+@COUNTS_OPTION
+@DIE_ORIGIN_OPTION
 @click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="Time zone of times that name none.")
 @click.option(
     "--time-column", metavar="C", help="Column of event times, read and written.  [default: time, or the job's]"
@@ -79,6 +76,7 @@ def import_wafers(
     tool: str,
     retests: Retests,
     counts: str,
+    die_origin: DieOrigin,
     timezone: str,
     time_column: str | None,
     time_format: TimeFormat | None,
@@ -97,9 +95,9 @@ def import_wafers(
     micrometres with the notch down. docs/wafer-files.md describes each.
 
     All files are read before anything is written. A file that cannot be read to its end goes to the rejects topic
-    whole, with the fault; no wafer of it counts. If a wafer, lot and step comes again, the inspection with the latest
-    time counts (the last read of equal times), and the others are superseded. Defects of a wafer with the same number
-    in the same test, or in the same square micrometre, are duplicates.
+    whole, with the fault; no wafer of it counts. If a wafer, lot, step and slot comes again, the inspection with the
+    latest time counts (the last read of equal times), and the others are superseded. Defects of a wafer in the same
+    square micrometre are duplicates.
 
     Exit code 0: nothing was rejected; 1: something was; 2: a setting is wrong.
     """
@@ -108,6 +106,7 @@ def import_wafers(
     options = ReadOptions(
         zone=_zone(timezone),
         check_counts=counts == "declared",
+        die_origin=die_origin,
         time_column=time_column or plan.options.time_column,
         time_format=time_format or plan.options.time_format,
     )

@@ -118,6 +118,8 @@ def _surveys(
         count.listed += one.listed
         count.collapsed += one.collapsed
         on_line(f"[{number}/{len(paths)}] {one}")
+        for note in one.notes:
+            on_line(f"  note: {note}")
         found.append(one)
     return found
 

@@ -1,6 +1,6 @@
 """What files hold, before anything is written: their wafers, and which of them count when one was inspected again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,8 +18,12 @@ from sparsewatch.schemas.errors import SchemaError
 
 Retests = Literal["keep-last", "keep-all"]
 
-#: Columns that identify the inspections of the same wafer at the same step.
+#: Columns that identify a wafer at a step.
 _KEYS = ("wafer_id", "lot", "step")
+#: Those that the inspections of the same wafer at the same step share.
+_SAME = (*_KEYS, "slot")
+#: Most notes of a file that are shown.
+_MOST_NOTES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,13 @@ class Survey:
 
     path: Path
     format: str
-    #: A row a wafer: `wafer_id`, `lot`, `step`, `time_us`.
+    #: A row a wafer: `wafer_id`, `lot`, `step`, `slot`, `time_us`.
     wafers: pl.DataFrame
     #: Defect records read, and duplicates dropped.
     listed: int
     collapsed: int
+    #: What a person should know of how it was read.
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The file in a line."""
@@ -73,22 +79,31 @@ def survey(path: Path, options: ReadOptions, defaults: Defaults) -> Survey:
         SchemaError: What is wrong with it; nothing of such a file counts.
     """
     kind = format_of(path)
-    frames, listed, collapsed = [], 0, 0
+    frames: list[pl.DataFrame] = []
+    listed, collapsed, notes = 0, 0, dict[str, None]()
     for part in read_wafers(path, options):
         rows = defaults.fill(part.rows).select(list(_KEYS))
-        frames.append(pl.DataFrame(rows).with_columns(pl.Series("time_us", part.times_us)))
+        slots = pl.Series("slot", part.slots or [""] * rows.num_rows, dtype=pl.String)
+        frames.append(pl.DataFrame(rows).with_columns(slots, pl.Series("time_us", part.times_us)))
+        notes |= dict.fromkeys(part.notes)
         listed += part.listed
         collapsed += part.collapsed
     if not sum(frame.height for frame in frames):
         raise SchemaError(f"{path}: expected wafers, got a file without any")
-    return Survey(path, kind, pl.concat(frames), listed, collapsed)
+    return Survey(path, kind, pl.concat(frames), listed, collapsed, _shortened(notes))
+
+
+def _shortened(notes: Iterable[str]) -> tuple[str, ...]:
+    shown = list(notes)
+    more = len(shown) - _MOST_NOTES
+    return (*shown[:_MOST_NOTES], *([f"{counted(more, 'note')} more of this kind"] if more > 0 else []))
 
 
 def that_count(surveys: Sequence[Survey], retests: Retests) -> list[NDArray[np.bool_]]:
     """Wafers that count, file by file: those that no later inspection supersedes.
 
-    The inspection of a wafer, lot and step with the latest time counts; of equal times, or without times, the last
-    read.
+    The inspection of a wafer, lot, step and slot with the latest time counts; of equal times, or without times, the
+    last read.
 
     Returns:
         For each file a bool array of shape (wafers,).
@@ -96,7 +111,7 @@ def that_count(surveys: Sequence[Survey], retests: Retests) -> list[NDArray[np.b
     if retests == "keep-all" or not surveys:
         return [np.ones(one.wafers.height, dtype=np.bool_) for one in surveys]
     every = pl.concat([one.wafers for one in surveys]).with_row_index("place")
-    newest = every.sort("time_us", "place").unique(_KEYS, keep="last")
+    newest = every.sort("time_us", "place").unique(_SAME, keep="last")
     counts = np.zeros(every.height, dtype=np.bool_)
     counts[newest["place"].to_numpy()] = True
     return np.split(counts, np.cumsum([one.wafers.height for one in surveys])[:-1])

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections, wafer_rows
-from sparsewatch.pipelines.wafer_files.klarf.fields import WaferFacts
+from sparsewatch.pipelines.wafer_files.klarf.counts import Declared, Places, difference
+from sparsewatch.pipelines.wafer_files.klarf.fields import KlarfReading, WaferFacts
+from sparsewatch.pipelines.wafer_files.klarf.placing import place
 from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown
 
 #: Most defects of one wafer; a record takes 48 bytes while it is read.
@@ -22,6 +24,10 @@ SAME_UM = 1.0
 
 _PLACED = ("XREL", "YREL", "XINDEX", "YINDEX")
 _WHOLE = ("DEFECTID", "TEST", "XINDEX", "YINDEX")
+#: Read where they are.
+_USEFUL = ("DEFECTID", "TEST", "RADIUS")
+#: What to do about counts that differ.
+TAKE_THE_LIST = "--counts listed takes the list"
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +37,7 @@ class UsedColumns(NamedTuple):
 
     #: Columns of a record.
     width: int
-    #: Position by name: those of `_PLACED`, and DEFECTID and TEST where they are.
+    #: Position by name: those of `_PLACED`, and those of `_USEFUL` that are there.
     places: Mapping[str, int]
 
 
@@ -45,7 +51,7 @@ def used_columns(names: Sequence[str], stream: TokenStream) -> UsedColumns:
         raise stream.error(
             "wrong_columns", f"expected the columns {', '.join(_PLACED)}, missing: {', '.join(missing)}", -1
         )
-    places = {name: names.index(name) for name in (*_PLACED, "DEFECTID", "TEST") if name in names}
+    places = {name: names.index(name) for name in (*_PLACED, *_USEFUL) if name in names}
     if twice := [name for name in places if names.count(name) > 1]:
         raise stream.error("wrong_columns", f"expected each column once, got {twice[0]} more than once", -1)
     return UsedColumns(len(names), places)
@@ -60,10 +66,23 @@ class DefectRecords:
     """
 
     def __init__(self, columns: UsedColumns, stream: TokenStream) -> None:
-        self.columns = columns
+        self._columns = columns
         self._stream = stream
         self._parts: list[dict[str, Floats]] = []
         self.listed = 0
+
+    @property
+    def columns(self) -> UsedColumns:
+        """Places of the used columns in the records to come."""
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: UsedColumns) -> None:
+        if columns.places.keys() != self._columns.places.keys():
+            raise self._stream.error(
+                "wrong_columns", f"expected the columns {', '.join(self._columns.places)} in all lists of a wafer", -1
+            )
+        self._columns = columns
 
     def add(self, tokens: list[bytes], step: int, places: NDArray[np.int64] | None = None) -> None:
         """Take records of equal width.
@@ -71,28 +90,31 @@ class DefectRecords:
         Args:
             tokens: Whole records.
             step: Tokens from one record to the next; the columns of `columns` come first.
-            places: How far ahead in the stream each token is, if not in this order.
+            places: How far ahead in the stream each token is; in this order if None.
 
         Raises:
             WaferFileError: `not_a_number` or `too_large`.
         """
         self._count(len(tokens) // step)
         part = {}
-        for name, place in self.columns.places.items():
-            texts = tokens[place::step]
+        for name, column in self.columns.places.items():
+            texts = tokens[column::step]
             part[name] = to_floats(texts)
             if (row := _first_bad(name, part[name])) is not None:
-                at = row * step + place
+                at = row * step + column
                 raise self._not_a_number(name, texts[row], at if places is None else int(places[at]))
         self._parts.append(part)
 
-    def add_values(self, values: Floats, starts: NDArray[np.int64], tokens: list[bytes]) -> None:
+    def add_values(
+        self, values: Floats, starts: NDArray[np.int64], tokens: list[bytes], places: NDArray[np.int64]
+    ) -> None:
         """Take records of any widths.
 
         Args:
             values: Number of each token, NaN if it is no number.
             starts: First token of each record.
-            tokens: The tokens ahead in the stream.
+            tokens: The tokens of `values`.
+            places: How far ahead in the stream each of them is.
 
         Raises:
             WaferFileError: `not_a_number` or `too_large`.
@@ -102,7 +124,7 @@ class DefectRecords:
         for name, column in part.items():
             if (row := _first_bad(name, column)) is not None:
                 at = int(starts[row]) + self.columns.places[name]
-                raise self._not_a_number(name, tokens[at], at)
+                raise self._not_a_number(name, tokens[at], int(places[at]))
         self._parts.append(part)
 
     def _count(self, records: int) -> None:
@@ -123,6 +145,8 @@ class DefectRecords:
 
 def _first_bad(name: str, values: Floats) -> int | None:
     """First place of a value that is no number, or not whole in a column of whole numbers."""
+    if name == "RADIUS":
+        return None
     good = np.isfinite(values)
     if name in _WHOLE:
         good &= values == np.rint(values)
@@ -146,75 +170,43 @@ def _float_or_nan(text: bytes) -> float:
         return float("nan")
 
 
-def inspection_of(facts: WaferFacts, records: DefectRecords, stream: TokenStream) -> Inspections:
-    """The wafer, its defects placed and duplicates dropped.
+def inspection_of(
+    facts: WaferFacts, records: DefectRecords, stream: TokenStream, declared: Declared | None, reading: KlarfReading
+) -> Inspections:
+    """The wafer, its defects placed, counted and duplicates dropped.
+
+    Args:
+        facts: What the file says of the wafer.
+        records: Its defects.
+        stream: Knows the lines of errors.
+        declared: Counts that the file declares, None if it does not.
+        reading: How the file is read.
 
     Raises:
-        WaferFileError: `bad_field` if a defect lies absurdly far out.
+        WaferFileError: `bad_field` if a defect lies absurdly far out, `count_mismatch` if the counts differ.
     """
     read = records.columns_read()
-    x, y = place_defects(read, facts)
+    placed = place(read, facts, reading.die_origin)
+    x, y = placed.x, placed.y
     if len(x) and max(np.abs(x).max(), np.abs(y).max()) > FARTHEST_UM:
         farthest = max(np.abs(x).max(), np.abs(y).max())
         message = f"expected defects within {FARTHEST_UM:g} um of the wafer's centre, got one at {farthest:g} um"
         raise stream.error("bad_field", message, -1)
-    places = distinct(x, y, read.get("DEFECTID"), read.get("TEST"))
-    points = (x[places].astype(np.float32), y[places].astype(np.float32))
-    rows = wafer_rows(facts.identity, facts.radius_um, points=points)
-    return Inspections(rows, np.array([facts.time_us]), records.listed, records.listed - len(places))
-
-
-def place_defects(read: Mapping[str, Floats], facts: WaferFacts) -> tuple[Floats, Floats]:
-    """Positions from the wafer's centre, in micrometres, with notch or flat at the bottom.
-
-    A position in the frame of die (0, 0) is that in its own die, plus its die's index times the pitch, plus the
-    die's origin; the wafer's centre is given in the same frame. The wafer is then turned by as much as its mark
-    is off DOWN.
-    """
-    frame = [
-        read[rel] * facts.unit_um + read[index] * facts.die_pitch[axis] + facts.die_origin[axis] - facts.centre[axis]
-        for axis, (rel, index) in enumerate((("XREL", "XINDEX"), ("YREL", "YINDEX")))
-    ]
-    return turn(frame[0], frame[1], -facts.mark_degrees)
-
-
-def turn(x: Floats, y: Floats, degrees: float) -> tuple[Floats, Floats]:
-    """Points turned counter-clockwise about the origin; quarter turns are exact.
-
-    >>> turn(np.array([1.0]), np.array([0.0]), -90)
-    (array([0.]), array([-1.]))
-    """
-    quarters, rest = divmod(degrees % 360, 90)
-    for _ in range(int(quarters)):
-        x, y = 0.0 - y, x
-    if rest:
-        c, s = np.cos(np.radians(rest)), np.sin(np.radians(rest))
-        x, y = c * x - s * y, s * x + c * y
-    return x, y
-
-
-def distinct(x: Floats, y: Floats, ids: Floats | None, tests: Floats | None) -> NDArray[np.int64]:
-    """Indices of the defects that are no duplicates, ascending.
-
-    A duplicate lies in the same square of `SAME_UM` as an earlier defect, or has the same DEFECTID in the same test.
-
-    Args:
-        x: Micrometres, shape (n,).
-        y: Likewise.
-        ids: DEFECTID of each, if the file has it.
-        tests: TEST of each, if the file has it.
-    """
-    places = _firsts(np.floor(x / SAME_UM), np.floor(y / SAME_UM))
-    if ids is not None:
-        number = np.zeros(len(x)) if tests is None else tests
-        places = places[_firsts(ids[places], number[places])]
-    return places
-
-
-def _firsts(*columns: Floats) -> NDArray[np.int64]:
-    """First place of each distinct row, ascending."""
-    # Stable, so the first of equal rows stays first.
-    order = np.lexsort(columns)
-    new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = np.any([np.diff(column[order]) != 0 for column in columns], axis=0)
-    return np.sort(order[new])
+    places = Places(np.floor(x / SAME_UM), np.floor(y / SAME_UM), read.get("DEFECTID"), read.get("TEST"))
+    notes = list(placed.notes)
+    if declared is not None and reading.check_counts and (why := difference(declared, places)):
+        if declared.binding or not records.listed:
+            raise stream.error("count_mismatch", f"wafer {facts.wafer_id[:60]!r}: {why}; {TAKE_THE_LIST}", -1)
+        notes.append(f"{why}; is it a sample?")
+    first = places.distinct()
+    rows = wafer_rows(
+        facts.identity, facts.radius_um, points=(x[first].astype(np.float32), y[first].astype(np.float32))
+    )
+    return Inspections(
+        rows,
+        np.array([facts.time_us]),
+        records.listed,
+        records.listed - len(first),
+        slots=[facts.slot],
+        notes=tuple(f"wafer {facts.wafer_id[:60]!r}: {note}" for note in notes),
+    )

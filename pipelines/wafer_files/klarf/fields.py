@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
+from typing import Literal
 
 from sparsewatch.pipelines.wafer_files.faults import FaultCode
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME
@@ -12,6 +13,9 @@ from sparsewatch.schemas.units import moment_us
 
 #: Widest wafer, pitch and offset accepted, micrometres: 450 mm is the widest wafer made.
 WIDEST_UM = 1e6
+#: Narrowest wafer and narrowest die accepted, micrometres; a file that mixes up its units has narrower ones.
+NARROWEST_UM = 20_000.0
+NARROWEST_DIE_UM = 50.0
 
 #: Most wafers of one file.
 MOST_WAFERS = 10_000
@@ -30,13 +34,18 @@ USED_FIELDS = frozenset(
         "DiePitch",
         "DieOrigin",
         "SampleCenterLocation",
+        "Slot",
     }
 )
+#: Statements of one value.
+_SINGLE = frozenset({"WaferID", "LotID", "StepID", "Slot"})
+#: Vendor, model and machine.
+_MOST_STATION = 3
 
 #: Degrees from DOWN, counter-clockwise.
 _MARKS = {"DOWN": 0.0, "BOTTOM": 0.0, "RIGHT": 90.0, "UP": 180.0, "TOP": 180.0, "LEFT": 270.0}
 _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})|(\d{1,2})[-/](\d{1,2})[-/](\d{4}|\d{2})")
-_TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:\.\d+)?")
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?", re.IGNORECASE)
 #: Two-digit years from this on are of the last century, as in C's strptime.
 _PIVOT = 69
 
@@ -51,11 +60,29 @@ class FieldError(ValueError):
         super().__init__(message)
 
 
+#: What DieOrigin means: what a file's RADIUS column says, else `added`; or what a user states.
+DieOrigin = Literal["auto", "added", "ignored"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KlarfReading:
+    """What a KLARF does not state itself."""
+
+    #: Time zone of times that name none.
+    zone: tzinfo = UTC
+    #: Whether counts that a file declares must be those of its list.
+    check_counts: bool = True
+    die_origin: DieOrigin = "auto"
+
+
 @dataclass(frozen=True, slots=True)
 class WaferFacts:
     """Statements of a file about one wafer, without its defects. Lengths are micrometres."""
 
+    #: The slot where the file leaves the wafer's name empty.
     wafer_id: str
+    #: Place in the carrier as the file writes it; empty if it does not.
+    slot: str
     lot: str
     step: str
     tool: str
@@ -89,20 +116,35 @@ def wafer_facts(fields: Fields, *, nanometres: bool, zone: tzinfo) -> WaferFacts
         FieldError: If a statement is missing or does not fit.
     """
     unit = 1e-3 if nanometres else 1.0
+    _check_numbers_of_values(fields)
+    slot = _single(fields, "Slot")
     return WaferFacts(
-        wafer_id=_text(fields, "WaferID"),
+        wafer_id=_single(fields, "WaferID") or slot or _text(fields, "WaferID"),
+        slot=slot.lstrip("0") or slot,
         lot=_text(fields, "LotID"),
-        step=" ".join(fields.get("StepID", ())).strip(),
+        step=_single(fields, "StepID"),
         # Vendor, model, machine: the machine is what a fab calls a tool.
         tool=next((name for name in reversed(fields.get("InspectionStationID", ())) if name.strip()), ""),
         time_us=_time_us(fields, zone),
         radius_um=_diameter_um(fields, nanometres=nanometres) / 2,
-        die_pitch=_pair(fields, "DiePitch", unit, positive=True),
+        die_pitch=_pitch(fields, unit),
         die_origin=_pair(fields, "DieOrigin", unit) if "DieOrigin" in fields else (0.0, 0.0),
         centre=_pair(fields, "SampleCenterLocation", unit),
         mark_degrees=_mark(fields),
         unit_um=unit,
     )
+
+
+def _check_numbers_of_values(fields: Fields) -> None:
+    """Refuse statements of more values than they have: a name in two words, or two statements run together."""
+    for name, most in (*((name, 1) for name in sorted(_SINGLE)), ("InspectionStationID", _MOST_STATION)):
+        if len(values := fields.get(name, ())) > most:
+            message = f"expected at most {most} value(s) in {name} (blanks need quotes; is a ';' lost?)"
+            raise FieldError("bad_field", f"{message}, got {' '.join(values)[:60]!r}")
+
+
+def _single(fields: Fields, name: str) -> str:
+    return " ".join(fields.get(name, ())).strip()
 
 
 def _required(fields: Fields, name: str) -> Sequence[str]:
@@ -114,7 +156,8 @@ def _required(fields: Fields, name: str) -> Sequence[str]:
 def _text(fields: Fields, name: str) -> str:
     text = " ".join(_required(fields, name)).strip()
     if not text:
-        raise FieldError("bad_field", f"expected a name in {name}, got none")
+        slot = " or a Slot in its place" if name == "WaferID" else ""
+        raise FieldError("bad_field", f"expected a name in {name}{slot}, got none")
     return text
 
 
@@ -139,6 +182,15 @@ def _pair(fields: Fields, name: str, unit: float, *, positive: bool = False) -> 
     return x, y
 
 
+def _pitch(fields: Fields, unit: float) -> tuple[float, float]:
+    pitch = _pair(fields, "DiePitch", unit, positive=True)
+    if min(pitch) < NARROWEST_DIE_UM:
+        units = "a KLARF 1.8 gives nanometres" if unit < 1 else "KLARF gives micrometres"
+        message = f"expected a DiePitch of {NARROWEST_DIE_UM:g} um or more ({units})"
+        raise FieldError("bad_field", f"{message}, got {pitch[0]:g} and {pitch[1]:g} um")
+    return pitch
+
+
 def _diameter_um(fields: Fields, *, nanometres: bool) -> float:
     values = [_number(text, "SampleSize") for text in _required(fields, "SampleSize")]
     # 1.8: width and height, of which round samples leave out the second; before: 1 for round, then the diameter.
@@ -149,8 +201,9 @@ def _diameter_um(fields: Fields, *, nanometres: bool) -> float:
     else:
         written = "diameter in nm, 0" if nanometres else "1, diameter in mm"
         raise FieldError("bad_field", f"expected a round sample in SampleSize ({written}), got {values[:4]}")
-    if not 0 < diameter <= WIDEST_UM:
-        raise FieldError("bad_field", f"expected a diameter above 0 and up to {WIDEST_UM:g} um, got {diameter:g} um")
+    if not NARROWEST_UM <= diameter <= WIDEST_UM:
+        between = f"a diameter above {NARROWEST_UM:g} and up to {WIDEST_UM:g} um in SampleSize"
+        raise FieldError("bad_field", f"expected {between}, got {diameter:g} um")
     return diameter
 
 
@@ -169,27 +222,36 @@ def _time_us(fields: Fields, zone: tzinfo) -> int:
 
 
 def parse_klarf_time_us(text: str, name: str, zone: tzinfo) -> int:
-    """Microseconds of `mm-dd-yy hh:mm:ss`, `mm-dd-yyyy hh:mm:ss` or `yyyy-mm-dd hh:mm:ss`.
+    """Microseconds of `mm-dd-yy`, `mm-dd-yyyy` or `yyyy-mm-dd`, then a blank or `T`, then `hh:mm[:ss]`.
+
+    An ISO time may end in its own zone, `Z` or `+hh:mm`.
 
     >>> from datetime import UTC
     >>> parse_klarf_time_us("01-02-70 00:00:01", "ResultTimestamp", UTC)
+    86401000000
+    >>> parse_klarf_time_us("1970-01-02T01:00:01+01:00", "ResultTimestamp", UTC)
     86401000000
 
     Raises:
         FieldError: If it is none of these, an impossible date, or before 1970.
     """
-    date_text, _, time_text = text.strip().partition(" ")
-    date, clock = _DATE.fullmatch(date_text), _TIME.fullmatch(time_text.strip())
+    date_text, clock_text = re.match(r"([^\sT]*)[\sT]*(.*)", text.strip(), re.DOTALL | re.IGNORECASE).groups()  # type: ignore[union-attr]
+    date, clock = _DATE.fullmatch(date_text), _TIME.fullmatch(clock_text.strip())
     try:
         if date is None or clock is None:
             raise ValueError  # noqa: TRY301
-        moment = datetime(*_ymd(date), *(int(part) for part in clock.groups()), tzinfo=zone)  # type: ignore[misc, arg-type]
-        time_us = moment_us(moment)
+        own = zone if clock[4] is None else _offset(clock[4])
+        time_us = moment_us(datetime(*_ymd(date), int(clock[1]), int(clock[2]), int(clock[3] or 0), tzinfo=own))
     except (ValueError, OverflowError):
         time_us = -1
     if time_us < 0:
-        raise FieldError("bad_field", f"expected mm-dd-yyyy hh:mm:ss from 1970 on in {name}, got {text[:60]!r}")
+        expected = "mm-dd-yyyy hh:mm:ss or yyyy-mm-ddThh:mm:ss"
+        raise FieldError("bad_field", f"expected {expected} from 1970 on in {name}, got {text[:60]!r}")
     return time_us
+
+
+def _offset(text: str) -> tzinfo:
+    return UTC if text in "Zz" else datetime.strptime(text.replace(":", ""), "%z").tzinfo or UTC
 
 
 def _ymd(date: re.Match[str]) -> tuple[int, int, int]:

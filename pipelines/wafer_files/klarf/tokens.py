@@ -3,10 +3,15 @@
 import re
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sparsewatch.pipelines.wafer_files.faults import FaultCode, WaferFileError
+from sparsewatch.pipelines.wafer_files.klarf.names import canonical, is_name, misspelt
 from sparsewatch.pipelines.wafer_files.text_files import read_pieces
 
 #: Longest token taken, bytes; names and paths are shorter by far.
@@ -16,9 +21,16 @@ MOST_TOKENS = 100_000
 
 #: A string in quotes, a mark of punctuation, or anything else without blanks; a lone quote is an unclosed string.
 _TOKEN = re.compile(rb'"[^"\n]*"|[{};,]|[^\s{};,"]+|"')
+#: What each byte is to a token.
+_BLANK, _NEWLINE, _MARK = 1, 2, 3
+_KINDS = np.zeros(256, dtype=np.uint8)
+_KINDS[list(b" \t\f\v")] = _BLANK
+_KINDS[list(b"\r\n")] = _NEWLINE
+_KINDS[list(b"{};,")] = _MARK
 
 
-class _Held(NamedTuple):
+@dataclass
+class _Held:
     """A piece with tokens that are still ahead."""
 
     text: bytes
@@ -26,6 +38,11 @@ class _Held(NamedTuple):
     line: int
     first: int
     end: int
+
+    @cached_property
+    def line_starts(self) -> NDArray[np.int64]:
+        """Numbers of the tokens that begin a line."""
+        return self.first + _line_starts(self.text)
 
 
 class TokenStream:
@@ -63,6 +80,23 @@ class TokenStream:
         self._at += 1
         return self._tokens[self._at - 1]
 
+    def peek(self) -> bytes | None:
+        """The next token, which stays ahead; None at the file's end."""
+        token = self.next_or_end()
+        self._at -= token is not None
+        return token
+
+    def name(self, word: bytes) -> str:
+        """The name that this word, passed last, is in any case.
+
+        Raises:
+            WaferFileError: `broken_structure` if it is like a used name, but not that.
+        """
+        text = text_of(word)
+        if likely := misspelt(text):
+            raise self.error("broken_structure", f"expected a known name, got {shown(word)}: is it {likely}?", -1)
+        return canonical(text)
+
     def expect(self, token: bytes) -> None:
         """Pass this token.
 
@@ -74,13 +108,13 @@ class TokenStream:
             raise self.error("broken_structure", f"expected {shown(token)}, got {shown(found)}", -1)
 
     def expect_end(self) -> None:
-        """Pass the semicolon after the end mark.
+        """Pass what may follow the end mark: semicolons.
 
         Raises:
             WaferFileError: `broken_structure` if more follows: it would be lost.
         """
-        self.expect(b";")
-        word = self.next_or_end()
+        while (word := self.next_or_end()) == b";":
+            pass
         if word is not None:
             raise self.error("broken_structure", f"expected nothing after EndOfFile, got {shown(word)}", -1)
 
@@ -96,13 +130,58 @@ class TokenStream:
         self._at += 1
         return found
 
-    def skip_past(self, end: bytes) -> None:
-        """Pass everything up to and including the next `end`."""
-        while (place := self.find(end)) is None:
-            self._at = len(self._tokens)
+    def values(self) -> list[str]:
+        """Texts of the values of a statement, whose semicolon is passed, too.
+
+        Raises:
+            WaferFileError: `broken_structure` if the name of another statement, or a mark, is among them.
+        """
+        tokens = self.until(b";")
+        self.refuse_names(tokens, -len(tokens) - 1)
+        if marks := [token for token in tokens if token in (b",", b"{", b"}")]:
+            message = f"expected values with blanks between them and a decimal point, got {shown(marks[0])}"
+            raise self.error("broken_structure", message, -1)
+        return values_of(tokens)
+
+    def skip_statement(self) -> None:
+        """Pass the values of a statement and its semicolon.
+
+        Raises:
+            WaferFileError: `broken_structure` if the name of another statement is among them.
+        """
+        while (place := self.find(b";")) is None:
+            self._skip(len(self._tokens) - self._at)
             if not self.fill():
-                raise self.error("truncated", f"expected {shown(end)}, the file ends")
-        self._at += place + 1
+                raise self.error("truncated", "expected ';', the file ends")
+        self._skip(place)
+        self._at += 1
+
+    def _skip(self, number: int) -> None:
+        self.refuse_names(self.at_hand()[:number], 0)
+        self._at += number
+
+    def refuse_names(self, tokens: list[bytes], ahead: int) -> None:
+        """Refuse names of statements among values: the semicolon before them is lost. A text in quotes is no name.
+
+        Args:
+            tokens: Values of a statement.
+            ahead: How far ahead the first of them is; negative if they were passed.
+
+        Raises:
+            WaferFileError: `broken_structure` with the name.
+        """
+        at = next((i for i, token in enumerate(tokens) if is_name(token)), None)
+        if at is not None:
+            message = f"expected ';' before the statement {shown(tokens[at])}, got it among the values of another"
+            raise self.error("broken_structure", message, ahead + at)
+
+    def begin_lines(self, number: int) -> NDArray[np.bool_]:
+        """Which of the next tokens at hand begin a line, shape (number,)."""
+        found = np.zeros(number, dtype=np.bool_)
+        for held in self._held:
+            ahead = held.line_starts - self._first - self._at
+            found[ahead[(ahead >= 0) & (ahead < number)]] = True
+        return found
 
     def skip_block(self) -> None:
         """Pass everything up to and including the brace that closes the block whose opening brace was just passed."""
@@ -175,6 +254,20 @@ class TokenStream:
             if held.first <= token or held is self._held[0]:
                 return held.line + _line_within(held.text, token - held.first)
         return 1
+
+
+def _line_starts(text: bytes) -> NDArray[np.int64]:
+    """Places of the tokens that begin a line among a text's tokens, ascending."""
+    if b'"' in text:
+        numbers = [len(_TOKEN.findall(line)) for line in re.split(rb"[\r\n]", text)]
+        places = np.cumsum([0, *numbers])
+        return np.unique(places[places < places[-1]])
+    kinds = _KINDS[np.frombuffer(text, dtype=np.uint8)]
+    before = np.concatenate([[_NEWLINE], kinds[:-1]])
+    tokens = np.flatnonzero((kinds == _MARK) | ((kinds == 0) & (before != 0)))
+    lines = np.concatenate([[0], np.flatnonzero(kinds == _NEWLINE) + 1])
+    places = np.unique(np.searchsorted(tokens, lines))
+    return places[places < len(tokens)]
 
 
 def _line_within(text: bytes, token: int) -> int:

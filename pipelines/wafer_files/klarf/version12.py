@@ -1,35 +1,32 @@
-"""KLARF 1.1 and 1.2: statements that end with a semicolon, wafer after wafer.
+"""KLARF 1.1, 1.2 and flat 1.8: statements that end with a semicolon, wafer after wafer.
 
 `FileVersion 1 2; LotID "A"; DiePitch 4e3 6e3; … WaferID "02"; … DefectRecordSpec 13 DEFECTID XREL …; DefectList 1 …;
 SummaryList 1 40 …; EndOfFile;`. Statements before the first WaferID hold for every wafer. A list may come in parts,
-with names of image files between them. Lengths are micrometres, the sample's size millimetres.
+with names of image files between them, or test by test. Lengths are micrometres, the sample's size millimetres.
+
+What is refused is what could give a wafer another list or place than its file means: a name among the values of another
+statement, a list behind a statement of the next wafer, a statement of the wafer behind its list.
 """
 
 from collections.abc import Iterator
-from datetime import tzinfo
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections
-from sparsewatch.pipelines.wafer_files.klarf.defects import (
-    MOST_COLUMNS,
-    DefectRecords,
-    Floats,
-    UsedColumns,
-    inspection_of,
-    to_floats,
-    used_columns,
+from sparsewatch.pipelines.wafer_files.klarf.counts import MOST_SUMMARY, Declared
+from sparsewatch.pipelines.wafer_files.klarf.defects import TAKE_THE_LIST, DefectRecords, inspection_of
+from sparsewatch.pipelines.wafer_files.klarf.fields import (
+    MOST_WAFERS,
+    USED_FIELDS,
+    FieldError,
+    KlarfReading,
+    WaferFacts,
+    wafer_facts,
 )
-from sparsewatch.pipelines.wafer_files.klarf.fields import MOST_WAFERS, USED_FIELDS, FieldError, WaferFacts, wafer_facts
-from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown, text_of, values_of
-from sparsewatch.schemas.alerts import counted
+from sparsewatch.pipelines.wafer_files.klarf.list12 import ListReader, RecordSpec, record_spec
+from sparsewatch.pipelines.wafer_files.klarf.names import begins_as_name, is_known
+from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown
 
-_IMAGES = "IMAGELIST"
-#: Most images of one defect.
-_MOST_IMAGES = 10_000
-_MOST_SUMMARY = 10_000
+#: Names of image files may stand between the parts of a list.
+_BETWEEN_PARTS = frozenset({"TiffFileName", "Filename", "ImageFileName", "DefectList"})
 
 
 class Klarf12:
@@ -37,25 +34,35 @@ class Klarf12:
 
     Args:
         stream: Right after the statement FileVersion.
-        zone: Time zone of the file's times.
-        check_counts: Whether counts that differ from the summary's are an error.
+        reading: How the file is read.
+        flat18: Whether it states version 1.8; its lengths are nanometres unless its sample's size is that of 1.2.
     """
 
-    def __init__(self, stream: TokenStream, zone: tzinfo, *, check_counts: bool) -> None:
+    def __init__(self, stream: TokenStream, reading: KlarfReading, *, flat18: bool) -> None:
         self._stream = stream
-        self._zone = zone
-        self._check_counts = check_counts
+        self._reading = reading
+        self._flat18 = flat18
+        #: Statements in force, those since the last WaferID or list, and those between that list and its WaferID.
         self._fields: dict[str, list[str]] = {}
-        self._spec: UsedColumns | None = None
-        self._has_images = False
-        self._summary: list[str] = []
+        self._stated: dict[str, list[str]] = {}
+        self._ahead: dict[str, list[str]] = {}
+        #: Statements that the first wafer makes of its own.
+        self._own: set[str] | None = None
+        self._spec: RecordSpec | None = None
+        self._summary: list[str] | None = None
         self._in_wafer = False
         self._new_wafer()
 
     def _new_wafer(self) -> None:
         self._facts: WaferFacts | None = None
+        self._used: dict[str, list[str]] = {}
         self._records: DefectRecords | None = None
-        self._declared: int | None = None
+        #: Whether the list may go on in another part, or for another test, and the tests it has had.
+        self._open_list = False
+        self._open_test = False
+        self._tests: set[str] = set()
+        self._declared: Declared | None = None
+        self._summary_due = False
 
     def __iter__(self) -> Iterator[Inspections]:
         """The wafers, one by one.
@@ -64,154 +71,139 @@ class Klarf12:
             WaferFileError: See `faults`.
         """
         wafers = 0
-        while (word := self._stream.next()) != b"EndOfFile":
-            if word == b"WaferID" and self._in_wafer:
-                yield self._finished()
-                self._new_wafer()
+        while (name := self._next_name()) != "EndOfFile":
+            if name == "WaferID" and self._in_wafer:
+                yield self._finished(at_end=False)
                 wafers += 1
                 if wafers == MOST_WAFERS:
                     raise self._stream.error("too_large", f"expected at most {MOST_WAFERS} wafers in a file, got more")
-            self._statement(text_of(word))
+            self._statement(name)
         self._stream.expect_end()
         if not self._in_wafer:
             raise self._stream.error("missing_field", "expected a statement WaferID, the file has none", -1)
-        yield self._finished()
+        yield self._finished(at_end=True)
+
+    def _next_name(self) -> str:
+        """The name of the next statement; empty statements are passed over."""
+        while (word := self._stream.next()) == b";":
+            pass
+        if not begins_as_name(word):
+            message = f"expected the name of a statement, got {shown(word)}"
+            raise self._stream.error("broken_structure", f"{message}; is a name lost, or a ';' one too many?", -1)
+        return self._stream.name(word)
 
     def _statement(self, name: str) -> None:
+        self._open_list &= name in _BETWEEN_PARTS
+        self._open_test &= name not in USED_FIELDS and is_known(name)
         if name in USED_FIELDS:
-            self._fields[name] = values_of(self._stream.until(b";"))
-            self._in_wafer |= name == "WaferID"
+            self._state(name, self._stream.values())
         elif name == "DefectRecordSpec":
-            self._read_spec()
+            self._spec = record_spec(self._stream.values(), self._stream)
         elif name == "DefectList":
             self._read_list()
         elif name == "SummarySpec":
-            self._summary = [value.upper() for value in values_of(self._stream.until(b";"))[1:]]
+            self._read_summary_spec()
         elif name == "SummaryList":
             self._read_summary()
+        elif name == "InspectionTest":
+            self._begin_test(" ".join(self._stream.values()))
         else:
-            self._stream.skip_past(b";")
+            self._stream.skip_statement()
 
-    def _read_spec(self) -> None:
-        count, *names = values_of(self._stream.until(b";")) or [""]
-        if count != str(len(names)) or len(names) > MOST_COLUMNS:
-            message = f"expected DefectRecordSpec with a number up to {MOST_COLUMNS} and that many names"
-            raise self._stream.error("wrong_columns", f"{message}, got {count[:20]!r} and {len(names)} names", -1)
-        names = [name.upper() for name in names]
-        self._spec = used_columns(names, self._stream)
-        self._has_images = _IMAGES in names
-        if self._has_images and names[-1] != _IMAGES:
-            raise self._stream.error(
-                "wrong_columns", f"expected {_IMAGES} as the last column, got it before others", -1
-            )
+    def _state(self, name: str, values: list[str]) -> None:
+        if name == "WaferID":
+            self._begin_wafer()
+        if self._stated.setdefault(name, values) != values:
+            raise self._stream.error("bad_field", f"expected one statement {name} of a wafer, got another", -1)
+        self._fields[name] = values
+
+    def _begin_wafer(self) -> None:
+        """Before a WaferID: what was stated of the file, or ahead of the wafer, is left behind."""
+        if self._in_wafer and "Slot" not in self._stated:
+            self._fields.pop("Slot", None)
+        self._ahead = dict(self._stated) if self._in_wafer else {}
+        self._stated = {}
+        self._in_wafer = True
+
+    def _begin_test(self, test: str) -> None:
+        # Another test of the same wafer may have a list of its own.
+        self._open_test = self._records is not None and test not in self._tests and not self._stated
+        self._tests.add(test)
 
     def _read_list(self) -> None:
-        """One part of the wafer's list; an empty one ends at once."""
         if self._spec is None:
             raise self._stream.error("missing_field", "expected a statement DefectRecordSpec before DefectList", -1)
         if not self._in_wafer:
             raise self._stream.error("missing_field", "expected a statement WaferID before DefectList", -1)
         if self._records is None:
-            self._records = DefectRecords(self._spec, self._stream)
             self._facts = self._checked_facts()
-        while True:
-            end = self._stream.find(b";")
-            tokens = self._stream.at_hand() if end is None else self._stream.at_hand()[:end]
-            taken = self._take(tokens, self._records)
-            self._stream.take(taken)
-            if end is not None:
-                break
-            self._stream.grow("expected ';' after the records of DefectList, the file ends")
-        if taken < end:
-            raise self._left_over(end - taken)
-        self._stream.expect(b";")
-
-    def _left_over(self, number: int) -> WaferFileError:
-        width = self._records.columns.width if self._records is not None else 0
-        message = f"expected records of {counted(width, 'column')} in DefectList, the last record has {number}"
-        return self._stream.error("wrong_columns", message)
-
-    def _take(self, tokens: list[bytes], records: DefectRecords) -> int:
-        """Add whole records; returns how many tokens they are."""
-        width = records.columns.width
-        whole = len(tokens) - len(tokens) % width
-        # The last column is a number of images; that many pairs follow it.
-        if not self._has_images or set(tokens[width - 1 : whole : width]) <= {b"0"}:
-            records.add(tokens[:whole], width)
-            return whole
-        values = to_floats(tokens)
-        starts, end = self._starts(values, tokens, width)
-        records.add_values(values, starts, tokens)
-        return end
-
-    def _starts(self, values: Floats, tokens: list[bytes], width: int) -> tuple[NDArray[np.int64], int]:
-        """First token of each whole record, and the end of the last."""
-        n = len(values)
-        images = np.full(n, np.inf)
-        images[: max(0, n - width + 1)] = values[width - 1 :]
-        reasonable = (images >= 0) & (images <= _MOST_IMAGES) & (images == np.rint(images))
-        lengths = np.where(reasonable, width + 2 * images, n + 1).astype(np.int64)
-        starts = orbit(np.minimum(np.arange(n) + lengths, n + 1))
-        ends = np.append(starts[1:], starts[-1] + lengths[starts[-1]]) if len(starts) else starts
-        known = starts + width <= n
-        if (bad := known & ~reasonable[starts]).any():
-            at = int(starts[np.argmax(bad)]) + width - 1
-            message = f"expected a number of images up to {_MOST_IMAGES} in column {_IMAGES}, got {shown(tokens[at])}"
-            raise self._stream.error("not_a_number", message, at)
-        complete = ends <= n
-        return starts[complete], int(ends[complete][-1]) if complete.any() else 0
-
-    def _read_summary(self) -> None:
-        if "NDEFECT" not in self._summary:
-            self._stream.skip_past(b";")
-            return
-        values = values_of(self._stream.until(b";"))
-        width, place = len(self._summary), self._summary.index("NDEFECT")
-        counts = values[place::width]
-        if len(values) % width or len(values) > _MOST_SUMMARY or not all(count.isdecimal() for count in counts):
-            message = f"expected rows of {counted(width, 'column')} in SummaryList, NDEFECT a whole number"
-            raise self._stream.error("bad_field", f"{message}, got {len(values)} values, NDEFECT {counts[:3]}", -1)
-        self._declared = sum(map(int, counts))
+            self._records = DefectRecords(self._spec.columns, self._stream)
+            self._stated = {}
+        elif not (self._open_list or self._open_test):
+            message = f"expected a WaferID or another InspectionTest before a second DefectList of wafer {self._name!r}"
+            raise self._stream.error("broken_structure", message, -1)
+        self._records.columns = self._spec.columns
+        ListReader(self._stream, self._spec, self._records).read()
+        self._open_list, self._open_test = True, False
 
     def _checked_facts(self) -> WaferFacts:
+        own = (self._stated.keys() | self._ahead.keys()) - {"FileTimestamp"}
+        self._own = own if self._own is None else self._own
+        if missing := sorted(self._own - own):
+            message = f"expected a statement {missing[0]} of wafer {self._name!r}, as the file's first wafer has"
+            raise self._stream.error("missing_field", message, -1)
+        self._used = dict(self._fields)
+        round_sample = self._fields.get("SampleSize", [""])[0] in {"1", "1.0"}
         try:
-            return wafer_facts(self._fields, nanometres=False, zone=self._zone)
+            return wafer_facts(self._fields, nanometres=self._flat18 and not round_sample, zone=self._reading.zone)
         except FieldError as error:
             raise self._stream.error(error.code, str(error), -1) from error
+
+    def _read_summary_spec(self) -> None:
+        count, *names = self._stream.values() or [""]
+        if count != str(len(names)):
+            message = f"expected SummarySpec with a number and that many names, got {count[:20]!r} and {len(names)}"
+            raise self._stream.error("wrong_columns", message, -1)
+        self._summary = [name.upper() for name in names]
+        self._summary_due = self._in_wafer
+
+    def _read_summary(self) -> None:
+        if self._summary is None:
+            raise self._stream.error("missing_field", "expected a statement SummarySpec before SummaryList", -1)
+        values, width = self._stream.values(), max(1, len(self._summary))
+        self._summary_due = False
+        if len(values) % width or len(values) > MOST_SUMMARY:
+            message = f"expected rows of {width} values in SummaryList, as SummarySpec names them, got {len(values)}"
+            raise self._stream.error("bad_field", message, -1)
+        if "NDEFECT" in self._summary:
+            self._declared = self._declared or Declared()
+            rows = [values[i : i + width] for i in range(0, len(values), width)]
+            if why := self._declared.read(self._summary, rows):
+                raise self._stream.error("bad_field", f"{why}, in SummaryList", -1)
 
     @property
     def _name(self) -> str:
         return " ".join(self._fields["WaferID"])[:60]
 
-    def _finished(self) -> Inspections:
+    def _finished(self, *, at_end: bool) -> Inspections:
+        """The wafer that ends here: at the next wafer's id, or at the file's end."""
         if self._facts is None or self._records is None:
             message = f"expected a DefectList for wafer {self._name!r}, the file has none"
             raise self._stream.error("missing_field", message, -1)
-        wafer = inspection_of(self._facts, self._records, self._stream)
-        # Some stations list a defect again with each of its images, but count it once.
-        if self._check_counts and self._declared not in (None, wafer.listed, wafer.listed - wafer.collapsed):
-            distinct = f", {wafer.listed - wafer.collapsed} of them distinct" if wafer.collapsed else ""
-            found = f"wafer {self._name!r} has {wafer.listed}{distinct}"
-            message = f"expected the {counted(self._declared, 'defect')} that SummaryList declares, {found}"
-            raise self._stream.error("count_mismatch", message, -1)
+        self._check_late_statements(at_end=at_end)
+        if self._summary_due and self._reading.check_counts:
+            message = f"expected a SummaryList for wafer {self._name!r}, the file has only its SummarySpec"
+            raise self._stream.error("missing_field", f"{message}; {TAKE_THE_LIST}", -1)
+        wafer = inspection_of(self._facts, self._records, self._stream, self._declared, self._reading)
+        self._new_wafer()
         return wafer
 
+    def _check_late_statements(self, *, at_end: bool) -> None:
+        """Refuse statements behind a wafer's list that cannot be the next wafer's, or that it itself was read without.
 
-def orbit(following: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places reached from 0 by `following`, ascending, by doubling: log2(n) passes instead of one step each.
-
-    Args:
-        following: Greater than its place; `len(following)` or more means outside. int64 of shape (n,).
-
-    >>> orbit(np.array([2, 9, 3, 5, 9])).tolist()
-    [0, 2, 3]
-    """
-    n = len(following)
-    jump = np.append(np.minimum(following, n), n)
-    reached = np.zeros(min(n, 1), dtype=np.int64)
-    while True:
-        onward = jump[reached]
-        onward = onward[onward < n]
-        if not len(onward):
-            return reached
-        reached, jump = np.concatenate([reached, onward]), jump[jump]
+        Some write a wafer's statements before its WaferID, so that they stand behind the list of the wafer before.
+        """
+        for name, values in self._stated.items():
+            if name not in self._used or (at_end and self._used[name] != values):
+                message = f"expected the statement {name} before the DefectList of wafer {self._name!r}, got it behind"
+                raise self._stream.error("broken_structure", message, -1)

@@ -7,7 +7,6 @@ after its wafers, so a file is read twice: once for the fields, once for the def
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from itertools import compress, islice
 
 import numpy as np
@@ -15,14 +14,23 @@ from numpy.typing import NDArray
 
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections
+from sparsewatch.pipelines.wafer_files.klarf.counts import MOST_SUMMARY, Declared
 from sparsewatch.pipelines.wafer_files.klarf.defects import (
     MOST_COLUMNS,
     MOST_DEFECTS,
+    TAKE_THE_LIST,
     DefectRecords,
     inspection_of,
     used_columns,
 )
-from sparsewatch.pipelines.wafer_files.klarf.fields import MOST_WAFERS, USED_FIELDS, FieldError, WaferFacts, wafer_facts
+from sparsewatch.pipelines.wafer_files.klarf.fields import (
+    MOST_WAFERS,
+    USED_FIELDS,
+    FieldError,
+    KlarfReading,
+    WaferFacts,
+    wafer_facts,
+)
 from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown, text_of, values_of
 from sparsewatch.schemas.alerts import counted
 
@@ -39,6 +47,13 @@ class _Record:
     name: str
     parent: "_Record | None"
     fields: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def wafer(self) -> "_Record | None":
+        """The WaferRecord that this is, or is in."""
+        if self.kind == _WAFER or self.parent is None:
+            return self if self.kind == _WAFER else None
+        return self.parent.wafer
 
     def all_fields(self) -> dict[str, list[str]]:
         """Fields of this record and those around it; the inner ones win. Names of lot and wafer among them."""
@@ -61,12 +76,12 @@ class _List:
 _ReadRows = Callable[[_List], None]
 
 
-def read_klarf18(open_stream: Callable[[], TokenStream], zone: tzinfo) -> Iterator[Inspections]:
+def read_klarf18(open_stream: Callable[[], TokenStream], reading: KlarfReading) -> Iterator[Inspections]:
     """The wafers of a file, one by one.
 
     Args:
         open_stream: A new reading of the file, right after `Record FileRecord "1.8"`.
-        zone: Time zone of the file's times.
+        reading: How the file is read.
 
     Raises:
         WaferFileError: See `faults`.
@@ -79,27 +94,66 @@ def read_klarf18(open_stream: Callable[[], TokenStream], zone: tzinfo) -> Iterat
     if not wafers:
         raise first.error("missing_field", "expected a WaferRecord, the file has none", -1)
     stream = open_stream()
-    read: list[DefectRecords] = []
-
-    def read_defects(head: _List) -> None:
-        if head.name != "DefectList" or head.record.kind != _WAFER:
-            stream.skip_block()
-            return
-        if read:
-            raise stream.error("broken_structure", "expected one DefectList per wafer, got two", -1)
-        read.append(_read_rows(stream, head))
-
+    lists = _Lists(stream, reading)
     # The two readings close their wafers in the same order.
-    closed = (record for record in _walk(stream, read_defects) if record.kind == _WAFER)
+    closed = (record for record in _walk(stream, lists.read) if record.kind == _WAFER)
     for wafer, again in zip(wafers, closed, strict=True):
-        if not read:
-            raise stream.error("missing_field", f"expected a DefectList in wafer {again.name!r}, it has none", -1)
-        yield inspection_of(_facts(wafer.all_fields(), stream, zone), read.pop(), stream)
+        defects, declared = lists.of_wafer(again.name)
+        yield inspection_of(_facts(wafer.all_fields(), stream, reading), defects, stream, declared, reading)
 
 
-def _facts(fields: Mapping[str, Sequence[str]], stream: TokenStream, zone: tzinfo) -> WaferFacts:
+class _Lists:
+    """The lists of the wafer that is being read: its defects, and the counts that it declares."""
+
+    def __init__(self, stream: TokenStream, reading: KlarfReading) -> None:
+        self._stream = stream
+        self._check_counts = reading.check_counts
+        self._defects: DefectRecords | None = None
+        self._declared: Declared | None = None
+
+    def read(self, head: _List) -> None:
+        """See `_ReadRows`."""
+        if head.name == "DefectList":
+            self._read_defects(head)
+        elif "NDEFECT" in head.columns and head.record.wafer is not None:
+            self._read_summary(head)
+        else:
+            self._stream.skip_block()
+
+    def of_wafer(self, name: str) -> tuple[DefectRecords, Declared | None]:
+        """What was read of the wafer that closes here."""
+        if self._defects is None:
+            raise self._stream.error("missing_field", f"expected a DefectList in wafer {name!r}, it has none", -1)
+        found = self._defects, self._declared
+        self._defects = self._declared = None
+        return found
+
+    def _read_defects(self, head: _List) -> None:
+        if head.record.kind != _WAFER:
+            message = f"expected DefectList in a WaferRecord, got it in {head.record.kind[:60]!r}"
+            raise self._stream.error("broken_structure", message, -1)
+        if self._defects is not None:
+            raise self._stream.error("broken_structure", "expected one DefectList per wafer, got two", -1)
+        self._defects = _read_rows(self._stream, head, check_counts=self._check_counts)
+
+    def _read_summary(self, head: _List) -> None:
+        values = [text_of(token) for token in self._stream.until(b"}")]
+        width = len(head.columns)
+        rows = [values[i : i + width] for i in range(0, len(values), width + 1)]
+        ends = values[width :: width + 1]
+        if len(values) != len(rows) * (width + 1) or set(ends) > {";"} or len(rows) != head.declared:
+            message = f"expected {head.declared} rows of {width} values and ';' in {head.name[:60]}"
+            raise self._stream.error("wrong_columns", f"{message}, got {len(values)} values and marks", -1)
+        if len(values) > MOST_SUMMARY:
+            raise self._stream.error("too_large", f"expected at most {MOST_SUMMARY} values in a summary, got more", -1)
+        self._declared = self._declared or Declared(head.name, binding=False)
+        if why := self._declared.read(head.columns, rows):
+            raise self._stream.error("bad_field", f"{why}, in {head.name[:60]}", -1)
+
+
+def _facts(fields: Mapping[str, Sequence[str]], stream: TokenStream, reading: KlarfReading) -> WaferFacts:
     try:
-        return wafer_facts(fields, nanometres=True, zone=zone)
+        return wafer_facts(fields, nanometres=True, zone=reading.zone)
     except FieldError as error:
         raise stream.error(error.code, str(error), -1) from error
 
@@ -131,7 +185,7 @@ def _walk(stream: TokenStream, read_rows: _ReadRows) -> Iterator[_Record]:
 
 def _opened(stream: TokenStream, parent: _Record) -> _Record:
     """`Record Kind "name" {`, the name left out by some."""
-    kind, name = text_of(stream.next()), stream.next()
+    kind, name = stream.name(stream.next()), stream.next()
     if name != b"{":
         stream.expect(b"{")
     return _Record(kind, "" if name == b"{" else text_of(name), parent)
@@ -139,19 +193,21 @@ def _opened(stream: TokenStream, parent: _Record) -> _Record:
 
 def _read_field(stream: TokenStream, record: _Record) -> None:
     """`Field Name n {value, value}`."""
-    name, count = text_of(stream.next()), stream.next()
+    name = stream.name(stream.next())
+    name = "Slot" if name == "SlotNumber" else name
+    count = stream.next()
     stream.expect(b"{")
     values = values_of(stream.until(b"}"))
     if count != b"%d" % len(values):
         message = f"expected {shown(count)} values in field {name[:60]!r} as it declares, got {len(values)}"
         raise stream.error("bad_field", message, -1)
-    if name in USED_FIELDS:
-        record.fields[name] = values
+    if name in USED_FIELDS and record.fields.setdefault(name, values) != values:
+        raise stream.error("bad_field", f"expected one field {name} in a record, got another", -1)
 
 
 def _read_list(stream: TokenStream, record: _Record, read_rows: _ReadRows) -> None:
     """`List Name { Columns n {type NAME, …} Data n {rows} }`."""
-    name = text_of(stream.next())
+    name = stream.name(stream.next())
     stream.expect(b"{")
     stream.expect(b"Columns")
     count = stream.next()
@@ -172,7 +228,7 @@ def _read_list(stream: TokenStream, record: _Record, read_rows: _ReadRows) -> No
     stream.expect(b"}")
 
 
-def _read_rows(stream: TokenStream, head: _List) -> DefectRecords:
+def _read_rows(stream: TokenStream, head: _List, *, check_counts: bool) -> DefectRecords:
     """Rows of a DefectList and the brace after them."""
     if head.declared > MOST_DEFECTS:
         raise stream.error(
@@ -190,8 +246,9 @@ def _read_rows(stream: TokenStream, head: _List) -> DefectRecords:
             break
         stream.grow("expected '}' after the rows of DefectList, the file ends")
     stream.expect(b"}")
-    if records.listed != head.declared:
-        message = f"expected the {counted(head.declared, 'defect')} that Data declares, DefectList has {records.listed}"
+    if records.listed != head.declared and check_counts:
+        declared = f"expected the {counted(head.declared, 'defect')} that Data declares"
+        message = f"{declared}, DefectList has {records.listed}; {TAKE_THE_LIST}"
         raise stream.error("count_mismatch", message, -1)
     return records
 

@@ -16,8 +16,9 @@ from sparsewatch.pipelines.wafer_files import text_files
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections
 from sparsewatch.pipelines.wafer_files.klarf import defects as klarf_defects
+from sparsewatch.pipelines.wafer_files.klarf.fields import KlarfReading
+from sparsewatch.pipelines.wafer_files.klarf.list12 import orbit
 from sparsewatch.pipelines.wafer_files.klarf.read import read_klarf
-from sparsewatch.pipelines.wafer_files.klarf.version12 import orbit
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 HEAD = """FileVersion 1 2;
@@ -96,7 +97,7 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def wafers_of(folder: Path, text: str | bytes, *, check_counts: bool = True) -> list[Inspections]:
-    return list(read_klarf(written(folder, text), check_counts=check_counts))
+    return list(read_klarf(written(folder, text), KlarfReading(check_counts=check_counts)))
 
 
 def one(folder: Path, text: str | bytes) -> dict[str, object]:
@@ -175,7 +176,7 @@ def test_defects_outside_of_the_wafer_are_kept(tmp_path: Path) -> None:
 def test_times_are_read_in_the_zone_given(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, HEAD.replace("03-04-26 05:06:07", text) + WAFER + END)
     for zone in (UTC, ZoneInfo("Europe/Rome")):
-        (wafer,) = read_klarf(path, zone)
+        (wafer,) = read_klarf(path, KlarfReading(zone=zone))
         assert wafer.times_us.tolist() == [datetime(2026, 3, 4, 5, 6, 7, tzinfo=zone).timestamp() * 1e6]
 
 
@@ -223,30 +224,73 @@ def test_records_reached_are_found_as_by_walking(tmp_path: Path) -> None:
         assert orbit(following).tolist() == walked
 
 
-def test_defects_listed_twice_count_once(tmp_path: Path) -> None:
-    rows = [
-        "1 100 200 0 0 1 0",
-        "7 100.3 200.3 0 0 1 0",  # the same square micrometre
-        "8 -3900 200 1 0 1 0",  # the same place, seen from the next die
-        "9 103 200 0 0 1 0",
-        "9 900 900 0 0 1 0",  # the same number in the same test
-        "9 950 900 0 0 2 0",
-    ]
+#: Rows of seven columns, for `with_rows`.
+ROWS = [
+    "1 100 200 0 0 1 0",
+    "7 100.3 200.3 0 0 1 0",  # the same square micrometre
+    "8 -3900 200 1 0 1 0",  # the same place, seen from the next die
+    "9 103 200 0 0 1 0",
+    "9 900 900 0 0 1 0",  # the same number elsewhere
+    "9 950 900 0 0 2 0",
+]
+
+
+def with_rows(rows: list[str], summary: str) -> str:
+    """The sound file with other defects and counts."""
     body = WAFER.replace(" 1 100 200 0 0 1 0\n 2 1.5e2 250.5 3 -2 1 0;", " " + "\n ".join(rows) + ";")
-    for declared in ("6", "3"):
-        (wafer,) = wafers_of(tmp_path, HEAD + body.replace(" 1 2;", f" 1 {declared};") + END)
-        assert (wafer.listed, wafer.collapsed) == (6, 3)
-        assert row_of(wafer)["x_um"] == [x + 10 - 2000 for x in (100, 103, 950)]
-    assert fault(tmp_path, HEAD + body.replace(" 1 2;", " 1 4;") + END).code == "count_mismatch"
+    return HEAD + body.replace(" 1 2;", f" {summary};") + END
 
 
-def test_counts_of_several_tests_add_up_and_may_be_left_unchecked(tmp_path: Path) -> None:
-    assert wafers_of(tmp_path, HEAD + WAFER.replace(" 1 2;", " 1 1\n 2 1;") + END)[0].listed == 2
+def test_defects_at_the_same_place_count_once_and_numbers_that_repeat_elsewhere_are_defects(tmp_path: Path) -> None:
+    for declared in ("6", "4"):
+        (wafer,) = wafers_of(tmp_path, with_rows(ROWS, f"1 {declared}"))
+        assert (wafer.listed, wafer.collapsed) == (6, 2)
+        assert row_of(wafer)["x_um"] == [x + 10 - 2000 for x in (100, 103, 900, 950)]
+    assert fault(tmp_path, with_rows(ROWS, "1 5")).code == "count_mismatch"
+
+
+@pytest.mark.parametrize("ids", [(0, 0, 0, 0, 0), (1, 2, 1, 2, 1), (5, 5, 6, 6, 6)])
+def test_numbers_of_defects_need_not_differ(tmp_path: Path, ids: tuple[int, ...]) -> None:
+    rows = [f"{number} {100 * i} 200 {i} 0 1 0" for i, number in enumerate(ids)]
+    (wafer,) = wafers_of(tmp_path, with_rows(rows, "1 5"))
+    assert (wafer.listed, wafer.collapsed) == (5, 0)
+
+
+def test_a_record_repeated_word_by_word_does_not_make_up_for_a_lost_one(tmp_path: Path) -> None:
+    rows = ["1 100 200 0 0 1 0", "2 300 200 0 0 1 0", "2 300 200 0 0 1 0"]
+    assert wafers_of(tmp_path, with_rows(rows, "1 2"))[0].collapsed == 1
+    assert "expected the 3 defects that SummaryList declares, the list has 3, 2 of them at places of their own" in str(
+        fault(tmp_path, with_rows(rows, "1 3"))
+    )
+
+
+def test_counts_of_several_tests_are_compared_one_by_one_and_may_be_left_unchecked(tmp_path: Path) -> None:
+    assert wafers_of(tmp_path, with_rows(ROWS, "1 5\n 2 1"))[0].listed == 6
+    assert "expected the 4 defects of test 1 that SummaryList declares, the list has 5" in str(
+        fault(tmp_path, with_rows(ROWS, "1 4\n 2 2"))
+    )
+    assert "has some of test 2" in str(fault(tmp_path, with_rows(ROWS, "1 5\n 3 1")))
     wrong = HEAD + WAFER.replace(" 1 2;", " 1 3;") + END
     found = fault(tmp_path, wrong)
     assert found.code == "count_mismatch"
-    assert re.search(r"expected the 3 defects that SummaryList declares, wafer 'W1' has 2", str(found))
+    assert re.search(
+        r"wafer 'W1': expected the 3 defects that SummaryList declares, the list has 2; --counts", str(found)
+    )
     assert wafers_of(tmp_path, wrong, check_counts=False)[0].listed == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("SummarySpec 2 TESTNO NDEFECT;\n", "", "expected a statement SummarySpec before SummaryList"),
+        ("SummaryList\n 1 2;\n", "", "expected a SummaryList for wafer 'W1'"),
+        (" 1 2;\nE", " 1 2\n 1 3;\nE", "expected one number of defects for test 1, got 2 and 3"),
+        ("Spec 2 TESTNO", "Spec 3 TESTNO", "expected SummarySpec with a number and that many names"),
+    ],
+)
+def test_a_summary_is_whole(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in SOUND
+    assert says in str(fault(tmp_path, SOUND.replace(old, new)))
 
 
 @pytest.mark.parametrize("pack", ["gzip", "zstd"])
@@ -292,7 +336,7 @@ SOUND = HEAD + WAFER + END
         (SOUND.replace("XREL", "XABS"), "wrong_columns", 18, "missing: XREL"),
         (SOUND.replace("CLASSNUMBER", "XREL"), "wrong_columns", 18, "got XREL more than once"),
         (SOUND.replace("SampleSize 1 200", "SampleSize 2 200 100"), "bad_field", 19, "expected a round sample"),
-        (SOUND.replace("SampleSize 1 200", "SampleSize 1 0"), "bad_field", 19, "expected a diameter above 0"),
+        (SOUND.replace("SampleSize 1 200", "SampleSize 1 0"), "bad_field", 19, "expected a diameter above 20000"),
         (SOUND.replace("4.0e3", "1e300"), "bad_field", 19, "expected lengths above 0"),
         (SOUND.replace("Location DOWN", "Location ASKEW"), "bad_field", 19, "MarkLocation, got 'ASKEW'"),
         (SOUND.replace("03-04-26", "13-13-26"), "bad_field", 19, "expected mm-dd-yyyy hh:mm:ss"),
@@ -300,7 +344,7 @@ SOUND = HEAD + WAFER + END
         (SOUND.replace('"M1"', '"M1'), "broken_structure", 8, "expected a closing quote"),
         (SOUND + "FileVersion 1 2;", "broken_structure", 26, "expected nothing after EndOfFile"),
         (SOUND.replace('"T7"', '"' + "T" * 5000 + '"'), "too_large", 3, "at most 4096 bytes, got one of 5002"),
-        (SOUND.replace(" 1 2;\nE", " 1 x;\nE"), "bad_field", 24, "NDEFECT a whole number"),
+        (SOUND.replace(" 1 2;\nE", " 1 x;\nE"), "bad_field", 24, "NDEFECT a whole number each, got '1' and 'x'"),
         ("\x7fELF" + SOUND, "not_text", 1, "expected text"),
         ("", "truncated", 1, "the file ends"),
     ],

@@ -69,6 +69,11 @@ def test_a_bad_file_says_what_is_wrong(klarf_dir: Path, name: str) -> None:
     assert caught.value.line is not None
 
 
+def test_a_1_8_file_that_lists_a_part_of_what_it_counts_says_so(klarf_dir: Path) -> None:
+    notes = [note for wafer in read_klarf(klarf_dir / "jklarf_simple18.klarf") for note in wafer.notes]
+    assert "'FirstWaferId': expected the 4 defects of test 1 that TestSummaryList declares, the list has 2" in notes[0]
+
+
 def test_every_file_is_one_or_the_other(klarf_dir: Path) -> None:
     assert {path.name for path in klarf_dir.iterdir()} <= GOOD.keys() | BAD.keys()
 
