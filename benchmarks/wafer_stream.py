@@ -42,7 +42,7 @@ from benchmarks.wafer_orders import (
     replay,
 )
 from sparsewatch.pipelines.job.model_in_use import EVERY_S
-from sparsewatch.pipelines.run.run import find_prism
+from sparsewatch.pipelines.run.runners import find_prism
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import newest_by_key, read_all
 from tests.kit.waiting import wait_for

@@ -1,14 +1,13 @@
 """The command line: `sparsewatch COMMAND`. Errors made on purpose end with one message and exit code 2."""
 
 import logging
-import signal
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
 
 from sparsewatch.pipelines.console.lazy_commands import lazy_group
+from sparsewatch.pipelines.console.stopping import asked, gracefully, install
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.settings import parse_duration_us
@@ -120,7 +119,7 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     "--repeat",
     "pause",
     metavar="DURATION",
-    help="With --until latest: run again this long after each end, until stopped, e.g. 30s; implies --keep-open.",
+    help="Run in this process again and again, each time until windows have closed, with this long between, e.g. 30s.",
 )
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
 def run(
@@ -136,27 +135,38 @@ def run(
 
     Records written again after a crash carry the same ids, so consumers can drop duplicates.
 
-    `auto` takes Prism for continuous runs and the in-process runner for bounded ones. `portable` hands the graph to
-    any Beam job server; give its options after `--`, e.g. `-- --job_endpoint=localhost:8099`.
+    `auto` takes the in-process runner for bounded runs. For continuous runs it takes Prism; where there is none, it
+    repeats runs in this process, as `--repeat` does. `portable` hands the graph to any Beam job server; give its
+    options after `--`, e.g. `-- --job_endpoint=localhost:8099`.
 
-    `--until latest --repeat 30s` runs without end, and without Prism. It waits for a broker that is away.
+    Ctrl-C and SIGTERM end it, a second one at once.
     """
-    if pause is not None and until != "latest":
-        raise ConfigError(f"--repeat: expected --until latest with it, got --until {until}")
-    pause_s = None if pause is None else parse_duration_us(pause) / 1e6
-    from sparsewatch.pipelines.job.job_file import load_job
+    with gracefully("sparsewatch: stopped; the next run resumes after the last committed window"):
+        repeat_s = None if pause is None else _duration_s(pause, "--repeat")
+        from sparsewatch.pipelines.job.job_file import load_job
 
-    job = load_job(job_file, overrides)
-    # Beam is imported once the settings are sound: it takes seconds.
-    from sparsewatch.pipelines.run.repeat import repeat
-    from sparsewatch.pipelines.run.run import run_job
+        job = load_job(job_file, overrides)
+        # Beam is imported once the settings are sound: it takes seconds.
+        from sparsewatch.pipelines.run.run import run_job
 
-    close = not keep_open and pause_s is None
-    run_once = partial(run_job, job, until, runner, close_at_end=close, extra=beam_options, job_file=str(job_file))
-    if pause_s is None:
-        click.echo(run_once())
-    else:
-        repeat(run_once, pause_s, click.echo)
+        summary = run_job(
+            job,
+            until,
+            runner,
+            close_at_end=not keep_open,
+            repeat_s=repeat_s,
+            extra=beam_options,
+            job_file=str(job_file),
+            say=click.echo,
+        )
+    click.echo(f"stopped; {summary}; the next run resumes there" if asked() else summary)
+
+
+def _duration_s(text: str, option: str) -> float:
+    try:
+        return parse_duration_us(text) / 1e6
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error
 
 
 @cli.group(cls=lazy_group(_TRAIN))
@@ -191,7 +201,7 @@ def _set_up_logging(verbose: int) -> None:
 def main() -> None:
     """Entry point of the console script."""
     _set_up_logging(0)
-    signal.signal(signal.SIGTERM, _interrupt)
+    install()
     try:
         # Named: `python -m sparsewatch` is the same command.
         cli.main(prog_name="sparsewatch", standalone_mode=False)
@@ -202,18 +212,12 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        goes_on = "; the next run resumes after the last committed window" if "run" in sys.argv[1:] else ""
-        click.echo(f"sparsewatch: stopped{goes_on}", err=True)
+        click.echo("sparsewatch: stopped", err=True)
         sys.exit(130)
     except Exception as error:
         logging.getLogger(__name__).debug("failed", exc_info=True)
         click.echo(f"sparsewatch: failed while running: {_last_line(error)} (-vv shows the traceback)", err=True)
         sys.exit(1)
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    # As Ctrl-C: what was started is stopped on the way out.
-    raise KeyboardInterrupt
 
 
 def _last_line(error: Exception) -> str:

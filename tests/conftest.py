@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tests.kit.threads  # noqa: F401  before any library that starts threads is loaded
-from sparsewatch.pipelines.run.run import find_prism
+from sparsewatch.pipelines.run.runners import find_prism
 from sparsewatch.testing import EmbeddedBroker
 from tests.kit.flink import FlinkStack
 from tests.kit.installed import REPO_ROOT, ServiceMissingError

@@ -27,7 +27,8 @@ from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.run.run import find_prism, load_job_progress
+from sparsewatch.pipelines.run.run import load_job_progress
+from sparsewatch.pipelines.run.runners import find_prism
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.errors import ConfigError, SourceError

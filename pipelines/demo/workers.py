@@ -18,7 +18,7 @@ class JobWorker:
     def __init__(self, job_file: Path, runner: str) -> None:
         command = [sys.executable, "-W", "ignore", "-m", "sparsewatch", "run", str(job_file), "--runner", runner]
         if runner != "prism":
-            command += ["--until", "latest", "--repeat", _PAUSE]
+            command += ["--repeat", _PAUSE]
         self._process = ChildProcess(command, log=job_file.with_suffix(".log"))
         self._job_file = job_file
 

@@ -1,46 +1,41 @@
-"""A bounded run, repeated: a job runs without end and without Prism.
+"""Runs repeated: a job runs without end where its runner cannot.
 
-Each run reads the new records, closes the windows that have ended and leaves the others to the next run. It may be
-killed at any moment: what was not committed is read again.
+Each run reads until windows have closed, and leaves the others to the next run, which reads again what they need: a few
+seconds of records where the window that closed is the oldest. A run may be killed at any moment: what was not committed
+is read again.
 """
 
 import logging
-import time
 from collections.abc import Callable
-from typing import NoReturn
 
+from sparsewatch.pipelines.console import stopping
 from sparsewatch.schemas.errors import SparsewatchError
 
 _LOG = logging.getLogger(__name__)
+#: Shortest time to the next run after an error.
+_RETRY_S = 1.0
 
 
-def repeat(run: Callable[[], str], pause_s: float, on_summary: Callable[[str], None]) -> NoReturn:
-    """Run until stopped.
-
-    Once a run has succeeded, errors that may pass, such as a broker that is away, are logged and the
-    runs continue. The first run raises them: an address may be wrong.
+def repeat(run: Callable[[], None], pause_s: float) -> None:
+    """Run until the command is asked to stop. Errors that may pass, such as a broker that is away, are logged.
 
     Args:
-        run: One run; returns how the job stands.
+        run: A run.
         pause_s: Seconds from the end of a run to the next.
-        on_summary: Called with how the job stands when that has changed.
 
     Raises:
-        SparsewatchError: If no later run can succeed, or the first run fails.
+        SparsewatchError: If no later run can succeed.
     """
-    before = run()
-    on_summary(before)
-    while True:
-        time.sleep(pause_s)
+    while not stopping.asked():
+        wait_s = pause_s
         try:
-            summary = run()
+            run()
         except Exception as error:
             if not retriable(error):
                 raise
-            _LOG.warning("%s; the next run begins in %g s", error, pause_s)
-            continue
-        if summary != before:
-            on_summary(before := summary)
+            wait_s = max(pause_s, _RETRY_S)
+            _LOG.warning("%s; the next run begins in %g s", error, wait_s)
+        stopping.wait_asked(wait_s)
 
 
 def retriable(error: BaseException) -> bool:

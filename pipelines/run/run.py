@@ -4,10 +4,12 @@ All kinds share the graph: events read, windows measured, side records written, 
 parts in the middle (`sparsewatch.pipelines.job.ready.Prepared`).
 """
 
+import logging
 import os
-import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,99 +17,27 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import FixedWindows
 
+from sparsewatch.pipelines.console import stopping
 from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
+from sparsewatch.pipelines.run.background import Background
+from sparsewatch.pipelines.run.prism import prism
+from sparsewatch.pipelines.run.repeat import repeat
+from sparsewatch.pipelines.run.runners import NO_PRISM, Runner, choose_runner, find_prism, parse_until, runner_options
 from sparsewatch.schemas.accounts import Marker, Part, Progress, marker_part
 from sparsewatch.schemas.alerts import counted
-from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.units import parse_moment_us
+from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms import coders
+from sparsewatch.transforms.kafka.open import partitions_of
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
-from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, ReadKafka, ReadSpec, Until
+from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, STOP, ReadKafka, ReadSpec, Until
 from sparsewatch.transforms.window.close_windows import CloseWindows
 
-_TEN_YEARS_S = 315_360_000
-_BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
-
-
-def parse_until(text: str) -> Until:
-    """`forever`, `latest`, or the Kafka timestamp (milliseconds) of an ISO-8601 time.
-
-    >>> parse_until("2026-01-01T00:00:00Z")
-    1767225600000
-
-    Raises:
-        ConfigError: If it is none of these.
-    """
-    if text in ("forever", "latest"):
-        return text  # type: ignore[return-value]
-    try:
-        return parse_moment_us(text) // 1000
-    except ConfigError as error:
-        raise ConfigError(f"--until: expected 'latest', 'forever' or a time; {error}") from error
-
-
-def find_prism() -> Path | None:
-    """The Prism binary: `SPARSEWATCH_PRISM`, beside the Python that runs, on the path, or in Beam's own cache."""
-    named = os.environ.get("SPARSEWATCH_PRISM")
-    if named:
-        return Path(named) if os.access(named, os.X_OK) else None
-    # An environment's programs lie beside its Python, also where it is not activated.
-    if found := shutil.which("prism", path=str(Path(sys.executable).parent)) or shutil.which("prism"):
-        return Path(found)
-    cached = sorted(p for p in _BEAM_CACHE.glob("*") if os.access(p, os.X_OK) and p.is_file())
-    return cached[-1] if cached else None
-
-
-def choose_runner(runner: str, until: Until) -> str:
-    """The runner to use: `inprocess`, `prism` or `portable`.
-
-    Raises:
-        ConfigError: If the pair cannot work, with the reason and the remedy.
-    """
-    if runner == "auto":
-        runner = "prism" if until == "forever" else "inprocess"
-    if runner == "inprocess" and until == "forever":
-        raise ConfigError(
-            "--runner inprocess with --until forever: Beam's in-process runner holds back every step behind an endless "
-            "source, so nothing would ever come out. Use --until latest --repeat 30s, or --runner prism."
-        )
-    if runner == "prism" and find_prism() is None:
-        raise ConfigError(
-            "--runner prism: no Prism binary found. In the repository `make services-prism` builds it (needs Go); "
-            "elsewhere put `prism` on the path or set SPARSEWATCH_PRISM to it. Or run with --until latest instead."
-        )
-    return runner
-
-
-def runner_options(runner: str, until: Until, extra: Sequence[str] = ()) -> PipelineOptions:
-    """Beam's options for a chosen runner.
-
-    Args:
-        runner: As from `choose_runner`.
-        until: When the job stops.
-        extra: Options passed through to Beam as they are.
-    """
-    streaming = ["--streaming"] if until == "forever" else []
-    # Beam ends the streams it follows a job by after this time (300 s by default), and the job with them.
-    patience = f"--job_server_timeout={_TEN_YEARS_S}"
-    if runner == "inprocess":
-        # Named, since Beam's direct runner silently uses Prism if it finds it.
-        return PipelineOptions(["--runner=FnApiRunner", *extra])
-    if runner == "prism":
-        return PipelineOptions(
-            [
-                "--runner=PrismRunner",
-                f"--prism_location={find_prism()}",
-                "--environment_type=LOOPBACK",
-                patience,
-                *streaming,
-                *extra,
-            ]
-        )
-    return PipelineOptions(["--runner=PortableRunner", patience, *streaming, *extra])
+_LOOK_S = 0.1
+#: Puts a job's graph into a pipeline.
+Build = Callable[[beam.Pipeline], None]
 
 
 def run_job(
@@ -116,34 +46,113 @@ def run_job(
     runner: str,
     *,
     close_at_end: bool = True,
+    repeat_s: float | None = None,
     extra: Sequence[str] = (),
     job_file: str = "JOB.toml",
+    say: Callable[[str], None] | None = None,
 ) -> str:
-    """Run a job to its end and say how it stands.
+    """Run a job to its end, or until it is stopped, and say how it stands.
 
     Args:
         job: The validated job.
         until: `forever`, `latest` or a time.
         runner: `auto`, `inprocess`, `prism` or `portable`.
         close_at_end: Whether a bounded run closes windows that have not ended.
+        repeat_s: Seconds between two runs in this process, each until windows close; None for one run, where the
+            runner can run without end.
         extra: Beam options passed through.
         job_file: The job's file, as messages name it.
+        say: Called with a line about the run.
 
     Raises:
         ConfigError: If something about the job is wrong; nothing has been read then.
         SourceError: If no broker answers.
     """
     stop = parse_until(until)
-    chosen = choose_runner(runner, stop)
+    chosen = choose_runner(runner, stop, repeated=repeat_s is not None)
     made = ready(job)
     prepared = prepare(made)
     partitions = check_broker(made, job_file)
     _progress(made)
     coders.register()
-    specs = read_specs(made, partitions, stop, close_at_end)
-    with beam.Pipeline(options=runner_options(chosen, stop, extra)) as pipeline:
-        build_graph(pipeline, made, prepared, specs)
+    STOP.clear()
+    if say is not None and chosen == "repeat" and repeat_s is None and find_prism() is None:
+        say(NO_PRISM)
+    if chosen == "repeat":
+        repeat(partial(_run_until_windows_close, made, prepared, extra), repeat_s or 0.0)
+    elif not stopping.asked():
+        build = partial(
+            build_graph, made=made, prepared=prepared, specs=read_specs(made, partitions, stop, close_at_end)
+        )
+        _run(build, chosen, stop, extra)
     return describe(job, _progress(made))
+
+
+def _run_until_windows_close(made: Ready, prepared: Prepared, extra: Sequence[str]) -> None:
+    topic = made.job.source.topic
+    partitions = partitions_of(made.job.kafka, topic)
+    if not partitions:
+        raise SourceError(f"the broker has no topic {topic!r} now")
+    specs = read_specs(made, partitions, "window")
+    _run(partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", "window", extra)
+
+
+def _run(build: Build, runner: Runner, until: Until, extra: Sequence[str]) -> None:
+    if runner in ("inprocess", "repeat"):
+        _run_here(build, runner_options(runner, until, extra))
+        return
+    with ExitStack() as stack:
+        if runner == "prism" and (binary := find_prism()) is not None:
+            extra = [f"--job_endpoint={stack.enter_context(prism(binary))}", *extra]
+        _run_elsewhere(build, runner_options(runner, until, extra))
+
+
+def _run_here(build: Build, options: PipelineOptions) -> None:
+    """Run in this process; readers that are asked to stop end the run with what they have read."""
+
+    def work() -> None:
+        with beam.Pipeline(options=options) as pipeline:
+            build(pipeline)
+
+    _await(Background(work, "job"), on_asked=STOP.set)
+
+
+def _run_elsewhere(build: Build, options: PipelineOptions) -> None:
+    """Run at a job server; asked to stop, cancel the job: the next run reads again what was not committed."""
+    pipeline = beam.Pipeline(options=options)
+    build(pipeline)
+    result = pipeline.run()
+
+    def cancel() -> None:
+        if stopping.asked():
+            _say_no_more()
+        result.cancel()
+
+    work = Background(result.wait_until_finish, "job")
+    try:
+        _await(work, on_asked=cancel)
+    except Exception:
+        if not stopping.asked():
+            raise
+
+
+def _say_no_more() -> None:
+    """The process ends: workers report at length, and past the log, that their runner has gone."""
+    logging.disable()
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  for the rest of the process
+
+
+def _await(work: Background, on_asked: Callable[[], None]) -> None:
+    # The main thread waits briefly each time: a library may hold back signals from a wait without end.
+    try:
+        while not work.ended(_LOOK_S):
+            if stopping.asked():
+                on_asked()
+                break
+    except KeyboardInterrupt:
+        on_asked()
+        raise
+    work.result()
 
 
 def load_job_progress(job: Job) -> Progress | None:
@@ -185,7 +194,8 @@ def read_specs(made: Ready, partitions: Sequence[int], until: Until, close_at_en
         close_at_end: Whether the end of a bounded run closes open windows.
     """
     source = made.job.source
-    readers = min(source.readers, len(partitions))
+    # In one process readers run one after the other.
+    readers = 1 if until == "window" else min(source.readers, len(partitions))
     return tuple(
         ReadSpec(
             identity=made.identity,

@@ -114,10 +114,6 @@ class IdleClock:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all: the reader starts at other positions."""
         self._last: dict[int, float] = {}
         self._ends: dict[int, int] = {}
         self._asked = float("-inf")

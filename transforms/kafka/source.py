@@ -7,6 +7,7 @@ Outputs: blocks of rows on time (main), side records (`ASIDE`) and markers (`MAR
 import functools
 import gc
 import logging
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from sparsewatch.schemas.accounts import NEVER_US, Marker, ReaderState
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
+from sparsewatch.schemas.errors import SourceError
 from sparsewatch.schemas.jobs import JobIdentity, WindowTimes
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded, decode
@@ -46,10 +48,19 @@ _BUNDLE_S = 1.0
 _GATHER_S = 0.25
 _RESUME_AFTER_S = 0.05
 _GC_THRESHOLD = (100_000, 50, 1000)
+#: Longest time that a run until windows close goes on behind a backlog after the first of them.
+_CATCH_UP_S = 10.0
 
 
-#: When a job stops: never, at the records there are now, or at a Kafka timestamp in milliseconds.
-Until = Literal["forever", "latest"] | int
+#: When a run stops: never, once it has closed windows, at the records there are now, or at a Kafka timestamp in
+#: milliseconds. An endless job is repeated runs of the second kind where a runner cannot run without end.
+Until = Literal["forever", "window", "latest"] | int
+
+#: Set, it stops the readers of this process after their batch; windows that are open are left to the next run. Readers
+#: of endless runs (`forever`) are stopped by their runner.
+STOP = threading.Event()
+#: By reader: silence outlasts the runs of a repeated job.
+_idle_clocks: dict[bytes, IdleClock] = {}
 
 
 class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +117,7 @@ def initial_state(spec: ReadSpec) -> ReaderState:
                     part.position,
                     begin[part.partition],
                 )
-        if spec.until == "forever":
+        if isinstance(spec.until, str) and spec.until != "latest":
             return state
         stop = end if spec.until == "latest" else reader.offsets_at(spec.until)
         return bounded_state(state, stop)
@@ -124,7 +135,14 @@ def bounded_state(state: ReaderState, stop: dict[int, int]) -> ReaderState:
 
 
 class ReaderProvider(RestrictionProvider):
-    """Restrictions of the source; the element is a `ReadSpec` as JSON."""
+    """Restrictions of the source; the element is a `ReadSpec` as JSON.
+
+    Args:
+        bounded: Whether the reader ends by itself.
+    """
+
+    def __init__(self, *, bounded: bool) -> None:
+        self._bounded = bounded
 
     def initial_restriction(self, element: bytes) -> ReaderState:
         """See `initial_state`."""
@@ -132,7 +150,7 @@ class ReaderProvider(RestrictionProvider):
 
     def create_tracker(self, restriction: ReaderState) -> ReaderTracker:
         """See `ReaderTracker`."""
-        return ReaderTracker(restriction, bounded=bool(restriction.stop))
+        return ReaderTracker(restriction, bounded=self._bounded)
 
     def restriction_size(self, element: bytes, restriction: ReaderState) -> float:
         """Offsets left in bounded mode."""
@@ -165,14 +183,38 @@ class _Step:
     markers: list[Marker]
 
 
+class _WindowsClosed:
+    """Whether a run until windows close is over: it has closed some, and read what there was then."""
+
+    def __init__(self) -> None:
+        self._ends: dict[int, int] | None = None
+        self._latest = 0.0
+
+    def over(self, step: _Step, reader: Reader) -> bool:
+        if self._ends is None:
+            if not step.markers:
+                return False
+            self._latest = time.monotonic() + _CATCH_UP_S
+            self._ends = _ends_now(reader)
+        behind = any(p.position < self._ends.get(p.partition, 0) for p in step.state.partitions)
+        return not behind or time.monotonic() >= self._latest
+
+
+def _ends_now(reader: Reader) -> dict[int, int]:
+    try:
+        return reader.end_offsets()
+    except SourceError:
+        return {}
+
+
 class _ReadEvents(beam.DoFn):
-    """Reads until the bundle's end (continuous) or the stop offsets (bounded)."""
+    """Reads until the bundle's end (continuous), until windows close, or up to the stop offsets (bounded)."""
 
     def __init__(self, schema: EventSchema) -> None:
         self._schema = schema
         self._reader: Reader | None = None
         self._positions: dict[int, int] = {}
-        self._idle = IdleClock(time.monotonic)
+        self._idle: IdleClock
         self._ahead: FetchAhead | None = None
 
     def setup(self) -> None:
@@ -203,9 +245,11 @@ class _ReadEvents(beam.DoFn):
     def _read_on(
         self, spec: ReadSpec, reader: Reader, state: ReaderState, tracker: Any, estimator: Any
     ) -> Iterator[Any]:
-        bundle_end = time.monotonic() + _BUNDLE_S
+        bundle_end, closed = time.monotonic() + _BUNDLE_S, _WindowsClosed()
         while not state.finished:
             step = self._step(spec, reader, state)
+            if spec.until != "forever" and (STOP.is_set() or _is_over(spec, closed, step, reader)):
+                step.state = msgspec.structs.replace(step.state, finished=True)
             if not tracker.try_claim(step.state):
                 return
             state = step.state
@@ -213,7 +257,7 @@ class _ReadEvents(beam.DoFn):
             yield from _outputs(step, spec.windows.length_us)
             if state.closed_end_us > 0:
                 estimator.set_watermark(Timestamp(micros=state.closed_end_us))
-            if not state.stop and (step.markers or time.monotonic() >= bundle_end):
+            if spec.until == "forever" and (step.markers or time.monotonic() >= bundle_end):
                 tracker.defer_remainder(Duration(_RESUME_AFTER_S))
                 return
 
@@ -225,7 +269,7 @@ class _ReadEvents(beam.DoFn):
         if wanted != self._positions:
             self._reader.assign(wanted)
             self._positions = wanted
-            self._idle.reset()
+            self._idle = _idle_clock(spec)
         return self._reader
 
     def _step(self, spec: ReadSpec, reader: Reader, state: ReaderState) -> _Step:
@@ -235,10 +279,13 @@ class _ReadEvents(beam.DoFn):
         decoded = decode(spec.topic, fetched, self._schema)
         positions = {f.partition: f.next_offset for f in fetched}
         routed, step = route(decoded, state, spec.rules, positions)
+        highs = {p.partition: p.high for p in routed.partitions}
         if state.stop:
             step.state, step.markers = _close_bounded(routed, spec)
         else:
-            idle = self._idle.idle_us(routed, reader, positions, spec.windows.idle_after_us)
+            # What is read again did not arrive just now.
+            arrived = {p: n for p, n in positions.items() if n > highs[p]}
+            idle = self._idle.idle_us(routed, reader, arrived, spec.windows.idle_after_us)
             step.state, step.markers = close_windows(
                 routed, spec.rules, watermark_us(routed, spec.rules, idle), spec.reader
             )
@@ -252,6 +299,16 @@ class _ReadEvents(beam.DoFn):
         if self._ahead is None:
             self._ahead = FetchAhead()
         return self._ahead.batch(fetch)
+
+
+def _idle_clock(spec: ReadSpec) -> IdleClock:
+    if spec.until != "window":
+        return IdleClock(time.monotonic)
+    return _idle_clocks.setdefault(msgspec.json.encode(spec), IdleClock(time.monotonic))
+
+
+def _is_over(spec: ReadSpec, closed: _WindowsClosed, step: _Step, reader: Reader) -> bool:
+    return spec.until == "window" and closed.over(step, reader)
 
 
 def route(
@@ -325,7 +382,7 @@ class _ReadBounded(_ReadEvents):
     def process(
         self,
         element: bytes,
-        tracker: Any = beam.DoFn.RestrictionParam(ReaderProvider()),
+        tracker: Any = beam.DoFn.RestrictionParam(ReaderProvider(bounded=True)),
         estimator: Any = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider()),
     ) -> Iterator[Any]:
         yield from self.read(element, tracker, estimator)
@@ -336,7 +393,7 @@ class _ReadForever(_ReadEvents):
     def process(
         self,
         element: bytes,
-        tracker: Any = beam.DoFn.RestrictionParam(ReaderProvider()),
+        tracker: Any = beam.DoFn.RestrictionParam(ReaderProvider(bounded=False)),
         estimator: Any = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider()),
     ) -> Iterator[Any]:
         yield from self.read(element, tracker, estimator)

@@ -1,35 +1,38 @@
-"""Bounded runs again and again: what later runs may not meet is waited for, what stays wrong ends them."""
+"""Repeated runs: a job runs without end and without Prism, whatever becomes of its broker and its stream."""
 
 import logging
+import os
 import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.console import stopping
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.repeat import repeat
 from sparsewatch.pipelines.run.run import load_job_progress
 from sparsewatch.schemas.errors import ConfigError, ModelError, SourceError
 from tests.kit.services import KafkaBroker
-from tests.kit.topics import create_topic, produce
+from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 from tests.kit.waiting import wait_for
 from tests.pipelines.ctr.test_job import FEATURES, click, write_job
 
+START_MS = 1_700_000_040_000
 
-def runs(*results: str | Exception) -> Callable[[], str]:
-    left: Iterator[str | Exception] = iter(results)
 
-    def run() -> str:
-        result = next(left)
-        if isinstance(result, Exception):
-            raise result
-        return result
+def runs(*results: Exception | None) -> Callable[[], None]:
+    left = iter(results)
+
+    def run() -> None:
+        if (error := next(left)) is not None:
+            raise error
 
     return run
 
@@ -41,44 +44,92 @@ def wrapped(error: Exception) -> Exception:
     return outer
 
 
-def test_a_summary_is_shown_when_it_changes() -> None:
-    shown: list[str] = []
-    with pytest.raises(ConfigError):
-        repeat(runs("0 read", "0 read", "5 read", "5 read", ConfigError("end")), 0.0, shown.append)
-    assert shown == ["0 read", "5 read"]
-
-
 @pytest.mark.parametrize("error", [SourceError("away"), wrapped(SourceError("away"))])
 def test_an_error_that_may_pass_is_logged_and_the_runs_go_on(
-    error: Exception, caplog: pytest.LogCaptureFixture
+    error: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: list[str] = []
+    waits: list[float] = []
+    monkeypatch.setattr(stopping, "wait_asked", waits.append)
     with caplog.at_level(logging.WARNING), pytest.raises(ModelError):
-        repeat(runs("0 read", error, "5 read", ModelError("damaged")), 0.0, shown.append)
-    assert shown == ["0 read", "5 read"]
-    assert [record.getMessage() for record in caplog.records] == [f"{error}; the next run begins in 0 s"]
-
-
-@pytest.mark.parametrize("error", [SourceError("away"), ConfigError("wrong")])
-def test_the_first_run_raises_any_error(error: Exception) -> None:
-    with pytest.raises(type(error)):
-        repeat(runs(error, "5 read"), 0.0, print)
+        repeat(runs(None, error, None, ModelError("damaged")), 0.0)
+    assert waits == [0.0, 1.0, 0.0]
+    assert [record.getMessage() for record in caplog.records] == [f"{error}; the next run begins in 1 s"]
 
 
 def test_an_error_of_the_code_ends_the_runs() -> None:
     with pytest.raises(ZeroDivisionError):
-        repeat(runs("0 read", ZeroDivisionError()), 0.0, print)
+        repeat(runs(None, ZeroDivisionError()), 0.0)
 
 
-@pytest.mark.parametrize("until", [(), ("--until", "2026-01-01")])
-def test_only_what_there_is_now_is_read_again_and_again(until: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="--repeat: expected --until latest"):
-        CliRunner().invoke(cli, ["run", "job.toml", "--repeat", "30s", *until], catch_exceptions=False)
+def test_what_was_asked_to_stop_does_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = iter([False, True])
+    monkeypatch.setattr(stopping, "asked", lambda: next(asked))
+    repeat(runs(None), 0.0)
 
 
 def test_a_pause_is_a_duration() -> None:
-    with pytest.raises(ConfigError, match="expected a duration such as '500ms'"):
-        CliRunner().invoke(cli, ["run", "x", "--until", "latest", "--repeat", "often"], catch_exceptions=False)
+    with pytest.raises(ConfigError, match="--repeat: expected a duration such as '500ms'"):
+        CliRunner().invoke(cli, ["run", "x", "--repeat", "often"], catch_exceptions=False)
+
+
+@contextmanager
+def running(job_file: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """`sparsewatch run` where no Prism can be found."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparsewatch", "run", str(job_file), *options],
+        env={**os.environ, "SPARSEWATCH_PRISM": "/nowhere"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def windows_of(job_file: Path, process: subprocess.Popen[str]) -> Callable[[], int]:
+    """Windows that the job has committed."""
+    job = load_job(job_file)
+
+    def windows() -> int:
+        assert process.poll() is None, process.communicate()[0]
+        progress = load_job_progress(job)
+        return 0 if progress is None else progress.windows
+
+    return windows
+
+
+def produce_clicks(bootstrap: str, topic: str, seconds: range, per_second: int = 10) -> None:
+    rng = random.Random(8)
+    times = (START_MS + second * 1000 + i * 1000 // per_second for second in seconds for i in range(per_second))
+    produce(bootstrap, topic, ((i % 2, click(rng, t)) for i, t in enumerate(times)))
+
+
+@pytest.mark.kafka
+def test_without_prism_a_job_runs_until_it_is_stopped_and_closes_windows_when_the_stream_falls_silent(
+    kafka_broker: KafkaBroker, tmp_path: Path
+) -> None:
+    bootstrap, topic = kafka_broker.bootstrap, "no-prism"
+    create_topic(bootstrap, topic, 2)
+    job_file = write_job(tmp_path, bootstrap, topic, FEATURES)
+    settings = 'length = "5s"\ndisorder = "1s"\nidle_after = "1s"'
+    job_file.write_text(job_file.read_text().replace('length = "1m"\ndisorder = "10s"', settings))
+    produce_clicks(bootstrap, topic, range(7))
+    with running(job_file) as process:
+        windows = windows_of(job_file, process)
+        wait_for(lambda: windows() >= 1, 60, "the window that ended with the stream")
+        produce_clicks(bootstrap, topic, range(7, 12))
+        wait_for(lambda: windows() >= 3, 60, "the last window, in silence")
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert output.splitlines()[-1].startswith("stopped; no-prism: 120 read = 120 counted + 0 rejected + 0 late")
+    assert output.splitlines()[0].startswith("Without Prism, this process repeats runs")
+    assert "Traceback" not in output
+    found = newest_by_key(read_all(bootstrap, f"{topic}.windows"))
+    assert [found[key]["rows"] for key in sorted(found)] == [50, 50, 20]
 
 
 @pytest.mark.kafka
@@ -87,45 +138,18 @@ def test_a_job_goes_on_after_its_broker_was_away(tmp_path: Path) -> None:
         broker = KafkaBroker()
     except Exception as missing:  # noqa: BLE001
         pytest.skip(str(missing))
-    rng, topic, start = random.Random(8), "goes-on", 1_700_000_000_000
-
-    def send(part: int) -> None:
-        times = range(start + part * 100_000, start + (part + 1) * 100_000, 100)
-        produce(broker.bootstrap, topic, ((i % 2, click(rng, t)) for i, t in enumerate(times)))
-
+    topic = "goes-on"
     with broker:
         create_topic(broker.bootstrap, topic, 2)
         job_file = write_job(tmp_path, broker.bootstrap, topic, FEATURES)
         job_file.write_text(job_file.read_text().replace("[kafka]", '[kafka]\ntimeout = "3s"'))
-        job = load_job(job_file)
-        send(0)
-        log = tmp_path / "log"
-        with log.open("w") as output:
-            command = [sys.executable, "-m", "sparsewatch", "run", str(job_file)]
-            process = subprocess.Popen(
-                [*command, "--until", "latest", "--repeat", "200ms"], stdout=output, stderr=subprocess.STDOUT
-            )
-
-        def said(text: str) -> Callable[[], bool]:
-            def look() -> bool:
-                assert process.poll() is None, log.read_text()
-                return text in log.read_text()
-
-            return look
-
-        try:
-            wait_for(said("in 1 window"), 60, "a first window")
+        produce_clicks(broker.bootstrap, topic, range(100))
+        with running(job_file, "--repeat", "200ms") as process:
+            windows = windows_of(job_file, process)
+            wait_for(windows, 60, "a first window")
             broker.kill()
-            wait_for(said("the next run begins in 0.2 s"), 60, "a run without a broker")
             broker.start()
-            send(1)
-            wait_for(said("in 3 windows"), 60, "windows after the broker came back")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 130
-            assert "stopped; the next run resumes" in log.read_text()
-        finally:
-            process.kill()
-            process.wait()
-        progress = load_job_progress(job)
-        assert progress is not None
-        assert progress.windows == 3
+            produce_clicks(broker.bootstrap, topic, range(100, 200))
+            wait_for(lambda: windows() >= 3, 60, "windows after the broker came back")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0

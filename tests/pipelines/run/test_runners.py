@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PortableOptions, StandardOptions
 
-from sparsewatch.pipelines.run import run
-from sparsewatch.pipelines.run.run import choose_runner, find_prism, runner_options
+from sparsewatch.pipelines.run import runners
+from sparsewatch.pipelines.run.runners import Runner, choose_runner, find_prism, runner_options
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.transforms.kafka.source import Until
 
 
 @pytest.fixture(autouse=True)
 def prism(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "find_prism", lambda: Path("/somewhere/prism"))
+    monkeypatch.setattr(runners, "find_prism", lambda: Path("/somewhere/prism"))
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,34 @@ def test_auto_takes_prism_for_continuous_runs_and_the_process_itself_for_bounded
     assert choose_runner("auto", until) == chosen
 
 
-def test_an_endless_run_in_the_process_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ConfigError, match="--until latest"):
-        choose_runner("inprocess", "forever")
+def test_where_there_is_no_prism_an_endless_run_is_repeated_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runners, "find_prism", lambda: None)
+    assert choose_runner("auto", "forever") == "repeat"
+
+
+def test_an_endless_run_in_the_process_is_repeated_runs() -> None:
+    assert choose_runner("inprocess", "forever") == "repeat"
+
+
+@pytest.mark.parametrize("until", ["forever", "latest"])
+def test_repeated_runs_need_no_prism(until: Until) -> None:
+    assert choose_runner("auto", until, repeated=True) == "repeat"
+
+
+@pytest.mark.parametrize(
+    ("runner", "until"), [("prism", "forever"), ("portable", "latest"), ("auto", 1_700_000_000_000)]
+)
+def test_what_cannot_be_repeated_is_refused(runner: str, until: Until) -> None:
+    with pytest.raises(
+        ConfigError, match="--repeat: expected --runner inprocess, and --until forever or latest, got --"
+    ):
+        choose_runner(runner, until, repeated=True)
 
 
 def test_a_missing_prism_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "find_prism", lambda: None)
+    monkeypatch.setattr(runners, "find_prism", lambda: None)
     with pytest.raises(ConfigError, match="make services-prism"):
-        choose_runner("auto", "forever")
+        choose_runner("prism", "forever")
 
 
 def _program(path: Path) -> Path:
@@ -58,7 +77,7 @@ def test_prism_is_the_named_one_else_that_of_the_environment_else_one_on_the_pat
 
 
 @pytest.mark.parametrize("runner", ["prism", "portable"])
-def test_a_job_is_followed_for_years_not_for_beams_five_minutes(runner: str) -> None:
+def test_a_job_is_followed_for_years_not_for_beams_five_minutes(runner: Runner) -> None:
     options = runner_options(runner, "forever")
     assert options.view_as(PortableOptions).job_server_timeout > 365 * 86_400
     assert options.view_as(StandardOptions).streaming

@@ -57,8 +57,8 @@ def test_a_job_file_that_is_absent_or_no_toml_is_named(sparsewatch: Command, tmp
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--runner", "inprocess", "--until", "forever"], "holds back every step.*--until latest.*--runner prism"),
-        (["--runner", "inprocess"], "--runner inprocess with --until forever"),
+        (["--runner", "prism", "--repeat", "1s"], "--repeat: expected --runner inprocess.*got --runner prism"),
+        (["--until", "2026-01-01", "--repeat", "1s"], "--repeat: expected.*--until forever or latest, got --until"),
         (["--until", "tomorrow"], "--until: expected 'latest', 'forever' or a time.*, got 'tomorrow'"),
     ],
 )
