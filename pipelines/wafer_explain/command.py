@@ -8,7 +8,7 @@ from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin
-from sparsewatch.pipelines.wafer_files.reading_options import COUNTS_OPTION, DIE_ORIGIN_OPTION
+from sparsewatch.pipelines.wafer_files.reading_options import COUNTS_OPTION, DIE_ORIGIN_OPTION, NO_DIE_OPTION
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count
@@ -44,6 +44,7 @@ Examples:
 )
 @COUNTS_OPTION
 @DIE_ORIGIN_OPTION
+@NO_DIE_OPTION
 @click.option("--format", "output", type=click.Choice(FORMATS), help="Default: table, or what --out ends in.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; needed for html.")
 def explain(
@@ -54,6 +55,7 @@ def explain(
     tiles: int,
     counts: str,
     die_origin: DieOrigin,
+    no_die: tuple[str, ...],
     output: str | None,
     out: Path | None,
 ) -> None:
@@ -69,7 +71,7 @@ def explain(
     # Torch is imported once the options are sound: it takes seconds.
     from sparsewatch.pipelines.wafer_explain.explain_file import explain_file, report
 
-    options = ReadOptions(check_counts=counts == "declared", die_origin=die_origin)
+    options = ReadOptions(check_counts=counts == "declared", die_origin=die_origin, no_die=no_die)
     explained = explain_file(file, folder, ids, most, tiles, options)
     for note in explained.notes:
         click.echo(f"note: {printable(note)}", err=True)

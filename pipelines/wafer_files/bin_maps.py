@@ -1,8 +1,7 @@
 """Bin maps as text: header lines `key: value`, then a line per row of dies, the top row first.
 
 Two layouts. The plain one has a character per die after an empty line or `map:`: `.` outside, `1` pass, anything else
-fails. SINF has lines `RowData:` with a code of equal width per die, `__` outside; BCEQU names the codes that pass.
-docs/wafer-files.md describes both.
+fails. SINF has lines `RowData:`, see `sinf`. docs/wafer-files.md describes both.
 """
 
 import re
@@ -11,25 +10,32 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sparsewatch.detectors.sparse_net.points import FAILING
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections, wafer_rows
 from sparsewatch.pipelines.wafer_files.klarf.fields import WIDEST_UM, FieldError, parse_klarf_time_us
 from sparsewatch.pipelines.wafer_files.labelled import RADIUS_UM
+from sparsewatch.pipelines.wafer_files.map_text import (
+    NO_DIE,
+    Codes,
+    add_header_line,
+    array_of,
+    hold_size,
+    key_of,
+    stated_codes,
+)
+from sparsewatch.pipelines.wafer_files.sinf import is_sinf, sinf_codes, split_sinf
 from sparsewatch.pipelines.wafer_files.text_files import read_pieces
 
-#: Most dies of one map.
-MOST_DIES = 4_000_000
 #: Most bytes of one file.
 _MOST_BYTES = 16 << 20
 
-_HEADER = re.compile(r"([A-Za-z][\w .-]*?)\s*:\s*(.*)")
 _START = re.compile(rb"\s*[A-Za-z][\w .-]*:[^\n]*\n")
 #: Quarter turns, counter-clockwise, that bring the mark down. SINF writes degrees clockwise from the top.
 _TURNS = {"down": 0, "180": 0, "right": 3, "90": 3, "up": 2, "top": 2, "0": 2, "left": 1, "270": 1, "bottom": 0}
-_SINF_ROW = "rowdata"
+#: A row of single characters with blanks, commas and the like between all of them, and what is never a die.
+_SEPARATED = re.compile(r"[^\s,;|](?:(?:[ \t]+|[ \t]*[,;|][ \t]*)[^\s,;|])+")
+_NO_DIES = re.compile(r"[\s,;|:]")
 
 
 def looks_like_bin_map(start: bytes) -> bool:
@@ -37,23 +43,28 @@ def looks_like_bin_map(start: bytes) -> bool:
     return _START.match(start) is not None
 
 
-def read_bin_map(path: Path, zone: tzinfo = UTC) -> Iterator[Inspections]:
+def read_bin_map(
+    path: Path, zone: tzinfo = UTC, *, no_die: tuple[str, ...] = NO_DIE, check_counts: bool = True
+) -> Iterator[Inspections]:
     """The wafer of a file, its mark turned down.
 
     Args:
         path: The file; it may be packed with gzip or zstd.
         zone: Time zone of its time, which names none.
+        no_die: Codes of dies that are not tested.
+        check_counts: Whether the map must have the size that its header declares.
 
     Raises:
         WaferFileError: With the name of the fault and its line.
     """
-    header, rows, first = _split(path, _lines(path))
-    if not rows:
-        raise WaferFileError("truncated", path, "expected rows of dies after the header, the file ends")
-    sinf = isinstance(rows[0], list)
-    dies = _dies(path, rows, first)
-    failing = ~np.isin(dies, _outside(sinf)) & ~np.isin(dies, _passing(header, sinf))
-    die_map = np.where(np.isin(dies, _outside(sinf)), 0, np.where(failing, FAILING, 1)).astype(np.int8)
+    lines = _lines(path)
+    if is_sinf(lines):
+        header, sinf_rows, first = split_sinf(path, lines)
+        codes = sinf_codes(path, header, sinf_rows, first, no_die, check_counts=check_counts)
+    else:
+        header, rows, first = _split(path, lines)
+        codes = _plain_codes(path, header, rows, first, no_die, check_counts=check_counts)
+    die_map, notes = codes.dies()
     # The picture's top row comes last: y grows upwards.
     turned = np.rot90(die_map, _turns(path, header))[::-1]
     try:
@@ -61,7 +72,7 @@ def read_bin_map(path: Path, zone: tzinfo = UTC) -> Iterator[Inspections]:
     except FieldError as error:
         raise WaferFileError(error.code, path, str(error)) from error
     found = wafer_rows(_identity(path, header), _radius_um(path, header), die_map=np.ascontiguousarray(turned))
-    yield Inspections(found, np.array([time_us]))
+    yield Inspections(found, np.array([time_us]), notes=notes)
 
 
 def _lines(path: Path) -> list[str]:
@@ -74,60 +85,46 @@ def _lines(path: Path) -> list[str]:
     return b"".join(pieces).decode("latin-1").splitlines()
 
 
-#: A row of dies: its characters, or the codes of a SINF row.
-_Row = str | list[str]
-
-
-def _split(path: Path, lines: list[str]) -> tuple[dict[str, str], list[_Row], int]:
-    """Header by lower-case key, rows, and the line of the first row."""
+def _split(path: Path, lines: list[str]) -> tuple[dict[str, str], list[str], int]:
+    """Header by lower-case key, rows of the plain layout, and the line of the first row."""
     header: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        found = _HEADER.fullmatch(line.strip())
-        key = found[1].lower() if found else ""
-        if key == _SINF_ROW:
-            return header, _sinf_rows(path, lines, number), number
-        if key == "map" or (not line.strip() and header):
-            rows: list[_Row] = [row.strip() for row in lines[number:]]
+        if key_of(line) == "map" or (not line.strip() and header):
+            rows = [row.strip() for row in lines[number:]]
             while rows and not rows[-1]:
                 rows.pop()
+            if not rows:
+                break
             return header, rows, number + 1
-        if found is None and line.strip():
-            raise WaferFileError("broken_structure", path, f"expected 'key: value', got {line[:60]!r}", number)
-        if found:
-            header[key] = found[2].strip()
-    return header, [], len(lines)
-
-
-def _sinf_rows(path: Path, lines: list[str], first: int) -> list[_Row]:
-    rows: list[_Row] = []
-    for number, line in enumerate(lines[first - 1 :], first):
-        key, colon, codes = line.partition(":")
-        if line.strip() and (not colon or key.strip().lower() != _SINF_ROW):
-            raise WaferFileError("broken_structure", path, f"expected RowData, got {line[:60]!r}", number)
         if line.strip():
-            rows.append(codes.split())
-    return rows
+            add_header_line(header, line, path, number)
+    raise WaferFileError("truncated", path, "expected rows of dies after the header, the file ends")
 
 
-def _dies(path: Path, rows: list[_Row], first: int) -> NDArray[np.str_]:
-    """Codes of the dies, shape (rows, columns)."""
-    width = len(rows[0])
-    uneven = next((i for i, row in enumerate(rows) if len(row) != width), None)
-    if uneven is not None:
-        message = f"expected {width} dies as in the first row, got {len(rows[uneven])}"
-        raise WaferFileError("wrong_columns", path, message, first + uneven)
-    if not 0 < width * len(rows) <= MOST_DIES:
-        raise WaferFileError("too_large", path, f"expected 1 to {MOST_DIES} dies, got {width * len(rows)}", first)
-    return np.array([list(row) for row in rows])
+def _plain_codes(
+    path: Path, header: Mapping[str, str], rows: list[str], first: int, no_die: tuple[str, ...], *, check_counts: bool
+) -> Codes:
+    """Characters of the dies and what they mean."""
+    codes = array_of(path, _characters(path, rows, first), first)
+    if check_counts:
+        hold_size(path, header, codes)
+    skipped = [*no_die, *stated_codes(header, ["skip"])]
+    return Codes(codes, ["."], stated_codes(header, ["pass"]) or ["1"], skipped, by_value=False)
 
 
-def _outside(sinf: bool) -> list[str]:
-    return ["__", "___", "..", "@@"] if sinf else ["."]
+def _characters(path: Path, rows: list[str], first: int) -> list[list[str]]:
+    """A character a die, with blanks or commas between all dies or between none.
 
-
-def _passing(header: Mapping[str, str], sinf: bool) -> list[str]:
-    named = header.get("bcequ", header.get("pass", ""))
-    return named.replace(",", " ").split() or (["01", "001"] if sinf else ["1"])
+    Raises:
+        WaferFileError: `broken_structure` at a row that is neither.
+    """
+    apart = all(len(row) == 1 or _SEPARATED.fullmatch(row) for row in rows) and any(len(row) > 1 for row in rows)
+    cells = [_NO_DIES.sub("", row) if apart else row for row in rows]
+    bad = next((i for i, row in enumerate(cells) if _NO_DIES.search(row)), None)
+    if bad is not None:
+        message = f"expected a character a die, with blanks between all of them or none, got {rows[bad][:60]!r}"
+        raise WaferFileError("broken_structure", path, message, first + bad)
+    return [list(row) for row in cells]
 
 
 def _turns(path: Path, header: Mapping[str, str]) -> int:

@@ -17,6 +17,7 @@ from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
 from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin, KlarfReading
 from sparsewatch.pipelines.wafer_files.klarf.read import looks_like_klarf, read_klarf
 from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
+from sparsewatch.pipelines.wafer_files.map_text import NO_DIE
 from sparsewatch.pipelines.wafer_files.text_files import read_start
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.jobs import TimeFormat
@@ -33,10 +34,12 @@ class ReadOptions:
 
     #: Time zone of times that name none.
     zone: tzinfo = UTC
-    #: Whether a KLARF must list as many defects as its summary declares.
+    #: Whether a KLARF must list as many defects, and a bin map have as many rows and columns, as it declares.
     check_counts: bool = True
     #: What DieOrigin of a KLARF means.
     die_origin: DieOrigin = "auto"
+    #: Codes of dies of a bin map that are not tested.
+    no_die: tuple[str, ...] = NO_DIE
     #: Where files of events have their times, and how they are written.
     time_column: str = "time"
     time_format: TimeFormat = "epoch_ms"
@@ -77,7 +80,7 @@ def read_wafers(path: Path, options: ReadOptions) -> Iterator[Inspections]:
         reading = KlarfReading(zone=options.zone, check_counts=options.check_counts, die_origin=options.die_origin)
         yield from read_klarf(path, reading)
     elif kind == "bin map":
-        yield from read_bin_map(path, options.zone)
+        yield from read_bin_map(path, options.zone, no_die=options.no_die, check_counts=options.check_counts)
     elif kind == "JSON lines":
         yield from read_json_events(path, options.time_column, options.time_format)
     elif kind == "Arrow":

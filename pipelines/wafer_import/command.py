@@ -16,7 +16,7 @@ from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin
-from sparsewatch.pipelines.wafer_files.reading_options import COUNTS_OPTION, DIE_ORIGIN_OPTION
+from sparsewatch.pipelines.wafer_files.reading_options import COUNTS_OPTION, DIE_ORIGIN_OPTION, NO_DIE_OPTION
 from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
 from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests
 from sparsewatch.schemas.errors import ConfigError
@@ -48,6 +48,7 @@ sparsewatch wafers import results/ --dry-run
 )
 @COUNTS_OPTION
 @DIE_ORIGIN_OPTION
+@NO_DIE_OPTION
 @click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="Time zone of times that name none.")
 @click.option(
     "--time-column", metavar="C", help="Column of event times, read and written.  [default: time, or the job's]"
@@ -77,6 +78,7 @@ def import_wafers(
     retests: Retests,
     counts: str,
     die_origin: DieOrigin,
+    no_die: tuple[str, ...],
     timezone: str,
     time_column: str | None,
     time_format: TimeFormat | None,
@@ -107,6 +109,7 @@ def import_wafers(
         zone=_zone(timezone),
         check_counts=counts == "declared",
         die_origin=die_origin,
+        no_die=no_die,
         time_column=time_column or plan.options.time_column,
         time_format=time_format or plan.options.time_format,
     )

@@ -1,7 +1,9 @@
 """Bin maps as text: what stands in the picture stands in the wafer, its notch turned down."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,3 +94,114 @@ def test_what_is_wrong_has_a_name(tmp_path: Path, text: str, code: str, line: in
     with pytest.raises(WaferFileError) as caught:
         list(read_bin_map(written(tmp_path, text)))
     assert (caught.value.code, caught.value.line) == (code, line), caught.value
+
+
+ROUND = ["__ 01 01 __", "01 02 01 0A", "01 01 01 01", "__ 01 01 __"]
+
+
+def sinf(rows: list[str], **header: str) -> str:
+    lines = {"LOT": "L", "WAFER": "W", "FNLOC": "180", "ROWCT": "4", "COLCT": "4", "BCEQU": "01"} | header
+    return "".join(f"{key}:{value}\n" for key, value in lines.items() if value) + "".join(
+        f"RowData:{r}\n" for r in rows
+    )
+
+
+def counts(folder: Path, text: str, **options: Any) -> list[int]:
+    """Dies outside, good and failing."""
+    (wafer,) = read_bin_map(written(folder, text), **options)
+    return np.bincount(np.array(wafer.rows["map"][0].as_py()), minlength=3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "header"),
+    [
+        (ROUND, {}),
+        ([row.lower() for row in ROUND], {"BCEQU": "01,0a"}),
+        ([row.replace("01", "0a") for row in ROUND], {"BCEQU": "0A"}),
+        (["\t".join(row.split()) for row in ROUND], {}),
+        ([row.replace(" ", "") for row in ROUND], {}),
+        ([row.replace(" ", "") for row in ROUND], {"COLCT": ""}),
+        ([row.replace(" ", "", 1) for row in ROUND], {}),
+        ([row.replace("0", "00").replace("__", "___") for row in ROUND], {}),
+        ([row.replace("0", "00").replace("__", "___").replace(" ", "") for row in ROUND], {"BCEQU": "001"}),
+        ([row.replace("__", "..") for row in ROUND], {"BCEQU": "01;   codes that pass"}),
+        (ROUND, {"BCEQU": "01 ;0B"}),
+        (ROUND, {"BCEQU": "01 # good ones", "ROWCT": "4 ; rows", "FNLOC": "180; down"}),
+        (ROUND, {"PRDCT": "12"}),
+        (ROUND, {"DUTMS": "mm\n"}),
+    ],
+)
+def test_sinf_of_all_makers_is_the_same_wafer(tmp_path: Path, rows: list[str], header: dict[str, str]) -> None:
+    outside, good, failing = counts(tmp_path, sinf(rows, **header))
+    expected = 1 if "0A" in header.get("BCEQU", "").upper() else 2
+    assert (outside, good, failing) == (4, 12 - expected, expected)
+
+
+def test_edge_and_reference_dies_neither_pass_nor_fail(tmp_path: Path) -> None:
+    rows = [row.replace("02", "FE").replace("0A", "ff") for row in ROUND]
+    assert counts(tmp_path, sinf(rows, PRDCT="10")) == [6, 10, 0]
+    (wafer,) = read_bin_map(written(tmp_path, sinf(rows)))
+    assert wafer.notes == ("1 die of FE, 1 die of ff as edge or reference dies, not tested; --no-die names such codes",)
+    assert counts(tmp_path, sinf(rows), no_die=()) == [4, 10, 2]
+    assert counts(tmp_path, sinf(rows, BCEQU="01,FE")) == [5, 11, 0]
+    assert counts(tmp_path, sinf(ROUND, SKPBC="0A")) == [5, 10, 1]
+    assert counts(tmp_path, "wafer: a\nlot: b\nskip: E\nmap:\n1E\n12\n") == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "code", "says"),
+    [
+        (ROUND[:3], {}, "count_mismatch", "expected 4 rows as ROWCT declares, got 3"),
+        ([*ROUND, ROUND[3]], {}, "count_mismatch", "expected 4 rows as ROWCT declares, got 5"),
+        ([row + " 01" for row in ROUND], {}, "wrong_columns", "expected 4 codes, as COLCT declares"),
+        (["01 01 01"] * 4, {}, "wrong_columns", "expected 4 codes, as COLCT declares"),
+        ([*ROUND[:3], "__ 01 01"], {}, "wrong_columns", "expected 4 dies as in the first row, got 3"),
+        ([*ROUND[:3], "__ 01 01 _"], {}, "wrong_columns", "of equal width"),
+        (ROUND, {"PRDCT": "13"}, "count_mismatch", "expected 13 dies as PRDCT declares, got 12"),
+        (ROUND, {"ROWCT": "four"}, "bad_field", "expected a whole number as ROWCT"),
+        (ROUND, {"BCEQU": "good"}, "bad_field", "codes of 2 characters in BCEQU as in the rows"),
+        (ROUND, {"BCEQU": "codes that pass"}, "bad_field", "remarks behind ';'"),
+        ([r.replace("01", "1A2") for r in ["01 01 01 01"] * 4], {"BCEQU": "1A"}, "bad_field", "no die has such a code"),
+        ([r.replace("02", "?!") for r in ROUND], {}, "bad_field", "codes of letters and digits"),
+        (ROUND, {"BCEQX": "0A", "BCEQU": ""}, "broken_structure", "is it BCEQU"),
+        (ROUND, {"LOT": "L\nLOT:M"}, "bad_field", "expected one value of LOT"),
+    ],
+)
+def test_sinf_that_does_not_fit_is_refused(
+    tmp_path: Path, rows: list[str], header: dict[str, str], code: str, says: str
+) -> None:
+    with pytest.raises(WaferFileError, match=re.escape(says)) as caught:
+        list(read_bin_map(written(tmp_path, sinf(rows, **header))))
+    assert caught.value.code == code
+
+
+def test_a_size_that_is_declared_may_be_left_unchecked(tmp_path: Path) -> None:
+    assert counts(tmp_path, sinf(ROUND[:3]), check_counts=False) == [2, 8, 2]
+
+
+def test_a_map_without_a_passing_die_says_so(tmp_path: Path) -> None:
+    (wafer,) = read_bin_map(written(tmp_path, sinf(ROUND, BCEQU="07")))
+    assert wafer.notes == ("no die has a code that passes (7); there are 10 dies of 01, 1 die of 02, 1 die of 0A",)
+
+
+@pytest.mark.parametrize("between", [" ", "  ", "\t", ",", ", ", ";", " | "])
+def test_dies_of_a_plain_map_may_be_set_apart(tmp_path: Path, between: str) -> None:
+    rows = "\n".join(between.join(row) for row in PICTURE)
+    assert counts(tmp_path, HEADER + "map:\n" + rows) == counts(tmp_path, HEADER + "map:\n" + "\n".join(PICTURE))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("map:\n1 1\n111\n", "broken_structure"),
+        ("map:\n01 01\n01 02\n", "broken_structure"),
+        ("map:\n1,,1\n", "broken_structure"),
+        ("rowct: 3\nmap:\n11\n11\n", "count_mismatch"),
+        ("colct: 3\nmap:\n11\n11\n", "count_mismatch"),
+        ("\nRows: 11\n", "broken_structure"),
+    ],
+)
+def test_a_plain_map_that_does_not_fit_is_refused(tmp_path: Path, text: str, code: str) -> None:
+    with pytest.raises(WaferFileError) as caught:
+        list(read_bin_map(written(tmp_path, HEADER + text)))
+    assert caught.value.code == code

@@ -7,7 +7,7 @@ import pytest
 
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, read_wafers
-from tests.kit.wafer_texts import DAMAGE, draw_wafers, klarf12, klarf18
+from tests.kit.wafer_texts import DAMAGE, draw_map, draw_wafers, klarf12, klarf18, sinf
 
 #: Damage that may leave a sound file of other wafers: it changes values, not only what holds them together.
 _OTHER_VALUES = {"swap lines", "swap statements", "another case", "lose a word", "another letter"}
@@ -56,3 +56,35 @@ def test_a_klarf_cut_anywhere_is_refused_but_behind_its_end_mark(tmp_path: Path,
     whole = text.index("EndOfFile") + len("EndOfFile")
     for end in range(0, len(text), 3):
         assert (read(tmp_path / "f", text[:end]) is None) == (end < whole)
+
+
+def dies(path: Path, text: str) -> list[int] | None:
+    """Dies of a map, None if it is refused."""
+    path.write_bytes(text.encode())
+    try:
+        ((row,),) = (part.rows.to_pylist() for part in read_wafers(path, ReadOptions()))
+    except WaferFileError:
+        return None
+    found: list[int] = row["map"]
+    return found
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_sinf_gives_its_map_or_a_named_error(tmp_path: Path, damage: str) -> None:
+    rng = random.Random(f"sinf {damage}")
+    for _ in range(_FILES):
+        drawn = draw_map(rng)
+        text = sinf(drawn)
+        right = dies(tmp_path / "f", text)
+        assert right is not None
+        assert right.count(2) == drawn.failing
+        found = dies(tmp_path / "f", DAMAGE[damage](text, rng))
+        # Rows that change places are another map of the same dies.
+        assert found is None or (sorted(found) if damage.startswith("swap") else found) == (
+            sorted(right) if damage.startswith("swap") else right
+        )
+
+
+def test_a_sinf_cut_anywhere_within_its_rows_is_refused(tmp_path: Path) -> None:
+    text = sinf(draw_map(random.Random(3)))
+    assert all(dies(tmp_path / "f", text[:end]) is None for end in range(len(text) - 1))
