@@ -15,12 +15,13 @@ from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, check_times, open_events, read_events
-from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, open_events, read_events
+from sparsewatch.pipelines.tables.options import INPUT_TIME_FORMAT_OPTION, reading_options
 from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.jobs import KafkaSettings, TimeFormat
 from sparsewatch.schemas.settings import Count, Positive, parse_duration_us
 from sparsewatch.schemas.units import parse_moment_us
 from sparsewatch.transforms.codecs.arrow import encode_arrow
@@ -161,16 +162,9 @@ sparsewatch publish maps.npz --topic wafers --time-column time --start 2026-01-0
 @click.option(
     "--time-format",
     type=click.Choice(["epoch_s", "epoch_ms", "epoch_us", "iso8601"]),
-    default="epoch_ms",
-    show_default=True,
-    help="How event times are written; must equal the job's source.time_format.",
+    help="How event times are written.  [default: the job's source.time_format, else epoch_ms]",
 )
-@click.option(
-    "--input-time-format",
-    metavar="FMT",
-    help="How the file writes times that are text or numbers: epoch_s, epoch_ms, epoch_us, iso8601, or a strptime "
-    "pattern such as %y%m%d%H.",
-)
+@INPUT_TIME_FORMAT_OPTION
 @click.option("--start", metavar="TIME", help="Generate event times: the first (ISO-8601).")
 @click.option("--interval", default="1s", show_default=True, help="Generate event times: the step between events.")
 @click.option(
@@ -192,7 +186,7 @@ def publish(
     limit: int | None,
     key_column: str | None,
     sort: bool,
-    time_format: str,
+    time_format: TimeFormat | None,
     input_time_format: str | None,
     start: str | None,
     interval: str,
@@ -211,20 +205,19 @@ def publish(
     unless they are sorted.
     """
     kafka = broker_of(job, bootstrap, client)
+    declared = None if job is None else load_job(job)
     rule = TimeRule(
         column=time_column,
-        output=time_format,  # type: ignore[arg-type]
+        output=_output(time_format, declared),
         pattern=input_time_format,
         start_us=None if start is None else parse_moment_us(start),
         interval_us=parse_duration_us(interval),
     )
     with progress_bar("scanning", unit=BYTES) as bar:
-        declared = None if job is None else load_job(job)
         looked_at = None if sort else limit
         events = open_events(*files, job=declared, rule=rule, reading=reading, limit=looked_at, on_bytes=bar.move)
-    for remark in events.table.mixed:
+    for remark in (*events.table.found, *(events.written.remarks if events.written else ())):
         click.echo(remark, err=True)
-    check_times(events, rule)
     _check_key(key_column, coding, events)
     plan = Plan(
         topic=topic,
@@ -242,12 +235,21 @@ def publish(
             done = publish_batches(writer, batches, plan, bar.add)
     finally:
         writer.close()
-    for remark in events.table.rejected.summary():
+    for remark in events.table.summary():
         click.echo(remark, err=True)
     click.echo(
         f"{counted(done.events, 'event')} in {counted(done.records, 'record')} to {topic!r} in {done.seconds:.1f} s, "
         f"{done.events / max(done.seconds, 1e-9):,.0f} events/s; {_ends(kafka, topic, plan.partitions)}"
     )
+
+
+def _output(asked: TimeFormat | None, job: Job | None) -> TimeFormat:
+    """How event times are written: as the job reads them."""
+    if job is None:
+        return asked or "epoch_ms"
+    if asked not in (None, job.source.time_format):
+        raise ConfigError(f"--time-format {asked}: expected that of the job, {job.source.time_format}")
+    return job.source.time_format
 
 
 def _check_key(key_column: str | None, coding: str, events: EventFile) -> None:

@@ -1,24 +1,25 @@
 """Files of events, batch by batch, with event times as the stream expects them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.tables.blocks import head
 from sparsewatch.pipelines.tables.rejects import Rejected
 from sparsewatch.pipelines.tables.settings import PLAIN, Reading, TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes, Progress
 from sparsewatch.pipelines.tables.table import Table, open_table
+from sparsewatch.pipelines.tables.times import Written, find_written, times_of
 from sparsewatch.pipelines.wafer_files.labelled import read_wafer_npz
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat
 from sparsewatch.schemas.units import US_PER_EPOCH_UNIT
-from sparsewatch.transforms.codecs.events import event_times_us
 
 #: Rows read at once; a wafer has hundreds of values, so fewer of them.
 BATCH_ROWS = 32_768
@@ -37,6 +38,10 @@ class EventFile:
     table: Table
     #: Rows of a batch.
     batch_rows: int = BATCH_ROWS
+    #: How the event times are written; None where that is not known yet, or they are generated.
+    written: Written | None = None
+    #: Most events that are read; all if None.
+    limit: int | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -73,7 +78,7 @@ class TimeRule:
 
     column: str
     output: TimeFormat = "epoch_ms"
-    #: How the file writes them: one of `TimeFormat` or a strptime pattern; None if they are times already.
+    #: How the file writes them: one of `TimeFormat`, `epoch_ns` or a strptime pattern; found from the values if None.
     pattern: str | None = None
     #: Generated times: the first and the step, for files that hold none. Microseconds.
     start_us: int | None = None
@@ -105,17 +110,33 @@ def open_events(
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     if any(path.suffix == _WAFERS for path in paths):
         return EventFile(name, _wafers(paths), WAFER_BATCH_ROWS)
-    text = {rule.column} if rule is not None and rule.pattern not in (None, *get_args(TimeFormat)) else set()
     settings = TableSettings(
         types={} if job is None else _types(job),
-        as_text=frozenset(text),
+        times=frozenset() if rule is None else frozenset({rule.column}),
         reading=reading,
         own_times=True,
-        look_over=job is not None,
+        moments="epoch_ms" if rule is None else rule.output,
         most_rows=limit,
         piece_rows=BATCH_ROWS,
     )
-    return EventFile(name, open_table(paths, settings, on_bytes))
+    file = EventFile(name, open_table(paths, settings, on_bytes), limit=limit)
+    if rule is not None:
+        file = replace(file, written=find_times(file, rule))
+    file.table.look_over(_time_check(file, rule), limit, on_bytes)
+    return file
+
+
+def _time_check(file: EventFile, rule: TimeRule | None) -> Callable[[pa.RecordBatch], Any] | None:
+    """A check of the time column, where a value may be no time."""
+    written = file.written
+    if written is None or rule is None or _is_time(file.schema.field(written.column).type, written, rule):
+        return None
+    return lambda piece: written.every(piece.column(written.column), file.name)
+
+
+def _is_time(kind: pa.DataType, written: Written, rule: TimeRule) -> bool:
+    """Whether every value of a column is a time, and as the stream expects it if it is a number."""
+    return bool(pa.types.is_temporal(kind) or (pa.types.is_integer(kind) and written.form == rule.output))
 
 
 def _types(job: Job) -> dict[str, pa.DataType]:
@@ -134,11 +155,12 @@ def _wafers(paths: Sequence[Path]) -> Table:
     return Table(parts, parts[0].rows.schema, sum(part.rows.num_rows for part in parts))
 
 
-def check_times(file: EventFile, rule: TimeRule) -> None:
-    """Check from a file's columns that its times can be read as `rule` says.
+def find_times(file: EventFile, rule: TimeRule) -> Written | None:
+    """How a file writes its event times; None if they are generated.
 
     Raises:
-        ConfigError: If the time column is missing, exists although it is to be generated, or needs a format.
+        ConfigError: If the time column is missing, exists although it is to be generated, or has two readings.
+        SchemaError: If its values are no times.
     """
     columns = f"{file.name} has the columns {', '.join(file.columns)}"
     if rule.start_us is not None:
@@ -148,20 +170,13 @@ def check_times(file: EventFile, rule: TimeRule) -> None:
             raise ConfigError(
                 "--start generates event times, --input-time-format reads them: expected only one of the two"
             )
-        return
+        return None
     if rule.column not in file.columns:
         raise ConfigError(f"--time-column {rule.column!r}: {columns}; --start and --interval generate event times")
     kind = file.schema.field(rule.column).type
-    written = pa.types.is_integer(kind) if rule.output in US_PER_EPOCH_UNIT else _is_text(kind)
-    if rule.pattern is None and not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or written):
-        raise ConfigError(
-            f"--time-column {rule.column!r} of {file.name} is {kind}, not {rule.output}: name its format with "
-            "--input-time-format"
-        )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    if pa.types.is_nested(kind) or pa.types.is_boolean(kind):
+        raise ConfigError(f"--time-column {rule.column!r} of {file.name} is {kind}: expected times, numbers or text")
+    return find_written(file.name, times_of(file.table, rule.column), rule.column, rule.output, rule.pattern)
 
 
 def read_events(file: EventFile, rule: TimeRule, *, sort: bool = False) -> Iterator[pl.DataFrame]:
@@ -173,17 +188,17 @@ def read_events(file: EventFile, rule: TimeRule, *, sort: bool = False) -> Itera
         sort: Read all files whole and order it by time.
 
     Raises:
-        ConfigError: If a value of the time column cannot be read.
-        SchemaError: If a file is damaged, or a value is not of its column's type.
+        ConfigError: As `find_times` does.
+        SchemaError: If a file is damaged, or a value is no time or not of its column's type.
     """
-    check_times(file, rule)
+    written = file.written or find_times(file, rule)
     if sort:
-        rows = _timed(pl.concat([*_batches(file), _empty(file)]), rule, 0, file.name)
+        rows = _timed(pl.concat([*_batches(file), _empty(file)]), rule, written, 0, file.name)
         yield from rows.sort(rule.column, maintain_order=True).iter_slices(file.batch_rows)
         return
     first = 0
     for batch in _batches(file):
-        yield _timed(batch, rule, first, file.name)
+        yield _timed(batch, rule, written, first, file.name)
         first += batch.height
 
 
@@ -192,45 +207,22 @@ def _empty(file: EventFile) -> pl.DataFrame:
 
 
 def _batches(file: EventFile) -> Iterator[pl.DataFrame]:
-    return (pl.DataFrame(batch) for batch in file.table.pieces() if batch.num_rows)
+    return (pl.DataFrame(batch) for batch in head(file.table.pieces(), file.limit) if batch.num_rows)
 
 
-def _timed(batch: pl.DataFrame, rule: TimeRule, first: int, name: str) -> pl.DataFrame:
+def _timed(batch: pl.DataFrame, rule: TimeRule, written: Written | None, first: int, name: str) -> pl.DataFrame:
     if rule.start_us is not None:
         times = pl.int_range(first, first + batch.height, eager=True) * rule.interval_us + rule.start_us
         batch = batch.with_columns(written_times(times, rule.output).alias(rule.column))
-    elif rule.pattern is not None:
-        times = _parsed(batch[rule.column], rule.pattern, name)
-        batch = batch.with_columns(written_times(times, rule.output).alias(rule.column))
+    elif written is not None:
+        column = batch[rule.column].to_arrow(compat_level=_ARROW)
+        if not _is_time(column.type, written, rule):
+            times = written.every(column, name)
+            batch = batch.with_columns(written_times(times, rule.output).alias(rule.column))
     moments = [column for column in batch if isinstance(column.dtype, pl.Datetime | pl.Date)]
     return batch.with_columns(
         written_times(column.cast(pl.Datetime("us")).dt.epoch("us"), rule.output) for column in moments
     )
-
-
-def _parsed(column: pl.Series, pattern: str, name: str) -> pl.Series:
-    """Microseconds of values that follow a pattern; null stays null."""
-    try:
-        if pattern not in get_args(TimeFormat):
-            return _strptime(column.cast(pl.String), pattern).dt.epoch("us")
-        if pattern in US_PER_EPOCH_UNIT and column.dtype.is_float():
-            return (column * US_PER_EPOCH_UNIT[pattern]).round().cast(pl.Int64)
-        raw = column.cast(pl.String if pattern == "iso8601" else pl.Int64)
-        times, good = event_times_us(raw.to_arrow(compat_level=_ARROW), pattern)  # type: ignore[arg-type]
-    except pl.exceptions.PolarsError as error:
-        shown = column.drop_nulls().head(1).to_list()
-        raise ConfigError(f"--input-time-format {pattern}: values such as {shown} of {name} do not match it") from error
-    read = pl.Series(column.name, times).set(pl.Series(~good), None)
-    if len(wrong := column.filter(read.is_null() & column.is_not_null())):
-        raise ConfigError(f"--input-time-format {pattern}: {wrong[0]!r} of {name} does not match it")
-    return read
-
-
-def _strptime(text: pl.Series, pattern: str) -> pl.Series:
-    if "%H" in pattern and "%M" not in pattern:
-        # polars takes an hour only together with a minute.
-        text, pattern = text + ":00", pattern + ":%M"
-    return text.str.to_datetime(pattern, time_unit="us")
 
 
 def written_times(times_us: pl.Series, output: TimeFormat) -> pl.Series:

@@ -18,7 +18,7 @@ from sparsewatch.pipelines.retrain.plan import Plan
 from sparsewatch.pipelines.retrain.window_records import records_of
 from sparsewatch.pipelines.rows.kept_rows import RowPane
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.pipelines.tables.settings import PLAIN, Reading, TableSettings
+from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.schemas.alerts import counted
@@ -61,9 +61,10 @@ def collect(plan: Plan, columns: Iterable[str]) -> Collected:
     """
     types = column_types(plan.job, columns)
     if plan.files:
-        rows = collect_files(
-            plan.files, types, plan.sample_rows, plan.seed, hold_out=plan.offline, reading=plan.reading
+        settings = TableSettings(
+            columns=tuple(types), types=types, moments=plan.job.source.time_format, reading=plan.reading
         )
+        rows = collect_files(plan.files, settings, plan.sample_rows, plan.seed, hold_out=plan.offline)
     else:
         panes = _panes(plan.job)[-plan.last if plan.last else 0 :]
         rows = collect_panes(panes, _learner(plan), types, plan.sample_rows, plan.windows if plan.offline else 0)
@@ -126,40 +127,39 @@ def collect_panes(
 
 def collect_files(
     files: Iterable[Path],
-    types: Mapping[str, pa.DataType],
+    settings: TableSettings,
     limit: int,
     seed: int,
     *,
     hold_out: bool,
-    reading: Reading = PLAIN,
 ) -> Collected:
     """Rows of files: Parquet, CSV or JSON lines.
 
     Args:
         files: Files, folders or patterns; all of their rows count as normal.
-        types: Columns to learn, and their types in the stream.
+        settings: Columns to learn, their types in the stream, and how texts are read.
         limit: Most rows to take.
         seed: Of the sample.
         hold_out: Whether a random fifth of them is held out for the shadow run.
-        reading: How texts are read.
 
     Raises:
         ConfigError: If a file cannot be read, or there are no rows.
         SchemaError: If a value does not fit its column.
     """
-    sample = FileSample(tuple(types), limit, seed)
-    table = open_table(tuple(files), TableSettings(columns=sample.columns, types=types, reading=reading))
+    sample = FileSample(tuple(settings.types), limit, seed)
+    table = open_table(tuple(files), settings)
     with progress_bar("reading", unit="rows") as bar:
         for part in table.parts:
             sample.add_file(part.path, table.pieces_of(part), bar.add)
-    rejected = "".join(f"; left out: {counted(number, 'row')}, {why}" for why, number in table.rejected.counts.items())
-    rows = sample.table().cast(pa.schema(list(types.items())))
+    left_out = [f"left out: {counted(number, 'row')}, {why}" for why, number in table.rejected.counts.items()]
+    remarks = "".join(f"; {remark}" for remark in (*left_out, *table.infinities()))
+    rows = sample.table().cast(pa.schema(list(settings.types.items())))
     # Rows are ordered by hash, so the last are a random choice.
     cut = rows.num_rows - round(_HELD_OUT_SHARE * rows.num_rows) if hold_out else rows.num_rows
     return Collected(
         table=rows.slice(0, cut),
         held_out=rows.slice(cut) if hold_out else None,
-        summary=f"{counted(cut, 'row')} of {sample.rows_seen:,} in {counted(len(sample.files), 'file')}{rejected}",
+        summary=f"{counted(cut, 'row')} of {sample.rows_seen:,} in {counted(len(sample.files), 'file')}{remarks}",
         about={"rows": cut, "rows_seen": sample.rows_seen, "files": [file.name for file in sample.files]},
     )
 

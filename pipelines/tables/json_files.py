@@ -91,19 +91,6 @@ class JsonTypes(NamedTuple):
             if name in self.wrong:
                 raise SchemaError(self.wrong[name])
 
-    def expect_plain(self, names: Sequence[str], path: Path) -> None:
-        """Check that each of these columns holds numbers, text, booleans or lists of them.
-
-        Raises:
-            SchemaError: If not.
-        """
-        for field in (self.schema.field(name) for name in names):
-            kind = field.type
-            while pa.types.is_list(kind):
-                kind = kind.value_type
-            if pa.types.is_nested(kind):
-                raise SchemaError(f"{path}: column {field.name!r}: expected numbers, text or lists, got {field.type}")
-
 
 def find_json_types(
     paths: Sequence[Path], rows: int | None = None, on_bytes: OnBytes | None = None, encoding: str | None = None

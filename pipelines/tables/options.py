@@ -34,6 +34,14 @@ _MISSING_OPTION: Any = click.option(
 )
 
 
+INPUT_TIME_FORMAT_OPTION: Any = click.option(
+    "--input-time-format",
+    metavar="FMT",
+    help="How files write event times: epoch_s, epoch_ms, epoch_us, epoch_ns, iso8601, or a strptime pattern such as "
+    "%y%m%d%H.  [default: found from the values]",
+)
+
+
 def reading_options(command: Callable[..., Any]) -> Any:
     """Give a command `--missing` and `--encoding`, which it takes as one argument, `reading`."""
 

@@ -13,6 +13,7 @@ from sparsewatch.pipelines.tables.json_files import JsonTypes, find_json_types
 from sparsewatch.pipelines.tables.parquet_files import Footer, read_footer
 from sparsewatch.pipelines.tables.settings import EMPTY, TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes
+from sparsewatch.pipelines.tables.values import is_structure, plain_type
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 
@@ -77,7 +78,9 @@ def _expect(file: FileColumns, first: FileColumns, settings: TableSettings) -> N
         expect_columns(file.path, file.names, first.path, first.names)
     if file.json is not None:
         file.json.expect_sound(settings.columns or file.names)
-        file.json.expect_plain(settings.columns or file.names, file.path)
+    for name in settings.columns or file.names:
+        if is_structure(kind := file.types.get(name, pa.null())):
+            raise SchemaError(f"{file.path}: column {name!r}: expected numbers, text, times or lists, got {kind}")
 
 
 def schema_of(files: Sequence[FileColumns], settings: TableSettings) -> pa.Schema:
@@ -92,18 +95,17 @@ def schema_of(files: Sequence[FileColumns], settings: TableSettings) -> pa.Schem
 
 def _type_of(name: str, files: Sequence[FileColumns], settings: TableSettings) -> pa.DataType:
     declared = settings.types.get(name)
-    if declared is None:
-        return _common(name, files)
-    own = files[0].types.get(name)
-    if settings.own_times and own is not None and pa.types.is_temporal(own) and pa.types.is_integer(declared):
-        return _common(name, files)
-    return declared
+    return _common(name, files, settings) if declared is None else declared
 
 
-def _common(name: str, files: Sequence[FileColumns]) -> pa.DataType:
-    common = files[0].types[name]
+def _common(name: str, files: Sequence[FileColumns], settings: TableSettings) -> pa.DataType:
+    common = _plain(name, files[0].types[name], settings)
     for file in files[1:]:
-        kind = file.types[name]
+        kind = _plain(name, file.types[name], settings)
+        if name in settings.times and pa.string() in (common, kind):
+            # CSV has text where other formats have numbers.
+            common = pa.string()
+            continue
         try:
             wide = [pa.schema([(name, one)]) for one in (common, kind)]
             common = pa.unify_schemas(wide, promote_options="permissive").field(name).type
@@ -111,3 +113,9 @@ def _common(name: str, files: Sequence[FileColumns]) -> pa.DataType:
             expected = f"expected {common} as in {files[0].path}, got {kind}"
             raise SchemaError(f"{file.path}: column {name!r}: {expected}") from error
     return common
+
+
+def _plain(name: str, kind: pa.DataType, settings: TableSettings) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return kind if settings.own_times or name in settings.times else pa.int64()
+    return kind if pa.types.is_date(kind) and name in settings.times else plain_type(kind)

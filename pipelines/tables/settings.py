@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import TimeFormat
 
 #: Text of a CSV that always stands for the missing value.
 EMPTY = ""
@@ -64,15 +65,15 @@ class TableSettings:
 
     #: Only these columns, in this order; all if None.
     columns: tuple[str, ...] | None = None
-    #: Types to convert to, by column; other columns have Parquet's own type, or the type found in the texts.
+    #: Types to convert to, by column; the type of another column follows from that in the file, or from its texts.
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
-    #: Columns of text files whose types are not inferred: they stay text.
-    as_text: frozenset[str] = frozenset()
+    #: Columns of event times, which stay as the files have them: time stamps, dates, numbers, or text.
+    times: frozenset[str] = frozenset()
     reading: Reading = PLAIN
-    #: Whether columns of times that are declared integers keep the type of the file.
+    #: Whether undeclared columns of time stamps stay what they are, too.
     own_times: bool = False
-    #: Whether all values are checked against their types before the first row is given.
-    look_over: bool = False
+    #: How times become integers.
+    moments: TimeFormat = "epoch_ms"
     #: Most rows read of each file, up to the end of a piece; all if None.
     most_rows: int | None = None
     #: Most rows of a piece, and cells, where rows are wide.

@@ -1,13 +1,15 @@
 """Tables with types: the rows of Parquet, CSV and JSON lines, of one file or many, in pieces of one schema.
 
 Parquet has its own types, those of text are found by reading all rows first, and the caller may declare some, which
-take precedence. The empty field of a CSV is a missing value, as is null in Parquet and JSON; `NA`, `null` or `-` are
-texts like any other unless they are declared missing.
+take precedence. The empty field of a CSV is a missing value, as is null in Parquet and JSON, and as are `nan` and
+infinite values among numbers; `NA`, `null` or `-` are texts like any other unless they are declared missing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,9 +22,10 @@ from sparsewatch.pipelines.tables.planning import FileColumns, look_at, schema_o
 from sparsewatch.pipelines.tables.rejects import Rejected
 from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes, Progress
-from sparsewatch.pipelines.tables.text import is_text
 from sparsewatch.pipelines.tables.text_types import FoundTypes
 from sparsewatch.pipelines.tables.typed import TypedPart, converter
+from sparsewatch.pipelines.tables.values import is_sure, without_infinities
+from sparsewatch.schemas.alerts import counted
 
 
 class Table:
@@ -32,23 +35,44 @@ class Table:
         parts: The files, in the order they are read.
         schema: Of all pieces.
         rows: Number of rows; None if it is known only after reading.
-        mixed: Remarks on columns of numbers that hold other texts.
+        found: Remarks on what was found before the rows are read.
+        unsure: Files in which a value may not be of its column's type.
     """
 
     def __init__(
-        self, parts: Sequence[Part], schema: pa.Schema, rows: int | None = None, mixed: Sequence[str] = ()
+        self,
+        parts: Sequence[Part],
+        schema: pa.Schema,
+        rows: int | None = None,
+        found: Sequence[str] = (),
+        unsure: Collection[Path] = (),
     ) -> None:
         self.parts = tuple(parts)
         self.schema = schema
         self.rows = rows
-        self.mixed = tuple(mixed)
+        self.found = tuple(found)
         #: Filled while pieces are read.
         self.rejected = Rejected()
+        #: Infinite values that were read as missing values, by column.
+        self.infinite: Counter[str] = Counter()
+        self._unsure = frozenset(unsure)
+        self._floats = [i for i, kind in enumerate(schema.types) if pa.types.is_floating(kind)]
         self._progress = Progress([part.path for part in parts])
 
+    def infinities(self) -> list[str]:
+        """Remarks on infinite values, once the rows are read."""
+        return [
+            f"column {name!r}: {counted(number, 'infinite value')} read as missing"
+            for name, number in self.infinite.items()
+        ]
+
+    def summary(self) -> list[str]:
+        """Remarks on rejected rows and infinite values, once the rows are read."""
+        return [*self.rejected.summary(), *self.infinities()]
+
     def remarks(self) -> list[str]:
-        """Remarks for the user on columns and rejected rows, once the rows are read."""
-        return [*self.mixed, *self.rejected.summary()]
+        """All remarks for the user, once the rows are read."""
+        return [*self.found, *self.summary()]
 
     def pieces(self, on_bytes: OnBytes | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, file after file.
@@ -66,9 +90,44 @@ class Table:
             SchemaError: As for `pieces`.
         """
         for piece in part.pieces(self.rejected, self._progress):
-            yield piece
+            yield self._finite(piece)
             if on_bytes is not None:
                 on_bytes(self._progress.done, self._progress.total)
+
+    def look_over(
+        self,
+        check: Callable[[pa.RecordBatch], Any] | None = None,
+        most_rows: int | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> None:
+        """Read the files in which a value may not be of its column's type, all files if there is a further check.
+
+        Args:
+            check: Called with each piece.
+            most_rows: Most rows of each file; all if None.
+            on_bytes: Called with the bytes read so far and in all.
+
+        Raises:
+            SchemaError: As for `pieces`.
+        """
+        looked = Table([part for part in self.parts if check or part.path in self._unsure], self.schema)
+        for part in looked.parts:
+            for piece in head(looked.pieces_of(part, on_bytes), most_rows):
+                if check is not None:
+                    check(piece)
+
+    def unread(self) -> "Table":
+        """The same table, without what was counted while it was read."""
+        return Table(self.parts, self.schema, self.rows, self.found, self._unsure)
+
+    def _finite(self, piece: pa.RecordBatch) -> pa.RecordBatch:
+        for place in self._floats:
+            column, infinite = without_infinities(piece.column(place))
+            if infinite:
+                self.infinite[self.schema.names[place]] += infinite
+            if column is not piece.column(place):
+                piece = piece.set_column(place, self.schema.field(place), column)
+        return piece
 
 
 def open_table(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | None = None) -> Table:
@@ -84,15 +143,13 @@ def open_table(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes
         SchemaError: If a file is of none of the formats, damaged, or its columns or values do not fit.
     """
     files = look_at([file for path in paths for file in files_of(path)], settings, on_bytes)
-    mixed = _find_csv_types(files, settings, on_bytes)
+    found = _find_csv_types(files, settings, on_bytes)
     schema = schema_of(files, settings)
     rows = max(1, min(settings.piece_rows, settings.piece_cells // max(1, len(schema))))
     parts = [_part(file, schema, rows, settings) for file in files if file.csv or file.footer or file.json]
     known = [file.footer.metadata.num_rows if file.footer else None for file in files]
-    table = Table(parts, schema, sum(n or 0 for n in known) if None not in known else None, mixed)
-    if settings.look_over:
-        _look_over(files, table, settings, on_bytes)
-    return table
+    unsure = [file.path for file in files if _is_unsure(file, schema)]
+    return Table(parts, schema, sum(n or 0 for n in known) if None not in known else None, found, unsure)
 
 
 def _find_csv_types(files: Sequence[FileColumns], settings: TableSettings, on_bytes: OnBytes | None) -> list[str]:
@@ -101,9 +158,9 @@ def _find_csv_types(files: Sequence[FileColumns], settings: TableSettings, on_by
     unknown: list[str] = []
     for file in files:
         if file.footer is None and file.json is None:
-            file.types |= dict.fromkeys(settings.as_text, pa.string())
+            file.types |= dict.fromkeys(settings.times, pa.string())
             wanted = file.names if settings.columns is None else settings.columns
-            unknown += [name for name in wanted if name not in {*settings.types, *settings.as_text, *unknown}]
+            unknown += [name for name in wanted if name not in {*settings.types, *settings.times, *unknown}]
     if not unknown:
         return []
     found = FoundTypes(unknown)
@@ -114,12 +171,12 @@ def _find_csv_types(files: Sequence[FileColumns], settings: TableSettings, on_by
     for file in files:
         if file.footer is None and file.json is None:
             file.types |= found.types
-    return [f"{', '.join(part.path.name for part in parts[:3])}: {text}" for text in found.mixed]
+    return [f"{', '.join(part.path.name for part in parts[:3])}: {text}" for text in found.remarks]
 
 
 def _part(file: FileColumns, schema: pa.Schema, rows: int, settings: TableSettings) -> Part:
     if file.footer is not None:
-        return ParquetPart(file.path, schema, (), rows, converter(file.path, settings.reading.missing))
+        return ParquetPart(file.path, schema, (), rows, converter(file.path, settings.reading, settings.moments))
     if file.csv is not None:
         return TypedPart(replace(file.csv, chosen=schema.names), schema, rows, settings.most_rows)
     # Other files may have widened undeclared types.
@@ -129,14 +186,5 @@ def _part(file: FileColumns, schema: pa.Schema, rows: int, settings: TableSettin
     )
 
 
-def _look_over(files: Sequence[FileColumns], table: Table, settings: TableSettings, on_bytes: OnBytes | None) -> None:
-    """Read the files in which a value may not be of its column's type."""
-    unsure = {
-        file.path
-        for file in files
-        if any(file.types.get(f.name) != f.type and not is_text(f.type) for f in table.schema)
-    }
-    looked = Table([part for part in table.parts if part.path in unsure], table.schema)
-    for part in looked.parts:
-        for _ in head(looked.pieces_of(part, on_bytes), settings.most_rows):
-            pass
+def _is_unsure(file: FileColumns, schema: pa.Schema) -> bool:
+    return any(not is_sure(file.types.get(field.name, pa.string()), field.type) for field in schema)

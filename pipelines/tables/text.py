@@ -1,23 +1,10 @@
 """Columns of text: the missing value, and bytes as text."""
 
-import codecs
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-
-#: Handler of decoding errors: a byte that is not UTF-8 is read as latin-1.
-LATIN1 = "sparsewatch-latin-1"
-
-
-def _latin1(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return error.object[error.start : error.end].decode("latin-1"), error.end
-
-
-codecs.register_error(LATIN1, _latin1)
 
 
 def is_text(arrow_type: Any) -> bool:
@@ -45,11 +32,26 @@ def _is_missing(values: Any, symbols: Sequence[str]) -> Any:
     return missing
 
 
-def utf8(column: Any) -> Any:
-    """Text of a column of bytes: bytes that are not UTF-8 are read as latin-1."""
+def decoded(column: Any, encoding: str | None) -> Any:
+    """Text of a column of bytes.
+
+    Args:
+        column: The column.
+        encoding: Of its bytes; UTF-8 if None.
+
+    Raises:
+        pa.ArrowInvalid: If bytes are not of the encoding.
+    """
     try:
         return column.cast(pa.string())
     except pa.ArrowInvalid:
         encoded = column.cast(pa.binary()).dictionary_encode()
-        texts = [None if value is None else value.decode("utf-8", LATIN1) for value in encoded.dictionary.to_pylist()]
+        texts = [_text(value, encoding or "utf-8") for value in encoded.dictionary.to_pylist()]
         return pa.array(texts, pa.string()).take(encoded.indices)
+
+
+def _text(value: bytes | None, encoding: str) -> str | None:
+    try:
+        return None if value is None else value.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise pa.ArrowInvalid(f"bytes that are no text in {encoding}; --encoding takes another encoding") from error

@@ -1,31 +1,32 @@
 """Which types the columns of a CSV have, found block by block: a type holds all values of a column or none of it.
 
-Integers come before numbers, booleans before dates, dates before times; what no other type holds is text. A column of
-numbers that has a few other texts is text, too, and `mixed` reports it: usually these texts stand for a missing value.
+Integers come before booleans and numbers; what no other type holds is text. Digits that a number would lose, as of
+`007` or of more than 64 bits, make a column text: ids rather than quantities. `remarks` reports columns that look like
+numbers and are text, such as numbers with a few other texts, which usually stand for a missing value.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.pipelines.tables.text import is_text
+from sparsewatch.pipelines.tables.rejects import shown
+from sparsewatch.pipelines.tables.values import as_type
 from sparsewatch.schemas.alerts import counted
 
 #: In order of preference.
-_KINDS: tuple[Any, ...] = (
-    pa.int64(),
-    pa.bool_(),
-    pa.date32(),
-    pa.timestamp("s"),
-    pa.timestamp("ns"),
-    pa.timestamp("s", "UTC"),
-    pa.timestamp("ns", "UTC"),
-    pa.float64(),
-)
+_KINDS: tuple[Any, ...] = (pa.int64(), pa.bool_(), pa.float64())
+_NUMBERS = (pa.int64(), pa.float64())
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_LEADING_ZERO = r"^\s*[-+]?0\d"
+_LONG = r"^\s*[-+]?\d{19,}\s*$"
+_LONG_DIGITS = 19
+_SEPARATED = r"^\s*[-+]?\d+([,_' ]\d+)+(\.\d+)?\s*$"
+#: First bytes of texts that may have a leading zero.
+_MAY_BEGIN = np.isin(np.arange(256), list(b"0-+ \t"))
 #: Most different texts among numbers: a column with more is plain text, such as ids of letters and digits.
 _MOST_OTHERS = 5
 _FEW = 8
@@ -48,14 +49,9 @@ class FoundTypes:
         return {name: found.kind for name, found in self._columns.items()}
 
     @property
-    def mixed(self) -> list[str]:
-        """Remarks on columns of numbers that hold other texts."""
-        return [
-            f"column {name!r} holds {counted(found.numbers, 'number')} and {found.shown}: it is read as text, a "
-            "category; --missing takes texts that stand for a missing value"
-            for name, found in self._columns.items()
-            if found.is_mixed
-        ]
+    def remarks(self) -> list[str]:
+        """Remarks on columns that look like numbers and are text."""
+        return [f"column {name!r} {found.remark}" for name, found in self._columns.items() if found.remark]
 
 
 class _Found:
@@ -63,8 +59,10 @@ class _Found:
         self._kinds = _KINDS
         self._any = False
         self._plain = False
-        self.numbers = 0
-        self.others: Counter[str] = Counter()
+        self._numbers = 0
+        self._others: Counter[str] = Counter()
+        #: Why a column that looks like numbers is text.
+        self._why = ""
 
     @property
     def kind(self) -> pa.DataType:
@@ -73,40 +71,83 @@ class _Found:
         return self._kinds[0] if self._kinds else pa.string()
 
     @property
-    def is_mixed(self) -> bool:
-        return not self._plain and bool(self.others) and self.numbers > self.others.total()
-
-    @property
-    def shown(self) -> str:
-        return ", ".join(f"{text!r} ({counted(number, 'time')})" for text, number in self.others.most_common())
+    def remark(self) -> str:
+        if self._kinds:
+            return ""
+        if not self._plain and self._others and self._numbers > self._others.total():
+            few = ", ".join(f"{text!r} ({counted(number, 'time')})" for text, number in self._others.most_common())
+            return (
+                f"holds {counted(self._numbers, 'number')} and {few}: it is read as text, a category; "
+                "--missing takes texts that stand for a missing value"
+            )
+        return f"holds {self._why}: it is read as text, a category" if self._why and not self._others else ""
 
     def add(self, column: Any) -> None:
         if column.null_count == len(column):
             return
-        self._any = True
-        self._kinds = tuple(self._holding(column))
+        first, self._any = not self._any, True
+        if self._kinds:
+            self._kinds = tuple(self._holding(column))
         if pa.float64() in self._kinds:
-            self.numbers += len(column) - column.null_count
+            self._numbers += len(column) - column.null_count
         elif not (self._plain or self._kinds):
             self._count_others(column)
+            if first and not self._why:
+                self._look_for_separators(column)
 
     def _holding(self, column: Any) -> Iterator[Any]:
         # A failing cast makes an error of each value, so most types are ruled out by a few.
         whole, few = False, column.drop_null().slice(0, _FEW)
+        digits = self._digits_that_count(column, few)
         for kind in self._kinds:
+            if digits and kind in _NUMBERS:
+                continue
             # Numbers hold integers; asking again would cost as much as reading.
             if (whole and kind == pa.float64()) or (holds(kind, few) and holds(kind, column)):
                 whole = whole or kind == pa.int64()
                 yield kind
 
+    def _digits_that_count(self, column: Any, few: Any) -> bool:
+        """Whether texts are numbers that lose digits as numbers; `_why` says which."""
+        if not holds(pa.float64(), few):
+            return False
+        begins = column.filter(pa.array(_may_begin(column)))
+        if len(zeros := _matching(begins, _LEADING_ZERO)):
+            self._why = f"numbers with leading zeros, such as {shown(zeros[0].as_py())}"
+        elif pc.max(pc.binary_length(column)).as_py() >= _LONG_DIGITS:
+            long = _matching(column, _LONG)
+            if not holds(pa.int64(), long):
+                self._why = f"integers of more than 64 bits, such as {shown(long[0].as_py())}"
+        return bool(self._why)
+
+    def _look_for_separators(self, column: Any) -> None:
+        few = column.drop_null().slice(0, _FEW)
+        if pc.all(pc.match_substring_regex(few, _SEPARATED)).as_py():
+            self._why = f"numbers with separators, such as {shown(few[0].as_py())}, where a decimal point alone is read"
+            self._others.clear()
+            self._plain = True
+
     def _count_others(self, column: Any) -> None:
         values, counts = pc.value_counts(column.drop_null()).flatten()
         is_number = pc.match_substring_regex(values, _NUMBER)
-        self.numbers += pc.sum(counts.filter(is_number)).as_py() or 0
+        self._numbers += pc.sum(counts.filter(is_number)).as_py() or 0
         others, counts = values.filter(pc.invert(is_number)), counts.filter(pc.invert(is_number))
-        self._plain = len(others) > _MOST_OTHERS or len({*self.others, *others.to_pylist()}) > _MOST_OTHERS
+        self._plain = len(others) > _MOST_OTHERS or len({*self._others, *others.to_pylist()}) > _MOST_OTHERS
         if not self._plain:
-            self.others.update(dict(zip(others.to_pylist(), counts.to_pylist(), strict=True)))
+            self._others.update(dict(zip(others.to_pylist(), counts.to_pylist(), strict=True)))
+
+
+def _may_begin(column: Any) -> np.ndarray:
+    """Whether each text begins as one with a leading zero may, bool of shape (n,); of null either."""
+    _, offsets, data = column.buffers()
+    starts = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column)]
+    texts = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    begins: np.ndarray = _MAY_BEGIN[texts[np.minimum(starts, len(texts) - 1)]]
+    return begins
+
+
+def _matching(texts: Any, pattern: str) -> Any:
+    return texts.filter(pc.match_substring_regex(texts, pattern)).drop_null() if len(texts) else texts
 
 
 def holds(kind: Any, column: Any) -> bool:
@@ -116,34 +157,3 @@ def holds(kind: Any, column: Any) -> bool:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return False
     return True
-
-
-def as_type(column: Any, kind: Any) -> Any:
-    """A column as another type.
-
-    Of texts, "1.0" is an integer, too, blanks around numbers do not count, and `nan` is null.
-
-    Raises:
-        pa.ArrowInvalid: If it does not hold all values.
-        pa.ArrowNotImplementedError: If it holds none.
-    """
-    if column.type == kind:
-        return column
-    if pa.types.is_null(kind) and column.null_count == len(column):
-        return pa.nulls(len(column))
-    if not (is_text(column.type) and (pa.types.is_integer(kind) or pa.types.is_floating(kind))):
-        return column.cast(kind)
-    try:
-        numbers = column.cast(kind)
-    except pa.ArrowInvalid:
-        trimmed = pc.utf8_trim_whitespace(column)
-        numbers = trimmed.cast(kind) if pa.types.is_floating(kind) else _whole(trimmed, kind)
-    # A stream can only send null.
-    return pc.if_else(pc.is_nan(numbers), None, numbers) if pa.types.is_floating(kind) else numbers
-
-
-def _whole(column: Any, kind: Any) -> Any:
-    try:
-        return column.cast(kind)
-    except pa.ArrowInvalid:
-        return column.cast(pa.float64()).cast(kind)

@@ -1,6 +1,6 @@
 """Values converted to their column's type, or refused with the column's name."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,13 @@ from sparsewatch.pipelines.tables.blocks import gather, head, read_ahead
 from sparsewatch.pipelines.tables.csv_files import CsvPart
 from sparsewatch.pipelines.tables.parquet_files import Convert
 from sparsewatch.pipelines.tables.rejects import Rejected, shown
+from sparsewatch.pipelines.tables.settings import PLAIN, Reading
 from sparsewatch.pipelines.tables.streams import Progress
 from sparsewatch.pipelines.tables.text import is_text, missing_as_null
-from sparsewatch.pipelines.tables.text_types import as_type, holds
+from sparsewatch.pipelines.tables.text_types import holds
+from sparsewatch.pipelines.tables.values import as_type, unpacked
 from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.jobs import TimeFormat
 
 #: Number of misfitting texts that an error shows.
 _SHOWN = 3
@@ -51,23 +54,25 @@ class TypedPart:
             yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
-def converter(path: Path, missing: Sequence[str] = ()) -> Convert:
+def converter(path: Path, reading: Reading = PLAIN, moments: TimeFormat = "epoch_ms") -> Convert:
     """A function that converts the columns of a file to those of a schema.
 
     Args:
         path: The file, for errors.
-        missing: Texts that stand for the missing value.
+        reading: How texts are read.
+        moments: How times become integers.
     """
-    return partial(_converted, path, tuple(missing))
+    return partial(_converted, path, reading, moments)
 
 
-def _converted(path: Path, missing: Sequence[str], column: Any, field: pa.Field) -> Any:
-    if missing and is_text(column.type):
-        column = missing_as_null(column, missing)
+def _converted(path: Path, reading: Reading, moments: TimeFormat, column: Any, field: pa.Field) -> Any:
     try:
-        return as_type(column, field.type)
+        column = unpacked(column, reading.encoding)
+        if is_text(column.type):
+            column = missing_as_null(column, reading.missing)
+        return as_type(column, field.type, moments)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        why = _misfits(column, field.type) if is_text(column.type) else str(error)
+        why = _misfits(column, field.type) if is_text(column.type) else f"got {column.type}: {error}"
         raise SchemaError(f"{path}: column {field.name!r}: expected {field.type}, {why}") from error
 
 

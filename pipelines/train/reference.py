@@ -18,16 +18,15 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.options import INPUT_TIME_FORMAT_OPTION, reading_options
 from sparsewatch.pipelines.tables.settings import PLAIN, Reading, TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
+from sparsewatch.pipelines.tables.times import Written, find_written, times_of
 from sparsewatch.pipelines.train.reference_report import check_worth, report
-from sparsewatch.transforms.codecs.events import file_times_us
 
 #: Fewest windows of which the first and the last are left out.
 _TRIMMED_FROM = 4
-_YEAR_US = 365 * 86_400_000_000
 
 
 class WindowedCounts:
@@ -63,11 +62,6 @@ class WindowedCounts:
             if start not in self._windows:
                 self._windows[start] = FeatureCounts(self._features, self._label)
             self._windows[start].update(ordered.slice(begin, end - begin))
-
-    @property
-    def newest_us(self) -> int | None:
-        """Start of the newest window; None without rows."""
-        return max(self._windows) * self._window_us if self._windows else None
 
     def whole(self) -> list[FeatureCounts]:
         """Windows in order, less the first and the last where there are at least four."""
@@ -112,20 +106,25 @@ def open_files(job: CtrJob, files: Sequence[Path], reading: Reading = PLAIN, on_
     """
     time, schema = job.source.time_column, ready(job).events.columns
     columns = (*job.ranked_features, job.label)
-    types = {name: schema.field(name).type for name in columns}
-    return open_table(
-        files,
-        TableSettings(columns=(time, *columns), types=types, as_text=frozenset({time}), reading=reading),
-        on_bytes,
+    settings = TableSettings(
+        columns=(time, *columns),
+        types={name: schema.field(name).type for name in columns},
+        times=frozenset({time}),
+        moments=job.source.time_format,
+        reading=reading,
     )
+    return open_table(files, settings, on_bytes)
 
 
-def count_rows(job: CtrJob, source: Table, on_bytes: OnBytes | None = None) -> tuple[WindowedCounts, int]:
+def count_rows(
+    job: CtrJob, source: Table, written: Written, on_bytes: OnBytes | None = None
+) -> tuple[WindowedCounts, int]:
     """Counts of rows by the job's windows, and how many rows have no usable time or label.
 
     Args:
         job: The job.
         source: As from `open_files`.
+        written: How the files write event times.
         on_bytes: Called with the bytes read so far and in all.
 
     Raises:
@@ -136,7 +135,7 @@ def count_rows(job: CtrJob, source: Table, on_bytes: OnBytes | None = None) -> t
     counts = WindowedCounts(ready(job).windows.length_us, job.ranked_features, label)
     unusable = 0
     for rows in source.pieces(on_bytes):
-        times, usable = file_times_us(rows.column(time), job.source.time_format)
+        times, usable = written.read(rows.column(time))
         usable &= pc.is_in(rows.column(label), pa.array([0, 1])).to_numpy(zero_copy_only=False)
         unusable += rows.num_rows - int(usable.sum())
         counts.add(rows.select(columns).filter(pa.array(usable)), times[usable])
@@ -147,8 +146,11 @@ def count_rows(job: CtrJob, source: Table, on_bytes: OnBytes | None = None) -> t
 @click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the reference.")
+@INPUT_TIME_FORMAT_OPTION
 @reading_options
-def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, reading: Reading) -> None:
+def train_reference(
+    job_file: Path, files: tuple[Path, ...], out: Path, input_time_format: str | None, reading: Reading
+) -> None:
     """Learn what is normal for the job JOB.toml from FILEs of normal operation.
 
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
@@ -160,20 +162,16 @@ def train_reference(job_file: Path, files: tuple[Path, ...], out: Path, reading:
     job = load_job_of(CtrJob, job_file, why="the only kind that has a reference")
     with progress_bar("scanning", unit=BYTES) as bar:
         source = open_files(job, files, reading, bar.move)
+    names, time = ", ".join(map(str, files[:3])), job.source
+    written = find_written(
+        names, times_of(source, time.time_column), time.time_column, time.time_format, input_time_format
+    )
     with progress_bar("counting", unit=BYTES) as bar:
-        counts, unusable = count_rows(job, source, bar.move)
-    for remark in (*source.remarks(), *_odd_times(counts, job)):
+        counts, unusable = count_rows(job, source, written, bar.move)
+    for remark in (*source.remarks(), *written.remarks):
         click.echo(remark, err=True)
     reference = fit_reference(counts.whole(), ready(job).windows.length_us)
     for remark in check_worth(reference, job):
         click.echo(remark, err=True)
     report(reference, job.checks.thresholds, unusable)
     click.echo(f"saved as {reference.save(out)}")
-
-
-def _odd_times(counts: WindowedCounts, job: CtrJob) -> list[str]:
-    """A remark on event times if their unit cannot be right."""
-    if counts.newest_us is None or counts.newest_us >= _YEAR_US:
-        return []
-    time = job.source
-    return [f"all event times lie in 1970: is column {time.time_column!r} written as {time.time_format}?"]

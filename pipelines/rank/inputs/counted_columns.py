@@ -12,7 +12,7 @@ from sparsewatch.pipelines.rank.inputs.settings import InputSettings
 from sparsewatch.pipelines.tables.columns import expect_columns, expect_names
 from sparsewatch.pipelines.tables.json_files import JsonPart, find_json_types
 from sparsewatch.pipelines.tables.parquet_files import ParquetPart, read_footer
-from sparsewatch.pipelines.tables.text import is_text, missing_as_null, utf8
+from sparsewatch.pipelines.tables.text import decoded, is_text, missing_as_null
 from sparsewatch.schemas.errors import SchemaError
 
 #: Least bytes of a plain text value, those of its length: columns with fewer bytes per value are dictionaries.
@@ -56,7 +56,7 @@ def plan_parquet(paths: Sequence[Path], settings: InputSettings) -> ParquetPlan:
         place = schema.get_field_index(name)
         schema = schema.set(place, pa.field(name, pa.dictionary(pa.int32(), schema.field(name).type)))
     numeric = frozenset(name for name in chosen if _is_fraction(first.schema.field(name).type))
-    convert = partial(_read, settings.missing_symbols)
+    convert = partial(_read, settings)
     parts = [ParquetPart(path, schema, dictionaries, settings.block_rows, convert) for path in paths]
     return ParquetPlan(parts, numeric)
 
@@ -162,15 +162,15 @@ def _unified(footers: Sequence[_Footer], types: Sequence[pa.Schema]) -> pa.Schem
     return pa.unify_schemas(list(types), promote_options="permissive")
 
 
-def _read(symbols: Sequence[str], column: Any, field: pa.Field) -> Any:
+def _read(settings: InputSettings, column: Any, field: pa.Field) -> Any:
     """A column of a file as the type it is read as."""
-    kind = field.type
+    kind, symbols = field.type, settings.missing_symbols
     if pa.types.is_dictionary(kind):
         return missing_as_null(column.cast(kind), symbols)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if _is_bytes(column.type):
-        column = utf8(column)
+        column = decoded(column, settings.encoding)
     if pa.types.is_time32(column.type):
         column = column.cast(pa.int32())
     column = column.cast(kind)

@@ -16,7 +16,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.publish.event_files import TimeRule, open_events, read_events
 from sparsewatch.pipelines.rank.command import rank
 from sparsewatch.pipelines.retrain.collect import collect_files
-from sparsewatch.pipelines.tables.settings import Reading
+from sparsewatch.pipelines.tables.settings import Reading, TableSettings
 from sparsewatch.pipelines.train.file_sample import read_sample
 from sparsewatch.pipelines.train.reference import train_reference
 from sparsewatch.pipelines.train.rows import train_rows
@@ -180,14 +180,15 @@ def test_publish_sends_the_same(written: Path, job: Path) -> None:
 
 def test_retraining_from_files_takes_the_same(written: Path) -> None:
     types = {"site": pa.string(), "zip": pa.string(), "price": pa.float64()}
-    found = collect_files([written], types, ROWS, 0, hold_out=False)
+    settings = TableSettings(columns=tuple(types), types=types)
+    found = collect_files([written], settings, ROWS, 0, hold_out=False)
     assert in_order(found.table) == in_order(expected().select(list(types)).to_arrow())
 
 
 def test_retraining_counts_and_tells_what_it_leaves_out(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("a,b\n" + "1,-\n" * 50 + "1\n")
-    found = collect_files(
-        [tmp_path / "a.csv"], {"b": pa.float64()}, 100, 0, hold_out=False, reading=Reading(missing=("-",))
-    )
-    assert found.summary == "50 rows of 50 in 1 file; left out: 1 row, too few fields"
-    assert found.table["b"].null_count == 50
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,-\n" * 50 + "1,inf\n1\n")
+    settings = TableSettings(columns=("b",), types={"b": pa.float64()}, reading=Reading(missing=("-",)))
+    found = collect_files([tmp_path / "a.csv"], settings, 100, 0, hold_out=False)
+    left_out = "left out: 1 row, too few fields; column 'b': 1 infinite value read as missing"
+    assert found.summary == f"51 rows of 51 in 1 file; {left_out}"
+    assert found.table["b"].null_count == 51
