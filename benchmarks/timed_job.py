@@ -17,7 +17,7 @@ from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.transforms.kafka import source
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.progress import ProgressLog
-from sparsewatch.transforms.kafka.source import ReadSpec
+from sparsewatch.transforms.kafka.reader_start import ReadSpec, open_spec_reader
 from sparsewatch.transforms.records import Fetched
 
 
@@ -62,7 +62,7 @@ class _TimedReader:
 def timed_run(job_file: Path) -> Timing:
     """Run the job to the end of its topic."""
     timing, job = Timing(), load_job(job_file)
-    open_reader, done = source.open_spec_reader, ProgressLog.done
+    open_reader, done = open_spec_reader, ProgressLog.done
 
     def timed_reader(spec: ReadSpec) -> Any:
         return _TimedReader(open_reader(spec), timing)

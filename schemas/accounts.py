@@ -12,6 +12,7 @@ before: late records, rejects and rows of closed windows among them are accounte
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -39,6 +40,30 @@ class OpenWindow(msgspec.Struct, frozen=True, array_like=True):
     #: Newest event time of the partition just before `first_offset`.
     newest_before_us: int
     rows: int
+    #: Rows that cannot be read again: their topic was deleted since.
+    gone: int = 0
+
+
+class LastRecord(msgspec.Struct, frozen=True, array_like=True):
+    """The last record that was read of a partition: another one at its offset means that the partition is another."""
+
+    offset: int
+    timestamp_ms: int
+    #: CRC-32 of its value.
+    checksum: int
+
+
+class Notice(msgspec.Struct, frozen=True, array_like=True):
+    """What happened to a partition of the source, other than that records came."""
+
+    rule: Literal["source_recreated", "source_truncated", "records_lost"]
+    partition: int
+    #: Next offset to read, had it not happened.
+    expected: int
+    #: Next offset to read.
+    resumed: int
+    #: Offsets that are gone: so many records at most.
+    lost: int = 0
 
 
 class PartitionState(msgspec.Struct, frozen=True, array_like=True):
@@ -56,6 +81,9 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     #: Kafka timestamp of the newest reject, and the newest of them that the reject after it confirmed.
     stamp_us: int = NEVER_US
     confirmed_us: int = NEVER_US
+    #: Id of the topic that the offsets belong to; empty if the broker gives none.
+    topic_id: str = ""
+    last: LastRecord | None = None
 
 
 class ReaderState(msgspec.Struct, frozen=True, array_like=True):
@@ -80,6 +108,9 @@ class ReaderState(msgspec.Struct, frozen=True, array_like=True):
     events: int = 0
     #: Earliest Kafka timestamp of a reject before the first window: where a stream begins that has shown no row.
     first_stamp_us: int = NEVER_US
+    #: Since the last marker: offsets that were gone before they were read, and what happened to the source.
+    lost: int = 0
+    notices: tuple[Notice, ...] = ()
 
 
 class ResumePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,6 +122,11 @@ class ResumePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     #: As in `PartitionState`, at the marker; they move the watermark once the partition has been read up to `high`.
     lead_us: int = NEVER_US
     confirmed_us: int = NEVER_US
+    #: As of `PartitionState`.
+    topic_id: str = ""
+    last: LastRecord | None = None
+    #: Rows of windows still open that cannot be read again.
+    gone: int = 0
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +135,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     counted: int = 0
     late: int = 0
     rejected: int = 0
+    #: Offsets that were gone before they were read: so many records at most, none of them among those read.
+    lost: int = 0
 
     def __add__(self, other: "Account") -> "Account":
         """Sum, number by number."""
@@ -106,6 +144,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
             counted=self.counted + other.counted,
             late=self.late + other.late,
             rejected=self.rejected + other.rejected,
+            lost=self.lost + other.lost,
         )
 
     @property
@@ -130,6 +169,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Events that the reader has read since the marker before, whatever became of them: what late and rejected are a
     #: share of. Rows of them may belong to later windows.
     events: int = 0
+    #: What happened to the source since the reader's last marker.
+    notices: tuple[Notice, ...] = ()
 
     @property
     def is_preface(self) -> bool:

@@ -62,7 +62,7 @@ class SourceSettings(Settings, frozen=True, kw_only=True):
     readers: Count = 1
     #: Events gathered before a block is decoded.
     block_rows: Count = 16_384
-    #: A partition without a committed position starts here.
+    #: Where a job begins; partitions that are added later begin at their begin.
     start: Literal["earliest", "latest"] = "earliest"
 
 

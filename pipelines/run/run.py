@@ -22,6 +22,7 @@ from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
 from sparsewatch.pipelines.run.background import Background
+from sparsewatch.pipelines.run.begin import begin
 from sparsewatch.pipelines.run.prism import prism
 from sparsewatch.pipelines.run.repeat import repeat
 from sparsewatch.pipelines.run.runners import NO_PRISM, Runner, choose_runner, find_prism, parse_until, runner_options
@@ -31,8 +32,9 @@ from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms import coders
 from sparsewatch.transforms.kafka.open import partitions_of
 from sparsewatch.transforms.kafka.progress import load_progress
+from sparsewatch.transforms.kafka.reader_start import ReadSpec, Until
 from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
-from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, STOP, ReadKafka, ReadSpec, Until
+from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, STOP, ReadKafka
 from sparsewatch.transforms.window.close_windows import CloseWindows
 
 _LOOK_S = 0.1
@@ -73,7 +75,7 @@ def run_job(
     made = ready(job)
     prepared = prepare(made)
     partitions = check_broker(made, job_file)
-    _progress(made)
+    begin(made, partitions)
     coders.register()
     STOP.clear()
     if say is not None and chosen == "repeat" and repeat_s is None and find_prism() is None:
@@ -93,6 +95,7 @@ def _run_until_windows_close(made: Ready, prepared: Prepared, extra: Sequence[st
     partitions = partitions_of(made.job.kafka, topic)
     if not partitions:
         raise SourceError(f"the broker has no topic {topic!r} now")
+    begin(made, partitions)
     specs = read_specs(made, partitions, "window")
     _run(partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", "window", extra)
 
@@ -170,9 +173,12 @@ def describe(job: Job, progress: Progress | None) -> str:
     if progress is None:
         return f"{job.name}: no window closed yet"
     totals = progress.totals
+    lost = f"; up to {counted(totals.lost, 'record')} lost before they were read" if totals.lost else ""
+    if not (progress.windows or totals.read):
+        return f"{job.name}: no window closed yet{lost}"
     return (
         f"{job.name}: {totals.read} read = {totals.counted} counted + {totals.rejected} rejected + {totals.late} late, "
-        f"in {counted(progress.windows, 'window')}"
+        f"in {counted(progress.windows, 'window')}{lost}"
     )
 
 
@@ -201,7 +207,8 @@ def read_specs(made: Ready, partitions: Sequence[int], until: Until, close_at_en
             identity=made.identity,
             windows=made.windows,
             reader=reader,
-            partitions=tuple(partitions[reader::readers]),
+            partitions=tuple(p for p in partitions if p % readers == reader),
+            readers=readers,
             block_rows=source.block_rows,
             max_record_bytes=made.events.max_record_bytes,
             start=source.start,

@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.units import parse_moment_us
-from sparsewatch.transforms.kafka.source import Until
+from sparsewatch.transforms.kafka.reader_start import Until
 
 _TEN_YEARS_S = 315_360_000
 _BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"

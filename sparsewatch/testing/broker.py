@@ -6,6 +6,7 @@ Stricter than a real one where that finds mistakes: what was sent is in its topi
 import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -40,6 +41,7 @@ class FakeBroker(BrokerState):
         readers: How many were made, by topic.
         groups: Committed offsets by consumer group and topic.
         away: Whether the broker gives no answer; set it in a test.
+        has_topic_ids: Whether the broker gives ids of topics; set it in a test.
 
     Example:
         >>> broker = FakeBroker()
@@ -92,6 +94,17 @@ class FakeBroker(BrokerState):
         """Make a topic, unless it exists."""
         self.make(NewTopic(topic, partitions, compact, max_record_bytes))
 
+    def recreate(self, topic: str, partitions: int | None = None) -> None:
+        """Delete a topic and make it again, with so many partitions as it had if none are given."""
+        with self.lock:
+            created = self.topics.pop(topic).created
+            self.make(created if partitions is None else replace(created, partitions=partitions))
+
+    def add_partitions(self, topic: str, partitions: int) -> None:
+        """Let a topic have so many partitions, as an operator does while it is written and read."""
+        with self.lock:
+            self.topics[topic].add_partitions(partitions)
+
     def records(self, topic: str) -> list[FakeRecord]:
         """What a topic holds, by partition and offset.
 
@@ -122,6 +135,11 @@ class FakeBroker(BrokerState):
         """Delete the records before an offset, as a topic's retention does."""
         with self.lock:
             self.partition(topic, partition).trim(begin)
+
+    def cut(self, topic: str, partition: int, end: int) -> None:
+        """Lose the records from an offset on, as a broker does that was elected without them."""
+        with self.lock:
+            self.partition(topic, partition).cut(end)
 
     def pass_over(self, topic: str, partition: int, offsets: int = 1) -> None:
         """Let offsets go by without records, as the markers of transactions do."""

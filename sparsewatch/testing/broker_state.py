@@ -47,6 +47,7 @@ class BrokerState:
         self.topics: dict[str, FakeTopic] = {}
         self.refusals: list[tuple[Callable[[FakeRecord], bool], str]] = []
         self.silent_fetches = 0
+        self.has_topic_ids = True
         self.lock = threading.RLock()
         self._step = step
         self._partitions = partitions
@@ -74,6 +75,11 @@ class BrokerState:
         self.answer()
         found = self.topics.get(topic)
         return () if found is None else tuple(range(len(found.partitions)))
+
+    def id_of(self, topic: str) -> str:
+        """Id of a topic; empty if there is none, or the broker gives no ids."""
+        found = self.topics.get(topic)
+        return "" if found is None or not self.has_topic_ids else found.id
 
     def partition(self, topic: str, partition: int) -> FakePartition:
         """A partition.
@@ -103,12 +109,18 @@ class BrokerState:
         return True
 
     def _runs(self, topic: str, positions: Mapping[int, int], most: int) -> Iterable[Fetched]:
+        there = self.topics[topic].partitions if topic in self.topics else []
         for number, position in positions.items():
-            partition = self.partition(topic, number)
+            if number >= len(there):
+                continue
+            partition = there[number]
+            if position > partition.end:
+                # As clients do that are to begin at the earliest offset where theirs is not there.
+                position = partition.begin
             records = partition.read(position, min(self._step, most))
             most -= len(records)
             next_offset = partition.next_after(records, position)
-            if next_offset > position:
+            if next_offset != positions[number]:
                 yield as_fetched(number, records, next_offset)
 
     def note(self, call: Call) -> None:

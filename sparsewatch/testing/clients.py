@@ -6,7 +6,7 @@ from dataclasses import replace
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.testing.broker_state import BrokerState, Call
 from sparsewatch.testing.topic import FakePartition, FakeRecord
-from sparsewatch.transforms.kafka.client import NewTopic
+from sparsewatch.transforms.kafka.client import NewTopic, Sight
 from sparsewatch.transforms.records import Fetched, Headers
 
 #: Largest record a client sends, as in the real clients.
@@ -26,6 +26,10 @@ class FakeReader:
         """See the protocol."""
         return self._state.partitions_of(self._topic)
 
+    def look(self) -> Sight:
+        """See the protocol."""
+        return Sight(self._state.id_of(self._topic), self._state.partitions_of(self._topic))
+
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
         self.positions = dict(positions)
@@ -39,6 +43,10 @@ class FakeReader:
     def end_offsets(self) -> dict[int, int]:
         """See the protocol."""
         return {p: partition.end for p, partition in self._assigned().items()}
+
+    def log_ends(self) -> dict[int, int]:
+        """See the protocol."""
+        return self.end_offsets()
 
     def begin_offsets(self) -> dict[int, int]:
         """See the protocol."""

@@ -1,6 +1,7 @@
 """A topic in memory: partitions of records with offsets, compaction, retention."""
 
 import bisect
+import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,11 @@ class FakePartition:
         self.begin = min(begin, self.end)
         self.records = [r for r in self.records if offset_of(r) >= self.begin]
 
+    def cut(self, end: int) -> None:
+        """Lose the records from an offset on; those written next have their offsets."""
+        self.end = max(self.begin, min(end, self.end))
+        self.records = [r for r in self.records if offset_of(r) < self.end]
+
     def offset_at(self, timestamp_ms: int) -> int:
         """First offset at or after a time; the end if there is none."""
         return next((offset_of(r) for r in self.records if r.timestamp_ms >= timestamp_ms), self.end)
@@ -78,6 +84,8 @@ class FakeTopic:
 
     def __init__(self, created: NewTopic) -> None:
         self.created = created
+        #: Another one whenever a topic is made.
+        self.id = str(uuid.uuid4())
         #: The defaults of Apache Kafka.
         self.settings = {
             "cleanup.policy": "compact" if created.compact else "delete",
@@ -91,6 +99,10 @@ class FakeTopic:
         """Store a record: in the partition it names, else in that of its key, else in the next."""
         partition = self._choose(record.key) if record.partition is None else record.partition
         self.partitions[partition].append(replace(record, partition=partition))
+
+    def add_partitions(self, partitions: int) -> None:
+        """Add empty partitions until there are so many."""
+        self.partitions += [FakePartition() for _ in range(partitions - len(self.partitions))]
 
     def _choose(self, key: bytes | None) -> int:
         if key is not None:

@@ -136,6 +136,8 @@ STORED: tuple[Stored, ...] = (
         of=MARKER_FORMAT,
         encode=lambda: MarkerCoder().encode(MARKER),
         decode=MarkerCoder().decode,
+        # An account states each number, also those that were added since.
+        exact=False,
     ),
     Stored(
         file="aside-1.msgpack",
@@ -220,6 +222,7 @@ STORED: tuple[Stored, ...] = (
         of=PROGRESS_FORMAT,
         encode=lambda: msgspec.json.encode(PROGRESS),
         decode=lambda data: PROGRESS_FORMAT.parse(data, Progress),
+        exact=False,
     ),
     Stored(file="pane-1.msgpack", of=panes.FORMAT, encode=_pane, decode=_pane_said),
     Stored(

@@ -224,10 +224,11 @@ def _close_window(state: ReaderState, window: int, end: int, reader: int, ended:
         sequence=state.markers + 1,
         window_us=window,
         window_end_us=end,
-        account=Account(counted=counted, late=state.late, rejected=state.rejected),
+        account=Account(counted=counted, late=state.late, rejected=state.rejected, lost=state.lost),
         complete=ended and state.began,
-        resume={p.partition: _resume_point(p) for p in partitions},
+        resume={p.partition: resume_point(p) for p in partitions},
         events=state.events,
+        notices=state.notices,
     )
     state = msgspec.structs.replace(
         state,
@@ -236,13 +237,16 @@ def _close_window(state: ReaderState, window: int, end: int, reader: int, ended:
         late=0,
         rejected=0,
         events=0,
+        lost=0,
+        notices=(),
         markers=marker.sequence,
         began=state.began or not preface,
     )
     return state, marker
 
 
-def _resume_point(part: PartitionState) -> ResumePoint:
+def resume_point(part: PartitionState) -> ResumePoint:
+    """Where a partition starts again."""
     first = min(part.open_windows, key=lambda w: w.first_offset, default=None)
     return ResumePoint(
         offset=part.position if first is None else first.first_offset,
@@ -250,11 +254,17 @@ def _resume_point(part: PartitionState) -> ResumePoint:
         high=max(part.position, part.high),
         lead_us=part.lead_us,
         confirmed_us=part.confirmed_us,
+        topic_id=part.topic_id,
+        last=part.last,
+        gone=sum(w.gone for w in part.open_windows),
     )
 
 
 def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[ReaderState, list[Marker]]:
-    """Close what is still open, and state all that was set aside: the end of a finished backfill."""
+    """Close what is still open, and state all that was set aside: the end of a finished backfill.
+
+    Where only records are lost, nothing closes: the next run finds them lost again.
+    """
     opened = [w.window_us for p in state.partitions for w in p.open_windows]
     last = list(opened)
     if state.late or state.rejected:
@@ -276,14 +286,15 @@ def start_state(
     """Where a reader starts: at the job's resume points, or at `begin` for partitions without one."""
     points = {} if progress is None else progress.partitions
     closed_end_us = PREFACE_US if progress is None else progress.closed_end_us
+    mine = sorted(partitions)
     return ReaderState(
         partitions=tuple(
-            _resumed(p, points[p]) if p in points else PartitionState(p, begin[p], NEVER_US, 0)
-            for p in sorted(partitions)
+            _resumed(p, points[p]) if p in points else PartitionState(p, begin[p], NEVER_US, 0) for p in mine
         ),
         closed_end_us=closed_end_us,
         markers=0 if progress is None else progress.sequences.get(reader, 0),
         began=closed_end_us > PREFACE_US,
+        lost=sum(points[p].gone for p in mine if p in points),
     )
 
 
@@ -296,4 +307,6 @@ def _resumed(partition: int, point: ResumePoint) -> PartitionState:
         lead_us=point.lead_us,
         stamp_us=point.confirmed_us,
         confirmed_us=point.confirmed_us,
+        topic_id=point.topic_id,
+        last=point.last,
     )

@@ -11,6 +11,16 @@ from typing import Protocol
 from sparsewatch.transforms.records import Fetched, Headers
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A topic as the broker describes it."""
+
+    #: Of a topic that is deleted and made again, another one; empty if the broker gives none.
+    topic_id: str
+    #: Empty if there is no such topic.
+    partitions: tuple[int, ...]
+
+
 class Reader(Protocol):
     """Reads partitions of one topic that were assigned by hand."""
 
@@ -21,8 +31,19 @@ class Reader(Protocol):
             SourceError: If no broker answers.
         """
 
+    def look(self) -> Sight:
+        """The topic now: what to ask again and again while it is read.
+
+        Raises:
+            SourceError: If the broker does not answer.
+        """
+
     def assign(self, positions: Mapping[int, int]) -> None:
-        """Read these partitions from these offsets on."""
+        """Read these partitions from these offsets on.
+
+        A partition that does not have its offset is read from another: from its begin, or where the client finds out
+        that records were lost.
+        """
 
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """What has arrived, at most one entry a partition; empty if nothing came in time.
@@ -34,6 +55,13 @@ class Reader(Protocol):
         """Offset after the last record of each assigned partition, asked of the broker now.
 
         Where a transaction is open, that is its first record: what follows is not given before it has been closed.
+
+        Raises:
+            SourceError: If the broker does not answer.
+        """
+
+    def log_ends(self) -> dict[int, int]:
+        """As `end_offsets`, records of open transactions included: no offset from here on was ever given.
 
         Raises:
             SourceError: If the broker does not answer.

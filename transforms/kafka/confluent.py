@@ -9,8 +9,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings, read_password
 from sparsewatch.schemas.settings import parse_duration_us
+from sparsewatch.transforms.kafka.client import Sight
 from sparsewatch.transforms.kafka.ends import Ends
+from sparsewatch.transforms.kafka.kafka_python import connection as kafka_python_connection
 from sparsewatch.transforms.kafka.kafka_python import ends_of_all
+from sparsewatch.transforms.kafka.topic_sight import TopicSight
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _T = TypeVar("_T")
@@ -50,7 +53,9 @@ class ConfluentReader:
         self._next: dict[int, int] = {}
         #: Whether the consumer has been given the positions.
         self._is_fetching = False
-        self._ends = Ends(lambda: ends_of_all(settings, topic, self._partitions))
+        self._settings = settings
+        self._sight = TopicSight(kafka_python_connection(settings), topic)
+        self._ends = Ends(self.log_ends)
         self._consumer = Consumer(
             {
                 **connection(settings),
@@ -71,6 +76,10 @@ class ConfluentReader:
         """See the protocol."""
         topics = self._ask(lambda: self._consumer.list_topics(timeout=self._timeout_s)).topics
         return tuple(sorted(topics[self._topic].partitions)) if self._topic in topics else ()
+
+    def look(self) -> Sight:
+        """See the protocol."""
+        return self._sight.look()
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
@@ -127,6 +136,10 @@ class ConfluentReader:
         _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
         return int(high)
 
+    def log_ends(self) -> dict[int, int]:
+        """See the protocol."""
+        return ends_of_all(self._settings, self._topic, self._partitions)
+
     def begin_offsets(self) -> dict[int, int]:
         """See the protocol."""
         return {p: low for p, (low, _) in self._watermarks().items()}
@@ -158,6 +171,7 @@ class ConfluentReader:
 
     def close(self) -> None:
         """See the protocol."""
+        self._sight.close()
         self._consumer.close()
 
 

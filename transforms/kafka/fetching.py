@@ -7,8 +7,9 @@ before a partition counts as idle, at most once a second, and no answer means no
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 from sparsewatch.schemas.accounts import ReaderState
 from sparsewatch.schemas.errors import SourceError
@@ -80,7 +81,10 @@ def until_ends(reader: Reader, topic: str, positions: Mapping[int, int], ends: M
             )
 
 
-class FetchAhead:
+_Batch = TypeVar("_Batch")
+
+
+class FetchAhead(Generic[_Batch]):
     """Fetches the next batch in a thread while this one is decoded and counted.
 
     Arrow and polars work without Python's lock, a client mostly with it, so the two overlap. Between `batch` and
@@ -89,9 +93,9 @@ class FetchAhead:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fetch-ahead")
-        self._next: Future[list[Fetched]] | None = None
+        self._next: Future[_Batch] | None = None
 
-    def batch(self, fetch: Callable[[], list[Fetched]]) -> list[Fetched]:
+    def batch(self, fetch: Callable[[], _Batch]) -> _Batch:
         """The batch fetched meanwhile, or fetched now; the next fetch is begun."""
         fetched = fetch() if self._next is None else self._next.result()
         self._next = self._pool.submit(fetch)
@@ -119,7 +123,7 @@ class IdleClock:
         self._asked = float("-inf")
 
     def idle_us(
-        self, state: ReaderState, reader: Reader, active: Mapping[int, int], idle_after_us: int
+        self, state: ReaderState, reader: Reader, active: Collection[int], idle_after_us: int
     ) -> dict[int, int]:
         """Microseconds since each idle partition became idle.
 
@@ -138,7 +142,7 @@ class IdleClock:
         if not silent or not self._ends_known(reader, now):
             return {}
         positions = {p.partition: p.position for p in state.partitions}
-        return {p: us for p, us in silent.items() if positions[p] >= self._ends.get(p, 0)}
+        return {p: us for p, us in silent.items() if p in self._ends and positions[p] >= self._ends[p]}
 
     def _ends_known(self, reader: Reader, now: float) -> bool:
         if now - self._asked < _ASK_EVERY_S:

@@ -15,8 +15,9 @@ from kafka.structs import OffsetAndMetadata
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings, read_password
 from sparsewatch.schemas.settings import parse_duration_us
-from sparsewatch.transforms.kafka.client import NewTopic
+from sparsewatch.transforms.kafka.client import NewTopic, Sight
 from sparsewatch.transforms.kafka.ends import Ends
+from sparsewatch.transforms.kafka.topic_sight import TopicSight
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _logger = logging.getLogger(__name__)
@@ -82,7 +83,9 @@ class KafkaPythonReader:
         self._partitions: tuple[int, ...] = ()
         #: Next offset of each partition, as reported by `fetch`.
         self._next: dict[int, int] = {}
-        self._ends = Ends(lambda: ends_of_all(settings, topic, self._partitions))
+        self._settings = settings
+        self._sight = TopicSight(connection(settings), topic)
+        self._ends = Ends(self.log_ends)
         try:
             self._consumer = KafkaConsumer(
                 **connection(settings),
@@ -100,6 +103,10 @@ class KafkaPythonReader:
     def partitions(self) -> tuple[int, ...]:
         """See the protocol."""
         return _topics(self._consumer).get(self._topic, ())
+
+    def look(self) -> Sight:
+        """See the protocol."""
+        return self._sight.look()
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """See the protocol."""
@@ -158,6 +165,10 @@ class KafkaPythonReader:
         for tp, position in back.items():
             self._consumer.seek(tp, position)
 
+    def log_ends(self) -> dict[int, int]:
+        """See the protocol."""
+        return ends_of_all(self._settings, self._topic, self._partitions)
+
     def begin_offsets(self) -> dict[int, int]:
         """See the protocol."""
         return self._ask(self._consumer.beginning_offsets, self._assigned())
@@ -180,6 +191,7 @@ class KafkaPythonReader:
 
     def close(self) -> None:
         """See the protocol."""
+        self._sight.close()
         self._consumer.close(autocommit=False)
 
 

@@ -10,8 +10,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import apache_beam as beam
 import msgspec
@@ -25,18 +25,19 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from sparsewatch.schemas.accounts import NEVER_US, Marker, ReaderState
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
 from sparsewatch.schemas.errors import SourceError
-from sparsewatch.schemas.jobs import JobIdentity, WindowTimes
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded, decode
 from sparsewatch.transforms.codecs.events import EventSchema
 from sparsewatch.transforms.coders import Aside, ReaderStateCoder
-from sparsewatch.transforms.kafka.accounts import close_all, close_windows, start_state, take
+from sparsewatch.transforms.kafka.accounts import close_all, close_windows, take
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import FetchAhead, IdleClock, fetch_batch, stop_before
-from sparsewatch.transforms.kafka.open import open_reader
-from sparsewatch.transforms.kafka.progress import ReaderTracker, load_progress
+from sparsewatch.transforms.kafka.progress import ReaderTracker
+from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state, open_spec_reader
+from sparsewatch.transforms.kafka.source_changes import Change, change_of, with_last, without_lost
+from sparsewatch.transforms.kafka.source_settling import settled_again, with_partitions
 from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, watermark_us
-from sparsewatch.transforms.records import Fetched
+from sparsewatch.transforms.kafka.watching import Batch, Watcher
 
 _logger = logging.getLogger(__name__)
 
@@ -52,86 +53,11 @@ _GC_THRESHOLD = (100_000, 50, 1000)
 _CATCH_UP_S = 10.0
 
 
-#: When a run stops: never, once it has closed windows, at the records there are now, or at a Kafka timestamp in
-#: milliseconds. An endless job is repeated runs of the second kind where a runner cannot run without end.
-Until = Literal["forever", "window", "latest"] | int
-
 #: Set, it stops the readers of this process after their batch; windows that are open are left to the next run. Readers
 #: of endless runs (`forever`) are stopped by their runner.
 STOP = threading.Event()
 #: By reader: silence outlasts the runs of a repeated job.
 _idle_clocks: dict[bytes, IdleClock] = {}
-
-
-class ReadSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One reader: the element of the source."""
-
-    identity: JobIdentity
-    windows: WindowTimes
-    reader: int
-    partitions: tuple[int, ...]
-    block_rows: int
-    max_record_bytes: int
-    start: Literal["earliest", "latest"]
-    #: When to stop.
-    until: Until = "forever"
-    #: At the end of a bounded run: close what is open (a backfill), or leave it to the next run.
-    close_at_end: bool = True
-
-    @property
-    def topic(self) -> str:
-        """The topic to read."""
-        return self.identity.topics.source
-
-    @property
-    def rules(self) -> WindowRules:
-        """How windows are cut."""
-        return WindowRules(self.windows.length_us, self.windows.disorder_us, self.windows.idle_after_us)
-
-
-def open_spec_reader(spec: ReadSpec) -> Reader:
-    """The client that reads for `spec`."""
-    return open_reader(spec.identity.kafka, spec.topic, spec.max_record_bytes)
-
-
-def initial_state(spec: ReadSpec) -> ReaderState:
-    """Where a reader starts and, in bounded mode, stops. Asks the broker.
-
-    Raises:
-        StateError: If the job's progress was written with other settings.
-        SourceError: If the broker does not answer.
-    """
-    job = spec.identity
-    progress = load_progress(job.kafka, job.topics.progress, job.job, job.settings_digest)
-    reader = open_spec_reader(spec)
-    try:
-        reader.assign(dict.fromkeys(spec.partitions, 0))
-        begin, end = reader.begin_offsets(), reader.end_offsets()
-        state = start_state(progress, spec.partitions, end if spec.start == "latest" else begin, spec.reader)
-        for part in state.partitions:
-            if part.position < begin[part.partition]:
-                _logger.error(
-                    "%s/%d: the broker deleted the records from offset %d to %d before they were read",
-                    spec.topic,
-                    part.partition,
-                    part.position,
-                    begin[part.partition],
-                )
-        if isinstance(spec.until, str) and spec.until != "latest":
-            return state
-        stop = end if spec.until == "latest" else reader.offsets_at(spec.until)
-        return bounded_state(state, stop)
-    finally:
-        reader.close()
-
-
-def bounded_state(state: ReaderState, stop: dict[int, int]) -> ReaderState:
-    """The state of a run that stops before these offsets."""
-    return msgspec.structs.replace(
-        state,
-        stop=tuple(stop[p.partition] for p in state.partitions),
-        silent=tuple(p.partition for p in state.partitions if p.position >= stop[p.partition]),
-    )
 
 
 class ReaderProvider(RestrictionProvider):
@@ -177,10 +103,10 @@ class _Step:
     """What one batch gives: blocks, side records and markers with their windows, and the state after it."""
 
     state: ReaderState
-    blocks: list[tuple[int, Block]]
-    aside: list[SideRecord]
-    aside_window_us: int
-    markers: list[Marker]
+    blocks: list[tuple[int, Block]] = field(default_factory=list)
+    aside: list[SideRecord] = field(default_factory=list)
+    aside_window_us: int = 0
+    markers: list[Marker] = field(default_factory=list)
 
 
 class _WindowsClosed:
@@ -215,7 +141,8 @@ class _ReadEvents(beam.DoFn):
         self._reader: Reader | None = None
         self._positions: dict[int, int] = {}
         self._idle: IdleClock
-        self._ahead: FetchAhead | None = None
+        self._ahead: FetchAhead[Batch] | None = None
+        self._is_there = True
 
     def setup(self) -> None:
         # Records are many small objects that live for one batch: a garbage collection every 700 objects, the default,
@@ -226,6 +153,9 @@ class _ReadEvents(beam.DoFn):
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None
+        self._close_reader()
+
+    def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -233,27 +163,24 @@ class _ReadEvents(beam.DoFn):
     def read(self, element: bytes, tracker: Any, estimator: Any) -> Iterator[Any]:
         spec = decode_spec(element)
         state: ReaderState = tracker.current_restriction()
-        reader = self._positioned(spec, state)
         try:
-            yield from self._read_on(spec, reader, state, tracker, estimator)
+            yield from self._read_on(spec, state, tracker, estimator)
         finally:
             if self._ahead is not None:
                 self._ahead.drop()
                 # The client has gone on past what was claimed.
                 self._positions = {}
 
-    def _read_on(
-        self, spec: ReadSpec, reader: Reader, state: ReaderState, tracker: Any, estimator: Any
-    ) -> Iterator[Any]:
+    def _read_on(self, spec: ReadSpec, state: ReaderState, tracker: Any, estimator: Any) -> Iterator[Any]:
         bundle_end, closed = time.monotonic() + _BUNDLE_S, _WindowsClosed()
         while not state.finished:
+            reader = self._positioned(spec, state)
             step = self._step(spec, reader, state)
             if spec.until != "forever" and (STOP.is_set() or _is_over(spec, closed, step, reader)):
                 step.state = msgspec.structs.replace(step.state, finished=True)
             if not tracker.try_claim(step.state):
                 return
             state = step.state
-            self._positions = {p.partition: p.position for p in state.partitions}
             yield from _outputs(step, spec.windows.length_us)
             if state.closed_end_us > 0:
                 estimator.set_watermark(Timestamp(micros=state.closed_end_us))
@@ -269,30 +196,83 @@ class _ReadEvents(beam.DoFn):
         if wanted != self._positions:
             self._reader.assign(wanted)
             self._positions = wanted
+            self._watcher = Watcher(self._reader, wanted)
             self._idle = _idle_clock(spec)
         return self._reader
 
     def _step(self, spec: ReadSpec, reader: Reader, state: ReaderState) -> _Step:
-        fetched = self._fetched(spec, reader, bounded=bool(state.stop))
+        batch = self._batch(spec, reader, bounded=bool(state.stop))
+        self._check_there(batch, spec)
+        if change := change_of(state, batch.sight, batch.fetched, spec.share):
+            return _Step(self._after(change, spec, reader, state))
+        state = without_lost(state, batch.fetched, batch.begin)
+        fetched = batch.fetched
         if state.stop:
             fetched = stop_before(fetched, {p.partition: s for p, s in zip(state.partitions, state.stop, strict=True)})
         decoded = decode(spec.topic, fetched, self._schema)
         positions = {f.partition: f.next_offset for f in fetched}
         routed, step = route(decoded, state, spec.rules, positions)
-        highs = {p.partition: p.high for p in routed.partitions}
+        routed = with_last(routed, fetched)
+        self._positions = {p.partition: p.position for p in routed.partitions}
         if state.stop:
             step.state, step.markers = _close_bounded(routed, spec)
         else:
-            # What is read again did not arrive just now.
-            arrived = {p: n for p, n in positions.items() if n > highs[p]}
-            idle = self._idle.idle_us(routed, reader, arrived, spec.windows.idle_after_us)
-            step.state, step.markers = close_windows(
-                routed, spec.rules, watermark_us(routed, spec.rules, idle), spec.reader
-            )
+            step.state, step.markers = self._close_live(routed, spec, reader, batch)
         return step
 
-    def _fetched(self, spec: ReadSpec, reader: Reader, *, bounded: bool) -> list[Fetched]:
-        fetch = functools.partial(fetch_batch, reader, spec.block_rows, _GATHER_S)
+    def _check_there(self, batch: Batch, spec: ReadSpec) -> None:
+        if batch.sight is None:
+            return
+        was_there, self._is_there = self._is_there, bool(batch.sight.partitions)
+        if self._is_there:
+            return
+        if not spec.is_live:
+            raise SourceError(f"topic {spec.topic!r} was deleted while it was read")
+        if was_there:
+            _logger.warning("topic %s is gone: it is read on when it is there again", spec.topic)
+
+    def _after(self, change: Change, spec: ReadSpec, reader: Reader, state: ReaderState) -> ReaderState:
+        """The state with which reading goes on after a change of the topic; the batch is fetched again."""
+        if self._ahead is not None:
+            self._ahead.drop()
+        try:
+            if change.is_other:
+                # A client that knew the other topic may go on asking for it.
+                self._close_reader()
+                state = settled_again(spec, state)
+            else:
+                state = with_partitions(reader, state, change.added)
+        except SourceError as error:
+            _logger.warning("%s is looked at again: %s", spec.topic, error)
+        self._positions = {}
+        return state
+
+    def _close_live(
+        self, state: ReaderState, spec: ReadSpec, reader: Reader, batch: Batch
+    ) -> tuple[ReaderState, list[Marker]]:
+        highs = {p.partition: p.high for p in state.partitions}
+        # What is read again did not arrive just now.
+        arrived = {f.partition for f in batch.fetched if f.next_offset > highs[f.partition]}
+        idle = self._idle.idle_us(state, reader, arrived, spec.windows.idle_after_us) if self._is_there else {}
+        closed, markers = close_windows(state, spec.rules, watermark_us(state, spec.rules, idle), spec.reader)
+        if markers and batch.sight is None and not self._is_unchanged(state, spec):
+            # What a partition holds that was added since belongs to these windows.
+            return state, []
+        return closed, markers
+
+    def _is_unchanged(self, state: ReaderState, spec: ReadSpec) -> bool:
+        try:
+            return not change_of(state, self._watcher.look(), (), spec.share)
+        except SourceError as error:
+            _logger.warning("no window closes: %s", error)
+            return False
+        finally:
+            self._watcher.look_soon()
+
+    def _batch(self, spec: ReadSpec, reader: Reader, *, bounded: bool) -> Batch:
+        fetch = functools.partial(
+            self._watcher.batch, functools.partial(fetch_batch, reader, spec.block_rows, _GATHER_S)
+        )
         if not bounded:
             # A live stream leaves time between batches; and its reader is also asked for ends there.
             return fetch()

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsewatch.schemas.accounts import NEVER_US, PartitionState, ReaderState
+from sparsewatch.schemas.accounts import NEVER_US, PREFACE_US, PartitionState, ReaderState
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]
         return NEVER_US if slowest == NEVER_US else slowest - rules.disorder_us
     newest = max(clocks.values(), default=NEVER_US)
     if newest == NEVER_US:
-        return NEVER_US
+        # A topic made anew that nobody has written to yet: time goes on from the last closed window.
+        return state.closed_end_us + min(idle.values()) if idle and state.closed_end_us > PREFACE_US else NEVER_US
     return newest - rules.disorder_us + min(idle[p] for p, clock in clocks.items() if clock != NEVER_US)
 
 

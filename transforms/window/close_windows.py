@@ -30,6 +30,7 @@ from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.kafka.progress import ProgressLog, load_progress
+from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.measure import Conclude, Conclusion, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
 
@@ -112,7 +113,9 @@ class _CloseWindows(beam.DoFn):
         account = sum((m.account for m in parts.markers), Account())
         conclusion = self._with_view(window, self._conclude(window, parts.measures), writer)
         fault = unbalanced(account, conclusion, parts, self._conclude.results_per_row)
-        findings = [*conclusion.findings, *([fault] if fault else [])]
+        notices = [notice for marker in parts.markers for notice in marker.notices]
+        changes = findings_of(self._identity.topics.source, notices)
+        findings = [*conclusion.findings, *changes, *([fault] if fault else [])]
         alerts = [raise_alert(f, self._identity.job, window.start_us, window.end_us) for f in findings]
         self._write(writer, window, conclusion, alerts)
         if fault is None and self._log.done(parts.markers, writer):
@@ -203,6 +206,7 @@ def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSampl
         for outcome, number in totals.items()
     ]
     samples += [
+        lost_metric(progress),
         MetricSample(
             name="sparsewatch_windows_closed_total",
             kind="counter",
@@ -229,6 +233,16 @@ def job_metrics(progress: Progress, alerts: Sequence[Alert]) -> list[MetricSampl
         ),
     ]
     return samples
+
+
+def lost_metric(progress: Progress) -> MetricSample:
+    """The sample of what a job has lost."""
+    return MetricSample(
+        name="sparsewatch_records_lost_total",
+        kind="counter",
+        help="Offsets that were gone before they were read: so many records at most.",
+        value=progress.totals.lost,
+    )
 
 
 @dataclass

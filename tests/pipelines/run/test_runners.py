@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PortableOptions, StandardOption
 from sparsewatch.pipelines.run import runners
 from sparsewatch.pipelines.run.runners import Runner, choose_runner, find_prism, runner_options
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.transforms.kafka.source import Until
+from sparsewatch.transforms.kafka.reader_start import Until
 
 
 @pytest.fixture(autouse=True)

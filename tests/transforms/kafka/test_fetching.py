@@ -70,7 +70,7 @@ def test_a_stop_offset_beyond_the_run_changes_nothing() -> None:
 def test_batches_fetched_ahead_come_in_order_and_none_is_lost() -> None:
     reader = reader_of({0: [b"a"] * 25}, step=10)
     reader.assign({0: 0})
-    ahead = FetchAhead()
+    ahead: FetchAhead[list[Fetched]] = FetchAhead()
     got = [ahead.batch(lambda: fetch_batch(reader, 10, 0.1)) for _ in range(4)]
     ahead.close()
     assert [run.offsets for runs in got for run in runs] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
@@ -79,7 +79,7 @@ def test_batches_fetched_ahead_come_in_order_and_none_is_lost() -> None:
 def test_a_dropped_batch_is_fetched_again_from_the_new_position() -> None:
     reader = reader_of({0: [b"a"] * 25}, step=10)
     reader.assign({0: 0})
-    ahead = FetchAhead()
+    ahead: FetchAhead[list[Fetched]] = FetchAhead()
     ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
     ahead.drop()
     reader.assign({0: 10})
@@ -91,7 +91,7 @@ def test_a_dropped_batch_is_fetched_again_from_the_new_position() -> None:
 def test_an_error_of_a_fetch_ahead_is_raised_by_the_next_batch() -> None:
     reader = reader_of({0: [b"a"] * 5})
     reader.assign({0: 0})
-    ahead = FetchAhead()
+    ahead: FetchAhead[list[Fetched]] = FetchAhead()
     ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
     ahead.drop()
 

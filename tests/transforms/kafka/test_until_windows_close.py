@@ -16,7 +16,8 @@ from sparsewatch.transforms.kafka import source
 from sparsewatch.transforms.kafka.fetching import IdleClock
 from sparsewatch.transforms.kafka.open import served_by
 from sparsewatch.transforms.kafka.progress import ProgressLog
-from sparsewatch.transforms.kafka.source import MARKERS, ReaderProvider, ReadSpec
+from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state
+from sparsewatch.transforms.kafka.source import MARKERS, ReaderProvider
 
 START_S = 1_700_000_040
 KAFKA = KafkaSettings(bootstrap_servers=["memory:1"])
@@ -51,7 +52,7 @@ class Repeated:
     def run(self) -> tuple[int, list[Marker]]:
         """Rows that a run read, and its markers."""
         element, rows, markers = msgspec.json.encode(SPEC), 0, []
-        tracker = ReaderProvider(bounded=True).create_tracker(source.initial_state(SPEC))
+        tracker = ReaderProvider(bounded=True).create_tracker(initial_state(SPEC))
         read = source._ReadBounded(SCHEMA)
         for output in read.process(element, tracker, ManualWatermarkEstimator(None)):
             if isinstance(output, beam.pvalue.TaggedOutput):

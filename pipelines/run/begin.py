@@ -1,0 +1,104 @@
+"""Where a job stands before a run: compared with its topic as it is now, told, and committed.
+
+The first run of a job commits where it begins, so that a job that starts at the newest records has a place to go on
+from though it has read none. A later run finds a topic that was made anew, cut short or trimmed here, before its
+readers do, and an alert does not wait for a window.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from sparsewatch.pipelines.job.ready import Ready
+from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
+from sparsewatch.schemas.alerts import Alert, raise_alert
+from sparsewatch.transforms.kafka.accounts import resume_point, start_state
+from sparsewatch.transforms.kafka.client import Reader, Writer
+from sparsewatch.transforms.kafka.open import open_reader, open_writer
+from sparsewatch.transforms.kafka.progress import load_progress
+from sparsewatch.transforms.kafka.reader_start import log_notices, settled
+from sparsewatch.transforms.kafka.source_findings import findings_of
+from sparsewatch.transforms.window.close_windows import lost_metric
+
+
+def begin(made: Ready, partitions: Sequence[int]) -> None:
+    """Commit where a run of a job begins, and raise what happened to its topic since it was last read.
+
+    Args:
+        made: The job; its topics exist.
+        partitions: Of its source topic.
+
+    Raises:
+        StateError: If the job's progress was written with other settings.
+        SourceError: If the broker does not answer.
+        SinkError: If the broker refuses a record.
+    """
+    own = made.identity
+    before = load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest)
+    with closing(open_reader(own.kafka, own.topics.source, made.events.max_record_bytes)) as reader:
+        state = _standing(reader, before, partitions, at_end=made.job.source.start == "latest")
+    log_notices(own.topics.source, state.notices)
+    now = _moved(before or _no_progress(made), state)
+    if now == before:
+        return
+    with closing(open_writer(own.kafka)) as writer:
+        _write_alerts(writer, made, now, state.notices)
+        if state.lost:
+            sample = lost_metric(now)
+            sample = msgspec.structs.replace(sample, labels={"job": own.job, **sample.labels})
+            writer.send(own.topics.metrics, sample.key.encode(), msgspec.json.encode(sample))
+        # The progress last: a run that dies before finds the same again.
+        writer.flush()
+        writer.send(own.topics.progress, own.job.encode(), msgspec.json.encode(now))
+
+
+def _standing(reader: Reader, before: Progress | None, partitions: Sequence[int], *, at_end: bool) -> ReaderState:
+    reader.assign(dict.fromkeys(partitions, 0))
+    begin = reader.end_offsets() if before is None and at_end else reader.begin_offsets()
+    return settled(reader, start_state(before, partitions, begin, 0), closely=True)
+
+
+def _no_progress(made: Ready) -> Progress:
+    own = made.identity
+    return Progress(
+        job=own.job,
+        topic=own.topics.source,
+        settings=own.settings_digest,
+        closed_end_us=0,
+        partitions={},
+        sequences={},
+        totals=Account(),
+    )
+
+
+def _moved(progress: Progress, state: ReaderState) -> Progress:
+    """The progress with its resume points as the state has them; partitions that are gone are forgotten."""
+    points = {part.partition: resume_point(part) for part in state.partitions}
+    gone = sum(_unread(point) for p, point in progress.partitions.items() if p not in points)
+    return msgspec.structs.replace(
+        progress, partitions=points, totals=progress.totals + Account(lost=state.lost + gone)
+    )
+
+
+def _unread(point: ResumePoint) -> int:
+    """Offsets of windows that had not closed."""
+    return max(0, point.high - point.offset) + point.gone
+
+
+def _write_alerts(writer: Writer, made: Ready, now: Progress, notices: Sequence[Notice]) -> None:
+    start_us = now.closed_end_us
+    alerts = [
+        raise_alert(finding, made.identity.job, start_us, start_us + made.windows.length_us)
+        for finding in findings_of(made.topics.source, notices)
+    ]
+    for alert in alerts:
+        writer.send(made.topics.alerts, alert.id.encode(), msgspec.json.encode(alert))
+    if made.job.output.alerts_file and alerts:
+        _add_lines(Path(made.job.output.alerts_file), alerts)
+
+
+def _add_lines(path: Path, alerts: Sequence[Alert]) -> None:
+    with path.open("ab") as file:
+        file.write(b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))

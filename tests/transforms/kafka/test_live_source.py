@@ -1,0 +1,283 @@
+"""A live reader on a broker in memory whose topic is made anew, trimmed, cut short or gets partitions meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.run.run import read_specs
+from sparsewatch.schemas.accounts import Account, Marker, ReaderState
+from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.testing import FakeBroker
+from sparsewatch.transforms.kafka import fetching, source, watching
+from sparsewatch.transforms.kafka.reader_start import initial_state
+from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, _ReadForever
+from tests.kit.job_files import write_click_job
+
+MINUTE_MS = 60_000
+START_MS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
+
+
+class _Claims:
+    """A tracker that always agrees."""
+
+    def __init__(self, state: ReaderState) -> None:
+        self.state = state
+
+    def current_restriction(self) -> ReaderState:
+        return self.state
+
+    def try_claim(self, state: ReaderState) -> bool:
+        self.state = state
+        return True
+
+    def defer_remainder(self, delay: Any) -> None: ...
+
+
+class _Watermark:
+    def set_watermark(self, at: Any) -> None: ...
+
+
+class Live:
+    """One reader of a job, stepped by a test; a minute is a window, nothing is idle unless `idle_after` is set."""
+
+    def __init__(
+        self, broker: FakeBroker, job_file: Path, *overrides: str, reader: int = 0, partitions: int = 1
+    ) -> None:
+        made = ready(load_job(job_file, ["windows.disorder=0s", "windows.idle_after=1h", *overrides]))
+        self.spec = read_specs(made, range(partitions), "forever")[reader]
+        self.broker = broker
+        self.dofn = _ReadForever(made.events)
+        self.state = initial_state(self.spec)
+        self.rows = 0
+        self.aside: list[SideRecord] = []
+        self.markers: list[Marker] = []
+
+    def step(self, times: int = 1) -> None:
+        for _ in range(times):
+            claims = _Claims(self.state)
+            for output in self.dofn.read(msgspec.json.encode(self.spec), claims, _Watermark()):
+                self._take(output)
+            self.state = claims.state
+
+    def _take(self, output: Any) -> None:
+        tag = getattr(output, "tag", "")
+        if tag == MARKERS:
+            self.markers.append(output.value.value)
+        elif tag == ASIDE:
+            self.aside += output.value.value.records
+        else:
+            self.rows += output.value.num_rows
+
+    @property
+    def account(self) -> Account:
+        return sum((marker.account for marker in self.markers), Account())
+
+    @property
+    def rules(self) -> list[str]:
+        return [notice.rule for marker in self.markers for notice in marker.notices]
+
+    def positions(self) -> dict[int, int]:
+        return {part.partition: part.position for part in self.state.partitions}
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step is a bundle, with a look at the topic."""
+    monkeypatch.setattr(source, "_BUNDLE_S", 0.0)
+    monkeypatch.setattr(source, "_GATHER_S", 0.01)
+    monkeypatch.setattr(watching, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(fetching, "_ASK_EVERY_S", 0.0)
+
+
+@pytest.fixture
+def broker() -> Iterator[FakeBroker]:
+    with FakeBroker() as broker:
+        broker.create("clicks")
+        broker.create("clicks.progress", compact=True)
+        yield broker
+
+
+@pytest.fixture
+def job_file(broker: FakeBroker, tmp_path: Path) -> Path:
+    return write_click_job(tmp_path, broker.settings.bootstrap_servers[0], "clicks", {"ad": "int", "label": "int"})
+
+
+def send(broker: FakeBroker, minutes: range, partition: int = 0, ad: object = 1, each: int = 10) -> None:
+    """Ten clicks a minute."""
+    writer = broker.writer()
+    for minute in minutes:
+        for i in range(each):
+            at = START_MS + minute * MINUTE_MS + i
+            click = {"t": at, "ad": ad, "label": i % 2}
+            writer.send("clicks", None, msgspec.json.encode(click), partition=partition, timestamp_ms=at)
+    writer.flush()
+
+
+@pytest.mark.parametrize("grown", [1, 9], ids=["shorter", "longer than it was"])
+def test_a_topic_made_anew_while_it_is_read_is_read_from_its_begin(
+    broker: FakeBroker, job_file: Path, grown: int
+) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(3))
+    live.step(2)
+    assert (live.positions(), live.rows) == ({0: 30}, 30)
+    broker.recreate("clicks")
+    send(broker, range(4, 4 + grown))
+    live.step(3)
+    send(broker, range(20, 21))
+    live.step(2)
+    assert live.rows == 30 + 10 * grown + 10
+    assert live.rules == ["source_recreated"]
+    # The rows of the third minute were counted and are in a window that closed later.
+    assert live.account == Account(counted=30 + 10 * grown)
+
+
+def test_rejects_and_late_events_of_a_topic_made_anew_leave_their_trace(broker: FakeBroker, job_file: Path) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(5))
+    live.step(2)
+    broker.recreate("clicks")
+    send(broker, range(1), each=3)
+    send(broker, range(9, 10), ad="text", each=2)
+    send(broker, range(9, 11))
+    live.step(3)
+    assert sorted((record.code, record.offset) for record in live.aside) == [
+        ("late", 0), ("late", 1), ("late", 2), ("wrong_type", 3), ("wrong_type", 4),
+    ]  # fmt: skip
+    assert (live.account.late, live.account.rejected) == (3, 2)
+
+
+def test_a_topic_that_is_away_is_waited_for(broker: FakeBroker, job_file: Path, caplog: Any) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(2))
+    live.step(2)
+    kept = broker.topics.pop("clicks").created
+    live.step(3)
+    assert [r.getMessage() for r in caplog.records] == ["topic clicks is gone: it is read on when it is there again"]
+    broker.make(kept)
+    send(broker, range(5, 7))
+    live.step(3)
+    assert live.rows == 40
+    assert live.rules == ["source_recreated"]
+
+
+def test_a_topic_made_anew_with_fewer_partitions_is_read(broker: FakeBroker, job_file: Path) -> None:
+    broker.recreate("clicks", 3)
+    live = Live(broker, job_file, partitions=3)
+    for partition in range(3):
+        send(broker, range(3), partition)
+    live.step(2)
+    broker.recreate("clicks", 1)
+    send(broker, range(9, 11))
+    live.step(3)
+    assert live.account.counted == 90 + 10
+    assert live.positions() == {0: 20}
+
+
+def test_records_trimmed_while_the_job_runs_are_lost(broker: FakeBroker, job_file: Path) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(3))
+    live.step(2)
+    send(broker, range(3, 6))
+    broker.trim("clicks", 0, 47)
+    live.step(2)
+    send(broker, range(7, 8))
+    live.step(2)
+    assert live.account == Account(counted=30 + 13, lost=17)
+    assert live.rules == ["records_lost"]
+
+
+def test_all_records_trimmed_are_lost_though_none_is_left(broker: FakeBroker, job_file: Path) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(3))
+    broker.trim("clicks", 0, 30)
+    live.step(2)
+    assert (live.positions(), live.state.lost) == ({0: 30}, 30)
+
+
+def test_gaps_of_compaction_and_transactions_are_not_lost(broker: FakeBroker, job_file: Path) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(3))
+    broker.pass_over("clicks", 0, 5)
+    partition = broker.topics["clicks"].partitions[0]
+    partition.records = [record for record in partition.records if record.offset not in (0, 7, 8, 29)]
+    live.step(3)
+    assert (live.positions(), live.rows, live.state.lost) == ({0: 35}, 26, 0)
+
+
+def test_a_topic_cut_short_is_read_on_behind_the_cut(broker: FakeBroker, job_file: Path) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(5))
+    live.step(2)
+    broker.cut("clicks", 0, 40)
+    live.step(2)
+    assert (live.positions(), live.rows) == ({0: 40}, 50)
+    send(broker, range(6, 8))
+    live.step(2)
+    assert live.rows == 70
+    assert live.rules == ["source_truncated"]
+    assert live.account == Account(counted=60)
+
+
+@pytest.mark.parametrize("readers", [1, 2, 3])
+def test_added_partitions_are_read_by_one_reader_and_hold_the_windows_until_then(
+    broker: FakeBroker, job_file: Path, readers: int
+) -> None:
+    broker.recreate("clicks", 3)
+    all_readers = [
+        Live(broker, job_file, f"source.readers={readers}", "windows.idle_after=0s", reader=r, partitions=3)
+        for r in range(readers)
+    ]
+    for live in all_readers:
+        live.step()
+    broker.add_partitions("clicks", 7)
+    for partition in range(7):
+        send(broker, range(3), partition)
+    for live in all_readers:
+        live.step(5)
+    positions = {p: at for live in all_readers for p, at in live.positions().items()}
+    assert positions == dict.fromkeys(range(7), 30)
+    assert sum(len(live.positions()) for live in all_readers) == 7
+    assert sum(live.rows for live in all_readers) == 210
+    assert not [record for live in all_readers for record in live.aside]
+
+
+def test_no_window_closes_while_a_new_partition_is_unread(
+    broker: FakeBroker, job_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live(broker, job_file, "windows.idle_after=0s")
+    send(broker, range(2))
+    live.step()
+    closed = len(live.markers)
+    # The next look would come much later, but for the window that is to close.
+    monkeypatch.setattr(watching, "_LOOK_EVERY_S", 1e9)
+    monkeypatch.setattr(live.dofn._idle, "idle_us", lambda *_: {0: 120_000_000})
+    broker.add_partitions("clicks", 2)
+    send(broker, range(1, 2), partition=1)
+    live.step()
+    assert len(live.markers) == closed
+    live.step(2)
+    assert live.positions() == {0: 20, 1: 10}
+    assert not live.aside
+
+
+def test_no_window_closes_while_the_broker_does_not_say_whether_partitions_were_added(
+    broker: FakeBroker, job_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live(broker, job_file)
+    send(broker, range(2))
+    live.step()
+    monkeypatch.setattr(watching, "_LOOK_EVERY_S", 1e9)
+    monkeypatch.setattr(live.dofn._idle, "idle_us", lambda *_: {0: 120_000_000})
+    closed = len(live.markers)
+    broker.away = True
+    live.step()
+    assert len(live.markers) == closed
+    broker.away = False
+    live.step(2)
+    assert len(live.markers) > closed
