@@ -62,7 +62,21 @@ _WAFERS = {
 }
 
 
-@click.group(cls=lazy_group(_COMMANDS), epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+#: Commands that go on until they are stopped, or of which what was done stands.
+_STOPPED_IN_ORDER = ("run", "exporter", "windows", "alerts", "results", "retrain", "publish", "demo")
+
+
+class _Commands(lazy_group(_COMMANDS)):  # type: ignore[misc]
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Not left to click, which adds a blank line.
+            click.echo("sparsewatch: stopped", err=True)
+            sys.exit(0 if ctx.invoked_subcommand in _STOPPED_IN_ORDER else 130)
+
+
+@click.group(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--verbose", "-v", count=True, help="Log more; twice for debugging.")
 @click.version_option(__version__, prog_name="sparsewatch")
 def cli(verbose: int) -> None:
@@ -211,8 +225,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("sparsewatch: stopped", err=True)
+    except click.Abort:
         sys.exit(130)
     except Exception as error:
         logging.getLogger(__name__).debug("failed", exc_info=True)

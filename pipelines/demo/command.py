@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from sparsewatch.pipelines.console.numbers import ranged
+from sparsewatch.pipelines.console.stopping import ended_with_it
 from sparsewatch.pipelines.demo import clicks, fab, show
 from sparsewatch.pipelines.demo.faults import Fault, judge
 from sparsewatch.pipelines.demo.jobs import train_clicks, train_wafers, write_job_files
@@ -73,6 +74,7 @@ class Demo:
         started = time.monotonic()
         with contextlib.ExitStack() as stack:
             broker = stack.enter_context(EmbeddedBroker())
+            stack.enter_context(ended_with_it(broker.stop))
             kafka = KafkaSettings(bootstrap_servers=[broker.bootstrap])
             jobs, workers = self._prepared(kafka, broker.bootstrap, stack)
             exporters = [stack.enter_context(Exporter(kafka, ready(job).topics.metrics, port=0)) for job in jobs]
@@ -98,6 +100,7 @@ class Demo:
         workers = [JobWorker(path, self.runner) for path in job_files]
         for worker in workers:
             stack.callback(worker.stop)
+            stack.enter_context(ended_with_it(worker.stop))
         with self.console.status("learning the reference and the row model from clean clicks …"):
             train_clicks(self.folder, self.seed, self.clicks.start_us, _ROWS)
         check_broker(ready(jobs[0]))
@@ -227,7 +230,7 @@ def demo(
 
     Hours of clicks (31 features, up to 100,000 values) and of a fab's wafers (six known patterns, one withheld) pass
     in under a minute. Exit code 0 means that every planted fault was found, nothing else was raised, and every event
-    written is accounted for.
+    written is accounted for; or that the demo was stopped.
     """
     console, mode = show.console(quiet), choose_mode(runner)
     with tempfile.TemporaryDirectory(prefix="sparsewatch-demo-") as temporary, _errors_only("sparsewatch.transforms"):
@@ -240,7 +243,7 @@ def demo(
             passed = running.run()
         except KeyboardInterrupt:
             console.print("stopped; broker, jobs and exporters are stopped, too")
-            sys.exit(130)
+            return
         if report_file is not None:
             report_file.write_text(json.dumps(running.report, indent=1), encoding="utf-8")
     console.print("[bold green]passed[/bold green]" if passed else "[bold red]failed[/bold red]")

@@ -229,12 +229,23 @@ def publish(
     )
     batches = _limited(read_events(events, rule, sort=sort), limit)
     total = events.rows if limit is None else min(limit, events.rows or limit)
-    writer = open_writer(kafka)
+    writer, written, stopped = open_writer(kafka), 0, False
+
+    def on_events(number: int) -> None:
+        nonlocal written
+        written += number
+        bar.add(number)
+
     try:
         with progress_bar(files[0].name, total, "events", lines_s=_LINE_S) as bar:
-            done = publish_batches(writer, batches, plan, bar.add)
+            done = publish_batches(writer, batches, plan, on_events)
+    except KeyboardInterrupt:
+        stopped = True
     finally:
         writer.close()
+    if stopped:
+        click.echo(f"stopped after {counted(written, 'event')} to {topic!r}")
+        return
     for remark in events.table.summary():
         click.echo(remark, err=True)
     click.echo(

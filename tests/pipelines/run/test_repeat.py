@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -89,22 +90,23 @@ def running(job_file: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def windows_of(job_file: Path, process: subprocess.Popen[str]) -> Callable[[], int]:
+def windows_of(job_file: Path, process: subprocess.Popen[Any]) -> Callable[[], int]:
     """Windows that the job has committed."""
     job = load_job(job_file)
 
     def windows() -> int:
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, "it ended"
         progress = load_job_progress(job)
         return 0 if progress is None else progress.windows
 
     return windows
 
 
-def produce_clicks(bootstrap: str, topic: str, seconds: range, per_second: int = 10) -> None:
+def produce_clicks(bootstrap: str, topic: str, seconds: range, partitions: int = 2) -> None:
+    """Ten clicks a second of event time."""
     rng = random.Random(8)
-    times = (START_MS + second * 1000 + i * 1000 // per_second for second in seconds for i in range(per_second))
-    produce(bootstrap, topic, ((i % 2, click(rng, t)) for i, t in enumerate(times)))
+    times = range(START_MS + seconds.start * 1000, START_MS + seconds.stop * 1000, 100)
+    produce(bootstrap, topic, ((i % partitions, click(rng, t)) for i, t in enumerate(times)))
 
 
 @pytest.mark.kafka
