@@ -119,6 +119,8 @@ class IdleClock:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._last: dict[int, float] = {}
+        #: Partitions that have given records: how long they have been silent is known.
+        self.seen: set[int] = set()
         self._ends: dict[int, int] = {}
         self._asked = float("-inf")
 
@@ -134,6 +136,7 @@ class IdleClock:
             idle_after_us: Silence from which on a partition is idle.
         """
         now = self._clock()
+        self.seen.update(active)
         for part in state.partitions:
             if part.partition in active or part.partition not in self._last:
                 self._last[part.partition] = now

@@ -36,7 +36,7 @@ from sparsewatch.transforms.kafka.progress import ReaderTracker
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state, open_spec_reader
 from sparsewatch.transforms.kafka.source_changes import Change, change_of, with_last, without_lost
 from sparsewatch.transforms.kafka.source_settling import settled_again, with_partitions
-from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, watermark_us
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, live_silences_us, watermark_us
 from sparsewatch.transforms.kafka.watching import Batch, Watcher
 
 _logger = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class _ReadEvents(beam.DoFn):
         routed = with_last(routed, fetched)
         self._positions = {p.partition: p.position for p in routed.partitions}
         if state.stop:
-            step.state, step.markers = _close_bounded(routed, spec)
+            step.state, step.markers = _close_bounded(routed, spec, time.time_ns() // 1000)
         else:
             step.state, step.markers = self._close_live(routed, spec, reader, batch)
         return step
@@ -254,6 +254,8 @@ class _ReadEvents(beam.DoFn):
         # What is read again did not arrive just now.
         arrived = {f.partition for f in batch.fetched if f.next_offset > highs[f.partition]}
         idle = self._idle.idle_us(state, reader, arrived, spec.windows.idle_after_us) if self._is_there else {}
+        before = live_silences_us(state, spec.rules, time.time_ns() // 1000)
+        idle |= {p: max(idle[p], us) for p, us in before.items() if p in idle and p not in self._idle.seen}
         closed, markers = close_windows(state, spec.rules, watermark_us(state, spec.rules, idle), spec.reader)
         if markers and batch.sight is None and not self._is_unchanged(state, spec):
             # What a partition holds that was added since belongs to these windows.
@@ -333,11 +335,15 @@ def _spans(topic: str, partitions: np.ndarray, offsets: np.ndarray) -> tuple[Spa
     return tuple(spans)
 
 
-def _close_bounded(state: ReaderState, spec: ReadSpec) -> tuple[ReaderState, list[Marker]]:
-    # A partition that ended still holds back the watermark: the next run may bring rows of its open windows.
-    watermark = watermark_us(state, spec.rules, dict.fromkeys(state.silent, 0))
-    state, markers = close_windows(state, spec.rules, watermark, spec.reader)
+def _close_bounded(state: ReaderState, spec: ReadSpec, now_us: int) -> tuple[ReaderState, list[Marker]]:
+    until_us = spec.until * 1000 if isinstance(spec.until, int) else now_us
+    silences = live_silences_us(state, spec.rules, min(until_us, now_us))
     done = all(p.position >= s for p, s in zip(state.partitions, state.stop, strict=True))
+    # A partition that ended still holds back the watermark: the next run may bring rows of its open windows. Where
+    # that has been the end for long, nothing holds it back.
+    ended = [*state.silent, *silences] if done else state.silent
+    watermark = watermark_us(state, spec.rules, {p: silences.get(p, 0) for p in ended})
+    state, markers = close_windows(state, spec.rules, watermark, spec.reader)
     if done and spec.close_at_end:
         state, last = close_all(state, spec.rules, spec.reader)
         markers += last

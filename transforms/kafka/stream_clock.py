@@ -8,7 +8,8 @@ A partition's clock is the newest event time it has shown. Two things stand in f
   reject is no earlier: one record with a wrong clock moves nothing. It never decides what is late by the order of
   its own partition, and counts only where the partition has been read as far as an earlier run had read it: rows that
   are to be counted again still find their windows open.
-* **Silence**: where all partitions are idle, the watermark moves on by the clock.
+* **Silence**: where all partitions are idle, the watermark moves on by the clock. A run that has read nothing yet does
+  not know how long a partition has been silent; if the stream is live, the timestamp of its newest record tells.
 
 What decides lies in the `ReaderState` and the resume points, so a replay comes to the same.
 """
@@ -20,6 +21,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsewatch.schemas.accounts import NEVER_US, PREFACE_US, PartitionState, ReaderState
+
+#: A stream is live if its newest event time lies no further from the timestamp of its own record.
+_LIVE_US = 3_600_000_000
+#: How far the clocks of those who write a topic may lie behind that of its reader: rows must not be late for that.
+_CLOCKS_APART_US = 300_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,25 @@ def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]
         # A topic made anew that nobody has written to yet: time goes on from the last closed window.
         return state.closed_end_us + min(idle.values()) if idle and state.closed_end_us > PREFACE_US else NEVER_US
     return newest - rules.disorder_us + min(idle[p] for p, clock in clocks.items() if clock != NEVER_US)
+
+
+def live_silences_us(state: ReaderState, rules: WindowRules, now_us: int) -> dict[int, int]:
+    """Microseconds since partitions became idle, by the timestamps of their newest records; only those of live streams.
+
+    Args:
+        state: What the reader knows.
+        rules: How windows are cut.
+        now_us: The clock, microseconds since the epoch.
+    """
+    silences = {p.partition: _live_silence_us(p, rules, now_us) for p in state.partitions}
+    return {partition: us for partition, us in silences.items() if us > 0}
+
+
+def _live_silence_us(part: PartitionState, rules: WindowRules, now_us: int) -> int:
+    if part.lead_us == NEVER_US or abs(part.lead_us) > _LIVE_US:
+        return 0
+    newest = max(part.newest_us - part.lead_us, part.confirmed_us)
+    return now_us - newest - rules.idle_after_us - _CLOCKS_APART_US
 
 
 def partition_clocks(state: ReaderState, rules: WindowRules) -> dict[int, int]:

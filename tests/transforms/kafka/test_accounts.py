@@ -27,7 +27,7 @@ from sparsewatch.transforms.kafka.accounts import (
     take,
 )
 from sparsewatch.transforms.kafka.progress import advance
-from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, watermark_us
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, live_silences_us, watermark_us
 from tests.oracles.accounts import Record, recount
 
 RULES = WindowRules(length_us=10, disorder_us=4)
@@ -347,3 +347,18 @@ def test_a_job_that_is_restarted_after_a_silence_goes_on_where_it_was() -> None:
         (1010, 9, True),
         (1020, 10, True),
     ]
+
+
+def test_a_run_that_has_read_nothing_knows_the_silence_of_a_live_stream_by_its_newest_record() -> None:
+    minute = 60_000_000
+    rules = WindowRules(length_us=minute, disorder_us=10_000_000, idle_after_us=10_000_000)
+    live = PartitionState(0, 5, newest_us=1000 * minute, high=5, lead_us=-2_000_000)
+    state, now = ReaderState((live,)), 1060 * minute
+    # Five minutes are left to clocks that differ.
+    assert live_silences_us(state, rules, now) == {0: 55 * minute - 12_000_000}
+    assert live_silences_us(state, rules, 1005 * minute) == {}
+    history = msgspec.structs.replace(live, lead_us=-90 * 24 * 60 * minute)
+    assert live_silences_us(ReaderState((history,)), rules, now) == {}
+    both = ReaderState((live, PartitionState(1, 0, NEVER_US, 0)))
+    watermark = watermark_us(both, rules, {1: 0} | live_silences_us(both, rules, now))
+    assert watermark == 1000 * minute - 10_000_000 + 55 * minute - 12_000_000
