@@ -30,7 +30,9 @@ WAFER_COLUMNS = pa.schema(
     ]
 )
 
-Verdict = Literal["known", "normal", "novel"]
+#: Verdict on a wafer that is given as its model knows none: as a list of defects to a model of die maps, or the reverse.
+MISFIT = "model_does_not_fit"
+Verdict = Literal["known", "normal", "novel", "model_does_not_fit"]
 
 
 class WaferResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +54,10 @@ class WaferResult(msgspec.Struct, frozen=True, kw_only=True):
     probability: float
     #: How unlike the known patterns it is, see `sparsewatch.detectors.open_set.novelty`; higher is more novel.
     novelty: float
-    #: Conformal p-value of `novelty` among calibration wafers, in (0, 1].
+    #: Conformal p-value of `novelty` among calibration wafers, in (0, 1]; 1 where the model does not fit.
     p_value: float
+    #: Defects outside of the wafer, which are not among `defects` and which the verdict leaves out.
+    outside: int = 0
     #: Name and version of the model that judged.
     model: str
     #: Share of known wafers that this model calls novel, by its calibration.

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.sparse_net.outside import misplaced_wafers
+
 #: Value of a failing die in a die map; 0 is outside the wafer, 1 a good die.
 FAILING = 2
 
@@ -103,7 +105,13 @@ def validate_wafers(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
         ("bad_map_shape", "a map of map_rows * map_columns dies", shaped | ~has_map),
         ("bad_map_value", "a map of 0, 1 and 2 only", values),
     )
-    return _first_failures(rows, checks)
+    failures = _first_failures(rows, checks)
+    if not failures:
+        return misplaced_wafers(rows)
+    bad = {row for row, _, _ in failures}
+    good = [row for row in range(rows.num_rows) if row not in bad]
+    found = misplaced_wafers(rows.take(pa.array(good, pa.int64())))
+    return sorted([*failures, *((good[at], code, message) for at, code, message in found)])
 
 
 def read_points(rows: pa.RecordBatch) -> WaferPoints:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.artefacts.artefact import Artefact, load_artefact, save_artefact
 from sparsewatch.detectors.conformal import alarm_threshold
 from sparsewatch.detectors.open_set.novelty import Novelty
-from sparsewatch.detectors.sparse_net.encode import Encodings, encode
+from sparsewatch.detectors.sparse_net.encode import encode
 from sparsewatch.detectors.sparse_net.net import WaferNet
 from sparsewatch.detectors.sparse_net.points import read_points, validate_wafers
 from sparsewatch.detectors.torch_threads import torch_threads
@@ -24,6 +24,7 @@ from sparsewatch.detectors.wafers.artefact import (
     read_net,
     read_novelty,
 )
+from sparsewatch.detectors.wafers.inputs import fitting, stored_inputs
 from sparsewatch.detectors.wafers.smoke import check_wafer_smoke, smoke_of
 from sparsewatch.detectors.wafers.verdicts import Known, judge
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
@@ -48,6 +49,8 @@ class WaferModel:
     #: Cells a side for wafers that are given as points.
     grid: int
     examples: Examples
+    #: How the wafers it knows were given, see `inputs.inputs_of`; empty if that is not known.
+    inputs: str = ""
     #: Name and version of the artefact it was read from.
     id: str = "unsaved"
 
@@ -127,7 +130,8 @@ class WaferModel:
         points = read_points(rows)
         with torch_threads(1):
             encodings = encode(self.net, points, self.grid)
-        return self._judge(encodings, points.defects, points.outside)
+        known, fits = Known(self.outputs, self.normal or NORMAL), fitting(points, self.inputs)
+        return judge(known, self.novelty, encodings, points.defects, points.outside, fits)
 
     def save(
         self, folder: Path | str, *, metrics: Mapping[str, Any], training: Mapping[str, Any], promote: bool = True
@@ -154,6 +158,7 @@ class WaferModel:
                 "outputs": list(self.outputs),
                 "normal": self.normal,
                 "grid": self.grid,
+                "inputs": self.inputs,
                 "net": asdict(self.net.config),
                 "novelty": novelty_meta(self.novelty),
                 "examples": {
@@ -191,6 +196,7 @@ class WaferModel:
             outputs=tuple(meta["outputs"]),
             normal=meta["normal"],
             grid=int(meta["grid"]),
+            inputs=stored_inputs(meta),
             examples=Examples(
                 tuple(meta["examples"]["wafer_ids"]),
                 tuple(meta["examples"]["patterns"]),
@@ -198,7 +204,3 @@ class WaferModel:
             ),
             id=artefact.id,
         )
-
-    def _judge(self, encodings: Encodings, defects: NDArray[np.int64], outside: NDArray[np.int64]) -> pa.RecordBatch:
-        known = Known(self.outputs, self.normal or NORMAL)
-        return judge(known, self.novelty, encodings, defects, outside)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.sparse_net.data import to_sites
 from sparsewatch.detectors.sparse_net.points import WaferPoints, read_points
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking, WaferMap
-from sparsewatch.schemas.wafers import WaferResult
+from sparsewatch.schemas.wafers import MISFIT, WaferResult
 
 _MOST_DEFECTS = 255
 
@@ -18,7 +18,7 @@ _MOST_DEFECTS = 255
 def novel_looking(
     rows: pa.RecordBatch, results: Sequence[WaferResult], embeddings: pa.Array, space: str, level: float
 ) -> list[NovelLooking]:
-    """Wafers of a batch whose p-value is at most `level`; wafers without defects are left out.
+    """Wafers of a batch whose p-value is at most `level`; those without defects or a verdict are left out.
 
     Args:
         rows: Columns of `WAFER_COLUMNS`, one row a wafer.
@@ -27,7 +27,8 @@ def novel_looking(
         space: See `WaferModel.space`.
         level: Range is [0, 1].
     """
-    chosen = [i for i, result in enumerate(results) if result.p_value <= level and result.defects]
+    judged = [result.defects > 0 and result.verdict != MISFIT for result in results]
+    chosen = [i for i, result in enumerate(results) if judged[i] and result.p_value <= level]
     if not chosen:
         return []
     taken = pa.array(chosen)

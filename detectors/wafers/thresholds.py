@@ -18,3 +18,5 @@ class WaferCheck(Settings, frozen=True, kw_only=True):
     min_wafers: int = 4
     #: Least ratio of the observed share to the expected rate.
     min_lift: float = 2.0
+    #: Share of a wafer's defects outside of it, at least 3, from which on the window tells of it.
+    outside: Share = 0.05

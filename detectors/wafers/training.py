@@ -18,6 +18,7 @@ from sparsewatch.detectors.sparse_net.points import WaferPoints, read_points, va
 from sparsewatch.detectors.sparse_net.scores import macro_f1
 from sparsewatch.detectors.sparse_net.train import Epoch, Labelled, TrainConfig, train_net
 from sparsewatch.detectors.wafers.artefact import Examples
+from sparsewatch.detectors.wafers.inputs import GRID, inputs_of
 from sparsewatch.detectors.wafers.labels import Classes, read_labels
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.verdicts import Known, recognised
@@ -25,8 +26,6 @@ from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.settings import CountOrNone, Positive, check_ranges
 from sparsewatch.schemas.wafers import JOIN, NORMAL
 
-#: Default of cells a side for wafers that are given as points: 18 um a cell on 300 mm.
-GRID = 16_384
 #: Examples stored of each pattern.
 _EXAMPLES = 40
 
@@ -153,6 +152,7 @@ def _model(
         outputs=data.classes.outputs,
         normal=data.classes.normal,
         grid=data.grid,
+        inputs=inputs_of(data.points),
         examples=examples,
     )
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.open_set.novelty import Novelty
 from sparsewatch.detectors.sparse_net.encode import Encodings
 from sparsewatch.detectors.sparse_net.points import offsets_of
-from sparsewatch.schemas.wafers import JOIN
+from sparsewatch.schemas.wafers import JOIN, MISFIT
 
 #: Columns of the verdicts of `WaferModel.recognise`, one row for each wafer.
 VERDICT_COLUMNS = pa.schema(
@@ -44,8 +44,18 @@ def judge(
     encodings: Encodings,
     defects: NDArray[np.int64],
     outside: NDArray[np.int64],
+    fits: NDArray[np.bool_] | None = None,
 ) -> pa.RecordBatch:
-    """Columns of `VERDICT_COLUMNS`; a wafer without defects is normal by rule."""
+    """Columns of `VERDICT_COLUMNS`; a wafer without defects is normal by rule.
+
+    Args:
+        known: Classes that the model knows.
+        novelty: Its novelty detector.
+        encodings: Of the wafers.
+        defects: Of each wafer, shape (wafers,).
+        outside: Likewise, those outside of it.
+        fits: Which wafers are given as those that the model knows; all if None.
+    """
     embeddings, doubt = novelty.embed(encodings), encodings.doubt
     by_pattern = novelty.by_pattern(embeddings, doubt)
     # The least calibration score, so that an empty map never ranks among the novel wafers.
@@ -55,6 +65,8 @@ def judge(
     pattern = np.where(empty, known.normal, pattern)
     verdict = np.where(pattern == known.normal, "normal", "known")
     verdict = np.where(~empty & (scores > novelty.threshold), "novel", verdict)
+    misfit = ~empty & ~(np.ones_like(empty) if fits is None else fits)
+    verdict = np.where(misfit, MISFIT, verdict)
     embeddings = embeddings.astype(np.float32)
     columns = {
         "verdict": pa.array(verdict),
@@ -62,7 +74,7 @@ def judge(
         "parts": _parts(pattern, known.normal),
         "probability": pa.array(np.where(empty, 1.0, probability)),
         "novelty": pa.array(scores),
-        "p_value": pa.array(novelty.p_value(scores)),
+        "p_value": pa.array(np.where(misfit, 1.0, novelty.p_value(scores))),
         "defects": pa.array(defects),
         "outside": pa.array(outside),
         "embedding": _lists(np.full(len(embeddings), embeddings.shape[1]), pa.array(embeddings.reshape(-1))),

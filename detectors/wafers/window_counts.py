@@ -7,21 +7,23 @@ Both rules are one-sided binomial tests of the window's count against a stated r
 and a least lift, so a single stray wafer in a small window raises no alert.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from scipy.stats import binom
 
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Finding, counted, number
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.stored import Format
-from sparsewatch.schemas.wafers import WaferResult
+from sparsewatch.schemas.wafers import MISFIT, WaferResult
 
 FORMAT = Format("counts of wafers")
 #: Novel wafers stored as evidence, the most novel first.
 _MOST_NOVEL = 20
+#: Defects outside of a wafer from which on they are more than strays.
+_LEAST_OUTSIDE = 3
 #: Novel-looking wafers stored for the search over several windows, lowest p-value first; 1 to 10 kB each.
 MOST_LOOKING_NOVEL = 300
 
@@ -38,6 +40,18 @@ class NovelWafer(msgspec.Struct, frozen=True, array_like=True, order=True):
     novelty: float
 
 
+class OutsideWafer(msgspec.Struct, frozen=True, array_like=True):
+    """A wafer some of whose defects lie outside of it."""
+
+    #: Share of its defects that do.
+    share: float
+    outside: int
+    id: str
+    wafer_id: str
+    lot: str
+    tool: str
+
+
 class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Mergeable counts of one window of wafers, in any order; about 100 bytes for each pattern and novel wafer."""
 
@@ -52,6 +66,10 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: Share of known wafers that each of these models calls novel by its calibration.
     false_novel_rates: dict[str, float] = {}
     novel: list[NovelWafer] = []
+    #: Defects outside of their wafers, not among `defects`; wafers that have any; and those of the largest shares.
+    outside: int = 0
+    outside_wafers: int = 0
+    most_outside: list[OutsideWafer] = []
     looking_novel: list[NovelLooking] = []
 
     def add(self, results: Iterable[WaferResult], looking_novel: Iterable[NovelLooking] = ()) -> None:
@@ -63,23 +81,31 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             self.verdicts[result.verdict] = self.verdicts.get(result.verdict, 0) + 1
             self.models[result.model] = self.models.get(result.model, 0) + 1
             self._take_rate(result.model, result.false_novel_rate)
+            if result.outside:
+                self.outside += result.outside
+                self.outside_wafers += 1
+                self.most_outside.append(_outside_wafer(result))
             if result.verdict == "novel":
                 self.novel.append(_novel_wafer(result))
-            else:
+            elif result.verdict != MISFIT:
                 self.patterns[result.pattern] = self.patterns.get(result.pattern, 0) + 1
         self.novel = sorted(self.novel)[:_MOST_NOVEL]
+        self.most_outside = _worst(self.most_outside)
 
     def merge(self, other: "WaferCounts") -> None:
         """Add the counts of other wafers."""
         self.wafers += other.wafers
         self.defects += other.defects
+        self.outside += other.outside
+        self.outside_wafers += other.outside_wafers
+        self.most_outside = _worst([*self.most_outside, *other.most_outside])
         for mine, theirs in (
             (self.verdicts, other.verdicts),
             (self.patterns, other.patterns),
             (self.models, other.models),
         ):
-            for name, number in theirs.items():
-                mine[name] = mine.get(name, 0) + number
+            for name, more in theirs.items():
+                mine[name] = mine.get(name, 0) + more
         for model, rate in other.false_novel_rates.items():
             self._take_rate(model, rate)
         self.novel = sorted([*self.novel, *other.novel])[:_MOST_NOVEL]
@@ -90,6 +116,11 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         record: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, looking_novel=[]))
         del record["looking_novel"]
         return record
+
+    @property
+    def outside_share(self) -> float:
+        """Share of all defects that lie outside of their wafers."""
+        return self.outside / max(self.outside + self.defects, 1)
 
     @property
     def false_novel_rate(self) -> float:
@@ -124,8 +155,19 @@ def _novel_wafer(result: WaferResult) -> NovelWafer:
     )
 
 
+def _outside_wafer(result: WaferResult) -> OutsideWafer:
+    share = result.outside / (result.outside + result.defects)
+    return OutsideWafer(share, result.outside, result.id, result.wafer_id, result.lot, result.tool)
+
+
+def _worst(wafers: Iterable[OutsideWafer]) -> list[OutsideWafer]:
+    """Wafers of the largest shares, of those of more than a stray defect first, the same in any order."""
+    ordered = sorted(wafers, key=lambda wafer: (wafer.outside < _LEAST_OUTSIDE, -wafer.share, wafer.id))
+    return ordered[:_MOST_NOVEL]
+
+
 def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list[Finding]:
-    """Rules `novel_pattern` and `pattern_rate_high`.
+    """Rules `novel_pattern`, `pattern_rate_high`, `defects_outside` and `model_does_not_fit`.
 
     Args:
         counts: A window's wafers.
@@ -142,7 +184,55 @@ def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list
         threshold = _alarming(number, counts.wafers, rate, settings)
         if pattern != normal and threshold is not None:
             findings.append(_rate_finding(pattern, number, counts.wafers, rate, threshold))
-    return findings
+    return [*findings, *_outside_findings(counts, settings), *_misfit_findings(counts)]
+
+
+def _outside_findings(counts: WaferCounts, settings: WaferCheck) -> Iterator[Finding]:
+    told = [
+        wafer for wafer in counts.most_outside if wafer.outside >= _LEAST_OUTSIDE and wafer.share >= settings.outside
+    ]
+    if not told:
+        return
+    all_outside = f"{number(counts.outside)} of {counted(counts.outside + counts.defects, 'defect')}"
+    yield Finding(
+        rule="defects_outside",
+        subject="wafers",
+        severity="warning",
+        value=told[0].share,
+        threshold=settings.outside,
+        baseline=0.0,
+        message=(
+            f"{all_outside} lie outside of their wafers, on {counts.outside_wafers} of "
+            f"{counted(counts.wafers, 'wafer')};"
+            f" wafer {told[0].wafer_id!r} of lot {told[0].lot!r} has {told[0].share:.0%} of its own there: are unit, "
+            "centre and size right?"
+        ),
+        evidence={
+            "outside": counts.outside,
+            "share": counts.outside_share,
+            "wafers": [msgspec.structs.asdict(wafer) for wafer in told],
+        },
+    )
+
+
+def _misfit_findings(counts: WaferCounts) -> Iterator[Finding]:
+    wafers = counts.verdicts.get(MISFIT, 0)
+    if not wafers:
+        return
+    models = ", ".join(sorted(counts.models))
+    yield Finding(
+        rule=MISFIT,
+        subject="wafers",
+        severity="critical",
+        value=wafers / counts.wafers,
+        threshold=1 / counts.wafers,
+        baseline=0.0,
+        message=(
+            f"{wafers} of {counted(counts.wafers, 'wafer')} cannot be judged: {models} knows lists of defects and they "
+            "are die maps, or the reverse; run them in a job with a model of their own"
+        ),
+        evidence={"wafers": wafers, "of": counts.wafers, "models": sorted(counts.models)},
+    )
 
 
 def _alarming(number: int, wafers: int, rate: float, settings: WaferCheck) -> float | None:

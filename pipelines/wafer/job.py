@@ -1,8 +1,11 @@
 """The wafer job: blocks -> sparse network and novelty detector -> a result per wafer -> alerts, metrics."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import get_args
 
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import novel_looking
@@ -14,12 +17,14 @@ from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
 from sparsewatch.pipelines.wafer.pattern_book import PatternTopic
 from sparsewatch.pipelines.wafer.settings import WaferJob
-from sparsewatch.schemas.alerts import MetricSample
+from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.wafers import WaferResult
+from sparsewatch.schemas.wafers import MISFIT, Verdict, WaferResult
 from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.recognise_wafers import Recognised, RecogniseWafers
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,17 @@ class LoadForJob:
 
 
 #: Columns of a verdict in a result.
-_VERDICT = ["verdict", "pattern", "parts", "probability", "novelty", "p_value", "defects"]
+_VERDICT = ["verdict", "pattern", "parts", "probability", "novelty", "p_value", "defects", "outside"]
+
+
+@cache
+def _warn_of_misfit(model: str, inputs: str) -> None:
+    """Say once that wafers come as the model knows none."""
+    _logger.warning(
+        "the model %s knows wafers given as %s, and wafers come that are not: they get the verdict %s; give them a job "
+        "and a model of their own (docs/wafers.md)",
+        *(model, inputs, MISFIT),
+    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,8 @@ class RecogniseBlock:
         """See `sparsewatch.transforms.window.recognise_wafers.Recognise`."""
         model = self.model.now()
         verdicts, rate = model.recognise(block.rows), model.false_novel_rate
+        if MISFIT in verdicts["verdict"].to_pylist():
+            _warn_of_misfit(model.id, model.inputs)
         topic = block.spans[0].topic
         keep = ["wafer_id", "lot", "step", "tool", PARTITION, OFFSET, ROW, EVENT_TIME_US]
         events = block.rows.select(keep).to_pylist()
@@ -110,7 +127,7 @@ def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:
             value=counts.verdicts.get(verdict, 0),
             labels={"verdict": verdict},
         )
-        for verdict in ("known", "normal", "novel")
+        for verdict in get_args(Verdict)
     ]
     samples += [
         MetricSample(
@@ -122,6 +139,9 @@ def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:
         )
         for pattern, number in sorted(counts.patterns.items())
     ]
+    about = "Defects outside of their wafers in the last closed window"
+    samples.append(gauge("sparsewatch_window_defects_outside", f"{about}.", counts.outside))
+    samples.append(gauge("sparsewatch_window_defects_outside_ratio", f"{about}, share of all.", counts.outside_share))
     return samples
 
 

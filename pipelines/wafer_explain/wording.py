@@ -12,7 +12,7 @@ from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.report.facts import Fact
 from sparsewatch.pipelines.report.wording import probability
 from sparsewatch.schemas.alerts import counted
-from sparsewatch.schemas.wafers import JOIN
+from sparsewatch.schemas.wafers import JOIN, MISFIT
 
 
 def heading(one: Explanation) -> str:
@@ -69,6 +69,8 @@ def _verdict(one: Explanation, model: WaferModel) -> str:
     p = f"p {probability(verdict['p_value'])}, novel up to {model.false_novel_rate:.3g}"
     pattern = printable(" and ".join(verdict["pattern"].split(JOIN)))
     likely = f"{pattern}, probability {verdict['probability']:.2f}"
+    if verdict["verdict"] == MISFIT:
+        return f"not judged: the model knows wafers given as {model.inputs}, and this is not given so"
     if verdict["verdict"] == "novel":
         return f"novel; {p}; of the known patterns most likely {likely}"
     return f"{likely}; {p}" if verdict["verdict"] == "normal" else f"known, {likely}; {p}"

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.sparse_net.outside import OUTSIDE
 from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.pipelines.tables.parquet_files import read_row_groups
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
@@ -89,7 +90,6 @@ def inspections_of(table: pa.Table, path: Path, time_column: str, time_format: T
         rows = wafer_columns(table, path)
     except (SchemaError, pa.ArrowInvalid) as error:
         raise WaferFileError("bad_event", path, str(error)) from error
-    check_wafers(rows, path)
     times = _times_us(table, path, time_column, time_format)
     labels = None
     if LABEL in table.column_names and not table[LABEL].null_count:
@@ -101,13 +101,14 @@ def check_wafers(rows: pa.RecordBatch, path: Path) -> None:
     """Refuse rows that are no wafers.
 
     Raises:
-        WaferFileError: `bad_event`, about the first such row.
+        WaferFileError: `bad_event` or `outside_wafer`, about the first such row.
     """
     nulls = [field.name for field in WAFER_COLUMNS if not field.nullable and rows[field.name].null_count]
     if nulls:
         raise WaferFileError("bad_event", path, f"expected a value in column {nulls[0]!r} of each wafer, got null")
     if faults := validate_wafers(rows):
-        raise WaferFileError("bad_event", path, faults[0][2])
+        _, code, message = faults[0]
+        raise WaferFileError("outside_wafer" if code == OUTSIDE else "bad_event", path, message)
 
 
 def _times_us(table: pa.Table, path: Path, time_column: str, time_format: TimeFormat) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ FaultCode = Literal[
     "count_mismatch",  # other counts than declared
     "too_large",  # above a stated limit
     "bad_event",  # an event that is no wafer
+    "outside_wafer",  # a wafer most of whose defects lie outside of it
 ]
 
 

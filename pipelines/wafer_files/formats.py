@@ -1,7 +1,7 @@
 """Which format a file has, by its first bytes, and its wafers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparsewatch.detectors.sparse_net.outside import outside_counts, told
 from sparsewatch.pipelines.wafer_files.bin_maps import looks_like_bin_map, read_bin_map
 from sparsewatch.pipelines.wafer_files.events import BATCH_WAFERS, check_wafers, read_arrow_events, read_json_events
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
@@ -70,11 +71,22 @@ def format_of(path: Path) -> Format:
 
 
 def read_wafers(path: Path, options: ReadOptions) -> Iterator[Inspections]:
-    """Wafers of any file, in batches.
+    """Wafers of any file, in batches, with notes on defects that lie outside of theirs.
 
     Raises:
         SchemaError: What is wrong with the file; a `WaferFileError` names it.
     """
+    for part in _read(path, options):
+        check_wafers(part.rows, path)
+        listed, outside = outside_counts(part.rows)
+        notes = [
+            f"wafer {part.rows['wafer_id'][row].as_py()!r}: {told(part.rows, row, int(listed[row]), int(outside[row]))}"
+            for row in np.flatnonzero(outside).tolist()
+        ]
+        yield replace(part, notes=(*part.notes, *notes)) if notes else part
+
+
+def _read(path: Path, options: ReadOptions) -> Iterator[Inspections]:
     kind = format_of(path)
     if kind == "KLARF":
         reading = KlarfReading(zone=options.zone, check_counts=options.check_counts, die_origin=options.die_origin)
@@ -96,7 +108,6 @@ def _npz(path: Path) -> Iterator[Inspections]:
         raise WaferFileError("unreadable", path, str(error)) from error
     for first in range(0, wafers.rows.num_rows, BATCH_WAFERS):
         rows = _lots_by_file(wafers.rows.slice(first, BATCH_WAFERS), path)
-        check_wafers(rows, path)
         labels = wafers.labels[first : first + BATCH_WAFERS]
         yield Inspections(rows, np.full(rows.num_rows, NO_TIME), labels=labels)
 

@@ -107,3 +107,43 @@ def test_taken_wafers_keep_their_points() -> None:
     taken = points.take(np.array([2, 0, 2, 1]))
     assert [points_of(taken, i) for i in range(4)] == [points_of(points, i) for i in (2, 0, 2, 1)]
     assert taken.own_grid.tolist() == [[2, 3], [0, 0], [2, 3], [0, 0]]
+
+
+def disc(wafers: int, radius_um: float, defects: int = 4_000) -> list[tuple[list[float], list[float]]]:
+    """Defects all over discs of a radius."""
+    rng = np.random.default_rng(8)
+    found = []
+    for _ in range(wafers):
+        radii, angles = radius_um * np.sqrt(rng.random(defects)), 2 * np.pi * rng.random(defects)
+        found.append(((radii * np.cos(angles)).tolist(), (radii * np.sin(angles)).tolist()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "radius_um", "cause"),
+    [
+        (1e3, 0.0, 150_000.0, "1,000 times too far out, as coordinates in nanometres or a radius in millimetres"),
+        (1.0, 0.0, 150.0, "1,000 times too far out, as coordinates in nanometres or a radius in millimetres"),
+        (1.0, 150_000.0, 150_000.0, "they fit about the point 150, 150 mm: is the centre wrong?"),
+        (1.0, 0.0, 100_000.0, "they fit a wafer of 300 mm, not 200 mm: is its size wrong?"),
+    ],
+)
+def test_a_wafer_that_lies_outside_of_itself_is_no_wafer(
+    scale: float, shift: float, radius_um: float, cause: str
+) -> None:
+    ((x, y),) = disc(1, 150_000.0)
+    moved = {axis: [scale * value + shift for value in values] for axis, values in (("x_um", x), ("y_um", y))}
+    rows = batch(event(**POINTS), event(**moved, radius_um=radius_um), event(**MAP))
+    ((row, code, message),) = validate_wafers(rows)
+    assert (row, code) == (1, "outside_wafer")
+    assert cause in message
+    assert f"lie outside its radius of {radius_um / 1e3:g} mm" in message
+    assert validate_wafers(batch(event(x_um=x, y_um=y, radius_um=150_000.0))) == []
+
+
+def test_faults_of_both_kinds_are_in_order_and_strays_are_no_fault() -> None:
+    far = event(x_um=[5_000.0], y_um=[1.0])
+    half = event(x_um=[5_000.0, 1.0], y_um=[1.0, 1.0])
+    rows = batch(far, event(radius_um=0.0, **POINTS), half, event(x_um=[], y_um=[]), far)
+    assert codes(rows) == [(0, "outside_wafer"), (1, "bad_radius"), (4, "outside_wafer")]
+    assert "1 of 1 defect (100%) lie outside" in validate_wafers(rows)[0][2]

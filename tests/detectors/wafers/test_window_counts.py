@@ -17,7 +17,13 @@ from tests.kit.novel_wafers import DIAGONAL
 
 
 def result(
-    number: int, verdict: Verdict, pattern: str = "donut", p_value: float = 0.5, model: str = "m/1", rate: float = 0.02
+    number: int,
+    verdict: Verdict,
+    pattern: str = "donut",
+    p_value: float = 0.5,
+    model: str = "m/1",
+    rate: float = 0.02,
+    outside: int = 0,
 ) -> WaferResult:
     return WaferResult(
         id=f"t/0/{number}/0",
@@ -27,6 +33,7 @@ def result(
         tool="T",
         event_time_us=number,
         defects=100,
+        outside=outside,
         verdict=verdict,
         pattern=pattern,
         probability=0.9,
@@ -52,11 +59,12 @@ results = st.lists(
     st.builds(
         result,
         st.integers(0, 10_000),
-        st.sampled_from(["known", "normal", "novel"]),
+        st.sampled_from(["known", "normal", "novel", "model_does_not_fit"]),
         st.sampled_from(["donut", "ring"]),
         st.floats(0.001, 1),
         st.sampled_from(["m/1", "m/2"]),
         st.sampled_from([0.01, 0.02]),
+        st.sampled_from([0, 0, 1, 2, 3, 50]),
     ),
     max_size=60,
     unique_by=lambda r: r.id,
@@ -152,3 +160,31 @@ def test_after_an_exchange_of_the_model_each_wafer_counts_by_the_rate_of_its_own
     assert check_wafers(found, WaferCheck(), "normal") == []
     [stated] = check_wafers(found, WaferCheck(false_novel_rate=0.001), "normal")
     assert stated.baseline == 0.001
+
+
+def test_defects_outside_of_their_wafers_are_told_of_whatever_else_the_window_holds() -> None:
+    counts = WaferCounts()
+    counts.add([result(n, "normal", "normal") for n in range(200)])
+    counts.add([result(200, "normal", "normal", outside=2), result(201, "known", outside=4)])
+    assert check_wafers(counts, WaferCheck(), "normal") == []
+    counts.add([result(202, "known", outside=50), result(203, "normal", "normal", outside=25)])
+    (finding,) = check_wafers(counts, WaferCheck(), "normal")
+    assert (finding.rule, finding.subject, finding.value) == ("defects_outside", "wafers", 50 / 150)
+    assert finding.message.startswith(
+        "81 of 20,481 defects lie outside of their wafers, on 4 of 204 wafers; wafer 'W202' of lot 'L40' has 33%"
+    )
+    assert [wafer["wafer_id"] for wafer in finding.evidence["wafers"]] == ["W202", "W203"]
+    assert (finding.evidence["outside"], finding.evidence["share"]) == (81, 81 / 20_481)
+    assert check_wafers(counts, WaferCheck(outside=0.5), "normal") == []
+    record = counts.summary()
+    assert (record["outside"], record["outside_wafers"], len(record["most_outside"])) == (81, 4, 4)
+
+
+def test_wafers_that_the_model_cannot_judge_are_no_pattern_and_not_novel() -> None:
+    counts = WaferCounts()
+    counts.add([result(n, "model_does_not_fit", p_value=1.0) for n in range(30)])
+    counts.add([result(n, "known") for n in range(30, 40)])
+    assert (counts.patterns, counts.novel) == ({"donut": 10}, [])
+    (finding,) = check_wafers(counts, WaferCheck(), "normal")
+    assert (finding.rule, finding.value) == ("model_does_not_fit", 0.75)
+    assert "30 of 40 wafers cannot be judged: m/1 knows lists" in finding.message

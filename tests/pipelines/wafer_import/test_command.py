@@ -338,3 +338,48 @@ def test_the_real_folder_is_imported_but_for_what_is_bad(
         (b"jklarf_bad12.klarf", "missing_field"),
         (b"impro02_klarf_no_defect.000", "count_mismatch"),
     }
+
+
+def disc_klarf(folder: Path, diameter_mm: int = 300, centre: int = 0) -> Path:
+    """Defects all over a wafer of 300 mm, in dies of the wafer's size."""
+    rng = np.random.default_rng(2)
+    radii, angles = 148_000 * np.sqrt(rng.random(300)), 2 * np.pi * rng.random(300)
+    rows = "\n".join(
+        f" {i} {x + centre:.1f} {y + centre:.1f} 0 0"
+        for i, (x, y) in enumerate(zip(radii * np.cos(angles), radii * np.sin(angles), strict=True))
+    )
+    text = klarf(defects=300).replace("4000 4000", "300000 300000").replace("Size 1 300", f"Size 1 {diameter_mm}")
+    path = folder / "disc.001"
+    path.write_text(re.sub(r"(DefectList\n).*?;", rf"\g<1>{rows};", text, flags=re.DOTALL))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("diameter", "centre", "code", "says"),
+    [
+        (300, 0, 0, None),
+        (200, 0, 1, "they fit a wafer of 300 mm, not 200 mm"),
+        (300, 150_000, 1, r"they fit about the point 1\d\d, 1\d\d mm: is the centre wrong\?"),
+        (290, 0, 0, r"note: wafer 'W1': \d+ of 300 defects \(\d%\) lie outside its radius of 145 mm"),
+    ],
+)
+def test_defects_outside_of_their_wafer_are_told_of(
+    tmp_path: Path, diameter: int, centre: int, code: int, says: str | None
+) -> None:
+    result = run(str(disc_klarf(tmp_path, diameter, centre)), "--dry-run")
+    assert result.exit_code == code, result.output
+    assert ("rejected (outside_wafer)" in result.output) == (code == 1)
+    assert says is None or re.search(says, result.output), result.output
+    assert says is not None or "note:" not in result.output
+
+
+def test_a_note_says_how_die_origin_was_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(klarf().replace("WaferID", "DieOrigin 500 0;\nWaferID"))
+    assert "note: wafer 'W1': DieOrigin 500, 0 um is added" in run(str(tmp_path / "a"), "--dry-run").output
+    assert "note:" not in run(str(tmp_path / "a"), "--dry-run", "--die-origin", "added").output
+
+
+def test_wafers_of_one_name_in_two_slots_are_no_inspections_of_one(tmp_path: Path) -> None:
+    for slot in (1, 2):
+        (tmp_path / f"{slot}").write_text(klarf().replace("Sample", f"Slot {slot};\nSample", 1))
+    assert numbers(run(str(tmp_path), "--dry-run"))["wafers"] == [2, 2, 0, 0]
