@@ -34,8 +34,9 @@ from sparsewatch.detectors.sparse_net.spconv_layer import ConvAlgo, get_indice_p
 from sparsewatch.detectors.sparse_net.train import TrainConfig
 from sparsewatch.detectors.torch_threads import torch_threads
 from sparsewatch.detectors.wafers.drawn import PATTERNS, make_wafers
+from sparsewatch.detectors.wafers.inputs import GRID
 from sparsewatch.detectors.wafers.model import WaferModel
-from sparsewatch.detectors.wafers.training import GRID, WaferTrainingConfig, train_wafer_model
+from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 WAFERS = 300

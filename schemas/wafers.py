@@ -30,7 +30,7 @@ WAFER_COLUMNS = pa.schema(
     ]
 )
 
-#: Verdict on a wafer that is given as its model knows none: as a list of defects to a model of die maps, or the reverse.
+#: Verdict on a wafer that is given as its model knows none: a list of defects to a model of die maps, or the reverse.
 MISFIT = "model_does_not_fit"
 Verdict = Literal["known", "normal", "novel", "model_does_not_fit"]
 

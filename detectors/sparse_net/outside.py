@@ -3,6 +3,8 @@
 A wafer most of whose defects lie outside is no clean wafer: its unit, its centre or its size is wrong.
 """
 
+import math
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -77,7 +79,7 @@ def likely_cause(x: Floats, y: Floats, radius_um: float) -> str | None:
         if factor / 20 < reach <= factor * _FITS:
             return f"they lie {factor:,.0f} times too far out, as {units} do"
     middle = [float(np.quantile(axis, 0.01) + np.quantile(axis, 0.99)) / 2 for axis in (x, y)]
-    off = np.hypot(*middle) / radius_um
+    off = math.hypot(*middle) / radius_um
     if len(x) > 2 and off > _OFF_CENTRE and _reach(x - middle[0], y - middle[1]) <= _FITS * radius_um:
         return f"they fit about the point {middle[0] / 1e3:.0f}, {middle[1] / 1e3:.0f} mm: is the centre wrong?"
     for diameter in _DIAMETERS:

@@ -221,7 +221,7 @@ def _misfit_findings(counts: WaferCounts) -> Iterator[Finding]:
         return
     models = ", ".join(sorted(counts.models))
     yield Finding(
-        rule=MISFIT,
+        rule="model_does_not_fit",
         subject="wafers",
         severity="critical",
         value=wafers / counts.wafers,

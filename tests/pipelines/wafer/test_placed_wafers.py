@@ -104,7 +104,7 @@ def test_a_wafer_outside_of_itself_is_a_reject_of_the_stream(
     job = load_job(write_wafer_job(tmp_path, "localhost:1", "t", tmp_path))
     rows = scaled(fresh_wafers("edge_ring", 4), name, factor)
     events = [{k: v for k, v in row.items() if v is not None} | {"t": 5} for row in rows.to_pylist()]
-    values = [json.dumps(event).encode() for event in events]
+    values: list[bytes | None] = [json.dumps(event).encode() for event in events]
     n = len(values)
     fetched = [Fetched(0, list(range(n)), [0] * n, values, [[] for _ in values], lambda _: None, n)]
     found = decode("t", fetched, ready(job).events)
