@@ -25,8 +25,7 @@ _LEADING_ZERO = r"^\s*[-+]?0\d"
 _LONG = r"^\s*[-+]?\d{19,}\s*$"
 _LONG_DIGITS = 19
 _SEPARATED = r"^\s*[-+]?\d+([,_' ]\d+)+(\.\d+)?\s*$"
-#: First bytes of texts that may have a leading zero.
-_MAY_BEGIN = np.isin(np.arange(256), list(b"0-+ \t"))
+_ZERO, _NINE = b"09"
 #: Most different texts among numbers: a column with more is plain text, such as ids of letters and digits.
 _MOST_OTHERS = 5
 _FEW = 8
@@ -90,9 +89,9 @@ class _Found:
             self._kinds = tuple(self._holding(column))
         if pa.float64() in self._kinds:
             self._numbers += len(column) - column.null_count
-        elif not (self._plain or self._kinds):
+        elif not (self._plain or self._kinds or self._why):
             self._count_others(column)
-            if first and not self._why:
+            if first:
                 self._look_for_separators(column)
 
     def _holding(self, column: Any) -> Iterator[Any]:
@@ -111,10 +110,10 @@ class _Found:
         """Whether texts are numbers that lose digits as numbers; `_why` says which."""
         if not holds(pa.float64(), few):
             return False
-        begins = column.filter(pa.array(_may_begin(column)))
-        if len(zeros := _matching(begins, _LEADING_ZERO)):
+        zeros, longest = _glance(column)
+        if len(zeros := _matching(column.filter(pa.array(zeros)), _LEADING_ZERO)):
             self._why = f"numbers with leading zeros, such as {shown(zeros[0].as_py())}"
-        elif pc.max(pc.binary_length(column)).as_py() >= _LONG_DIGITS:
+        elif longest >= _LONG_DIGITS:
             long = _matching(column, _LONG)
             if not holds(pa.int64(), long):
                 self._why = f"integers of more than 64 bits, such as {shown(long[0].as_py())}"
@@ -137,13 +136,16 @@ class _Found:
             self._others.update(dict(zip(others.to_pylist(), counts.to_pylist(), strict=True)))
 
 
-def _may_begin(column: Any) -> np.ndarray:
-    """Whether each text begins as one with a leading zero may, bool of shape (n,); of null either."""
+def _glance(column: Any) -> tuple[np.ndarray, int]:
+    """Which texts may have a leading zero, bool of shape (n,), and the most bytes of a text."""
     _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column)]
+    bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
     texts = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
-    begins: np.ndarray = _MAY_BEGIN[texts[np.minimum(starts, len(texts) - 1)]]
-    return begins
+    lengths = np.diff(bounds)
+    first, second = (texts.take(bounds[:-1] + place, mode="clip") for place in (0, 1))
+    # A sign or a blank may come before the zero.
+    may = (first < _ZERO) | ((first == _ZERO) & (second >= _ZERO) & (second <= _NINE))
+    return may & (lengths > 1), int(lengths.max())
 
 
 def _matching(texts: Any, pattern: str) -> Any:

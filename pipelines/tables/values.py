@@ -86,6 +86,9 @@ def as_type(column: Any, kind: pa.DataType, moments: TimeFormat = "epoch_ms") ->
         kind: The type wanted.
         moments: How dates and times become integers; as milliseconds where it is text.
 
+    Returns:
+        The column; of floats with what is not finite, see `without_infinities`.
+
     Raises:
         pa.ArrowInvalid: If it does not hold all values.
         pa.ArrowNotImplementedError: If it holds none.
@@ -103,22 +106,28 @@ def as_type(column: Any, kind: pa.DataType, moments: TimeFormat = "epoch_ms") ->
 
 
 def _of_text(column: Any, kind: pa.DataType) -> Any:
-    """Values of texts: blanks around them do not count, "1.0" is an integer, `nan` is null."""
+    """Values of texts: blanks around them do not count, "1.0" is an integer."""
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         return column.cast(kind)
     if pa.types.is_integer(kind):
         # Arrow takes 0x1F for 31 in a column of integers, and not in a column of numbers.
-        if pc.any(pc.match_substring_regex(column, "^0[xX]")).as_py():
+        if _may_hold(column, b"xX") and pc.any(pc.match_substring_regex(column, "^0[xX]")).as_py():
             raise pa.ArrowInvalid("hexadecimal")
         try:
             return column.cast(kind)
         except pa.ArrowInvalid:
             return _integers(_trimmed(column), kind)
     try:
-        values = column.cast(kind)
+        return column.cast(kind)
     except pa.ArrowInvalid:
-        values = _trimmed(column).cast(kind)
-    return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(kind) else values
+        return _trimmed(column).cast(kind)
+
+
+def _may_hold(column: Any, characters: bytes) -> bool:
+    """Whether any of the characters is in the texts, or in the memory they share with others."""
+    data = column.buffers()[2]
+    text = b"" if data is None else data.to_pybytes()
+    return any(text.find(character) >= 0 for character in characters)
 
 
 def _trimmed(column: Any) -> Any:
