@@ -64,6 +64,8 @@ class SourceSettings(Settings, frozen=True, kw_only=True):
     block_rows: Count = 16_384
     #: Where a job begins; partitions that are added later begin at their begin.
     start: Literal["earliest", "latest"] = "earliest"
+    #: Texts that stand for a missing value, in events and in files read for the job, such as NA.
+    missing: list[str] = msgspec.field(default_factory=list)
 
 
 class WindowSettings(Settings, frozen=True, kw_only=True):

@@ -119,6 +119,7 @@ def open_events(
         most_rows=limit,
         piece_rows=BATCH_ROWS,
     )
+    settings = settings if job is None else settings.for_source(job.source)
     file = EventFile(name, open_table(paths, settings, on_bytes), limit=limit)
     if rule is not None:
         file = replace(file, written=find_times(file, rule))

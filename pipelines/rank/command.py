@@ -20,7 +20,7 @@ from sparsewatch.pipelines.rank.one_pass import RankSettings, SampleRows
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
-from sparsewatch.pipelines.tables.options import ENCODING_OPTION
+from sparsewatch.pipelines.tables.options import reading_options
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, CountOrNone, Range
@@ -105,10 +105,7 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 )
 @click.option("--subsampling", type=ranged(Count), default=1, show_default=True, help="Take every n-th row.")
 @click.option("--max-rows", type=ranged(Count), help="Stop after so many rows.")
-@click.option(
-    "--missing", default=",{}", show_default=True, metavar="A,B", help="Texts that stand for a missing value."
-)
-@ENCODING_OPTION
+@reading_options
 @click.option(
     "--max-values",
     type=ranged(SampleRows),
@@ -188,8 +185,7 @@ def _input_settings(options: dict[str, Any], model: ReferenceModel | None) -> In
         source=options["source"],
         subsampling=options["subsampling"],
         max_rows=options["max_rows"],
-        missing_symbols=tuple(options["missing"].split(",")),
-        encoding=options["encoding"],
+        reading=options["reading"],
     )
 
 
@@ -255,7 +251,9 @@ def _ranked(path: Path, source: RankInput, settings: RankSettings) -> Ranked:
 
 
 def _shown(path: Path, options: dict[str, Any]) -> dict[str, str]:
-    given = {name: value for name, value in options.items() if value not in (None, (), "", False)}
+    reading = options["reading"]
+    texts = options | {"reading": None, "missing": ",".join(reading.missing), "encoding": reading.encoding}
+    given = {name: value for name, value in texts.items() if value not in (None, (), "", False)}
     return {"path": str(path)} | {name: str(value) for name, value in given.items()}
 
 

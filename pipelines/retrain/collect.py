@@ -61,9 +61,7 @@ def collect(plan: Plan, columns: Iterable[str]) -> Collected:
     """
     types = column_types(plan.job, columns)
     if plan.files:
-        settings = TableSettings(
-            columns=tuple(types), types=types, moments=plan.job.source.time_format, reading=plan.reading
-        )
+        settings = TableSettings(columns=tuple(types), types=types, reading=plan.reading).for_source(plan.job.source)
         rows = collect_files(plan.files, settings, plan.sample_rows, plan.seed, hold_out=plan.offline)
     else:
         panes = _panes(plan.job)[-plan.last if plan.last else 0 :]

@@ -211,7 +211,7 @@ def plan_csv(
     """
     parts: list[CsvPart] = []
     for path in paths:
-        start, separator = _started(path, delimiter, settings.encoding)
+        start, separator = _started(path, delimiter, settings.reading.encoding)
         header = names is None or _is_header(path, start.fields, names)
         fields = _names(start.fields) if names is None else tuple(names)
         expect_names(path, fields)
@@ -221,7 +221,7 @@ def plan_csv(
             expect_columns(path, fields, parts[0].path, parts[0].names)
         chosen = parts[0].chosen if parts else settings.chosen(fields, path)
         parts.append(
-            CsvPart(path, fields, chosen, start, header, separator, settings.missing_symbols, settings.encoding)
+            CsvPart(path, fields, chosen, start, header, separator, settings.reading.missing, settings.reading.encoding)
         )
     return parts
 

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from sparsewatch.pipelines.tables.rejects import SAMPLES, Rejected, Sample, shown
+from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.pipelines.tables.streams import OnBytes, Progress, named_errors, open_text, whole_lines
-from sparsewatch.pipelines.tables.text import is_text, missing_as_null
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.transforms.codecs.json import decode_json
+from sparsewatch.transforms.codecs.missing import nulls_for_missing, without_missing_texts
 
 _NO_OBJECT = "no JSON object"
 _SCALARS: dict[type, Any] = {bool: pa.bool_(), float: pa.float64(), str: pa.string(), type(None): pa.null()}
@@ -34,12 +35,9 @@ class JsonPart:
     path: Path
     #: Columns and types that are given.
     schema: pa.Schema
-    #: Texts that stand for the missing value.
-    symbols: Sequence[str]
+    reading: Reading
     #: Types of the lines, where others are given.
     lines: pa.Schema | None = None
-    #: Of a file without a byte order mark; UTF-8 if None.
-    encoding: str | None = None
 
     def pieces(self, rejected: Rejected, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Batches of rows; a line that is no JSON object is rejected, a blank line is skipped.
@@ -47,9 +45,9 @@ class JsonPart:
         Raises:
             SchemaError: If the file is damaged, or a value is not of its column's type.
         """
-        with named_errors(self.path), open_text(self.path, progress, self.encoding) as stream:
-            for lines in _lines(stream, self.path):
-                yield self._missing_as_null(self._rows(lines, rejected))
+        with named_errors(self.path), open_text(self.path, progress, self.reading.encoding) as stream:
+            for lines in _lines(stream, self.path, self.reading.missing):
+                yield self._typed(without_missing_texts(self._rows(lines, rejected), self.reading.missing))
 
     def _rows(self, lines: _Lines, rejected: Rejected) -> pa.RecordBatch:
         rows, faults = decode_json(lines.texts, self.schema if self.lines is None else self.lines)
@@ -66,11 +64,8 @@ class JsonPart:
         text = lines.texts[row].decode(errors="replace")
         return Sample(self.path, lines.numbers[row], _NO_OBJECT, f"expected one JSON object, got {shown(text)}")
 
-    def _missing_as_null(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        columns = [missing_as_null(c, self.symbols) if is_text(c.type) else c for c in rows.columns]
-        if self.lines is not None:
-            columns = [column.cast(kind) for column, kind in zip(columns, self.schema.types, strict=True)]
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+    def _typed(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        return rows if self.lines is None else rows.cast(self.schema)
 
 
 class JsonTypes(NamedTuple):
@@ -93,15 +88,15 @@ class JsonTypes(NamedTuple):
 
 
 def find_json_types(
-    paths: Sequence[Path], rows: int | None = None, on_bytes: OnBytes | None = None, encoding: str | None = None
+    paths: Sequence[Path], reading: Reading, rows: int | None = None, on_bytes: OnBytes | None = None
 ) -> JsonTypes:
     """Find the types of the columns of files.
 
     Args:
         paths: Files of JSON lines.
+        reading: How texts are read.
         rows: Rows of each file that are looked at; all if None.
         on_bytes: Called with the bytes read so far and in all.
-        encoding: Of files without a byte order mark; UTF-8 if None.
 
     Raises:
         SchemaError: If a file is damaged or holds no object.
@@ -109,8 +104,8 @@ def find_json_types(
     looked, progress = _Looked(), Progress(paths)
     for path in paths:
         seen = 0
-        with named_errors(path), open_text(path, progress, encoding) as stream:
-            for lines in _lines(stream, path):
+        with named_errors(path), open_text(path, progress, reading.encoding) as stream:
+            for lines in _lines(stream, path, reading.missing):
                 seen += looked.add(path, lines)
                 if on_bytes is not None:
                     on_bytes(progress.done, progress.total)
@@ -121,10 +116,10 @@ def find_json_types(
     return JsonTypes(pa.schema([(name, _settled(kind)) for name, kind in looked.types.items()]), looked.wrong)
 
 
-def _lines(stream: pa.NativeFile, path: Path) -> Iterator[_Lines]:
+def _lines(stream: pa.NativeFile, path: Path, missing: Sequence[str]) -> Iterator[_Lines]:
     first = 1
     for chunk in whole_lines(stream, path):
-        texts = chunk.split(b"\n")[:-1]
+        texts = nulls_for_missing(chunk, missing).split(b"\n")[:-1]
         numbers = range(first, first + len(texts))
         first += len(texts)
         if all(texts) and b"\r" not in chunk:

@@ -47,7 +47,7 @@ def look_at(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | 
     """
     formats = [format_of(path, settings.reading.encoding) for path in paths]
     lines = [path for path, kind in zip(paths, formats, strict=True) if kind == "jsonl"]
-    json = find_json_types(lines, settings.most_rows, on_bytes, settings.reading.encoding) if lines else None
+    json = find_json_types(lines, settings.reading, settings.most_rows, on_bytes) if lines else None
     files: list[FileColumns] = []
     for path, kind in zip(paths, formats, strict=True):
         if kind == "parquet":

@@ -1,7 +1,7 @@
 """How tables are read, whatever reads them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.schemas.jobs import SourceSettings, TimeFormat
 
 #: Text of a CSV that always stands for the missing value.
 EMPTY = ""
@@ -24,20 +24,22 @@ class Reading:
     #: Encoding of text without a byte order mark; UTF-8 if None.
     encoding: str | None = None
 
+    def besides(self, missing: Sequence[str]) -> "Reading":
+        """The same, with further texts for the missing value, such as a job's."""
+        return replace(self, missing=tuple(dict.fromkeys((*missing, *self.missing))))
+
 
 PLAIN = Reading()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSettings:
-    """Which columns are read, and which texts stand for the missing value."""
+    """Which columns of a text are read, and how."""
 
-    #: Texts that stand for the missing value.
-    missing_symbols: tuple[str, ...] = (EMPTY,)
+    #: How texts are read; its `missing` are all texts that stand for the missing value.
+    reading: Reading = Reading(missing=(EMPTY,))
     #: Only these columns, in the order of the file; all if None.
     columns: Sequence[str] | None = None
-    #: Encoding of text without a byte order mark; UTF-8 if None.
-    encoding: str | None = None
 
     def chosen(self, names: Sequence[str], path: Path) -> tuple[str, ...]:
         """Those of a file's columns that are read.
@@ -79,3 +81,7 @@ class TableSettings:
     #: Most rows of a piece, and cells, where rows are wide.
     piece_rows: int = 65_536
     piece_cells: int = 1 << 22
+
+    def for_source(self, source: SourceSettings) -> "TableSettings":
+        """The same, with what a job says of its events: their time format, and which texts are missing values."""
+        return replace(self, moments=source.time_format, reading=self.reading.besides(source.missing))

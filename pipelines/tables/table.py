@@ -24,7 +24,7 @@ from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.streams import OnBytes, Progress
 from sparsewatch.pipelines.tables.text_types import FoundTypes
 from sparsewatch.pipelines.tables.typed import TypedPart, converter
-from sparsewatch.pipelines.tables.values import is_sure, without_infinities
+from sparsewatch.pipelines.tables.values import finite_rows, is_sure
 from sparsewatch.schemas.alerts import counted
 
 
@@ -56,7 +56,6 @@ class Table:
         #: Infinite values that were read as missing values, by column.
         self.infinite: Counter[str] = Counter()
         self._unsure = frozenset(unsure)
-        self._floats = [i for i, kind in enumerate(schema.types) if pa.types.is_floating(kind)]
         self._progress = Progress([part.path for part in parts])
 
     def infinities(self) -> list[str]:
@@ -90,7 +89,9 @@ class Table:
             SchemaError: As for `pieces`.
         """
         for piece in part.pieces(self.rejected, self._progress):
-            yield self._finite(piece)
+            finite = finite_rows(piece)
+            self.infinite += finite.infinite
+            yield finite.rows
             if on_bytes is not None:
                 on_bytes(self._progress.done, self._progress.total)
 
@@ -119,15 +120,6 @@ class Table:
     def unread(self) -> "Table":
         """The same table, without what was counted while it was read."""
         return Table(self.parts, self.schema, self.rows, self.found, self._unsure)
-
-    def _finite(self, piece: pa.RecordBatch) -> pa.RecordBatch:
-        for place in self._floats:
-            column, infinite = without_infinities(piece.column(place))
-            if infinite:
-                self.infinite[self.schema.names[place]] += infinite
-            if column is not piece.column(place):
-                piece = piece.set_column(place, self.schema.field(place), column)
-        return piece
 
 
 def open_table(paths: Sequence[Path], settings: TableSettings, on_bytes: OnBytes | None = None) -> Table:
@@ -181,9 +173,7 @@ def _part(file: FileColumns, schema: pa.Schema, rows: int, settings: TableSettin
         return TypedPart(replace(file.csv, chosen=schema.names), schema, rows, settings.most_rows)
     # Other files may have widened undeclared types.
     lines = pa.schema([(name, settings.types.get(name, file.types[name])) for name in schema.names])
-    return JsonPart(
-        file.path, schema, settings.reading.missing, None if lines == schema else lines, settings.reading.encoding
-    )
+    return JsonPart(file.path, schema, settings.reading, None if lines == schema else lines)
 
 
 def _is_unsure(file: FileColumns, schema: pa.Schema) -> bool:

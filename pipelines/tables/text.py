@@ -1,35 +1,13 @@
-"""Columns of text: the missing value, and bytes as text."""
+"""Columns of text, and bytes as text."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 
 def is_text(arrow_type: Any) -> bool:
     """Whether a column of this type holds text that stays unchanged."""
     return bool(pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type))
-
-
-def missing_as_null(column: Any, symbols: Sequence[str]) -> Any:
-    """A column of text, or a dictionary of it, in which texts that stand for the missing value are null."""
-    if not symbols:
-        return column
-    if pa.types.is_dictionary(column.type):
-        if not pc.any(missing := _is_missing(column.dictionary, symbols)).as_py():
-            return column
-        indices = pc.if_else(missing.take(column.indices), None, column.indices)
-        return pa.DictionaryArray.from_arrays(indices, column.dictionary)
-    missing = _is_missing(column, symbols)
-    return pc.if_else(missing, None, column) if pc.any(missing).as_py() else column
-
-
-def _is_missing(values: Any, symbols: Sequence[str]) -> Any:
-    missing = pa.scalar(False)
-    for symbol in symbols:
-        missing = pc.or_(missing, pc.equal(values, symbol))
-    return missing
 
 
 def decoded(column: Any, encoding: str | None) -> Any:

@@ -14,11 +14,12 @@ from sparsewatch.pipelines.tables.parquet_files import Convert
 from sparsewatch.pipelines.tables.rejects import Rejected, shown
 from sparsewatch.pipelines.tables.settings import PLAIN, Reading
 from sparsewatch.pipelines.tables.streams import Progress
-from sparsewatch.pipelines.tables.text import is_text, missing_as_null
+from sparsewatch.pipelines.tables.text import is_text
 from sparsewatch.pipelines.tables.text_types import holds
 from sparsewatch.pipelines.tables.values import as_type, unpacked
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.transforms.codecs.missing import missing_as_null
 
 #: Number of misfitting texts that an error shows.
 _SHOWN = 3

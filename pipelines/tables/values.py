@@ -4,7 +4,8 @@ The types are those of the stream: integers, numbers, booleans, text, and lists 
 follow the same rule. A value that does not fit raises Arrow's error, which the caller names; nothing is guessed.
 """
 
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,7 +88,7 @@ def as_type(column: Any, kind: pa.DataType, moments: TimeFormat = "epoch_ms") ->
         moments: How dates and times become integers; as milliseconds where it is text.
 
     Returns:
-        The column; of floats with what is not finite, see `without_infinities`.
+        The column; of floats with what is not finite, see `finite_rows`.
 
     Raises:
         pa.ArrowInvalid: If it does not hold all values.
@@ -173,12 +174,25 @@ def _of_number(column: Any, kind: pa.DataType) -> Any:
     return column.cast(kind)
 
 
-def without_infinities(column: Any) -> tuple[Any, int]:
-    """A column of numbers in which what is not finite is null, and how many values were infinite.
+class Finite(NamedTuple):
+    """Rows without infinite values."""
+
+    rows: pa.RecordBatch
+    #: How many values were infinite, by column.
+    infinite: Counter[str]
+
+
+def finite_rows(rows: pa.RecordBatch) -> Finite:
+    """Rows in whose columns of floats what is not finite is null.
 
     A stream sends null for a missing number, and nothing for an infinite number.
     """
-    finite = pc.is_finite(column)
-    if pc.all(finite, min_count=0).as_py():
-        return column, 0
-    return pc.if_else(finite, column, None), pc.sum(pc.is_inf(column)).as_py() or 0
+    infinite: Counter[str] = Counter()
+    for place, field in enumerate(rows.schema):
+        if not pa.types.is_floating(field.type):
+            continue
+        column = rows.column(place)
+        if not pc.all(finite := pc.is_finite(column), min_count=0).as_py():
+            rows = rows.set_column(place, field, pc.if_else(finite, column, None))
+            infinite[field.name] += pc.sum(pc.is_inf(column)).as_py() or 0
+    return Finite(rows, +infinite)

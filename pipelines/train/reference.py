@@ -110,10 +110,9 @@ def open_files(job: CtrJob, files: Sequence[Path], reading: Reading = PLAIN, on_
         columns=(time, *columns),
         types={name: schema.field(name).type for name in columns},
         times=frozenset({time}),
-        moments=job.source.time_format,
         reading=reading,
     )
-    return open_table(files, settings, on_bytes)
+    return open_table(files, settings.for_source(job.source), on_bytes)
 
 
 def count_rows(

@@ -27,7 +27,6 @@ from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import TimeFormat
 from sparsewatch.schemas.settings import AlarmRate, Count, CountOrNone, Range
 
 if TYPE_CHECKING:
@@ -222,8 +221,8 @@ def _sampled(
         sample.merge(part)
     if unread := [file for file in files if file.suffix != SUFFIX]:
         with progress_bar("scanning", unit=BYTES) as bar:
-            moments: TimeFormat = "epoch_ms" if job is None else load_job(job).source.time_format
-            settings = TableSettings(columns=sample.columns, types=types, moments=moments, reading=reading)
+            settings = TableSettings(columns=sample.columns, types=types, reading=reading)
+            settings = settings if job is None else settings.for_source(load_job(job).source)
             table = open_table(unread, settings, bar.move)
         with progress_bar("reading", unit="rows") as bar:
             for file in table.parts:

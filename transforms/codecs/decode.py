@@ -17,6 +17,7 @@ from sparsewatch.schemas.side_records import SideKind, SideRecord
 from sparsewatch.transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_json
+from sparsewatch.transforms.codecs.missing import nulls_for_missing, without_missing_texts
 from sparsewatch.transforms.records import Fetched
 
 JSON_TYPE = b"application/json"
@@ -85,6 +86,7 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         *_decode_arrow(topic, fetched, by_format["arrow"], schema, rejects),
     ]
     rows, places = _joined([p for p in parts if p[0].num_rows], schema)
+    rows = without_missing_texts(rows, schema.missing)
     stamps = _timestamps(fetched, places)
     times, faults = settle(rows, stamps, schema)
     decoded = Decoded(
@@ -128,7 +130,7 @@ _Part = tuple[pa.RecordBatch, np.ndarray]
 def _decode_json(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
 ) -> _Part:
-    values = [fetched[run].values[i] or b"" for run, i in records]
+    values = [nulls_for_missing(fetched[run].values[i] or b"", schema.missing) for run, i in records]
     rows, faults = decode_json(values, schema.columns)
     for row, code, message in faults:
         run, i = records[row]

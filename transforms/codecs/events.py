@@ -74,6 +74,8 @@ class EventSchema:
     #: Format of records without a `content-type` header.
     default_format: str
     check: EventCheck = no_check
+    #: Texts that stand for a missing value.
+    missing: tuple[str, ...] = ()
 
 
 def event_schema(source: SourceSettings, columns: EventColumns) -> EventSchema:
@@ -89,6 +91,7 @@ def event_schema(source: SourceSettings, columns: EventColumns) -> EventSchema:
         max_record_bytes=parse_size(source.max_record_bytes),
         default_format=source.format,
         check=columns.check,
+        missing=tuple(source.missing),
     )
 
 

@@ -12,8 +12,9 @@ from sparsewatch.pipelines.rank.inputs.settings import InputSettings
 from sparsewatch.pipelines.tables.columns import expect_columns, expect_names
 from sparsewatch.pipelines.tables.json_files import JsonPart, find_json_types
 from sparsewatch.pipelines.tables.parquet_files import ParquetPart, read_footer
-from sparsewatch.pipelines.tables.text import decoded, is_text, missing_as_null
+from sparsewatch.pipelines.tables.text import decoded, is_text
 from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.transforms.codecs.missing import missing_as_null
 
 #: Least bytes of a plain text value, those of its length: columns with fewer bytes per value are dictionaries.
 _PLAIN_BYTES = 4
@@ -101,12 +102,12 @@ def plan_json(paths: Sequence[Path], settings: InputSettings) -> list[JsonPart]:
         ConfigError: If a chosen column is missing.
         SchemaError: If a file is damaged, without rows, or a column is nested or holds values of several kinds.
     """
-    found = find_json_types(paths, encoding=settings.encoding)
+    found = find_json_types(paths, settings.reading)
     expect_names(paths[0], found.schema.names)
     chosen = settings.chosen(found.schema.names, paths[0])
     found.expect_sound(chosen)
     schema = pa.schema([(name, _type_of(paths[0], found.schema.field(name))) for name in chosen])
-    return [JsonPart(path, schema, settings.missing_symbols, encoding=settings.encoding) for path in paths]
+    return [JsonPart(path, schema, settings.reading) for path in paths]
 
 
 def _types(footer: _Footer, chosen: Sequence[str]) -> pa.Schema:
@@ -164,13 +165,13 @@ def _unified(footers: Sequence[_Footer], types: Sequence[pa.Schema]) -> pa.Schem
 
 def _read(settings: InputSettings, column: Any, field: pa.Field) -> Any:
     """A column of a file as the type it is read as."""
-    kind, symbols = field.type, settings.missing_symbols
+    kind, symbols = field.type, settings.reading.missing
     if pa.types.is_dictionary(kind):
         return missing_as_null(column.cast(kind), symbols)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if _is_bytes(column.type):
-        column = decoded(column, settings.encoding)
+        column = decoded(column, settings.reading.encoding)
     if pa.types.is_time32(column.type):
         column = column.cast(pa.int32())
     column = column.cast(kind)

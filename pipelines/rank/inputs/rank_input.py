@@ -9,6 +9,7 @@ from sparsewatch.pipelines.tables.blocks import every, gather, head, read_ahead
 from sparsewatch.pipelines.tables.parts import Part
 from sparsewatch.pipelines.tables.rejects import Rejected
 from sparsewatch.pipelines.tables.streams import Progress
+from sparsewatch.pipelines.tables.values import finite_rows
 
 
 class RankInput:
@@ -57,4 +58,8 @@ class RankInput:
 
     def _pieces(self) -> Generator[pa.RecordBatch, None, None]:
         for part in self._parts:
-            yield from part.pieces(self.rejected, self._progress)
+            for piece in part.pieces(self.rejected, self._progress):
+                finite = finite_rows(piece)
+                if finite.infinite:
+                    self.rejected.ignored["infinite value, read as missing"] += finite.infinite.total()
+                yield finite.rows

@@ -1,9 +1,9 @@
 """How an input is read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from sparsewatch.pipelines.tables.settings import TextSettings
+from sparsewatch.pipelines.tables.settings import EMPTY, PLAIN, Reading, TextSettings
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, check_ranges
 
@@ -11,8 +11,9 @@ from sparsewatch.schemas.settings import Count, check_ranges
 Source = Literal["auto", "parquet", "csv", "jsonl", "csv-raw", "ob-csv", "ob-vw", "ob-raw-dump"]
 #: Rows of a block.
 BLOCK_ROWS = 65_536
-#: Texts that stand for the missing value, as in the public `outrank`.
-MISSING_SYMBOLS = ("", "{}")
+#: Texts that stand for the missing value in the layouts of the public `outrank`, as there.
+OUTRANK_MISSING = (EMPTY, "{}")
+_TABLES = ("parquet", "jsonl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +29,15 @@ class InputSettings(TextSettings):
     block_rows: Count = BLOCK_ROWS
     #: Of all usable rows only every s-th is taken, where s is this number: rows s, 2 s and so on.
     subsampling: Count = 1
-    missing_symbols: tuple[str, ...] = MISSING_SYMBOLS
+    #: How texts are read. Its `missing` are further texts, besides those of the layout, for the missing value.
+    reading: Reading = PLAIN
     #: Most rows, counted after subsampling.
     max_rows: Count | None = None
+
+    def of_layout(self, source: Source) -> "InputSettings":
+        """The same, for a layout: the empty field of a CSV is missing, in the public tool's layouts `{}` as well."""
+        own = () if source in _TABLES else (EMPTY,) if source == "csv" else OUTRANK_MISSING
+        return replace(self, source=source, reading=self.reading.besides(own))
 
     def __post_init__(self) -> None:
         if self.source not in get_args(Source):

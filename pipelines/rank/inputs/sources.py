@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sparsewatch.pipelines.rank.inputs.counted_columns import plan_json, plan_parquet
 from sparsewatch.pipelines.rank.inputs.rank_input import RankInput
-from sparsewatch.pipelines.rank.inputs.settings import InputSettings
+from sparsewatch.pipelines.rank.inputs.settings import InputSettings, Source
 from sparsewatch.pipelines.rank.inputs.vw_files import plan_vw
 from sparsewatch.pipelines.tables.columns import expect_names
 from sparsewatch.pipelines.tables.csv_files import plan_csv, read_start
@@ -40,11 +40,11 @@ def open_input(path: Path, settings: InputSettings) -> RankInput:
         raise ConfigError(f"no such file or folder: {path}")
     if not (path.is_file() or path.is_dir()):
         raise ConfigError(f"{path}: expected a file or a folder, got a pipe or a device; files may be read twice")
-    source = _detected(path, settings.encoding) if settings.source == "auto" else settings.source
-    return _OPENERS[source](path, settings)
+    source = _detected(path, settings.reading.encoding) if settings.source == "auto" else settings.source
+    return _OPENERS[source](path, settings.of_layout(source))
 
 
-def _detected(path: Path, encoding: str | None) -> str:
+def _detected(path: Path, encoding: str | None) -> Source:
     """The layout at a path."""
     folder = path if path.is_dir() else path.parent
     if path.is_dir() and (path / _RAW_HEADER).exists():
@@ -55,7 +55,7 @@ def _detected(path: Path, encoding: str | None) -> str:
         return "ob-csv" if (path / _DESCRIPTION).exists() else "csv-raw"
     if path.is_file() and (known := recognised(path, encoding)):
         return known
-    found = [source for source, endings in ENDINGS.items() if _files(path, endings)]
+    found: list[Source] = [source for source, endings in ENDINGS.items() if _files(path, endings)]
     if len(found) != 1:
         tables = ", ".join(f"{NAMES[kind]} ({', '.join(endings)})" for kind, endings in ENDINGS.items())
         raise ConfigError(
@@ -146,7 +146,7 @@ def _open_ob_vw(path: Path, settings: InputSettings) -> RankInput:
 
 
 def _open_raw_dump(path: Path, settings: InputSettings) -> RankInput:
-    names = read_start(path / _RAW_HEADER, "\t", settings.encoding).fields
+    names = read_start(path / _RAW_HEADER, "\t", settings.reading.encoding).fields
     files = sorted(entry for entry in (path / _RAW_ROWS).rglob("*") if entry.is_file() and entry.name[0] not in "._")
     if not files:
         raise ConfigError(f"{path}: expected files of rows under {_RAW_ROWS}, got none")
@@ -154,7 +154,7 @@ def _open_raw_dump(path: Path, settings: InputSettings) -> RankInput:
     return RankInput(parts, parts[0].chosen, frozenset(), settings)
 
 
-_OPENERS: dict[str, Callable[[Path, InputSettings], RankInput]] = {
+_OPENERS: dict[Source, Callable[[Path, InputSettings], RankInput]] = {
     "parquet": _open_parquet,
     "csv": _open_csv,
     "jsonl": _open_json,

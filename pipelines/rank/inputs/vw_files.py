@@ -22,8 +22,8 @@ from sparsewatch.pipelines.rank.inputs.settings import InputSettings
 from sparsewatch.pipelines.tables.columns import expect_names
 from sparsewatch.pipelines.tables.rejects import SAMPLES, Rejected, Sample, shown
 from sparsewatch.pipelines.tables.streams import Progress, expect_text, named_errors, open_text, whole_lines
-from sparsewatch.pipelines.tables.text import missing_as_null
 from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.transforms.codecs.missing import missing_as_null
 
 LABEL = "label"
 #: Characters dropped from a value by default.
@@ -166,11 +166,11 @@ def plan_vw(paths: Sequence[Path], namespaces: Path, settings: InputSettings) ->
         ConfigError: If the map or a chosen column is missing.
         SchemaError: If the map cannot be used.
     """
-    known = read_namespaces(namespaces, settings.encoding)
+    known = read_namespaces(namespaces, settings.reading.encoding)
     for path in paths:
-        expect_text(path, settings.encoding)
+        expect_text(path, settings.reading.encoding)
     chosen = settings.chosen([LABEL, *known.names.values()], namespaces)
-    parts = [VwPart(path, known, chosen, settings.missing_symbols, settings.encoding) for path in paths]
+    parts = [VwPart(path, known, chosen, settings.reading.missing, settings.reading.encoding) for path in paths]
     return parts, known.numeric & set(chosen)
 
 

@@ -30,7 +30,7 @@ def read(path: Path, encoding: str | None = None) -> dict[str, list[Any]]:
 
 
 def ranked(path: Path, encoding: str | None = None) -> dict[str, list[Any]]:
-    batches = open_input(path, InputSettings(encoding=encoding)).batches()
+    batches = open_input(path, InputSettings(reading=Reading(encoding=encoding))).batches()
     columns: dict[str, list[Any]] = pa.Table.from_batches(batches).to_pydict()
     return columns
 

@@ -12,6 +12,7 @@ import pytest
 
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, open_input
 from sparsewatch.pipelines.tables.blocks import every, gather, head, read_ahead
+from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.errors import ConfigError, SchemaError, SparsewatchError
 
 ROWS = 1_000
@@ -122,12 +123,26 @@ def test_a_chosen_column_that_is_missing_is_named_with_the_closest(tmp_path: Pat
 
 
 @pytest.mark.parametrize("source", ["csv", "ob-vw", "parquet"])
-def test_missing_symbols_can_be_others_or_none(tmp_path: Path, source: str) -> None:
+def test_texts_for_the_missing_value_come_on_top_of_those_of_the_layout(tmp_path: Path, source: str) -> None:
     path = write(tmp_path, source)
-    chosen = rows_of(open_input(path, InputSettings(missing_symbols=("s1", "s2"))))
-    assert [row["site"] for row in chosen[:4]] == ["s0", None, None, "s3"]
-    none = rows_of(open_input(path, InputSettings(missing_symbols=())))
-    assert none[1]["price"] == ("" if source == "csv" else None)
+    rows = rows_of(open_input(path, InputSettings(reading=Reading(missing=("s1", "s2")))))
+    assert [row["site"] for row in rows[:4]] == ["s0", None, None, "s3"]
+    assert [row["price"] for row in rows] == [row["price"] for row in expected()]
+
+
+def test_only_layouts_of_the_public_tool_take_empty_brackets_for_missing(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('a,b\n{},""\n')
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "data.csv").write_text('a,b\n{},""\n')
+    (tmp_path / "rows.jsonl").write_text('{"a": "{}", "b": ""}\n')
+    pq.write_table(pa.table({"a": ["{}"], "b": [""]}), tmp_path / "rows.parquet")
+    found = {path.name: rows_of(open_input(path, InputSettings())) for path in tmp_path.iterdir()}
+    assert found == {
+        "rows.csv": [{"a": "{}", "b": None}],
+        "folder": [{"a": None, "b": None}],
+        "rows.jsonl": [{"a": "{}", "b": ""}],
+        "rows.parquet": [{"a": "{}", "b": ""}],
+    }
 
 
 @pytest.mark.parametrize("source", ["csv", "ob-vw", "parquet"])

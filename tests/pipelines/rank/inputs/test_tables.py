@@ -13,6 +13,7 @@ import pytest
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, open_input
 from sparsewatch.pipelines.tables import parquet_files
+from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.errors import SchemaError
 
 
@@ -26,6 +27,7 @@ def table_of(source: RankInput) -> pa.Table:
     return pa.Table.from_batches(source.batches())
 
 
+NA = InputSettings(reading=Reading(missing=("NA",)))
 MOMENT = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
@@ -37,10 +39,12 @@ MOMENT = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
         (pa.array([True, None]), pa.bool_(), [True, None]),
         (pa.array([0.5, None], pa.float32()), pa.float32(), [0.5, None]),
         (pa.array([np.float16(0.5), None], pa.float16()), pa.float32(), [0.5, None]),
-        (pa.array(["x", "{}"]), pa.string(), ["x", None]),
-        (pa.array(["", "y"], pa.large_string()), pa.large_string(), [None, "y"]),
-        (pa.array(["x", ""], pa.string_view()), pa.string(), ["x", None]),
-        (pa.array(["café".encode(), b"{}"]), pa.string(), ["café", None]),
+        (pa.array(["x", "{}"]), pa.string(), ["x", "{}"]),
+        (pa.array(["", "NA"], pa.large_string()), pa.large_string(), ["", None]),
+        (pa.array(["x", "NA"], pa.string_view()), pa.string(), ["x", None]),
+        (pa.array(["café".encode(), b"NA"]), pa.string(), ["café", None]),
+        (pa.array([0.5, float("inf")]), pa.float64(), [0.5, None]),
+        (pa.array([float("nan"), 0.5]), pa.float64(), [None, 0.5]),
         (pa.array([b"ab", None], pa.binary(2)), pa.string(), ["ab", None]),
         (pa.array([None, None]), pa.null(), [None, None]),
         (pa.array([MOMENT, None], pa.timestamp("ms", "UTC")), pa.int64(), [1_000, None]),
@@ -53,7 +57,7 @@ MOMENT = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
     ],
 )
 def test_a_column_becomes_what_is_counted(tmp_path: Path, given: Any, kind: Any, values: list[Any]) -> None:
-    source = open_input(write(tmp_path / "x.parquet", pa.table({"v": given, "click": [0, 1]})), InputSettings())
+    source = open_input(write(tmp_path / "x.parquet", pa.table({"v": given, "click": [0, 1]})), NA)
     rows = table_of(source)
     column = rows["v"]
     if pa.types.is_dictionary(column.type):
@@ -77,7 +81,9 @@ def test_text_of_few_values_is_read_as_dictionaries_without_missing_symbols(tmp_
     few = ["{}" if i % 5 == 0 else None if i % 5 == 1 else f"v{i % 5}" for i in range(5_000)]
     many = [f"value {i}" for i in range(5_000)]
     path = write(tmp_path / "x.parquet", pa.table({"few": few, "many": many}), row_group_size=1_500)
-    rows = table_of(open_input(path, InputSettings(block_rows=1_000))).unify_dictionaries()
+    rows = table_of(
+        open_input(path, InputSettings(block_rows=1_000, reading=Reading(missing=("{}",))))
+    ).unify_dictionaries()
     assert (rows["few"].type, rows["many"].type) == (pa.dictionary(pa.int32(), pa.string()), pa.string())
     assert rows["few"].to_pylist() == [None if value == "{}" else value for value in few]
     assert rows["few"].null_count == 2_000

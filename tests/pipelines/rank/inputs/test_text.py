@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, open_input, vw_files
 from sparsewatch.pipelines.tables import csv_files, streams
+from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.errors import SchemaError
 
 
@@ -33,7 +34,7 @@ def values(source: RankInput) -> list[list[Any]]:
         (b"\xef\xbb\xbfa,b\n1,2\n", [["1", "2"]]),
         (b'\xef\xbb\xbf"a","b"\n1,2\n', [["1", "2"]]),
         (b"\n\na,b\n1,2\n", [["1", "2"]]),
-        (b'a,b\n"x,y","p\nq"\n"say ""hi""",\n{},"{}"\n', [["x,y", "p\nq"], ['say "hi"', None], [None, None]]),
+        (b'a,b\n"x,y","p\nq"\n"say ""hi""",\n{},""\n', [["x,y", "p\nq"], ['say "hi"', None], ["{}", None]]),
         (b'a,b\n5" disk,x\n', [['5" disk', "x"]]),
         (b"a,b\ntrue,2020-01-01\nNA,null\n", [["true", "2020-01-01"], ["NA", "null"]]),
         ("a,b\nčaj,日本\n".encode(), [["čaj", "日本"]]),
@@ -46,7 +47,7 @@ def test_a_csv_is_read_as_text(tmp_path: Path, data: bytes, rows: list[list[Any]
 
 
 def test_a_header_may_be_quoted_across_lines_and_in_another_encoding(tmp_path: Path) -> None:
-    source = opened(tmp_path, "x.csv", b'"a,\nb",caf\xe9\n1,2\n', encoding="latin-1")
+    source = opened(tmp_path, "x.csv", b'"a,\nb",caf\xe9\n1,2\n', reading=Reading(encoding="latin-1"))
     assert (source.columns, values(source)) == (("a,\nb", "café"), [["1", "2"]])
 
 
@@ -111,7 +112,7 @@ def test_all_files_of_a_raw_dump_are_read_with_the_names_of_its_header(tmp_path:
 def test_json_lines_keep_numbers_and_count_what_is_no_object(tmp_path: Path) -> None:
     data = b'{"a": 1, "b": "x", "n": {"c": 1}}\nnonsense\n\n{"b": "", "a": 2.5}\n{"a": null, "b": "{}"}\n'
     source = opened(tmp_path, "x.jsonl", data, columns=["a", "b"])
-    assert (source.columns, values(source)) == (("a", "b"), [[1.0, "x"], [2.5, None], [None, None]])
+    assert (source.columns, values(source)) == (("a", "b"), [[1.0, "x"], [2.5, ""], [None, "{}"]])
     assert source.numeric == {"a"}
     assert source.rejected.counts == {"no JSON object": 1}
     assert (source.rejected.samples[0].record, source.bytes_read) == (2, len(data))
@@ -134,8 +135,8 @@ def test_what_a_csv_writer_quotes_comes_back(rows: list[tuple[str, str]], ending
     text = io.StringIO()
     csv.writer(text, lineterminator=ending).writerows([("a", "b"), *rows])
     with TemporaryDirectory() as folder:
-        source = opened(Path(folder), "x.csv", text.getvalue().encode(), missing_symbols=())
-        assert values(source) == [list(row) for row in rows]
+        source = opened(Path(folder), "x.csv", text.getvalue().encode())
+        assert values(source) == [[field or None for field in row] for row in rows]
 
 
 MAP = "A,site\nB,ad\nlong,price,f32\n"
@@ -174,8 +175,8 @@ def test_lines_are_read_as_word_by_word(tmp_path: Path, seed: int, monkeypatch: 
     rng = random.Random(seed)
     lines = [random_line(rng) for _ in range(100)]
     text = "".join(line + rng.choice(["\n", " \n", "\r\n", "\n\n", "\n "]) for line in lines)
-    source = vw(tmp_path, text.encode(), missing_symbols=())
-    assert values(source) == [slow_vw(line) for line in lines]
+    source = vw(tmp_path, text.encode())
+    assert values(source) == [[None if value in ("", "{}") else value for value in slow_vw(line)] for line in lines]
     assert source.rejected.rows == 0
     assert source.numeric == {"price"}
 
