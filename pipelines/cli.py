@@ -10,6 +10,7 @@ from sparsewatch.pipelines.console.lazy_commands import lazy_group
 from sparsewatch.pipelines.console.stopping import asked, gracefully, install
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
+from sparsewatch.schemas.secrets import redacted
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.version import __version__
 
@@ -200,16 +201,23 @@ _QUIET = {
     "PrismRunner": logging.ERROR,
     "apache_beam": logging.ERROR,
     "kafka": logging.CRITICAL,
+    "librdkafka": logging.CRITICAL,
 }
+
+
+class _Redacting(logging.Formatter):
+    """Second line of defence: whatever a library logs, passwords that this process knows do not show."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
 
 def _set_up_logging(verbose: int) -> None:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: verbose > 1 or record.levelno >= _QUIET.get(record.name.split(".")[0], level))
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler], force=True
-    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def main() -> None:
@@ -220,7 +228,7 @@ def main() -> None:
         # Named: `python -m sparsewatch` is the same command.
         cli.main(prog_name="sparsewatch", standalone_mode=False)
     except SparsewatchError as error:
-        click.echo(f"sparsewatch: {error}", err=True)
+        click.echo(redacted(f"sparsewatch: {error}"), err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()
@@ -229,7 +237,8 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         logging.getLogger(__name__).debug("failed", exc_info=True)
-        click.echo(f"sparsewatch: failed while running: {_last_line(error)} (-vv shows the traceback)", err=True)
+        failure = redacted(_last_line(error))
+        click.echo(f"sparsewatch: failed while running: {failure} (-vv shows the traceback)", err=True)
         sys.exit(1)
 
 

@@ -3,6 +3,7 @@
     SparsewatchError
       ConfigError     a setting is wrong; raised before anything is read        exit code 2
         SettingError  a value does not fit its key; a ValueError, too           exit code 2
+      AccessError     the broker refuses password, certificate or operation     exit code 2
       SchemaError     one record or one file does not fit its schema            becomes a reject in a stream
       ModelError      a model artefact is missing, damaged or of another kind   exit code 2 at start
       StateError      stored state cannot be read, or belongs to other settings exit code 2 at start
@@ -28,6 +29,10 @@ class SettingError(ConfigError, ValueError):
 
     As a ValueError it passes through msgspec, which adds where in a file the table of the key stands.
     """
+
+
+class AccessError(SparsewatchError):
+    """The broker does not let us in, or does not let us do something: settings or rights must change."""
 
 
 class SchemaError(SparsewatchError):

@@ -17,10 +17,12 @@ from typing import Literal
 import msgspec
 
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.secrets import Secret
 from sparsewatch.schemas.settings import US_PER_SECOND, Count, Settings, parse_duration_us, parse_size
 
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
+_VARIABLE = r"[A-Z_][A-Z0-9_]*"
 _TOPIC_NAME = r"[A-Za-z0-9._-]{1,200}"
 ColumnType = Literal["int", "float", "str", "bool"]
 TimeFormat = Literal["epoch_s", "epoch_ms", "epoch_us", "iso8601"]
@@ -223,7 +225,7 @@ def check_columns(time_column: str, columns: Collection[str]) -> None:
         raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
 
 
-def read_password(settings: KafkaSettings) -> str | None:
+def read_password(settings: KafkaSettings) -> Secret | None:
     """The password named by the settings.
 
     Raises:
@@ -232,13 +234,17 @@ def read_password(settings: KafkaSettings) -> str | None:
     if settings.password_env is not None:
         password = os.environ.get(settings.password_env)
         if password is None:
-            raise ConfigError(f"kafka.password_env: the environment has no variable {settings.password_env!r}")
-        return password
+            # What is no such name may be the password itself, by mistake.
+            name = repr(settings.password_env) if re.fullmatch(_VARIABLE, settings.password_env) else "of that name"
+            raise ConfigError(f"kafka.password_env: the environment has no variable {name}")
+        return Secret(password)
     if settings.password_file is not None:
         try:
-            return Path(settings.password_file).read_text(encoding="utf-8").strip()
+            return Secret(Path(settings.password_file).read_text(encoding="utf-8").strip())
         except OSError as error:
-            raise ConfigError(f"kafka.password_file: {error}") from error
+            raise ConfigError(f"kafka.password_file: the file cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError("kafka.password_file: expected text in UTF-8") from None
     return None
 
 

@@ -12,6 +12,7 @@ import tests.kit.threads  # noqa: F401  before any library that starts threads i
 from sparsewatch.pipelines.run.runners import find_prism
 from sparsewatch.testing import EmbeddedBroker
 from tests.kit.flink import FlinkStack
+from tests.kit.guarded_broker import GuardedBroker
 from tests.kit.installed import REPO_ROOT, ServiceMissingError
 from tests.kit.services import KafkaBroker
 
@@ -20,6 +21,7 @@ pytest_plugins = ("tests.kit.command_line", "tests.kit.fast", "tests.kit.memory"
 #: A test is marked by the service it asks for.
 _MARKS_OF_FIXTURES = {
     "embedded_broker": ("broker",),
+    "guarded_broker": ("kafka", "broker"),
     "kafka_broker": ("kafka", "broker"),
     "prism_binary": ("prism", "broker"),
     "flink": ("flink", "broker", "slow"),
@@ -66,6 +68,17 @@ def kafka_broker() -> Iterator[KafkaBroker]:
     """One Apache Kafka node for the whole run; every test uses topics of its own."""
     try:
         broker = KafkaBroker()
+    except ServiceMissingError as missing:
+        pytest.skip(str(missing))
+    with broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def guarded_broker() -> Iterator[GuardedBroker]:
+    """One Apache Kafka node with passwords, certificates and access control, and a way to it that can be cut."""
+    try:
+        broker = GuardedBroker()
     except ServiceMissingError as missing:
         pytest.skip(str(missing))
     with broker:

@@ -5,10 +5,8 @@ beginning and serves the newest sample of each series. Restarted, it recovers fr
 """
 
 import logging
-import socket
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -22,16 +20,16 @@ from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.schemas.errors import AccessError, ConfigError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import Range
 from sparsewatch.transforms.kafka.compacted import Compacted
+from sparsewatch.transforms.kafka.presence import broker_at
 
 _logger = logging.getLogger(__name__)
 
 _MAX_RECORD_BYTES = 1 << 20
 _FETCH_S = 0.5
-_CONNECT_S = 3.0
 _JOIN_S = 5.0
 
 
@@ -44,7 +42,7 @@ class Patience:
     #: Until an answer is given up, a duration.
     timeout: str = "10s"
     #: Between tries to read the topic; the last wait is repeated.
-    retry_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0)
+    retry_s: tuple[float, ...] = (0.5, 1.0, 2.0)
 
 
 _PATIENCE = Patience()
@@ -78,7 +76,13 @@ class Exporter:
         self._host = host
         self._port = port
         self._stop = threading.Event()
-        self._failures = 0
+        #: Tries in a row that failed.
+        self.failures = 0
+        self._has_read = False
+        #: What was logged last of why the topic cannot be read, until it can.
+        self._said = ""
+        #: Why the broker refuses us, before anything was read.
+        self.refused: Exception | None = None
 
     @property
     def url(self) -> str:
@@ -122,14 +126,19 @@ class Exporter:
                 self._read()
             except Exception as error:  # noqa: BLE001  whatever a client raises: a thread that ended would say it is up
                 self._collector.lost()
+                self._say(error)
                 waits = self._patience.retry_s
-                wait = waits[min(self._failures, len(waits) - 1)]
-                self._failures += 1
-                _logger.warning("topic %r cannot be read, next try in %g s: %s", self.topic, wait, error)
-                self._stop.wait(wait)
+                self._stop.wait(waits[min(self.failures, len(waits) - 1)])
+                self.failures += 1
+
+    def _say(self, error: Exception) -> None:
+        if isinstance(error, AccessError | ConfigError) and not self._has_read:
+            self.refused = error
+        if str(error) != self._said and not any(broker_at(b).is_away for b in self._kafka.bootstrap_servers):
+            _logger.warning("topic %r cannot be read, tried again until it can: %s", self.topic, error)
+            self._said = str(error)
 
     def _read(self) -> None:
-        _check_reachable(self._kafka)
         with Compacted(self._kafka, self.topic, _MAX_RECORD_BYTES) as records:
             if not records.is_there:
                 raise SourceError("the broker has no such topic yet")
@@ -137,7 +146,11 @@ class Exporter:
             series.take(records.changes())
             # Only now: counters of half a topic would look as if they had been reset.
             self._collector.serve(series, time.time())
-            self._failures = 0
+            self.failures = 0
+            self._has_read = True
+            if self._said:
+                _logger.warning("topic %r is read again", self.topic)
+                self._said = ""
             self._read_on(records, series)
 
     def _read_on(self, records: Compacted, series: Series) -> None:
@@ -149,15 +162,6 @@ class Exporter:
                 records.check_ends()
                 self._collector.seen(time.time())
                 checked = time.monotonic()
-
-
-def _check_reachable(kafka: KafkaSettings) -> None:
-    # A kafka-python client that finds no broker leaves a thread and its sockets behind, one at each try.
-    for server in kafka.bootstrap_servers:
-        host, _, port = server.rpartition(":")
-        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
-            return
-    raise SourceError(f"no broker listens at {', '.join(kafka.bootstrap_servers)}")
 
 
 @click.command()
@@ -178,14 +182,16 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
     Reads the job's compacted metrics topic from the beginning and serves the newest sample of each series on
     /metrics. It can be started before the job and survives restarts of job and broker: meanwhile it serves the
     last samples, sparsewatch_exporter_up is 0, and sparsewatch_exporter_last_read_timestamp_seconds does not advance.
+    It ends if the broker refuses it at the start: password, certificate, right to read.
     """
     kafka = broker_of(job_file, bootstrap)
     try:
         with Exporter(kafka, topic or _metrics_topic(job_file), host, port) as running:
             click.echo(f"serving {running.topic} on {running.url}")
             # Under the SIGINT handler that Polars installs, a wait without end goes on before Python sees the signal.
-            while not threading.Event().wait(0.5):
-                pass
+            while running.refused is None:
+                threading.Event().wait(0.5)
+            raise running.refused
     except KeyboardInterrupt:
         click.echo("stopped")
 

@@ -50,7 +50,7 @@ def load_job_of(kind: type[J], path: Path | str, overrides: Iterable[str] = (), 
 def _override(settings: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set: expected key=value, got {override!r}")
+        raise ConfigError(f"--set: expected key=value, got {key!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -60,5 +60,5 @@ def _override(settings: dict[str, Any], override: str) -> None:
     for name in path:
         inner = inner.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {override}: {name!r} is a value, not a table")
+            raise ConfigError(f"--set {key}: {name!r} is a value, not a table")
     inner[last] = value

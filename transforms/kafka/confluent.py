@@ -1,51 +1,91 @@
 """The client protocol over confluent-kafka (librdkafka): the extra `confluent`, for those who need its speed."""
 
 import itertools
+import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from kafka import KafkaAdminClient
 
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings, read_password
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.kafka.client import Sight
 from sparsewatch.transforms.kafka.ends import Ends
-from sparsewatch.transforms.kafka.kafka_python import connection as kafka_python_connection
+from sparsewatch.transforms.kafka.faults import listens, refused_topic
 from sparsewatch.transforms.kafka.kafka_python import ends_of_all
+from sparsewatch.transforms.kafka.opening import opened
+from sparsewatch.transforms.kafka.presence import broker_at
 from sparsewatch.transforms.kafka.topic_sight import TopicSight
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 _T = TypeVar("_T")
+_CLIENT_LOG = logging.getLogger("librdkafka")
+#: librdkafka's level of information.
+_LOG_ALL = 6
 
 #: Largest record we write, as in the kafka-python client.
 _MAX_REQUEST_BYTES = 64 << 20
 
+#: A broker that answers, and does not let us in.
+_REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+#: Longest wait for a sign of a broker that was away.
+_LOOK_S = 0.2
+#: Longest wait between two tries to connect.
+_RECONNECT_MS = 500
 #: How long the broker may hold a request for records that are not there yet. It answers a connection's requests in
 #: turn, so that questions about offsets wait as long.
 _LONGEST_FETCH_MS = 50
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
-    """Properties of librdkafka for our settings."""
+    """Properties of librdkafka for our settings; once the broker has let another client in with them.
+
+    That client, kafka-python's, tells at once what librdkafka waits for in silence.
+
+    Raises:
+        AccessError: If the broker refuses us: password, certificate, protocol.
+        SourceError: If no broker answers in time.
+        ConfigError: If the password or the certificates cannot be read.
+    """
+    opened(KafkaAdminClient, settings).close()
     properties: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.bootstrap_servers),
         "security.protocol": settings.security_protocol,
         "client.id": "sparsewatch",
+        "reconnect.backoff.max.ms": _RECONNECT_MS,
+        "error_cb": _on_error,
+        "logger": _CLIENT_LOG,
+        # What concerns users is said by us, once.
+        "log_level": _LOG_ALL if _CLIENT_LOG.isEnabledFor(logging.DEBUG) else 0,
     }
     if settings.ca_file:
         properties["ssl.ca.location"] = settings.ca_file
     if settings.sasl_mechanism:
+        password = read_password(settings)
         properties["sasl.mechanism"] = settings.sasl_mechanism
         properties["sasl.username"] = settings.username
-        properties["sasl.password"] = read_password(settings)
+        properties["sasl.password"] = None if password is None else password.reveal()
     return properties
+
+
+def _on_error(error: Any) -> None:
+    # Such as "sasl_ssl://kafka:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms)".
+    found = re.match(r"(?:\w+://)?([^/\s]+:\d+)/\S+: (Connect to .* failed: )?(.*?)(?: \(after .*)?$", error.str())
+    if found is None or broker_at(found[1]).is_away:
+        return
+    # A producer is told late, when it is next asked to do something: the broker may be back.
+    if error.code() in _REFUSALS or (found[2] and not listens(found[1])):
+        broker_at(found[1]).away(found[3])
 
 
 class ConfluentReader:
     """See `sparsewatch.transforms.kafka.client.Reader`."""
 
     def __init__(self, settings: KafkaSettings, topic: str, max_bytes: int) -> None:
+        self._settings = settings
         self._topic = topic
         self._timeout_s = parse_duration_us(settings.timeout) / 1e6
         self._partitions: tuple[int, ...] = ()
@@ -54,7 +94,7 @@ class ConfluentReader:
         #: Whether the consumer has been given the positions.
         self._is_fetching = False
         self._settings = settings
-        self._sight = TopicSight(kafka_python_connection(settings), topic)
+        self._sight = TopicSight(settings, topic)
         self._ends = Ends(self.log_ends)
         self._consumer = Consumer(
             {
@@ -75,7 +115,9 @@ class ConfluentReader:
     def partitions(self) -> tuple[int, ...]:
         """See the protocol."""
         topics = self._ask(lambda: self._consumer.list_topics(timeout=self._timeout_s)).topics
-        return tuple(sorted(topics[self._topic].partitions)) if self._topic in topics else ()
+        if self._topic not in topics:
+            return self._sight.look().partitions
+        return tuple(sorted(topics[self._topic].partitions))
 
     def look(self) -> Sight:
         """See the protocol."""
@@ -94,12 +136,27 @@ class ConfluentReader:
         messages = self._consumer.consume(num_messages=1, timeout=timeout_s)
         if messages:
             messages += self._consumer.consume(num_messages=max_records - 1, timeout=0.02)
+        self._look_for_broker(any(m.error() is None for m in messages))
         good = [m for m in messages if self._is_record(m)]
         good.sort(key=lambda m: m.partition())
         runs = itertools.groupby(good, key=lambda m: m.partition())
         fetched = [_columns(partition, list(run)) for partition, run in runs]
         self._next.update({run.partition: run.next_offset for run in fetched})
         return fetched + self._passed_over({run.partition for run in fetched})
+
+    def _look_for_broker(self, has_records: bool) -> None:
+        # librdkafka says when a connection fails, and nothing when one succeeds again.
+        away = [b for b in map(broker_at, self._settings.bootstrap_servers) if b.is_away]
+        if away and (has_records or self._has_answer()):
+            for broker in away:
+                broker.answers()
+
+    def _has_answer(self) -> bool:
+        try:
+            self._consumer.list_topics(self._topic, timeout=_LOOK_S)
+        except KafkaException:
+            return False
+        return True
 
     def _begin_to_fetch(self) -> None:
         """Give the consumer the positions; it fetches from then on, and other questions wait behind its requests."""
@@ -120,6 +177,8 @@ class ConfluentReader:
         error = message.error()
         if error is None:
             return True
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise refused_topic(self._settings, self._topic, "READ")
         if error.code() == KafkaError._PARTITION_EOF or error.retriable() or not error.fatal():
             return False
         raise SourceError(f"topic {self._topic!r} cannot be read: {error}")
@@ -167,6 +226,8 @@ class ConfluentReader:
         try:
             return question()
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise refused_topic(self._settings, self._topic, "DESCRIBE") from error
             raise SourceError(f"the broker gave no offsets of topic {self._topic!r}: {error}") from error
 
     def close(self) -> None:
@@ -192,6 +253,7 @@ class ConfluentWriter:
     """See `sparsewatch.transforms.kafka.client.Writer`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
         self._refused: list[tuple[str, Any]] = []
         self._producer = Producer(
             {
@@ -233,6 +295,9 @@ class ConfluentWriter:
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:
             self._refused.append((message.topic(), error))
+            return
+        for server in self._settings.bootstrap_servers:
+            broker_at(server).answers()
 
     def flush(self) -> None:
         """See the protocol."""
@@ -240,6 +305,8 @@ class ConfluentWriter:
         refused, self._refused = self._refused, []
         if refused:
             topic, error = refused[0]
+            if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise refused_topic(self._settings, topic, "WRITE")
             raise SinkError(f"topic {topic!r} refused a record: {error}")
 
     def close(self) -> None:

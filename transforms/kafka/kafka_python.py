@@ -3,20 +3,28 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.admin import NewTopic as KafkaNewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.structs import OffsetAndMetadata
 
 from sparsewatch.schemas.errors import SinkError, SourceError
-from sparsewatch.schemas.jobs import KafkaSettings, read_password
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.kafka.client import NewTopic, Sight
 from sparsewatch.transforms.kafka.ends import Ends
+from sparsewatch.transforms.kafka.faults import refused_topic
+from sparsewatch.transforms.kafka.opening import opened
 from sparsewatch.transforms.kafka.topic_sight import TopicSight
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
@@ -35,23 +43,6 @@ _FETCH_WAIT_MS = 100
 _LOOK_S = 5.0
 
 
-def connection(settings: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments every kafka-python client takes from our settings."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": list(settings.bootstrap_servers),
-        "security_protocol": settings.security_protocol,
-        "client_id": "sparsewatch",
-        "bootstrap_timeout_ms": parse_duration_us(settings.timeout) // 1000,
-    }
-    if settings.ca_file:
-        options["ssl_cafile"] = settings.ca_file
-    if settings.sasl_mechanism:
-        options["sasl_mechanism"] = settings.sasl_mechanism
-        options["sasl_plain_username"] = settings.username
-        options["sasl_plain_password"] = read_password(settings)
-    return options
-
-
 def _topics(consumer: KafkaConsumer) -> dict[str, tuple[int, ...]]:
     # All topics are requested: a broker may create a topic that is requested by name.
     try:
@@ -67,7 +58,7 @@ def ends_of_all(settings: KafkaSettings, topic: str, partitions: Iterable[int]) 
         SourceError: If the broker does not answer.
     """
     try:
-        with closing(KafkaAdminClient(**connection(settings))) as admin:
+        with closing(opened(KafkaAdminClient, settings)) as admin:
             found = admin.list_partition_offsets({TopicPartition(topic, p): OffsetSpec.LATEST for p in partitions})
     except KafkaError as error:
         raise SourceError(f"the broker gave no offsets of topic {topic!r}: {error!r}") from error
@@ -78,31 +69,29 @@ class KafkaPythonReader:
     """See `sparsewatch.transforms.kafka.client.Reader`."""
 
     def __init__(self, settings: KafkaSettings, topic: str, max_bytes: int) -> None:
+        self._settings = settings
         self._topic = topic
         self._timeout_ms = parse_duration_us(settings.timeout) // 1000
         self._partitions: tuple[int, ...] = ()
         #: Next offset of each partition, as reported by `fetch`.
         self._next: dict[int, int] = {}
-        self._settings = settings
-        self._sight = TopicSight(connection(settings), topic)
+        self._sight = TopicSight(settings, topic)
         self._ends = Ends(self.log_ends)
-        try:
-            self._consumer = KafkaConsumer(
-                **connection(settings),
-                group_id=None,
-                isolation_level=settings.isolation_level,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=max_bytes + _MARGIN_BYTES,
-                fetch_max_bytes=max(50 << 20, max_bytes + _MARGIN_BYTES),
-                fetch_max_wait_ms=_FETCH_WAIT_MS,
-            )
-        except KafkaError as error:
-            raise SourceError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+        self._consumer = opened(
+            KafkaConsumer,
+            settings,
+            group_id=None,
+            isolation_level=settings.isolation_level,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=max_bytes + _MARGIN_BYTES,
+            fetch_max_bytes=max(50 << 20, max_bytes + _MARGIN_BYTES),
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+        )
 
     def partitions(self) -> tuple[int, ...]:
         """See the protocol."""
-        return _topics(self._consumer).get(self._topic, ())
+        return _topics(self._consumer).get(self._topic) or self._sight.look().partitions
 
     def look(self) -> Sight:
         """See the protocol."""
@@ -118,10 +107,19 @@ class KafkaPythonReader:
 
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """See the protocol."""
-        got = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+        got = self._poll(timeout_s, max_records)
         runs = [self._columns(tp, records) for tp, records in got.items() if records]
         self._next.update({run.partition: run.next_offset for run in runs})
         return runs + self._passed_over()
+
+    def _poll(self, timeout_s: float, max_records: int | None = None) -> dict[TopicPartition, list[Any]]:
+        try:
+            got: dict[TopicPartition, list[Any]] = self._consumer.poll(round(timeout_s * 1000), max_records)
+        except TopicAuthorizationFailedError as error:
+            raise refused_topic(self._settings, self._topic, "READ") from error
+        except KafkaError as error:
+            raise SourceError(f"topic {self._topic!r} cannot be read: {error!r}") from error
+        return got
 
     def _passed_over(self) -> list[Fetched]:
         positions = {p: self._consumer.position(TopicPartition(self._topic, p)) for p in self._partitions}
@@ -161,7 +159,7 @@ class KafkaPythonReader:
             self._consumer.seek(tp, stated[tp.partition])
         deadline = time.monotonic() + _LOOK_S
         while time.monotonic() < deadline and any(self._consumer.highwater(tp) is None for tp in partitions):
-            self._consumer.poll(timeout_ms=50)
+            self._poll(0.05)
         for tp, position in back.items():
             self._consumer.seek(tp, position)
 
@@ -185,6 +183,8 @@ class KafkaPythonReader:
     def _ask(self, question: Callable[..., Mapping[TopicPartition, Any]], about: Any) -> dict[int, Any]:
         try:
             answer = question(about, timeout_ms=self._timeout_ms)
+        except TopicAuthorizationFailedError as error:
+            raise refused_topic(self._settings, self._topic, "DESCRIBE") from error
         except KafkaError as error:
             raise SourceError(f"the broker gave no offsets of topic {self._topic!r}: {error!r}") from error
         return {tp.partition: offset for tp, offset in answer.items()}
@@ -199,19 +199,18 @@ class KafkaPythonWriter:
     """See `sparsewatch.transforms.kafka.client.Writer`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
         self._pending: list[tuple[str, Any]] = []
-        try:
-            self._producer = KafkaProducer(
-                **connection(settings),
-                acks="all",
-                linger_ms=5,
-                batch_size=1 << 17,
-                max_request_size=_MAX_REQUEST_BYTES,
-                delivery_timeout_ms=_FOREVER_MS,
-                max_block_ms=_FOREVER_MS,
-            )
-        except KafkaError as error:
-            raise SinkError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+        self._producer = opened(
+            KafkaProducer,
+            settings,
+            acks="all",
+            linger_ms=5,
+            batch_size=1 << 17,
+            max_request_size=_MAX_REQUEST_BYTES,
+            delivery_timeout_ms=_FOREVER_MS,
+            max_block_ms=_FOREVER_MS,
+        )
 
     def send(
         self,
@@ -227,15 +226,23 @@ class KafkaPythonWriter:
             future = self._producer.send(
                 topic, value=value, key=key, headers=list(headers), partition=partition, timestamp_ms=timestamp_ms
             )
+        except TopicAuthorizationFailedError as error:
+            raise refused_topic(self._settings, topic, "WRITE") from error
         except KafkaError as error:
             raise SinkError(f"topic {topic!r}: the record cannot be sent: {error}") from error
         self._pending.append((topic, future))
 
     def flush(self) -> None:
         """See the protocol."""
-        self._producer.flush()
+        with suppress(UnknownError):
+            # It is raised where a batch was split, since the broker took it for too large; its records have futures.
+            self._producer.flush()
         pending, self._pending = self._pending, []
         for topic, future in pending:
+            with suppress(KafkaError):
+                future.get()
+            if isinstance(future.exception, TopicAuthorizationFailedError):
+                raise refused_topic(self._settings, topic, "WRITE") from future.exception
             if future.failed():
                 raise SinkError(f"topic {topic!r} refused a record: {future.exception}") from future.exception
 
@@ -267,12 +274,9 @@ class KafkaPythonAdmin:
         self._settings = settings
         self._groups: dict[str, KafkaConsumer] = {}
         self._timeout_ms = parse_duration_us(settings.timeout) // 1000
-        try:
-            self._consumer = KafkaConsumer(
-                **connection(settings), group_id=None, enable_auto_commit=False, request_timeout_ms=self._timeout_ms
-            )
-        except KafkaError as error:
-            raise SourceError(f"no broker answers at {settings.bootstrap_servers}: {error}") from error
+        self._consumer = opened(
+            KafkaConsumer, settings, group_id=None, enable_auto_commit=False, request_timeout_ms=self._timeout_ms
+        )
 
     def partitions(self, topic: str) -> tuple[int, ...]:
         """See the protocol."""
@@ -290,7 +294,7 @@ class KafkaPythonAdmin:
 
     @contextmanager
     def _client(self) -> Iterator[KafkaAdminClient]:
-        admin = KafkaAdminClient(**connection(self._settings))
+        admin = opened(KafkaAdminClient, self._settings)
         try:
             yield admin
         finally:
@@ -349,7 +353,7 @@ class KafkaPythonAdmin:
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """See the protocol."""
         if group not in self._groups:
-            self._groups[group] = KafkaConsumer(**connection(self._settings), group_id=group, enable_auto_commit=False)
+            self._groups[group] = opened(KafkaConsumer, self._settings, group_id=group, enable_auto_commit=False)
         consumer = self._groups[group]
         try:
             consumer.assign([TopicPartition(topic, p) for p in offsets])

@@ -2,13 +2,15 @@
 
 import base64
 import uuid
-from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError, for_code
+from kafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
 
 from sparsewatch.schemas.errors import SourceError
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Sight
+from sparsewatch.transforms.kafka.faults import refused_topic
+from sparsewatch.transforms.kafka.opening import opened
 
 _NO_ERROR, _UNKNOWN_TOPIC = 0, 3
 
@@ -17,12 +19,12 @@ class TopicSight:
     """Looks at one topic over a connection that stays open; connects at the first look.
 
     Args:
-        options: Keyword arguments of a kafka-python client.
+        settings: Of the broker.
         topic: The topic.
     """
 
-    def __init__(self, options: dict[str, Any], topic: str) -> None:
-        self._options = options
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._settings = settings
         self._topic = topic
         self._admin: KafkaAdminClient | None = None
 
@@ -30,15 +32,18 @@ class TopicSight:
         """The topic now; the request, about 2 ms, never makes the topic.
 
         Raises:
-            SourceError: If the broker does not answer, or does not show the topic.
+            AccessError: If we may not see the topic.
+            SourceError: If the broker does not answer.
         """
         try:
             if self._admin is None:
-                self._admin = KafkaAdminClient(**self._options)
+                self._admin = opened(KafkaAdminClient, self._settings)
             [found] = self._admin.describe_topics([self._topic])
         except KafkaError as error:
             self.close()
             raise SourceError(f"the broker did not describe topic {self._topic!r}: {error!r}") from error
+        if found["error_code"] == TopicAuthorizationFailedError.errno:
+            raise refused_topic(self._settings, self._topic, "DESCRIBE")
         if found["error_code"] not in (_NO_ERROR, _UNKNOWN_TOPIC):
             why = for_code(found["error_code"]).__name__
             raise SourceError(f"the broker did not describe topic {self._topic!r}: {why}")

@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_writer
+from tests.kit.handles import open_handles
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
 from tests.kit.waiting import wait_for
@@ -134,7 +134,7 @@ def test_series_of_a_name_stand_together_whatever_their_labels() -> None:
     assert families["sparsewatch_exporter_last_read_timestamp_seconds", "gauge"][0][2] == 5.0
 
 
-IMPATIENT = Patience(check_s=0.3, timeout="5s", retry_s=(0.2,))
+IMPATIENT = Patience(check_s=0.3, timeout="2s", retry_s=(0.2,))
 
 
 @pytest.mark.broker
@@ -143,10 +143,14 @@ def test_it_waits_for_broker_and_topic_and_forgets_a_topic_made_anew(caplog: pyt
     gone, new = sample("sparsewatch_rows", 1, job="gone"), sample("sparsewatch_rows", 2, job="new")
     kafka = KafkaSettings(bootstrap_servers=[broker.bootstrap])
     exporter = Exporter(kafka, "anew.metrics", port=0, patience=IMPATIENT).start()
-    threads = threading.active_count()
-    wait_for(lambda: caplog.text.count("next try") > 3, 30, "some tries")
-    assert threading.active_count() == threads, "each try left a thread behind"
+    wait_for(lambda: exporter.failures >= 1, 30, "a try")
+    handles = open_handles()
+    wait_for(lambda: exporter.failures >= 4, 30, "some tries")
+    assert open_handles() <= handles, "each try left something behind"
     assert value_of(exporter, "sparsewatch_exporter_up") == 0
+    assert [line for line in caplog.messages if "is away" in line or "cannot be read" in line] == [
+        f"the broker at {broker.bootstrap} is away: Connection refused; waiting for it"
+    ]
     with broker:
         create_topic(broker.bootstrap, "anew.metrics")
         write(broker.bootstrap, "anew.metrics", gone, gone, gone)
