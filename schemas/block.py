@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
+
 PARTITION = "_partition"
 OFFSET = "_offset"
 ROW = "_row"
@@ -41,6 +43,8 @@ class Block:
     spans: tuple[Span, ...]
     #: The job's columns, then `META`.
     rows: pa.RecordBatch
+    #: Of its null cells those that hold a value of another type than their column.
+    mistyped: MistypedCells = NONE_MISTYPED
 
     @property
     def num_rows(self) -> int:

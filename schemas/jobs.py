@@ -60,6 +60,9 @@ class SourceSettings(Settings, frozen=True, kw_only=True):
     max_record_bytes: str = "4MB"
     #: An event time further ahead of its record's own Kafka timestamp is a reject.
     max_ahead: str = "1h"
+    #: What a value costs that is not of its column's type: its cell, or the whole event. A label or time that cannot be
+    #: used always costs the event.
+    wrong_cells: Literal["missing", "reject"] = "missing"
     #: Readers that share the partitions; 1 is right on a single machine.
     readers: Count = 1
     #: Events gathered before a block is decoded.

@@ -23,7 +23,7 @@ class SideRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Reason in snake case: `broken_json`, `wrong_type`, `missing_value` … or `late`.
     code: str
     message: str
-    #: Number of events; 1 unless it is part of a many-event record.
+    #: Number of events; of a many-event record that could not be read, as its headers state it, or 1.
     events: int = 1
     #: Position of the first row concerned inside a many-event record; -1 for the whole record.
     row: int = -1

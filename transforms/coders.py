@@ -1,6 +1,7 @@
 """How elements travel between stages: Arrow IPC for blocks, MessagePack for structs. Nothing is pickled.
 
-A block's bytes are one Arrow IPC stream whose schema carries the spans, so they cost no second header.
+A block's bytes are one Arrow IPC stream whose schema carries the spans, and the figures of mistyped cells if there are
+any, so they cost no second header.
 """
 
 from typing import Any
@@ -14,10 +15,12 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.schemas.accounts import MARKER, READER_STATE, Marker, ReaderState
 from sparsewatch.schemas.block import Block, Span
+from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 
 _SPANS = b"sparsewatch.spans"
+_MISTYPED = b"sparsewatch.mistyped"
 _VERSION = b"sparsewatch.block"
 _BLOCK = Format("a block")
 _BLOCK_VERSION = str(_BLOCK.version).encode()
@@ -48,7 +51,10 @@ def decode_batch(data: bytes) -> pa.RecordBatch:
 def encode_block(block: Block) -> bytes:
     """Bytes of a block."""
     spans = msgspec.json.encode([(s.topic, s.partition, s.first_offset, s.end_offset) for s in block.spans])
-    schema = block.rows.schema.with_metadata({_VERSION: _BLOCK_VERSION, _SPANS: spans})
+    metadata = {_VERSION: _BLOCK_VERSION, _SPANS: spans}
+    if block.mistyped.columns:
+        metadata[_MISTYPED] = block.mistyped.to_bytes()
+    schema = block.rows.schema.with_metadata(metadata)
     return encode_batch(pa.RecordBatch.from_arrays(block.rows.columns, schema=schema))
 
 
@@ -64,7 +70,8 @@ def decode_block(data: bytes) -> Block:
         if metadata.get(_VERSION) != _BLOCK_VERSION:
             raise _BLOCK.other_version(metadata.get(_VERSION))
         spans = tuple(Span(*span) for span in msgspec.json.decode(metadata[_SPANS]))
-        return Block(spans, batch.replace_schema_metadata(None))
+        mistyped = MistypedCells.from_bytes(metadata[_MISTYPED]) if _MISTYPED in metadata else NONE_MISTYPED
+        return Block(spans, batch.replace_schema_metadata(None), mistyped)
 
 
 class BlockCoder(coders.Coder):

@@ -48,6 +48,11 @@ class View:
         """How far the share of rows without a value may lie from its reference."""
         return _null_tolerance(self.before, self.reference, self.counts.rows, self.settings)
 
+    def cause(self) -> str:
+        """Why rows lack a value, where values of another type have a part in it."""
+        share = self.figures.mistyped_share
+        return f"; {share:.1%} hold a value of another type" if share else ""
+
     def finding(
         self,
         rule: str,
@@ -77,7 +82,7 @@ def feature_vanished(view: View) -> Finding | None:
     threshold = min(view.settings.absent_share, baseline / 2, baseline - view.null_tolerance())
     if share > threshold or 1 - view.before.null_share.max <= threshold:
         return None
-    message = f"{share:.1%} of rows have a value, {baseline:.1%} in the reference"
+    message = f"{share:.1%} of rows have a value, {baseline:.1%} in the reference{view.cause()}"
     return view.finding("feature_vanished", "critical", share, threshold, baseline, message, listed=view.listed)
 
 
@@ -107,7 +112,7 @@ def feature_nulls(view: View) -> Finding | None:
     threshold = null_limit(view.before, view.reference, view.counts.rows, view.settings)
     if share < threshold:
         return None
-    message = f"{share:.1%} of rows lack a value, {baseline:.1%} in the reference"
+    message = f"{share:.1%} of rows lack a value, {baseline:.1%} in the reference{view.cause()}"
     return view.finding(
         "feature_nulls",
         "warning",

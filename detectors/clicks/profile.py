@@ -9,6 +9,7 @@ import polars as pl
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, counters_of, hash_values
 from sparsewatch.detectors.outrank.ranking import RankedFeature
+from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
 
 
 class FeatureProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +17,8 @@ class FeatureProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Share of rows without a value, in [0, 1]; 0 without rows.
     null_share: float
+    #: Share of rows whose value is of another type than the job declares; `null_share` includes them.
+    mistyped_share: float = 0.0
     #: Distinct values, nulls left out.
     cardinality: int
     #: Mutual information with the label less its chance level, nats.
@@ -45,6 +48,7 @@ def profile_window(
     ranking: Sequence[RankedFeature],
     known_values: Mapping[str, pl.Series] | None,
     hash_limits: Mapping[str, int] | None = None,
+    mistyped: MistypedCells = NONE_MISTYPED,
 ) -> WindowProfile:
     """Figures of a window.
 
@@ -53,6 +57,7 @@ def profile_window(
         ranking: Their ranking by `rank_features`.
         known_values: Values of the reference, by feature; features that are not in it get no unseen share.
         hash_limits: Limit of the hash, by feature, if the reference holds only the values with a hash below it.
+        mistyped: Cells of the window that hold a value of another type.
     """
     known, limits = known_values or {}, hash_limits or {}
     return WindowProfile(
@@ -62,6 +67,7 @@ def profile_window(
         features={
             ranked.feature: FeatureProfile(
                 null_share=counts.nulls(ranked.feature) / counts.rows if counts.rows else 0.0,
+                mistyped_share=mistyped.of(ranked.feature) / counts.rows if counts.rows else 0.0,
                 cardinality=ranked.cardinality,
                 score=ranked.score,
                 noise=ranked.noise,

@@ -34,6 +34,9 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     volume_high: _Multiple = 2.0
     #: Relative change of the click rate.
     click_rate_change: Positive = 0.25
+    #: A column's type has changed from this share of its values, and from so many cells; needs no reference.
+    mistyped_share: _Part = 0.05
+    mistyped_cells: Count = 10
     #: Rise of the share of rows without a value.
     null_rise: _Part = 0.05
     #: A feature vanished below, and appeared from below, this part of the rows.

@@ -5,8 +5,9 @@ Its conclusions from whole rows are in `sparsewatch.pipelines.ctr.whole_rows`, i
 """
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.clicks.checks import check_window
@@ -14,7 +15,9 @@ from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
+from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
@@ -24,6 +27,7 @@ from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
+from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
 
 #: Features whose metrics are exported, best ranked first: labels stay few.
 _EXPORTED_FEATURES = 50
@@ -37,16 +41,23 @@ class ClickMeasure(Composite):
         label: Column of clicks.
         ranking: What is computed beside counts.
         scoring: How rows are scored, if they are.
+        declared: Type of each column, as the job declares it.
     """
 
     def __init__(
-        self, features: Sequence[str], label: str, ranking: RankingSettings, scoring: RowScoring | None = None
+        self,
+        features: Sequence[str],
+        label: str,
+        ranking: RankingSettings,
+        scoring: RowScoring | None = None,
+        declared: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         counts = FeatureCounts(features, label, max_values=ranking.max_values)
         self.counts = Accumulated(counts, FeatureCounts.update)
         self.samples = RowSampleMeasure(features, label, ranking) if ranking.needs_rows else None
         self.scores = None if scoring is None else ScoreMeasure(scoring)
-        super().__init__(counts=self.counts, samples=self.samples, scores=self.scores)
+        self.types = TypeMeasure(tuple(declared))
+        super().__init__(counts=self.counts, samples=self.samples, scores=self.scores, types=self.types)
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,14 @@ class ConcludeClicks:
     ranking: RankingSettings
     thresholds: RankingThresholds
     scores: ConcludeScores | None = None
+    #: Type of each column but the label, as the job declares it.
+    declared: Mapping[str, str] = field(default_factory=dict)
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Conclude`."""
         scoring = None if self.scores is None else self.scores.scoring
-        measure = ClickMeasure(self.features, self.label, self.ranking, scoring)
+        measure = ClickMeasure(self.features, self.label, self.ranking, scoring, self.declared)
         for data in measures:
             measure.merge_bytes(data)
         if not measure.counts.state.rows:
@@ -75,26 +88,35 @@ class ConcludeClicks:
     def _conclude(self, window: Window, measure: ClickMeasure) -> Conclusion:
         counts = measure.counts.state
         ranking = rank_features(counts)
-        whole = self._of_counts(window, counts, ranking)
+        types = measure.types.counts
+        whole = self._of_counts(window, counts, ranking, types)
         if measure.scores is not None and self.scores is not None:
             whole += self.scores(measure.scores)
         if measure.samples is not None:
             whole += conclude_samples(measure.samples, counts, ranking, self.ranking, self.thresholds, window)
+        checks = self.checks
+        changes = type_findings(
+            types, self.declared, least_share=checks.mistyped_share, least_cells=checks.mistyped_cells
+        )
+        whole = replace(whole, findings=explained(whole.findings, changes))
         if not self.ranking.panes:
             return whole
         return whole + Conclusion(pane=pane_state(window, counts, ranking, whole.findings))
 
-    def _of_counts(self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature]) -> Conclusion:
+    def _of_counts(
+        self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature], types: TypeCounts
+    ) -> Conclusion:
         reference = None if self.reference is None else self.reference.now()
-        known = (None, None) if reference is None else (reference.known_values, reference.hash_limits)
-        profile = profile_window(counts, ranking, *known)
+        known, limits = (None, None) if reference is None else (reference.known_values, reference.hash_limits)
+        profile = profile_window(counts, ranking, known, limits, types.mistyped)
+        exported = [ranked.feature for ranked in ranking[:_EXPORTED_FEATURES]]
         return Conclusion(
             rows=counts.rows,
-            summary={"ranking": ranking, "profile": profile},
+            summary={"ranking": ranking, "profile": profile, "mistyped": mistyped_summary(types)},
             findings=[]
             if reference is None
             else check_window(counts, profile, reference, self.checks, complete=window.complete),
-            metrics=click_metrics(ranking, profile),
+            metrics=click_metrics(ranking, profile) + mistyped_metrics(types, exported),
         )
 
 
@@ -121,7 +143,8 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
     thresholds = job.ranking.thresholds
     scores = _scores(job, made)
     scoring = None if scores is None else scores.scoring
-    measure = functools.partial(ClickMeasure, job.ranked_features, job.label, job.ranking, scoring)
+    declared = {name: kind for name, kind in job.columns.items() if name != job.label}
+    measure = functools.partial(ClickMeasure, job.ranked_features, job.label, job.ranking, scoring, declared)
     conclude = ConcludeClicks(
         features=job.ranked_features,
         label=job.label,
@@ -130,6 +153,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         ranking=job.ranking,
         thresholds=thresholds,
         scores=scores,
+        declared=declared,
     )
     return Prepared(
         events="Clicks",

@@ -98,7 +98,12 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
 
     def event_columns(self) -> EventColumns:
         """See `Job`."""
-        return EventColumns(named_fields(self.columns), required=(self.label,), label=self.label)
+        return EventColumns(
+            named_fields(self.columns),
+            required=(self.label,),
+            label=self.label,
+            lenient=tuple(name for name in self.columns if name != self.label),
+        )
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""

@@ -4,20 +4,26 @@ Scoring and its conclusions are in `sparsewatch.pipelines.rows.scoring`; this jo
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
+from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.rows.windows.checks import check_columns
 from sparsewatch.detectors.rows.windows.summary import positions_of
+from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
 from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.schemas.alerts import gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
+from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
+
+#: Columns with a series of their own, in the job's order: labels stay few.
+_EXPORTED_COLUMNS = 50
 
 
 class RowsJobMeasure(Composite):
@@ -27,12 +33,16 @@ class RowsJobMeasure(Composite):
         scoring: How rows are scored.
         columns: Columns of the sample.
         sample_rows: Rows of it; 0 for none.
+        declared: Type of each column, as the job declares it.
     """
 
-    def __init__(self, scoring: RowScoring, columns: Sequence[str], sample_rows: int) -> None:
+    def __init__(
+        self, scoring: RowScoring, columns: Sequence[str], sample_rows: int, declared: Mapping[str, str]
+    ) -> None:
         self.scores = ScoreMeasure(scoring)
         self.sample = Accumulated(RowSample(columns, sample_rows), _add_rows) if sample_rows else None
-        super().__init__(scores=self.scores, sample=self.sample)
+        self.types = TypeMeasure(tuple(declared))
+        super().__init__(scores=self.scores, sample=self.sample, types=self.types)
 
 
 def _add_rows(sample: RowSample, rows: pa.RecordBatch) -> None:
@@ -45,6 +55,8 @@ class ConcludeRows:
 
     new: Callable[[], RowsJobMeasure]
     scores: ConcludeScores
+    #: Type of each column, as the job declares it.
+    declared: Mapping[str, str]
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
@@ -58,7 +70,20 @@ class ConcludeRows:
             return Conclusion()
         own = [gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows)]
         whole = Conclusion(rows=rows, metrics=own) + self.scores(measure.scores)
-        return whole if measure.sample is None else whole + self._of_sample(rows, measure.sample.state)
+        if measure.sample is not None:
+            whole += self._of_sample(rows, measure.sample.state)
+        return self._with_types(whole, measure.types.counts)
+
+    def _with_types(self, whole: Conclusion, types: TypeCounts) -> Conclusion:
+        """Columns of which the type changed; they explain what else is found."""
+        check, exported = self.scores.check, list(self.declared)[:_EXPORTED_COLUMNS]
+        changes = type_findings(
+            types, self.declared, least_share=check.mistyped_share, least_cells=check.mistyped_cells
+        )
+        found = replace(whole, findings=explained(whole.findings, changes))
+        return found + Conclusion(
+            summary={"mistyped": mistyped_summary(types)}, metrics=mistyped_metrics(types, exported)
+        )
 
     def _of_sample(self, rows: int, sample: RowSample) -> Conclusion:
         """Columns whose distribution changed, and the pane with the sample."""
@@ -72,11 +97,11 @@ def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
     scored = pa.schema([types.field(name) for name in job.scored_columns])
     scoring = row_scoring(job.rows.model, job.rows, scored)
     sample_rows = job.rows.sample_rows if job.rows.keeps_panes else 0
-    new = functools.partial(RowsJobMeasure, scoring, job.scored_columns, sample_rows)
+    new = functools.partial(RowsJobMeasure, scoring, job.scored_columns, sample_rows, job.columns)
     scores = ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))
     return Prepared(
         events="Rows",
         measure="ScoreRows" >> MeasureWindows(job.name, new),
-        conclude=ConcludeRows(new, scores),
+        conclude=ConcludeRows(new, scores, job.columns),
         look_back=KeepRows(job.rows.panes) if job.rows.keeps_panes else None,
     )

@@ -74,7 +74,7 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
 
     def event_columns(self) -> EventColumns:
         """See `Job`."""
-        return EventColumns(named_fields(self.columns))
+        return EventColumns(named_fields(self.columns), lenient=tuple(self.columns))
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""

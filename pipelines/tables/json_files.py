@@ -15,6 +15,7 @@ from sparsewatch.pipelines.tables.streams import OnBytes, Progress, named_errors
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.transforms.codecs.json import decode_json
 from sparsewatch.transforms.codecs.missing import nulls_for_missing, without_missing_texts
+from sparsewatch.transforms.codecs.wrong_cells import wrong_types
 
 _NO_OBJECT = "no JSON object"
 _SCALARS: dict[type, Any] = {bool: pa.bool_(), float: pa.float64(), str: pa.string(), type(None): pa.null()}
@@ -50,9 +51,12 @@ class JsonPart:
                 yield self._typed(without_missing_texts(self._rows(lines, rejected), self.reading.missing))
 
     def _rows(self, lines: _Lines, rejected: Rejected) -> pa.RecordBatch:
-        rows, faults = decode_json(lines.texts, self.schema if self.lines is None else self.lines)
-        for row, code, message in faults:
-            if code == "wrong_type" and lines.texts[row].lstrip().startswith(b"{"):
+        schema = self.schema if self.lines is None else self.lines
+        # NaN and infinite values among numbers are missing.
+        numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
+        rows, faults, wrong = decode_json(lines.texts, schema, numbers)
+        for row, code, message in sorted([*faults, *wrong_types(schema, wrong)]):
+            if code != "broken_json" and lines.texts[row].lstrip().startswith(b"{"):
                 raise SchemaError(f"{self.path}, line {lines.numbers[row]}: {message}")
         if not faults:
             return rows

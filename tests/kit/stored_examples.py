@@ -14,6 +14,7 @@ from sparsewatch.detectors.conformal import FINE_BINS, P_VALUE_BINS
 from sparsewatch.detectors.counts.column_sketches import ColumnSketches
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
+from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.outrank.feature_cost import ColumnSize
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.detectors.rows.encoding.statistics import EncoderStatistics
@@ -42,6 +43,7 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.schemas.alerts import Finding, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
+from sparsewatch.schemas.mistyped import Example, MistypedCells, MistypedColumn
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import (
@@ -74,6 +76,14 @@ BLOCK = Block(
         ],
         schema=COLUMNS,
     ),
+)
+MISTYPED = MistypedCells(
+    {
+        "label": MistypedColumn(
+            {"bool": 2, "str": 1}, (Example(0, 5, 0, "str", "'é'"), Example(0, 6, 3, "bool", "True"))
+        ),
+        "site": MistypedColumn({"not finite": 1 << 40}, ()),
+    }
 )
 STATE = ReaderState(
     partitions=(
@@ -127,6 +137,13 @@ RANKED = RankedFeature(
     standard_error=0.03125,
     score_error=0.0,
 )
+
+
+def type_counts() -> TypeCounts:
+    """Counts of two columns."""
+    counts = TypeCounts(("site", "label"))
+    counts.update(BLOCK.rows, MISTYPED)
+    return counts
 
 
 def clicks(n: int) -> pa.RecordBatch:

@@ -7,7 +7,7 @@ The bytes of a version are written once, by that version's own code, and never a
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import msgspec
 from sparsewatch.detectors.counts import column_sketches as column_sketches_module
 from sparsewatch.detectors.counts import feature_counts_codec
 from sparsewatch.detectors.counts import row_sample as row_sample_module
+from sparsewatch.detectors.counts import type_counts as type_counts_module
+from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.rows.encoding import statistics
 from sparsewatch.detectors.rows.windows import monitored_inference, shadow, summary
 from sparsewatch.detectors.rows.windows.monitored_inference import InferenceReport, WatchedRows
@@ -33,7 +35,7 @@ from sparsewatch.pipelines.train import file_sample as file_sample_module
 from sparsewatch.pipelines.wafer import kept_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
 from sparsewatch.pipelines.wafer.pattern_book import decision_record, pattern_record
-from sparsewatch.schemas import accounts
+from sparsewatch.schemas import accounts, mistyped
 from sparsewatch.schemas.accounts import MARKER as MARKER_FORMAT
 from sparsewatch.schemas.accounts import PROGRESS as PROGRESS_FORMAT
 from sparsewatch.schemas.accounts import (
@@ -41,6 +43,7 @@ from sparsewatch.schemas.accounts import (
     Progress,
 )
 from sparsewatch.schemas.alerts import SAMPLE, MetricSample
+from sparsewatch.schemas.mistyped import MistypedCells
 from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
 from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
 from sparsewatch.schemas.patterns import Decision, Pattern
@@ -65,6 +68,7 @@ from tests.kit.stored_examples import (
     MARKER,
     MEASURES,
     METRIC,
+    MISTYPED,
     MOVES,
     PATTERN,
     PROGRESS,
@@ -99,6 +103,7 @@ from tests.kit.stored_examples import (
     file_sample,
     inference_sample,
     row_sample,
+    type_counts,
 )
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -122,6 +127,22 @@ class Stored:
 STORED: tuple[Stored, ...] = (
     Stored(
         file="block-1.arrow", of=coders._BLOCK, encode=lambda: encode_block(BLOCK), decode=decode_block, exact=False
+    ),
+    Stored(
+        file="block-1-mistyped.arrow",
+        of=coders._BLOCK,
+        encode=lambda: encode_block(replace(BLOCK, mistyped=MISTYPED)),
+        decode=decode_block,
+        exact=False,
+    ),
+    Stored(
+        file="mistyped-cells-1.msgpack", of=mistyped.FORMAT, encode=MISTYPED.to_bytes, decode=MistypedCells.from_bytes
+    ),
+    Stored(
+        file="counts-of-types-1.msgpack",
+        of=type_counts_module.FORMAT,
+        encode=lambda: type_counts().to_bytes(),
+        decode=lambda data: TypeCounts.from_bytes(data).to_bytes(),
     ),
     Stored(
         file="reader-state-1.msgpack",

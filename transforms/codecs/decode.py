@@ -4,25 +4,31 @@ The format of a record is in its `content-type` header (`application/json` or `a
 a record without that header has the source's `format`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.schemas.block import META
+from sparsewatch.schemas.block import META, ROW
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.side_records import SideKind, SideRecord
-from sparsewatch.transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
+from sparsewatch.transforms.codecs.arrow import MOST_ROWS, conform, encode_arrow, pick_rows, read_arrow
+from sparsewatch.transforms.codecs.arrow_framing import count_events
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_json
 from sparsewatch.transforms.codecs.missing import nulls_for_missing, without_missing_texts
+from sparsewatch.transforms.codecs.wrong_cells import WrongCells, joined, taken
 from sparsewatch.transforms.records import Fetched
 
 JSON_TYPE = b"application/json"
 ARROW_TYPE = b"application/vnd.apache.arrow.stream"
 _FORMATS = {JSON_TYPE: "json", ARROW_TYPE: "arrow"}
+
+_MESSAGE_CHARACTERS = 1_000
+_UNCOUNTED = " (how many events it holds cannot be read: it counts as one)"
 
 #: A record: (position in the list of fetched runs, position in the run).
 _Record = tuple[int, int]
@@ -43,6 +49,8 @@ class Decoded:
     timestamps_ms: np.ndarray
     #: Format of records without a `content-type` header.
     default_format: str
+    #: Cells of the rows that are null because their value does not fit the column.
+    wrong: WrongCells
 
     def set_aside(self, rows: np.ndarray, kind: SideKind, code: str, message: str) -> list[SideRecord]:
         """Side records of some rows of the batch, one for each Kafka record.
@@ -53,7 +61,7 @@ class Decoded:
             code: Reason in snake case.
             message: Reason for a person.
         """
-        inside = self.rows.column("_row").to_numpy()
+        inside = self.rows.column(ROW).to_numpy()
         groups: dict[_Record, list[int]] = {}
         for i in rows.tolist():
             run, position = self.records[i].tolist()
@@ -85,12 +93,19 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         _decode_json(topic, fetched, by_format["json"], schema, rejects),
         *_decode_arrow(topic, fetched, by_format["arrow"], schema, rejects),
     ]
-    rows, places = _joined([p for p in parts if p[0].num_rows], schema)
+    rows, places, wrong = _joined([p for p in parts if p.rows.num_rows], schema)
     rows = without_missing_texts(rows, schema.missing)
     stamps = _timestamps(fetched, places)
     times, faults = settle(rows, stamps, schema)
     decoded = Decoded(
-        topic, _with_meta(rows, places, times, fetched), rejects, fetched, places[:, :2], stamps, schema.default_format
+        topic=topic,
+        rows=_with_meta(rows, places, times, fetched),
+        rejects=rejects,
+        fetched=fetched,
+        records=places[:, :2],
+        timestamps_ms=stamps,
+        default_format=schema.default_format,
+        wrong=wrong,
     )
     return _without_faults(decoded, faults)
 
@@ -110,7 +125,9 @@ def _classify(
             rejects.append(_side(topic, records, i, "reject", "null_value", message))
         elif len(value) > schema.max_record_bytes:
             message = f"expected at most {schema.max_record_bytes} bytes, got {len(value)}"
-            rejects.append(_side(topic, records, i, "reject", "too_large", message))
+            too_large = _side(topic, records, i, "reject", "too_large", message)
+            arrow = _format(records.headers[i], schema.default_format) == "arrow"
+            rejects.append(_counted(too_large) if arrow else too_large)
         else:
             form = schema.default_format if plain else _format(records.headers[i], schema.default_format)
             by_format[form].append((run, i))
@@ -123,57 +140,71 @@ def _format(headers: Iterable[tuple[str, bytes]], default_format: str) -> str:
     return default_format
 
 
-#: Rows, and for each its (run, position, row inside the record).
-_Part = tuple[pa.RecordBatch, np.ndarray]
+class _Part(NamedTuple):
+    """Rows, for each its (run, position, row inside the record), and their wrong cells."""
+
+    rows: pa.RecordBatch
+    places: np.ndarray
+    wrong: WrongCells
+
+    def without(self, faults: Sequence[Fault]) -> "_Part":
+        """The rows that have no fault."""
+        if not faults:
+            return self
+        keep = np.ones(len(self.places), dtype=bool)
+        keep[[row for row, _, _ in faults]] = False
+        stay = np.flatnonzero(keep)
+        return _Part(self.rows.filter(pa.array(keep)), self.places[keep], taken(self.wrong, stay, len(keep)))
 
 
 def _decode_json(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
 ) -> _Part:
     values = [nulls_for_missing(fetched[run].values[i] or b"", schema.missing) for run, i in records]
-    rows, faults = decode_json(values, schema.columns)
+    rows, faults, wrong = decode_json(values, schema.columns, schema.lenient)
     for row, code, message in faults:
         run, i = records[row]
         rejects.append(_side(topic, fetched[run], i, "reject", code, message))
     places = np.zeros((len(records), 3), dtype=np.int32)
     places[:, :2] = np.array(records, dtype=np.int32).reshape(-1, 2)
-    if faults:
-        keep = np.ones(len(records), dtype=bool)
-        keep[[row for row, _, _ in faults]] = False
-        rows, places = rows.filter(pa.array(keep)), places[keep]
-    return rows, places
+    return _Part(rows, places, wrong).without(faults)
 
 
 def _decode_arrow(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
-) -> list[_Part]:
-    parts: list[_Part] = []
+) -> Iterator[_Part]:
     for run, i in records:
-        code = "broken_arrow"
+        whole = _side(topic, fetched[run], i, "reject", "broken_arrow", "")
         try:
-            table = read_arrow(fetched[run].values[i] or b"")
-            code = "foreign_schema"
-            rows = conform(table, schema.columns)
+            table = read_arrow(whole.value or b"")
         except SchemaError as error:
-            rejects.append(_side(topic, fetched[run], i, "reject", code, str(error)))
+            rejects.append(_counted(_because(whole, "broken_arrow", str(error))))
             continue
+        try:
+            rows, faults, wrong = conform(table, schema.columns, schema.lenient)
+        except SchemaError as error:
+            known = msgspec.structs.replace(whole, events=max(1, table.num_rows))
+            rejects.append(_because(known, "foreign_schema", str(error)))
+            continue
+        for code, message, at in _shared(faults):
+            rejects.append(_some_rows(_because(whole, code, message), at))
         places = np.empty((rows.num_rows, 3), dtype=np.int32)
         places[:, 0], places[:, 1], places[:, 2] = run, i, np.arange(rows.num_rows)
-        parts.append((rows, places))
-    return parts
+        yield _Part(rows, places, wrong).without(faults)
 
 
 def _joined(parts: list[_Part], schema: EventSchema) -> _Part:
     if not parts:
-        return pa.RecordBatch.from_pylist([], schema=schema.columns), np.empty((0, 3), dtype=np.int32)
+        return _Part(pa.RecordBatch.from_pylist([], schema=schema.columns), np.empty((0, 3), dtype=np.int32), {})
     if len(parts) == 1:
         return parts[0]
-    rows = pa.concat_batches([rows for rows, _ in parts])
-    places = np.concatenate([places for _, places in parts])
+    rows = pa.concat_batches([part.rows for part in parts])
+    places = np.concatenate([part.places for part in parts])
+    wrong = joined([(part.rows.num_rows, part.wrong) for part in parts])
     order = np.lexsort((places[:, 2], places[:, 1], places[:, 0]))
     if np.array_equal(order, np.arange(len(order))):
-        return rows, places
-    return rows.take(pa.array(order)), places[order]
+        return _Part(rows, places, wrong)
+    return _Part(rows.take(pa.array(order)), places[order], taken(wrong, order, len(order)))
 
 
 def _timestamps(fetched: Sequence[Fetched], places: np.ndarray) -> np.ndarray:
@@ -203,23 +234,34 @@ def _with_meta(
 def _without_faults(decoded: Decoded, faults: list[Fault]) -> Decoded:
     if not faults:
         return decoded
-    # One side record for the rows of a record that share a fault: each costs reading its record again.
-    shared: dict[tuple[int, int, str], list[Fault]] = {}
+    # By record first: each side record costs reading its record again.
+    by_record: dict[_Record, list[Fault]] = {}
     for fault in faults:
         run, position = decoded.records[fault[0]].tolist()
-        shared.setdefault((run, position, fault[1]), []).append(fault)
-    for (_, _, code), (first, *more) in shared.items():
-        message = first[2] if not more else f"{first[2]} (rows with this fault: {1 + len(more)})"
-        at = np.array([row for row, _, _ in (first, *more)])
-        decoded.rejects.extend(decoded.set_aside(at, "reject", code, message))
+        by_record.setdefault((run, position), []).append(fault)
+    for found in by_record.values():
+        for code, message, at in _shared(found):
+            decoded.rejects.extend(decoded.set_aside(np.array(at), "reject", code, message))
     keep = np.ones(decoded.rows.num_rows, dtype=bool)
     keep[[row for row, _, _ in faults]] = False
+    stay = np.flatnonzero(keep)
     return replace(
         decoded,
         rows=decoded.rows.filter(pa.array(keep)),
         records=decoded.records[keep],
         timestamps_ms=decoded.timestamps_ms[keep],
+        wrong=taken(decoded.wrong, stay, len(keep)),
     )
+
+
+def _shared(faults: Sequence[Fault]) -> Iterator[tuple[str, str, list[int]]]:
+    """Code, message and rows: the faults of one record by their code."""
+    by_code: dict[str, list[Fault]] = {}
+    for fault in faults:
+        by_code.setdefault(fault[1], []).append(fault)
+    for code, (first, *more) in by_code.items():
+        message = first[2] if not more else f"{first[2]} (rows with this fault: {1 + len(more)})"
+        yield code, message, [row for row, _, _ in (first, *more)]
 
 
 def _side(topic: str, records: Fetched, i: int, kind: SideKind, code: str, message: str) -> SideRecord:
@@ -233,7 +275,7 @@ def _side(topic: str, records: Fetched, i: int, kind: SideKind, code: str, messa
         value=records.values[i],
         headers=tuple((name, bytes(content or b"")) for name, content in records.headers[i]),
         code=code,
-        message=message[:1000],
+        message=message[:_MESSAGE_CHARACTERS],
     )
 
 
@@ -241,3 +283,15 @@ def _some_rows(whole: SideRecord, rows: Sequence[int]) -> SideRecord:
     """Of a many-event record only these rows, encoded the same way."""
     value = encode_arrow(pick_rows(read_arrow(whole.value or b""), rows))
     return msgspec.structs.replace(whole, value=value, events=len(rows), row=rows[0])
+
+
+def _because(whole: SideRecord, code: str, message: str) -> SideRecord:
+    return msgspec.structs.replace(whole, code=code, message=message[:_MESSAGE_CHARACTERS])
+
+
+def _counted(whole: SideRecord) -> SideRecord:
+    """An Arrow record that was not read, with the number of events that its headers state."""
+    events = count_events(whole.value or b"", MOST_ROWS)
+    if events is not None:
+        return msgspec.structs.replace(whole, events=max(1, events))
+    return _because(whole, whole.code, f"{whole.message[: _MESSAGE_CHARACTERS - len(_UNCOUNTED)]}{_UNCOUNTED}")

@@ -50,6 +50,8 @@ class EventColumns:
     #: Column that must hold 0 or 1, if any.
     label: str | None = None
     check: EventCheck = no_check
+    #: Columns in which a value of another type is a missing cell; in others it makes the event a reject.
+    lenient: tuple[str, ...] = ()
 
 
 def named_fields(columns: Mapping[str, ColumnType]) -> list[pa.Field]:
@@ -76,6 +78,8 @@ class EventSchema:
     check: EventCheck = no_check
     #: Texts that stand for a missing value.
     missing: tuple[str, ...] = ()
+    #: Columns in which a value that does not fit costs only the cell; in others it makes the event a reject.
+    lenient: frozenset[str] = frozenset()
 
 
 def event_schema(source: SourceSettings, columns: EventColumns) -> EventSchema:
@@ -92,6 +96,7 @@ def event_schema(source: SourceSettings, columns: EventColumns) -> EventSchema:
         default_format=source.format,
         check=columns.check,
         missing=tuple(source.missing),
+        lenient=frozenset(columns.lenient if source.wrong_cells == "missing" else ()),
     )
 
 
@@ -112,7 +117,6 @@ def settle(rows: pa.RecordBatch, timestamps_ms: np.ndarray, schema: EventSchema)
         *_bad_times(rows, usable, times, timestamps_ms, schema),
         *_missing(rows, schema),
         *_bad_labels(rows, schema),
-        *_not_finite(rows),
         *schema.check(rows),
     ):
         faults.setdefault(row, (row, code, message))
@@ -225,18 +229,6 @@ def _bad_labels(rows: pa.RecordBatch, schema: EventSchema) -> list[Fault]:
         (int(i), "bad_label", f"column {schema.label!r}: expected 0 or 1, got {_shown(labels, i)}")
         for i in np.flatnonzero((values != 0) & (values != 1))
     ]
-
-
-def _not_finite(rows: pa.RecordBatch) -> list[Fault]:
-    faults: list[Fault] = []
-    for name, column in zip(rows.schema.names, rows.columns, strict=True):
-        if pa.types.is_floating(column.type):
-            finite = pc.fill_null(pc.is_finite(column), True).to_numpy(zero_copy_only=False)
-            faults += [
-                (int(i), "not_finite", f"column {name!r}: expected a finite number, got {_shown(column, i)}")
-                for i in np.flatnonzero(~finite)
-            ]
-    return faults
 
 
 def _shown(column: pa.Array, row: np.integer[Any]) -> str:

@@ -1,26 +1,29 @@
 """JSON records, one event each, to columns.
 
-Arrow's reader parses a whole block at once and is strict about types. Where a block holds a bad record, msgspec finds
-which (and says why, naming field and type) and the good records are parsed again. Measured on 41 columns, 633 bytes a
-record, one core: Arrow 125 k records/s, msgspec's check 300 to 490 k; polars is faster (180 k) but turns a number
-in a text column silently into text.
+Arrow's reader parses a whole block at once and is strict about types. Where a block holds a record that it refuses,
+msgspec finds which, and the others are parsed again. Those records are read value by value, and each value is held
+against its column (`sparsewatch.transforms.codecs.cells`): the record is a fault only if it is no object, or a column
+that must be right is not. Measured on 41 columns, 633 bytes a record, one core: Arrow 125 k records/s, msgspec's check
+300 to 490 k; polars is faster (180 k) but turns a number in a text column silently into text.
 
 A replay cuts blocks elsewhere, so what becomes of a record must not depend on its neighbours: where Arrow is laxer
 than msgspec (`NaN`, text that is no UTF-8, a line break inside a string, endless nesting), msgspec checks first.
 """
 
 import functools
+import json
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from sparsewatch.transforms.codecs.cells import is_finite, to_column
 from sparsewatch.transforms.codecs.events import Fault
+from sparsewatch.transforms.codecs.wrong_cells import WrongCells, WrongColumn, fault_of_cell, wrong_column
 
 _PYTHON_TYPES: dict[pa.DataType, Any] = {
     **{
@@ -38,32 +41,47 @@ _WHITE = b" \t\r\n"
 _BREAKS_TO_TABS = bytes.maketrans(b"\r\n", b"\t\t")
 _NOT_A_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+#: What Python's writer makes of numbers that are none, and half a surrogate pair.
+_ONLY_PYTHON = re.compile(r"NaN|Infinity|\\u[dD]")
 #: Deepest nesting of a record, far below where msgspec gives up.
 _DEEPEST = 256
+#: Digits of an integer that is above all floats; Python refuses to read much longer ones.
+_LONGEST_INTEGER = 400
 
 
-def decode_json(values: Sequence[bytes], columns: pa.Schema) -> tuple[pa.RecordBatch, list[Fault]]:
+class JsonRows(NamedTuple):
+    """Decoded records."""
+
+    #: One a record; all null where it is a fault.
+    rows: pa.RecordBatch
+    #: At most one a record, sorted by position.
+    faults: list[Fault]
+    #: Cells of other rows that are null because their value does not fit.
+    wrong: WrongCells
+
+
+def decode_json(values: Sequence[bytes], columns: pa.Schema, lenient: Collection[str] = frozenset()) -> JsonRows:
     """Columns of JSON objects; fields that are not in `columns` are ignored.
 
     Args:
         values: One JSON object each.
         columns: Names and types; an absent or null field becomes null.
-
-    Returns:
-        One row a value (all null where it is a fault), and the faults sorted by position.
+        lenient: Columns in which a value that does not fit costs only the cell. In others it is a fault.
     """
     rows = _parsed(values, columns, checked=False)
-    if rows is not None and _all_finite(rows):
-        return rows, []
+    if rows is not None and all(map(is_finite, rows.columns)):
+        return JsonRows(rows, [], {})
     decoder = _decoder(columns)
-    faults = _check(values, decoder)
-    bad = {row for row, _, _ in faults}
-    patched = [b"{}" if i in bad else v for i, v in enumerate(values)]
+    events, faults = _looked_through(values, columns)
+    odd, wrong, wrong_types = _odd_rows(events, columns, lenient)
+    faults = sorted([*faults, *wrong_types])
+    aside = {*events, *(row for row, _, _ in faults)}
+    patched = [b"{}" if i in aside else v for i, v in enumerate(values)]
     rows = _parsed(patched, columns, checked=True)
     if rows is None:
         # Arrow refuses a few valid texts, such as a key given twice: msgspec decides.
         rows = _from_structs([decoder.decode(v) for v in patched], columns)
-    return rows, faults
+    return JsonRows(_with_odd(rows, odd, list(events), faults), faults, wrong)
 
 
 def _parsed(values: Sequence[bytes], columns: pa.Schema, *, checked: bool) -> pa.RecordBatch | None:
@@ -134,33 +152,120 @@ def _too_deep(value: bytes) -> bool:
     return bool(np.cumsum(steps).max(initial=0) > _DEEPEST)
 
 
-def _all_finite(rows: pa.RecordBatch) -> bool:
-    # Arrow rounds a number above the largest float to infinity.
-    floats = [column for column in rows.columns if pa.types.is_floating(column.type)]
-    return all(pc.all(pc.is_finite(column), min_count=0).as_py() for column in floats)
-
-
-def _check(values: Sequence[bytes], decoder: "msgspec.json.Decoder[Any]") -> list[Fault]:
+def _looked_through(values: Sequence[bytes], columns: pa.Schema) -> tuple[dict[int, tuple[Any, ...]], list[Fault]]:
+    """Values of the columns by position, of records that are not plainly of their types; and records that are none."""
+    # Looked up once: a schema's hash costs more than reading a record.
+    decoder, loose, names = _decoder(columns), _loose_decoder(columns), columns.names
+    odd: dict[int, tuple[Any, ...]] = {}
     faults: list[Fault] = []
     for row, value in enumerate(values):
+        if _too_deep(value):
+            faults.append((row, "broken_json", f"expected at most {_DEEPEST} levels of nesting, got more"))
+            continue
         try:
-            if _too_deep(value):
-                faults.append((row, "broken_json", f"expected at most {_DEEPEST} levels of nesting, got more"))
-                continue
-            value.decode()
+            text = value.decode()
             decoder.decode(value)
-        except msgspec.ValidationError as error:
-            faults.append((row, "wrong_type", str(error)))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             faults.append((row, "broken_json", f"expected one JSON object: {error}"))
-    return faults
+        except msgspec.ValidationError as error:
+            event = _loosely(value, text, loose, names)
+            if event is None:
+                faults.append((row, "wrong_type", str(error)))
+            else:
+                odd[row] = event
+        except msgspec.DecodeError as error:
+            event = _by_python(text, names) if _ONLY_PYTHON.search(text) else None
+            if event is None:
+                faults.append((row, "broken_json", f"expected one JSON object: {error}"))
+            else:
+                odd[row] = event
+    return odd, faults
+
+
+def _loosely(
+    value: bytes, text: str, decoder: "msgspec.json.Decoder[Any]", names: Sequence[str]
+) -> tuple[Any, ...] | None:
+    """Values of the columns, whatever their types; None if it is no object."""
+    try:
+        return msgspec.structs.astuple(decoder.decode(value))
+    except msgspec.DecodeError:
+        return _by_python(text, names)
+
+
+def _by_python(text: str, names: Sequence[str]) -> tuple[Any, ...] | None:
+    """As `_loosely`, with what msgspec holds in no type: numbers beyond all floats, and `_ONLY_PYTHON`."""
+    for decode in (_PYTHON.decode, _PYTHON_LONG.decode):
+        try:
+            event = decode(text)
+        except (json.JSONDecodeError, RecursionError):
+            return None
+        except ValueError:
+            # Python refuses to read integers of thousands of digits.
+            continue
+        return tuple(map(event.get, names)) if isinstance(event, dict) else None
+    return None
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) < _LONGEST_INTEGER else float(digits)
+
+
+_PYTHON, _PYTHON_LONG = json.JSONDecoder(), json.JSONDecoder(parse_int=_integer)
+
+
+def _odd_rows(
+    events: Mapping[int, tuple[Any, ...]], columns: pa.Schema, lenient: Collection[str]
+) -> tuple[pa.RecordBatch, WrongCells, list[Fault]]:
+    """Rows of events value by value, in their order; wrong cells and faults by position of the record."""
+    rows = np.fromiter(events, dtype=np.int64, count=len(events))
+    arrays: list[pa.Array] = []
+    wrong: dict[str, WrongColumn] = {}
+    faults: dict[int, Fault] = {}
+    for field, values in zip(
+        columns, zip(*events.values(), strict=True) if events else [[]] * len(columns), strict=True
+    ):
+        array, at = to_column(values, field.type)
+        arrays.append(array)
+        if at and field.name in lenient:
+            wrong[field.name] = wrong_column(rows[at], [values[i] for i in at])
+        elif at:
+            for i in at:
+                faults.setdefault(int(rows[i]), fault_of_cell(int(rows[i]), field, values[i]))
+    return pa.RecordBatch.from_arrays(arrays, schema=columns), _without(wrong, faults), list(faults.values())
+
+
+def _without(wrong: Mapping[str, WrongColumn], rows: Collection[int]) -> WrongCells:
+    if not rows:
+        return wrong
+    gone = np.fromiter(rows, dtype=np.int64, count=len(rows))
+    cut = {name: (column, ~np.isin(column.rows, gone)) for name, column in wrong.items()}
+    return {name: WrongColumn(c.rows[stay], c.values[stay]) for name, (c, stay) in cut.items() if stay.any()}
+
+
+def _with_odd(rows: pa.RecordBatch, odd: pa.RecordBatch, places: Sequence[int], faults: Sequence[Fault]) -> Any:
+    """The rows, with odd ones at their places unless they are faults."""
+    if not places:
+        return rows
+    order = np.arange(rows.num_rows)
+    order[places] = rows.num_rows + np.arange(len(places))
+    bad = [row for row, _, _ in faults]
+    order[bad] = bad
+    return pa.concat_batches([rows, odd]).take(pa.array(order))
 
 
 @functools.lru_cache(maxsize=16)
 def _decoder(columns: pa.Schema) -> "msgspec.json.Decoder[Any]":
-    fields = [(f"c{i}", _python_type(field.type) | None, None) for i, field in enumerate(columns)]
+    return msgspec.json.Decoder(_struct(columns, [_python_type(field.type) | None for field in columns]))
+
+
+@functools.lru_cache(maxsize=16)
+def _loose_decoder(columns: pa.Schema) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(_struct(columns, [Any] * len(columns)))
+
+
+def _struct(columns: pa.Schema, types: Sequence[Any]) -> type[msgspec.Struct]:
     rename = {f"c{i}": field.name for i, field in enumerate(columns)}
-    return msgspec.json.Decoder(msgspec.defstruct("Event", fields, rename=rename))
+    return msgspec.defstruct("Event", [(f"c{i}", kind, None) for i, kind in enumerate(types)], rename=rename)
 
 
 def _python_type(arrow_type: pa.DataType) -> Any:

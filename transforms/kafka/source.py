@@ -23,11 +23,12 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 from sparsewatch.schemas.accounts import NEVER_US, Marker, ReaderState
-from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, Block, Span
+from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block, Span
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded, decode
 from sparsewatch.transforms.codecs.events import EventSchema
+from sparsewatch.transforms.codecs.wrong_cells import summed, taken
 from sparsewatch.transforms.coders import Aside, ReaderStateCoder
 from sparsewatch.transforms.kafka.accounts import close_all, close_windows, take
 from sparsewatch.transforms.kafka.client import Reader
@@ -307,10 +308,7 @@ def route(
     aside = [r for r in decoded.rejects if r.offset >= high[r.partition]]
     if len(routing.late):
         aside += decoded.set_aside(routing.late, "late", "late", "its window had closed")
-    blocks = [
-        (window, Block(_spans(decoded.topic, partitions[at], offsets[at]), _rows_at(rows, at)))
-        for window, at in routing.on_time.items()
-    ]
+    blocks = [(window, _block(decoded, partitions, offsets, at)) for window, at in routing.on_time.items()]
     return routing.state, _Step(routing.state, blocks, aside, state.closed_end_us, [])
 
 
@@ -323,8 +321,13 @@ def _rejects(records: Sequence[SideRecord]) -> dict[int, list[Reject]]:
     return rejects
 
 
-def _rows_at(rows: pa.RecordBatch, at: np.ndarray) -> pa.RecordBatch:
-    return rows if len(at) == rows.num_rows else rows.take(pa.array(at))
+def _block(decoded: Decoded, partitions: np.ndarray, offsets: np.ndarray, at: np.ndarray) -> Block:
+    """The block of some rows of a batch, with the figures of their mistyped cells."""
+    rows, wrong = decoded.rows, decoded.wrong
+    if len(at) < rows.num_rows:
+        rows, wrong = rows.take(pa.array(at)), taken(wrong, at, rows.num_rows)
+    mistyped = summed(wrong, partitions[at], offsets[at], rows.column(ROW).to_numpy())
+    return Block(_spans(decoded.topic, partitions[at], offsets[at]), rows, mistyped)
 
 
 def _spans(topic: str, partitions: np.ndarray, offsets: np.ndarray) -> tuple[Span, ...]:

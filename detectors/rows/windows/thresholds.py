@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from sparsewatch.schemas.settings import Level, Range, Settings
+from sparsewatch.schemas.settings import Count, Level, Range, Settings
 
 #: Distance between two distributions.
 _Distance = Annotated[float, Range(above=0, below=1)]
@@ -23,3 +23,6 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     column_level: Level = 1e-6
     #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
     least_column_drift: _Distance = 0.3
+    #: A column's type has changed from this share of its values, and from so many cells.
+    mistyped_share: Annotated[float, Range(above=0, below=1)] = 0.05
+    mistyped_cells: Count = 10

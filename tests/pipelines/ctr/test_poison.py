@@ -19,6 +19,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
+from sparsewatch.transforms.codecs.arrow import encode_arrow
 from tests.kit.job_files import write_click_job, write_wafer_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, newest_by_key, read_all
@@ -47,7 +48,7 @@ class Sent:
     says: str = ""
     headers: Sequence[tuple[str, bytes]] = ()
     key: bytes | None = None
-    #: Events it holds; a bad record counts as one.
+    #: Events it holds, and counts as if it is bad.
     events: int = 1
 
 
@@ -89,10 +90,10 @@ BAD_CLICKS = [
     Sent(b"[" + as_json() + b"]", "wrong_type", "Expected `object`, got `array`"),
     Sent(as_json(site="x").replace(b'"x"', b'"\xff\xfe"'), "broken_json", "utf-8.*byte 0xff in position"),
     Sent(as_json(site="x").replace(b'"x"', b'"two\nlines"'), "broken_json", "invalid character"),
-    Sent(as_json(price=float("nan")), "broken_json", "invalid character"),
-    Sent(as_json(ad="three"), "wrong_type", r"Expected `int.*`, got `str` - at `\$.ad`", key=b"k"),
-    Sent(as_json(ad=2**63), "wrong_type", r"Expected `int` <= 9223372036854775807 - at `\$.ad`"),
-    Sent(as_json(mobile=1), "wrong_type", r"Expected `bool.*`, got `int` - at `\$.mobile`"),
+    Sent(as_json(label="1"), "wrong_type", r"column 'label': expected int, got '1' \(str\)", key=b"k"),
+    Sent(as_json(label=True), "wrong_type", r"column 'label': expected int, got True \(bool\)"),
+    Sent(as_json(t=f"{START}"), "wrong_type", rf"column 't': expected int, got '{START}' \(str\)"),
+    Sent(as_json(t=float("inf")), "not_finite", "column 't': expected a finite number, got inf"),
     Sent(as_json(deep=0).replace(b": 0}", b": " + b"[" * 5000 + b"]" * 5000 + b"}"), "broken_json", "256 levels"),
     Sent(without("label"), "missing_value", "column 'label': expected a value"),
     Sent(as_json(label=None), "missing_value", "column 'label': expected a value"),
@@ -102,7 +103,6 @@ BAD_CLICKS = [
     Sent(as_json(t=YEAR_2200), "time_ahead", f"column 't': {YEAR_2200} is more than source.max_ahead after"),
     Sent(as_json(site="x" * 5_000_000), "too_large", "at most 4000000 bytes, got 50000"),
     Sent(None, "null_value", "expected an event, got a record without a value", key=b"gone"),
-    Sent(as_arrow([event(price=float("nan"))]), "not_finite", "column 'price': expected a finite.*nan", ARROW),
     Sent(as_arrow([event(t=YEAR_2200)]), "time_ahead", "source.max_ahead", [*ARROW, ("more", b"1")]),
     Sent(as_arrow([{"a": 1}], pa.schema([("a", pa.int64())])), "foreign_schema", "'label'.* got .'a'", ARROW),
     Sent(
@@ -111,10 +111,38 @@ BAD_CLICKS = [
         "column 'label': expected int64, got string",
         ARROW,
     ),
-    Sent(as_arrow([event()] * 9)[:-300], "broken_arrow", "expected an Arrow IPC stream", ARROW, b"\x00key"),
-    Sent(b"\xff\xff\xff\xff", "broken_arrow", "expected an Arrow IPC stream", ARROW),
+    Sent(
+        as_arrow([event()] * 50, CLICKS.set(0, pa.field("at", pa.int64()))),
+        "foreign_schema",
+        r"wrong: \['t'\]",
+        ARROW,
+        events=50,
+    ),
+    Sent(as_arrow([event(site="x" * 20_000)] * 300), "too_large", "at most 4000000 bytes, got 60", ARROW, events=300),
+    Sent(as_arrow([event()] * 9)[:-300], "broken_arrow", "expected an Arrow IPC stream", ARROW, b"\x00key", 9),
+    Sent(as_arrow([event()] * 9)[:300], "broken_arrow", r"cannot be read: it counts as one\)$", ARROW),
+    Sent(b"\xff\xff\xff\xff", "broken_arrow", "expected an Arrow IPC stream.*counts as one", ARROW),
     Sent(as_json(), "broken_arrow", "expected an Arrow IPC stream", ARROW),
 ]
+#: Events with cells of another type: by column how many, of which type.
+MISTYPED = {"ad": {"int out of range": 1, "str": 3}, "mobile": {"int": 4}, "price": {"not finite": 3}}
+
+
+def wrong_cells() -> list[Sent]:
+    """Events of which some cells do not fit; at another hour than the other events, six in a window."""
+    text_ads = pa.array([None, "three", "3"])
+    rows = pa.Table.from_pylist([event(3600, price=float("inf"), mobile=None)] * 3, CLICKS)
+    rows = rows.set_column(3, "price", pa.array([0.5, float("nan"), float("-inf")]))
+    bits = rows.set_column(1, "ad", text_ads).set_column(4, "mobile", pa.array([0, 1, 0], pa.int8()))
+    return [
+        Sent(as_json(3600, price=float("nan"))),
+        Sent(as_json(3600, ad="three"), key=b"k"),
+        Sent(as_json(3600, ad=2**63, mobile=1)),
+        Sent(encode_arrow(bits), headers=ARROW, events=3),
+        # Whole numbers, however they are written.
+        Sent(as_json(3600, ad=7).replace(b'"ad": 7', b'"ad": 7.0')),
+        Sent(encode_arrow(rows.slice(0, 1).set_column(1, "ad", pa.array([7.0]))), headers=ARROW),
+    ]
 
 
 def good_click(i: int) -> Sent:
@@ -130,6 +158,10 @@ def mixed(good: Sequence[Sent], bad: Sequence[Sent]) -> list[Sent]:
     """Bad records spread evenly among good ones."""
     step = len(good) // len(bad)
     return [r for i, record in enumerate(good) for r in (record, *bad[i // step : i // step + (i % step == 0)])]
+
+
+def n_events(records: Sequence[Sent], *, bad: bool) -> int:
+    return sum(record.events for record in records if bool(record.code) == bad)
 
 
 def header(record: Raw, name: str) -> str:
@@ -149,6 +181,7 @@ def assert_set_aside_whole(bootstrap: str, topic: str, sent: Sequence[Sent]) -> 
         assert header(reject, "code") == record.code
         assert re.search(record.says, header(reject, "message")), (record.says, header(reject, "message"))
         assert header(reject, "topic") == topic
+        assert header(reject, "events") == str(record.events)
         assert header(reject, "key") == ("none" if record.key is None else "kept")
         assert reject.key == (record.key or header(reject, "id").encode())
 
@@ -170,24 +203,42 @@ def written(bootstrap: str, job: Job) -> dict[str, int]:
 
 def test_each_bad_click_is_set_aside_whole_and_the_job_goes_on(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
     bootstrap, topic = kafka_broker.bootstrap, "poison-clicks"
-    sent = mixed([good_click(i) for i in range(1000)], BAD_CLICKS)
+    sent = [*mixed([good_click(i) for i in range(1000)], BAD_CLICKS), *wrong_cells()]
     create_topic(bootstrap, topic, 2)
     send(bootstrap, topic, sent)
     job = load_job(write_click_job(tmp_path, bootstrap, topic))
     run_job(job, "latest", "inprocess")
 
-    counted = sum(r.events for r in sent if not r.code)
-    assert_balanced(job, Account(counted=counted, rejected=len(BAD_CLICKS)))
+    counted = n_events(sent, bad=False)
+    assert_balanced(job, Account(counted=counted, rejected=n_events(sent, bad=True)))
     assert_set_aside_whole(bootstrap, topic, sent)
     windows = newest_by_key(read_all(bootstrap, f"{topic}.windows"))
     assert sum(w["rows"] for w in windows.values()) == counted
+    *earlier, last = (windows[key] for key in sorted(windows))
+    assert all(window["mistyped"] == {} for window in earlier)
+    assert (last["rows"], {name: one["found"] for name, one in last["mistyped"].items()}) == (8, MISTYPED)
+    nulls = {name: one["null_share"] * 8 for name, one in last["profile"]["features"].items()}
+    assert nulls == {"ad": 4 + 1, "mobile": 4 + 1, "price": 3, "site": 0}
     before = written(bootstrap, job)
     run_job(job, "latest", "inprocess")
     assert written(bootstrap, job) == before
 
 
+def test_a_job_may_ask_that_a_wrong_cell_costs_the_event(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+    bootstrap, topic = kafka_broker.bootstrap, "poison-strict"
+    create_topic(bootstrap, topic, 2)
+    send(bootstrap, topic, [good_click(0), *wrong_cells()])
+    job = load_job(write_click_job(tmp_path, bootstrap, topic, wrong_cells="reject"))
+    run_job(job, "latest", "inprocess")
+    # Of the Arrow record with text ads and bits nothing can be used, whatever single rows hold.
+    assert_balanced(job, Account(counted=6 + 2, rejected=3 + 3))
+    rejects = read_all(bootstrap, f"{topic}.rejects")
+    found = sorted((header(reject, "code"), header(reject, "events")) for reject in rejects)
+    assert found == [("foreign_schema", "3"), ("not_finite", "1"), ("wrong_type", "1"), ("wrong_type", "1")]
+
+
 def many_events() -> list[dict[str, Any]]:
-    """Ten minutes past the first records: rows 2, 5 and 8 are late, 3 and 7 have bad labels, 4 has no finite price."""
+    """Ten minutes past the first records: rows 2, 5 and 8 are late, 3, 7 and 9 have bad labels, 4 has no price."""
     rows = [event(600 + i) for i in range(10)]
     for i in (2, 5, 8):
         rows[i]["t"] = START + i
@@ -215,13 +266,13 @@ def test_rows_of_a_many_event_record_are_set_aside_as_a_record_of_just_those_row
     job = load_job(write_click_job(tmp_path, bootstrap, topic))
     run_job(job, "latest", "inprocess")
 
-    assert_balanced(job, Account(counted=4 + 1 + 3, late=3, rejected=4))
+    assert_balanced(job, Account(counted=4 + 1 + 4, late=3, rejected=3))
     aside = {
         header(record, "code"): record
         for name in ("rejects", "late")
         for record in read_all(bootstrap, f"{topic}.{name}")
     }
-    expected = {"late": [2, 5, 8], "bad_label": [3, 9], "missing_value": [7], "not_finite": [4]}
+    expected = {"late": [2, 5, 8], "bad_label": [3, 9], "missing_value": [7]}
     assert aside.keys() == expected.keys()
     for code, at in expected.items():
         record = aside[code]
@@ -252,12 +303,12 @@ def wafer(second: int = 0, **other: Any) -> bytes:
 
 BAD_WAFERS = [
     Sent(wafer(y_um=[1.0]), "length_mismatch", "expected as many x_um as y_um.*x_um has 3, y_um has 1", key=b"W1"),
-    Sent(wafer(x_um=[0.0, float("nan"), 1.0]), "broken_json", "invalid character"),
+    Sent(wafer(x_um=[0.0, float("nan"), 1.0]), "not_finite", r"column 'x_um': expected a finite number, got \[0.0"),
     Sent(wafer(x_um=[0.0, None, 1.0]), "not_finite", "expected finite coordinates"),
     Sent(wafer(x_um=[0.0, 1e39, 1.0]), "not_finite", "expected finite coordinates"),
     Sent(wafer(radius_um=0), "bad_radius", "expected a radius_um above 0"),
     Sent(wafer(x_um=None, y_um=None, map=[0, 1, 7, 2], map_rows=2, map_columns=2), "bad_map_value", "0, 1 and 2 only"),
-    Sent(wafer(x_um=None, y_um=None, map=[0, 1, 300], map_rows=1, map_columns=3), "wrong_type", r"\$.map\[2\]"),
+    Sent(wafer(x_um=None, y_um=None, map=[0, 1, 300], map_rows=1, map_columns=3), "wrong_type", "column 'map'"),
     Sent(wafer(x_um=None, y_um=None, map=[0, 1, 2], map_rows=2, map_columns=2), "bad_map_shape", "map_rows"),
     Sent(wafer(x_um=None, y_um=None), "no_defects_given", "expected x_um and y_um, or a map"),
     Sent(wafer(lot=None), "missing_value", "column 'lot': expected a value"),

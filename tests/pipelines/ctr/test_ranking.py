@@ -63,7 +63,7 @@ def conclusion_of(
 
 def test_without_settings_a_window_says_what_it_said_before() -> None:
     conclusion = conclusion_of({"a": [1, 2, 1], "click": [0, 1, 0]}, RankingSettings())
-    assert set(conclusion.summary) == {"ranking", "profile"}
+    assert set(conclusion.summary) == {"ranking", "profile", "mistyped"}
     assert conclusion.pane is None
 
 

@@ -139,7 +139,7 @@ def test_values_of_several_kinds_in_json_lines_are_refused_where_the_column_is_r
     with pytest.raises(SchemaError, match=r"x.jsonl, line 4: column 'a': expected .* int64 in the lines before, got"):
         opened(tmp_path / "x.jsonl", text)
     assert read(opened(tmp_path / "x.jsonl", text, columns=("b",)))["b"] == [2, 2, 2, 3]
-    with pytest.raises(SchemaError, match=r"x.jsonl, line 1: Expected `str \| null`, got `int`"):
+    with pytest.raises(SchemaError, match=r"x.jsonl, line 1: column 'b': expected str, got 2 \(int\)"):
         read(opened(tmp_path / "x.jsonl", text, columns=("b",), types={"b": pa.string()}))
 
 
@@ -246,3 +246,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         peaks.append(_peak_bytes(tmp_path / name))
     # Read whole, the larger file takes 8 times the memory; how far the reading thread is ahead varies within 2.
     assert 0 < peaks[1] < 3 * peaks[0]
+
+
+def test_numbers_in_json_lines_that_are_no_numbers_are_missing_as_in_every_format(tmp_path: Path) -> None:
+    text = '{"x": 1.5, "n": 1}\n{"x": NaN, "n": 2.0}\n{"x": 1e400, "n": 3}\n'
+    types = {"x": pa.float64(), "n": pa.int64()}
+    table = opened(tmp_path / "x.jsonl", text, types=types)
+    assert (read(table), table.rejected.counts) == ({"x": [1.5, None, None], "n": [1, 2, 3]}, {})
+    with pytest.raises(SchemaError, match=r"x.jsonl, line 2: column 'n': expected a finite number, got nan"):
+        read(opened(tmp_path / "x.jsonl", '{"n": 1}\n{"n": NaN}\n', types={"n": pa.int64()}))

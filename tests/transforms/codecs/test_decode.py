@@ -60,6 +60,8 @@ def arrow(events: list[dict[str, Any]]) -> bytes:
 
 def fault_of(e: dict[str, Any]) -> str | None:
     """The first fault of an event whose types are right, in the order they are looked for."""
+    if e["x"] is not None and not np.isfinite(e["x"]):
+        return "not_finite"
     if e["t"] is None or e["t"] < 0:
         return "bad_time"
     if e["t"] > NOW_MS + 3_600_000:
@@ -68,7 +70,7 @@ def fault_of(e: dict[str, Any]) -> str | None:
         return "missing_value"
     if e["label"] not in (0, 1):
         return "bad_label"
-    return None if e["x"] is None or np.isfinite(e["x"]) else "not_finite"
+    return None
 
 
 def places(decoded: Decoded) -> list[tuple[int, int, int]]:

@@ -44,7 +44,7 @@ def summary(rows: int, above: int, calibration_rows: int = 20_000) -> RowScores:
     return RowScores(models=(counts(rows, above, calibration_rows),))
 
 
-def fires(scores: RowScores, **check: float) -> bool:
+def fires(scores: RowScores, **check: Any) -> bool:
     return any(finding.rule == "rows_unlike_training" for finding in check_rows(scores, RowCheck(**check)))
 
 
@@ -150,7 +150,7 @@ def test_a_certain_but_small_drift_is_no_finding() -> None:
     "wrong",
     [{"level": 1.0}, {"level": 0.0}, {"least_ratio": 0.5}, {"drift_level": 1.0}, {"least_drift": 0.0}],
 )
-def test_thresholds_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+def test_thresholds_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         RowCheck(**wrong)
     with pytest.raises(ConfigError, match=next(iter(wrong))):

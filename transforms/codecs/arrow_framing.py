@@ -1,0 +1,75 @@
+"""How many events an Arrow IPC record holds, by the headers of its messages: for records that are not read.
+
+A stream is a sequence of messages: `ffffffff`, the length of the header, the header (a flatbuffer `Message`, whose
+`RecordBatch` states its number of rows), the body. A file begins with `ARROW1` and holds such a stream.
+"""
+
+import struct
+
+_CONTINUED = b"\xff\xff\xff\xff"
+_FILE_MAGIC = b"ARROW1\x00\x00"
+#: Type of a header, in the union of the flatbuffer schema `Message.fbs`.
+_RECORD_BATCH = 3
+
+
+def count_events(value: bytes, most: int) -> int | None:
+    """Rows of the record batches whose headers can be read.
+
+    Args:
+        value: A record that may be damaged anywhere.
+        most: Larger numbers are not believed: a header can claim any.
+
+    Returns:
+        None if no header of a batch can be read, or they claim more than `most`.
+    """
+    at, rows, batches = len(_FILE_MAGIC) if value.startswith(_FILE_MAGIC) else 0, 0, 0
+    try:
+        while value[at : at + 4] == _CONTINUED:
+            (length,) = struct.unpack_from("<i", value, at + 4)
+            if length <= 0:
+                break
+            kind, batch_rows, body = _header(value[at + 8 : at + 8 + length])
+            if kind == _RECORD_BATCH:
+                rows, batches = rows + batch_rows, batches + 1
+            if min(batch_rows, body) < 0:
+                return None
+            at += 8 + length + body
+    except struct.error:
+        pass
+    return rows if batches and rows <= most else None
+
+
+def _header(data: bytes) -> tuple[int, int, int]:
+    """Type, rows and length of the body of a message.
+
+    Raises:
+        struct.error: If the header is damaged.
+    """
+    message = _number("<I", data, 0)
+    kind = _field("<b", data, message, 1)
+    batch = _place(data, message, 2)
+    rows = 0
+    if kind == _RECORD_BATCH and batch:
+        rows = _field("<q", data, batch + _number("<I", data, batch), 0)
+    return kind, rows, _field("<q", data, message, 3)
+
+
+def _field(form: str, data: bytes, table: int, field: int) -> int:
+    """A number of a table; 0, the default, where it is left out."""
+    at = _place(data, table, field)
+    return _number(form, data, at) if at else 0
+
+
+def _place(data: bytes, table: int, field: int) -> int:
+    """Where a field of a table lies; 0 where it is left out."""
+    layout = table - _number("<i", data, table)
+    entry = 4 + 2 * field
+    within = _number("<H", data, layout + entry) if entry < _number("<H", data, layout) else 0
+    return table + within if within else 0
+
+
+def _number(form: str, data: bytes, at: int) -> int:
+    if at < 0:
+        raise struct.error("before the header's begin")
+    number: int = struct.unpack_from(form, data, at)[0]
+    return number
