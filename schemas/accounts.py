@@ -42,6 +42,8 @@ class OpenWindow(msgspec.Struct, frozen=True, array_like=True):
     rows: int
     #: Rows that cannot be read again: their topic was deleted since.
     gone: int = 0
+    #: As `recent_us` of `PartitionState`, just before `first_offset`.
+    recent_before_us: tuple[int, ...] = ()
 
 
 class LastRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -84,6 +86,8 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     #: Id of the topic that the offsets belong to; empty if the broker gives none.
     topic_id: str = ""
     last: LastRecord | None = None
+    #: Event times that decide how far the next rows move `newest_us` (`sparsewatch.transforms.kafka.robust_clock`).
+    recent_us: tuple[int, ...] = ()
 
 
 class ReaderState(msgspec.Struct, frozen=True, array_like=True):
@@ -111,6 +115,8 @@ class ReaderState(msgspec.Struct, frozen=True, array_like=True):
     #: Since the last marker: offsets that were gone before they were read, and what happened to the source.
     lost: int = 0
     notices: tuple[Notice, ...] = ()
+    #: Windows that were closed though earlier ones are not: rows of clocks ahead opened them, and a run has ended.
+    ahead_us: tuple[int, ...] = ()
 
 
 class ResumePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,6 +133,9 @@ class ResumePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     last: LastRecord | None = None
     #: Rows of windows still open that cannot be read again.
     gone: int = 0
+    #: As of `PartitionState`, before `offset`: how far each of the recent event times lies behind `newest_us`, or
+    #: itself where there is none.
+    behind_us: tuple[int, ...] = ()
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +180,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     events: int = 0
     #: What happened to the source since the reader's last marker.
     notices: tuple[Notice, ...] = ()
+    #: As of `ReaderState`, this window among them if it is one of those.
+    ahead_us: tuple[int, ...] = ()
 
     @property
     def is_preface(self) -> bool:
@@ -192,6 +203,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     #: Sums since the job began.
     totals: Account
     windows: int = 0
+    #: As of `ReaderState`, of all readers.
+    ahead_us: tuple[int, ...] = ()
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,6 +47,7 @@ OTHER_DECODING = {
     "transforms/codecs/json.py": "a user's events",
     "transforms/coders.py": "spans of a block, within its format",
     "transforms/kafka/source.py": "settings of a graph, which its own process reads",
+    "pipelines/records/reading.py": "JSON records, shown as they are",
     "pipelines/rejects/repairs.py": "a user's file",
     "pipelines/tables/json_files.py": "a user's file",
     "pipelines/wafer_files/events.py": "a user's file",

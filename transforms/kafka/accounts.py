@@ -5,14 +5,14 @@ The rules (docs/accounts.md has the argument in full):
 * Event times of one partition may run out of order by `disorder_us`. A row is late if its window ended at or before
   the partition's newest event time so far minus that allowance, or before the end of the last closed window (only a
   partition that was idle can meet the second case). The first test depends on the order inside the partition alone,
-  so a replay decides the same.
+  so a replay decides the same. The newest event time is that which rows agree on: see `robust_clock`.
 * Windows close in order of time, each of them, also those without a row. Whatever is set aside meanwhile (late rows,
   rejects) belongs to the window that begins at the end of the last closed window: no earlier window can open any
   more, so its account is stated next. Before the first window is known it belongs to a preface, which closes none.
 * A resume point holds the first offset an open window needs, and the newest event time *before* that offset.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -25,10 +25,10 @@ from sparsewatch.schemas.accounts import (
     Marker,
     OpenWindow,
     PartitionState,
-    Progress,
     ReaderState,
-    ResumePoint,
 )
+from sparsewatch.transforms.kafka.resume import resume_point
+from sparsewatch.transforms.kafka.robust_clock import Rows, settled_us
 from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, confirmed_stamps, lead_us
 
 #: Windows without a row that are closed one by one after a window with rows, and in all at a time. A thousand minutes
@@ -85,9 +85,9 @@ def take(
         mine = rejects.get(part.partition, ())
         rejected += sum(reject.events for reject in mine if reject.offset >= part.high)
         at = np.flatnonzero(partitions == part.partition)
-        new, late[at] = _take_partition(
-            part, rules, state.closed_end_us, offsets[at], times_us[at], stamps_us[at], windows[at]
-        )
+        closed = windows[at] + rules.length_us <= state.closed_end_us
+        closed |= np.isin(windows[at], state.ahead_us)
+        new, late[at] = _take_partition(part, rules, closed, offsets[at], times_us[at], stamps_us[at], windows[at])
         replayed[at] = offsets[at] < part.high
         stamp, confirmed = confirmed_stamps(part, mine)
         updated.append(
@@ -119,7 +119,7 @@ def _first_stamp_us(state: ReaderState, rejects: Mapping[int, Sequence[Reject]])
 def _take_partition(
     part: PartitionState,
     rules: WindowRules,
-    closed_end_us: int,
+    closed: np.ndarray,
     offsets: np.ndarray,
     times_us: np.ndarray,
     stamps_us: np.ndarray,
@@ -127,9 +127,9 @@ def _take_partition(
 ) -> tuple[PartitionState, np.ndarray]:
     if not len(offsets):
         return part, np.zeros(0, dtype=bool)
-    #: newest[i] is the newest event time before row i; newest[i + 1] with it.
-    newest = np.maximum.accumulate(np.concatenate([[part.newest_us], times_us]))
-    late = windows + rules.length_us <= np.maximum(newest[1:] - rules.disorder_us, closed_end_us)
+    clock = Rows(part.newest_us, part.recent_us, offsets, times_us, rules.disorder_us)
+    newest = clock.newest_us
+    late = closed | (windows + rules.length_us <= newest[1:] - rules.disorder_us)
     open_windows = {w.window_us: w for w in part.open_windows}
     found, first, counts = np.unique(windows[~late], return_index=True, return_counts=True)
     on_time_at = np.flatnonzero(~late)
@@ -140,11 +140,16 @@ def _take_partition(
             continue
         # A record may hold many rows; reading starts again at its first row.
         record_row = int(np.searchsorted(offsets, offsets[row], side="left"))
-        open_windows[window] = OpenWindow(window, int(offsets[row]), int(newest[record_row]), count)
+        open_windows[window] = OpenWindow(
+            window, int(offsets[row]), int(newest[record_row]), count, recent_before_us=clock.recent_us(record_row)
+        )
+    recent = clock.recent_us(len(times_us))
+    supported = times_us <= settled_us(int(newest[-1]), recent)
     new = msgspec.structs.replace(
         part,
         newest_us=int(newest[-1]),
-        lead_us=lead_us(times_us, stamps_us, part.newest_us, part.lead_us),
+        recent_us=recent,
+        lead_us=lead_us(times_us[supported], stamps_us[supported], part.newest_us, part.lead_us),
         open_windows=tuple(open_windows[w] for w in sorted(open_windows)),
     )
     return new, late
@@ -183,9 +188,11 @@ def close_windows(
         markers.append(preface)
     full = {w.window_us for p in state.partitions for w in p.open_windows if w.window_us < closed_end}
     for window in _in_order(full, first, closed_end, rules.length_us):
-        state, marker = _close_window(state, window, window + rules.length_us, reader, ended)
-        markers.append(marker)
-    return msgspec.structs.replace(state, closed_end_us=closed_end), markers
+        if window not in state.ahead_us:
+            state, marker = _close_window(state, window, window + rules.length_us, reader, ended)
+            markers.append(marker)
+    ahead = tuple(window for window in state.ahead_us if window >= closed_end)
+    return msgspec.structs.replace(state, closed_end_us=closed_end, ahead_us=ahead), markers
 
 
 def _first_us(state: ReaderState, rules: WindowRules) -> int | None:
@@ -211,7 +218,11 @@ def _in_order(full: set[int], first: int, closed_end: int, length_us: int) -> li
     return windows
 
 
-def _close_window(state: ReaderState, window: int, end: int, reader: int, ended: bool) -> tuple[ReaderState, Marker]:
+def _close_window(
+    state: ReaderState, window: int, end: int, reader: int, ended: bool, *, ahead: bool = False
+) -> tuple[ReaderState, Marker]:
+    if ahead:
+        state = msgspec.structs.replace(state, ahead_us=tuple(sorted({*state.ahead_us, window})))
     preface = end == PREFACE_US
     gone = () if preface else (window,)
     counted = sum(w.rows for p in state.partitions for w in p.open_windows if w.window_us in gone)
@@ -229,11 +240,12 @@ def _close_window(state: ReaderState, window: int, end: int, reader: int, ended:
         resume={p.partition: resume_point(p) for p in partitions},
         events=state.events,
         notices=state.notices,
+        ahead_us=state.ahead_us,
     )
     state = msgspec.structs.replace(
         state,
         partitions=partitions,
-        closed_end_us=end,
+        closed_end_us=state.closed_end_us if ahead else end,
         late=0,
         rejected=0,
         events=0,
@@ -245,27 +257,15 @@ def _close_window(state: ReaderState, window: int, end: int, reader: int, ended:
     return state, marker
 
 
-def resume_point(part: PartitionState) -> ResumePoint:
-    """Where a partition starts again."""
-    first = min(part.open_windows, key=lambda w: w.first_offset, default=None)
-    return ResumePoint(
-        offset=part.position if first is None else first.first_offset,
-        newest_us=part.newest_us if first is None else first.newest_before_us,
-        high=max(part.position, part.high),
-        lead_us=part.lead_us,
-        confirmed_us=part.confirmed_us,
-        topic_id=part.topic_id,
-        last=part.last,
-        gone=sum(w.gone for w in part.open_windows),
-    )
-
-
 def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[ReaderState, list[Marker]]:
     """Close what is still open, and state all that was set aside: the end of a finished backfill.
 
-    Where only records are lost, nothing closes: the next run finds them lost again.
+    Windows that only clocks ahead have reached are closed, too, but not the windows before them: the rows of the next
+    run are not late for that. Where only records are lost, nothing closes: the next run finds them lost again.
     """
-    opened = [w.window_us for p in state.partitions for w in p.open_windows]
+    reached = rules.start_us(max((settled_us(p.newest_us, p.recent_us) for p in state.partitions), default=NEVER_US))
+    everything = sorted({w.window_us for p in state.partitions for w in p.open_windows})
+    opened = [window for window in everything if window <= reached]
     last = list(opened)
     if state.late or state.rejected:
         first = _first_us(state, rules)
@@ -277,36 +277,10 @@ def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[Read
     if last and not opened and not state.began:
         # Nothing but rejects so far: the stream reaches as far as their timestamps.
         last += [rules.start_us(p.confirmed_us) for p in state.partitions if p.confirmed_us != NEVER_US]
-    return close_windows(state, rules, max(last) + rules.length_us, reader, ended=False) if last else (state, [])
-
-
-def start_state(
-    progress: Progress | None, partitions: Iterable[int], begin: Mapping[int, int], reader: int
-) -> ReaderState:
-    """Where a reader starts: at the job's resume points, or at `begin` for partitions without one."""
-    points = {} if progress is None else progress.partitions
-    closed_end_us = PREFACE_US if progress is None else progress.closed_end_us
-    mine = sorted(partitions)
-    return ReaderState(
-        partitions=tuple(
-            _resumed(p, points[p]) if p in points else PartitionState(p, begin[p], NEVER_US, 0) for p in mine
-        ),
-        closed_end_us=closed_end_us,
-        markers=0 if progress is None else progress.sequences.get(reader, 0),
-        began=closed_end_us > PREFACE_US,
-        lost=sum(points[p].gone for p in mine if p in points),
-    )
-
-
-def _resumed(partition: int, point: ResumePoint) -> PartitionState:
-    return PartitionState(
-        partition,
-        point.offset,
-        point.newest_us,
-        point.high,
-        lead_us=point.lead_us,
-        stamp_us=point.confirmed_us,
-        confirmed_us=point.confirmed_us,
-        topic_id=point.topic_id,
-        last=point.last,
-    )
+    markers: list[Marker] = []
+    if last:
+        state, markers = close_windows(state, rules, max(last) + rules.length_us, reader, ended=False)
+    for window in everything[len(opened) :]:
+        state, marker = _close_window(state, window, window + rules.length_us, reader, ended=False, ahead=True)
+        markers.append(marker)
+    return state, markers

@@ -97,9 +97,13 @@ class ProgressLog:
 def advance(progress: Progress, markers: tuple[Marker, ...]) -> Progress:
     """The progress after the window of these markers."""
     account = sum((m.account for m in markers), Account())
+    in_order = [m.window_end_us for m in markers if m.window_us not in m.ahead_us]
+    closed_end_us = max([progress.closed_end_us, *in_order])
+    ahead = {window for m in markers for window in m.ahead_us} | set(progress.ahead_us)
     return msgspec.structs.replace(
         progress,
-        closed_end_us=max(progress.closed_end_us, *(m.window_end_us for m in markers)),
+        closed_end_us=closed_end_us,
+        ahead_us=tuple(sorted(window for window in ahead if window >= closed_end_us)),
         partitions=progress.partitions | {p: point for m in markers for p, point in m.resume.items()},
         sequences=progress.sequences | {m.reader: m.sequence for m in markers},
         totals=progress.totals + account,

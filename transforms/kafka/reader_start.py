@@ -8,10 +8,10 @@ import msgspec
 
 from sparsewatch.schemas.accounts import LastRecord, Notice, ReaderState
 from sparsewatch.schemas.jobs import JobIdentity, WindowTimes
-from sparsewatch.transforms.kafka.accounts import start_state
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.progress import load_progress
+from sparsewatch.transforms.kafka.resume import start_state
 from sparsewatch.transforms.kafka.source_changes import Bounds, Share, is_beyond_end, record_at, settle
 from sparsewatch.transforms.kafka.source_findings import sentence
 from sparsewatch.transforms.kafka.stream_clock import WindowRules

@@ -344,8 +344,9 @@ def _close_bounded(state: ReaderState, spec: ReadSpec, now_us: int) -> tuple[Rea
     done = all(p.position >= s for p, s in zip(state.partitions, state.stop, strict=True))
     # A partition that ended still holds back the watermark: the next run may bring rows of its open windows. Where
     # that has been the end for long, nothing holds it back.
-    ended = [*state.silent, *silences] if done else state.silent
-    watermark = watermark_us(state, spec.rules, {p: silences.get(p, 0) for p in ended})
+    idle = [*state.silent, *silences] if done else state.silent
+    ended = [p.partition for p, stop in zip(state.partitions, state.stop, strict=True) if p.position >= stop]
+    watermark = watermark_us(state, spec.rules, {p: silences.get(p, 0) for p in idle}, ended)
     state, markers = close_windows(state, spec.rules, watermark, spec.reader)
     if done and spec.close_at_end:
         state, last = close_all(state, spec.rules, spec.reader)

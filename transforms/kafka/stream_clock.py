@@ -1,6 +1,6 @@
 """How far a reader's partitions have come in event time: the watermark, and the clocks that stand in for rows.
 
-A partition's clock is the newest event time it has shown. Two things stand in for it:
+A partition's clock is the newest event time that its rows agree on (`robust_clock`). Two things stand in for it:
 
 * **Rejects** bring no usable time, so the Kafka timestamps of their records do: a partition of which every record is a
   reject moves on. The timestamp is corrected by the lead that the partition's newest row had over its own record, and
@@ -14,13 +14,14 @@ A partition's clock is the newest event time it has shown. Two things stand in f
 What decides lies in the `ReaderState` and the resume points, so a replay comes to the same.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from sparsewatch.schemas.accounts import NEVER_US, PREFACE_US, PartitionState, ReaderState
+from sparsewatch.transforms.kafka.robust_clock import settled_us
 
 #: A stream is live if its newest event time lies no further from the timestamp of its own record.
 _LIVE_US = 3_600_000_000
@@ -60,11 +61,13 @@ def lead_us(times_us: np.ndarray, stamps_us: np.ndarray, newest_us: int, before_
     """The lead of the newest row over its own record.
 
     Args:
-        times_us: Event times of the rows of a partition, shape (n,), n at least 1.
+        times_us: Event times of the rows of a partition that are not ahead of its newest, shape (n,).
         stamps_us: Kafka timestamps of their records, negative for none, shape (n,).
         newest_us: Newest event time before them.
         before_us: The lead before them, which stays if none of them is newer or the newest has no timestamp.
     """
+    if not len(times_us):
+        return before_us
     row = int(np.argmax(times_us))
     if times_us[row] <= newest_us or stamps_us[row] < 0:
         return before_us
@@ -81,7 +84,7 @@ def confirmed_stamps(part: PartitionState, rejects: Iterable[Reject]) -> tuple[i
     return newest, confirmed
 
 
-def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]) -> int:
+def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int], ended: Collection[int] = ()) -> int:
     """Event time up to which the reader has seen all rows it will count as on time.
 
     The minimum over active partitions of their clocks minus the allowance. A partition that was never read and is not
@@ -91,11 +94,12 @@ def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]
         state: What the reader knows.
         rules: How windows are cut.
         idle: For each idle partition, microseconds since it became idle.
+        ended: Partitions that this run has read to its end; they hold the watermark back.
 
     Returns:
         Microseconds since the epoch, or `NEVER_US` if it is held back.
     """
-    clocks = partition_clocks(state, rules)
+    clocks = partition_clocks(state, rules, {*idle, *ended})
     active = [clock for partition, clock in clocks.items() if partition not in idle]
     if active:
         slowest = min(active)
@@ -122,13 +126,25 @@ def live_silences_us(state: ReaderState, rules: WindowRules, now_us: int) -> dic
 def _live_silence_us(part: PartitionState, rules: WindowRules, now_us: int) -> int:
     if part.lead_us == NEVER_US or abs(part.lead_us) > _LIVE_US:
         return 0
-    newest = max(part.newest_us - part.lead_us, part.confirmed_us)
+    newest = max(settled_us(part.newest_us, part.recent_us) - part.lead_us, part.confirmed_us)
     return now_us - newest - rules.idle_after_us - _CLOCKS_APART_US
 
 
-def partition_clocks(state: ReaderState, rules: WindowRules) -> dict[int, int]:
-    """The clock of each partition: its newest event time, or what stands in for it; `NEVER_US` for neither."""
-    return {p.partition: max(p.newest_us, _stand_in_us(p, state.partitions, rules)) for p in state.partitions}
+def partition_clocks(state: ReaderState, rules: WindowRules, settled: Collection[int]) -> dict[int, int]:
+    """The clock of each partition: its newest event time, or what stands in for it; `NEVER_US` for neither.
+
+    Args:
+        state: What the reader knows.
+        rules: How windows are cut.
+        settled: Partitions that have no more rows now.
+    """
+    return {
+        p.partition: max(
+            settled_us(p.newest_us, p.recent_us) if p.partition in settled else p.newest_us,
+            _stand_in_us(p, state.partitions, rules),
+        )
+        for p in state.partitions
+    }
 
 
 def _stand_in_us(part: PartitionState, partitions: Sequence[PartitionState], rules: WindowRules) -> int:

@@ -8,8 +8,8 @@ from sparsewatch.schemas.accounts import NEVER_US, LastRecord, Notice, OpenWindo
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.testing import FakeRecord
 from sparsewatch.testing.topic import as_fetched
-from sparsewatch.transforms.kafka.accounts import resume_point
 from sparsewatch.transforms.kafka.client import Sight
+from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.source_changes import (
     Bounds,
     Change,
