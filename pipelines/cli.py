@@ -56,6 +56,10 @@ _WAFERS = {
         "sparsewatch.pipelines.wafer_import.command:import_wafers",
         "Read KLARF, die map and event files into a topic.",
     ),
+    "convert": (
+        "sparsewatch.pipelines.wafer_convert.command:convert_wafers",
+        "Write KLARF and die maps with their labels as Parquet to train on.",
+    ),
     "explain": (
         "sparsewatch.pipelines.wafer_explain.command:explain",
         "Explain the verdicts on wafers in words and pictures.",
@@ -191,7 +195,7 @@ def train() -> None:
 
 @cli.group(cls=lazy_group(_WAFERS))
 def wafers() -> None:
-    """Wafer files: import them, explain verdicts."""
+    """Wafer files: import them, convert them for training, explain verdicts."""
 
 
 #: Least level shown of loggers that speak to developers; Beam sets levels of its own, so the handler has the last word.

@@ -119,10 +119,12 @@ def _times_us(table: pa.Table, path: Path, time_column: str, time_format: TimeFo
         times, good = file_times_us(column, time_format)
     except SchemaError as error:
         raise WaferFileError("bad_event", path, f"column {time_column!r} is not {time_format}: {error}") from error
-    if not good.all():
-        shown = column[int(np.argmin(good))]
+    # A wafer without a time is that, among others, too.
+    missing = column.is_null().to_numpy(zero_copy_only=False)
+    if not (good | missing).all():
+        shown = column[int(np.argmin(good | missing))]
         raise WaferFileError("bad_event", path, f"column {time_column!r}: expected {time_format}, got {shown}")
-    return np.asarray(times, dtype=np.int64)
+    return np.where(missing, NO_TIME, np.asarray(times, dtype=np.int64))
 
 
 def _nullable() -> list[pa.Field]:

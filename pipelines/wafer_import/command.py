@@ -1,11 +1,9 @@
 """`sparsewatch wafers import`: files of inspected wafers into the topic a wafer job reads."""
 
-import glob
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -16,7 +14,14 @@ from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
 from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin
-from sparsewatch.pipelines.wafer_files.reading_options import COUNTS_OPTION, DIE_ORIGIN_OPTION, NO_DIE_OPTION
+from sparsewatch.pipelines.wafer_files.reading_options import (
+    COUNTS_OPTION,
+    DIE_ORIGIN_OPTION,
+    NO_DIE_OPTION,
+    TIMEZONE_OPTION,
+    expand,
+    zone_of,
+)
 from sparsewatch.pipelines.wafer_import.importing import ImportPlan, import_files
 from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests
 from sparsewatch.schemas.errors import ConfigError
@@ -49,7 +54,7 @@ sparsewatch wafers import results/ --dry-run
 @COUNTS_OPTION
 @DIE_ORIGIN_OPTION
 @NO_DIE_OPTION
-@click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="Time zone of times that name none.")
+@TIMEZONE_OPTION
 @click.option(
     "--time-column", metavar="C", help="Column of event times, read and written.  [default: time, or the job's]"
 )
@@ -106,7 +111,7 @@ def import_wafers(
     read_as = _wafer_job(job)
     plan = _plan(read_as, topic or ("" if read_as is None else read_as.source.topic), rejects, dry_run=dry_run)
     options = ReadOptions(
-        zone=_zone(timezone),
+        zone=zone_of(timezone),
         check_counts=counts == "declared",
         die_origin=die_origin,
         no_die=no_die,
@@ -131,32 +136,6 @@ def import_wafers(
         sys.exit(1)
 
 
-def expand(files: tuple[str, ...]) -> list[Path]:
-    """Files of names, folders (all below them, hidden ones left out) and wildcards; each once, in order.
-
-    Raises:
-        ConfigError: If a name matches no file.
-    """
-    found: dict[Path, None] = {}
-    for name in files:
-        path = Path(name)
-        if path.is_dir():
-            inside = [p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))]
-            hits = sorted(inside)
-        elif path.is_file():
-            hits = [path]
-        else:
-            hits = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())  # noqa: PTH207
-        if not hits:
-            raise ConfigError(f"no such file: {name}")
-        found |= dict.fromkeys(hits)
-    return list(found)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
 def _wafer_job(job_file: Path | None) -> WaferJob | None:
     return None if job_file is None else load_job_of(WaferJob, job_file, why="the only kind that reads wafers")
 
@@ -171,10 +150,3 @@ def _plan(job: WaferJob | None, topic: str, rejects: str | None, *, dry_run: boo
     source = job.source
     options = ReadOptions(time_column=source.time_column, time_format=source.time_format)
     return ImportPlan(topic=topic, rejects=rejects, options=options, most_bytes=parse_size(source.max_record_bytes))
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(f"--timezone: expected a name such as Europe/Rome, got {name!r}") from error
