@@ -102,7 +102,8 @@ def list_rejects(
         else:
             rows = _newest((table_row(r, r.id in done) for r in found), limit or _TABLE_RECORDS)
             output().print(record_table(rows), counts.table())
-    click.echo(f"{counted(counts.total, 'reject')} of {where.topic!r}{counts.by_code}", err=form == "json")
+    total = f"{counted(counts.total, 'reject')} ({counted(counts.events, 'event')})"
+    click.echo(f"{total} of {where.topic!r}{counts.by_code}", err=form == "json")
 
 
 @rejects.command("replay", epilog=_EXAMPLES)

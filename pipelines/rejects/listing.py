@@ -33,6 +33,11 @@ class RejectCounts:
         """Rejects counted."""
         return self._records.total()
 
+    @property
+    def events(self) -> int:
+        """Events in them."""
+        return self._events.total()
+
     def watch(self, found: Iterable[Reject]) -> Iterator[Reject]:
         """Pass rejects on and count them."""
         for reject in found:

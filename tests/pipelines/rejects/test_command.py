@@ -252,7 +252,7 @@ def test_the_list_counts_by_code_and_shows_no_control_characters(embedded_broker
     produce(bootstrap, f"{topic}.rejects", [(0, b"no reject of ours")])
     command(bootstrap, "replay", topic, "--force", "--only", evil.id)
     output = command(bootstrap, "list", topic).output
-    assert "4 rejects of 'list-all': wrong_type 3, bad_label 1" in output
+    assert "4 rejects (10 events) of 'list-all': wrong_type 3, bad_label 1" in output
     assert r"\x1b[2J[red]\xff\n" in output
     assert r"\x1b]0;x\x07 \u202e" in output
     assert not {"\x1b", "\x07", "\u202e"} & set(output)

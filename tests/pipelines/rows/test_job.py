@@ -295,3 +295,32 @@ def test_a_job_whose_settings_do_not_fit_stops_before_it_reads(
     path = write_rows_job(tmp_path, "nowhere:1", "t", COLUMNS, folder, {"id_columns": ["wafer_id"]})
     with pytest.raises(error, match=message):
         prepare(ready(load_job(path, [override])))
+
+
+def test_a_sensor_sent_as_text_is_told_and_the_alerts_on_rows_name_it(publish: Publish) -> None:
+    lines = events({0: 0.0, 1: 0.0, 2: 0.0})
+    texts = [json.loads(line) for line in lines[A_WINDOW : 2 * A_WINDOW]]
+    lines[A_WINDOW : 2 * A_WINDOW] = [json.dumps({**e, "flow": f"{e['flow']:.2f}"}).encode() for e in texts]
+    job = publish(lines)
+    run_job(job, "latest", "inprocess")
+
+    progress = load_job_progress(job)
+    assert progress is not None
+    assert progress.totals == Account(counted=3 * A_WINDOW)
+    first, second, third = windows_of(job)
+    assert (first["mistyped"], third["mistyped"]) == ({}, {})
+    assert second["row_scores"]["rows"] == A_WINDOW
+    assert (second["mistyped"]["flow"]["share"], second["mistyped"]["flow"]["found"]) == (1.0, {"str": A_WINDOW})
+    alerts = {a["rule"]: a for a in written(job, "alerts").values()}
+    changed = alerts.pop("feature_type_changed")
+    assert (changed["subject"], changed["window_start_us"]) == ("flow", second["window_start_us"])
+    assert changed["evidence"]["expected"] == "float"
+    # Each row now lacks its flow, as none did in training.
+    assert set(alerts) == {"rows_unlike_training", "columns_moved"}
+    for alert in alerts.values():
+        assert alert["message"].endswith("; values of another type, which count as missing: flow (100%)")
+        assert alert["evidence"]["mistyped"] == {"flow": 1.0}
+    ratios = {
+        m["labels"].get("feature"): m["value"] for m in written(job, "metrics").values() if "mistyped" in m["name"]
+    }
+    assert ratios == {None: 0.0, **dict.fromkeys(COLUMNS, 0.0)}
