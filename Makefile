@@ -15,7 +15,7 @@ WORKERS ?= 2
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers
 
-.PHONY: help init demo test test-fast test-all fmt lint type imports check house bench-report docs-api soak-prism soak-kill lock clean
+.PHONY: help init demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api soak-prism soak-kill lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,8 @@ test-fast: $(READY) ## Tests that need neither torch nor a broker, within a minu
 	$(BIN)/pytest --fast
 test-all: $(READY) ## All tests, also those that take minutes
 	$(BIN)/pytest -n $(WORKERS) --slow
+test-install: $(READY) ## README's first job in an environment into which the wheel is installed, 6 GB
+	$(BIN)/pytest --slow tests/test_first_job.py
 fmt: $(READY) ## Format and mend what ruff can
 	$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
 lint: $(READY) ## Style and formatting

@@ -191,7 +191,7 @@ def choose_mode(runner: str) -> str:
         ConfigError: If Prism is asked for and missing.
     """
     if runner == "prism" and find_prism() is None:
-        raise ConfigError("--runner prism: no Prism binary found; `make services-prism` builds it (needs Go)")
+        raise ConfigError("--runner prism: no Prism binary found; `make services-prism` builds it")
     if runner == "auto":
         return "inprocess" if find_prism() is None else "prism"
     return runner
