@@ -16,9 +16,9 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.transforms.kafka import source
 from sparsewatch.transforms.kafka.client import Reader
-from sparsewatch.transforms.kafka.progress import ProgressLog
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, open_spec_reader
 from sparsewatch.transforms.records import Fetched
+from sparsewatch.transforms.window.write_windows import WindowWriter
 
 
 class Timing(msgspec.Struct, kw_only=True):
@@ -62,17 +62,16 @@ class _TimedReader:
 def timed_run(job_file: Path) -> Timing:
     """Run the job to the end of its topic."""
     timing, job = Timing(), load_job(job_file)
-    open_reader, done = open_spec_reader, ProgressLog.done
+    open_reader, commit = open_spec_reader, WindowWriter.commit
 
     def timed_reader(spec: ReadSpec) -> Any:
         return _TimedReader(open_reader(spec), timing)
 
-    def timed_done(log: ProgressLog, *arguments: Any) -> bool:
-        committed = done(log, *arguments)
+    def timed_commit(writer: WindowWriter, *arguments: Any, **more: Any) -> None:
+        commit(writer, *arguments, **more)
         timing.committed()
-        return committed
 
-    with patch.object(source, "open_spec_reader", timed_reader), patch.object(ProgressLog, "done", timed_done):
+    with patch.object(source, "open_spec_reader", timed_reader), patch.object(WindowWriter, "commit", timed_commit):
         timing.summary = run_job(job, "latest", "inprocess")
     progress = load_job_progress(job)
     timing.rows = 0 if progress is None else progress.totals.counted

@@ -16,11 +16,11 @@ from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState,
 from sparsewatch.schemas.alerts import Alert, raise_alert
 from sparsewatch.transforms.kafka.client import Reader, Writer
 from sparsewatch.transforms.kafka.open import open_reader, open_writer
-from sparsewatch.transforms.kafka.progress import load_progress
+from sparsewatch.transforms.kafka.progress import load_progress, no_progress
 from sparsewatch.transforms.kafka.reader_start import log_notices, settled
 from sparsewatch.transforms.kafka.resume import resume_point, start_state
 from sparsewatch.transforms.kafka.source_findings import findings_of
-from sparsewatch.transforms.window.close_windows import lost_metric
+from sparsewatch.transforms.window.job_metrics import lost_metric
 
 
 def begin(made: Ready, partitions: Sequence[int]) -> None:
@@ -40,7 +40,7 @@ def begin(made: Ready, partitions: Sequence[int]) -> None:
     with closing(open_reader(own.kafka, own.topics.source, made.events.max_record_bytes)) as reader:
         state = _standing(reader, before, partitions, at_end=made.job.source.start == "latest")
     log_notices(own.topics.source, state.notices)
-    now = _moved(before or _no_progress(made), state)
+    now = _moved(before or no_progress(own), state)
     if now == before:
         return
     with closing(open_writer(own.kafka)) as writer:
@@ -58,19 +58,6 @@ def _standing(reader: Reader, before: Progress | None, partitions: Sequence[int]
     reader.assign(dict.fromkeys(partitions, 0))
     begin = reader.end_offsets() if before is None and at_end else reader.begin_offsets()
     return settled(reader, start_state(before, partitions, begin, 0), closely=True)
-
-
-def _no_progress(made: Ready) -> Progress:
-    own = made.identity
-    return Progress(
-        job=own.job,
-        topic=own.topics.source,
-        settings=own.settings_digest,
-        closed_end_us=0,
-        partitions={},
-        sequences={},
-        totals=Account(),
-    )
 
 
 def _moved(progress: Progress, state: ReaderState) -> Progress:

@@ -17,6 +17,9 @@ _TEN_YEARS_S = 315_360_000
 _BEAM_CACHE = Path.home() / ".apache_beam" / "cache" / "prism" / "bin"
 #: `repeat` is the in-process runner, which cannot run without end, again and again.
 Runner = Literal["inprocess", "repeat", "prism", "portable"]
+#: Prism splits slow bundles and gives the rest to another instance at once, even where a step has state: both then work
+#: on the same state, and what one of them remembers is lost.
+_WHOLE_BUNDLES = "--experiments=prism_disable_sdf_split"
 #: Follows the name of Prism in messages.
 _GET_PRISM = "in the repository `make services-prism` builds it; elsewhere, name one by SPARSEWATCH_PRISM"
 NO_PRISM = (
@@ -91,7 +94,7 @@ def runner_options(runner: Runner, until: Until, extra: Sequence[str] = ()) -> P
         # Named, since Beam's direct runner silently uses Prism if it finds it.
         return PipelineOptions(["--runner=FnApiRunner", *extra])
     streaming = ["--streaming"] if until == "forever" else []
-    workers = ["--environment_type=LOOPBACK"] if runner == "prism" else []
+    workers = ["--environment_type=LOOPBACK", _WHOLE_BUNDLES] if runner == "prism" else []
     # Beam ends the streams it follows a job by after this time (300 s by default), and the job with them.
     patience = f"--job_server_timeout={_TEN_YEARS_S}"
     return PipelineOptions(["--runner=PortableRunner", patience, *workers, *streaming, *extra])

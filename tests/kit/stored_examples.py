@@ -51,6 +51,9 @@ from sparsewatch.transforms.coders import (
 )
 from sparsewatch.transforms.inference.sample import InferenceSample
 from sparsewatch.transforms.window import measure
+from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.commit_in_order import Books
+from sparsewatch.transforms.window.measure import Conclusion, Record, Window
 from sparsewatch.transforms.window.panes import Pane, _chunks, _joined
 from tests.kit.novel_wafers import DIAGONAL
 
@@ -340,7 +343,7 @@ RETRAINED = Entry(
     figures={"rows": 9, "share": 0.5},
 )
 WAFER_PANE = WaferPane(wafers=5, looking_novel=[novel_looking(1)])
-#: As `transforms.window.close_windows` writes it, with what retraining reads of it.
+#: As `transforms.window.write_windows` writes it, with what retraining reads of it.
 WINDOW_RECORD = {
     "job": "fab",
     "window_start_us": HOUR_US,
@@ -364,6 +367,29 @@ MEASURES: tuple[tuple[str, Any, Any], ...] = (
     ("column-sizes", whole_rows, whole_rows._Sizes({"site": ColumnSize(120, 900)})),
 )
 PANE = Pane(HOUR_US, 2 * HOUR_US, b"state", True)
+CLOSED = Closed(
+    Window(0, 60_000_000, complete=False),
+    (MARKER,),
+    Conclusion(
+        rows=2,
+        summary={"counted": 2, "ranking": [{"feature": "é", "score": 0.5}], "none": None},
+        findings=[Finding(rule="r", subject="s", severity="info", value=1.0, threshold=2.0, baseline=3.0, message="m")],
+        metrics=[METRIC],
+        pane=b"state",
+        records=[Record("t", b"key", b"value")],
+    ),
+    fault=Finding(
+        rule="books_unbalanced",
+        subject="stream",
+        severity="critical",
+        value=1.0,
+        threshold=2.0,
+        baseline=2.0,
+        message="m",
+        evidence={"stated": {"counted": 2}, "found": {"counted": 1}},
+    ),
+)
+BOOKS = Books(PROGRESS, 2 * HOUR_US, stopped=2, due_us=3 * HOUR_US, mark="0123456789abcdef")
 
 
 def _counts_said(data: bytes) -> Any:

@@ -59,11 +59,15 @@ from sparsewatch.transforms.coders import (
 )
 from sparsewatch.transforms.inference import sample
 from sparsewatch.transforms.inference.sample import InferenceSample
-from sparsewatch.transforms.window import panes
+from sparsewatch.transforms.window import closed, commit_in_order, panes
+from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.commit_in_order import Books
 from tests.kit.stored_examples import (
     ACK,
     ASIDE,
     BLOCK,
+    BOOKS,
+    CLOSED,
     DECISION,
     MARKER,
     MEASURES,
@@ -303,6 +307,13 @@ STORED: tuple[Stored, ...] = (
         of=accounts.ACK,
         encode=lambda: msgspec.msgpack.encode(ACK),
         decode=lambda data: accounts.ACK.unpack(data, accounts.Ack),
+    ),
+    Stored(file="closed-window-1.msgpack", of=closed.FORMAT, encode=CLOSED.to_bytes, decode=Closed.from_bytes),
+    Stored(
+        file="books-1.msgpack",
+        of=commit_in_order.FORMAT,
+        encode=lambda: msgspec.msgpack.encode(BOOKS),
+        decode=lambda data: commit_in_order.FORMAT.unpack(data, Books),
     ),
     Stored(
         file="record-batch-1.arrow",

@@ -8,6 +8,7 @@ halves an endless range when a runner asks to split at a fraction, and the next 
 be halved at all, so the only split accepted is the self-checkpoint (fraction 0).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,8 +16,7 @@ from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
 
 from sparsewatch.schemas.accounts import PROGRESS, Account, Marker, Progress, ReaderState
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings
 from sparsewatch.transforms.kafka.compacted import Compacted
 
 _MAX_RECORD_BYTES = 4 << 20
@@ -48,53 +48,30 @@ def _checked(value: bytes, topic: str, job: str, digest: str) -> Progress:
     return progress
 
 
-class ProgressLog:
-    """Commits markers in the order they were emitted, each only when its results are durable."""
-
-    def __init__(self, job: str, source_topic: str, digest: str, topic: str, start: Progress | None) -> None:
-        self._topic = topic
-        self._ready: dict[tuple[int, int], tuple[Marker, ...]] = {}
-        self.progress = start or Progress(
-            job=job,
-            topic=source_topic,
-            settings=digest,
-            closed_end_us=0,
-            partitions={},
-            sequences={},
-            totals=Account(),
-        )
-
-    def done(self, markers: tuple[Marker, ...], writer: Writer) -> bool:
-        """A window's results are durable: commit it, and the windows that waited for it.
-
-        Args:
-            markers: All markers of the window, one a reader.
-            writer: Where the progress record goes; flushed here.
-
-        Returns:
-            Whether something was committed.
-        """
-        self._ready.update({(m.reader, m.sequence): markers for m in markers})
-        before = self.progress
-        while (step := self._next()) is not None:
-            self.progress = advance(self.progress, step)
-        if self.progress is before:
-            return False
-        writer.send(self._topic, self.progress.job.encode(), msgspec.json.encode(self.progress))
-        writer.flush()
-        return True
-
-    def _next(self) -> tuple[Marker, ...] | None:
-        sequences = self.progress.sequences
-        for key in [k for k in self._ready if k[1] <= sequences.get(k[0], 0)]:
-            del self._ready[key]
-        for markers in self._ready.values():
-            if all(m.sequence == sequences.get(m.reader, 0) + 1 for m in markers):
-                return markers
-        return None
+def no_progress(job: JobIdentity) -> Progress:
+    """The progress of a job that has not committed yet."""
+    return Progress(
+        job=job.job,
+        topic=job.topics.source,
+        settings=job.settings_digest,
+        closed_end_us=0,
+        partitions={},
+        sequences={},
+        totals=Account(),
+    )
 
 
-def advance(progress: Progress, markers: tuple[Marker, ...]) -> Progress:
+def is_next(progress: Progress, markers: Sequence[Marker]) -> bool:
+    """Whether a window may be committed now: each of its markers follows the last one of its reader."""
+    return all(m.sequence == progress.sequences.get(m.reader, 0) + 1 for m in markers)
+
+
+def is_committed(progress: Progress, markers: Sequence[Marker]) -> bool:
+    """Whether a window was committed before."""
+    return all(m.sequence <= progress.sequences.get(m.reader, 0) for m in markers)
+
+
+def advance(progress: Progress, markers: Sequence[Marker]) -> Progress:
     """The progress after the window of these markers."""
     account = sum((m.account for m in markers), Account())
     in_order = [m.window_end_us for m in markers if m.window_us not in m.ahead_us]

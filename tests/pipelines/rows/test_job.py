@@ -25,8 +25,8 @@ from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.testing import EmbeddedBroker
-from sparsewatch.transforms.kafka.progress import ProgressLog
 from sparsewatch.transforms.window.panes import decode_panes, load_panes
+from sparsewatch.transforms.window.write_windows import WindowWriter
 from tests.kit.job_files import write_rows_job
 from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 
@@ -219,16 +219,16 @@ def test_a_candidate_looks_on_and_changes_nothing(
 def test_what_is_written_again_after_a_crash_is_the_same(publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends after the results of the second window and before its commit, and then goes on in other blocks."""
     job = publish(events({0: 0.1, 1: 0.1, 2: 0.1}))
-    done, commits = ProgressLog.done, 0
+    write, commits = WindowWriter._write_progress, 0
 
-    def crash(log: ProgressLog, *args: Any) -> bool:
+    def crash(writer: WindowWriter, *args: Any) -> None:
         nonlocal commits
         commits += 1
         if commits == 2:
             raise RuntimeError("the second window is not committed")
-        return done(log, *args)
+        write(writer, *args)
 
-    monkeypatch.setattr(ProgressLog, "done", crash)
+    monkeypatch.setattr(WindowWriter, "_write_progress", crash)
     with pytest.raises(RuntimeError, match="not committed"):
         run_job(job, "latest", "inprocess")
     monkeypatch.undo()

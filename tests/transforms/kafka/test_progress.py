@@ -3,14 +3,19 @@
 import msgspec
 import pytest
 
-from sparsewatch.schemas.accounts import Account, Marker, Progress, ResumePoint
+from sparsewatch.schemas.accounts import Account, Marker, ResumePoint
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.kafka.progress import ProgressLog, _checked
+from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings, Topics
+from sparsewatch.transforms.kafka.progress import _checked, advance, is_committed, is_next, no_progress
 
-
-def committed(broker: FakeBroker) -> list[Progress]:
-    return [msgspec.json.decode(value or b"", type=Progress) for value in broker.values("j.progress")]
+NONE = no_progress(
+    JobIdentity(
+        job="j",
+        settings_digest="digest",
+        kafka=KafkaSettings(bootstrap_servers=["broker:9092"]),
+        topics=Topics(source="t", prefix="j"),
+    )
+)
 
 
 def marker(sequence: int, reader: int = 0, partition: int = 0) -> Marker:
@@ -24,40 +29,32 @@ def marker(sequence: int, reader: int = 0, partition: int = 0) -> Marker:
     )
 
 
-def log(start: Progress | None = None) -> ProgressLog:
-    return ProgressLog("j", "t", "digest", "j.progress", start)
+def test_a_window_is_next_when_it_follows_the_last_one_of_each_of_its_readers() -> None:
+    assert is_next(NONE, (marker(1),))
+    assert not is_next(NONE, (marker(2),))
+    once = advance(NONE, (marker(1),))
+    assert is_next(once, (marker(2), marker(1, reader=1, partition=1)))
+    assert not is_next(once, (marker(2), marker(2, reader=1, partition=1)))
 
 
-def test_a_later_window_waits_for_the_ones_before_it() -> None:
-    progress, broker = log(), FakeBroker()
-    out = broker.writer()
-    assert not progress.done((marker(2),), out)
-    assert broker.calls == []
-    assert progress.done((marker(1),), out)
-    assert [(p.closed_end_us, p.windows, p.totals) for p in committed(broker)] == [(30, 2, Account(counted=3, late=2))]
-    assert [call.name for call in broker.calls].count("flush") == 1
+def test_a_window_committed_before_is_known() -> None:
+    once = advance(NONE, (marker(1),))
+    assert is_committed(once, (marker(1),))
+    assert not is_committed(once, (marker(2),))
 
 
-def test_a_window_committed_before_is_not_committed_again() -> None:
-    first, broker = log(), FakeBroker()
-    out = broker.writer()
-    first.done((marker(1),), out)
-    second = log(committed(broker)[-1])
-    assert not second.done((marker(1),), out)
-    assert second.done((marker(2),), out)
-    assert committed(broker)[-1].totals == Account(counted=3, late=2)
-
-
-def test_a_window_of_two_readers_is_committed_with_the_markers_of_both() -> None:
-    progress, broker = log(), FakeBroker()
-    progress.done((marker(1), marker(1, reader=1, partition=1)), broker.writer())
-    assert set(committed(broker)[-1].partitions) == {0, 1}
-    assert committed(broker)[-1].sequences == {0: 1, 1: 1}
+def test_a_window_adds_its_account_and_moves_the_partitions_of_its_readers() -> None:
+    once = advance(NONE, (marker(1), marker(1, reader=1, partition=1)))
+    assert set(once.partitions) == {0, 1}
+    assert once.sequences == {0: 1, 1: 1}
+    twice = advance(once, (marker(2),))
+    assert (twice.closed_end_us, twice.windows, twice.totals) == (30, 2, Account(counted=4, late=3))
+    assert (twice.partitions[0].offset, twice.partitions[1].offset) == (200, 100)
 
 
 def test_other_settings_are_refused_with_the_way_out() -> None:
     with pytest.raises(StateError, match="another name"):
-        _checked(msgspec.json.encode(log().progress), "j.progress", "j", "other")
+        _checked(msgspec.json.encode(NONE), "j.progress", "j", "other")
 
 
 def test_a_damaged_record_is_named() -> None:

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 
-from sparsewatch.schemas.accounts import Marker, Progress
+from sparsewatch.schemas.accounts import Marker
 from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings, SourceSettings, Topics, WindowTimes
 from sparsewatch.testing import FakeBroker, SimulatedClock
 from sparsewatch.transforms.codecs.events import EventColumns, event_schema
 from sparsewatch.transforms.kafka import source
 from sparsewatch.transforms.kafka.fetching import IdleClock
 from sparsewatch.transforms.kafka.open import served_by
-from sparsewatch.transforms.kafka.progress import ProgressLog
+from sparsewatch.transforms.kafka.progress import advance, no_progress
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state
 from sparsewatch.transforms.kafka.source import MARKERS, ReaderProvider
 
@@ -39,7 +39,7 @@ class Repeated:
 
     def __init__(self, broker: FakeBroker) -> None:
         self._writer = broker.writer()
-        self._log = ProgressLog("j", "t", "d", "j.progress", None)
+        self.progress = no_progress(SPEC.identity)
         self.broker = broker
         broker.create("t", 1)
         broker.create("j.progress", 1)
@@ -63,12 +63,10 @@ class Repeated:
         tracker.check_done()
         read.teardown()
         for marker in markers:
-            self._log.done((marker,), self._writer)
+            self.progress = advance(self.progress, (marker,))
+        self._writer.send("j.progress", b"j", msgspec.json.encode(self.progress))
+        self._writer.flush()
         return rows, markers
-
-    @property
-    def progress(self) -> Progress:
-        return self._log.progress
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from apache_beam.transforms.window import IntervalWindow
-from apache_beam.utils.timestamp import Timestamp
 
 from sparsewatch.schemas.accounts import (
     Account,
@@ -18,16 +16,19 @@ from sparsewatch.schemas.accounts import (
     ack_part,
     marker_part,
     measure_part,
+    sort_parts,
 )
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.window.close_windows import _CloseWindows
-from sparsewatch.transforms.window.measure import RECORD_KEYS, Conclusion, Window
+from sparsewatch.transforms.window.close_windows import close_window
+from sparsewatch.transforms.window.commit_in_order import CommitInOrder
+from sparsewatch.transforms.window.measure import RECORD_KEYS, Conclusion, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane
+from tests.kit.keyed_step import KeyedStep
 
 TOPICS = Topics(source="t", prefix="j")
-WINDOW = IntervalWindow(Timestamp(10), Timestamp(20))
+WINDOW = (10_000_000, 20_000_000)
 
 
 class CountRows:
@@ -51,8 +52,18 @@ class Written:
             self.broker.create(topic)
         self.identity = JobIdentity(job="j", settings_digest="d", kafka=self.broker.settings, topics=TOPICS)
 
-    def close(self, conclude: CountRows, parts: list[bytes]) -> None:
-        _CloseWindows(self.identity, conclude).process(("j", parts), WINDOW)
+    def close(
+        self,
+        conclude: CountRows,
+        *windows: tuple[list[bytes], tuple[int, int]],
+        look_back: LookBack | None = None,
+    ) -> None:
+        """Conclude windows and give them to the committing step in one bundle; then all of them have ended."""
+        closed = [close_window(*window, sort_parts(parts), conclude) for parts, window in windows]
+        step = CommitInOrder(self.identity, look_back, None)
+        runner = KeyedStep()
+        runner.deliver(step, [c.to_bytes() for c in closed if c is not None])
+        runner.pass_watermark(step, max(end for _, (_, end) in windows))
 
     def of(self, topic: str) -> list[Any]:
         return [msgspec.json.decode(value or b"null") for value in self.broker.values(topic)]
@@ -81,9 +92,9 @@ def marker(counted: int, late: int = 0, rejected: int = 0, complete: bool = True
 
 def test_results_are_durable_before_the_progress_is_written(written: Written) -> None:
     parts = [measure_part(b"3"), marker(5, late=1, rejected=2), ack_part(Ack(late=1, rejected=2)), measure_part(b"2")]
-    written.close(CountRows(), parts)
+    written.close(CountRows(), (parts, WINDOW))
     order = [c.topic or c.name for c in written.broker.calls if c.topic in ("j.windows", "", "j.progress")]
-    assert order[:3] == ["j.windows", "flush", "j.progress"]
+    assert order[order.index("j.windows") :][:3] == ["j.windows", "flush", "j.progress"]
     [progress] = [msgspec.convert(p, Progress, strict=False) for p in written.of("j.progress")]
     assert progress.totals == Account(counted=5, late=1, rejected=2)
     assert written.of("j.windows")[0]["rows"] == 5
@@ -91,44 +102,42 @@ def test_results_are_durable_before_the_progress_is_written(written: Written) ->
 
 def test_numbers_that_do_not_meet_are_an_alert_and_are_not_committed(written: Written) -> None:
     parts = [measure_part(b"4"), marker(5, rejected=1), ack_part(Ack(rejected=1))]
-    written.close(CountRows(), parts)
-    [alert] = written.of("j.alerts")
+    written.close(CountRows(), (parts, WINDOW))
+    alert, behind = written.of("j.alerts")
     assert (alert["rule"], alert["severity"]) == ("books_unbalanced", "critical")
     assert alert["evidence"]["stated"] == {"counted": 5, "late": 0, "rejected": 1}
     assert alert["evidence"]["found"] == {"counted": 4, "late": 0, "rejected": 1}
+    assert (behind["rule"], behind["severity"]) == ("commits_behind", "critical")
+    assert "its account and results differ" in behind["message"]
     assert written.of("j.progress") == []
-    assert written.of("j.metrics") == []
+    assert {sample["name"]: sample["value"] for sample in written.of("j.metrics")} == {"sparsewatch_windows_waiting": 1}
 
 
 def test_a_reject_that_was_not_acknowledged_is_not_committed(written: Written) -> None:
-    written.close(CountRows(), [measure_part(b"5"), marker(5, rejected=1)])
+    written.close(CountRows(), ([measure_part(b"5"), marker(5, rejected=1)], WINDOW))
     assert written.of("j.progress") == []
 
 
 def test_results_a_row_must_be_acknowledged_too(written: Written) -> None:
     conclude = CountRows()
     conclude.results_per_row = True
-    _CloseWindows(written.identity, conclude).process(
-        ("j", [measure_part(b"2"), marker(2), ack_part(Ack(results=1))]), WINDOW
-    )
+    written.close(conclude, ([measure_part(b"2"), marker(2), ack_part(Ack(results=1))], WINDOW))
     assert written.of("j.progress") == []
     assert written.of("j.alerts")[0]["evidence"]["found"]["results"] == 1
 
 
 def test_a_window_its_readers_did_not_close_is_not_written(written: Written) -> None:
-    written.close(CountRows(), [measure_part(b"4")])
+    written.close(CountRows(), ([measure_part(b"4")], WINDOW))
     assert written.broker.calls == []
 
 
 def test_a_record_has_the_keys_that_no_summary_may_have_and_the_summary(written: Written) -> None:
-    written.close(CountRows(), [measure_part(b"5"), marker(5)])
+    written.close(CountRows(), ([measure_part(b"5"), marker(5)], WINDOW))
     assert written.of("j.windows")[0].keys() == RECORD_KEYS | {"complete_seen"}
 
 
 def test_a_window_without_rows_has_an_account_and_no_record(written: Written) -> None:
-    _CloseWindows(written.identity, CountRows()).process(
-        ("j", [marker(0, rejected=3), ack_part(Ack(rejected=3))]), WINDOW
-    )
+    written.close(CountRows(), ([marker(0, rejected=3), ack_part(Ack(rejected=3))], WINDOW))
     assert written.of("j.windows") == []
     assert written.of("j.progress")[0]["totals"]["rejected"] == 3
 
@@ -138,8 +147,8 @@ def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(writ
         rule="volume_low", subject="stream", severity="warning", value=1.0, threshold=2.0, baseline=3.0, message="m"
     )
     for _ in range(2):
-        closing = _CloseWindows(written.identity, CountRows(finding))
-        closing.process(("j", [measure_part(b"1"), marker(1, complete=False)]), WINDOW)
+        written.broker.topics.pop("j.progress", None)
+        written.close(CountRows(finding), ([measure_part(b"1"), marker(1, complete=False)], WINDOW))
     first, second = written.of("j.alerts")
     assert first == second
     assert (first["window_start_us"], first["window_end_us"]) == (10_000_000, 20_000_000)
@@ -168,7 +177,7 @@ class CountPanes(CountRows):
         return dataclasses.replace(conclusion, pane=b"state", findings=findings)
 
 
-def window_parts(sequence: int) -> tuple[list[bytes], IntervalWindow]:
+def window_parts(sequence: int) -> tuple[list[bytes], tuple[int, int]]:
     start, end = sequence * 10_000_000, (sequence + 1) * 10_000_000
     marker = Marker(
         reader=0,
@@ -178,18 +187,12 @@ def window_parts(sequence: int) -> tuple[list[bytes], IntervalWindow]:
         account=Account(counted=1),
         resume={0: ResumePoint(offset=5, newest_us=1, high=5)},
     )
-    return [measure_part(b"1"), marker_part(marker)], IntervalWindow(Timestamp(sequence * 10), Timestamp(end // 10**6))
+    return [measure_part(b"1"), marker_part(marker)], (start, end)
 
 
 def test_windows_of_one_bundle_are_seen_in_their_order_beside_those_before(written: Written) -> None:
     finding = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
-    closing = _CloseWindows(written.identity, CountPanes(finding), Keep())
-    closing.start_bundle()
-    for sequence in (3, 1, 4, 2):
-        parts, window = window_parts(sequence)
-        closing.process(("j", parts), window)
-    assert written.broker.calls == []
-    closing.finish_bundle()
+    written.close(CountPanes(finding), *map(window_parts, (3, 1, 4, 2)), look_back=Keep())
     assert [w["earlier"] for w in written.of("j.windows")] == [[], [1], [1, 2], [2, 3]]
     assert [w["learned"] for w in written.of("j.windows")] == [[], [True], [True, False], [False, True]]
     assert written.of("j.progress")[-1]["windows"] == 4

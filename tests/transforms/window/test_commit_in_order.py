@@ -1,0 +1,317 @@
+"""The committing step, whatever order, instances and failures a runner has in store, against a slow count."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparsewatch.schemas.accounts import (
+    Account,
+    Ack,
+    Marker,
+    Progress,
+    ResumePoint,
+    ack_part,
+    marker_part,
+    measure_part,
+    sort_parts,
+)
+from sparsewatch.schemas.jobs import JobIdentity, Topics
+from sparsewatch.testing import FakeBroker
+from sparsewatch.transforms.window.close_windows import CloseWindows, close_window
+from sparsewatch.transforms.window.commit_in_order import CommitInOrder
+from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
+from sparsewatch.transforms.window.panes import Pane
+from tests.kit.keyed_step import KeyedStep
+
+TOPICS = Topics(source="t", prefix="j")
+LENGTH_US = 10_000_000
+FIRST_US = 170_000_000 * LENGTH_US
+
+
+class CountRows:
+    """Adds up numbers; its pane is the sum."""
+
+    results_per_row = False
+
+    def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
+        rows = sum(map(int, measures))
+        return Conclusion(rows, {"complete_seen": window.complete}, pane=str(rows).encode())
+
+
+class Rows:
+    """A view: the rows of the window and of two before it."""
+
+    panes = 3
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        return Conclusion(summary={"view": [int(p.state) for p in (*earlier, pane)]})
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A window as its readers closed it: its number, rows on time and late records by reader."""
+
+    number: int
+    rows: dict[int, int]
+    late: dict[int, int] = field(default_factory=dict)
+    #: Late records whose writing was acknowledged, all if None.
+    acknowledged: int | None = None
+
+    @property
+    def start_us(self) -> int:
+        return FIRST_US + self.number * LENGTH_US
+
+
+def parts_of(windows: Sequence[Closing]) -> list[list[bytes]]:
+    """The parts of windows in their order, with the markers that their readers number."""
+    sequences: dict[int, int] = {}
+    found = []
+    for window in windows:
+        late = sum(window.late.values())
+        parts = [ack_part(Ack(late=late if window.acknowledged is None else window.acknowledged))]
+        for reader, rows in window.rows.items():
+            sequences[reader] = sequences.get(reader, 0) + 1
+            parts += [measure_part(str(rows).encode()), marker_part(_marker(window, reader, sequences[reader]))]
+        found.append(parts)
+    return found
+
+
+def _marker(window: Closing, reader: int, sequence: int) -> Marker:
+    return Marker(
+        reader=reader,
+        sequence=sequence,
+        window_us=window.start_us,
+        window_end_us=window.start_us + LENGTH_US,
+        account=Account(counted=window.rows[reader], late=window.late.get(reader, 0)),
+        resume={reader: ResumePoint(offset=sequence, newest_us=window.start_us, high=sequence)},
+    )
+
+
+def closed_of(windows: Sequence[Closing]) -> list[bytes]:
+    """The windows, concluded."""
+    closed = []
+    for window, parts in zip(windows, parts_of(windows), strict=True):
+        found = close_window(window.start_us, window.start_us + LENGTH_US, sort_parts(parts), CountRows())
+        assert found is not None
+        closed.append(found.to_bytes())
+    return closed
+
+
+class Broker(FakeBroker):
+    """A broker with the topics of a job, and what was written to them as JSON."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for topic in (TOPICS.progress, TOPICS.panes, TOPICS.windows, TOPICS.metrics, TOPICS.alerts):
+            self.create(topic)
+        self.identity = JobIdentity(job="j", settings_digest="d", kafka=self.settings, topics=TOPICS)
+
+    def of(self, topic: str) -> list[Any]:
+        return [msgspec.json.decode(value or b"null") for value in self.values(topic)]
+
+    def step(self, look_back: LookBack | None = None) -> CommitInOrder:
+        return CommitInOrder(self.identity, look_back, None)
+
+    def commits(self) -> list[Progress]:
+        return [msgspec.convert(p, Progress, strict=False) for p in self.of(TOPICS.progress)]
+
+    def waiting(self) -> list[float]:
+        return [s["value"] for s in self.of(TOPICS.metrics) if s["name"] == "sparsewatch_windows_waiting"]
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    with Broker() as broker:
+        yield broker
+
+
+WINDOWS = st.lists(
+    st.tuples(
+        st.integers(1, 3),
+        st.dictionaries(st.integers(0, 2), st.integers(0, 9), min_size=1),
+        st.integers(0, 3),
+    ),
+    min_size=1,
+    max_size=14,
+).map(
+    lambda steps: [
+        Closing(sum(s[0] for s in steps[: i + 1]), rows, {min(rows): late}) for i, (_, rows, late) in enumerate(steps)
+    ]
+)
+
+
+def progress_after(windows: Sequence[Closing]) -> Progress:
+    """The slow way: the account of all windows."""
+    sequences = {r: sum(r in w.rows for w in windows) for w in windows for r in w.rows}
+    return Progress(
+        job="j",
+        topic="t",
+        settings="d",
+        closed_end_us=windows[-1].start_us + LENGTH_US,
+        partitions={
+            r: ResumePoint(offset=n, newest_us=max(w.start_us for w in windows if r in w.rows), high=n)
+            for r, n in sequences.items()
+        },
+        sequences=sequences,
+        totals=Account(
+            counted=sum(sum(w.rows.values()) for w in windows), late=sum(sum(w.late.values()) for w in windows)
+        ),
+        windows=len(windows),
+    )
+
+
+def view(windows: Sequence[Closing], number: int) -> list[int]:
+    """The slow way: rows of the windows that a view sees."""
+    return [sum(w.rows.values()) for w in windows if number - 2 <= w.number <= number]
+
+
+@given(windows=WINDOWS, seed=st.integers(0, 2**32 - 1), views=st.booleans())
+def test_any_order_over_any_instances_gives_what_the_windows_give_in_their_order(
+    windows: list[Closing], seed: int, views: bool
+) -> None:
+    rng = random.Random(seed)
+    with Broker() as broker:
+        instances = [broker.step(Rows() if views else None) for _ in range(3)]
+        runner, left = KeyedStep(), list(zip(windows, closed_of(windows), strict=True))
+        rng.shuffle(left)
+        while left:
+            bundle = [left.pop() for _ in range(min(len(left), rng.randint(1, 4)))]
+            saved = runner.saved()
+            runner.deliver(rng.choice(instances), [data for _, data in bundle])
+            if rng.random() < 0.3:
+                # The runner lost the bundle's end and delivers it again, to an instance that knows nothing.
+                runner.restore(saved)
+                instances[rng.randrange(3)] = broker.step(Rows() if views else None)
+                runner.deliver(rng.choice(instances), [data for _, data in bundle])
+            behind = min((w.start_us for w, _ in left), default=FIRST_US + 100 * LENGTH_US)
+            runner.pass_watermark(rng.choice(instances), behind - 1)
+        assert runner.held.values == []
+        written = {w["window_start_us"]: w for w in broker.of(TOPICS.windows)}
+        assert {start: w["rows"] for start, w in written.items()} == {
+            w.start_us: sum(w.rows.values()) for w in windows if sum(w.rows.values())
+        }
+        if views:
+            assert [w["view"] for w in written.values()] == [
+                view(windows, (start - FIRST_US) // LENGTH_US) for start in written
+            ]
+        assert broker.commits()[-1] == progress_after(windows)
+        for commit in broker.commits():
+            assert commit == progress_after(windows[: commit.windows])
+        assert broker.waiting()[-1] == 0
+        assert broker.of(TOPICS.alerts) == []
+
+
+def windows_of(number: int, **more: Any) -> list[Closing]:
+    return [Closing(n, {0: 1}, **more) for n in range(number)]
+
+
+def test_a_window_is_not_taken_while_an_earlier_one_of_another_reader_may_come(broker: Broker) -> None:
+    """Committed first, the later window would make the rows of the earlier one late after a restart."""
+    early, later = windows = [Closing(0, {1: 5}), Closing(1, {0: 3})]
+    runner, step, closed = KeyedStep(), broker.step(), closed_of(windows)
+    runner.deliver(step, closed[1:])
+    runner.pass_watermark(step, early.start_us)
+    assert broker.commits() == []
+    runner.deliver(step, closed[:1])
+    runner.pass_watermark(step, later.start_us + LENGTH_US)
+    assert broker.commits()[-1] == progress_after(windows)
+
+
+def test_windows_that_follow_each_other_do_not_wait_for_the_watermark(broker: Broker) -> None:
+    windows = windows_of(6)
+    runner, step, closed = KeyedStep(), broker.step(), closed_of(windows)
+    runner.deliver(step, closed[:1])
+    runner.pass_watermark(step, windows[0].start_us + LENGTH_US)
+    runner.deliver(step, closed[3:])
+    assert broker.waiting()[-1] == 3
+    runner.deliver(step, closed[1:3])
+    assert broker.waiting()[-1] == 0
+    assert [commit.windows for commit in broker.commits()] == [1, 6]
+
+
+def test_a_bundle_delivered_again_after_its_commit_is_not_counted_twice(broker: Broker) -> None:
+    windows = windows_of(4)
+    runner, closed = KeyedStep(), closed_of(windows)
+    runner.deliver(broker.step(), closed)
+    runner.pass_watermark(broker.step(), windows[-1].start_us + LENGTH_US)
+    runner.deliver(broker.step(), closed)
+    assert broker.commits() == [progress_after(windows)]
+    assert len(broker.of(TOPICS.windows)) == 4
+
+
+def test_an_unbalanced_window_stops_commits_once_and_later_windows_are_written(broker: Broker) -> None:
+    windows = windows_of(6)
+    windows[2] = Closing(2, {0: 1}, {0: 4}, acknowledged=3)
+    runner, step, closed = KeyedStep(), broker.step(), closed_of(windows)
+    for data in closed:
+        runner.deliver(step, [data])
+        runner.pass_watermark(step, windows[-1].start_us + LENGTH_US)
+    assert broker.commits()[-1] == progress_after(windows[:2])
+    assert len(broker.of(TOPICS.windows)) == 6
+    assert [(a["rule"], a["window_start_us"]) for a in broker.of(TOPICS.alerts)] == [
+        ("books_unbalanced", windows[2].start_us),
+        ("commits_behind", windows[2].start_us),
+    ]
+    assert broker.waiting()[-1] == 4
+
+
+def test_a_missing_marker_stops_commits_and_names_it(broker: Broker) -> None:
+    windows = windows_of(5)
+    runner, step, closed = KeyedStep(), broker.step(), closed_of(windows)
+    runner.deliver(step, closed[:2] + closed[3:])
+    runner.pass_watermark(step, windows[-1].start_us + LENGTH_US)
+    [alert] = broker.of(TOPICS.alerts)
+    assert (alert["rule"], alert["severity"], alert["window_start_us"]) == (
+        "commits_behind",
+        "critical",
+        windows[3].start_us,
+    )
+    assert (alert["evidence"]["expected"], alert["evidence"]["found"]) == ({"0": 3}, {"0": 4})
+    assert broker.commits()[-1].windows == 2
+    assert broker.waiting()[-1] == 2
+
+
+def test_metrics_are_those_of_the_last_committed_window(broker: Broker) -> None:
+    windows = windows_of(3, late={0: 1})
+    runner, step = KeyedStep(), broker.step()
+    runner.deliver(step, closed_of(windows))
+    runner.pass_watermark(step, windows[-1].start_us + LENGTH_US)
+    found = {(s["name"], s["labels"].get("outcome")): s["value"] for s in broker.of(TOPICS.metrics)}
+    assert found["sparsewatch_records_total", "counted"] == 3
+    assert found["sparsewatch_records_total", "late"] == 3
+    assert found["sparsewatch_windows_closed_total", None] == 3
+    assert found["sparsewatch_window_end_timestamp_seconds", None] == (windows[-1].start_us + LENGTH_US) / 1e6
+
+
+@pytest.mark.parametrize("views", [False, True])
+def test_on_a_runner_windows_in_any_order_are_committed_in_theirs(broker: Broker, views: bool) -> None:
+    windows = [Closing(n, {0: n + 1, 1: 1}) for n in range(24)]
+    parts = [
+        TimestampedValue(("j", part), Timestamp(micros=window.start_us + 1))
+        for window, found in zip(windows, parts_of(windows), strict=True)
+        for part in found
+    ]
+    random.Random(0).shuffle(parts)
+    with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
+        _ = (
+            pipeline
+            | beam.Create(parts)
+            | beam.Map(lambda stamped: stamped).with_output_types(tuple[str, bytes])
+            | beam.WindowInto(FixedWindows(LENGTH_US / 1e6))
+            | CloseWindows(broker.identity, CountRows(), Rows() if views else None)
+        )
+    assert [w["window_start_us"] for w in broker.of(TOPICS.windows)] == [w.start_us for w in windows]
+    assert broker.commits()[-1] == progress_after(windows)
+    assert len(broker.commits()) == (24 if views else 2)

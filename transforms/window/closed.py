@@ -1,0 +1,34 @@
+"""A closed window on its way from the step that concludes it to the step that writes and commits it, in order."""
+
+import msgspec
+
+from sparsewatch.schemas.accounts import Marker
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.stored import Format
+from sparsewatch.transforms.window.measure import Conclusion, Window
+
+FORMAT = Format("a closed window")
+
+
+class Closed(msgspec.Struct, frozen=True, array_like=True):
+    """What is concluded of a window whose readers have closed it."""
+
+    window: Window
+    #: One a reader that closed it, in order of reader.
+    markers: tuple[Marker, ...]
+    conclusion: Conclusion
+    #: The finding that its account and results differ, None if they agree.
+    fault: Finding | None = None
+
+    def to_bytes(self) -> bytes:
+        """The window as it travels between steps."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Closed":
+        """The inverse of `to_bytes`.
+
+        Raises:
+            StateError: If the bytes are no closed window.
+        """
+        return FORMAT.unpack(data, cls)

@@ -1,0 +1,211 @@
+"""The one step of a job that keeps the order of windows: it writes them, saves panes, commits and states the metrics.
+
+Closed windows arrive in any order. One is taken when no earlier one can come any more: at once where it begins where
+the last one ended, else when the watermark has passed it. Until then it is held in Beam's state, as is the progress: a
+runner may give each bundle to another instance. What an instance remembers is a copy, valid only while the state shows
+its mark.
+
+Windows are committed behind their durable results and in the order of their markers. From a window on that cannot be
+committed (its account and results differ, or a marker before its own is missing) all are written and none is
+committed. That is an alert, raised once, and a metric.
+"""
+
+import secrets
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from sparsewatch.schemas.accounts import NEVER_US, Progress
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.schemas.stored import Format
+from sparsewatch.transforms.kafka.progress import advance, is_committed, is_next, load_progress, no_progress
+from sparsewatch.transforms.kafka.source_findings import findings_of
+from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.measure import LookBack
+from sparsewatch.transforms.window.write_windows import WindowWriter
+
+FORMAT = Format("the books of a job")
+#: Windows that one commit may cover. Views reach back over a fixed number of saved windows, so where there are views a
+#: window is committed before the next one is saved: read again, it meets the saved windows that it met the first time.
+_WINDOWS_A_COMMIT = 16
+
+
+class Books(msgspec.Struct, frozen=True, array_like=True):
+    """What the step remembers between bundles, besides the windows that it holds."""
+
+    progress: Progress
+    #: End of the last window taken, `NEVER_US` before the first.
+    taken_us: int
+    #: Windows written and not committed, since one of them cannot be.
+    stopped: int = 0
+    #: Start of the window that the timer is set for, None if no window is held.
+    due_us: int | None = None
+    #: Changes with every bundle: a copy with the same mark is true.
+    mark: str = ""
+
+
+def books_of(progress: Progress) -> Books:
+    """The books of a run that begins at this progress."""
+    return Books(progress, progress.closed_end_us if progress.windows else NEVER_US)
+
+
+def post(books: Books, closed: Closed) -> tuple[Books, Finding | None]:
+    """The books after a window, and the finding that commits stop with it."""
+    taken = msgspec.structs.replace(books, taken_us=max(books.taken_us, closed.window.end_us))
+    if books.stopped:
+        return msgspec.structs.replace(taken, stopped=books.stopped + 1), None
+    if closed.fault is None and is_next(books.progress, closed.markers):
+        return msgspec.structs.replace(taken, progress=advance(books.progress, closed.markers)), None
+    return msgspec.structs.replace(taken, stopped=1), _commits_stop(books.progress, closed)
+
+
+def _commits_stop(progress: Progress, closed: Closed) -> Finding:
+    expected = {m.reader: progress.sequences.get(m.reader, 0) + 1 for m in closed.markers}
+    found = {m.reader: m.sequence for m in closed.markers}
+    if closed.fault is not None:
+        why = "its account and results differ"
+    else:
+        why = f"by reader, the next marker is {expected}, and the window has {found}"
+    return Finding(
+        rule="commits_behind",
+        subject="stream",
+        severity="critical",
+        value=1.0,
+        threshold=1.0,
+        baseline=0.0,
+        message=f"from this window on results are written and nothing is committed, so the next run reads them "
+        f"again: {why}",
+        evidence={"expected": {str(r): n for r, n in expected.items()}, "found": {str(r): n for r, n in found.items()}},
+    )
+
+
+class CommitInOrder(beam.DoFn):
+    """Closed windows of a job in, keyed by its name, in the global window.
+
+    Args:
+        identity: The job.
+        look_back: Its view over several windows, if it has one.
+        alerts_file: File that alerts are added to as JSON lines, besides their topic.
+    """
+
+    HELD = BagStateSpec("held", BytesCoder())
+    BOOKS = ReadModifyWriteStateSpec("books", BytesCoder())
+    DUE = TimerSpec("due", TimeDomain.WATERMARK)
+
+    def __init__(self, identity: JobIdentity, look_back: LookBack | None, alerts_file: str | None) -> None:
+        self._identity = identity
+        self._at_once = _WINDOWS_A_COMMIT if look_back is None else 1
+        self._writer = WindowWriter(identity, look_back, alerts_file)
+        self._books = books_of(no_progress(identity))
+        self._looked = False
+        #: End of the windows that were committed when the state was read. A runner may go back to a state before them:
+        #: they are posted again and not written, since saved windows that their views saw may be gone.
+        self._committed_us = NEVER_US
+        #: Windows held, by start; what the bag holds besides them was taken.
+        self._held: dict[int, Closed] = {}
+        self._in_bag = 0
+
+    def start_bundle(self) -> None:
+        """Look at the state again: another instance may have been at work."""
+        self._looked = False
+
+    def process(
+        self,
+        keyed: tuple[str, bytes],
+        held: Any = beam.DoFn.StateParam(HELD),
+        books: Any = beam.DoFn.StateParam(BOOKS),
+        due: Any = beam.DoFn.TimerParam(DUE),
+    ) -> None:
+        """Hold a window, or take it with those that waited for it."""
+        self._look(held, books)
+        closed = Closed.from_bytes(keyed[1])
+        self._held[closed.window.start_us] = closed
+        self._take_until(NEVER_US)
+        if closed.window.start_us in self._held:
+            held.add(keyed[1])
+            self._in_bag += 1
+        self._remember(held, books, due)
+
+    @on_timer(DUE)
+    def passed(
+        self,
+        now: Any = beam.DoFn.TimestampParam,
+        held: Any = beam.DoFn.StateParam(HELD),
+        books: Any = beam.DoFn.StateParam(BOOKS),
+        due: Any = beam.DoFn.TimerParam(DUE),
+    ) -> None:
+        """Take all windows that the watermark has passed."""
+        self._look(held, books)
+        self._books = msgspec.structs.replace(self._books, due_us=None)
+        self._take_until(now.micros)
+        self._remember(held, books, due)
+
+    def finish_bundle(self) -> None:
+        """Commit what was taken."""
+        if self._looked:
+            self._commit()
+        # Once a bundle is often enough for tools that show lag.
+        self._writer.commit_group()
+
+    def teardown(self) -> None:
+        """Close the connections."""
+        self._writer.close()
+
+    def _look(self, held: Any, books: Any) -> None:
+        if self._looked:
+            return
+        self._looked = True
+        stored = books.read()
+        known = None if stored is None else FORMAT.unpack(stored, Books)
+        if known is not None and known.mark == self._books.mark:
+            return
+        own = self._identity
+        durable = load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest) or no_progress(own)
+        self._committed_us = durable.closed_end_us
+        self._books = known or books_of(durable)
+        windows = [Closed.from_bytes(data) for data in held.read()]
+        self._in_bag = len(windows)
+        self._held = {w.window.start_us: w for w in windows if w.window.start_us >= self._books.taken_us}
+        self._writer.forget_panes()
+
+    def _take_until(self, watermark_us: int) -> None:
+        """Take windows in order, as long as no earlier one can come."""
+        for start_us in sorted(self._held):
+            if start_us > max(self._books.taken_us, watermark_us):
+                return
+            closed = self._held.pop(start_us)
+            # A bundle that a runner delivers again.
+            if not is_committed(self._books.progress, closed.markers):
+                self._take(closed)
+
+    def _take(self, closed: Closed) -> None:
+        self._books, stop = post(self._books, closed)
+        if closed.window.end_us <= self._committed_us and not self._books.stopped:
+            return
+        changes = findings_of(self._identity.topics.source, [n for marker in closed.markers for n in marker.notices])
+        findings = [*changes, *(finding for finding in (closed.fault, stop) if finding is not None)]
+        self._writer.write(closed, findings, committed=not self._books.stopped)
+        if self._writer.windows >= self._at_once:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._writer.commit(self._books.progress, waiting=len(self._held) + self._books.stopped)
+
+    def _remember(self, held: Any, books: Any, due: Any) -> None:
+        if self._in_bag > 2 * len(self._held):
+            held.clear()
+            for closed in self._held.values():
+                held.add(closed.to_bytes())
+            self._in_bag = len(self._held)
+        first = min(self._held, default=None)
+        if first is not None and (self._books.due_us is None or first < self._books.due_us):
+            due.set(Timestamp(micros=self._held[first].window.end_us - 1))
+            self._books = msgspec.structs.replace(self._books, due_us=first)
+        self._books = msgspec.structs.replace(self._books, mark=secrets.token_hex(8))
+        books.write(msgspec.msgpack.encode(self._books))

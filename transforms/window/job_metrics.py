@@ -1,0 +1,62 @@
+"""Metrics that every job has."""
+
+import time
+from collections.abc import Sequence
+
+from sparsewatch.schemas.accounts import Progress
+from sparsewatch.schemas.alerts import Alert, MetricSample, gauge
+
+
+def window_metrics(alerts: Sequence[Alert]) -> list[MetricSample]:
+    """Samples of a window that is committed."""
+    return [
+        gauge(
+            "sparsewatch_window_closed_timestamp_seconds", "When the last window was closed, by the clock.", time.time()
+        ),
+        gauge("sparsewatch_window_alerts", "Alerts of the last closed window.", len(alerts)),
+    ]
+
+
+def progress_metrics(progress: Progress) -> list[MetricSample]:
+    """Samples of how far a job is."""
+    totals = {"counted": progress.totals.counted, "late": progress.totals.late, "rejected": progress.totals.rejected}
+    samples = [
+        MetricSample(
+            name="sparsewatch_records_total",
+            kind="counter",
+            help="Records read, by outcome.",
+            value=number,
+            labels={"outcome": outcome},
+        )
+        for outcome, number in totals.items()
+    ]
+    return [
+        *samples,
+        lost_metric(progress),
+        MetricSample(
+            name="sparsewatch_windows_closed_total",
+            kind="counter",
+            help="Windows closed and committed.",
+            value=progress.windows,
+        ),
+        gauge(
+            "sparsewatch_window_end_timestamp_seconds",
+            "End of the last closed window, in event time.",
+            progress.closed_end_us / 1e6,
+        ),
+    ]
+
+
+def lost_metric(progress: Progress) -> MetricSample:
+    """The sample of what a job has lost."""
+    return MetricSample(
+        name="sparsewatch_records_lost_total",
+        kind="counter",
+        help="Offsets that were gone before they were read: so many records at most.",
+        value=progress.totals.lost,
+    )
+
+
+def windows_waiting(number: int) -> MetricSample:
+    """The sample of windows that are closed and not committed."""
+    return gauge("sparsewatch_windows_waiting", "Windows that are closed and not committed.", number)

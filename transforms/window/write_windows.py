@@ -1,0 +1,178 @@
+"""What is written of closed windows, in their order: records, alerts, saved panes; behind them progress and metrics.
+
+Results are durable before the progress is written, so a crash at any point leads to the same results being written
+again under the same ids. Numbers of late records and rejects stand in the progress, not in a window's record: which
+window states them depends on when records were fetched.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from sparsewatch.schemas.accounts import Progress
+from sparsewatch.schemas.alerts import Alert, Finding, MetricSample, raise_alert
+from sparsewatch.schemas.errors import SinkError
+from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.transforms.kafka.client import Admin, Writer
+from sparsewatch.transforms.kafka.open import open_admin, open_writer
+from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
+from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
+from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
+
+_logger = logging.getLogger(__name__)
+
+
+class WindowWriter:
+    """Writes closed windows and, behind them, how far they are committed; connects at the first window.
+
+    Args:
+        identity: The job.
+        look_back: Its view over several windows, if it has one; closed with the writer.
+        alerts_file: File that alerts are added to as JSON lines, besides their topic.
+    """
+
+    def __init__(self, identity: JobIdentity, look_back: LookBack | None, alerts_file: str | None) -> None:
+        self._identity = identity
+        self._look_back = look_back
+        self._alerts_file = alerts_file
+        self._writer: Writer | None = None
+        self._admin: Admin | None = None
+        self._panes: PaneLog | None = None
+        #: Windows written since the last call of `commit`.
+        self.windows = 0
+        self._moved = False
+        self._alerts: list[Alert] = []
+        self._samples: dict[str, MetricSample] = {}
+        self._waiting: int | None = None
+        self._group: dict[int, int] = {}
+
+    def forget_panes(self) -> None:
+        """Read the saved windows again before the next view: another instance may have saved some."""
+        self._panes = None
+
+    def write(self, closed: Closed, findings: Sequence[Finding], *, committed: bool) -> None:
+        """Send what is to be written of a window; `commit` makes it durable.
+
+        Args:
+            closed: The window.
+            findings: Findings about its account, besides those of the conclusion.
+            committed: Whether the next `commit` covers it; only then its metrics are stated.
+        """
+        writer, window, job = self._open(), closed.window, self._identity.job
+        whole = self._with_view(window, closed.conclusion, writer)
+        alerts = [raise_alert(f, job, window.start_us, window.end_us) for f in (*whole.findings, *findings)]
+        self._send(window, whole, alerts, writer)
+        self._alerts += alerts
+        self.windows += 1
+        if committed:
+            self._moved = True
+            self._add_samples([*window_metrics(alerts), *whole.metrics])
+
+    def commit(self, progress: Progress, waiting: int) -> None:
+        """Make durable what was sent; then write the progress, if a window moved it; then the metrics.
+
+        Args:
+            progress: How far windows are committed.
+            waiting: Windows that are closed and not committed.
+        """
+        if not self.windows and waiting == self._waiting:
+            return
+        writer = self._open()
+        writer.flush()
+        self._add_to_file()
+        if self._moved:
+            self._write_progress(progress, writer)
+        self._add_samples([windows_waiting(waiting)])
+        self._write_metrics(writer)
+        self.windows, self._moved, self._waiting = 0, False, waiting
+
+    def commit_group(self) -> None:
+        """Commit offsets for tools that show lag, if they have moved; the job itself never reads them."""
+        if not self._group:
+            return
+        offsets, self._group = self._group, {}
+        own = self._identity
+        try:
+            if self._admin is None:
+                self._admin = open_admin(own.kafka)
+            self._admin.commit_group(f"sparsewatch.{own.job}", own.topics.source, offsets)
+        except SinkError as error:
+            _logger.info("offsets of the consumer group were not committed, tools cannot show the lag: %s", error)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+        if self._look_back is not None:
+            self._look_back.close()
+
+    def _open(self) -> Writer:
+        if self._writer is None:
+            self._writer = open_writer(self._identity.kafka)
+        return self._writer
+
+    def _with_view(self, window: Window, conclusion: Conclusion, writer: Writer) -> Conclusion:
+        """The conclusion and what the view over earlier windows adds to it; the window's own state is saved."""
+        if self._look_back is None or conclusion.pane is None:
+            return conclusion
+        if self._panes is None:
+            own = self._identity
+            saved = load_panes(own.kafka, own.topics.panes, own.job)
+            self._panes = PaneLog(own.job, own.topics.panes, self._look_back.panes, saved)
+        pane = Pane(window.start_us, window.end_us, conclusion.pane, learned=not conclusion.findings)
+        view = self._look_back(pane, self._panes.before(window.start_us, window.end_us - window.start_us))
+        # The rows of a view are those of all its windows: the account of this one has no part in them.
+        whole = conclusion + dataclasses.replace(view, rows=0)
+        self._panes.put(dataclasses.replace(pane, learned=not whole.findings), writer)
+        return whole
+
+    def _send(self, window: Window, conclusion: Conclusion, alerts: list[Alert], writer: Writer) -> None:
+        job, topics = self._identity.job, self._identity.topics
+        summary = {
+            "job": job,
+            "window_start_us": window.start_us,
+            "window_end_us": window.end_us,
+            "rows": conclusion.rows,
+            "complete": window.complete,
+            "alerts": [alert.id for alert in alerts],
+            **conclusion.summary,
+        }
+        if conclusion.rows:
+            writer.send(topics.windows, f"{job}/{window.start_us}".encode(), msgspec.json.encode(summary))
+        for alert in alerts:
+            _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
+            writer.send(topics.alerts, alert.id.encode(), msgspec.json.encode(alert))
+        for record in conclusion.records:
+            writer.send(*record)
+
+    def _add_to_file(self) -> None:
+        alerts, self._alerts = self._alerts, []
+        if self._alerts_file and alerts:
+            lines = b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts)
+            with Path(self._alerts_file).open("ab") as file:
+                file.write(lines)
+
+    def _write_progress(self, progress: Progress, writer: Writer) -> None:
+        writer.send(self._identity.topics.progress, progress.job.encode(), msgspec.json.encode(progress))
+        writer.flush()
+        self._add_samples(progress_metrics(progress))
+        self._group = {p: point.offset for p, point in progress.partitions.items()}
+
+    def _add_samples(self, samples: Sequence[MetricSample]) -> None:
+        for sample in samples:
+            labelled = msgspec.structs.replace(sample, labels={"job": self._identity.job, **sample.labels})
+            self._samples[labelled.key] = labelled
+
+    def _write_metrics(self, writer: Writer) -> None:
+        samples, self._samples = self._samples, {}
+        for key, sample in samples.items():
+            writer.send(self._identity.topics.metrics, key.encode(), msgspec.json.encode(sample))
+        writer.flush()
