@@ -29,7 +29,7 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.robust_clock import Rows, settled_us
-from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, confirmed_stamps, lead_us
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, confirmed_stamps, lead_us, partition_clocks
 
 #: Windows without a row that are closed one by one after a window with rows, and in all at a time. A thousand minutes
 #: are 16 hours, in which every rule about silence has spoken; one mad event time may leave millions of windows out.
@@ -263,9 +263,9 @@ def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[Read
     Windows that only clocks ahead have reached are closed, too, but not the windows before them: the rows of the next
     run are not late for that. Where only records are lost, nothing closes: the next run finds them lost again.
     """
-    reached = rules.start_us(max((settled_us(p.newest_us, p.recent_us) for p in state.partitions), default=NEVER_US))
-    everything = sorted({w.window_us for p in state.partitions for w in p.open_windows})
-    opened = [window for window in everything if window <= reached]
+    clocks = partition_clocks(state, rules, settled=[p.partition for p in state.partitions])
+    reached = rules.start_us(max(clocks.values(), default=NEVER_US))
+    opened = [window for window in _open(state) if window <= reached]
     last = list(opened)
     if state.late or state.rejected:
         first = _first_us(state, rules)
@@ -280,7 +280,11 @@ def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[Read
     markers: list[Marker] = []
     if last:
         state, markers = close_windows(state, rules, max(last) + rules.length_us, reader, ended=False)
-    for window in everything[len(opened) :]:
+    for window in _open(state):
         state, marker = _close_window(state, window, window + rules.length_us, reader, ended=False, ahead=True)
         markers.append(marker)
     return state, markers
+
+
+def _open(state: ReaderState) -> list[int]:
+    return sorted({w.window_us for p in state.partitions for w in p.open_windows})
