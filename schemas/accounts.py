@@ -88,6 +88,8 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     last: LastRecord | None = None
     #: Event times that decide how far the next rows move `newest_us` (`sparsewatch.transforms.kafka.robust_clock`).
     recent_us: tuple[int, ...] = ()
+    #: Sets ids of records apart from those of other records that had the same offsets; see `schemas.block.source_name`.
+    era: str = ""
 
 
 class ReaderState(msgspec.Struct, frozen=True, array_like=True):
@@ -131,6 +133,7 @@ class ResumePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     #: As of `PartitionState`.
     topic_id: str = ""
     last: LastRecord | None = None
+    era: str = ""
     #: Rows of windows still open that cannot be read again.
     gone: int = 0
     #: As of `PartitionState`, before `offset`: how far each of the recent event times lies behind `newest_us`, or

@@ -25,10 +25,28 @@ META = (
 )
 
 
+#: No topic has it in its name.
+_ERA_MARK = "@"
+#: Column of a row's source, where it is not the name of the topic alone; see `source_name`.
+SOURCE = "_source"
+
+
+def source_name(topic: str, era: str) -> str:
+    """What ids of records begin with: the topic, and its era once it was made anew or cut short.
+
+    The same offset then means another record, which must not have the id of the one before.
+
+    >>> source_name("clicks", ""), source_name("clicks", "LrUU9CXG")
+    ('clicks', 'clicks@LrUU9CXG')
+    """
+    return f"{topic}{_ERA_MARK}{era}" if era else topic
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A run of offsets of one partition: `first_offset` up to, not including, `end_offset`."""
 
+    #: As of `source_name`.
     topic: str
     partition: int
     first_offset: int
@@ -45,6 +63,18 @@ class Block:
     rows: pa.RecordBatch
     #: Of its null cells those that hold a value of another type than their column.
     mistyped: MistypedCells = NONE_MISTYPED
+
+    @property
+    def sources(self) -> dict[int, str]:
+        """What ids of records begin with, by partition."""
+        return {span.partition: span.topic for span in self.spans}
+
+    def source_of_rows(self) -> pa.Array | None:
+        """What the id of each row begins with; None where that is the name of the topic for all of them."""
+        sources = self.sources
+        if not any(_ERA_MARK in source for source in sources.values()):
+            return None
+        return pa.array([sources[partition] for partition in self.rows.column(PARTITION).to_pylist()])
 
     @property
     def num_rows(self) -> int:

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from sparsewatch.schemas.block import source_name
+
 SideKind = Literal["reject", "late"]
 
 
@@ -29,8 +31,12 @@ class SideRecord(msgspec.Struct, frozen=True, kw_only=True):
     row: int = -1
     #: True if the fault is ours and a replay can succeed unchanged; False if the record must be repaired.
     retriable: bool = False
+    #: Of its partition, see `schemas.block.source_name`.
+    era: str = ""
+    #: Id of the topic that its offset belongs to; empty if it is not known.
+    topic_id: str = ""
 
     @property
     def id(self) -> str:
         """Deterministic id: a record that is written twice has the same id both times."""
-        return f"{self.topic}/{self.partition}/{self.offset}/{self.row}/{self.code}"
+        return f"{source_name(self.topic, self.era)}/{self.partition}/{self.offset}/{self.row}/{self.code}"

@@ -126,7 +126,7 @@ class Replay:
             raise SchemaError(
                 "a row too large for the rejects topic: its record is not sent again, its other rows are counted"
             )
-        return self._originals.value(record.partition, record.offset)
+        return self._originals.value(record)
 
     def _check_partition(self, partition: int) -> None:
         if partition not in self._plan.partitions:

@@ -111,8 +111,8 @@ class Originals:
         self._topic = topic
         self._reader: Reader | None = None
 
-    def value(self, partition: int, offset: int) -> bytes | None:
-        """Value of a record of the source topic.
+    def value(self, record: SideRecord) -> bytes | None:
+        """Value that the source topic holds of the record that was set aside as `record`.
 
         Raises:
             SchemaError: If the broker no longer has it.
@@ -120,8 +120,11 @@ class Originals:
         """
         if self._reader is None:
             self._reader = open_reader(self._kafka, self._topic, _MAX_RECORD_BYTES)
+        partition, offset = record.partition, record.offset
         self._reader.assign({partition: offset})
-        if self._reader.begin_offsets()[partition] <= offset < self._reader.end_offsets()[partition]:
+        # In a topic made anew another record may have the offset.
+        is_same = record.topic_id in ("", self._reader.look().topic_id)
+        if is_same and self._reader.begin_offsets()[partition] <= offset < self._reader.end_offsets()[partition]:
             fetched = _first(self._reader)
             if fetched is not None and fetched.offsets[0] == offset:
                 return fetched.values[0]

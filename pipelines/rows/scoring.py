@@ -20,7 +20,7 @@ from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.rows.settings import RowSettings
 from sparsewatch.schemas.alerts import MetricSample, gauge
-from sparsewatch.schemas.block import EVENT_TIME_US, Block
+from sparsewatch.schemas.block import EVENT_TIME_US, SOURCE, Block
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.rows import RowResult
 from sparsewatch.transforms.window.measure import STORED, Conclusion, Record, pack_parts, unpack_parts
@@ -71,12 +71,17 @@ class RowScoring:
             positions_of(block.rows),
             self.alarm_rate,
             scores=scores,
-            context=block.rows.select([EVENT_TIME_US, *self.id_columns]),
+            context=self._context(block),
             results=self.results,
         )
         if candidate is None:
             return summary, None
         return summary, shadow_block(model, candidate, block.rows, self.alarm_rate, scores)
+
+    def _context(self, block: Block) -> pa.RecordBatch:
+        context = block.rows.select([EVENT_TIME_US, *self.id_columns])
+        sources = block.source_of_rows()
+        return context if sources is None else context.append_column(SOURCE, sources)
 
 
 def row_scoring(model: str, rows: RowSettings, columns: pa.Schema) -> RowScoring:
@@ -176,13 +181,13 @@ class ConcludeScores:
 def row_result(row: WorstRow, topic: str) -> RowResult:
     """The result of a row that came from `topic`."""
     return RowResult(
-        id=f"{topic}/{row.partition}/{row.offset}/{row.row}",
+        id=f"{row.context.get(SOURCE, topic)}/{row.partition}/{row.offset}/{row.row}",
         event_time_us=row.context[EVENT_TIME_US],
         model=row.model,
         score=row.score,
         p_value=row.p_value,
         columns=dict(row.columns),
-        identity={name: value for name, value in row.context.items() if name != EVENT_TIME_US},
+        identity={name: value for name, value in row.context.items() if name not in (EVENT_TIME_US, SOURCE)},
     )
 
 

@@ -78,13 +78,13 @@ class RecogniseBlock:
         verdicts, rate = model.recognise(block.rows), model.false_novel_rate
         if MISFIT in verdicts["verdict"].to_pylist():
             _warn_of_misfit(model.id, model.inputs)
-        topic = block.spans[0].topic
+        sources = block.sources
         keep = ["wafer_id", "lot", "step", "tool", PARTITION, OFFSET, ROW, EVENT_TIME_US]
         events = block.rows.select(keep).to_pylist()
         columns = verdicts.select(_VERDICT).to_pylist()
         results = [
             WaferResult(
-                id=f"{topic}/{event[PARTITION]}/{event[OFFSET]}/{event[ROW]}",
+                id=f"{sources[event[PARTITION]]}/{event[PARTITION]}/{event[OFFSET]}/{event[ROW]}",
                 wafer_id=event["wafer_id"],
                 lot=event["lot"],
                 step=event["step"],

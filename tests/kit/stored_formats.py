@@ -169,6 +169,7 @@ STORED: tuple[Stored, ...] = (
         of=AsideCoder.stored,
         encode=lambda: AsideCoder().encode(ASIDE),
         decode=AsideCoder().decode,
+        exact=False,
     ),
     Stored(
         file="ranked-feature-1.msgpack",

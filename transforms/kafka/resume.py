@@ -17,6 +17,7 @@ def resume_point(part: PartitionState) -> ResumePoint:
         lead_us=part.lead_us,
         confirmed_us=part.confirmed_us,
         topic_id=part.topic_id,
+        era=part.era,
         last=part.last,
         gone=sum(w.gone for w in part.open_windows),
         behind_us=tuple(_behind(newest, time) for time in recent),
@@ -57,6 +58,7 @@ def _resumed(partition: int, point: ResumePoint) -> PartitionState:
         stamp_us=point.confirmed_us,
         confirmed_us=point.confirmed_us,
         topic_id=point.topic_id,
+        era=point.era,
         last=point.last,
         recent_us=tuple(_behind(point.newest_us, behind) for behind in point.behind_us),
     )

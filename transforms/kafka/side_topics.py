@@ -41,6 +41,8 @@ def side_headers(record: SideRecord) -> list[tuple[str, bytes]]:
         "retriable": str(record.retriable).lower(),
         "key": "none" if record.key is None else "kept",
     }
+    # Only where they are known: consumers need not expect them.
+    ours |= {name: text for name, text in (("era", record.era), ("topic-id", record.topic_id)) if text}
     return [*record.headers, *((PREFIX + name, text.encode()) for name, text in ours.items())]
 
 
@@ -70,6 +72,8 @@ def read_back(records: Fetched, i: int) -> SideRecord:
             events=int(ours["events"]),
             row=int(ours["row"]),
             retriable=ours["retriable"] == "true",
+            era=ours.get("era", ""),
+            topic_id=ours.get("topic-id", ""),
         )
     except (KeyError, ValueError) as error:
         place = f"partition {records.partition}, offset {records.offsets[i]}"

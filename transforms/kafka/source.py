@@ -9,7 +9,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 from sparsewatch.schemas.accounts import NEVER_US, Marker, ReaderState
-from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block, Span
+from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block, Span, source_name
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded, decode
@@ -302,13 +302,19 @@ def route(
     partitions, offsets = rows.column(PARTITION).to_numpy(), rows.column(OFFSET).to_numpy()
     times = rows.column(EVENT_TIME_US).to_numpy()
     high = {p.partition: p.high for p in state.partitions}
+    parts = {p.partition: p for p in state.partitions}
     routing = take(
         state, rules, partitions, offsets, times, decoded.timestamps_ms * 1000, positions, _rejects(decoded.rejects)
     )
     aside = [r for r in decoded.rejects if r.offset >= high[r.partition]]
     if len(routing.late):
         aside += decoded.set_aside(routing.late, "late", "late", "its window had closed")
-    blocks = [(window, _block(decoded, partitions, offsets, at)) for window, at in routing.on_time.items()]
+    aside = [
+        msgspec.structs.replace(record, era=parts[record.partition].era, topic_id=parts[record.partition].topic_id)
+        for record in aside
+    ]
+    names = {partition: source_name(decoded.topic, part.era) for partition, part in parts.items()}
+    blocks = [(window, _block(decoded, names, partitions, offsets, at)) for window, at in routing.on_time.items()]
     return routing.state, _Step(routing.state, blocks, aside, state.closed_end_us, [])
 
 
@@ -321,20 +327,22 @@ def _rejects(records: Sequence[SideRecord]) -> dict[int, list[Reject]]:
     return rejects
 
 
-def _block(decoded: Decoded, partitions: np.ndarray, offsets: np.ndarray, at: np.ndarray) -> Block:
+def _block(
+    decoded: Decoded, names: Mapping[int, str], partitions: np.ndarray, offsets: np.ndarray, at: np.ndarray
+) -> Block:
     """The block of some rows of a batch, with the figures of their mistyped cells."""
     rows, wrong = decoded.rows, decoded.wrong
     if len(at) < rows.num_rows:
         rows, wrong = rows.take(pa.array(at)), taken(wrong, at, rows.num_rows)
     mistyped = summed(wrong, partitions[at], offsets[at], rows.column(ROW).to_numpy())
-    return Block(_spans(decoded.topic, partitions[at], offsets[at]), rows, mistyped)
+    return Block(_spans(names, partitions[at], offsets[at]), rows, mistyped)
 
 
-def _spans(topic: str, partitions: np.ndarray, offsets: np.ndarray) -> tuple[Span, ...]:
+def _spans(names: Mapping[int, str], partitions: np.ndarray, offsets: np.ndarray) -> tuple[Span, ...]:
     spans = []
     for partition in np.unique(partitions):
         mine = offsets[partitions == partition]
-        spans.append(Span(topic, int(partition), int(mine[0]), int(mine[-1]) + 1))
+        spans.append(Span(names[int(partition)], int(partition), int(mine[0]), int(mine[-1]) + 1))
     return tuple(spans)
 
 

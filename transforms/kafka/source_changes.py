@@ -26,6 +26,9 @@ from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms.kafka.client import Sight
 from sparsewatch.transforms.records import Fetched
 
+#: Letters of a topic's id that set records of two topics of a name apart.
+_ERA_LETTERS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -148,6 +151,8 @@ def _begun_anew(part: PartitionState, begin: int, topic_id: str) -> tuple[Partit
         begin,
         tuple(OpenWindow(w.window_us, begin, NEVER_US, w.rows, w.rows) for w in part.open_windows),
         topic_id=topic_id,
+        # A broker that gives no ids leaves the count of its topics.
+        era=topic_id[:_ERA_LETTERS] or str(int(part.era or 0) + 1),
     )
     return new, Notice("source_recreated", part.partition, part.position, begin, lost)
 
@@ -164,6 +169,7 @@ def _cut_short(part: PartitionState, begin: int, at: int) -> tuple[PartitionStat
             for w in part.open_windows
         ),
         last=None,
+        era=f"{part.topic_id[:_ERA_LETTERS]}.{at}",
     )
     return new, Notice("source_truncated", part.partition, max(part.position, part.high), at)
 

@@ -20,7 +20,7 @@ from sparsewatch.detectors.conformal import (
     fine_counts,
 )
 from sparsewatch.detectors.rows.model import RowModel, to_blame
-from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
+from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, SOURCE
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.stored import Format
 
@@ -53,7 +53,7 @@ class WorstRow(msgspec.Struct, frozen=True, array_like=True):
 
     def as_json(self) -> dict[str, Any]:
         """The row as records state it, JSON types."""
-        context = dict(self.context)
+        context = {name: value for name, value in self.context.items() if name != SOURCE}
         time = {"event_time_us": context.pop(EVENT_TIME_US)} if EVENT_TIME_US in context else {}
         plain = {name: getattr(self, name) for name in ("p_value", "score", "model", "partition", "offset", "row")}
         return plain | time | {"columns": dict(self.columns), "identity": context}

@@ -23,7 +23,7 @@ from sparsewatch.pipelines.rejects.replay import Replay, ReplayPlan
 from sparsewatch.pipelines.rejects.topics import Originals, Reject
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
-from sparsewatch.schemas.errors import ConfigError, SinkError
+from sparsewatch.schemas.errors import ConfigError, SchemaError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.testing import EmbeddedBroker, FakeBroker
@@ -320,6 +320,23 @@ def test_ids_are_noted_only_behind_durable_records() -> None:
     assert [(call.topic or call.name, call.key) for call in refusing.calls] == [("t", b"k0")]
 
 
+def test_an_original_is_not_taken_from_a_topic_made_anew() -> None:
+    with FakeBroker() as broker, Originals(broker.settings, "t") as originals:
+        record = reject("t", 0)
+        for made, value in enumerate((b"one", b"other")):
+            broker.create("t")
+            writer = broker.writer()
+            writer.send("t", None, value)
+            writer.flush()
+            record = reject("t", 0, topic_id=broker.id_of("t") if not made else record.topic_id)
+            if made:
+                with pytest.raises(SchemaError, match="is gone from topic 't'"):
+                    originals.value(record)
+            else:
+                assert originals.value(record) == b"one"
+            broker.topics.pop("t")
+
+
 def test_a_record_too_large_for_the_source_topic_is_left_and_harms_no_other() -> None:
     broker, told = FakeBroker(), list[str]()
     broker.refuse(lambda record: len(record.value or b"") >= 300_000, "too large")
@@ -341,6 +358,8 @@ def test_a_record_too_large_for_the_source_topic_is_left_and_harms_no_other() ->
     retriable=st.booleans(),
     row=st.integers(-1, 9),
     timestamp_ms=st.integers(-1, 2**60),
+    era=st.sampled_from(["", "LrUU9CXG"]),
+    topic_id=st.sampled_from(["", "LrUU9CXGRjOYLMEp8F562Q"]),
 )
 def test_a_side_record_reads_back_as_it_was_written(**fields: Any) -> None:
     record = reject("t", 7, **{**fields, "headers": tuple(fields["headers"])})

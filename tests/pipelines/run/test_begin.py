@@ -15,6 +15,7 @@ from sparsewatch.testing import FakeBroker
 from tests.kit.job_files import write_click_job
 
 MINUTE_MS = 60_000
+DAY_MS = 1440 * MINUTE_MS
 START_MS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
 
 
@@ -29,14 +30,14 @@ class Runs:
         )
         self.overrides: tuple[str, ...] = ()
 
-    def send(self, minutes: range, partition: int = 0, ad: object = 1) -> None:
-        """Ten clicks a minute."""
+    def send(self, minutes: range, partition: int = 0, label: object = 1) -> None:
+        """Ten clicks a minute, sent a day later: a backlog, no stream that fell silent."""
         writer = self.broker.writer()
         for minute in minutes:
             for i in range(10):
                 at = START_MS + minute * MINUTE_MS + i
-                value = msgspec.json.encode({"t": at, "ad": ad, "label": i % 2})
-                writer.send("clicks", None, value, partition=partition, timestamp_ms=at)
+                value = msgspec.json.encode({"t": at, "ad": i % 3, "label": label})
+                writer.send("clicks", None, value, partition=partition, timestamp_ms=at + DAY_MS)
         writer.flush()
 
     def run(self, until: str = "latest", **how: Any) -> str:
@@ -75,7 +76,7 @@ def test_a_topic_made_anew_is_read_from_its_begin_and_told_once(
     runs.broker.recreate("clicks")
     runs.send(range(10, 10 + grown))
     runs.send(range(1))
-    runs.send(range(20, 21), ad="text")
+    runs.send(range(20, 21), label="text")
     with caplog.at_level(logging.WARNING):
         runs.run()
         runs.run()
@@ -219,12 +220,12 @@ def test_the_first_window_of_a_job_that_began_before_is_still_incomplete(runs: R
 
 def test_until_a_time_sees_the_same(runs: Runs) -> None:
     runs.send(range(3))
-    runs.run("2023-11-14T22:15:00Z")
+    runs.run("2023-11-15T22:15:00Z")
     runs.broker.recreate("clicks")
     runs.send(range(10, 14))
     runs.broker.trim("clicks", 0, 5)
-    runs.run("2023-11-14T22:25:00Z")
-    counted = sum(record.timestamp_ms < 1_700_000_700_000 for record in runs.broker.records("clicks"))
+    runs.run("2023-11-15T22:25:00Z")
+    counted = sum(record.timestamp_ms < 1_700_000_700_000 + DAY_MS for record in runs.broker.records("clicks"))
     assert counted == 15
     assert runs.totals.counted == 20 + counted
     assert [rule for rule, _ in runs.alerts] == ["source_recreated"]

@@ -54,6 +54,7 @@ class Live:
         self.dofn = _ReadForever(made.events)
         self.state = initial_state(self.spec)
         self.rows = 0
+        self.sources: list[str] = []
         self.aside: list[SideRecord] = []
         self.markers: list[Marker] = []
 
@@ -72,6 +73,7 @@ class Live:
             self.aside += output.value.value.records
         else:
             self.rows += output.value.num_rows
+            self.sources += [span.topic for span in output.value.spans]
 
     @property
     def account(self) -> Account:
@@ -107,13 +109,13 @@ def job_file(broker: FakeBroker, tmp_path: Path) -> Path:
     return write_click_job(tmp_path, broker.settings.bootstrap_servers[0], "clicks", {"ad": "int", "label": "int"})
 
 
-def send(broker: FakeBroker, minutes: range, partition: int = 0, ad: object = 1, each: int = 10) -> None:
+def send(broker: FakeBroker, minutes: range, partition: int = 0, label: object = 1, each: int = 10) -> None:
     """Ten clicks a minute."""
     writer = broker.writer()
     for minute in minutes:
         for i in range(each):
             at = START_MS + minute * MINUTE_MS + i
-            click = {"t": at, "ad": ad, "label": i % 2}
+            click = {"t": at, "ad": i % 3, "label": label}
             writer.send("clicks", None, msgspec.json.encode(click), partition=partition, timestamp_ms=at)
     writer.flush()
 
@@ -129,12 +131,12 @@ def test_a_topic_made_anew_while_it_is_read_is_read_from_its_begin(
     broker.recreate("clicks")
     send(broker, range(4, 4 + grown))
     live.step(3)
-    send(broker, range(20, 21))
+    send(broker, range(4 + grown, 8 + grown))
     live.step(2)
-    assert live.rows == 30 + 10 * grown + 10
+    assert live.rows == 30 + 10 * grown + 40
     assert live.rules == ["source_recreated"]
     # The rows of the third minute were counted and are in a window that closed later.
-    assert live.account == Account(counted=30 + 10 * grown)
+    assert live.account == Account(counted=30 + 10 * grown + 30)
 
 
 def test_rejects_and_late_events_of_a_topic_made_anew_leave_their_trace(broker: FakeBroker, job_file: Path) -> None:
@@ -143,13 +145,29 @@ def test_rejects_and_late_events_of_a_topic_made_anew_leave_their_trace(broker: 
     live.step(2)
     broker.recreate("clicks")
     send(broker, range(1), each=3)
-    send(broker, range(9, 10), ad="text", each=2)
+    send(broker, range(9, 10), label="text", each=2)
     send(broker, range(9, 11))
     live.step(3)
     assert sorted((record.code, record.offset) for record in live.aside) == [
         ("late", 0), ("late", 1), ("late", 2), ("wrong_type", 3), ("wrong_type", 4),
     ]  # fmt: skip
     assert (live.account.late, live.account.rejected) == (3, 2)
+
+
+def test_records_of_a_topic_made_anew_have_ids_of_their_own(broker: FakeBroker, job_file: Path) -> None:
+    live = Live(broker, job_file)
+    ids: list[str] = []
+    for minute in (0, 2, 4):
+        send(broker, range(minute, minute + 1), label="text", each=1)
+        send(broker, range(minute, minute + 1), each=1)
+        live.step(3)
+        ids += [record.id for record in live.aside]
+        live.aside.clear()
+        era = broker.id_of("clicks")[:8]
+        assert live.sources[-1] == ("clicks" if minute == 0 else f"clicks@{era}")
+        assert ids[-1] == f"{live.sources[-1]}/0/0/-1/wrong_type"
+        broker.recreate("clicks")
+    assert len(set(ids)) == 3
 
 
 def test_a_topic_that_is_away_is_waited_for(broker: FakeBroker, job_file: Path, caplog: Any) -> None:
@@ -173,10 +191,10 @@ def test_a_topic_made_anew_with_fewer_partitions_is_read(broker: FakeBroker, job
         send(broker, range(3), partition)
     live.step(2)
     broker.recreate("clicks", 1)
-    send(broker, range(9, 11))
+    send(broker, range(9, 13))
     live.step(3)
-    assert live.account.counted == 90 + 10
-    assert live.positions() == {0: 20}
+    assert live.account.counted == 90 + 30
+    assert live.positions() == {0: 40}
 
 
 def test_records_trimmed_while_the_job_runs_are_lost(broker: FakeBroker, job_file: Path) -> None:
@@ -186,9 +204,9 @@ def test_records_trimmed_while_the_job_runs_are_lost(broker: FakeBroker, job_fil
     send(broker, range(3, 6))
     broker.trim("clicks", 0, 47)
     live.step(2)
-    send(broker, range(7, 8))
+    send(broker, range(6, 10))
     live.step(2)
-    assert live.account == Account(counted=30 + 13, lost=17)
+    assert live.account == Account(counted=30 + 13 + 30, lost=17)
     assert live.rules == ["records_lost"]
 
 

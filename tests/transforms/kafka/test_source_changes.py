@@ -52,7 +52,7 @@ def test_a_topic_that_is_the_same_is_read_on_and_its_id_is_remembered() -> None:
 @pytest.mark.parametrize("end", [0, 20, 100, 5000])
 def test_a_topic_of_another_id_is_read_from_its_begin_whatever_its_end(end: int) -> None:
     new, state = settled(part(topic_id="A", last=LAST), bounds("B", 3, end))
-    assert new == PartitionState(0, 3, NEVER_US, 3, topic_id="B")
+    assert new == PartitionState(0, 3, NEVER_US, 3, topic_id="B", era="B")
     assert state.notices == (Notice("source_recreated", 0, 100, 3),)
     assert (state.lost, state.closed_end_us) == (0, 60)
 
@@ -85,9 +85,16 @@ def test_the_same_last_record_or_none_at_its_offset_is_no_sign() -> None:
         assert (new.position, state.notices) == (100, ())
 
 
+def test_each_topic_of_a_broker_without_ids_has_an_era_of_its_own() -> None:
+    first, _ = settled(part(), bounds("", 0, 40))
+    second, _ = settled(PartitionState(0, 40, 5, 40, era=first.era), bounds("", 0, 3))
+    assert (first.era, second.era) == ("1", "2")
+    assert resume_point(second).era == "2"
+
+
 def test_a_topic_cut_short_is_read_on_behind_the_last_time_that_was_read() -> None:
     new, state = settled(part(position=60, topic_id="A", last=LAST), bounds("A", 0, 95, later={0: 90}))
-    assert (new.position, new.high) == (60, 90)
+    assert (new.position, new.high, new.era) == (60, 90, "A.90")
     assert state.notices == (Notice("source_truncated", 0, 100, 90),)
 
 
