@@ -44,6 +44,12 @@ class LoadForJob:
         model = RowModel.load(version)
         try:
             model.encoder.check_schema(self.columns)
+        except SparsewatchError as error:
+            raise ConfigError(
+                f"rows: the model {version} does not fit the job: {error}. `sparsewatch train rows FILE --job JOB.toml "
+                "--out MODEL` trains a model with the types of the job"
+            ) from error
+        try:
             model.threshold(self.alarm_rate)
         except SparsewatchError as error:
             raise ConfigError(f"rows: the model {version} does not fit the job: {error}") from error

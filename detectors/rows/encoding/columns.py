@@ -32,6 +32,15 @@ class NumericColumn:
         """Features of this column."""
         return 2 if self.nullable else 1
 
+    def expect(self, kind: pa.DataType) -> None:
+        """Check that a column of a type holds numbers.
+
+        Raises:
+            SchemaError: If not.
+        """
+        if not (is_number(value_type(kind)) or pa.types.is_null(kind)):
+            raise SchemaError(f"column {self.name!r}: expected numbers, got {kind}")
+
     def values(self, column: pa.Array) -> np.ndarray:
         """See `numbers`."""
         return numbers(column, self.name)
@@ -52,6 +61,16 @@ class CategoricalColumn:
     #: Rows fitted.
     total_rows: int
     n_features: int = 1
+
+    def expect(self, kind: pa.DataType) -> None:
+        """Check that a column of a type holds categories as they were fitted: `1` is not the text "1".
+
+        Raises:
+            SchemaError: If not.
+        """
+        known, given = self.categories.type, category_type(self.name, value_type(kind))
+        if given != known and not pa.types.is_null(kind):
+            raise SchemaError(f"column {self.name!r}: expected {known}, a category in the training, got {kind}")
 
     def values(self, column: pa.Array) -> np.ndarray:
         """Log-frequency of each row's value, float64 of shape (n,)."""

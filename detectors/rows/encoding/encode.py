@@ -117,11 +117,14 @@ class RowEncoder:
         return X
 
     def check_schema(self, schema: pa.Schema) -> None:
-        """Apply the encoder to zero rows of `schema`.
+        """Apply the encoder to zero rows of `schema`, whose types must be those of the fit.
 
         Raises:
-            SchemaError: As `transform` would.
+            SchemaError: As `transform` would, or if a column of numbers was a category in the fit, or the reverse.
         """
+        for column in self.columns:
+            if column.name in schema.names:
+                column.expect(schema.field(column.name).type)
         self.transform(pa.RecordBatch.from_pylist([], schema=schema))
 
     @property

@@ -285,7 +285,8 @@ def test_nothing_is_kept_where_it_is_not_asked_for(publish: Publish) -> None:
             ConfigError,
             r"rows\.thresholds\.least_drift: expected a number above 0 and below 1, got 2",
         ),
-        ("columns.flow=str", ConfigError, "does not fit the job: column 'flow'"),
+        ("columns.flow=str", ConfigError, r"does not fit the job: column 'flow': expected numbers, got string.*--job"),
+        ("columns.tool=float", ConfigError, "column 'tool': expected string, a category in the training, got double"),
         ('rows.id_columns=["wafer_id", "tool"]', ConfigError, "expected a column 'tool'"),
     ],
 )

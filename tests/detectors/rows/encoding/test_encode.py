@@ -185,8 +185,34 @@ def test_missing_and_foreign_columns_are_named() -> None:
         encoder.check_schema(pa.schema([("w", pa.string())]))
     with pytest.raises(SchemaError, match="column 'n': expected numbers, got string"):
         encoder.check_schema(pa.schema([("w", pa.string()), ("n", pa.string())]))
-    with pytest.raises(SchemaError, match="column 'w': expected string"):
+    with pytest.raises(ConfigError, match="column 'w': expected numbers, strings or booleans, got list"):
         encoder.check_schema(pa.schema([("w", pa.list_(pa.int8())), ("n", pa.int64())]))
+
+
+@pytest.mark.parametrize(
+    ("fitted", "kind", "fits"),
+    [
+        (["1", "b"], pa.string(), True),
+        (["1", "b"], pa.large_string(), True),
+        (["1", "b"], pa.dictionary(pa.int8(), pa.string()), True),
+        (["1", "b"], pa.float64(), False),
+        (["1", "b"], pa.int64(), False),
+        (["1", "b"], pa.bool_(), False),
+        ([True, False], pa.bool_(), True),
+        ([True, False], pa.int64(), False),
+        ([1, 2], pa.int32(), True),
+        ([1, 2], pa.float64(), False),
+        ([1, 2], pa.string(), False),
+        ([1, 2], pa.null(), True),
+    ],
+)
+def test_categories_are_of_the_type_of_the_fit(fitted: list[Any], kind: Any, fits: bool) -> None:
+    encoder = fit_encoder(pa.table({"c": fitted}), EncoderConfig(categorical=("c",)))
+    if fits:
+        encoder.check_schema(pa.schema([("c", kind)]))
+        return
+    with pytest.raises(SchemaError, match=r"column .c.: expected .*, a category in the training, got"):
+        encoder.check_schema(pa.schema([("c", kind)]))
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:
