@@ -21,7 +21,7 @@ _USED = frozenset(
     | {"fnloc", "bcequ", "rowct", "colct", "prdct", "skpbc", "refbc", "edgbc", "nulbc"}
 )
 #: Keys that a misspelt key may be, and the likeness of five letters of which one is wrong.
-_GUARDED = ("wafer", "fnloc", "bcequ", "rowct", "colct", "diameter_mm", "notch")
+_GUARDED = ("wafer", "fnloc", "bcequ", "rowct", "colct", "rowdata", "diameter_mm", "notch")
 _ALIKE = 0.8
 #: Codes of dies that are not tested: edge and reference dies, as several testers write them.
 NO_DIE = ("EE", "FE", "FF", "RR")
@@ -40,7 +40,7 @@ def add_header_line(header: dict[str, str], line: str, path: Path, number: int) 
     if found is None:
         raise WaferFileError("broken_structure", path, f"expected 'key: value', got {line[:60]!r}", number)
     key, value = found[1].lower(), found[2].strip()
-    if key not in _USED and (likely := difflib.get_close_matches(key, _GUARDED, n=1, cutoff=_ALIKE)):
+    if key not in {*_USED, "rowdata"} and (likely := difflib.get_close_matches(key, _GUARDED, n=1, cutoff=_ALIKE)):
         message = f"expected a known key, got {found[1][:60]!r}: is it {likely[0].upper()}?"
         raise WaferFileError("broken_structure", path, message, number)
     if key in _USED and header.setdefault(key, value) != value:

@@ -221,3 +221,31 @@ DAMAGE: dict[str, Callable[[str, random.Random], str]] = {
     "ends of DOS": lambda text, _: text.replace("\n", "\r\n"),
     "tabs": lambda text, _: text.replace(" ", "\t"),
 }
+
+
+def damaged_bytes(text: bytes, rng: random.Random) -> bytes:
+    """Text cut off, a stretch of it lost, with bytes changed, lines doubled or swapped, words lost or put in."""
+    kind = rng.randrange(7)
+    at = rng.randrange(len(text) + 1)
+    if kind == 0:
+        return text[:at]
+    if kind == 1:
+        changed = bytearray(text)
+        for _ in range(rng.randint(1, 4)):
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
+        return bytes(changed)
+    if kind == 2:
+        odd = [b"1e308", b"-9999999999999", b"{", b"}", b";", b",", b'"', b"nan", b"\0", b"x" * 5000, b"_", b"\n", b"0"]
+        return text[:at] + rng.choice(odd) + text[at:]
+    if kind == 6:
+        return text[:at] + text[at + rng.randrange(1, 40) :]
+    separator = b" " if kind == 3 else b"\n"
+    parts = text.split(separator)
+    i, j = rng.randrange(len(parts)), rng.randrange(len(parts))
+    if kind == 3:
+        del parts[i]
+    elif kind == 4:
+        parts.insert(j, parts[i])
+    else:
+        parts[i], parts[j] = parts[j], parts[i]
+    return separator.join(parts)

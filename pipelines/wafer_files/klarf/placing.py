@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin, WaferFacts
+from sparsewatch.schemas.alerts import counted
 
 #: How often DieOrigin counts in each reading of it.
 _READINGS = {"added": 1.0, "ignored": 0.0, "subtracted": -1.0}
@@ -14,6 +15,9 @@ _READINGS = {"added": 1.0, "ignored": 0.0, "subtracted": -1.0}
 _NEAR_UM, _NEAR = 20.0, 1e-3
 #: Share of defects whose RADIUS must agree.
 _AGREE = 0.9
+
+#: Share of defects outside of their dies, number of defects, and share of a die, from which on its unit looks odd.
+_MOST, _ENOUGH, _CORNER = 0.5, 20, 0.005
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +46,8 @@ def place(read: Mapping[str, Floats], facts: WaferFacts, die_origin: DieOrigin) 
     """
     reading, note = _reading(read, facts, die_origin)
     x, y = _frame(read, facts, _READINGS[reading])
-    return Placed(*turn(x, y, -facts.mark_degrees), () if note is None else (note,))
+    notes = [text for text in (note, _odd_dies(read, facts)) if text is not None]
+    return Placed(*turn(x, y, -facts.mark_degrees), tuple(notes))
 
 
 def _frame(read: Mapping[str, Floats], facts: WaferFacts, origins: float) -> tuple[Floats, Floats]:
@@ -80,6 +85,19 @@ def _by_radius(
     if die_origin != "auto":
         return usual, f"DieOrigin is {usual} as stated, but the RADIUS column fits with it {best}"
     return best, f"DieOrigin is {best}: so the RADIUS column says"
+
+
+def _odd_dies(read: Mapping[str, Floats], facts: WaferFacts) -> str | None:
+    """Whether coordinates within dies are of another unit or frame than DiePitch: in no die, or in its corner."""
+    x, y = (read[rel] * facts.unit_um / pitch for rel, pitch in zip(("XREL", "YREL"), facts.die_pitch, strict=True))
+    indexed = (read["XINDEX"] != 0) | (read["YINDEX"] != 0)
+    beyond = indexed & (np.maximum(abs(x - 0.5), abs(y - 0.5)) > 1)
+    if beyond.sum() > _MOST * len(x):
+        found = f"{beyond.sum():,} of {counted(len(x), 'defect')} lie outside of the dies that they are in"
+        return f"{found}: are XREL and YREL places on the wafer, or of another unit than DiePitch?"
+    if len(x) >= _ENOUGH and max(abs(x).max(), abs(y).max()) < _CORNER:
+        return "all defects lie in the corners of their dies: are XREL and YREL of another unit than DiePitch?"
+    return None
 
 
 #: A file's RADIUS that no reading of DieOrigin explains.

@@ -153,7 +153,7 @@ class Klarf12:
             message = f"expected a statement {missing[0]} of wafer {self._name!r}, as the file's first wafer has"
             raise self._stream.error("missing_field", message, -1)
         self._used = dict(self._fields)
-        round_sample = self._fields.get("SampleSize", [""])[0] in {"1", "1.0"}
+        round_sample = self._fields.get("SampleSize", [])[:1] in (["1"], ["1.0"])
         try:
             return wafer_facts(self._fields, nanometres=self._flat18 and not round_sample, zone=self._reading.zone)
         except FieldError as error:

@@ -165,6 +165,7 @@ def test_edge_and_reference_dies_neither_pass_nor_fail(tmp_path: Path) -> None:
         ([r.replace("01", "1A2") for r in ["01 01 01 01"] * 4], {"BCEQU": "1A"}, "bad_field", "no die has such a code"),
         ([r.replace("02", "?!") for r in ROUND], {}, "bad_field", "codes of letters and digits"),
         (ROUND, {"BCEQX": "0A", "BCEQU": ""}, "broken_structure", "is it BCEQU"),
+        (ROUND, {"RowDatas": "01 01 01 01"}, "broken_structure", "is it ROWDATA"),
         (ROUND, {"LOT": "L\nLOT:M"}, "bad_field", "expected one value of LOT"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, read_wafers
-from tests.kit.wafer_texts import DAMAGE, draw_map, draw_wafers, klarf12, klarf18, sinf
+from tests.kit.wafer_texts import DAMAGE, damaged_bytes, draw_map, draw_wafers, klarf12, klarf18, sinf
 
 #: Damage that may leave a sound file of other wafers: it changes values, not only what holds them together.
 _OTHER_VALUES = {"swap lines", "swap statements", "another case", "lose a word", "another letter"}
@@ -88,3 +88,23 @@ def test_a_damaged_sinf_gives_its_map_or_a_named_error(tmp_path: Path, damage: s
 def test_a_sinf_cut_anywhere_within_its_rows_is_refused(tmp_path: Path) -> None:
     text = sinf(draw_map(random.Random(3)))
     assert all(dies(tmp_path / "f", text[:end]) is None for end in range(len(text) - 1))
+
+
+@pytest.mark.parametrize("kind", ["1.2", "1.8", "sinf"])
+@pytest.mark.parametrize("files", [150, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_no_damaged_bytes_give_fewer_defects_or_dies(tmp_path: Path, kind: str, files: int) -> None:
+    rng, path, refused = random.Random(f"bytes {kind}"), tmp_path / "f", 0
+    for _ in range(files):
+        wafers, drawn = draw_wafers(rng), draw_map(rng)
+        text = sinf(drawn) if kind == "sinf" else (klarf12 if kind == "1.2" else klarf18)(wafers)
+        damaged = damaged_bytes(text.encode(), rng)
+        path.write_bytes(damaged)
+        try:
+            rows = [row for part in read_wafers(path, ReadOptions()) for row in part.rows.to_pylist()]
+        except WaferFileError:
+            refused += 1
+            continue
+        found = sum(len(row["map"] or row["x_um"] or ()) for row in rows)
+        written = len(drawn.rows) * len(drawn.rows[0]) if kind == "sinf" else sum(len(w.defects) for w in wafers)
+        assert found >= written, damaged
+    assert files / 2 < refused < files

@@ -9,6 +9,7 @@ import pytest
 
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.klarf.read import read_klarf
+from tests.kit.wafer_texts import damaged_bytes
 
 #: Files, and the defects of each of their wafers. One lists each defect again with every image of it.
 GOOD = {
@@ -78,32 +79,6 @@ def test_every_file_is_one_or_the_other(klarf_dir: Path) -> None:
     assert {path.name for path in klarf_dir.iterdir()} <= GOOD.keys() | BAD.keys()
 
 
-def mutated(text: bytes, rng: random.Random) -> bytes:
-    """Text cut off, with bytes changed, lines doubled or swapped, words lost or put in."""
-    kind = rng.randrange(6)
-    at = rng.randrange(len(text) + 1)
-    if kind == 0:
-        return text[:at]
-    if kind == 1:
-        changed = bytearray(text)
-        for _ in range(rng.randint(1, 4)):
-            changed[rng.randrange(len(changed))] = rng.randrange(256)
-        return bytes(changed)
-    if kind == 2:
-        odd = [b"1e308", b"-9999999999999", b"{", b"}", b";", b'"', b"nan", b"\0", b"x" * 5000, b"_", b"\n"]
-        return text[:at] + rng.choice(odd) + text[at:]
-    separator = b" " if kind == 3 else b"\n"
-    parts = text.split(separator)
-    i, j = rng.randrange(len(parts)), rng.randrange(len(parts))
-    if kind == 3:
-        del parts[i]
-    elif kind == 4:
-        parts.insert(j, parts[i])
-    else:
-        parts[i], parts[j] = parts[j], parts[i]
-    return separator.join(parts)
-
-
 def test_damaged_files_give_wafers_or_a_named_error_and_nothing_else(klarf_dir: Path, tmp_path: Path) -> None:
     rng = random.Random(20)
     small = sorted(path for path in klarf_dir.iterdir() if path.stat().st_size < 20_000)
@@ -113,7 +88,7 @@ def test_damaged_files_give_wafers_or_a_named_error_and_nothing_else(klarf_dir: 
         for _ in range(_MUTATIONS):
             damaged = text
             for _ in range(rng.randint(1, 3)):
-                damaged = mutated(damaged, rng) if damaged else damaged
+                damaged = damaged_bytes(damaged, rng) if damaged else damaged
             path.write_bytes(damaged)
             try:
                 seen.add(f"{len(list(read_klarf(path)))} wafers")

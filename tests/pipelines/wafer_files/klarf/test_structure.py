@@ -209,6 +209,18 @@ def test_die_origin_that_nothing_settles_is_added_with_a_warning_or_as_stated(tm
     assert wafers_of(tmp_path, SOUND)[0].notes == ()
 
 
+def test_coordinates_of_another_unit_than_the_dies_are_noted(tmp_path: Path) -> None:
+    far = SOUND
+    for row in ROWS[1:]:
+        number, x, y, *rest = row.split()
+        far = far.replace(row, " ".join([number, f"{x}00", y, *rest]))
+    (wafer,) = wafers_of(tmp_path, far)
+    assert "2 of 3 defects lie outside of the dies that they are in" in wafer.notes[0]
+    rows = "\n".join(f"{i} {i / 10} 3.5 {i - 9} 1 1" for i in range(20))
+    (near,) = wafers_of(tmp_path, HEAD + WAFER + f"DefectList\n{rows};\n" + END)
+    assert "all defects lie in the corners of their dies" in near.notes[0]
+
+
 NESTED = """Record FileRecord "1.8"
 { Record LotRecord "L" {
   Field DiePitch 2 {5000000, 4000000} Field OrientationMarkLocation 1 {0} Field SampleSize 2 {200000000, 0}
