@@ -185,7 +185,8 @@ class KafkaPythonReader:
             answer = question(about, timeout_ms=self._timeout_ms)
         except TopicAuthorizationFailedError as error:
             raise refused_topic(self._settings, self._topic, "DESCRIBE") from error
-        except KafkaError as error:
+        except (KafkaError, KeyError) as error:
+            # The client looks up partitions that the broker did not answer for: those of a topic just made.
             raise SourceError(f"the broker gave no offsets of topic {self._topic!r}: {error!r}") from error
         return {tp.partition: offset for tp, offset in answer.items()}
 

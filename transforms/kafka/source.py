@@ -205,7 +205,7 @@ class _ReadEvents(beam.DoFn):
         batch = self._batch(spec, reader, bounded=bool(state.stop))
         self._check_there(batch, spec)
         if change := change_of(state, batch.sight, batch.fetched, spec.share):
-            return _Step(self._after(change, spec, reader, state))
+            return _Step(self._after(change, spec, state))
         state = without_lost(state, batch.fetched, batch.begin)
         fetched = batch.fetched
         if state.stop:
@@ -232,17 +232,14 @@ class _ReadEvents(beam.DoFn):
         if was_there:
             _logger.warning("topic %s is gone: it is read on when it is there again", spec.topic)
 
-    def _after(self, change: Change, spec: ReadSpec, reader: Reader, state: ReaderState) -> ReaderState:
+    def _after(self, change: Change, spec: ReadSpec, state: ReaderState) -> ReaderState:
         """The state with which reading goes on after a change of the topic; the batch is fetched again."""
         if self._ahead is not None:
             self._ahead.drop()
+        # A client that knew the topic as it was may go on asking for that.
+        self._close_reader()
         try:
-            if change.is_other:
-                # A client that knew the other topic may go on asking for it.
-                self._close_reader()
-                state = settled_again(spec, state)
-            else:
-                state = with_partitions(reader, state, change.added)
+            state = settled_again(spec, state) if change.is_other else with_partitions(spec, state, change.added)
         except SourceError as error:
             _logger.warning("%s is looked at again: %s", spec.topic, error)
         self._positions = {}

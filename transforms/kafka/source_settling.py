@@ -7,7 +7,6 @@ import msgspec
 
 from sparsewatch.schemas.accounts import NEVER_US, PartitionState, ReaderState
 from sparsewatch.schemas.errors import SourceError
-from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.reader_start import (
     ReadSpec,
     bounded_state,
@@ -49,19 +48,20 @@ def _lacks(state: ReaderState, partitions: Collection[int]) -> bool:
     return any(part.partition not in partitions for part in state.partitions)
 
 
-def with_partitions(reader: Reader, state: ReaderState, added: Iterable[int]) -> ReaderState:
+def with_partitions(spec: ReadSpec, state: ReaderState, added: Iterable[int]) -> ReaderState:
     """The state with partitions that were added while the topic was read: they begin at their begin.
 
     Args:
-        reader: Of the topic; assigned to all partitions of the new state, from other offsets than theirs.
-        state: What the reader knew; not changed.
+        spec: The reader.
+        state: What it knew; not changed.
         added: Partitions that it does not hold.
 
     Raises:
         SourceError: If the broker does not answer.
     """
-    reader.assign({**{part.partition: part.position for part in state.partitions}, **dict.fromkeys(added, 0)})
-    begin = reader.begin_offsets()
+    with closing(open_spec_reader(spec)) as reader:
+        reader.assign(dict.fromkeys(added, 0))
+        begin = reader.begin_offsets()
     topic_id = max(part.topic_id for part in state.partitions)
     new = [PartitionState(p, begin[p], NEVER_US, begin[p], topic_id=topic_id) for p in added]
     parts = sorted([*state.partitions, *new], key=lambda part: part.partition)
