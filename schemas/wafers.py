@@ -32,6 +32,9 @@ WAFER_COLUMNS = pa.schema(
 
 #: Verdict on a wafer that is given as its model knows none: a list of defects to a model of die maps, or the reverse.
 MISFIT = "model_does_not_fit"
+#: Texts of an event that recognition does not need. Where such a text is missing the result says "".
+ATTRIBUTES = ("lot", "step", "tool")
+
 Verdict = Literal["known", "normal", "novel", "model_does_not_fit"]
 
 

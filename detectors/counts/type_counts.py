@@ -1,5 +1,6 @@
 """Values and mistyped cells of the columns of a window: the mergeable state behind `feature_type_changed`."""
 
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec
@@ -29,6 +30,20 @@ class TypeCounts:
         #: Cells with a value that fits, by column.
         self.values = dict.fromkeys(sorted(columns), 0)
         self.mistyped = NONE_MISTYPED
+
+    @classmethod
+    def of(cls, rows: int, given: Mapping[str, int], mistyped: MistypedCells) -> Self:
+        """From numbers.
+
+        Args:
+            rows: Number of rows.
+            given: Cells that hold any value, by column.
+            mistyped: Of them those that do not fit.
+        """
+        counts = cls(tuple(given))
+        counts.rows, counts.mistyped = rows, mistyped.only(given)
+        counts.values.update({name: cells - mistyped.of(name) for name, cells in given.items()})
+        return counts
 
     def update(self, rows: pa.RecordBatch, mistyped: MistypedCells) -> None:
         """Add rows.

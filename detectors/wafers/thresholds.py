@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sparsewatch.schemas.settings import AlarmRate, Level, Settings, Share
+from sparsewatch.schemas.settings import AlarmRate, Count, Level, Settings, Share
 
 
 class WaferCheck(Settings, frozen=True, kw_only=True):
@@ -18,5 +18,8 @@ class WaferCheck(Settings, frozen=True, kw_only=True):
     min_wafers: int = 4
     #: Least ratio of the observed share to the expected rate.
     min_lift: float = 2.0
+    #: An attribute's type has changed from this share of its values, and from so many wafers.
+    mistyped_share: Share = 0.05
+    mistyped_cells: Count = 4
     #: Share of a wafer's defects outside of it, at least 3, from which on the window tells of it.
     outside: Share = 0.05

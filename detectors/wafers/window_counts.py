@@ -13,11 +13,13 @@ from typing import Any
 import msgspec
 from scipy.stats import binom
 
+from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.schemas.alerts import Finding, counted, number
+from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.stored import Format
-from sparsewatch.schemas.wafers import MISFIT, WaferResult
+from sparsewatch.schemas.wafers import ATTRIBUTES, MISFIT, WaferResult
 
 FORMAT = Format("counts of wafers")
 #: Novel wafers stored as evidence, the most novel first.
@@ -71,10 +73,18 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     outside_wafers: int = 0
     most_outside: list[OutsideWafer] = []
     looking_novel: list[NovelLooking] = []
+    #: Attributes that hold a value of another type.
+    mistyped: MistypedCells = NONE_MISTYPED
 
-    def add(self, results: Iterable[WaferResult], looking_novel: Iterable[NovelLooking] = ()) -> None:
-        """Add verdicts to the counts, and the wafers among them that look novel."""
+    def add(
+        self,
+        results: Iterable[WaferResult],
+        looking_novel: Iterable[NovelLooking] = (),
+        mistyped: MistypedCells = NONE_MISTYPED,
+    ) -> None:
+        """Add verdicts to the counts, the wafers among them that look novel, and their mistyped attributes."""
         self._keep(looking_novel)
+        self.mistyped += mistyped.only(ATTRIBUTES)
         for result in results:
             self.wafers += 1
             self.defects += result.defects
@@ -110,11 +120,18 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             self._take_rate(model, rate)
         self.novel = sorted([*self.novel, *other.novel])[:_MOST_NOVEL]
         self._keep(other.looking_novel)
+        self.mistyped += other.mistyped
+
+    def types(self) -> TypeCounts:
+        """Values and mistyped cells of the attributes; an attribute that is missing passes for a value."""
+        return TypeCounts.of(self.wafers, dict.fromkeys(ATTRIBUTES, self.wafers), self.mistyped)
 
     def summary(self) -> dict[str, Any]:
-        """The counts as the window's record states them, without the novel-looking wafers. JSON types only."""
-        record: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, looking_novel=[]))
-        del record["looking_novel"]
+        """The counts as the window's record states them, without novel-looking wafers and types. JSON types only."""
+        record: dict[str, Any] = msgspec.to_builtins(
+            msgspec.structs.replace(self, looking_novel=[], mistyped=NONE_MISTYPED)
+        )
+        del record["looking_novel"], record["mistyped"]
         return record
 
     @property

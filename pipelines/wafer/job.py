@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import get_args
 
+from sparsewatch.detectors.type_changes import type_findings
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import novel_looking
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
@@ -20,9 +21,10 @@ from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.wafers import MISFIT, Verdict, WaferResult
+from sparsewatch.schemas.wafers import ATTRIBUTES, MISFIT, Verdict, WaferResult
 from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.recognise_wafers import Recognised, RecogniseWafers
+from sparsewatch.transforms.window.types import mistyped_metrics, mistyped_summary
 
 _logger = logging.getLogger(__name__)
 
@@ -86,9 +88,9 @@ class RecogniseBlock:
             WaferResult(
                 id=f"{sources[event[PARTITION]]}/{event[PARTITION]}/{event[OFFSET]}/{event[ROW]}",
                 wafer_id=event["wafer_id"],
-                lot=event["lot"],
-                step=event["step"],
-                tool=event["tool"],
+                lot=event["lot"] or "",
+                step=event["step"] or "",
+                tool=event["tool"] or "",
                 event_time_us=event[EVENT_TIME_US],
                 model=model.id,
                 false_novel_rate=rate,
@@ -113,8 +115,20 @@ class ConcludeWafers:
         counts = WaferCounts()
         for data in measures:
             counts.merge(WaferCounts.from_bytes(data))
-        findings = check_wafers(counts, self.check, self.normal)
-        return Conclusion(counts.wafers, counts.summary(), findings, wafer_metrics(counts), pane_state(counts))
+        types = counts.types()
+        changes = type_findings(
+            types,
+            dict.fromkeys(ATTRIBUTES, "str"),
+            least_share=self.check.mistyped_share,
+            least_cells=self.check.mistyped_cells,
+        )
+        return Conclusion(
+            counts.wafers,
+            counts.summary() | {"mistyped": mistyped_summary(types)},
+            [*changes, *check_wafers(counts, self.check, self.normal)],
+            [*wafer_metrics(counts), *mistyped_metrics(types, ATTRIBUTES)],
+            pane_state(counts),
+        )
 
 
 def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:

@@ -82,5 +82,6 @@ def look_over(pane: Pane, panes: Sequence[Pane], settings: PatternSettings, spac
 
 def _once(states: Iterable[WaferPane], space: str, level: float) -> list[NovelLooking]:
     """Wafers of a space, the newest inspection of each: a wafer inspected again is no second wafer."""
-    newest = {(w.lot, w.wafer_id): w for state in states for w in state.looking_novel if w.space == space}
+    # Wafers whose lots are unknown cannot be told apart by their names within a lot.
+    newest = {(w.lot or w.id, w.wafer_id): w for state in states for w in state.looking_novel if w.space == space}
     return [wafer for wafer in newest.values() if wafer.p_value <= level]

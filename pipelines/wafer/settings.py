@@ -7,7 +7,7 @@ from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.pipelines.job.kind import Job, SideTopic
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.settings import AlarmRate, Positive, Range, Settings
-from sparsewatch.schemas.wafers import WAFER_COLUMNS
+from sparsewatch.schemas.wafers import ATTRIBUTES, WAFER_COLUMNS
 from sparsewatch.transforms.codecs.events import EventColumns
 
 #: Most bytes of an emerging pattern's record: embeddings of its members and a few maps.
@@ -62,8 +62,10 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
         """See `Job`."""
         return EventColumns(
             [field.with_nullable(True) for field in WAFER_COLUMNS],
-            required=tuple(field.name for field in WAFER_COLUMNS if not field.nullable),
+            required=tuple(f.name for f in WAFER_COLUMNS if not f.nullable and f.name not in ATTRIBUTES),
             check=validate_wafers,
+            # Not the defects: a list that cannot be read must never pass for a clean wafer.
+            lenient=ATTRIBUTES,
         )
 
     def side_topics(self) -> list[SideTopic]:

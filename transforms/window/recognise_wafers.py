@@ -50,7 +50,7 @@ class _Recognise(beam.DoFn):
             self._writer = open_writer(self._kafka)
         for result in recognised.results:
             self._writer.send(self._topic, result.id.encode(), msgspec.json.encode(result))
-        self._open.setdefault(window, WaferCounts()).add(recognised.results, recognised.looking_novel)
+        self._open.setdefault(window, WaferCounts()).add(recognised.results, recognised.looking_novel, block.mistyped)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         # Flushed once a bundle: only then are the results acknowledged.

@@ -253,6 +253,8 @@ def test_rows_of_a_many_event_record_are_set_aside_as_a_record_of_just_those_row
     bootstrap, topic, rows = kafka_broker.bootstrap, "poison-rows", many_events()
     extended = CLICKS.append(pa.field("more", pa.string_view()))
     create_topic(bootstrap, topic, 2)
+    # Enough rows of later minutes that the clock of their partition is known to be there.
+    later = [Sent(as_arrow([event(600)] * 4), headers=ARROW, events=4)] * 40
     first, key = [event(60 + i) for i in range(4)], b"device-7"
     send(
         bootstrap,
@@ -260,13 +262,14 @@ def test_rows_of_a_many_event_record_are_set_aside_as_a_record_of_just_those_row
         [
             Sent(as_arrow(first), headers=ARROW),
             Sent(as_arrow([event(600)]), headers=ARROW),
+            *later,
             Sent(as_arrow([{**r, "more": str(i)} for i, r in enumerate(rows)], extended), headers=ARROW, key=key),
         ],
     )
     job = load_job(write_click_job(tmp_path, bootstrap, topic))
     run_job(job, "latest", "inprocess")
 
-    assert_balanced(job, Account(counted=4 + 1 + 4, late=3, rejected=3))
+    assert_balanced(job, Account(counted=4 + 1 + n_events(later, bad=False) + 4, late=3, rejected=3))
     aside = {
         header(record, "code"): record
         for name in ("rejects", "late")
@@ -311,7 +314,10 @@ BAD_WAFERS = [
     Sent(wafer(x_um=None, y_um=None, map=[0, 1, 300], map_rows=1, map_columns=3), "wrong_type", "column 'map'"),
     Sent(wafer(x_um=None, y_um=None, map=[0, 1, 2], map_rows=2, map_columns=2), "bad_map_shape", "map_rows"),
     Sent(wafer(x_um=None, y_um=None), "no_defects_given", "expected x_um and y_um, or a map"),
-    Sent(wafer(lot=None), "missing_value", "column 'lot': expected a value"),
+    Sent(wafer(wafer_id=None), "missing_value", "column 'wafer_id': expected a value"),
+    Sent(wafer(wafer_id=17), "wrong_type", r"column 'wafer_id': expected str, got 17 \(int\)"),
+    Sent(wafer(x_um="0"), "wrong_type", r"column 'x_um': expected list of float, got '0' \(str\)"),
+    Sent(wafer(map=7, map_rows=1, map_columns=1), "wrong_type", "column 'map': expected list of int, got 7"),
     Sent(wafer(t=YEAR_2200), "time_ahead", "source.max_ahead"),
     Sent(b"\x00\x01", "broken_json", "expected one JSON object", [("tool", b"T1")]),
     Sent(None, "null_value", "without a value", key=b"W9"),
@@ -319,6 +325,9 @@ BAD_WAFERS = [
 
 
 def good_wafer(i: int) -> Sent:
+    # The first window's wafers have lots that are numbers, and no step.
+    if i < 60:
+        return Sent(wafer(i, wafer_id=f"W{i}", lot=4711 + i // 25, step=None))
     if i % 3 == 0:
         dies = {"x_um": None, "y_um": None, "map": [0, 1, 2, 1, 2, 1], "map_rows": 2, "map_columns": 3}
         return Sent(wafer(i, wafer_id=f"W{i}", **dies))
@@ -339,6 +348,13 @@ def test_each_bad_wafer_is_set_aside_whole_and_the_others_are_recognised(
     assert_set_aside_whole(bootstrap, topic, sent)
     results = newest_by_key(read_all(bootstrap, f"{topic}.wafers"))
     assert sorted(r["wafer_id"] for r in results.values()) == sorted(f"W{i}" for i in range(150))
+    assert {(r["lot"], r["step"], r["tool"]) for r in results.values()} == {("", "", "T1"), ("L1", "etch", "T1")}
+    windows = newest_by_key(read_all(bootstrap, f"{topic}.windows"))
+    shares = [window["mistyped"].get("lot", {"share": 0})["share"] for _, window in sorted(windows.items())]
+    alerts = newest_by_key(read_all(bootstrap, f"{topic}.alerts")).values()
+    [changed] = [alert for alert in alerts if alert["rule"] == "feature_type_changed"]
+    assert (changed["subject"], changed["value"], changed["evidence"]["found"]) == ("lot", 1.0, {"int": 60})
+    assert (changed["evidence"]["examples"][0]["value"], shares) == ("4711", [1.0, 0, 0])
     before = written(bootstrap, job)
     run_job(job, "latest", "inprocess")
     assert written(bootstrap, job) == before
