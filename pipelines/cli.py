@@ -140,6 +140,7 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     metavar="DURATION",
     help="Run in this process again and again, each time until windows have closed, with this long between, e.g. 30s.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but warnings and errors.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
 def run(
     job_file: Path,
@@ -148,6 +149,7 @@ def run(
     runner: str,
     keep_open: bool,
     pause: str | None,
+    quiet: bool,
     beam_options: tuple[str, ...],
 ) -> None:
     """Run a job. Resumes where it stopped.
@@ -166,8 +168,10 @@ def run(
 
         job = load_job(job_file, overrides)
         # Beam is imported once the settings are sound: it takes seconds.
+        from sparsewatch.pipelines.run.report import RunReport
         from sparsewatch.pipelines.run.run import run_job
 
+        report = RunReport(str(job_file), quiet=quiet)
         summary = run_job(
             job,
             until,
@@ -176,9 +180,11 @@ def run(
             repeat_s=repeat_s,
             extra=beam_options,
             job_file=str(job_file),
-            say=click.echo,
+            report=report,
         )
-    click.echo(f"stopped; {summary}; the next run resumes there" if asked() else summary)
+    reasons = f" (rejected in this run: {report.reasons()})" if report.reasons() else ""
+    report.say(f"stopped; {summary}{reasons}; the next run resumes there" if asked() else f"{summary}{reasons}")
+    report.warn_of_rejects()
 
 
 def _duration_s(text: str, option: str) -> float:

@@ -149,6 +149,7 @@ def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_brok
         publish(bootstrap, later.with_columns(site=pl.lit(None, dtype=pl.String)))
         wait_for(lambda: rows_of_windows(bootstrap) == [ROWS] * 3, 120, "a window of events that came later")
     assert log.read_text().startswith("Without Prism")
+    assert "2026-01-01 01:45:00 to 01:50:00  2,000 rows, 0 late, 0 rejected" in log.read_text()
     assert "Traceback" not in log.read_text()
 
     produce(bootstrap, "clicks", [(0, b'{"time": 1')])

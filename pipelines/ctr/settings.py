@@ -74,6 +74,11 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
             return tuple(self.features)
         return tuple(c for c in self.columns if c not in (self.label, self.source.time_column))
 
+    def artefacts(self) -> dict[str, str]:
+        """See `Job`."""
+        named = {"reference": self.checks.reference, "row model": self.rows.model}
+        return {what: path for what, path in named.items() if path is not None}
+
     @property
     def scored_columns(self) -> tuple[str, ...]:
         """See `Job`."""

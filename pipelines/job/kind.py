@@ -48,6 +48,10 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What an event holds, besides its time."""
         raise NotImplementedError
 
+    def artefacts(self) -> dict[str, str]:
+        """Folders of what the job has learned, by what each holds: `{"row model": "models/rows"}`."""
+        return {}
+
     def side_topics(self) -> list[SideTopic]:
         """Topics that the kind writes; `panes` among them if it looks back."""
         return []

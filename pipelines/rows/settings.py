@@ -76,6 +76,10 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
         """See `Job`."""
         return EventColumns(named_fields(self.columns), lenient=tuple(self.columns))
 
+    def artefacts(self) -> dict[str, str]:
+        """See `Job`."""
+        return {"row model": self.rows.model}
+
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""
         panes = [SideTopic("panes", state=True)] if self.rows.keeps_panes else []

@@ -25,6 +25,7 @@ from sparsewatch.pipelines.run.background import Background
 from sparsewatch.pipelines.run.begin import begin
 from sparsewatch.pipelines.run.prism import prism
 from sparsewatch.pipelines.run.repeat import repeat
+from sparsewatch.pipelines.run.report import RunReport, start_lines
 from sparsewatch.pipelines.run.runners import NO_PRISM, Runner, choose_runner, find_prism, parse_until, runner_options
 from sparsewatch.schemas.accounts import Marker, Part, Progress, marker_part
 from sparsewatch.schemas.alerts import counted
@@ -35,6 +36,7 @@ from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, Until
 from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
 from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, STOP, ReadKafka
+from sparsewatch.transforms.listening import listening
 from sparsewatch.transforms.window.close_windows import CloseWindows
 
 _LOOK_S = 0.1
@@ -51,7 +53,7 @@ def run_job(
     repeat_s: float | None = None,
     extra: Sequence[str] = (),
     job_file: str = "JOB.toml",
-    say: Callable[[str], None] | None = None,
+    report: RunReport | None = None,
 ) -> str:
     """Run a job to its end, or until it is stopped, and say how it stands.
 
@@ -64,7 +66,7 @@ def run_job(
             runner can run without end.
         extra: Beam options passed through.
         job_file: The job's file, as messages name it.
-        say: Called with a line about the run.
+        report: Shows the run as it goes on.
 
     Raises:
         ConfigError: If something about the job is wrong; nothing has been read then.
@@ -78,15 +80,19 @@ def run_job(
     begin(made, partitions)
     coders.register()
     STOP.clear()
-    if say is not None and chosen == "repeat" and repeat_s is None and find_prism() is None:
-        say(NO_PRISM)
-    if chosen == "repeat":
-        repeat(partial(_run_until_windows_close, made, prepared, extra), repeat_s or 0.0)
-    elif not stopping.asked():
-        build = partial(
-            build_graph, made=made, prepared=prepared, specs=read_specs(made, partitions, stop, close_at_end)
-        )
-        _run(build, chosen, stop, extra)
+    with ExitStack() as stack:
+        if report is not None:
+            if chosen == "repeat" and repeat_s is None and find_prism() is None:
+                report.say(NO_PRISM)
+            for line in start_lines(made, chosen, stop, _progress(made), partitions):
+                report.say(line)
+            stack.enter_context(report.live())
+            stack.enter_context(listening(report))
+        if chosen == "repeat":
+            repeat(partial(_run_until_windows_close, made, prepared, extra), repeat_s or 0.0)
+        elif not stopping.asked():
+            specs = read_specs(made, partitions, stop, close_at_end)
+            _run(partial(build_graph, made=made, prepared=prepared, specs=specs), chosen, stop, extra)
     return describe(job, _progress(made))
 
 

@@ -68,6 +68,10 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
             lenient=ATTRIBUTES,
         )
 
+    def artefacts(self) -> dict[str, str]:
+        """See `Job`."""
+        return {"wafer model": self.wafers.model}
+
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""
         results = [SideTopic("wafers")]

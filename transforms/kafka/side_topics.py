@@ -18,6 +18,7 @@ from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import Aside
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_writer
+from sparsewatch.transforms.listening import report_aside
 from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
@@ -131,7 +132,9 @@ class _WriteAside(beam.DoFn):
     def process(self, aside: Aside) -> Iterator[Part]:
         if self._writer is None:
             self._writer = open_writer(self._settings)
-        yield self._job, ack_part(write_aside(self._writer, aside.records))
+        ack = write_aside(self._writer, aside.records)
+        report_aside(aside.records)
+        yield self._job, ack_part(ack)
 
     def teardown(self) -> None:
         if self._writer is not None:

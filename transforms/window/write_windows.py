@@ -12,12 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from sparsewatch.schemas.accounts import Progress
+from sparsewatch.schemas.accounts import Account, Progress
 from sparsewatch.schemas.alerts import Alert, Finding, MetricSample, raise_alert
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
+from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
 from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
@@ -46,6 +47,7 @@ class WindowWriter:
         self.windows = 0
         self._moved = False
         self._alerts: list[Alert] = []
+        self._closed: list[WindowClosed] = []
         self._samples: dict[str, MetricSample] = {}
         self._waiting: int | None = None
         self._group: dict[int, int] = {}
@@ -67,6 +69,9 @@ class WindowWriter:
         alerts = [raise_alert(f, job, window.start_us, window.end_us) for f in (*whole.findings, *findings)]
         self._send(window, whole, alerts, writer)
         self._alerts += alerts
+        account = sum((marker.account for marker in closed.markers), Account())
+        rules = tuple(alert.rule for alert in alerts)
+        self._closed.append(WindowClosed(window.start_us, window.end_us, account, rules, window.complete))
         self.windows += 1
         if committed:
             self._moved = True
@@ -88,7 +93,13 @@ class WindowWriter:
             self._write_progress(progress, writer)
         self._add_samples([windows_waiting(waiting)])
         self._write_metrics(writer)
+        self._report()
         self.windows, self._moved, self._waiting = 0, False, waiting
+
+    def _report(self) -> None:
+        closed, self._closed = self._closed, []
+        for window in closed:
+            report_window(window)
 
     def commit_group(self) -> None:
         """Commit offsets for tools that show lag, if they have moved; the job itself never reads them."""

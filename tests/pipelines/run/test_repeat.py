@@ -129,6 +129,11 @@ def test_without_prism_a_job_runs_until_it_is_stopped_and_closes_windows_when_th
     assert process.returncode == 0, output
     assert output.splitlines()[-1].startswith("stopped; no-prism: 120 read = 120 counted + 0 rejected + 0 late")
     assert output.splitlines()[0].startswith("Without Prism, this process repeats runs")
+    assert [line.split("  ")[1].split(",")[0] for line in output.splitlines() if " to 22:" in line] == [
+        "50 rows",
+        "50 rows",
+        "20 rows",
+    ]
     assert "Traceback" not in output
     found = newest_by_key(read_all(bootstrap, f"{topic}.windows"))
     assert [found[key]["rows"] for key in sorted(found)] == [50, 50, 20]

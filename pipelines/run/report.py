@@ -1,0 +1,212 @@
+"""What `sparsewatch run` says: what it reads and with what, then a line a window, or a live table on a terminal."""
+
+import logging
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from sparsewatch.detectors.artefacts.versions import is_version, resolve_version
+from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.tables import output, table
+from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.ready import Ready
+from sparsewatch.pipelines.run.runners import Runner
+from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
+from sparsewatch.schemas.alerts import counted
+from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.transforms.kafka.reader_start import Until
+from sparsewatch.transforms.listening import WindowClosed
+
+_logger = logging.getLogger(__name__)
+
+_RUNNERS: Mapping[Runner, str] = {
+    "inprocess": "in this process",
+    "repeat": "in this process, runs repeated",
+    "prism": "on Prism",
+    "portable": "at a Beam job server, where windows close out of sight: follow them with `sparsewatch windows list`",
+}
+_COLUMNS = ("window, UTC", "rows", "late", "rejected", "behind", "alerts")
+_NUMBERS = _COLUMNS[1:5]
+#: Windows of the live table; partitions and reasons that are named.
+_SHOWN = 12
+_NAMED = 6
+
+
+def start_lines(
+    made: Ready, runner: Runner, until: Until, resumed: Progress | None, partitions: Sequence[int]
+) -> list[str]:
+    """What a run reads, from where, until when, with what, and where it writes.
+
+    Args:
+        made: The job.
+        runner: Where it runs.
+        until: When it stops.
+        resumed: How far it is; None at its first run.
+        partitions: Of its topic.
+    """
+    job, topics = made.job, made.topics
+    brokers = ", ".join(job.kafka.bootstrap_servers)
+    learned = "; ".join(f"{what} {_in_use(path)}" for what, path in job.artefacts().items())
+    windows = f"windows of {job.windows.length}, disorder {job.windows.disorder}"
+    return [
+        f"{job.name}: reads {topics.source!r} at {brokers}, {counted(len(partitions), 'partition')}, "
+        f"{_from(job, resumed)}, {_until(until)}; {_RUNNERS[runner]}",
+        f"{windows}; {learned}" if learned else windows,
+        f"writes {topics.windows!r}, alerts {topics.alerts!r}, rejects {topics.rejects!r}",
+    ]
+
+
+def _from(job: Job, resumed: Progress | None) -> str:
+    points = {} if resumed is None else resumed.partitions
+    if not points:
+        return f"from the {job.source.start} records"
+    word = "resumed" if resumed is not None and resumed.windows else f"from the {job.source.start} records"
+    shown = [f"{p}:{points[p].offset}" for p in sorted(points)[:_NAMED]]
+    left = len(points) - len(shown)
+    return f"{word}, offsets {', '.join(shown)}" + (f" and {left} more" if left else "")
+
+
+def _until(until: Until) -> str:
+    if until == "forever":
+        return "until stopped"
+    if isinstance(until, int):
+        return f"until records written at {_moment(until * 1000)}"
+    return "up to the newest record"
+
+
+def _in_use(path: str) -> str:
+    return path if is_version(Path(path)) else f"{path}, version {resolve_version(path).name}"
+
+
+def window_cells(window: WindowClosed, now_s: float) -> tuple[str, ...]:
+    """A window as cells under the headings of the live table."""
+    account, rules = window.account, Counter(window.rules)
+    return (
+        f"{_moment(window.start_us)} to {_moment(window.end_us)[11:]}{'' if window.complete else ' (in part)'}",
+        f"{account.counted:,}",
+        f"{account.late:,}",
+        f"{account.rejected:,}",
+        _span(now_s - window.end_us / 1e6),
+        ", ".join(rule if number == 1 else f"{number} {rule}" for rule, number in rules.items()),
+    )
+
+
+def window_line(window: WindowClosed, now_s: float) -> str:
+    """A window as a line of a log."""
+    when, rows, late, rejected, behind, alerts = window_cells(window, now_s)
+    line = f"{when}  {rows} rows, {late} late, {rejected} rejected, {behind} behind"
+    return f"{line}; {alerts}" if alerts else line
+
+
+def _moment(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _span(seconds: float) -> str:
+    """How far behind the clock.
+
+    >>> _span(7_300.0)
+    '2 h'
+    """
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+class RunReport:
+    """Shows a run as it goes on.
+
+    Args:
+        job_file: As a command would name it.
+        quiet: Show nothing but warnings.
+    """
+
+    def __init__(self, job_file: str, *, quiet: bool = False) -> None:
+        self._job_file = job_file
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._sums = Account()
+        self._reasons: Counter[str] = Counter()
+        self._last: deque[tuple[str, ...]] = deque(maxlen=_SHOWN)
+        self._live: Live | None = None
+
+    def say(self, line: str) -> None:
+        """A line of its own."""
+        if not self._quiet:
+            click.echo(printable(line))
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """While the context lasts, a terminal shows a table instead of lines."""
+        console = output()
+        if self._quiet or not console.is_interactive or not console.file.isatty():
+            yield
+            return
+        with Live(console=console, auto_refresh=False) as self._live, _logs_above():
+            yield
+        self._live = None
+
+    def on_window(self, window: WindowClosed) -> None:
+        """See `Listener`."""
+        with self._lock:
+            self._sums += window.account
+            if window.end_us == PREFACE_US:
+                # What came before the first window.
+                return
+            if self._live is None:
+                self.say(window_line(window, time.time()))
+                return
+            self._last.append(window_cells(window, time.time()))
+            totals = f"{self._sums.read:,} read = {self._sums.counted:,} counted + {self._sums.rejected:,} rejected "
+            shown = Group(table(_COLUMNS, self._last, right=_NUMBERS), Text(f"{totals}+ {self._sums.late:,} late"))
+            self._live.update(shown, refresh=True)
+
+    def on_aside(self, records: Sequence[SideRecord]) -> None:
+        """See `Listener`."""
+        with self._lock:
+            for record in records:
+                if record.kind == "reject":
+                    self._reasons[record.code] += record.events
+
+    def reasons(self) -> str:
+        """Rejects of this run by reason, the commonest first; empty without any."""
+        named = [f"{number:,} {reason}" for reason, number in self._reasons.most_common(_NAMED)]
+        left = len(self._reasons) - len(named)
+        return ", ".join([*named, f"{left} more reasons"] if left else named)
+
+    def warn_of_rejects(self) -> None:
+        """A run of which most events could not be used does not end in silence."""
+        used, rejected = self._sums.counted + self._sums.late, self._sums.rejected
+        if rejected <= used or not self._reasons:
+            return
+        _logger.warning(
+            "%s of %s events became rejects, most often for %s: see `sparsewatch rejects list --job %s`",
+            f"{rejected:,}" if used else "all",
+            f"{self._sums.read:,}",
+            self._reasons.most_common(1)[0][0],
+            self._job_file,
+        )
+
+
+@contextmanager
+def _logs_above() -> Iterator[None]:
+    """While the context lasts, lines of the log stand above the live table, which took over standard error."""
+    handlers = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
+    streams = [handler.setStream(sys.stderr) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, streams, strict=True):
+            if stream is not None:
+                handler.setStream(stream)
