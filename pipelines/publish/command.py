@@ -17,10 +17,11 @@ from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.publish.event_files import EventFile, TimeRule, open_events, read_events
+from sparsewatch.pipelines.tables.columns import listed
 from sparsewatch.pipelines.tables.options import INPUT_TIME_FORMAT_OPTION, reading_options
 from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.alerts import counted
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings, TimeFormat
 from sparsewatch.schemas.settings import Count, Positive, parse_duration_us
 from sparsewatch.schemas.units import parse_moment_us
@@ -218,6 +219,8 @@ def publish(
         events = open_events(*files, job=declared, rule=rule, reading=reading, limit=looked_at, on_bytes=bar.move)
     for remark in (*events.table.found, *(events.written.remarks if events.written else ())):
         click.echo(remark, err=True)
+    if absent := [name for name in _columns_of(declared) if name not in events.columns]:
+        click.echo(f"{events.name} lacks the columns {listed(absent)} of the job: they will be missing", err=True)
     _check_key(key_column, coding, events)
     plan = Plan(
         topic=topic,
@@ -246,8 +249,10 @@ def publish(
     if stopped:
         click.echo(f"stopped after {counted(written, 'event')} to {topic!r}")
         return
-    for remark in events.table.summary():
+    for remark in events.table.rejected.summary():
         click.echo(remark, err=True)
+    if not done.events:
+        raise SchemaError(f"{events.name}: expected events, got none")
     click.echo(
         f"{counted(done.events, 'event')} in {counted(done.records, 'record')} to {topic!r} in {done.seconds:.1f} s, "
         f"{done.events / max(done.seconds, 1e-9):,.0f} events/s; {_ends(kafka, topic, plan.partitions)}"
@@ -261,6 +266,10 @@ def _output(asked: TimeFormat | None, job: Job | None) -> TimeFormat:
     if asked not in (None, job.source.time_format):
         raise ConfigError(f"--time-format {asked}: expected that of the job, {job.source.time_format}")
     return job.source.time_format
+
+
+def _columns_of(job: Job | None) -> list[str]:
+    return [] if job is None else [field.name for field in job.event_columns().fields]
 
 
 def _check_key(key_column: str | None, coding: str, events: EventFile) -> None:

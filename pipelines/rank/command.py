@@ -14,6 +14,8 @@ from sparsewatch.detectors.outrank.reference_model import ReferenceModel, parse_
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.console.tables import output
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.rank.construct import Construction
 from sparsewatch.pipelines.rank.inputs import InputSettings, RankInput, Source, open_input
 from sparsewatch.pipelines.rank.one_pass import RankSettings, SampleRows
@@ -67,7 +69,13 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 
 @click.command("rank", cls=_Help, context_settings={"max_content_width": 120})
 @click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@click.option("--label", required=True, help="Column to explain: 0 and 1, or any values.")
+@click.option("--label", help="Column to explain: 0 and 1, or any values.  [required without --job]")
+@click.option(
+    "--job",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="JOB.toml",
+    help="Take label, features, types of columns and missing texts from a job.",
+)
 @click.option("--heuristic", default=DEFAULT_HEURISTIC, show_default=True, metavar="NAME", help="Score; see below.")
 @click.option(
     "--source", type=click.Choice(get_args(Source)), default="auto", show_default=True, help="Layout of the input."
@@ -145,8 +153,13 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
     Files are read block by block; memory does not grow with them.
     """
     _check_targets(path, output, out, options)
+    job = None if options["job"] is None else load_job(options["job"])
+    options["label"] = options["label"] or (job and job.event_columns().label)
+    if options["label"] is None:
+        raise ConfigError("expected --label, or --job with a job that has a label")
+    options["features"] = options["features"] or (() if job is None else job.scored_columns)
     model = _reference_model(options["reference_model"])
-    inputs = _input_settings(options, model)
+    inputs = _input_settings(options, model, job)
     source = open_input(path, inputs)
     settings = _settings(options, source, model, reports=output in ("json", "html"))
     ranked = _ranked(path, source, settings)
@@ -179,13 +192,15 @@ def _reference_model(path: Path | None) -> ReferenceModel | None:
         raise ConfigError(f"--reference-model {path}: {error}") from error
 
 
-def _input_settings(options: dict[str, Any], model: ReferenceModel | None) -> InputSettings:
+def _input_settings(options: dict[str, Any], model: ReferenceModel | None, job: Job | None) -> InputSettings:
+    columns = () if job is None else job.event_columns().fields
     return InputSettings(
+        types={field.name: field.type for field in columns},
         columns=_needed(options, model),
         source=options["source"],
         subsampling=options["subsampling"],
         max_rows=options["max_rows"],
-        reading=options["reading"],
+        reading=options["reading"].besides(() if job is None else job.source.missing),
     )
 
 
@@ -245,7 +260,7 @@ def _ranked(path: Path, source: RankInput, settings: RankSettings) -> Ranked:
         ranked = rank_input(source, settings, str(path), lambda: bar.move(source.bytes_read))
     for reason, number in source.rejected.ignored.items():
         click.echo(f"{path}: {counted(number, 'part')} of rows left out: {reason}", err=True)
-    for line in source.rejected.lines():
+    for line in (*source.rejected.lines(), *source.rejected.infinities()):
         click.echo(line, err=True)
     return ranked
 

@@ -150,7 +150,7 @@ def collect_files(
         for part in table.parts:
             sample.add_file(part.path, table.pieces_of(part), bar.add)
     left_out = [f"left out: {counted(number, 'row')}, {why}" for why, number in table.rejected.counts.items()]
-    remarks = "".join(f"; {remark}" for remark in (*left_out, *table.infinities()))
+    remarks = "".join(f"; {remark}" for remark in (*left_out, *table.rejected.infinities()))
     rows = sample.table().cast(pa.schema(list(settings.types.items())))
     # Rows are ordered by hash, so the last are a random choice.
     cut = rows.num_rows - round(_HELD_OUT_SHARE * rows.num_rows) if hold_out else rows.num_rows

@@ -1,5 +1,8 @@
 """Files of JSON lines: which columns they hold, and their rows, decoded as the stream decodes its records."""
 
+import json
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +61,9 @@ class JsonPart:
         for row, code, message in sorted([*faults, *wrong_types(schema, wrong)]):
             if code != "broken_json" and lines.texts[row].lstrip().startswith(b"{"):
                 raise SchemaError(f"{self.path}, line {lines.numbers[row]}: {message}")
+        for name, cells in wrong.items():
+            infinite = sum(isinstance(value, float) and math.isinf(value) for value in cells.values)
+            rejected.infinite += Counter({name: infinite} if infinite else {})
         if not faults:
             return rows
         broken = {row for row, _, _ in faults}
@@ -174,8 +180,17 @@ def _object(text: bytes) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+        return _with_infinities(text)
     return found
+
+
+def _with_infinities(text: bytes) -> dict[str, Any] | None:
+    """An object in which a number may be larger than the largest float, or NaN."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _type_of(value: Any) -> pa.DataType:

@@ -34,6 +34,8 @@ class Rejected:
     counts: Counter[str] = field(default_factory=Counter)
     #: Rows that are used without a part that could not be used, by reason.
     ignored: Counter[str] = field(default_factory=Counter)
+    #: Infinite values that were read as missing values, by column.
+    infinite: Counter[str] = field(default_factory=Counter)
     #: The first of each reason.
     samples: list[Sample] = field(default_factory=list)
 
@@ -57,10 +59,18 @@ class Rejected:
         return [f"{s.path}, record {s.record}: {s.reason}: {s.detail}" for s in self.samples]
 
     def summary(self) -> list[str]:
-        """The samples, and how many rows were left out for each reason."""
+        """The samples, how many rows were left out for each reason, and infinite values."""
         return [
             *self.lines(),
             *(f"{counted(number, 'row')} left out: {reason}" for reason, number in self.counts.items()),
+            *self.infinities(),
+        ]
+
+    def infinities(self) -> list[str]:
+        """How many infinite values were read as missing values, column by column."""
+        return [
+            f"column {name!r}: {counted(number, 'infinite value')} read as missing"
+            for name, number in self.infinite.items()
         ]
 
     def _show(self, samples: Sequence[Sample]) -> None:
@@ -71,6 +81,7 @@ class Rejected:
         """Start again."""
         self.counts.clear()
         self.ignored.clear()
+        self.infinite.clear()
         self.samples.clear()
 
 

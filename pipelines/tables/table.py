@@ -5,7 +5,6 @@ take precedence. The empty field of a CSV is a missing value, as is null in Parq
 infinite values among numbers; `NA`, `null` or `-` are texts like any other unless they are declared missing.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,6 @@ from sparsewatch.pipelines.tables.streams import OnBytes, Progress
 from sparsewatch.pipelines.tables.text_types import FoundTypes
 from sparsewatch.pipelines.tables.typed import TypedPart, converter
 from sparsewatch.pipelines.tables.values import finite_rows, is_sure
-from sparsewatch.schemas.alerts import counted
 
 
 class Table:
@@ -53,25 +51,12 @@ class Table:
         self.found = tuple(found)
         #: Filled while pieces are read.
         self.rejected = Rejected()
-        #: Infinite values that were read as missing values, by column.
-        self.infinite: Counter[str] = Counter()
         self._unsure = frozenset(unsure)
         self._progress = Progress([part.path for part in parts])
 
-    def infinities(self) -> list[str]:
-        """Remarks on infinite values, once the rows are read."""
-        return [
-            f"column {name!r}: {counted(number, 'infinite value')} read as missing"
-            for name, number in self.infinite.items()
-        ]
-
-    def summary(self) -> list[str]:
-        """Remarks on rejected rows and infinite values, once the rows are read."""
-        return [*self.rejected.summary(), *self.infinities()]
-
     def remarks(self) -> list[str]:
         """All remarks for the user, once the rows are read."""
-        return [*self.found, *self.summary()]
+        return [*self.found, *self.rejected.summary()]
 
     def pieces(self, on_bytes: OnBytes | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, file after file.
@@ -90,7 +75,7 @@ class Table:
         """
         for piece in part.pieces(self.rejected, self._progress):
             finite = finite_rows(piece)
-            self.infinite += finite.infinite
+            self.rejected.infinite += finite.infinite
             yield finite.rows
             if on_bytes is not None:
                 on_bytes(self._progress.done, self._progress.total)

@@ -110,7 +110,7 @@ def find_written(
     written = Written(column, expected)
     if first is None:
         return written
-    numbers = None if _is_moment(first.type) else _numbers(first)
+    numbers = _numbers(first)
     try:
         times, usable = written.read(first)
     except SchemaError:
@@ -119,10 +119,11 @@ def find_written(
         if numbers is None:
             return _in_an_order(where, first, pieces, column)
         times, usable = np.zeros(0), np.zeros(0, bool)
+    if text := doubt(first, times[usable], expected, f"with {OPTION}"):
+        insist = f"; if {expected} is right, add {OPTION} {expected}" if usable.any() else ""
+        raise ConfigError(f"{where}: {text}{insist}")
     if _plausible(times[usable]) or (numbers is None and not usable.any()):
         return written
-    if numbers is not None and (others := _other_readings(numbers)):
-        raise ConfigError(_asks(where, numbers, expected, times[usable], others))
     if numbers is not None and not usable.any():
         raise SchemaError(f"{where}: expected event times as {expected}, got numbers such as {numbers[0]}")
     return Written(column, expected, (_far_off(where, expected, times[usable]),))
@@ -199,8 +200,26 @@ def _parsed(texts: pl.Series, pattern: str) -> pl.Series:
     return texts.str.to_datetime(pattern, time_unit="us", strict=False).dt.epoch("us")
 
 
+def doubt(column: Any, times_us: np.ndarray, expected: TimeFormat, way: str = "as") -> str | None:
+    """What numbers may be that lie decades off, for a person; None if they do not, or nothing else fits.
+
+    Args:
+        column: The values.
+        times_us: Those that are times as `expected`, in microseconds since the epoch.
+        expected: One of the formats.
+        way: What another reading is introduced by.
+    """
+    numbers = _numbers(column)
+    if numbers is None or _plausible(times_us) or not (others := _other_readings(numbers)):
+        return None
+    ways = " or ".join(f"{_day(time)} {way} '{form}'" for form, time in others.items())
+    return f"{numbers[0]} is {_day(int(times_us[0])) if len(times_us) else 'no time'} as {expected}, but {ways}"
+
+
 def _numbers(column: Any) -> np.ndarray | None:
     """Whole numbers of a column, or of its texts; None if it holds none."""
+    if _is_moment(column.type):
+        return None
     series = pl.Series(column).drop_nulls()
     numbers = series.cast(pl.Int64, strict=False)
     return (
@@ -226,16 +245,6 @@ def _other_readings(numbers: np.ndarray) -> dict[str, int]:
         if not times.null_count() and times.is_between(_FIRST_US, _LAST_US).all():
             found[pattern] = int(times[0])
     return found
-
-
-def _asks(where: str, numbers: np.ndarray, expected: str, times_us: np.ndarray, others: dict[str, int]) -> str:
-    ways = " or ".join(f"{_day(time)} with {OPTION} '{form}'" for form, time in others.items())
-    if not len(times_us):
-        return f"{where}: expected event times as {expected}, got {numbers[0]}, which is {ways}"
-    return (
-        f"{where}: {numbers[0]} is {_day(int(times_us[0]))} as {expected}, but {ways}; "
-        f"if {expected} is right, add {OPTION} {expected}"
-    )
 
 
 def _far_off(where: str, expected: str, times_us: np.ndarray) -> str:

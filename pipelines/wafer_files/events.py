@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.sparse_net.outside import OUTSIDE
 from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.pipelines.tables.parquet_files import read_row_groups
+from sparsewatch.pipelines.tables.times import doubt
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
 from sparsewatch.pipelines.wafer_files.labelled import LABEL, wafer_columns
@@ -119,6 +120,8 @@ def _times_us(table: pa.Table, path: Path, time_column: str, time_format: TimeFo
         times, good = file_times_us(column, time_format)
     except SchemaError as error:
         raise WaferFileError("bad_event", path, f"column {time_column!r} is not {time_format}: {error}") from error
+    if good.any() and (text := doubt(column, times[good], time_format)):
+        raise WaferFileError("bad_event", path, f"column {time_column!r}: expected {time_format}: {text}")
     # A wafer without a time is that, among others, too.
     missing = column.is_null().to_numpy(zero_copy_only=False)
     if not (good | missing).all():

@@ -160,7 +160,9 @@ class _Part(NamedTuple):
 def _decode_json(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
 ) -> _Part:
-    values = [nulls_for_missing(fetched[run].values[i] or b"", schema.missing) for run, i in records]
+    values = [fetched[run].values[i] or b"" for run, i in records]
+    if schema.missing:
+        values = [nulls_for_missing(value, schema.missing) for value in values]
     rows, faults, wrong = decode_json(values, schema.columns, schema.lenient)
     for row, code, message in faults:
         run, i = records[row]

@@ -60,6 +60,5 @@ class RankInput:
         for part in self._parts:
             for piece in part.pieces(self.rejected, self._progress):
                 finite = finite_rows(piece)
-                if finite.infinite:
-                    self.rejected.ignored["infinite value, read as missing"] += finite.infinite.total()
+                self.rejected.infinite += finite.infinite
                 yield finite.rows

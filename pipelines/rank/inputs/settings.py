@@ -1,7 +1,10 @@
 """How an input is read."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
+
+import pyarrow as pa
 
 from sparsewatch.pipelines.tables.settings import EMPTY, PLAIN, Reading, TextSettings
 from sparsewatch.schemas.errors import ConfigError
@@ -31,6 +34,8 @@ class InputSettings(TextSettings):
     subsampling: Count = 1
     #: How texts are read. Its `missing` are further texts, besides those of the layout, for the missing value.
     reading: Reading = PLAIN
+    #: Types of columns, as a job declares them; the values of tables are converted to them, else a CSV holds texts.
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
     #: Most rows, counted after subsampling.
     max_rows: Count | None = None
 

@@ -14,7 +14,9 @@ from sparsewatch.pipelines.rank.inputs.vw_files import plan_vw
 from sparsewatch.pipelines.tables.columns import expect_names
 from sparsewatch.pipelines.tables.csv_files import plan_csv, read_start
 from sparsewatch.pipelines.tables.formats import ENDINGS, NAMES, contents, recognised
+from sparsewatch.pipelines.tables.settings import TableSettings
 from sparsewatch.pipelines.tables.streams import PACKED, named_errors
+from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 _PARQUET, _CSV, _JSON = ENDINGS["parquet"], ENDINGS["csv"], ENDINGS["jsonl"]
@@ -41,6 +43,8 @@ def open_input(path: Path, settings: InputSettings) -> RankInput:
     if not (path.is_file() or path.is_dir()):
         raise ConfigError(f"{path}: expected a file or a folder, got a pipe or a device; files may be read twice")
     source = _detected(path, settings.reading.encoding) if settings.source == "auto" else settings.source
+    if settings.types and source in ENDINGS:
+        return _open_typed(path, settings)
     return _OPENERS[source](path, settings.of_layout(source))
 
 
@@ -84,6 +88,17 @@ def _one(path: Path, name: str) -> Path:
         names = ", ".join([name, *(name + pack for pack in PACKED)])
         raise ConfigError(f"{path}: expected one of {names}, got {len(found)} of them")
     return found[0]
+
+
+def _open_typed(path: Path, settings: InputSettings) -> RankInput:
+    """Any table, with the types of a job, as training and the stream see it."""
+    columns = None if settings.columns is None else tuple(settings.columns)
+    table = open_table(
+        [path],
+        TableSettings(columns=columns, types=settings.types, reading=settings.reading, piece_rows=settings.block_rows),
+    )
+    floats = {field.name for field in table.schema if pa.types.is_floating(field.type)}
+    return RankInput(table.parts, table.schema.names, frozenset(floats), settings)
 
 
 def _open_parquet(path: Path, settings: InputSettings) -> RankInput:

@@ -234,6 +234,23 @@ def test_a_late_value_of_another_type_is_refused_before_the_first_event(
     assert read_all(embedded_broker.bootstrap, "pub-late") == []
 
 
+def test_the_jobs_columns_that_files_lack_are_named_and_its_time_format_is_written(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("time,zip,click\n2026-01-02T00:00:00Z,1,0\n")
+    records, result = published_by_job(embedded_broker, tmp_path, "pub-lacks", tmp_path / "a.csv")
+    assert events_of(records) == [{"time": 1_767_312_000_000, "zip": "1", "click": 0}]
+    assert "a.csv lacks the columns 'day', 'n', 'price', 'seen' of the job: they will be missing" in result.stderr
+    with pytest.raises(ConfigError, match="--time-format epoch_s: expected that of the job, epoch_ms"):
+        published_by_job(embedded_broker, tmp_path, "pub-lacks", tmp_path / "a.csv", "--time-format", "epoch_s")
+
+
+def test_files_without_a_usable_row_are_refused(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time,zip\n1,2,3\n4,5,6\n")
+    with pytest.raises(SchemaError, match=r"a\.csv: expected events, got none"):
+        published_by_job(embedded_broker, tmp_path, "pub-unusable", tmp_path / "a.csv")
+
+
 def test_a_folder_and_several_files_are_published(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     for name, first in (("logs/1.csv", 1), ("logs/2.csv.gz", 2), ("3.jsonl", 3)):
@@ -288,7 +305,7 @@ def test_a_rate_does_not_make_arrow_records_smaller() -> None:
             ["--time-column", "hour"],
             "14102100 is 1970-01-01 as epoch_ms, but 2014-10-21 with --input-time-format '%y%m%d%H'",
         ),
-        (["--time-column", "hour", "--time-format", "iso8601"], "as iso8601, got 14102100, which is 2014-10-21 with"),
+        (["--time-column", "hour", "--time-format", "iso8601"], "14102100 is no time as iso8601, but 2014-10-21 with"),
         (
             ["--time-column", "user", "--input-time-format", "iso8601"],
             "expected event times in the format iso8601|expected times as iso8601, got 'a'",

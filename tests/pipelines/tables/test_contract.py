@@ -153,6 +153,17 @@ def test_rank_finds_the_same(written: Path, plain: Path) -> None:
     assert ranking(written) == ranking(plain)
 
 
+def test_rank_sees_a_table_as_a_job_does(written: Path, plain: Path, job: Path) -> None:
+    found = [json.loads(invoke(rank, path, "--job", job, "--format", "json")) for path in (written, plain)]
+    assert found[0]["ranking"] == found[1]["ranking"]
+    assert {one["feature"]: one["cardinality"] for one in found[0]["ranking"]} == {
+        "site": 6,
+        "zip": 90,
+        "price": 13,
+        "ad": 5,
+    }
+
+
 @pytest.mark.parametrize("door", ["columns", "job"])
 def test_train_rows_keeps_the_same(written: Path, job: Path, tmp_path: Path, door: str) -> None:
     columns = ["site", "price", "ad"] if door == "columns" else ["site", "zip", "price", "ad"]

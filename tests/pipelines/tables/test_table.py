@@ -159,6 +159,19 @@ def test_files_of_several_formats_that_are_named_have_types_wide_enough(tmp_path
     assert table.schema.types == [pa.string(), pa.float64()]
 
 
+def test_numbers_of_json_lines_without_an_end_are_missing_and_counted(tmp_path: Path) -> None:
+    table = opened(tmp_path / "x.jsonl", '{"a": 1e400, "b": 1}\n{"a": NaN, "b": 2.0}\n{"a": 1.5}\n')
+    assert read(table) == {"a": [None, None, 1.5], "b": [1, 2, None]}
+    assert table.remarks() == ["column 'a': 1 infinite value read as missing"]
+
+
+def test_texts_for_the_missing_value_may_stand_among_numbers_of_json_lines(tmp_path: Path) -> None:
+    text = '{"a": "-", "b": "-"}\n{"a": 1, "b": "x"}\n{"a": 2.5}\n'
+    assert read(opened(tmp_path / "x.jsonl", text, missing=("-",))) == {"a": [None, 1.0, 2.5], "b": [None, "x", None]}
+    with pytest.raises(SchemaError, match="column 'a': expected values of one kind"):
+        opened(tmp_path / "x.jsonl", text)
+
+
 def test_ragged_records_are_counted(tmp_path: Path) -> None:
     table = opened(tmp_path / "x.csv", "a,b\n1,2\n3\n4,5,6\n")
     assert read(table) == {"a": [1], "b": [2]}

@@ -287,6 +287,7 @@ def test_wrong_settings_are_named(tmp_path: Path, arguments: tuple[str, ...], me
         (b'{"wafer_id": "a", "x_um": [1], "y_um": [1]}', "bad_event"),
         (b'{"wafer_id": "a", "lot": "b", "time": -5, "x_um": [1], "y_um": [1]}', "bad_event"),
         (b'{"wafer_id": "a", "lot": "b", "time": "x", "x_um": [1], "y_um": [1]}', "bad_event"),
+        (b'{"wafer_id": "a", "lot": "b", "time": 14102100, "x_um": [1], "y_um": [1]}', "bad_event"),
     ],
 )
 def test_files_of_no_wafers_are_rejected_by_name(tmp_path: Path, content: bytes, code: str) -> None:
