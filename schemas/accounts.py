@@ -17,7 +17,9 @@ from typing import Literal
 import msgspec
 
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.set_aside import Ack as Ack
 from sparsewatch.schemas.stored import Format
+from sparsewatch.schemas.stream_history import StreamHistory
 
 READER_STATE = Format("a ReaderState")
 MARKER = Format("a Marker")
@@ -192,7 +194,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.window_end_us == PREFACE_US
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The one committed record of a job: atomic, so partitions never disagree on what is closed."""
 
     job: str
@@ -208,22 +210,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     windows: int = 0
     #: As of `ReaderState`, of all readers.
     ahead_us: tuple[int, ...] = ()
-
-
-class Ack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Numbers of events whose records are durable: set aside, or with a result of their own."""
-
-    late: int = 0
-    rejected: int = 0
-    results: int = 0
-
-    def __add__(self, other: "Ack") -> "Ack":
-        """Sum, number by number."""
-        return Ack(
-            late=self.late + other.late,
-            rejected=self.rejected + other.rejected,
-            results=self.results + other.results,
-        )
+    stream: StreamHistory = StreamHistory()
 
 
 @dataclass(frozen=True, slots=True)

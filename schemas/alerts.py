@@ -68,7 +68,7 @@ def alert_id(job: str, rule: str, subject: str, window_start_us: int) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
-class MetricSample(msgspec.Struct, frozen=True, kw_only=True):
+class MetricSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One sample of one series; the newest sample of a key wins."""
 
     #: Base units, `sparsewatch_` in front; counters end in `_total`.
@@ -77,6 +77,8 @@ class MetricSample(msgspec.Struct, frozen=True, kw_only=True):
     help: str
     value: float
     labels: dict[str, str] = {}
+    #: Whether it is about one window: as a gauge it is withdrawn if the next window does not state it.
+    of_window: bool = False
 
     @property
     def key(self) -> str:

@@ -28,7 +28,12 @@ _PLACEHOLDER = re.compile(r"(^|/|_)x\.py$|\.toy\.|/toy/")
 _FOREIGN = {"--task", "--config"}
 #: By a table of a part of a job file: its kind, and tables that this kind needs besides.
 _COLUMNS = '[columns]\nclick = "int"\nsite = "str"\n'
-_NEEDED = {"[wafers": ("wafer", ""), "[rows]": ("rows", _COLUMNS), "[ranking]": ("ctr", _COLUMNS)}
+_NEEDED = {
+    "[wafers": ("wafer", ""),
+    "[rows]": ("rows", _COLUMNS),
+    "[ranking]": ("ctr", _COLUMNS),
+    "[stream]": ("ctr", _COLUMNS),
+}
 _LABEL = 'label = "click"\n'
 _JOB = """name = "part"
 [kafka]

@@ -23,13 +23,8 @@ from sparsewatch.detectors.clicks.feature_checks import RULES, View
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
-from sparsewatch.detectors.clicks.tolerances import (
-    between_windows,
-    chance_bound,
-    empty_excluded,
-    share_tolerance,
-    widen,
-)
+from sparsewatch.detectors.clicks.tolerances import share_tolerance
+from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity
 
@@ -61,7 +56,7 @@ def check_window(
         Findings on the stream, then at most one for each feature in the order of `counts.features`. Other rules that
         fired on the feature are named in `evidence["also"]`.
     """
-    findings = [_volume(counts, reference, settings, complete=complete)]
+    findings = [check_volume(counts.rows, reference, settings, complete=complete)]
     if counts.rows >= max(settings.min_rows, 1):
         findings.append(_click_rate(counts, reference, settings))
         findings.extend(
@@ -83,14 +78,8 @@ def check_window(
 def volume_limits(reference: Reference, settings: ClickThresholds) -> tuple[float, float]:
     """Rows at or below which the volume is low, and at or above which it is high; the first is negative for never."""
     baseline, windows = reference.volume, reference.windows
-    # Rows are a Poisson count: a mean of `baseline.mean` values of variance 1, times their number.
-    sampling = baseline.mean * chance_bound(1.0, baseline.mean, settings.z)
-    between = between_windows(baseline.sd, math.sqrt(baseline.mean), windows, settings.z)
-    tolerance = widen(max(sampling, between), windows)
-    low = min(settings.volume_low * baseline.mean, baseline.mean - tolerance)
-    if low < 0 and empty_excluded(baseline, windows, settings.z):
-        low = 0.0
-    return low, max(settings.volume_high * baseline.mean, baseline.mean + tolerance)
+    high = max(settings.volume_high * baseline.mean, baseline.mean + volume_tolerance(baseline, windows, settings.z))
+    return low_volume(baseline, windows, settings.volume_low, settings.z), high
 
 
 def click_rate_tolerance(reference: Reference, rows: float, settings: ClickThresholds) -> float:
@@ -99,15 +88,23 @@ def click_rate_tolerance(reference: Reference, rows: float, settings: ClickThres
     return max(chance, settings.click_rate_change * reference.click_rate.mean)
 
 
-def _volume(
-    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, *, complete: bool
+def check_volume(
+    rows: int, reference: Reference, settings: ClickThresholds, *, complete: bool = True
 ) -> Finding | None:
+    """Rules `volume_low` and `volume_high`, also on a window without rows.
+
+    Args:
+        rows: Rows of the window.
+        reference: The baseline.
+        settings: When a deviation matters.
+        complete: As in `check_window`.
+    """
     baseline = reference.volume
     low, high = volume_limits(reference, settings)
     severity: Severity
-    if counts.rows >= high:
+    if rows >= high:
         rule, severity, threshold = "volume_high", "warning", high
-    elif complete and counts.rows <= low:
+    elif complete and rows <= low:
         rule, severity, threshold = "volume_low", "critical", low
     else:
         return None
@@ -115,10 +112,10 @@ def _volume(
         rule=rule,
         subject=STREAM,
         severity=severity,
-        value=counts.rows,
+        value=rows,
         threshold=threshold,
         baseline=baseline.mean,
-        message=f"{counts.rows} rows in the window, {baseline.mean:.0f} in the reference",
+        message=f"{rows} rows in the window, {baseline.mean:.0f} in the reference",
         evidence={"reference_min": baseline.min, "reference_max": baseline.max},
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
-from sparsewatch.detectors.clicks.checks import check_window
+from sparsewatch.detectors.clicks.checks import check_volume, check_window
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
@@ -24,7 +24,14 @@ from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samples
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
-from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
+from sparsewatch.pipelines.rows.scoring import (
+    ConcludeScores,
+    RowScoring,
+    ScoreMeasure,
+    row_scoring,
+    rows_scored,
+    window_rows,
+)
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
@@ -81,9 +88,18 @@ class ConcludeClicks:
         measure = ClickMeasure(self.features, self.label, self.ranking, scoring, self.declared)
         for data in measures:
             measure.merge_bytes(data)
-        if not measure.counts.state.rows:
-            return Conclusion(summary={"ranking": []})
-        return self._conclude(window, measure)
+        return self._conclude(window, measure) if measure.counts.state.rows else self._without_rows(window)
+
+    def _without_rows(self, window: Window) -> Conclusion:
+        """Only the volume can be judged. There is no pane: an empty window is no baseline of later ones."""
+        found = None
+        if self.reference is not None:
+            found = check_volume(0, self.reference.now(), self.checks, complete=window.complete)
+        return Conclusion(
+            summary={"ranking": []},
+            findings=[] if found is None else [found],
+            metrics=[window_rows(0), *([] if self.scores is None else [rows_scored(0)])],
+        )
 
     def _conclude(self, window: Window, measure: ClickMeasure) -> Conclusion:
         counts = measure.counts.state
@@ -123,7 +139,7 @@ class ConcludeClicks:
 def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> list[MetricSample]:
     """Samples of one window of clicks, features limited to the best ranked."""
     samples = [
-        gauge("sparsewatch_window_rows", "Rows of the last closed window.", profile.rows),
+        window_rows(profile.rows),
         gauge("sparsewatch_window_click_ratio", "Share of clicks in the last closed window.", profile.click_rate),
     ]
     for ranked in ranking[:_EXPORTED_FEATURES]:
@@ -160,6 +176,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         measure="CountFeatures" >> MeasureWindows(job.name, measure),
         conclude=conclude,
         look_back=SlidingRanking(job.ranking.panes, thresholds) if job.ranking.panes else None,
+        own_volume=reference is None,
         remarks=remarks,
     )
 

@@ -8,6 +8,7 @@ the function that it names as `prepared_by`, which loads its models and gives th
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.jobs import JobSettings
 from sparsewatch.transforms.codecs.events import EventColumns
 
@@ -29,6 +30,9 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     #: `module:function` of (job, `Ready`) that gives what `sparsewatch.pipelines.job.ready.prepare` promises.
     prepared_by: ClassVar[str] = ""
+    #: When silence, volume and what is set aside raise alerts; see docs/alerts.md.
+    stream: StreamThresholds = StreamThresholds()
+
     #: Whether rows are scored by a row model, which `sparsewatch train rows --job` trains for `scored_columns`.
     scores_rows: ClassVar[bool] = False
 

@@ -55,6 +55,8 @@ class Prepared:
     conclude: "Conclude"
     #: The job's view over its last windows, if it has one.
     look_back: "LookBack | None" = None
+    #: Whether volume is compared with the job's own windows: what it concludes does not compare it with a reference.
+    own_volume: bool = True
     #: What a person should know about the models and references, a sentence each.
     remarks: tuple[str, ...] = ()
 

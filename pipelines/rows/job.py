@@ -16,9 +16,15 @@ from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
-from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure, row_scoring
+from sparsewatch.pipelines.rows.scoring import (
+    ConcludeScores,
+    RowScoring,
+    ScoreMeasure,
+    row_scoring,
+    rows_scored,
+    window_rows,
+)
 from sparsewatch.pipelines.rows.settings import RowsJob
-from sparsewatch.schemas.alerts import gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
 
@@ -67,9 +73,8 @@ class ConcludeRows:
             measure.merge_bytes(data)
         rows = measure.scores.scores.rows
         if not rows:
-            return Conclusion()
-        own = [gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows)]
-        whole = Conclusion(rows=rows, metrics=own) + self.scores(measure.scores)
+            return Conclusion(metrics=[window_rows(0), rows_scored(0)])
+        whole = Conclusion(rows=rows, metrics=[window_rows(rows)]) + self.scores(measure.scores)
         if measure.sample is not None:
             whole += self._of_sample(rows, measure.sample.state)
         return self._with_types(whole, measure.types.counts)

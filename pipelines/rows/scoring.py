@@ -212,10 +212,20 @@ def scores_record(scores: RowScores, drift: Drift) -> dict[str, Any]:
     }
 
 
+def window_rows(rows: int) -> MetricSample:
+    """The sample of the rows of a window."""
+    return gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows)
+
+
+def rows_scored(rows: int) -> MetricSample:
+    """The sample of the rows of a window that were scored."""
+    return gauge("sparsewatch_rows_scored", "Rows scored in the last closed window.", rows)
+
+
 def score_metrics(scores: RowScores, drift: Drift) -> list[MetricSample]:
     """Samples of one window's row scores."""
     samples = [
-        gauge("sparsewatch_rows_scored", "Rows scored in the last closed window.", scores.rows),
+        rows_scored(scores.rows),
         gauge("sparsewatch_row_alarm_ratio", "Share of rows that are outliers.", scores.above / scores.rows),
         gauge("sparsewatch_row_p_value_median", "Median p-value, 0.5 if nothing changed.", median_p_value(scores)),
         gauge("sparsewatch_row_p_value_drift", "Distance of p-values from those of calibration rows.", drift.distance),

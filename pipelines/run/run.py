@@ -38,6 +38,7 @@ from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
 from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, STOP, ReadKafka
 from sparsewatch.transforms.listening import listening
 from sparsewatch.transforms.window.close_windows import CloseWindows
+from sparsewatch.transforms.window.judge_stream import StreamRules
 
 _LOOK_S = 0.1
 #: Puts a job's graph into a pipeline.
@@ -243,7 +244,8 @@ def build_graph(pipeline: beam.Pipeline, made: Ready, prepared: Prepared, specs:
         | "WindowMarkers" >> _windows(made)
         | "MarkerParts" >> beam.ParDo(_MarkerParts(job.name)).with_output_types(Part)
     )
-    close = CloseWindows(made.identity, prepared.conclude, prepared.look_back, job.output.alerts_file)
+    stream = StreamRules(job.stream, prepared.own_volume)
+    close = CloseWindows(made.identity, prepared.conclude, prepared.look_back, job.output.alerts_file, stream)
     # Labels stay as they are, whatever the classes are called: an update of a running job matches them.
     _ = (measures, aside, markers) | "AllParts" >> beam.Flatten() | "CloseBooks" >> close
 

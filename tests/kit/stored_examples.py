@@ -33,7 +33,6 @@ from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
 from sparsewatch.schemas.accounts import (
     Account,
-    Ack,
     Marker,
     OpenWindow,
     PartitionState,
@@ -45,6 +44,7 @@ from sparsewatch.schemas.alerts import Finding, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
 from sparsewatch.schemas.mistyped import Example, MistypedCells, MistypedColumn
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
+from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import (
     Aside,

@@ -11,9 +11,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from sparsewatch.schemas.accounts import Ack, Part, ack_part
+from sparsewatch.schemas.accounts import Part, ack_part
 from sparsewatch.schemas.errors import SchemaError, SinkError
 from sparsewatch.schemas.jobs import KafkaSettings, late_topic, rejects_topic
+from sparsewatch.schemas.set_aside import Ack, ack_of
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import Aside
 from sparsewatch.transforms.kafka.client import Writer
@@ -101,10 +102,7 @@ def write_aside(writer: Writer, records: Iterable[SideRecord]) -> Ack:
         _logger.warning("a batch of side records was refused, each is written on its own: %s", error)
         for record in aside:
             _write_or_point(writer, record)
-    return Ack(
-        late=sum(r.events for r in aside if r.kind == "late"),
-        rejected=sum(r.events for r in aside if r.kind == "reject"),
-    )
+    return ack_of(aside)
 
 
 def _send(writer: Writer, record: SideRecord, value: bytes | None, extra: tuple[tuple[str, bytes], ...] = ()) -> None:

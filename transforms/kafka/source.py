@@ -345,7 +345,8 @@ def _spans(names: Mapping[int, str], partitions: np.ndarray, offsets: np.ndarray
 
 def _close_bounded(state: ReaderState, spec: ReadSpec, now_us: int) -> tuple[ReaderState, list[Marker]]:
     until_us = spec.until * 1000 if isinstance(spec.until, int) else now_us
-    silences = live_silences_us(state, spec.rules, min(until_us, now_us))
+    # A backfill ends with its last row.
+    silences = {} if spec.close_at_end else live_silences_us(state, spec.rules, min(until_us, now_us))
     done = all(p.position >= s for p, s in zip(state.partitions, state.stop, strict=True))
     # A partition that ended still holds back the watermark: the next run may bring rows of its open windows. Where
     # that has been the end for long, nothing holds it back.

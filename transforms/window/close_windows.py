@@ -9,7 +9,7 @@ What a kind of job decides of a window comes from the three objects of `sparsewa
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +20,7 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
+from sparsewatch.transforms.window.judge_stream import StreamRules
 from sparsewatch.transforms.window.measure import Conclude, Conclusion, LookBack, Window
 
 #: A job's name and a closed window of it as bytes.
@@ -53,7 +54,8 @@ def close_window(start_us: int, end_us: int, parts: WindowParts, conclude: Concl
     window = Window(start_us, end_us, all(marker.complete for marker in parts.markers))
     account = sum((marker.account for marker in parts.markers), Account())
     conclusion = conclude(window, parts.measures)
-    return Closed(window, parts.markers, conclusion, unbalanced(account, conclusion, parts, conclude.results_per_row))
+    fault = unbalanced(account, conclusion, parts, conclude.results_per_row)
+    return Closed(window, parts.markers, conclusion, fault, parts.acks)
 
 
 class _Conclude(beam.DoFn):
@@ -78,6 +80,8 @@ class CloseWindows(beam.PTransform):
     look_back: LookBack | None = None
     #: File that alerts are added to as JSON lines, besides their topic.
     alerts_file: str | None = None
+    #: How the stream as such is judged.
+    stream: StreamRules = field(default_factory=StreamRules)
 
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
@@ -89,5 +93,5 @@ class CloseWindows(beam.PTransform):
             | "Meet" >> beam.GroupByKey().with_input_types(Part)
             | "Conclude" >> beam.ParDo(_Conclude(self.conclude)).with_output_types(_KeyedClosed)
             | "AllWindows" >> beam.WindowInto(GlobalWindows())
-            | "CommitInOrder" >> beam.ParDo(CommitInOrder(self.identity, self.look_back, self.alerts_file))
+            | "CommitInOrder" >> beam.ParDo(CommitInOrder(self.identity, self.look_back, self.alerts_file, self.stream))
         )

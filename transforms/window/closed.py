@@ -4,6 +4,7 @@ import msgspec
 
 from sparsewatch.schemas.accounts import Marker
 from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Conclusion, Window
 
@@ -19,6 +20,18 @@ class Closed(msgspec.Struct, frozen=True, array_like=True):
     conclusion: Conclusion
     #: The finding that its account and results differ, None if they agree.
     fault: Finding | None = None
+    #: What was set aside in it, with reasons.
+    acks: Ack = Ack()
+
+    @property
+    def is_preface(self) -> bool:
+        """Whether it is no window: it states what was set aside before the first window of the job was known."""
+        return all(marker.is_preface for marker in self.markers)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it was closed out of its order, since clocks ahead had opened it when a run ended."""
+        return any(self.window.start_us in marker.ahead_us for marker in self.markers)
 
     def to_bytes(self) -> bytes:
         """The window as it travels between steps."""

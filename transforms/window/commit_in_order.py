@@ -24,13 +24,16 @@ from sparsewatch.schemas.accounts import NEVER_US, Progress
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.stored import Format
+from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.transforms.kafka.progress import advance, is_committed, is_next, load_progress, no_progress
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.judge_stream import StreamRules, judge_stream
 from sparsewatch.transforms.window.measure import LookBack
 from sparsewatch.transforms.window.write_windows import WindowWriter
 
 FORMAT = Format("the books of a job")
+_STREAM_RULES = StreamRules()
 #: Windows that one commit may cover. Views reach back over a fixed number of saved windows, so where there are views a
 #: window is committed before the next one is saved: read again, it meets the saved windows that it met the first time.
 _WINDOWS_A_COMMIT = 16
@@ -55,8 +58,15 @@ def books_of(progress: Progress) -> Books:
     return Books(progress, progress.closed_end_us if progress.windows else NEVER_US)
 
 
-def post(books: Books, closed: Closed) -> tuple[Books, Finding | None]:
-    """The books after a window, and the finding that commits stop with it."""
+def post(books: Books, closed: Closed, stream: StreamHistory) -> tuple[Books, Finding | None]:
+    """The books after a window, and the finding that commits stop with it.
+
+    Args:
+        books: Those before it.
+        closed: The window.
+        stream: The stream's history with it.
+    """
+    books = msgspec.structs.replace(books, progress=msgspec.structs.replace(books.progress, stream=stream))
     taken = msgspec.structs.replace(books, taken_us=max(books.taken_us, closed.window.end_us))
     if books.stopped:
         return msgspec.structs.replace(taken, stopped=books.stopped + 1), None
@@ -92,15 +102,23 @@ class CommitInOrder(beam.DoFn):
         identity: The job.
         look_back: Its view over several windows, if it has one.
         alerts_file: File that alerts are added to as JSON lines, besides their topic.
+        stream: How the stream as such is judged.
     """
 
     HELD = BagStateSpec("held", BytesCoder())
     BOOKS = ReadModifyWriteStateSpec("books", BytesCoder())
     DUE = TimerSpec("due", TimeDomain.WATERMARK)
 
-    def __init__(self, identity: JobIdentity, look_back: LookBack | None, alerts_file: str | None) -> None:
+    def __init__(
+        self,
+        identity: JobIdentity,
+        look_back: LookBack | None,
+        alerts_file: str | None,
+        stream: StreamRules = _STREAM_RULES,
+    ) -> None:
         self._identity = identity
         self._at_once = _WINDOWS_A_COMMIT if look_back is None else 1
+        self._stream = stream
         self._writer = WindowWriter(identity, look_back, alerts_file)
         self._books = books_of(no_progress(identity))
         self._looked = False
@@ -172,7 +190,7 @@ class CommitInOrder(beam.DoFn):
         windows = [Closed.from_bytes(data) for data in held.read()]
         self._in_bag = len(windows)
         self._held = {w.window.start_us: w for w in windows if w.window.start_us >= self._books.taken_us}
-        self._writer.forget_panes()
+        self._writer.forget()
 
     def _take_until(self, watermark_us: int) -> None:
         """Take windows in order, as long as no earlier one can come."""
@@ -185,12 +203,13 @@ class CommitInOrder(beam.DoFn):
                 self._take(closed)
 
     def _take(self, closed: Closed) -> None:
-        self._books, stop = post(self._books, closed)
+        judged = judge_stream(closed, self._books.progress, self._stream)
+        self._books, stop = post(self._books, closed, judged.history)
         if closed.window.end_us <= self._committed_us and not self._books.stopped:
             return
         changes = findings_of(self._identity.topics.source, [n for marker in closed.markers for n in marker.notices])
         findings = [*changes, *(finding for finding in (closed.fault, stop) if finding is not None)]
-        self._writer.write(closed, findings, committed=not self._books.stopped)
+        self._writer.write(closed, judged, findings, committed=not self._books.stopped)
         if self._writer.windows >= self._at_once:
             self._commit()
 

@@ -26,7 +26,7 @@ from sparsewatch.transforms.window.panes import Pane
 S = TypeVar("S", bound="Mergeable")
 STORED = Format("the parts of a measure")
 #: What every window's record holds, whatever a job's summary adds.
-RECORD_KEYS = frozenset({"job", "window_start_us", "window_end_us", "rows", "complete", "alerts"})
+RECORD_KEYS = frozenset({"job", "window_start_us", "window_end_us", "rows", "complete", "passed_over", "alerts"})
 
 
 @dataclass(frozen=True, slots=True)

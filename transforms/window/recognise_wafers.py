@@ -10,10 +10,11 @@ from apache_beam.transforms.window import IntervalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
-from sparsewatch.schemas.accounts import Ack, Part, ack_part, measure_part
+from sparsewatch.schemas.accounts import Part, ack_part, measure_part
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import NovelLooking
+from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.wafers import WaferResult
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_writer

@@ -21,8 +21,10 @@ from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
+from sparsewatch.transforms.window.judge_stream import Judged
 from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
+from sparsewatch.transforms.window.standing_gauges import StandingGauges
 
 _logger = logging.getLogger(__name__)
 
@@ -48,26 +50,31 @@ class WindowWriter:
         self._moved = False
         self._alerts: list[Alert] = []
         self._closed: list[WindowClosed] = []
-        self._samples: dict[str, MetricSample] = {}
+        #: By key; None withdraws a series.
+        self._samples: dict[str, MetricSample | None] = {}
+        self._gauges = StandingGauges(identity)
         self._waiting: int | None = None
         self._group: dict[int, int] = {}
 
-    def forget_panes(self) -> None:
-        """Read the saved windows again before the next view: another instance may have saved some."""
+    def forget(self) -> None:
+        """Read saved windows and standing gauges again before they are used: another instance may have written some."""
         self._panes = None
+        self._gauges.forget()
 
-    def write(self, closed: Closed, findings: Sequence[Finding], *, committed: bool) -> None:
+    def write(self, closed: Closed, judged: Judged, findings: Sequence[Finding], *, committed: bool) -> None:
         """Send what is to be written of a window; `commit` makes it durable.
 
         Args:
             closed: The window.
-            findings: Findings about its account, besides those of the conclusion.
+            judged: What it shows of the stream as such.
+            findings: Findings about its account, besides those of the conclusion and of the stream.
             committed: Whether the next `commit` covers it; only then its metrics are stated.
         """
         writer, window, job = self._open(), closed.window, self._identity.job
-        whole = self._with_view(window, closed.conclusion, writer)
-        alerts = [raise_alert(f, job, window.start_us, window.end_us) for f in (*whole.findings, *findings)]
-        self._send(window, whole, alerts, writer)
+        whole = closed.conclusion if closed.is_preface else self._with_view(window, closed.conclusion, writer)
+        found = (*whole.findings, *judged.findings, *findings)
+        alerts = [raise_alert(f, job, window.start_us, window.end_us) for f in found]
+        self._send(closed, whole, judged.passed_over, alerts, writer)
         self._alerts += alerts
         account = sum((marker.account for marker in closed.markers), Account())
         rules = tuple(alert.rule for alert in alerts)
@@ -75,7 +82,10 @@ class WindowWriter:
         self.windows += 1
         if committed:
             self._moved = True
-            self._add_samples([*window_metrics(alerts), *whole.metrics])
+            if not closed.is_preface:
+                self._samples |= self._gauges.of_window(
+                    map(self._labelled, [*window_metrics(alerts), judged.silence, *whole.metrics])
+                )
 
     def commit(self, progress: Progress, waiting: int) -> None:
         """Make durable what was sent; then write the progress, if a window moved it; then the metrics.
@@ -145,18 +155,21 @@ class WindowWriter:
         self._panes.put(dataclasses.replace(pane, learned=not whole.findings), writer)
         return whole
 
-    def _send(self, window: Window, conclusion: Conclusion, alerts: list[Alert], writer: Writer) -> None:
-        job, topics = self._identity.job, self._identity.topics
+    def _send(
+        self, closed: Closed, conclusion: Conclusion, passed_over: int, alerts: list[Alert], writer: Writer
+    ) -> None:
+        job, topics, window = self._identity.job, self._identity.topics, closed.window
         summary = {
             "job": job,
             "window_start_us": window.start_us,
             "window_end_us": window.end_us,
             "rows": conclusion.rows,
             "complete": window.complete,
+            "passed_over": passed_over,
             "alerts": [alert.id for alert in alerts],
             **conclusion.summary,
         }
-        if conclusion.rows:
+        if not closed.is_preface:
             writer.send(topics.windows, f"{job}/{window.start_us}".encode(), msgspec.json.encode(summary))
         for alert in alerts:
             _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
@@ -178,12 +191,14 @@ class WindowWriter:
         self._group = {p: point.offset for p, point in progress.partitions.items()}
 
     def _add_samples(self, samples: Sequence[MetricSample]) -> None:
-        for sample in samples:
-            labelled = msgspec.structs.replace(sample, labels={"job": self._identity.job, **sample.labels})
-            self._samples[labelled.key] = labelled
+        self._samples |= {sample.key: sample for sample in map(self._labelled, samples)}
+
+    def _labelled(self, sample: MetricSample) -> MetricSample:
+        return msgspec.structs.replace(sample, labels={"job": self._identity.job, **sample.labels})
 
     def _write_metrics(self, writer: Writer) -> None:
         samples, self._samples = self._samples, {}
         for key, sample in samples.items():
-            writer.send(self._identity.topics.metrics, key.encode(), msgspec.json.encode(sample))
+            value = None if sample is None else msgspec.json.encode(sample)
+            writer.send(self._identity.topics.metrics, key.encode(), value)
         writer.flush()

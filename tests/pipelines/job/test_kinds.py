@@ -182,9 +182,15 @@ def test_its_parts_can_be_sent_to_workers(kind: str, whole: Job) -> None:
 
 @each_kind
 def test_a_window_without_rows_is_concluded(kind: str, whole: Job) -> None:
-    conclusion = prepare(ready(whole)).conclude(Window(0, LENGTH_US), [])
+    prepared = prepare(ready(whole))
+    conclusion = prepared.conclude(Window(0, LENGTH_US), [])
     assert conclusion.rows == 0
-    assert conclusion.findings == []
+    # Of the kinds, clicks have a reference, which knows no window without rows.
+    by_reference = [] if prepared.own_volume else ["volume_low"]
+    assert [(finding.rule, finding.value) for finding in conclusion.findings] == [(rule, 0) for rule in by_reference]
+    assert prepared.conclude(Window(0, LENGTH_US, complete=False), []).findings == []
+    # No figure about rows stands for a window that has none.
+    assert {sample.value for sample in conclusion.metrics} <= {0}
 
 
 @each_kind

@@ -9,7 +9,6 @@ import pytest
 
 from sparsewatch.schemas.accounts import (
     Account,
-    Ack,
     Marker,
     Progress,
     ResumePoint,
@@ -20,6 +19,7 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity, Topics
+from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.window.close_windows import close_window
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
@@ -76,15 +76,18 @@ def written() -> Iterator[Written]:
         yield written
 
 
-def marker(counted: int, late: int = 0, rejected: int = 0, complete: bool = True) -> bytes:
+def marker(
+    counted: int, late: int = 0, rejected: int = 0, complete: bool = True, sequence: int = 1, place: int = 1
+) -> bytes:
     return marker_part(
         Marker(
             reader=0,
-            sequence=1,
-            window_us=10_000_000,
-            window_end_us=20_000_000,
+            sequence=sequence,
+            window_us=place * 10_000_000,
+            window_end_us=(place + 1) * 10_000_000,
             account=Account(counted=counted, late=late, rejected=rejected),
             complete=complete,
+            events=counted + late + rejected,
             resume={0: ResumePoint(offset=5, newest_us=1, high=5)},
         )
     )
@@ -136,10 +139,61 @@ def test_a_record_has_the_keys_that_no_summary_may_have_and_the_summary(written:
     assert written.of("j.windows")[0].keys() == RECORD_KEYS | {"complete_seen"}
 
 
-def test_a_window_without_rows_has_an_account_and_no_record(written: Written) -> None:
+def test_a_window_without_rows_has_an_account_and_a_record(written: Written) -> None:
     written.close(CountRows(), ([marker(0, rejected=3), ack_part(Ack(rejected=3))], WINDOW))
-    assert written.of("j.windows") == []
+    assert [(w["rows"], w["passed_over"]) for w in written.of("j.windows")] == [(0, 0)]
     assert written.of("j.progress")[0]["totals"]["rejected"] == 3
+
+
+def test_what_was_set_aside_before_the_first_window_has_an_account_and_no_record(written: Written) -> None:
+    preface = Marker(
+        reader=0,
+        sequence=1,
+        window_us=0,
+        window_end_us=0,
+        account=Account(rejected=30),
+        complete=False,
+        resume={0: ResumePoint(offset=30, newest_us=1, high=30)},
+        events=30,
+    )
+    acks = Ack(rejected=30, reasons={"broken_json": 30})
+    written.close(
+        CountRows(),
+        ([marker_part(preface), ack_part(acks)], (0, 10_000_000)),
+        ([measure_part(b"1"), marker(1, sequence=2)], WINDOW),
+    )
+    assert [w["rows"] for w in written.of("j.windows")] == [1]
+    assert written.of("j.progress")[-1]["totals"] == {"counted": 1, "late": 0, "rejected": 30, "lost": 0}
+    assert written.of("j.progress")[-1]["windows"] == 1
+    # It is judged with the first window.
+    [alert] = written.of("j.alerts")
+    assert (alert["rule"], alert["window_start_us"]) == ("rejects_high", 10_000_000)
+    assert alert["evidence"]["reasons"] == {"broken_json": 30}
+    ends = [s["value"] for s in written.of("j.metrics") if s["name"] == "sparsewatch_window_end_timestamp_seconds"]
+    assert ends[-1] == 20
+
+
+def test_the_stream_is_judged_in_the_order_of_windows_and_its_history_is_committed(written: Written) -> None:
+    full = [([measure_part(b"9"), marker(9, sequence=i, place=i)], place_of(i)) for i in range(1, 41)]
+    empty = [([marker(0, sequence=i, place=i)], place_of(i)) for i in range(41, 44)]
+    written.close(CountRows(), *full[20:], *full[:20])
+    written.close(CountRows(), *reversed(empty))
+    assert [(a["rule"], a["value"]) for a in written.of("j.alerts")] == [("no_data", 2)]
+    assert written.of("j.progress")[-1]["stream"]["full"] == 40
+    silences = [s["value"] for s in written.of("j.metrics") if s["name"] == "sparsewatch_silence_seconds"]
+    assert silences[-1] == 30
+
+
+def test_windows_that_were_passed_over_are_in_the_record(written: Written) -> None:
+    parts = [
+        ([measure_part(b"1"), marker(1, sequence=n, place=place)], place_of(place)) for n, place in ((1, 1), (2, 9))
+    ]
+    written.close(CountRows(), *parts)
+    assert [w["passed_over"] for w in written.of("j.windows")] == [0, 7]
+
+
+def place_of(place: int) -> tuple[int, int]:
+    return place * 10_000_000, (place + 1) * 10_000_000
 
 
 def test_the_same_finding_gets_the_same_id_and_an_incomplete_window_says_so(written: Written) -> None:

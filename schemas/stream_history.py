@@ -1,0 +1,35 @@
+"""What a job remembers of its own stream, to judge silences and volume; committed with its progress."""
+
+import msgspec
+
+from sparsewatch.schemas.set_aside import Ack
+
+
+class Silence(msgspec.Struct, frozen=True, array_like=True):
+    """Windows in a row without an event, which ended."""
+
+    start_us: int
+    windows: int
+    #: Whether it raised an alert.
+    odd: bool = False
+
+
+class StreamHistory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job's earlier windows in few numbers; about 2 kB."""
+
+    #: Windows with rows so far, and silences that began after one.
+    full: int = 0
+    silences: int = 0
+    #: Silences that ended, oldest first; of many the longest.
+    earlier: tuple[Silence, ...] = ()
+    #: Start of the present silence, if any.
+    silent_since_us: int | None = None
+    #: Windows of the present silence when it last raised an alert; 0 if it has raised none.
+    alerted_after: int = 0
+    #: Rows of the last complete windows with rows, oldest first.
+    rows: tuple[int, ...] = ()
+    #: Windows in a row with a volume that is odd by `rows`.
+    odd_volumes: int = 0
+    #: Set aside before the first window of the job; judged with it.
+    preface_events: int = 0
+    preface: Ack = Ack()
