@@ -34,6 +34,7 @@ _COMMANDS = {
     "alerts": ("sparsewatch.pipelines.records.command:alerts", "Alerts that a job has raised."),
     "results": ("sparsewatch.pipelines.records.command:results", "Results of single rows or wafers."),
     "rejects": ("sparsewatch.pipelines.rejects.command:rejects", "List rejected records, replay repaired ones."),
+    "late": ("sparsewatch.pipelines.rejects.late_command:late", "List late records, replay them to another topic."),
     "patterns": (
         "sparsewatch.pipelines.patterns.command:patterns",
         "Emerging wafer patterns: list, name, merge, dismiss.",

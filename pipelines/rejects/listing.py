@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import table
-from sparsewatch.pipelines.rejects.topics import Reject
+from sparsewatch.pipelines.rejects.topics import SetAside
 
 _SHOWN_BYTES = 80
 
@@ -38,7 +38,7 @@ class RejectCounts:
         """Events in them."""
         return self._events.total()
 
-    def watch(self, found: Iterable[Reject]) -> Iterator[Reject]:
+    def watch(self, found: Iterable[SetAside]) -> Iterator[SetAside]:
         """Pass rejects on and count them."""
         for reject in found:
             code = printable(reject.record.code)
@@ -47,13 +47,13 @@ class RejectCounts:
             self._replayed[code] += reject.id in self._done
             yield reject
 
-    def table(self) -> Table:
+    def table(self, noun: str = "reject") -> Table:
         """The numbers as a table."""
         rows = (
             (code, str(records), str(self._events[code]), str(self._replayed[code]))
             for code, records in self._records.most_common()
         )
-        return table(("code", "rejects", "events", "replayed"), rows, title="By code")
+        return table(("code", f"{noun}s", "events", "replayed"), rows, title="By code")
 
     @property
     def by_code(self) -> str:
@@ -61,7 +61,7 @@ class RejectCounts:
         return ": " * bool(self._records) + ", ".join(f"{code} {n}" for code, n in self._records.most_common())
 
 
-def json_line(reject: Reject, replayed: bool) -> str:
+def json_line(reject: SetAside, replayed: bool) -> str:
     """A reject as JSON in one line with its whole value; also a line of a repair file."""
     record = reject.record
     about: dict[str, Any] = {
@@ -81,7 +81,7 @@ def json_line(reject: Reject, replayed: bool) -> str:
     return msgspec.json.encode(about).decode()
 
 
-def table_row(reject: Reject, replayed: bool) -> tuple[str, ...]:
+def table_row(reject: SetAside, replayed: bool) -> tuple[str, ...]:
     """A reject as cells of `record_table`."""
     record = reject.record
     if reject.left_out:
@@ -94,6 +94,7 @@ def table_row(reject: Reject, replayed: bool) -> tuple[str, ...]:
     return reject.id, record.code, record.message, value, "yes" if replayed else "no"
 
 
-def record_table(rows: Iterable[tuple[str, ...]]) -> Table:
+def record_table(rows: Iterable[tuple[str, ...]], noun: str = "reject") -> Table:
     """Cells of `table_row` as a table; nothing in them is read as markup."""
-    return table(("id", "code", "message", "first bytes", "replayed"), rows, title="Rejects, newest last")
+    title = f"{noun.capitalize()}s, newest last"
+    return table(("id", "code", "message", "first bytes", "replayed"), rows, title=title)

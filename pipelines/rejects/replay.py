@@ -1,4 +1,4 @@
-"""Sends rejects back to the topic they came from, repaired or, with `force`, unchanged.
+"""Sends rejects back to the topic they came from, repaired or, with `force`, unchanged; late records to another.
 
 Order of writing: records, wait until they are durable, then their ids. If a replay is interrupted in between,
 `sparsewatch.pipelines.rejects.replay_log` finds what it had sent.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from sparsewatch.pipelines.rejects.repairs import Repair
-from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, Originals, Reject, replayed_topic
+from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, Origin, Originals, SetAside
 from sparsewatch.schemas.errors import SchemaError, SinkError
 from sparsewatch.transforms.kafka.client import Writer
 
@@ -23,7 +23,9 @@ _ALONE_BYTES = 1 << 18
 class ReplayPlan:
     """What to replay and how."""
 
-    topic: str
+    origin: Origin
+    #: The topic that records are sent to, and its partitions.
+    to: str
     partitions: tuple[int, ...]
     #: Repaired values by id, if they come from a file.
     values: Mapping[str, bytes] = field(default_factory=dict)
@@ -61,9 +63,9 @@ class Replay:
         self._writer = writer
         self._originals = originals
         self._on_left = on_left
-        self._unsure: list[tuple[Reject, bool]] = []
+        self._unsure: list[tuple[SetAside, bool]] = []
 
-    def take(self, reject: Reject) -> None:
+    def take(self, reject: SetAside) -> None:
         """Replay one reject, or report why not.
 
         Raises:
@@ -97,13 +99,13 @@ class Replay:
         self._writer.flush()
         for reject, repaired in self._unsure:
             note = msgspec.json.encode({"code": reject.record.code, "repaired": repaired})
-            self._writer.send(replayed_topic(self._plan.topic), reject.id.encode(), note)
+            self._writer.send(self._plan.origin.replayed_topic, reject.id.encode(), note)
         self._writer.flush()
         for reject, repaired in self._unsure:
             self._add(reject, repaired)
         self._unsure.clear()
 
-    def _value(self, reject: Reject) -> tuple[bytes | None, bool]:
+    def _value(self, reject: SetAside) -> tuple[bytes | None, bool]:
         given = self._plan.values.get(reject.id)
         if given is not None and reject.left_out:
             return given, True
@@ -111,14 +113,18 @@ class Replay:
         value = given
         if value is None:
             value = original if self._plan.repair is None else self._plan.repair(reject.id, original)
-        if value == original and not (reject.record.retriable or self._plan.force):
+        if value == original and self._is_certain_to_return(reject):
             raise SchemaError(
                 f"unchanged it would be rejected again ({reject.record.code}): repair it, or use --force if the job's "
                 "settings have changed since"
             )
         return value, value != original
 
-    def _original(self, reject: Reject) -> bytes | None:
+    def _is_certain_to_return(self, reject: SetAside) -> bool:
+        """Whether it would be rejected again as it is; another topic has another job."""
+        return not (reject.record.retriable or self._plan.force or self._plan.to != self._plan.origin.topic)
+
+    def _original(self, reject: SetAside) -> bytes | None:
         record = reject.record
         if not reject.left_out:
             return record.value
@@ -128,23 +134,28 @@ class Replay:
             )
         return self._originals.value(record)
 
-    def _check_partition(self, partition: int) -> None:
-        if partition not in self._plan.partitions:
-            raise SchemaError(f"topic {self._plan.topic!r} has no partition {partition} any more")
+    def _partition(self, partition: int) -> int:
+        # Another topic may have fewer: records of a partition stay together and in order.
+        places = self._plan.partitions
+        return partition if partition in places else places[partition % len(places)]
 
-    def _send(self, reject: Reject, value: bytes | None, repaired: bool) -> None:
+    def _check_partition(self, partition: int) -> None:
+        if partition not in self._plan.partitions and self._plan.to == self._plan.origin.topic:
+            raise SchemaError(f"topic {self._plan.to!r} has no partition {partition} any more")
+
+    def _send(self, reject: SetAside, value: bytes | None, repaired: bool) -> None:
         record = reject.record
         self._writer.send(
-            self._plan.topic,
+            self._plan.to,
             record.key,
             value,
             [*record.headers, (REPLAYED_FROM, reject.id.encode())],
-            partition=record.partition,
+            partition=self._partition(record.partition),
             timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
         )
         self._unsure.append((reject, repaired))
 
-    def _send_alone(self, reject: Reject, value: bytes | None, repaired: bool) -> None:
+    def _send_alone(self, reject: SetAside, value: bytes | None, repaired: bool) -> None:
         self.finish()
         try:
             self._send(reject, value, repaired)
@@ -154,11 +165,11 @@ class Replay:
             self._leave(reject, str(error))
         self.finish()
 
-    def _add(self, reject: Reject, repaired: bool) -> None:
+    def _add(self, reject: SetAside, repaired: bool) -> None:
         self.count.replayed += 1
         self.count.events += reject.record.events
         self.count.repaired += repaired
 
-    def _leave(self, reject: Reject, why: str) -> None:
+    def _leave(self, reject: SetAside, why: str) -> None:
         self._on_left(f"{reject.id}: not replayed: {why}")
         self.count.left += 1

@@ -1,4 +1,4 @@
-"""Which rejects were replayed: the compacted topic `<topic>.rejects.replayed`, exact even if a replay was interrupted.
+"""What was replayed: the compacted topic `<topic>.rejects.replayed` or `.late.replayed`, exact even if interrupted.
 
 A replay first records the end offsets of the watched topic, then sends records (each names its reject in a header),
 records their ids, and finally removes the end offsets. If these are still there, a replay was interrupted between
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, replayed_topic
+from sparsewatch.pipelines.rejects.topics import REPLAYED_FROM, Origin
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.stored import Format
@@ -29,58 +29,63 @@ _UNDER_WAY = b"under-way"
 _FETCH_BYTES = 1 << 20
 
 
-class _UnderWay(msgspec.Struct, frozen=True):
+class _UnderWay(msgspec.Struct, frozen=True, omit_defaults=True):
     """A replay has begun; these were the end offsets of the watched topic's partitions."""
 
     ends: dict[int, int]
+    #: The watched topic; empty for the source topic.
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayLog:
-    """Ids of rejects."""
+    """Ids of records set aside."""
 
-    #: Rejects that are in the watched topic again.
+    #: Those that are in the watched topic again.
     replayed: set[str]
     #: Those of them that the log does not hold yet.
     unrecorded: set[str]
 
 
-def read_log(kafka: KafkaSettings, topic: str) -> ReplayLog:
-    """What was replayed of the rejects of `topic`.
+def read_log(kafka: KafkaSettings, origin: Origin) -> ReplayLog:
+    """What was replayed of the records set aside.
 
     Raises:
         StateError: If the log cannot be read.
         SourceError: If the broker does not answer.
     """
-    with Compacted(kafka, replayed_topic(topic), _FETCH_BYTES) as log:
+    with Compacted(kafka, origin.replayed_topic, _FETCH_BYTES) as log:
         entries = log.newest()
     under_way = entries.pop(_UNDER_WAY, None)
     recorded = {key.decode(errors="replace") for key in entries}
     if under_way is None:
         return ReplayLog(recorded, set())
     try:
-        ends = FORMAT.parse(under_way, _UnderWay).ends
+        begun = FORMAT.parse(under_way, _UnderWay)
     except StateError as error:
-        raise StateError(f"topic {replayed_topic(topic)!r}, key {_UNDER_WAY!r}: {error}") from error
-    sent = _sent_since(kafka, topic, ends)
+        raise StateError(f"topic {origin.replayed_topic!r}, key {_UNDER_WAY!r}: {error}") from error
+    sent = _sent_since(kafka, begun.topic or origin.topic, begun.ends)
     return ReplayLog(recorded | sent, sent - recorded)
 
 
-def begin_replay(kafka: KafkaSettings, topic: str, partitions: Collection[int], log: ReplayLog, writer: Writer) -> None:
-    """Record what an interrupted replay had sent, and that another begins."""
+def begin_replay(
+    kafka: KafkaSettings, origin: Origin, to: str, partitions: Collection[int], log: ReplayLog, writer: Writer
+) -> None:
+    """Record what an interrupted replay had sent, and that another begins, to a topic of these partitions."""
     for id_ in sorted(log.unrecorded):
-        writer.send(replayed_topic(topic), id_.encode(), b"{}")
+        writer.send(origin.replayed_topic, id_.encode(), b"{}")
     writer.flush()
-    with closing(open_reader(kafka, topic, _FETCH_BYTES)) as reader:
+    with closing(open_reader(kafka, to, _FETCH_BYTES)) as reader:
         reader.assign(dict.fromkeys(partitions, 0))
         ends = reader.end_offsets()
-    writer.send(replayed_topic(topic), _UNDER_WAY, msgspec.json.encode(_UnderWay(ends)))
+    begun = _UnderWay(ends, "" if to == origin.topic else to)
+    writer.send(origin.replayed_topic, _UNDER_WAY, msgspec.json.encode(begun))
     writer.flush()
 
 
-def end_replay(topic: str, writer: Writer) -> None:
+def end_replay(origin: Origin, writer: Writer) -> None:
     """Record that the replay is complete."""
-    writer.send(replayed_topic(topic), _UNDER_WAY, None)
+    writer.send(origin.replayed_topic, _UNDER_WAY, None)
     writer.flush()
 
 

@@ -1,4 +1,4 @@
-"""The topics of rejects: the rejects themselves, the ids already replayed, original records in the source topic."""
+"""Topics of records set aside: rejects or late records, the ids already replayed, originals in the source topic."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from sparsewatch.schemas.errors import ConfigError, SchemaError
-from sparsewatch.schemas.jobs import KafkaSettings, rejects_topic
-from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.schemas.jobs import KafkaSettings, late_topic, rejects_topic
+from sparsewatch.schemas.side_records import SideKind, SideRecord
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import until_ends
 from sparsewatch.transforms.kafka.open import open_reader, partitions_of
@@ -26,19 +26,37 @@ _PATIENCE = 20
 REPLAYED_FROM = PREFIX + "replayed-from"
 
 
-def replayed_topic(topic: str) -> str:
-    """The topic of the ids of replayed rejects of `topic`: compacted, the key is the id."""
-    return f"{rejects_topic(topic)}.replayed"
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What was set aside of a source topic: its rejects, or its late records."""
+
+    topic: str
+    kind: SideKind = "reject"
+
+    @property
+    def side_topic(self) -> str:
+        """Where they lie."""
+        return rejects_topic(self.topic) if self.kind == "reject" else late_topic(self.topic)
+
+    @property
+    def replayed_topic(self) -> str:
+        """The topic of the ids of those that were replayed: compacted, the key is the id."""
+        return f"{self.side_topic}.replayed"
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called."""
+        return "reject" if self.kind == "reject" else "late record"
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
-    """One reject and its place."""
+class SetAside:
+    """A reject or late record, and its place."""
 
     record: SideRecord
-    #: Partition and offset in the rejects topic.
+    #: Partition and offset in the side topic.
     place: tuple[int, int]
-    #: Whether the value was too large for the rejects topic.
+    #: Whether the value was too large for the side topic.
     left_out: bool
 
     @property
@@ -47,54 +65,53 @@ class Reject:
         return self.record.id
 
 
-class RejectsTopic:
-    """Reads `<topic>.rejects`; a context manager.
+class SetAsideTopic:
+    """Reads `<topic>.rejects` or `<topic>.late`; a context manager.
 
     Raises:
         ConfigError: If there is no such topic.
         SourceError: If no broker answers.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self.topic = topic
-        self._partitions = partitions_of(kafka, rejects_topic(topic))
+    def __init__(self, kafka: KafkaSettings, origin: Origin) -> None:
+        self.origin = origin
+        self._partitions = partitions_of(kafka, origin.side_topic)
         if not self._partitions:
             raise ConfigError(
-                f"the broker has no topic {rejects_topic(topic)!r}: expected the name of a job's source topic that "
-                f"was read at least once, got {topic!r}"
+                f"the broker has no topic {origin.side_topic!r}: expected the name of a job's source topic that "
+                f"was read at least once, got {origin.topic!r}"
             )
-        self._reader = open_reader(kafka, rejects_topic(topic), _MAX_RECORD_BYTES)
+        self._reader = open_reader(kafka, origin.side_topic, _MAX_RECORD_BYTES)
 
-    def read(self) -> Iterator[Reject]:
-        """Every reject once; a duplicate that a job wrote after a crash has the same id and is skipped."""
+    def read(self) -> Iterator[SetAside]:
+        """Every record once; a duplicate that a job wrote after a crash has the same id and is skipped."""
         seen: set[str] = set()
         for reject in self._all():
             if reject.id not in seen:
                 seen.add(reject.id)
                 yield reject
 
-    def read_again(self, places: Collection[tuple[int, int]]) -> Iterator[Reject]:
-        """Rejects at these places, found by an earlier reading; later rejects are not read."""
+    def read_again(self, places: Collection[tuple[int, int]]) -> Iterator[SetAside]:
+        """Records at these places, found by an earlier reading; later ones are not read."""
         missing = set(places)
-        rejects = self._all() if missing else iter(())
-        for reject in rejects:
+        for reject in self._all() if missing else iter(()):
             if reject.place in missing:
                 missing.remove(reject.place)
                 yield reject
             if not missing:
                 return
 
-    def _all(self) -> Iterator[Reject]:
+    def _all(self) -> Iterator[SetAside]:
         positions = dict.fromkeys(self._partitions, 0)
         self._reader.assign(positions)
-        for fetched in until_ends(self._reader, rejects_topic(self.topic), positions, self._reader.end_offsets()):
+        for fetched in until_ends(self._reader, self.origin.side_topic, positions, self._reader.end_offsets()):
             for i, offset in enumerate(fetched.offsets):
                 try:
                     record = read_back(fetched, i)
                 except SchemaError as error:
-                    _logger.warning("topic %r: %s", rejects_topic(self.topic), error)
+                    _logger.warning("topic %r: %s", self.origin.side_topic, error)
                 else:
-                    yield Reject(record, (fetched.partition, offset), is_left_out(fetched, i))
+                    yield SetAside(record, (fetched.partition, offset), is_left_out(fetched, i))
 
     def __enter__(self) -> Self:
         return self

@@ -20,7 +20,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.rejects.command import rejects
 from sparsewatch.pipelines.rejects.repairs import read_repairs
 from sparsewatch.pipelines.rejects.replay import Replay, ReplayPlan
-from sparsewatch.pipelines.rejects.topics import Originals, Reject
+from sparsewatch.pipelines.rejects.topics import Origin, Originals, SetAside
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import ConfigError, SchemaError, SinkError
@@ -266,8 +266,8 @@ def test_the_list_counts_by_code_and_shows_no_control_characters(embedded_broker
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("list", [], "expected --job JOB.toml, or TOPIC and --bootstrap"),
-        ("list", ["t"], "expected --job JOB.toml, or TOPIC and --bootstrap"),
+        ("list", [], "expected JOB.toml, or TOPIC and --bootstrap"),
+        ("list", ["t"], "expected JOB.toml, or TOPIC and --bootstrap"),
         ("list", ["nowhere", "--bootstrap"], "no topic 'nowhere.rejects'"),
         ("replay", ["nowhere", "--bootstrap"], "no topic 'nowhere'"),
         ("replay", ["t", "--repair", "cat", "--repair-file", "x"], "got both"),
@@ -289,14 +289,14 @@ def test_ids_that_are_no_rejects_are_named_before_anything_is_sent(
     set_aside(bootstrap, topic, [reject(topic, 0)])
     path.write_text(f'{{"id": "misspelt", "value": "x"}}\n{{"id": "{reject(topic, 0).id}", "value": "x"}}')
     for options in (["--only", "misspelt", "--only", reject(topic, 0).id], ["--repair-file", str(path)]):
-        with pytest.raises(ConfigError, match="1 id not among the rejects of 'replay-unknown': 'misspelt'"):
+        with pytest.raises(ConfigError, match=r"1 id not in 'replay-unknown\.rejects': 'misspelt'"):
             command(bootstrap, "replay", topic, "--force", *options)
     assert read_all(bootstrap, topic) == []
 
 
 def replay_of(broker: FakeBroker, told: list[str]) -> Replay:
     broker.create("t", 2)
-    plan = ReplayPlan(topic="t", partitions=(0, 1), force=True)
+    plan = ReplayPlan(origin=Origin("t"), to="t", partitions=(0, 1), force=True)
     return Replay(plan, broker.writer(), Originals(broker.settings, "t"), told.append)
 
 
@@ -304,7 +304,7 @@ def test_ids_are_noted_only_behind_durable_records() -> None:
     records, broker = [reject("t", i) for i in range(2)], FakeBroker()
     replay = replay_of(broker, [])
     for record in records:
-        replay.take(Reject(record, (0, 0), left_out=False))
+        replay.take(SetAside(record, (0, 0), left_out=False))
     assert replay.count.replayed == 0
     replay.finish()
     ids = [("t.rejects.replayed", record.id.encode()) for record in records]
@@ -314,7 +314,7 @@ def test_ids_are_noted_only_behind_durable_records() -> None:
     refusing = FakeBroker()
     refusing.refuse(lambda _: True, "too large")
     replay = replay_of(refusing, [])
-    replay.take(Reject(records[0], (0, 0), left_out=False))
+    replay.take(SetAside(records[0], (0, 0), left_out=False))
     with pytest.raises(SinkError, match="too large"):
         replay.finish()
     assert [(call.topic or call.name, call.key) for call in refusing.calls] == [("t", b"k0")]
@@ -342,7 +342,7 @@ def test_a_record_too_large_for_the_source_topic_is_left_and_harms_no_other() ->
     broker.refuse(lambda record: len(record.value or b"") >= 300_000, "too large")
     replay = replay_of(broker, told)
     for i, size in enumerate([10, 300_000, 270_000, 10]):
-        replay.take(Reject(reject("t", i, value=b"x" * size), (0, i), left_out=False))
+        replay.take(SetAside(reject("t", i, value=b"x" * size), (0, i), left_out=False))
     replay.finish()
     assert told == ["t/1/1/-1/wrong_type: not replayed: too large"]
     noted = [record.key for record in broker.records("t.rejects.replayed")]

@@ -18,7 +18,7 @@ from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.rejects.topics import RejectsTopic
+from sparsewatch.pipelines.rejects.topics import Origin, SetAsideTopic
 from sparsewatch.pipelines.wafer.settings import WaferJob
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, format_of, read_wafers
 from sparsewatch.pipelines.wafer_import import file_rejects, publishing
@@ -88,7 +88,7 @@ def decoded(folder: Path, topic: str, records: Sequence[Raw], **source: str) -> 
 
 
 def rejects_of(broker: EmbeddedBroker, topic: str) -> list[Any]:
-    with RejectsTopic(KafkaSettings(bootstrap_servers=[broker.bootstrap]), topic) as rejects:
+    with SetAsideTopic(KafkaSettings(bootstrap_servers=[broker.bootstrap]), Origin(topic)) as rejects:
         return list(rejects.read())
 
 
