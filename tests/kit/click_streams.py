@@ -13,6 +13,7 @@ from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
 
 #: One column: values and where they are missing.
 Column = tuple[np.ndarray, np.ndarray]
@@ -78,8 +79,14 @@ class Clicks:
 
 
 def findings(
-    counts: FeatureCounts, reference: Reference, settings: ClickThresholds | None = None, *, complete: bool = True
+    counts: FeatureCounts,
+    reference: Reference,
+    settings: ClickThresholds | None = None,
+    *,
+    complete: bool = True,
+    mistyped: MistypedCells = NONE_MISTYPED,
 ) -> list[Finding]:
     """The findings of the checks on a window."""
-    profile = profile_window(counts, rank_features(counts), reference.known_values, reference.hash_limits)
+    ranking = rank_features(counts)
+    profile = profile_window(counts, ranking, reference.known_values, reference.hash_limits, mistyped)
     return check_window(counts, profile, reference, settings or ClickThresholds(), complete=complete)

@@ -19,7 +19,7 @@ from sparsewatch.transforms.codecs.arrow import MOST_ROWS, conform, encode_arrow
 from sparsewatch.transforms.codecs.arrow_framing import count_events
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_json
-from sparsewatch.transforms.codecs.missing import nulls_for_missing, without_missing_texts
+from sparsewatch.transforms.codecs.missing import nulls_for_missing, texts_without_missing, without_missing_texts
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, joined, taken
 from sparsewatch.transforms.records import Fetched
 
@@ -28,7 +28,7 @@ ARROW_TYPE = b"application/vnd.apache.arrow.stream"
 _FORMATS = {JSON_TYPE: "json", ARROW_TYPE: "arrow"}
 
 _MESSAGE_CHARACTERS = 1_000
-_UNCOUNTED = " (how many events it holds cannot be read: it counts as one)"
+_UNCOUNTED = " (the number of its events is not known, or not believed: it counts as one)"
 
 #: A record: (position in the list of fetched runs, position in the run).
 _Record = tuple[int, int]
@@ -178,7 +178,7 @@ def _decode_arrow(
     for run, i in records:
         whole = _side(topic, fetched[run], i, "reject", "broken_arrow", "")
         try:
-            table = read_arrow(whole.value or b"")
+            table = texts_without_missing(read_arrow(whole.value or b""), schema.missing)
         except SchemaError as error:
             rejects.append(_counted(_because(whole, "broken_arrow", str(error))))
             continue

@@ -39,6 +39,16 @@ def without_missing_texts(rows: pa.RecordBatch, symbols: Sequence[str]) -> pa.Re
     return pa.RecordBatch.from_arrays(columns, schema=rows.schema)
 
 
+def texts_without_missing(table: pa.Table, symbols: Sequence[str]) -> pa.Table:
+    """A table in whose columns of text the symbols are null, whatever type a job wants of them."""
+    if not symbols:
+        return table
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            table = table.set_column(place, field, missing_as_null(table.column(place), symbols))
+    return table
+
+
 def nulls_for_missing(text: bytes, symbols: Sequence[str]) -> bytes:
     """JSON in which the values of fields that stand for the missing value are null; within lists they stay."""
     pattern = _in_json(tuple(symbols))

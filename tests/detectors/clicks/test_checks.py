@@ -11,6 +11,7 @@ from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.mistyped import MistypedCells, MistypedColumn
 from sparsewatch.schemas.settings import read_settings
 from tests.kit.click_streams import NAMES, Clicks, Columns, findings
 
@@ -90,6 +91,16 @@ def test_a_fault_is_found_in_its_first_window_and_nothing_else(
     assert (found.rule, found.subject) == (rule, feature)
     assert found.message.startswith(f"{feature}: ")
     json.loads(msgspec.json.encode(found))
+
+
+@pytest.mark.parametrize(("rule", "change"), [("feature_nulls", with_nulls), ("feature_vanished", gone)])
+def test_missing_values_say_how_many_hold_another_type(
+    clicks: Clicks, reference: Reference, rule: str, change: Callable[..., Any]
+) -> None:
+    cells = MistypedCells({"country": MistypedColumn({"str": ROWS // 100}, ())})
+    (found,) = findings(clicks.window(ROWS, fault("country", change)), reference, mistyped=cells)
+    assert found.rule == rule
+    assert found.message.endswith("in the reference; 1.0% hold a value of another type")
 
 
 def test_a_leak_of_the_label_is_gained_signal(reference: Reference) -> None:

@@ -41,7 +41,7 @@ def test_texts_that_look_like_structure_change_nothing() -> None:
 def decoded(values: list[bytes], **source: Any) -> Any:
     schema = event_schema(
         SourceSettings(topic="t", time_column="t", **source),
-        EventColumns(named_fields({"site": "str", "temp": "float", "flag": "bool"})),
+        EventColumns(named_fields({"site": "str", "temp": "float", "flag": "bool"}), lenient=("site", "temp", "flag")),
     )
     n = len(values)
     headers = [[] if value.startswith(b"{") else [("content-type", ARROW_TYPE)] for value in values]
@@ -65,6 +65,13 @@ def test_a_jobs_missing_texts_are_missing_in_its_stream_and_in_its_files(tmp_pat
     table = open_table([tmp_path / "x.jsonl"], TableSettings(reading=Reading(missing=tuple(missing))))
     rows = pa.Table.from_batches(table.pieces(), table.schema)
     assert rows.to_pydict() == stream.rows.select(rows.column_names).to_pydict()
+
+
+def test_texts_of_arrow_records_are_missing_whatever_the_type_of_their_column() -> None:
+    texts = pa.table({"t": [1, 2, 3], "site": ["x"] * 3, "temp": ["-", "1.5", None], "flag": [True, None, False]})
+    found = decoded([encode_arrow(texts)], missing=["NA", "-"])
+    assert (found.rejects, found.rows["temp"].to_pylist()) == ([], [None] * 3)
+    assert found.wrong["temp"].rows.tolist() == [1]
 
 
 def test_texts_of_arrow_records_are_missing_as_well() -> None:
