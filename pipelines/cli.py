@@ -105,11 +105,13 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
 
     job = load_job(job_file, overrides)
     from sparsewatch.pipelines.job.broker_checks import check_broker
+    from sparsewatch.pipelines.job.output_checks import check_alerts_file
     from sparsewatch.pipelines.job.ready import prepare, ready
 
     made = ready(job)
     for remark in prepare(made).remarks:
         click.echo(remark)
+    check_alerts_file(job.output.alerts_file)
     partitions = check_broker(made, str(job_file), on_remark=click.echo)
     click.echo(
         f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {counted(len(partitions), 'partition')}."

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from sparsewatch.pipelines.job.output_checks import check_rights, check_sizes, largest_records
 from sparsewatch.pipelines.job.ready import Ready, output_topics, state_topics
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
@@ -170,14 +171,16 @@ def check_broker(
         The partitions of the source topic.
 
     Raises:
-        ConfigError: If the source topic is missing, an output topic that may not be created is, or a topic would lose
-            the state that the job keeps in it.
+        ConfigError: If the source topic is missing, an output topic that may not be created is, a topic would lose the
+            state that the job keeps in it, or takes smaller records than the job writes.
+        AccessError: If the broker does not let us in, or lets us not read or write one of these topics.
         SourceError: If no broker answers.
     """
     job = made.job
     with _quiet_client():
         admin = open_admin(job.kafka)
     with closing(admin):
+        check_rights(admin, made)
         partitions = admin.partitions(job.source.topic)
         if not partitions:
             raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}")
@@ -186,11 +189,13 @@ def check_broker(
                 on_remark(
                     f"The broker does not report the cleanup.policy of {topic.name!r}; state is safe with 'compact'."
                 )
+        largest = largest_records(admin, made)
         if job.output.create_topics:
-            ensure_topics(admin, output_topics(made), job.output.replication)
+            ensure_topics(admin, output_topics(made, largest[made.topics.rejects]), job.output.replication)
         elif missing := missing_topics(admin, output_topics(made)):
             names = ", ".join(repr(topic.name) for topic in missing)
             raise ConfigError(f"output.create_topics is false and the broker has no topic {names}")
+        check_sizes(admin, job.kafka, largest)
         return partitions
 
 

@@ -61,10 +61,15 @@ class Prepared:
     remarks: tuple[str, ...] = ()
 
 
-def output_topics(made: Ready) -> list[NewTopic]:
-    """All topics that a job writes, with the clean-up each needs."""
+def output_topics(made: Ready, reject_bytes: int = 0) -> list[NewTopic]:
+    """All topics that a job writes, with the clean-up each needs.
+
+    Args:
+        made: The job.
+        reject_bytes: Least size of the largest reject.
+    """
     topics = made.topics
-    largest = max(16 << 20, 2 * made.events.max_record_bytes + _ROOM_BYTES)
+    largest = max(16 << 20, 2 * made.events.max_record_bytes + _ROOM_BYTES, reject_bytes)
     side = made.job.side_topics()
     return [
         NewTopic(topics.windows, compact=True),

@@ -7,19 +7,19 @@ readers do, and an alert does not wait for a window.
 
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 import msgspec
 
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
-from sparsewatch.schemas.alerts import Alert, raise_alert
+from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.transforms.kafka.client import Reader, Writer
 from sparsewatch.transforms.kafka.open import open_reader, open_writer
 from sparsewatch.transforms.kafka.progress import load_progress, no_progress
 from sparsewatch.transforms.kafka.reader_start import log_notices, settled
 from sparsewatch.transforms.kafka.resume import resume_point, start_state
 from sparsewatch.transforms.kafka.source_findings import findings_of
+from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.job_metrics import lost_metric
 
 
@@ -82,10 +82,4 @@ def _write_alerts(writer: Writer, made: Ready, now: Progress, notices: Sequence[
     ]
     for alert in alerts:
         writer.send(made.topics.alerts, alert.id.encode(), msgspec.json.encode(alert))
-    if made.job.output.alerts_file and alerts:
-        _add_lines(Path(made.job.output.alerts_file), alerts)
-
-
-def _add_lines(path: Path, alerts: Sequence[Alert]) -> None:
-    with path.open("ab") as file:
-        file.write(b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))
+    AlertsFile(made.job.output.alerts_file).add(alerts)

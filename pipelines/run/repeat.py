@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sparsewatch.pipelines.console import stopping
 from sparsewatch.schemas.errors import SparsewatchError
+from sparsewatch.transforms.kafka.presence import is_any_away
 
 _LOG = logging.getLogger(__name__)
 #: Shortest time to the next run after an error.
@@ -26,6 +27,7 @@ def repeat(run: Callable[[], None], pause_s: float) -> None:
     Raises:
         SparsewatchError: If no later run can succeed.
     """
+    said = ""
     while not stopping.asked():
         wait_s = pause_s
         try:
@@ -34,7 +36,12 @@ def repeat(run: Callable[[], None], pause_s: float) -> None:
             if not retriable(error):
                 raise
             wait_s = max(pause_s, _RETRY_S)
-            _LOG.warning("%s; the next run begins in %g s", error, wait_s)
+            # A broker that is away was said to be; no error is said twice in a row.
+            if str(error) != said and not is_any_away():
+                _LOG.warning("%s; runs begin again until they succeed", error)
+            said = str(error)
+        else:
+            said = ""
         stopping.wait_asked(wait_s)
 
 

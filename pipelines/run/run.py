@@ -20,6 +20,7 @@ from apache_beam.transforms.window import FixedWindows
 from sparsewatch.pipelines.console import stopping
 from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.output_checks import check_alerts_file
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
 from sparsewatch.pipelines.run.background import Background
 from sparsewatch.pipelines.run.begin import begin
@@ -32,10 +33,11 @@ from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms import coders
 from sparsewatch.transforms.kafka.open import partitions_of
+from sparsewatch.transforms.kafka.presence import STOP
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, Until
 from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
-from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, STOP, ReadKafka
+from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, ReadKafka
 from sparsewatch.transforms.listening import listening
 from sparsewatch.transforms.window.close_windows import CloseWindows
 from sparsewatch.transforms.window.judge_stream import StreamRules
@@ -71,12 +73,16 @@ def run_job(
 
     Raises:
         ConfigError: If something about the job is wrong; nothing has been read then.
+        AccessError: If the broker does not let us in, or lets us not read or write what the job needs.
         SourceError: If no broker answers.
     """
     stop = parse_until(until)
     chosen = choose_runner(runner, stop, repeated=repeat_s is not None)
     made = ready(job)
     prepared = prepare(made)
+    if chosen != "portable":
+        # There the file is written by workers on other machines.
+        check_alerts_file(job.output.alerts_file)
     partitions = check_broker(made, job_file)
     begin(made, partitions)
     coders.register()

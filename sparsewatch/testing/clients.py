@@ -113,6 +113,11 @@ class FakeAdmin:
         """See the protocol."""
         return {topic: self._state.partitions_of(topic) for topic in list(self._state.topics)}
 
+    def rights(self, topics: Iterable[str]) -> dict[str, frozenset[str] | None]:
+        """See the protocol; everything is allowed."""
+        self._state.answer()
+        return dict.fromkeys(topics)
+
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """See the protocol."""
         del replication

@@ -1,5 +1,7 @@
 """Apache Kafka as others run it: with passwords, certificates and access control, and one way to it that can be cut."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType, TracebackType
@@ -16,7 +18,10 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing.child_process import free_port
+from sparsewatch.transforms.kafka.client import Admin
+from sparsewatch.transforms.kafka.open import open_admin
 from tests.kit.certificates import Certificates, make_certificates
 from tests.kit.proxy import Proxy
 from tests.kit.services import KafkaBroker
@@ -57,16 +62,28 @@ class GuardedBroker:
 
     def grant(self, *topics: str, operations: str = "READ WRITE DESCRIBE DESCRIBE_CONFIGS") -> None:
         """Let `USER` do something with topics."""
-        resources = [ResourcePattern(ResourceType.TOPIC, topic) for topic in topics]
-        allow = ACLPermissionType.ALLOW
-        acls = [
-            ACL(f"User:{USER}", "*", ACLOperation[operation], allow, resource)
-            for resource in resources
-            for operation in operations.split()
-        ]
-        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
-        failed = admin.create_acls(acls)["failed"]
-        admin.close()
+        self._create([_acl(t, o, ACLPermissionType.ALLOW) for t in topics for o in operations.split()])
+
+    @contextmanager
+    def denied(self, topic: str, operation: str) -> Iterator[None]:
+        """Meanwhile `USER` may not do this with a topic, whatever was granted."""
+        acl = _acl(topic, operation, ACLPermissionType.DENY)
+        self._create([acl])
+        try:
+            yield
+        finally:
+            with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
+                admin.delete_acls([acl])
+
+    @contextmanager
+    def admin(self) -> Iterator[Admin]:
+        """Topic administration with all rights."""
+        with closing(open_admin(KafkaSettings(bootstrap_servers=[self.bootstrap]))) as admin:
+            yield admin
+
+    def _create(self, acls: list[ACL]) -> None:
+        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
+            failed = admin.create_acls(acls)["failed"]
         assert not failed, failed
 
     def _settings(self, behind: int) -> dict[str, Any]:
@@ -114,3 +131,8 @@ class GuardedBroker:
         self.way.cut()
         self.broker.close()
         self._folder.cleanup()
+
+
+def _acl(topic: str, operation: str, permission: ACLPermissionType) -> ACL:
+    resource = ResourcePattern(ResourceType.TOPIC, topic)
+    return ACL(f"User:{USER}", "*", ACLOperation[operation], permission, resource)

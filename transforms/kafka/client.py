@@ -142,6 +142,15 @@ class Admin(Protocol):
             SourceError: If no broker answers.
         """
 
+    def rights(self, topics: Iterable[str]) -> dict[str, frozenset[str] | None]:
+        """What we may do with topics, such as `READ`; None where the broker does not tell or has no such topic.
+
+        Of a topic that the broker hides from us, which it may or may not have, that is nothing.
+
+        Raises:
+            SourceError: If no broker answers.
+        """
+
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """Create the topics that are missing; the others stay as they are.
 

@@ -14,7 +14,7 @@ from sparsewatch.schemas.jobs import KafkaSettings, read_password
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.kafka.client import Sight
 from sparsewatch.transforms.kafka.ends import Ends
-from sparsewatch.transforms.kafka.faults import listens, refused_topic
+from sparsewatch.transforms.kafka.faults import TOO_LARGE, listens, refused_topic
 from sparsewatch.transforms.kafka.kafka_python import ends_of_all
 from sparsewatch.transforms.kafka.opening import opened
 from sparsewatch.transforms.kafka.presence import broker_at
@@ -28,6 +28,8 @@ _LOG_ALL = 6
 
 #: Largest record we write, as in the kafka-python client.
 _MAX_REQUEST_BYTES = 64 << 20
+#: Bytes of records sent as one, which a topic takes or refuses as one; by default as many as most topics take at all.
+_BATCH_BYTES = 1 << 17
 
 #: A broker that answers, and does not let us in.
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
@@ -261,6 +263,7 @@ class ConfluentWriter:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 5,
+                "batch.size": _BATCH_BYTES,
                 "message.max.bytes": _MAX_REQUEST_BYTES,
                 "message.timeout.ms": 0,
                 "queue.buffering.max.messages": 1_000_000,
@@ -307,6 +310,8 @@ class ConfluentWriter:
             topic, error = refused[0]
             if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 raise refused_topic(self._settings, topic, "WRITE")
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise SinkError(TOO_LARGE.format(topic))
             raise SinkError(f"topic {topic!r} refused a record: {error}")
 
     def close(self) -> None:

@@ -16,6 +16,9 @@ from kafka.net.sasl import get_sasl_mechanism
 from sparsewatch.schemas.errors import AccessError, ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings, read_password
 
+#: Where a broker refuses a record for its size.
+TOO_LARGE = "topic {!r} refused a record: it is larger than the topic takes, raise its max.message.bytes"
+
 _PROBE_S = 3.0
 #: Numbers of requests in Kafka's protocol.
 _SASL_HANDSHAKE, _SASL_AUTHENTICATE = 17, 36

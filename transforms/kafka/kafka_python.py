@@ -1,54 +1,39 @@
 """The client protocol over kafka-python: pure Python, the default."""
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.admin import NewTopic as KafkaNewTopic
+from kafka.admin import OffsetSpec
 from kafka.errors import (
     KafkaError,
-    TopicAlreadyExistsError,
+    MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
     UnknownError,
-    UnknownTopicOrPartitionError,
 )
-from kafka.structs import OffsetAndMetadata
 
-from sparsewatch.schemas.errors import SinkError, SourceError
+from sparsewatch.schemas.errors import SinkError, SourceError, SparsewatchError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import parse_duration_us
-from sparsewatch.transforms.kafka.client import NewTopic, Sight
+from sparsewatch.transforms.kafka.client import Sight
 from sparsewatch.transforms.kafka.ends import Ends
-from sparsewatch.transforms.kafka.faults import refused_topic
+from sparsewatch.transforms.kafka.faults import TOO_LARGE, refused_topic
+from sparsewatch.transforms.kafka.kafka_python_admin import topics_of
 from sparsewatch.transforms.kafka.opening import opened
 from sparsewatch.transforms.kafka.topic_sight import TopicSight
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
-
-_logger = logging.getLogger(__name__)
 
 #: Room beside the largest record in one fetch and in one request.
 _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
 _MAX_REQUEST_BYTES = 64 << 20
 _FOREVER_MS = 2**31 - 1
-#: Source of a setting that was made for the topic itself.
-_OWN_SETTING = "DYNAMIC_TOPIC_CONFIG"
 #: How long the broker holds a fetch that finds nothing: after one such fetch the end of a topic is known.
 _FETCH_WAIT_MS = 100
 #: How long a first fetch at the end of a partition may take.
 _LOOK_S = 5.0
-
-
-def _topics(consumer: KafkaConsumer) -> dict[str, tuple[int, ...]]:
-    # All topics are requested: a broker may create a topic that is requested by name.
-    try:
-        return {topic: tuple(sorted(consumer.partitions_for_topic(topic) or ())) for topic in consumer.topics()}
-    except KafkaError as error:
-        raise SourceError(f"the broker did not list its topics: {error}") from error
 
 
 def ends_of_all(settings: KafkaSettings, topic: str, partitions: Iterable[int]) -> dict[int, int]:
@@ -91,7 +76,7 @@ class KafkaPythonReader:
 
     def partitions(self) -> tuple[int, ...]:
         """See the protocol."""
-        return _topics(self._consumer).get(self._topic) or self._sight.look().partitions
+        return topics_of(self._consumer).get(self._topic) or self._sight.look().partitions
 
     def look(self) -> Sight:
         """See the protocol."""
@@ -202,9 +187,12 @@ class KafkaPythonWriter:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._pending: list[tuple[str, Any]] = []
-        self._producer = opened(
+        self._producer = self._opened()
+
+    def _opened(self) -> KafkaProducer:
+        return opened(
             KafkaProducer,
-            settings,
+            self._settings,
             acks="all",
             linger_ms=5,
             batch_size=1 << 17,
@@ -239,133 +227,23 @@ class KafkaPythonWriter:
             # It is raised where a batch was split, since the broker took it for too large; its records have futures.
             self._producer.flush()
         pending, self._pending = self._pending, []
-        for topic, future in pending:
+        for _, future in pending:
             with suppress(KafkaError):
                 future.get()
-            if isinstance(future.exception, TopicAuthorizationFailedError):
-                raise refused_topic(self._settings, topic, "WRITE") from future.exception
+        for topic, future in pending:
             if future.failed():
-                raise SinkError(f"topic {topic!r} refused a record: {future.exception}") from future.exception
+                # An idempotent producer that was refused a record refuses all that follow.
+                self._producer.close(timeout=0)
+                self._producer = self._opened()
+                raise self._refusal(topic, future.exception) from future.exception
+
+    def _refusal(self, topic: str, reason: BaseException) -> SparsewatchError:
+        if isinstance(reason, TopicAuthorizationFailedError):
+            return refused_topic(self._settings, topic, "WRITE")
+        if isinstance(reason, MessageSizeTooLargeError):
+            return SinkError(TOO_LARGE.format(topic))
+        return SinkError(f"topic {topic!r} refused a record: {reason}")
 
     def close(self) -> None:
         """See the protocol."""
         self._producer.close()
-
-
-def _create(admin: KafkaAdminClient, topic: KafkaNewTopic) -> None:
-    try:
-        admin.create_topics([topic])
-    except TopicAlreadyExistsError:
-        _logger.debug("topic %s exists already", topic.name)
-    except KafkaError as error:
-        raise SinkError(f"topic {topic.name!r} cannot be created: {error}") from error
-
-
-def _described(admin: KafkaAdminClient, topic: str) -> dict[str, dict[str, Any]]:
-    # Tansu closes the connection when settings are requested by name, so all are requested.
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-    answer: dict[str, dict[str, dict[str, Any]]] = admin.describe_configs([resource], config_filter="all")
-    return answer.get("topic", {}).get(topic, {})
-
-
-class KafkaPythonAdmin:
-    """See `sparsewatch.transforms.kafka.client.Admin`."""
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._groups: dict[str, KafkaConsumer] = {}
-        self._timeout_ms = parse_duration_us(settings.timeout) // 1000
-        self._consumer = opened(
-            KafkaConsumer, settings, group_id=None, enable_auto_commit=False, request_timeout_ms=self._timeout_ms
-        )
-
-    def partitions(self, topic: str) -> tuple[int, ...]:
-        """See the protocol."""
-        return self.topics().get(topic, ())
-
-    def topics(self) -> dict[str, tuple[int, ...]]:
-        """See the protocol."""
-        return _topics(self._consumer)
-
-    def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
-        """See the protocol."""
-        with self._client() as admin:
-            for topic in topics:
-                self._create(admin, topic, replication)
-
-    @contextmanager
-    def _client(self) -> Iterator[KafkaAdminClient]:
-        admin = opened(KafkaAdminClient, self._settings)
-        try:
-            yield admin
-        finally:
-            admin.close()
-
-    @staticmethod
-    def _create(admin: KafkaAdminClient, topic: NewTopic, replication: int) -> None:
-        settings = {"cleanup.policy": "compact"} if topic.compact else {}
-        if topic.max_record_bytes:
-            settings["max.message.bytes"] = str(topic.max_record_bytes)
-        _create(admin, KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings))
-
-    def create_like(self, model: str, topic: str, settings: Mapping[str, str]) -> None:
-        """See the protocol."""
-        try:
-            with self._client() as admin:
-                [found] = admin.describe_topics([model])
-                replication = len(found["partitions"][0]["replica_nodes"])
-                own = {
-                    name: setting["value"]
-                    for name, setting in _described(admin, model).items()
-                    if setting["config_source"] == _OWN_SETTING
-                }
-                _create(admin, KafkaNewTopic(topic, 1, replication, topic_configs={**own, **settings}))
-        except KafkaError as error:
-            raise SinkError(f"topic {topic!r} cannot be created like {model!r}: {error!r}") from error
-
-    def settings_of(self, topic: str) -> dict[str, str]:
-        """See the protocol."""
-        try:
-            with self._client() as admin:
-                found = _described(admin, topic)
-        except KafkaError as error:
-            _logger.info("the broker did not return the settings of topic %s: %r", topic, error)
-            return {}
-        return {name: setting["value"] for name, setting in found.items() if setting["value"] is not None}
-
-    def change_settings(self, topic: str, settings: Mapping[str, str]) -> None:
-        """See the protocol."""
-        try:
-            with self._client() as admin:
-                admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))])
-        except (KafkaError, ValueError) as error:
-            raise SinkError(f"settings {dict(settings)} of topic {topic!r} cannot be changed: {error!r}") from error
-
-    def delete_topic(self, topic: str) -> None:
-        """See the protocol."""
-        try:
-            with self._client() as admin:
-                admin.delete_topics([topic])
-        except UnknownTopicOrPartitionError:
-            _logger.debug("topic %s is deleted already", topic)
-        except KafkaError as error:
-            raise SinkError(f"topic {topic!r} cannot be deleted: {error!r}") from error
-
-    def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        """See the protocol."""
-        if group not in self._groups:
-            self._groups[group] = opened(KafkaConsumer, self._settings, group_id=group, enable_auto_commit=False)
-        consumer = self._groups[group]
-        try:
-            consumer.assign([TopicPartition(topic, p) for p in offsets])
-            consumer.commit(
-                {TopicPartition(topic, p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()},
-                timeout_ms=self._timeout_ms,
-            )
-        except KafkaError as error:
-            raise SinkError(f"consumer group {group!r}: the offsets cannot be committed: {error!r}") from error
-
-    def close(self) -> None:
-        """See the protocol."""
-        for consumer in (self._consumer, *self._groups.values()):
-            consumer.close(autocommit=False)

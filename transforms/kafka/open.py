@@ -72,7 +72,7 @@ def open_admin(settings: KafkaSettings) -> Admin:
     """Topic administration; kafka-python serves both clients."""
     if broker := _broker_here(settings):
         return broker.admin()
-    from sparsewatch.transforms.kafka.kafka_python import KafkaPythonAdmin
+    from sparsewatch.transforms.kafka.kafka_python_admin import KafkaPythonAdmin
 
     return KafkaPythonAdmin(settings)
 

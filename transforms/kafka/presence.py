@@ -10,6 +10,9 @@ from sparsewatch.schemas.errors import SparsewatchError
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
+#: Set, it stops the readers of this process after their batch; windows that are open are left to the next run. Readers
+#: of endless runs (`forever`) are stopped by their runner. Nobody waits for a broker then.
+STOP = threading.Event()
 #: Between two tries of a call that waits for its broker.
 _TRY_AGAIN_S = 1.0
 
@@ -71,17 +74,21 @@ def broker_at(address: str) -> Presence:
     return _BROKERS.setdefault(address, Presence(f"the broker at {address}"))
 
 
-def patiently(call: Callable[[], _T], sleep: Callable[[float], None] = time.sleep) -> _T:
-    """What a call returns, which is made again for as long as its broker is away.
+def is_any_away() -> bool:
+    """Whether a broker was away when it was last asked."""
+    return any(broker.is_away for broker in list(_BROKERS.values()))
+
+
+def patiently(call: Callable[[], _T], try_again_s: float = _TRY_AGAIN_S) -> _T:
+    """What a call returns, which is made again for as long as its broker is away and the run is not asked to stop.
 
     Raises:
-        SparsewatchError: If trying again cannot help.
+        SparsewatchError: If trying again cannot help, or the run is asked to stop.
     """
     while True:
         try:
             return call()
         except SparsewatchError as error:
-            if not error.retriable:
+            if not error.retriable or STOP.wait(try_again_s):
                 raise
-            _logger.debug("tried again in %g s: %s", _TRY_AGAIN_S, error)
-        sleep(_TRY_AGAIN_S)
+            _logger.debug("tried again: %s", error)

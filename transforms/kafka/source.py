@@ -7,7 +7,6 @@ Outputs: blocks of rows on time (main), side records (`ASIDE`) and markers (`MAR
 import functools
 import gc
 import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from sparsewatch.transforms.coders import Aside, ReaderStateCoder
 from sparsewatch.transforms.kafka.accounts import close_all, close_windows, take
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import FetchAhead, IdleClock, fetch_batch, stop_before
+from sparsewatch.transforms.kafka.presence import STOP, patiently
 from sparsewatch.transforms.kafka.progress import ReaderTracker
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state, open_spec_reader
 from sparsewatch.transforms.kafka.source_changes import Change, change_of, with_last, without_lost
@@ -54,9 +54,6 @@ _GC_THRESHOLD = (100_000, 50, 1000)
 _CATCH_UP_S = 10.0
 
 
-#: Set, it stops the readers of this process after their batch; windows that are open are left to the next run. Readers
-#: of endless runs (`forever`) are stopped by their runner.
-STOP = threading.Event()
 #: By reader: silence outlasts the runs of a repeated job.
 _idle_clocks: dict[bytes, IdleClock] = {}
 
@@ -73,7 +70,7 @@ class ReaderProvider(RestrictionProvider):
 
     def initial_restriction(self, element: bytes) -> ReaderState:
         """See `initial_state`."""
-        return initial_state(decode_spec(element))
+        return patiently(lambda: initial_state(decode_spec(element)))
 
     def create_tracker(self, restriction: ReaderState) -> ReaderTracker:
         """See `ReaderTracker`."""
@@ -192,7 +189,7 @@ class _ReadEvents(beam.DoFn):
     def _positioned(self, spec: ReadSpec, state: ReaderState) -> Reader:
         wanted = {p.partition: p.position for p in state.partitions}
         if self._reader is None:
-            self._reader = open_spec_reader(spec)
+            self._reader = patiently(lambda: open_spec_reader(spec))
             self._positions = {}
         if wanted != self._positions:
             self._reader.assign(wanted)

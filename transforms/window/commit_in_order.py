@@ -25,6 +25,7 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.stream_history import StreamHistory
+from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.kafka.progress import advance, is_committed, is_next, load_progress, no_progress
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.closed import Closed
@@ -184,7 +185,8 @@ class CommitInOrder(beam.DoFn):
         if known is not None and known.mark == self._books.mark:
             return
         own = self._identity
-        durable = load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest) or no_progress(own)
+        known_now = patiently(lambda: load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest))
+        durable = known_now or no_progress(own)
         self._committed_us = durable.closed_end_us
         self._books = known or books_of(durable)
         windows = [Closed.from_bytes(data) for data in held.read()]

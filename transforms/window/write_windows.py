@@ -8,17 +8,18 @@ window states them depends on when records were fetched.
 import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from sparsewatch.schemas.accounts import Account, Progress
 from sparsewatch.schemas.alerts import Alert, Finding, MetricSample, raise_alert
-from sparsewatch.schemas.errors import SinkError
+from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
+from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
+from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
 from sparsewatch.transforms.window.judge_stream import Judged
@@ -41,7 +42,7 @@ class WindowWriter:
     def __init__(self, identity: JobIdentity, look_back: LookBack | None, alerts_file: str | None) -> None:
         self._identity = identity
         self._look_back = look_back
-        self._alerts_file = alerts_file
+        self._alerts_file = AlertsFile(alerts_file)
         self._writer: Writer | None = None
         self._admin: Admin | None = None
         self._panes: PaneLog | None = None
@@ -98,10 +99,11 @@ class WindowWriter:
             return
         writer = self._open()
         writer.flush()
-        self._add_to_file()
+        alerts, self._alerts = self._alerts, []
+        self._alerts_file.add(alerts)
         if self._moved:
             self._write_progress(progress, writer)
-        self._add_samples([windows_waiting(waiting)])
+        self._add_samples([windows_waiting(waiting), *self._alerts_file.metrics()])
         self._write_metrics(writer)
         self._report()
         self.windows, self._moved, self._waiting = 0, False, waiting
@@ -121,7 +123,7 @@ class WindowWriter:
             if self._admin is None:
                 self._admin = open_admin(own.kafka)
             self._admin.commit_group(f"sparsewatch.{own.job}", own.topics.source, offsets)
-        except SinkError as error:
+        except (SinkError, SourceError) as error:
             _logger.info("offsets of the consumer group were not committed, tools cannot show the lag: %s", error)
 
     def close(self) -> None:
@@ -137,7 +139,7 @@ class WindowWriter:
 
     def _open(self) -> Writer:
         if self._writer is None:
-            self._writer = open_writer(self._identity.kafka)
+            self._writer = patiently(lambda: open_writer(self._identity.kafka))
         return self._writer
 
     def _with_view(self, window: Window, conclusion: Conclusion, writer: Writer) -> Conclusion:
@@ -146,7 +148,7 @@ class WindowWriter:
             return conclusion
         if self._panes is None:
             own = self._identity
-            saved = load_panes(own.kafka, own.topics.panes, own.job)
+            saved = patiently(lambda: load_panes(own.kafka, own.topics.panes, own.job))
             self._panes = PaneLog(own.job, own.topics.panes, self._look_back.panes, saved)
         pane = Pane(window.start_us, window.end_us, conclusion.pane, learned=not conclusion.findings)
         view = self._look_back(pane, self._panes.before(window.start_us, window.end_us - window.start_us))
@@ -176,13 +178,6 @@ class WindowWriter:
             writer.send(topics.alerts, alert.id.encode(), msgspec.json.encode(alert))
         for record in conclusion.records:
             writer.send(*record)
-
-    def _add_to_file(self) -> None:
-        alerts, self._alerts = self._alerts, []
-        if self._alerts_file and alerts:
-            lines = b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts)
-            with Path(self._alerts_file).open("ab") as file:
-                file.write(lines)
 
     def _write_progress(self, progress: Progress, writer: Writer) -> None:
         writer.send(self._identity.topics.progress, progress.job.encode(), msgspec.json.encode(progress))

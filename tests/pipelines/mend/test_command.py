@@ -25,7 +25,7 @@ from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import EmbeddedBroker, FakeAdmin, FakeBroker
 from sparsewatch.transforms.kafka.client import Admin, NewTopic
 from sparsewatch.transforms.kafka.compacted import Compacted
-from sparsewatch.transforms.kafka.kafka_python import KafkaPythonAdmin
+from sparsewatch.transforms.kafka.kafka_python_admin import KafkaPythonAdmin
 from tests.kit.installed import java, kafka_classpath
 from tests.kit.job_files import write_click_job
 from tests.kit.services import KafkaBroker

@@ -52,9 +52,10 @@ def test_an_error_that_may_pass_is_logged_and_the_runs_go_on(
     waits: list[float] = []
     monkeypatch.setattr(stopping, "wait_asked", waits.append)
     with caplog.at_level(logging.WARNING), pytest.raises(ModelError):
-        repeat(runs(None, error, None, ModelError("damaged")), 0.0)
-    assert waits == [0.0, 1.0, 0.0]
-    assert [record.getMessage() for record in caplog.records] == [f"{error}; the next run begins in 1 s"]
+        repeat(runs(None, error, error, None, error, ModelError("damaged")), 0.0)
+    assert waits == [0.0, 1.0, 1.0, 0.0, 1.0]
+    # Once, however often a run finds it in a row.
+    assert [record.getMessage() for record in caplog.records] == [f"{error}; runs begin again until they succeed"] * 2
 
 
 def test_an_error_of_the_code_ends_the_runs() -> None:

@@ -1,15 +1,17 @@
 """Both clients on a real broker: what a reader returns of a topic that others write in their own ways."""
 
 import time
+from contextlib import closing
 from typing import Literal
 
 import pytest
 from kafka import KafkaProducer
 
+from sparsewatch.schemas.errors import SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.kafka.open import open_reader, open_writer
 from tests.kit.services import KafkaBroker
-from tests.kit.topics import create_topic
+from tests.kit.topics import create_topic, read_all
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "confluent"])
@@ -43,3 +45,39 @@ def test_a_topic_written_in_transactions_is_read_to_its_very_end(
     reader.close()
     assert reached == ends == {0: 9, 1: 9}  # a marker behind each of three pairs of records
     assert offsets == {p: [0, 1, 3, 4, 6, 7] for p in (0, 1)}
+
+
+@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+def test_a_record_that_the_topic_does_not_take_is_refused_by_name_and_the_others_are_written(
+    kafka_broker: KafkaBroker, client: Literal["kafka-python", "confluent"]
+) -> None:
+    if client == "confluent":
+        pytest.importorskip("confluent_kafka", reason="needs the extra `confluent`")
+    topic = f"small-{client}"
+    create_topic(kafka_broker.bootstrap, topic, max_bytes=10_000)
+    with closing(open_writer(KafkaSettings(bootstrap_servers=[kafka_broker.bootstrap], client=client))) as writer:
+        for size in (100, 50_000, 100):
+            writer.send(topic, None, b"v" * size)
+        with pytest.raises(SinkError, match=f"'{topic}' refused a record: .*raise its max.message.bytes"):
+            writer.flush()
+        writer.send(topic, None, b"later")
+        writer.flush()
+    values = [record.value for record in read_all(kafka_broker.bootstrap, topic)]
+    assert values[-1] == b"later"
+    # A client that had the large record in one batch with others may have lost these: who is refused sends them again.
+    assert set(values[:-1]) <= {b"v" * 100}
+
+
+@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+def test_more_records_than_the_topic_takes_as_one_are_written_in_parts(
+    kafka_broker: KafkaBroker, client: Literal["kafka-python", "confluent"]
+) -> None:
+    if client == "confluent":
+        pytest.importorskip("confluent_kafka", reason="needs the extra `confluent`")
+    topic = f"batches-{client}"
+    create_topic(kafka_broker.bootstrap, topic, max_bytes=200_000)
+    with closing(open_writer(KafkaSettings(bootstrap_servers=[kafka_broker.bootstrap], client=client))) as writer:
+        for i in range(50):
+            writer.send(topic, None, b"%05d" % i + b"v" * 20_000)
+        writer.flush()
+    assert [(r.value or b"")[:5] for r in read_all(kafka_broker.bootstrap, topic)] == [b"%05d" % i for i in range(50)]

@@ -15,6 +15,7 @@ from sparsewatch.transforms.codecs.events import EventColumns, event_schema
 from sparsewatch.transforms.kafka import source
 from sparsewatch.transforms.kafka.fetching import IdleClock
 from sparsewatch.transforms.kafka.open import served_by
+from sparsewatch.transforms.kafka.presence import STOP
 from sparsewatch.transforms.kafka.progress import advance, no_progress
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state
 from sparsewatch.transforms.kafka.source import MARKERS, ReaderProvider
@@ -71,12 +72,12 @@ class Repeated:
 
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repeated]:
-    source.STOP.clear()
+    STOP.clear()
     monkeypatch.setattr(source, "_idle_clocks", {})
     broker = FakeBroker()
     with served_by("memory:1", broker):
         yield Repeated(broker)
-    source.STOP.clear()
+    STOP.clear()
 
 
 def test_a_run_ends_when_a_window_has_closed_and_the_next_reads_only_the_open_window_again(job: Repeated) -> None:
@@ -107,9 +108,9 @@ def test_silence_is_counted_on_from_the_run_before(job: Repeated, monkeypatch: p
 
 def test_a_run_that_is_asked_to_stop_leaves_its_windows_open(job: Repeated) -> None:
     job.publish(1, 2, 3)
-    source.STOP.set()
+    STOP.set()
     assert job.run() == (3, [])
-    source.STOP.clear()
+    STOP.clear()
     job.publish(60)
     assert job.run()[0] == 4
     assert job.progress.totals.counted == 3
