@@ -34,7 +34,8 @@ def settled_again(spec: ReadSpec, state: ReaderState) -> ReaderState:
         known = len(state.notices)
         state = without_missing(state, there) if _lacks(state, there) else state
         reader.assign({part.partition: 0 for part in state.partitions})
-        state = settled(reader, state)
+        # A client may also have gone back since the broker lost records that others have replaced by now.
+        state = settled(reader, state, closely=True)
         notices = state.notices[known:]
         log_notices(spec.topic, notices)
         if not stop:

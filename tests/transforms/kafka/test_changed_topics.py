@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import NewPartitions, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 
 from sparsewatch.schemas.accounts import Notice, PartitionState, ReaderState
 from sparsewatch.schemas.errors import SourceError
@@ -130,3 +130,29 @@ def test_records_deleted_while_they_are_read_are_lost(settings: KafkaSettings, a
     assert lost[0] == 20
     read = [offset for batch in batches for run in batch.fetched for offset in run.offsets]
     assert read == list(range(50, 60))
+
+
+def test_a_compacted_topic_is_read_to_its_end_and_its_gaps_are_not_lost(
+    settings: KafkaSettings, admin: KafkaAdminClient
+) -> None:
+    admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", {"log.cleaner.backoff.ms": "200"})])
+    topic = f"gaps-{settings.client}"
+    # A segment for each batch, since the one that is written to is never compacted.
+    compacted = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0.01"}
+    admin.create_topics([NewTopic(topic, 1, 1, topic_configs=compacted)])
+    for _ in range(4):
+        produce(settings.bootstrap_servers[0], topic, [(0, b"v")] * 10, key=b"k")
+        produce(settings.bootstrap_servers[0], topic, [(0, None)], key=b"gone")
+    with closing(open_reader(settings, topic, 1000)) as reader:
+
+        def batches() -> list[Batch]:
+            reader.assign({0: 5})
+            return read_to(reader, 5, 44)
+
+        def records() -> int:
+            return sum(len(run.offsets) for batch in batches() for run in batch.fetched)
+
+        wait_for(lambda: records() < 30, 60, "some records are compacted away")
+        state = ReaderState((PartitionState(0, 5, 5, 5),))
+        for batch in batches():
+            assert without_lost(state, batch.fetched, batch.begin).lost == 0

@@ -1,6 +1,6 @@
 """A live reader on a broker in memory whose topic is made anew, trimmed, cut short or gets partitions meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.run.run import read_specs
 from sparsewatch.schemas.accounts import Account, Marker, ReaderState
+from sparsewatch.schemas.errors import SourceError
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.kafka import fetching, source, watching
-from sparsewatch.transforms.kafka.reader_start import initial_state
-from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, _ReadForever
+from sparsewatch.transforms.kafka.reader_start import Until, initial_state
+from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, _ReadBounded, _ReadForever
 from tests.kit.job_files import write_click_job
 
 MINUTE_MS = 60_000
@@ -46,23 +47,32 @@ class Live:
     """One reader of a job, stepped by a test; a minute is a window, nothing is idle unless `idle_after` is set."""
 
     def __init__(
-        self, broker: FakeBroker, job_file: Path, *overrides: str, reader: int = 0, partitions: int = 1
+        self,
+        broker: FakeBroker,
+        job_file: Path,
+        *overrides: str,
+        reader: int = 0,
+        partitions: int = 1,
+        until: Until = "forever",
     ) -> None:
         made = ready(load_job(job_file, ["windows.disorder=0s", "windows.idle_after=1h", *overrides]))
-        self.spec = read_specs(made, range(partitions), "forever")[reader]
+        self.spec = read_specs(made, range(partitions), until)[reader]
         self.broker = broker
-        self.dofn = _ReadForever(made.events)
+        self.dofn = (_ReadForever if until == "forever" else _ReadBounded)(made.events)
         self.state = initial_state(self.spec)
         self.rows = 0
         self.sources: list[str] = []
         self.aside: list[SideRecord] = []
         self.markers: list[Marker] = []
 
-    def step(self, times: int = 1) -> None:
+    def step(self, times: int = 1, after_block: Callable[[], None] | None = None) -> None:
         for _ in range(times):
             claims = _Claims(self.state)
             for output in self.dofn.read(msgspec.json.encode(self.spec), claims, _Watermark()):
                 self._take(output)
+                if after_block is not None:
+                    after_block()
+                    after_block = None
             self.state = claims.state
 
     def _take(self, output: Any) -> None:
@@ -299,3 +309,39 @@ def test_no_window_closes_while_the_broker_does_not_say_whether_partitions_were_
     broker.away = False
     live.step(2)
     assert len(live.markers) > closed
+
+
+def test_a_topic_made_anew_in_a_bounded_run_is_read_to_its_end(broker: FakeBroker, job_file: Path) -> None:
+    send(broker, range(6))
+    live = Live(broker, job_file, "source.block_rows=10", until="latest")
+
+    def recreate() -> None:
+        broker.recreate("clicks")
+        send(broker, range(8, 12))
+
+    live.step(after_block=recreate)
+    before = live.rows - 40
+    assert before in range(10, 60, 10)
+    assert (live.positions(), live.state.finished, live.rules) == ({0: 40}, True, ["source_recreated"])
+    assert live.account == Account(counted=before + 40)
+
+
+def test_a_topic_deleted_in_a_bounded_run_ends_it(broker: FakeBroker, job_file: Path) -> None:
+    send(broker, range(6))
+    live = Live(broker, job_file, "source.block_rows=10", until="latest")
+    with pytest.raises(SourceError, match="topic 'clicks' was deleted while it was read"):
+        live.step(after_block=lambda: broker.topics.clear())
+
+
+def test_partitions_are_added_to_runs_until_windows_close(broker: FakeBroker, job_file: Path) -> None:
+    send(broker, range(1))
+    live = Live(broker, job_file, "source.block_rows=10", until="window")
+
+    def add() -> None:
+        broker.add_partitions("clicks", 2)
+        for partition in (0, 1):
+            send(broker, range(1, 4), partition)
+
+    live.step(after_block=add)
+    assert live.positions() == {0: 40, 1: 30}
+    assert not live.aside
