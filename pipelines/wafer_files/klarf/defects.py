@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import Inspections, wafer_rows
 from sparsewatch.pipelines.wafer_files.klarf.counts import Declared, Places, difference
-from sparsewatch.pipelines.wafer_files.klarf.fields import KlarfReading, WaferFacts
+from sparsewatch.pipelines.wafer_files.klarf.fields import LARGEST, KlarfReading, WaferFacts
 from sparsewatch.pipelines.wafer_files.klarf.placing import place
 from sparsewatch.pipelines.wafer_files.klarf.tokens import TokenStream, shown
 
@@ -147,7 +147,7 @@ def _first_bad(name: str, values: Floats) -> int | None:
     """First place of a value that is no number, or not whole in a column of whole numbers."""
     if name == "RADIUS":
         return None
-    good = np.isfinite(values)
+    good = np.isfinite(values) if name == "DEFECTID" else np.abs(values) <= LARGEST
     if name in _WHOLE:
         good &= values == np.rint(values)
     return None if good.all() else int(np.argmin(good))

@@ -17,6 +17,8 @@ WIDEST_UM = 1e6
 NARROWEST_UM = 20_000.0
 NARROWEST_DIE_UM = 50.0
 
+#: Largest number of a defect's record that is taken for one.
+LARGEST = 1e12
 #: Most wafers of one file.
 MOST_WAFERS = 10_000
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsewatch.pipelines.wafer_files.klarf.fields import DieOrigin, WaferFacts
+from sparsewatch.pipelines.wafer_files.klarf.fields import LARGEST, DieOrigin, WaferFacts
 from sparsewatch.schemas.alerts import counted
 
 #: How often DieOrigin counts in each reading of it.
@@ -65,7 +65,7 @@ def _frame(read: Mapping[str, Floats], facts: WaferFacts, origins: float) -> tup
 def _reading(read: Mapping[str, Floats], facts: WaferFacts, die_origin: DieOrigin) -> tuple[str, str | None]:
     """How DieOrigin is read, and what to say of it."""
     usual = "added" if die_origin == "auto" else die_origin
-    if "RADIUS" in read and np.isfinite(read["RADIUS"]).any():
+    if "RADIUS" in read and _stated(read["RADIUS"]).any():
         return _by_radius(read, facts, die_origin, usual)
     if facts.die_origin == (0.0, 0.0) or die_origin != "auto" or not len(read["XREL"]):
         return usual, None
@@ -104,9 +104,14 @@ def _odd_dies(read: Mapping[str, Floats], facts: WaferFacts) -> str | None:
 _UNEXPLAINED = "the RADIUS column is not the defects' distance from the wafer's centre, and is left out"
 
 
+def _stated(radius: Floats) -> NDArray[np.bool_]:
+    """Which defects have a RADIUS."""
+    return np.asarray(np.abs(radius) <= LARGEST)
+
+
 def _agreeing(read: Mapping[str, Floats], facts: WaferFacts, origins: float) -> float:
     """Share of the defects whose distance is their RADIUS, in the file's unit or in millimetres."""
-    known = np.isfinite(read["RADIUS"])
+    known = _stated(read["RADIUS"])
     distance = np.hypot(*_frame(read, facts, origins))[known]
     near = max(_NEAR_UM, _NEAR * facts.radius_um)
     return max(float(np.mean(abs(read["RADIUS"][known] * unit - distance) <= near)) for unit in (facts.unit_um, 1e3))

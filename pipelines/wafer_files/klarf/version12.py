@@ -85,8 +85,10 @@ class Klarf12:
 
     def _next_name(self) -> str:
         """The name of the next statement; empty statements are passed over."""
-        while (word := self._stream.next()) == b";":
+        while (word := self._stream.next_or_end()) == b";":
             pass
+        if word is None:
+            raise self._stream.error("truncated", "expected EndOfFile, the file ends: it is cut", -1)
         if not begins_as_name(word):
             message = f"expected the name of a statement, got {shown(word)}"
             raise self._stream.error("broken_structure", f"{message}; is a name lost, or a ';' one too many?", -1)

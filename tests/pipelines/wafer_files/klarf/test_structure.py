@@ -93,6 +93,9 @@ def test_lists_of_all_makers_are_read_whole(tmp_path: Path, listed: str, summary
         ("Pitch 5000", "Pitch 5000,5", "broken_structure.*with blanks between them and a decimal point"),
         ("700 800", "NaN 800", "not_a_number.*column XREL"),
         ("700 800", "1.#IND 800", "not_a_number.*column XREL"),
+        ("700 800", "1e308 800", "not_a_number.*column XREL"),
+        ("2 -1 1\n", "1e308 -1 1\n", "not_a_number.*column XINDEX"),
+        ("2 -1 1\n", "2 -1 1e300\n", "not_a_number.*column TEST"),
         # Statements that disagree, or stand where they do not count.
         ("Slot 3;", "Slot 3;\nSlot 4;", "bad_field.*expected one statement Slot"),
         ("DiePitch 5000", "DiePitch 9000 9000;\nDiePitch 5000", "bad_field.*expected one statement DiePitch"),
