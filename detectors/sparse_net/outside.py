@@ -14,6 +14,9 @@ from sparsewatch.schemas.alerts import counted
 #: Name of the fault of a wafer of which more than this share lies outside.
 OUTSIDE = "outside_wafer"
 _MOST = 0.5
+#: Name of the fault of a wafer whose defects, at least so many, all lie within this share of its radius.
+COLLAPSED = "collapsed_wafer"
+_ENOUGH, _POINT = 20, 1 / 500
 #: Share of a wafer's defects that its reach covers, so that a few strays do not count.
 _REACH = 0.98
 #: Defects that fill a disc reach this share of its radius at least, and at most this.
@@ -40,17 +43,33 @@ def outside_counts(rows: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def misplaced_wafers(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
-    """Row, `OUTSIDE` and a message of each wafer of which most defects lie outside.
+    """Row, fault and message of each wafer of which most defects lie outside, or all of many in one point.
 
     Args:
         rows: See `outside_counts`.
     """
     listed, outside = outside_counts(rows)
-    return [
+    faults = [
         (row, OUTSIDE, f"expected most defects of wafer {rows['wafer_id'][row].as_py()!r} within it; {text}")
         for row in np.flatnonzero(outside > _MOST * listed).tolist()
         for text in [told(rows, row, int(listed[row]), int(outside[row]))]
     ]
+    return sorted([*faults, *_collapsed_wafers(rows, listed)])
+
+
+def _collapsed_wafers(rows: pa.RecordBatch, listed: NDArray[np.int64]) -> list[tuple[int, str, str]]:
+    """Wafers all of whose defects lie in one point: coordinates in millimetres, or in radii."""
+    found = []
+    for row in np.flatnonzero(listed >= _ENOUGH).tolist():
+        radius = float(rows["radius_um"][row].as_py())
+        x, y = (np.asarray(rows[axis][row].values) for axis in ("x_um", "y_um"))
+        reach = max(np.abs(x).max(), np.abs(y).max())
+        if reach < _POINT * radius:
+            wafer, number = rows["wafer_id"][row].as_py(), counted(len(x), "defect")
+            expected = f"expected defects of wafer {wafer!r} over its radius of {radius / 1e3:g} mm"
+            cause = "are coordinates in millimetres or in radii?"
+            found.append((row, COLLAPSED, f"{expected}; all {number} lie within {reach:.3g} um of its centre: {cause}"))
+    return found
 
 
 def told(rows: pa.RecordBatch, row: int, listed: int, outside: int) -> str:

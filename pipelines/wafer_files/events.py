@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.sparse_net.outside import OUTSIDE
+from sparsewatch.detectors.sparse_net.outside import COLLAPSED, OUTSIDE
 from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.pipelines.tables.parquet_files import read_row_groups
 from sparsewatch.pipelines.tables.times import doubt
-from sparsewatch.pipelines.wafer_files.faults import WaferFileError
+from sparsewatch.pipelines.wafer_files.faults import FaultCode, WaferFileError
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
 from sparsewatch.pipelines.wafer_files.labelled import LABEL, wafer_columns
 from sparsewatch.pipelines.wafer_files.text_files import read_pieces
@@ -26,6 +26,8 @@ from sparsewatch.transforms.codecs.json import decode_json
 BATCH_WAFERS = 512
 #: Longest JSON event.
 _LONGEST_EVENT = 64 << 20
+#: Faults of wafers that lie elsewhere than on their disc.
+_PLACE: dict[str, FaultCode] = {OUTSIDE: "outside_wafer", COLLAPSED: "collapsed_wafer"}
 _DAMAGED = (OSError, pa.ArrowException, UnicodeDecodeError)
 
 
@@ -102,14 +104,14 @@ def check_wafers(rows: pa.RecordBatch, path: Path) -> None:
     """Refuse rows that are no wafers.
 
     Raises:
-        WaferFileError: `bad_event` or `outside_wafer`, about the first such row.
+        WaferFileError: `bad_event`, `outside_wafer` or `collapsed_wafer`, about the first such row.
     """
     nulls = [field.name for field in WAFER_COLUMNS if not field.nullable and rows[field.name].null_count]
     if nulls:
         raise WaferFileError("bad_event", path, f"expected a value in column {nulls[0]!r} of each wafer, got null")
     if faults := validate_wafers(rows):
         _, code, message = faults[0]
-        raise WaferFileError("outside_wafer" if code == OUTSIDE else "bad_event", path, message)
+        raise WaferFileError(_PLACE.get(code, "bad_event"), path, message)
 
 
 def _times_us(table: pa.Table, path: Path, time_column: str, time_format: TimeFormat) -> NDArray[np.int64]:

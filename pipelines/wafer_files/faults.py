@@ -21,6 +21,7 @@ FaultCode = Literal[
     "too_large",  # above a stated limit
     "bad_event",  # an event that is no wafer
     "outside_wafer",  # a wafer most of whose defects lie outside of it
+    "collapsed_wafer",  # a wafer whose many defects all lie in its centre
 ]
 
 

@@ -147,3 +147,14 @@ def test_faults_of_both_kinds_are_in_order_and_strays_are_no_fault() -> None:
     rows = batch(far, event(radius_um=0.0, **POINTS), half, event(x_um=[], y_um=[]), far)
     assert codes(rows) == [(0, "outside_wafer"), (1, "bad_radius"), (4, "outside_wafer")]
     assert "1 of 1 defect (100%) lie outside" in validate_wafers(rows)[0][2]
+
+
+def test_a_wafer_whose_defects_are_one_point_is_no_wafer() -> None:
+    ((x, y),) = disc(1, 150_000.0, 20)
+    small = {axis: [value / 1e3 for value in values] for axis, values in (("x_um", x), ("y_um", y))}
+    few = {axis: values[:19] for axis, values in small.items()}
+    rows = batch(event(**few, radius_um=150_000.0), event(**POINTS), event(**small, radius_um=150_000.0))
+    ((row, code, message),) = validate_wafers(rows)
+    assert (row, code) == (2, "collapsed_wafer")
+    assert "all 20 defects lie within" in message
+    assert "are coordinates in millimetres or in radii?" in message
