@@ -29,6 +29,7 @@ _COMMANDS = {
         "sparsewatch.pipelines.rank.command:rank",
         "Rank the features of a file or folder by their information about a label.",
     ),
+    "score": ("sparsewatch.pipelines.score.command:score", "Score the rows or wafers of files with a model."),
     "mend": ("sparsewatch.pipelines.mend.command:mend", "Repair topics that would lose a job's state."),
     "windows": ("sparsewatch.pipelines.records.command:windows", "Windows that a job has closed."),
     "alerts": ("sparsewatch.pipelines.records.command:alerts", "Alerts that a job has raised."),

@@ -22,6 +22,7 @@ from sparsewatch.pipelines.rank.one_pass import RankSettings, SampleRows
 from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
+from sparsewatch.pipelines.tables.named_columns import are_patterns, named_columns
 from sparsewatch.pipelines.tables.options import reading_options
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
@@ -80,7 +81,9 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
 @click.option(
     "--source", type=click.Choice(get_args(Source)), default="auto", show_default=True, help="Layout of the input."
 )
-@click.option("--features", default="", callback=_names, metavar="A,B", help="Rank only these columns.")
+@click.option(
+    "--features", default="", callback=_names, metavar="A,B", help="Rank only these columns; patterns such as 's*'."
+)
 @click.option("--interactions", default="", callback=_orders, metavar="2|3|2,3", help="Combinations of features.")
 @click.option(
     "--max-combinations",
@@ -106,7 +109,13 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
     "--sub-features", default="", metavar="A->B", help="Split a feature by another's values; A<->B: both ways."
 )
 @click.option("--transformers", default="", metavar="PRESETS", help="Formulas for numeric columns: minimal, default …")
-@click.option("--numeric", default="", callback=_names, metavar="A,B", help="Numeric columns, besides declared ones.")
+@click.option(
+    "--numeric",
+    default="",
+    callback=_names,
+    metavar="A,B",
+    help="Numeric columns, besides declared ones; patterns, too.",
+)
 @click.option("--noise-controls", is_flag=True, help="Add control columns: noise, a copy of the label …")
 @click.option(
     "--reference-model", type=click.Path(path_type=Path), help="JSON of the features that a model already has."
@@ -157,6 +166,9 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
     options["label"] = options["label"] or (job and job.event_columns().label)
     if options["label"] is None:
         raise ConfigError("expected --label, or --job with a job that has a label")
+    for option in ("features", "numeric"):
+        if are_patterns(options[option]):
+            options[option] = named_columns([path], options[option], options["reading"], f"--{option}")
     options["features"] = options["features"] or (() if job is None else job.scored_columns)
     model = _reference_model(options["reference_model"])
     inputs = _input_settings(options, model, job)

@@ -7,6 +7,7 @@ so that many machines read and one trains.
 import functools
 import inspect
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
 from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.tables.named_columns import are_patterns, matching, named_columns
 from sparsewatch.pipelines.tables.options import reading_options
 from sparsewatch.pipelines.tables.settings import Reading, TableSettings
 from sparsewatch.pipelines.tables.table import open_table
@@ -43,6 +45,7 @@ _SHOWN = 5
 _EXAMPLES = """\b
 Examples:
   sparsewatch train rows clicks/*.parquet --job job.toml --out models/rows
+  sparsewatch train rows fab.csv --columns 's*' --out models/sensors
   sparsewatch train rows sensors.csv --columns temperature,pressure,valve --categorical valve --out models/fab
 \b
 Many machines, one model: each samples the files it has, one merges the samples and trains.
@@ -81,14 +84,14 @@ def job_columns(path: Path) -> dict[str, pa.DataType]:
 
 @click.command("rows", cls=_MethodsHelp, epilog=_EXAMPLES)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--columns", metavar="A,B,C", help="Columns to learn, separated by commas.")
+@click.option("--columns", metavar="A,B,C", help="Columns to learn, separated by commas; patterns such as 's*'.")
 @click.option("--job", metavar="JOB.toml", type=click.Path(path_type=Path), help="Take the features of this job.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the model; a version is written below it.")
 @click.option(
     "--sample-out", type=click.Path(path_type=Path), help=f"Write the sample, named *{SUFFIX}, and train nothing."
 )
 @click.option("--method", metavar="NAME", help="How rows are scored; see Methods.")
-@click.option("--categorical", default="", metavar="A,B", help="Columns of numbers that are categories.")
+@click.option("--categorical", default="", metavar="A,B", help="Columns of numbers that are categories; patterns, too.")
 @click.option(
     "--scaling",
     type=click.Choice(["plain", "robust"]),
@@ -147,7 +150,7 @@ def train_rows(
         return
     name, fit = chosen
     table = sample.table()
-    encoder = EncoderConfig(categorical=_split(categorical), scaling=_scaling(name, scaling))  # type: ignore[arg-type]
+    encoder = EncoderConfig(categorical=_categorical(categorical, sample.columns), scaling=_scaling(name, scaling))  # type: ignore[arg-type]
     model, fit_s = train_with_progress(table, name, fit, encoder, seed)
     threshold = model.threshold(alarm_rate)
     about = {"files": [file.name for file in sample.files], "rows_seen": sample.rows_seen, "rows": table.num_rows}
@@ -214,7 +217,7 @@ def _sampled(
             raise ConfigError("the samples fix --columns, --job and --sample-rows: expected none of them")
         sample, types = FileSample(samples[0].columns, samples[0].capacity, samples[0].seed), {}
     else:
-        chosen = _chosen_columns(columns, job)
+        chosen = _chosen_columns(files, columns, job, reading)
         limit = _SAMPLE_ROWS if limit is None else limit
         sample, types = FileSample(tuple(chosen), limit, seed), {n: kind for n, kind in chosen.items() if kind}
     for part in samples:
@@ -234,16 +237,25 @@ def _sampled(
     return sample
 
 
-def _chosen_columns(columns: str | None, job: Path | None) -> dict[str, pa.DataType | None]:
+def _chosen_columns(
+    files: Sequence[Path], columns: str | None, job: Path | None, reading: Reading
+) -> dict[str, pa.DataType | None]:
     """Columns and the types to convert them to; None for the file's own type."""
     if (columns is None) == (job is None):
         raise ConfigError("expected either --columns or --job")
     if job is not None:
         return dict(job_columns(job))
     names = _split(columns or "")
+    if are_patterns(names):
+        names = named_columns(files, names, reading, "--columns")
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"--columns: expected different names, got {columns!r}")
     return dict.fromkeys(names)
+
+
+def _categorical(names: str, columns: Sequence[str]) -> tuple[str, ...]:
+    chosen = _split(names)
+    return matching(columns, chosen, "--categorical") if are_patterns(chosen) else chosen
 
 
 def _split(names: str) -> tuple[str, ...]:
