@@ -8,36 +8,33 @@ import functools
 import gc
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 import msgspec
-import numpy as np
-import pyarrow as pa
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
-from sparsewatch.schemas.accounts import NEVER_US, Marker, ReaderState
-from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block, Span, source_name
+from sparsewatch.schemas.accounts import Marker, ReaderState
+from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.errors import SourceError
-from sparsewatch.schemas.side_records import SideRecord
-from sparsewatch.transforms.codecs.decode import Decoded, decode
+from sparsewatch.transforms.codecs.decode import decode
 from sparsewatch.transforms.codecs.events import EventSchema
-from sparsewatch.transforms.codecs.wrong_cells import summed, taken
 from sparsewatch.transforms.coders import Aside, ReaderStateCoder
-from sparsewatch.transforms.kafka.accounts import close_all, close_windows, take
+from sparsewatch.transforms.kafka.accounts import close_all, close_windows
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import FetchAhead, IdleClock, fetch_batch, stop_before
 from sparsewatch.transforms.kafka.presence import STOP, patiently
 from sparsewatch.transforms.kafka.progress import ReaderTracker
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state, open_spec_reader
+from sparsewatch.transforms.kafka.routing import Step, route
 from sparsewatch.transforms.kafka.source_changes import Change, change_of, with_last, without_lost
 from sparsewatch.transforms.kafka.source_settling import settled_again, with_partitions
-from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, live_silences_us, watermark_us
+from sparsewatch.transforms.kafka.stream_clock import live_silences_us, watermark_us
 from sparsewatch.transforms.kafka.watching import Batch, Watcher
 
 _logger = logging.getLogger(__name__)
@@ -96,17 +93,6 @@ def decode_spec(element: bytes) -> ReadSpec:
     return msgspec.json.decode(element, type=ReadSpec)
 
 
-@dataclass
-class _Step:
-    """What one batch gives: blocks, side records and markers with their windows, and the state after it."""
-
-    state: ReaderState
-    blocks: list[tuple[int, Block]] = field(default_factory=list)
-    aside: list[SideRecord] = field(default_factory=list)
-    aside_window_us: int = 0
-    markers: list[Marker] = field(default_factory=list)
-
-
 class _WindowsClosed:
     """Whether a run until windows close is over: it has closed some, and read what there was then."""
 
@@ -114,7 +100,7 @@ class _WindowsClosed:
         self._ends: dict[int, int] | None = None
         self._latest = 0.0
 
-    def over(self, step: _Step, reader: Reader) -> bool:
+    def over(self, step: Step, reader: Reader) -> bool:
         if self._ends is None:
             if not step.markers:
                 return False
@@ -198,11 +184,11 @@ class _ReadEvents(beam.DoFn):
             self._idle = _idle_clock(spec)
         return self._reader
 
-    def _step(self, spec: ReadSpec, reader: Reader, state: ReaderState) -> _Step:
+    def _step(self, spec: ReadSpec, reader: Reader, state: ReaderState) -> Step:
         batch = self._batch(spec, reader, bounded=bool(state.stop))
         self._check_there(batch, spec)
         if change := change_of(state, batch.sight, batch.fetched, spec.share):
-            return _Step(self._after(change, spec, state))
+            return Step(self._after(change, spec, state))
         state = without_lost(state, batch.fetched, batch.begin)
         fetched = batch.fetched
         if state.stop:
@@ -284,60 +270,8 @@ def _idle_clock(spec: ReadSpec) -> IdleClock:
     return _idle_clocks.setdefault(msgspec.json.encode(spec), IdleClock(time.monotonic))
 
 
-def _is_over(spec: ReadSpec, closed: _WindowsClosed, step: _Step, reader: Reader) -> bool:
+def _is_over(spec: ReadSpec, closed: _WindowsClosed, step: Step, reader: Reader) -> bool:
     return spec.until == "window" and closed.over(step, reader)
-
-
-def route(
-    decoded: Decoded, state: ReaderState, rules: WindowRules, positions: dict[int, int]
-) -> tuple[ReaderState, _Step]:
-    """Split a decoded batch into blocks by window and side records, and add it to the accounts."""
-    rows = decoded.rows
-    partitions, offsets = rows.column(PARTITION).to_numpy(), rows.column(OFFSET).to_numpy()
-    times = rows.column(EVENT_TIME_US).to_numpy()
-    high = {p.partition: p.high for p in state.partitions}
-    parts = {p.partition: p for p in state.partitions}
-    routing = take(
-        state, rules, partitions, offsets, times, decoded.timestamps_ms * 1000, positions, _rejects(decoded.rejects)
-    )
-    aside = [r for r in decoded.rejects if r.offset >= high[r.partition]]
-    if len(routing.late):
-        aside += decoded.set_aside(routing.late, "late", "late", "its window had closed")
-    aside = [
-        msgspec.structs.replace(record, era=parts[record.partition].era, topic_id=parts[record.partition].topic_id)
-        for record in aside
-    ]
-    names = {partition: source_name(decoded.topic, part.era) for partition, part in parts.items()}
-    blocks = [(window, _block(decoded, names, partitions, offsets, at)) for window, at in routing.on_time.items()]
-    return routing.state, _Step(routing.state, blocks, aside, state.closed_end_us, [])
-
-
-def _rejects(records: Sequence[SideRecord]) -> dict[int, list[Reject]]:
-    """Rejects by partition, in order of offset."""
-    rejects: dict[int, list[Reject]] = {}
-    for record in sorted(records, key=lambda record: record.offset):
-        stamp = NEVER_US if record.timestamp_ms <= 0 else record.timestamp_ms * 1000
-        rejects.setdefault(record.partition, []).append(Reject(record.offset, record.events, stamp))
-    return rejects
-
-
-def _block(
-    decoded: Decoded, names: Mapping[int, str], partitions: np.ndarray, offsets: np.ndarray, at: np.ndarray
-) -> Block:
-    """The block of some rows of a batch, with the figures of their mistyped cells."""
-    rows, wrong = decoded.rows, decoded.wrong
-    if len(at) < rows.num_rows:
-        rows, wrong = rows.take(pa.array(at)), taken(wrong, at, rows.num_rows)
-    mistyped = summed(wrong, partitions[at], offsets[at], rows.column(ROW).to_numpy())
-    return Block(_spans(names, partitions[at], offsets[at]), rows, mistyped)
-
-
-def _spans(names: Mapping[int, str], partitions: np.ndarray, offsets: np.ndarray) -> tuple[Span, ...]:
-    spans = []
-    for partition in np.unique(partitions):
-        mine = offsets[partitions == partition]
-        spans.append(Span(names[int(partition)], int(partition), int(mine[0]), int(mine[-1]) + 1))
-    return tuple(spans)
 
 
 def _close_bounded(state: ReaderState, spec: ReadSpec, now_us: int) -> tuple[ReaderState, list[Marker]]:
@@ -357,7 +291,7 @@ def _close_bounded(state: ReaderState, spec: ReadSpec, now_us: int) -> tuple[Rea
     return msgspec.structs.replace(state, finished=done), markers
 
 
-def _outputs(step: _Step, length_us: int) -> Iterator[Any]:
+def _outputs(step: Step, length_us: int) -> Iterator[Any]:
     for window, block in step.blocks:
         yield TimestampedValue(block, _inside(window, length_us))
     if step.aside:
