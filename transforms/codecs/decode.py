@@ -20,7 +20,7 @@ from sparsewatch.transforms.codecs.arrow_framing import count_events
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_json
 from sparsewatch.transforms.codecs.missing import nulls_for_missing, texts_without_missing, without_missing_texts
-from sparsewatch.transforms.codecs.wrong_cells import WrongCells, joined, taken
+from sparsewatch.transforms.codecs.wrong_cells import WrongCells, joined, taken, without_nan
 from sparsewatch.transforms.records import Fetched
 
 JSON_TYPE = b"application/json"
@@ -95,6 +95,8 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
     ]
     rows, places, wrong = _joined([p for p in parts if p.rows.num_rows], schema)
     rows = without_missing_texts(rows, schema.missing)
+    if any(text.lower() == "nan" for text in schema.missing):
+        wrong = without_nan(wrong)
     stamps = _timestamps(fetched, places)
     times, faults = settle(rows, stamps, schema)
     decoded = Decoded(
@@ -176,20 +178,19 @@ def _decode_arrow(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
 ) -> Iterator[_Part]:
     for run, i in records:
-        whole = _side(topic, fetched[run], i, "reject", "broken_arrow", "")
         try:
-            table = texts_without_missing(read_arrow(whole.value or b""), schema.missing)
+            table = texts_without_missing(read_arrow(fetched[run].values[i] or b""), schema.missing)
         except SchemaError as error:
-            rejects.append(_counted(_because(whole, "broken_arrow", str(error))))
+            rejects.append(_counted(_side(topic, fetched[run], i, "reject", "broken_arrow", str(error))))
             continue
         try:
             rows, faults, wrong = conform(table, schema.columns, schema.lenient)
         except SchemaError as error:
-            known = msgspec.structs.replace(whole, events=max(1, table.num_rows))
-            rejects.append(_because(known, "foreign_schema", str(error)))
+            foreign = _side(topic, fetched[run], i, "reject", "foreign_schema", str(error))
+            rejects.append(msgspec.structs.replace(foreign, events=max(1, table.num_rows)))
             continue
         for code, message, at in _shared(faults):
-            rejects.append(_some_rows(_because(whole, code, message), at))
+            rejects.append(_some_rows(_side(topic, fetched[run], i, "reject", code, message), at))
         places = np.empty((rows.num_rows, 3), dtype=np.int32)
         places[:, 0], places[:, 1], places[:, 2] = run, i, np.arange(rows.num_rows)
         yield _Part(rows, places, wrong).without(faults)
@@ -287,13 +288,10 @@ def _some_rows(whole: SideRecord, rows: Sequence[int]) -> SideRecord:
     return msgspec.structs.replace(whole, value=value, events=len(rows), row=rows[0])
 
 
-def _because(whole: SideRecord, code: str, message: str) -> SideRecord:
-    return msgspec.structs.replace(whole, code=code, message=message[:_MESSAGE_CHARACTERS])
-
-
 def _counted(whole: SideRecord) -> SideRecord:
     """An Arrow record that was not read, with the number of events that its headers state."""
     events = count_events(whole.value or b"", MOST_ROWS)
     if events is not None:
         return msgspec.structs.replace(whole, events=max(1, events))
-    return _because(whole, whole.code, f"{whole.message[: _MESSAGE_CHARACTERS - len(_UNCOUNTED)]}{_UNCOUNTED}")
+    said = whole.message[: _MESSAGE_CHARACTERS - len(_UNCOUNTED)]
+    return msgspec.structs.replace(whole, message=f"{said}{_UNCOUNTED}")

@@ -23,7 +23,13 @@ import pyarrow.json as pj
 
 from sparsewatch.transforms.codecs.cells import is_finite, to_column
 from sparsewatch.transforms.codecs.events import Fault
-from sparsewatch.transforms.codecs.wrong_cells import WrongCells, WrongColumn, fault_of_cell, wrong_column
+from sparsewatch.transforms.codecs.wrong_cells import (
+    WrongCells,
+    WrongColumn,
+    fault_of_cell,
+    filtered,
+    wrong_column,
+)
 
 _PYTHON_TYPES: dict[pa.DataType, Any] = {
     **{
@@ -231,15 +237,15 @@ def _odd_rows(
         elif at:
             for i in at:
                 faults.setdefault(int(rows[i]), fault_of_cell(int(rows[i]), field, values[i]))
-    return pa.RecordBatch.from_arrays(arrays, schema=columns), _without(wrong, faults), list(faults.values())
+    return pa.RecordBatch.from_arrays(arrays, schema=columns), _of_events(wrong, faults), list(faults.values())
 
 
-def _without(wrong: Mapping[str, WrongColumn], rows: Collection[int]) -> WrongCells:
-    if not rows:
+def _of_events(wrong: WrongCells, faults: Collection[int]) -> WrongCells:
+    """Without those of records that are faults."""
+    if not faults:
         return wrong
-    gone = np.fromiter(rows, dtype=np.int64, count=len(rows))
-    cut = {name: (column, ~np.isin(column.rows, gone)) for name, column in wrong.items()}
-    return {name: WrongColumn(c.rows[stay], c.values[stay]) for name, (c, stay) in cut.items() if stay.any()}
+    gone = np.fromiter(faults, dtype=np.int64, count=len(faults))
+    return filtered(wrong, lambda column: ~np.isin(column.rows, gone))
 
 
 def _with_odd(rows: pa.RecordBatch, odd: pa.RecordBatch, places: Sequence[int], faults: Sequence[Fault]) -> Any:

@@ -3,7 +3,7 @@
 They follow the batch's rows: joined, ordered and filtered with them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import Repr
 from typing import Any
@@ -61,6 +61,18 @@ def joined(parts: Sequence[tuple[int, WrongCells]]) -> WrongCells:
         name: WrongColumn(np.concatenate([c.rows for c in columns]), np.concatenate([c.values for c in columns]))
         for name, columns in found.items()
     }
+
+
+def filtered(wrong: WrongCells, stays: Callable[[WrongColumn], np.ndarray]) -> WrongCells:
+    """Those of which a mask, shape (m,) of each column, is true."""
+    masks = [(name, column, stays(column)) for name, column in wrong.items()]
+    return {name: WrongColumn(column.rows[at], column.values[at]) for name, column, at in masks if at.any()}
+
+
+def without_nan(wrong: WrongCells) -> WrongCells:
+    """Those that hold anything but NaN, where NaN is a job's word for missing."""
+    # Of all values NaN alone differs from itself.
+    return filtered(wrong, lambda column: np.fromiter((value == value for value in column.values), bool))
 
 
 def taken(wrong: WrongCells, rows: np.ndarray, total: int) -> WrongCells:

@@ -74,6 +74,19 @@ def test_texts_of_arrow_records_are_missing_whatever_the_type_of_their_column() 
     assert found.wrong["temp"].rows.tolist() == [1]
 
 
+@pytest.mark.parametrize(("missing", "wrong"), [([], [1, 2, 3]), (["NaN"], [2, 3])])
+def test_nan_is_a_value_of_no_type_unless_it_is_the_jobs_word_for_missing(missing: list[str], wrong: list[int]) -> None:
+    temps = [1.5, float("nan"), float("inf"), float("-inf")]
+    events = [json.dumps({"t": i, "site": "x", "temp": temp, "flag": None}).encode() for i, temp in enumerate(temps)]
+    rows = pa.table({"t": range(4), "site": ["x"] * 4, "temp": temps, "flag": pa.nulls(4, pa.bool_())})
+    for records in (events, [encode_arrow(rows)]):
+        found = decoded(records, missing=missing)
+        assert (found.rejects, found.rows["temp"].to_pylist()) == ([], [1.5, None, None, None])
+        assert found.wrong["temp"].rows.tolist() == wrong
+    only = decoded(events[:2], missing=["nan"])
+    assert (only.rows["temp"].to_pylist(), only.wrong) == ([1.5, None], {})
+
+
 def test_texts_of_arrow_records_are_missing_as_well() -> None:
     rows = pa.table({"t": [1, 2], "site": ["NA", "x"], "temp": [1.5, None], "flag": [True, None]})
     assert decoded([encode_arrow(rows)], missing=["NA"]).rows["site"].to_pylist() == [None, "x"]
