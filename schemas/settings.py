@@ -13,8 +13,9 @@ Durations are texts such as `"5m"`, sizes such as `"4MB"`. A dataclass calls `ch
 `check_range` with a type of this module.
 """
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -41,6 +42,8 @@ _PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
 _ENTRY = "[*]"
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
+#: Least likeness of two names of which one may stand for the other.
+_NEAR = 0.7
 _OWN = re.compile(r"(?P<key>[\w.]+): (?P<what>expected .*)", re.DOTALL)
 
 
@@ -107,6 +110,16 @@ def read_settings(given: Mapping[str, Any], kind: type[T], key: str = "") -> T:
         return msgspec.convert(given, kind)
     except (msgspec.ValidationError, SettingError) as error:
         raise ConfigError(_in_words(str(error), key, kind, given)) from error
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: `; did you mean 'length'?`, empty if none is near.
+
+    >>> nearest("lenght", ["length", "disorder"])
+    "; did you mean 'length'?"
+    """
+    found = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=_NEAR)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def parse_duration_us(text: str) -> int:
@@ -221,9 +234,19 @@ def _in_words(message: str, table: str, kind: Any, given: Any) -> str:
         key, what = _joined(key, own["key"]), own["what"]
     elif key and (choice := _choice(key.split("."), kind, given)):
         key, what = choice
-    what = _UNKNOWN.sub(r"unknown key '\1'", _MISSING.sub(r"expected the key '\1', it is missing", what))
+    if unknown := _UNKNOWN.fullmatch(what):
+        what = _unknown_key(unknown[1], key, kind)
+    what = _MISSING.sub(r"expected the key '\1', it is missing", what)
     place = _joined(table, key)
     return f"{place}: {what[0].lower()}{what[1:]}" if place else what
+
+
+def _unknown_key(name: str, table: str, kind: Any) -> str:
+    for part in filter(None, table.split(".")):
+        kind = _field(kind, part)
+    config = kind.__struct_config__
+    known = [*([config.tag_field] if config.tag_field else []), *kind.__struct_fields__]
+    return f"unknown key {name!r}, expected one of {', '.join(known)}{nearest(name, known)}"
 
 
 def _choice(path: list[str], kind: Any, given: Any) -> tuple[str, str] | None:
@@ -242,7 +265,8 @@ def _choice(path: list[str], kind: Any, given: Any) -> tuple[str, str] | None:
     if name != last:
         # msgspec does not say which entry of a dictionary is wrong: the first wrong entry is named.
         full, given = next((f"{full}.{key}", entry) for key, entry in given.items() if entry not in get_args(kind))
-    return full, f"expected one of {', '.join(repr(word) for word in get_args(kind))}, got {given!r}"
+    words = get_args(kind)
+    return full, f"expected one of {', '.join(map(repr, words))}, got {given!r}{nearest(given, words)}"
 
 
 def _field(kind: Any, name: str) -> Any:

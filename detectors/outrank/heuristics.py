@@ -17,6 +17,7 @@ from sparsewatch.detectors.outrank.information.adjusted_mi import (
 from sparsewatch.detectors.outrank.information.shifted_mi import shifted_mutual_information, stratified_rows
 from sparsewatch.detectors.outrank.surrogates import surrogate_score
 from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.settings import nearest
 
 DEFAULT_HEURISTIC = "MI-EMI"
 
@@ -58,7 +59,9 @@ def heuristic(name: str) -> Heuristic:
         ConfigError: If there is none.
     """
     if name not in HEURISTICS:
-        raise ConfigError(f"heuristic: expected one of {', '.join(HEURISTICS)}, got {name!r}")
+        raise ConfigError(
+            f"heuristic: expected one of {', '.join(HEURISTICS)}, got {name!r}{nearest(name, HEURISTICS)}"
+        )
     return HEURISTICS[name]
 
 

@@ -11,7 +11,7 @@ from sparsewatch.detectors.rows.methods.scorer import Fit, Report
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.column_drift import no_spread, spread_of
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.settings import CountOrNone, Range, check_range
+from sparsewatch.schemas.settings import CountOrNone, Range, check_range, nearest
 
 #: Fewest rows a model is fitted on.
 MIN_ROWS = 20
@@ -51,7 +51,7 @@ def train_row_model(
         [False, True]
     """
     if method not in METHODS:
-        raise ConfigError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+        raise ConfigError(f"method: expected one of {', '.join(METHODS)}, got {method!r}{nearest(method, METHODS)}")
     if table.num_rows < MIN_ROWS:
         raise ConfigError(f"expected at least {MIN_ROWS} rows to train on, got {table.num_rows}")
     check_range(Range(above=0, below=1), calibration_share, "calibration_share")

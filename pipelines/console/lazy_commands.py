@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import click
 
+from sparsewatch.schemas.settings import nearest
+
 
 class LazyGroup(click.Group):
     """A group whose further commands are named as `module:attribute`."""
@@ -23,6 +25,21 @@ class LazyGroup(click.Group):
         module, _, attribute = self.lazy[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; click itself knows only those imported.
+
+        Raises:
+            UsageError: If there is none, with the nearest known.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            known = self.list_commands(ctx)
+            message = f"no command {args[0]!r}, expected one of {', '.join(known)}{nearest(args[0], known)}"
+            raise click.UsageError(message, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview, without importing anything."""

@@ -3,11 +3,11 @@
 from typing import Annotated, ClassVar
 
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
-from sparsewatch.pipelines.job.kind import Job, SideTopic
-from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, row_topics
+from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
+from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, learned_rows, row_topics
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
-from sparsewatch.schemas.settings import Range, Settings
+from sparsewatch.schemas.settings import Range, Settings, nearest
 from sparsewatch.transforms.codecs.events import EventColumns, named_fields
 
 
@@ -74,10 +74,13 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
             return tuple(self.features)
         return tuple(c for c in self.columns if c not in (self.label, self.source.time_column))
 
-    def artefacts(self) -> dict[str, str]:
+    def learned(self) -> list[Learned]:
         """See `Job`."""
-        named = {"reference": self.checks.reference, "row model": self.rows.model}
-        return {what: path for what, path in named.items() if path is not None}
+        made_by = "sparsewatch train reference JOB.toml FILE"
+        named = (
+            [] if (path := self.checks.reference) is None else [Learned("reference", "checks.reference", path, made_by)]
+        )
+        return named + learned_rows(self.rows)
 
     @property
     def scored_columns(self) -> tuple[str, ...]:
@@ -87,7 +90,10 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
     def check(self) -> None:
         """See `Job`."""
         if self.label not in self.columns:
-            raise ConfigError(f"label: expected one of the columns {sorted(self.columns)}, got {self.label!r}")
+            raise ConfigError(
+                f"label: expected one of the columns {sorted(self.columns)}, "
+                f"got {self.label!r}{nearest(self.label, self.columns)}"
+            )
         if self.columns[self.label] != "int":
             raise ConfigError(
                 f"label: expected a column of type 'int' (0 or 1), {self.label!r} is {self.columns[self.label]!r}"

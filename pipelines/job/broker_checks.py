@@ -14,6 +14,7 @@ from sparsewatch.pipelines.job.output_checks import check_rights, check_sizes, l
 from sparsewatch.pipelines.job.ready import Ready, output_topics, state_topics
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.settings import nearest
 from sparsewatch.transforms.kafka.client import Admin, NewTopic
 from sparsewatch.transforms.kafka.open import ensure_topics, missing_topics, open_admin
 
@@ -183,7 +184,8 @@ def check_broker(
         check_rights(admin, made)
         partitions = admin.partitions(job.source.topic)
         if not partitions:
-            raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}")
+            near = nearest(job.source.topic, admin.topics())
+            raise ConfigError(f"source.topic: the broker has no topic {job.source.topic!r}{near}")
         for topic in check_state_topics(admin, state_topics(made), job.kafka, job_file):
             if topic.is_unsure:
                 on_remark(

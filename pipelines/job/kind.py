@@ -14,6 +14,19 @@ from sparsewatch.transforms.codecs.events import EventColumns
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """A folder of what was learned, such as a model."""
+
+    #: As a user calls it, such as `row model`.
+    what: str
+    #: Key in the job file that names the folder.
+    key: str
+    path: str
+    #: Command that makes it, without its option `--out`.
+    made_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class SideTopic:
     """A topic of a kind of job, besides the six that every job has."""
 
@@ -52,9 +65,9 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What an event holds, besides its time."""
         raise NotImplementedError
 
-    def artefacts(self) -> dict[str, str]:
-        """Folders of what the job has learned, by what each holds: `{"row model": "models/rows"}`."""
-        return {}
+    def learned(self) -> list[Learned]:
+        """What the job names that was learned, such as a model."""
+        return []
 
     def side_topics(self) -> list[SideTopic]:
         """Topics that the kind writes; `panes` among them if it looks back."""

@@ -10,7 +10,7 @@ from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import named_object
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import check_settings
-from sparsewatch.schemas.settings import read_settings
+from sparsewatch.schemas.settings import nearest, read_settings
 
 #: `kind` in a job file, and its struct.
 KINDS: Mapping[str, str] = {
@@ -58,7 +58,7 @@ def _kind_of(settings: dict[str, Any]) -> type[Job]:
     if "kind" not in settings:
         raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, the key is missing")
     if not isinstance(name, str) or name not in KINDS:
-        raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, got {settings['kind']!r}")
+        raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, got {name!r}{nearest(name, KINDS)}")
     return kind_named(name)
 
 

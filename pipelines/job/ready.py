@@ -8,7 +8,9 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.schemas.errors import ModelError
 from sparsewatch.schemas.jobs import JobIdentity, Topics, WindowTimes, read_password, settings_digest
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.codecs.events import EventSchema, event_schema
@@ -113,6 +115,11 @@ def prepare(made: Ready) -> Prepared:
     """
     read_password(made.job.kafka)
     job = made.job
+    for learned in job.learned():
+        try:
+            resolve_version(learned.path)
+        except ModelError as error:
+            raise ModelError(f"{learned.key}: {error}; `{learned.made_by} --out {learned.path}` makes one") from error
     prepared: Prepared = named_object(job.prepared_by, f"{type(job).__name__}.prepared_by")(job, made)
     return prepared
 

@@ -147,7 +147,10 @@ def list_results(job_file: Path, last: int | None, follow: bool, as_json: bool, 
 
 
 def _since_us(since: str | None) -> int:
-    return 0 if since is None else parse_moment_us(since)
+    try:
+        return 0 if since is None else parse_moment_us(since)
+    except ConfigError as error:
+        raise ConfigError(f"--since: {error}") from error
 
 
 def _show(job: Job, shown: Shown, noun: str, wanted: Callable[[Record], bool] = lambda _: True) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
-from sparsewatch.pipelines.job.kind import Job, SideTopic
+from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
 from sparsewatch.schemas.settings import AlarmRate, Range, Settings
@@ -76,14 +76,21 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
         """See `Job`."""
         return EventColumns(named_fields(self.columns), lenient=tuple(self.columns))
 
-    def artefacts(self) -> dict[str, str]:
+    def learned(self) -> list[Learned]:
         """See `Job`."""
-        return {"row model": self.rows.model}
+        return learned_rows(self.rows)
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""
         panes = [SideTopic("panes", state=True)] if self.rows.keeps_panes else []
         return row_topics(self.rows) + panes
+
+
+def learned_rows(rows: RowSettings) -> list[Learned]:
+    """The row model, if the settings name one."""
+    if rows.model is None:
+        return []
+    return [Learned("row model", "rows.model", rows.model, "sparsewatch train rows --job JOB.toml FILE")]
 
 
 def row_topics(rows: RowSettings) -> list[SideTopic]:

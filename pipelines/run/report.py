@@ -56,7 +56,7 @@ def start_lines(
     """
     job, topics = made.job, made.topics
     brokers = ", ".join(job.kafka.bootstrap_servers)
-    learned = "; ".join(f"{what} {_in_use(path)}" for what, path in job.artefacts().items())
+    learned = "; ".join(f"{learned.what} {_in_use(learned.path)}" for learned in job.learned())
     windows = f"windows of {job.windows.length}, disorder {job.windows.disorder}"
     return [
         f"{job.name}: reads {topics.source!r} at {brokers}, {counted(len(partitions), 'partition')}, "

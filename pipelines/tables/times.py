@@ -18,12 +18,14 @@ from sparsewatch.pipelines.tables.table import Table
 from sparsewatch.pipelines.tables.text import is_text
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.schemas.settings import nearest
 from sparsewatch.schemas.units import US_PER_EPOCH_UNIT
 from sparsewatch.transforms.codecs.events import file_times_us
 
 OPTION = "--input-time-format"
 _FORMATS = get_args(TimeFormat)
 _NS = "epoch_ns"
+_NAMED = (*_FORMATS, _NS)
 #: Event times of streams lie between these years.
 _FIRST_US, _LAST_US = 946_684_800_000_000, 4_102_444_800_000_000
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y")
@@ -103,6 +105,11 @@ def find_written(
         SchemaError: If values have no reading.
     """
     if asked is not None:
+        if asked not in _NAMED and "%" not in asked:
+            raise ConfigError(
+                f"--input-time-format: expected one of {', '.join(_NAMED)} or a pattern such as %y%m%d%H, got "
+                f"{asked!r}{nearest(asked, _NAMED)}"
+            )
         return Written(column, asked)
     pieces = (values for values in columns if values.null_count < len(values))
     first = next(pieces, None)

@@ -54,6 +54,8 @@ class WindowedCounts:
         Raises:
             SchemaError: If a row does not fit; see `FeatureCounts.update`.
         """
+        if not rows.num_rows:
+            return
         windows = times_us // self._window_us
         order = np.argsort(windows, kind="stable")
         starts, first = np.unique(windows[order], return_index=True)

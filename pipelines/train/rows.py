@@ -29,7 +29,7 @@ from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.settings import AlarmRate, Count, CountOrNone, Range
+from sparsewatch.schemas.settings import AlarmRate, Count, CountOrNone, Range, nearest
 
 if TYPE_CHECKING:
     from sparsewatch.detectors.rows.methods.scorer import Fit
@@ -176,7 +176,7 @@ def method_of(name: str | None, steps: int | None, trim: float | None) -> "tuple
 
     name = name or DEFAULT
     if name not in METHODS:
-        raise ConfigError(f"--method: expected one of {', '.join(METHODS)}, got {name!r}")
+        raise ConfigError(f"--method: expected one of {', '.join(METHODS)}, got {name!r}{nearest(name, METHODS)}")
     fit: Any = METHODS[name].fit
     if steps is None and trim is None:
         return name, fit

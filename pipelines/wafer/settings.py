@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
-from sparsewatch.pipelines.job.kind import Job, SideTopic
+from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.settings import AlarmRate, Positive, Range, Settings
 from sparsewatch.schemas.wafers import ATTRIBUTES, WAFER_COLUMNS
@@ -68,9 +68,9 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
             lenient=ATTRIBUTES,
         )
 
-    def artefacts(self) -> dict[str, str]:
+    def learned(self) -> list[Learned]:
         """See `Job`."""
-        return {"wafer model": self.wafers.model}
+        return [Learned("wafer model", "wafers.model", self.wafers.model, "sparsewatch train wafer FILE")]
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""

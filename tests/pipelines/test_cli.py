@@ -23,6 +23,18 @@ def test_the_module_is_the_command() -> None:
     assert said("rank", "--help").startswith("Usage: sparsewatch rank ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "near"), [(("rnu",), "run"), (("train", "row"), "rows"), (("train", "rowss"), "rows")]
+)
+def test_an_unknown_command_is_answered_with_those_there_are(
+    sparsewatch: Command, arguments: tuple[str, ...], near: str
+) -> None:
+    code, error = sparsewatch(*arguments)
+    assert code == 2
+    assert f"no command '{arguments[-1]}', expected one of " in error
+    assert f", {near}" in error
+
+
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):

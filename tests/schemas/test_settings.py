@@ -30,8 +30,9 @@ class _Thresholds(Settings, frozen=True, kw_only=True):
         ({"leakage": {"ratio": 0.5}}, "rows.leakage.ratio: expected a number of at least 1, got 0.5"),
         ({"leakage": {"ratio": 9}}, "rows.leakage.ratio: expected at most ten times change, got 9.0"),
         ({"change": "much"}, "rows.change: expected `float`, got `str`"),
-        ({"leakage": {"ratoi": 1}}, "rows.leakage: unknown key 'ratoi'"),
+        ({"leakage": {"ratoi": 1}}, "rows.leakage: unknown key 'ratoi', expected one of ratio; did you mean 'ratio'?"),
         ({"model": 1}, "rows.model: expected `str`, got `int`"),
+        ({"format": "arow"}, "rows.format: expected one of 'json', 'arrow', got 'arow'; did you mean 'arrow'?"),
         ({"format": "avro"}, "rows.format: expected one of 'json', 'arrow', got 'avro'"),
         ({"columns": {"ad": "int", "site": "text"}}, "rows.columns.site: expected one of 'int', 'str', got 'text'"),
         ({"columns": {"ad": 7}}, "rows.columns.ad: expected one of 'int', 'str', got 7"),
@@ -48,7 +49,9 @@ def test_a_wrong_setting_is_refused_by_its_full_key_said_once(given: dict[str, A
 def test_without_a_table_the_key_stands_alone() -> None:
     with pytest.raises(ConfigError, match=r"^change: expected a number above 0 and at most 0\.5, got 0\.7$"):
         read_settings({"model": "m", "change": 0.7}, _Thresholds)
-    with pytest.raises(ConfigError, match=r"^unknown key 'chnage'$"):
+    with pytest.raises(
+        ConfigError, match=r"^unknown key 'chnage', expected one of model, .*; did you mean 'change'\?$"
+    ):
         read_settings({"model": "m", "chnage": 0.7}, _Thresholds)
     with pytest.raises(ConfigError, match=r"^expected the key 'model', it is missing$"):
         read_settings({}, _Thresholds)

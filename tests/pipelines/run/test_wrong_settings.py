@@ -34,7 +34,10 @@ def topics(bootstrap: str) -> set[str]:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("windows.lenght=1m", r"x\.toml: windows: unknown key 'lenght'"),
+        (
+            "windows.lenght=1m",
+            r"x\.toml: windows: unknown key 'lenght', expected one of length, .*; did you mean 'length'\?",
+        ),
         ("source.block_rows=many", r"source\.block_rows: expected `int`, got `str`"),
         ("windows.length=5 minutes", r"windows\.length: expected a duration such as '500ms'.*got '5 minutes'"),
         ("label=clicked", r"label: expected one of the columns \[.*\], got 'clicked'"),
@@ -81,7 +84,10 @@ def test_an_unknown_option_is_named(sparsewatch: Command, tmp_path: Path) -> Non
         (["rows.model='{0}/none'"], r"no model in .*/none"),
         (["rows.model='{0}/damaged'"], r"damaged/0001/weights\.safetensors.*(digest|SHA-256)"),
         (["rows.model='{0}/wafer'"], "expected a model of kind .* got 'wafer'"),
-        (["checks.reference='{0}/none'"], r"no model in .*/none"),
+        (
+            ["checks.reference='{0}/none'"],
+            r"checks\.reference: no model in .*/none.*`sparsewatch train reference .*` makes",
+        ),
         (["checks.thresholds.zeal=3"], r"checks\.thresholds: unknown key 'zeal'"),
         (["checks.thresholds.z='high'"], r"checks\.thresholds\.z: expected `float`, got `str`"),
         (["rows.thresholds.none=1"], r"rows\.thresholds: unknown key 'none'"),
