@@ -26,7 +26,7 @@ from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import share_tolerance
 from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.schemas.alerts import Finding, Severity
+from sparsewatch.schemas.alerts import Finding, Severity, counted
 
 __all__ = ["ClickThresholds", "check_window"]
 
@@ -115,7 +115,7 @@ def check_volume(
         value=rows,
         threshold=threshold,
         baseline=baseline.mean,
-        message=f"{rows} rows in the window, {baseline.mean:.0f} in the reference",
+        message=f"{counted(rows, 'row')} in the window, {baseline.mean:,.0f} in the reference",
         evidence={"reference_min": baseline.min, "reference_max": baseline.max},
     )
 
