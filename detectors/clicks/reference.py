@@ -59,6 +59,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     #: Length of its windows in microseconds; None in references of earlier releases.
     window_us: int | None = None
 
+    def __repr__(self) -> str:
+        """In a line: windows, features, volume."""
+        return f"<Reference: {self.windows} windows of {self.volume.mean:.0f} rows, {len(self.features)} features>"
+
     def hash_limit(self, feature: str) -> int:
         """The hashes of the known values are below it; `HASH_RANGE` where all are known."""
         return self.hash_limits.get(feature, HASH_RANGE)

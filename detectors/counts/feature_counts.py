@@ -79,6 +79,10 @@ class FeatureCounts:
         pending = min(PARTS_VALUES, PENDING_VALUES // len(self.features))
         self._columns = {name: ValueCounts(max_values, pending) for name in self.features}
 
+    def __repr__(self) -> str:
+        """In a line: rows, clicks, features."""
+        return f"<FeatureCounts: {self.rows} rows, {self.clicks} clicks, {len(self.features)} features>"
+
     def update(self, rows: pa.RecordBatch) -> None:
         """Add rows.
 

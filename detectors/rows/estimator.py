@@ -27,10 +27,10 @@ _HELD_OUT_FROM = 1000
 class RowOutlierDetector(OutlierMixin, BaseEstimator):
     """Outliers among rows, by any method of `sparsewatch.detectors.rows.methods.registry`.
 
-    `X` is an array of numbers, or a polars data frame, a pyarrow table or record batch, whose columns are numbers, text
-    or booleans. A missing value (NaN, None) is allowed. If the column had missing values in the fit, it is encoded as
-    the column's centre, with a feature that indicates it; if it had none, it is an extreme. An infinity is an extreme
-    in `fit`, too.
+    `X` is an array of numbers, or a pandas or polars data frame, a pyarrow table or record batch, whose columns are
+    numbers, text or booleans; the index of a pandas data frame is no column. A missing value (NaN, None) is allowed.
+    If the column had missing values in the fit, it is encoded as the column's centre, with a feature that indicates it;
+    if it had none, it is an extreme. An infinity is an extreme in `fit`, too.
 
     Below 1,000 rows the model is fitted on all, and calibrated by folds (`cross_conformal`); of more rows a fifth is
     held out (`training`), as for a job's models, so that p-values are valid.
@@ -108,6 +108,28 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
         detector.offset_ = _offset(model.calibration, contamination)
         return detector
 
+    @classmethod
+    def load(cls, path: Path | str, *, contamination: float | Literal["auto"] = "auto") -> Self:
+        """A detector from a folder that `save` or `sparsewatch train rows` wrote: a version's, or that of all versions.
+
+        Raises:
+            ModelError: If it is missing, damaged or of another kind.
+            ConfigError: If `contamination` is out of range.
+        """
+        return cls.of(RowModel.load(path), contamination=contamination)
+
+    def judge(self, X: Any) -> Any:
+        """Columns `score`, `p_value` and `outlier` of each row, as a data frame of the kind of X.
+
+        Pandas keeps its index; an array gives a pyarrow table.
+        """
+        model, batch = self._model(), self._batch(X)
+        scores = model.score(batch)
+        columns = {"score": scores, "p_value": model.p_values(scores), "outlier": -scores < self.offset_}
+        if hasattr(X, "to_arrow") or _is_pandas(X):
+            return type(X)(columns, index=X.index) if _is_pandas(X) else type(X)(columns)
+        return pa.table(columns)
+
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Negative score of each row by the model, shape (n_samples,): higher is more normal."""
         return -self._model().score(self._batch(X)).astype(np.float64)
@@ -164,8 +186,11 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
             X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=least)
             names = getattr(self, "feature_names_in_", _numbered(X.shape[1]))
             return pa.table(list(X.T), names=list(names))
-        # As a stream, polars gives text in views, which Arrow cannot filter.
-        table = X.to_arrow() if hasattr(X, "to_arrow") else pa.table(X)
+        # As a stream, polars gives text in views, which Arrow cannot filter, and pandas its index as a column.
+        if _is_pandas(X):
+            table = pa.Table.from_pandas(X, preserve_index=False)
+        else:
+            table = X.to_arrow() if hasattr(X, "to_arrow") else pa.table(X)
         if len(set(table.column_names)) < table.num_columns:
             raise SchemaError(f"X: expected columns of distinct names, got {table.column_names}")
         if table.num_rows < least or not table.num_columns:
@@ -174,6 +199,10 @@ class RowOutlierDetector(OutlierMixin, BaseEstimator):
             )
         validate_data(self, table, reset=reset, skip_check_array=True)
         return table
+
+
+def _is_pandas(X: Any) -> bool:
+    return hasattr(X, "index") and hasattr(X, "iloc")
 
 
 def _numbered(n_columns: int) -> list[str]:

@@ -26,7 +26,7 @@ _SMOKE_ROWS = 32
 _ENCODER, _SCORER = "encoder.", "scorer."
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True, repr=False)
 class RowModel:
     """A fitted model of rows, from `train_row_model` or `load`. Scoring changes nothing."""
 
@@ -42,6 +42,11 @@ class RowModel:
     spread: ColumnSpread
     #: Name and version once stored, as results state it.
     id: str = ""
+
+    def __repr__(self) -> str:
+        """In a line: name, method, columns."""
+        columns, held_out = len(self.encoder.columns), len(self.calibration)
+        return f"<RowModel {self.id or 'unsaved'}: {self.method}, {columns} columns, calibrated on {held_out} rows>"
 
     def score(self, rows: pa.RecordBatch) -> np.ndarray:
         """Score of each row, float32 of shape (n,); higher is more anomalous.

@@ -4,6 +4,7 @@ It lies in a module of its own since it needs scikit-learn.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -96,6 +97,15 @@ class WaferRecogniser(ClassifierMixin, BaseEstimator):
         estimator.model_ = model
         estimator.classes_ = np.array(model.outputs)
         return estimator
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """An estimator from a folder that `model_.save` or `sparsewatch train wafer` wrote; it has no `metrics_`.
+
+        Raises:
+            ModelError: If it is missing, damaged or of another kind.
+        """
+        return cls.of(WaferModel.load(path))
 
     def predict(self, rows: pa.RecordBatch) -> NDArray[np.object_]:
         """Pattern of each wafer, or `novel`: text of shape (n_wafers,)."""

@@ -36,7 +36,7 @@ _VERDICTS = ("novel", "normal", "known")
 KIND = "wafer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True, repr=False)
 class WaferModel:
     """A trained model of wafers, from `WaferRecogniser` or `load`; `recognise` changes nothing."""
 
@@ -59,6 +59,10 @@ class WaferModel:
             raise ConfigError(f"expected {self.net.config.classes} classes, as the network has, got {self.outputs}")
         if self.normal is not None and self.normal not in self.outputs and not self.net.config.several:
             raise ConfigError(f"expected normal to be one of {self.outputs}, got {self.normal!r}")
+
+    def __repr__(self) -> str:
+        """In a line: name, classes, grid."""
+        return f"<WaferModel {self.id}: {', '.join(self.classes)}; {self.grid} cells a side>"
 
     @property
     def classes(self) -> tuple[str, ...]:
