@@ -13,6 +13,7 @@ from sparsewatch.schemas.alerts import SAMPLE, MetricSample
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.compacted import Compacted
+from sparsewatch.transforms.kafka.presence import patiently
 
 _MAX_RECORD_BYTES = 1 << 20
 
@@ -42,7 +43,7 @@ class StandingGauges:
             SourceError: If the broker does not answer.
         """
         new = {sample.key: msgspec.structs.replace(sample, of_window=True) for sample in samples}
-        standing = self._standing() if self._keys is None else self._keys
+        standing = patiently(self._standing) if self._keys is None else self._keys
         self._keys = {key for key, sample in new.items() if sample.kind == "gauge"}
         return {**dict.fromkeys(sorted(standing - new.keys())), **new}
 

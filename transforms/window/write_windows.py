@@ -72,9 +72,11 @@ class WindowWriter:
             committed: Whether the next `commit` covers it; only then its metrics are stated.
         """
         writer, window, job = self._open(), closed.window, self._identity.job
-        whole = closed.conclusion if closed.is_preface else self._with_view(window, closed.conclusion, writer)
-        found = (*whole.findings, *judged.findings, *findings)
-        alerts = [raise_alert(f, job, window.start_us, window.end_us) for f in found]
+        # What is odd about the stream is found before the view: such a window is no baseline of later ones.
+        whole = closed.conclusion + Conclusion(findings=judged.findings)
+        if not closed.is_preface:
+            whole = self._with_view(window, whole, writer)
+        alerts = [raise_alert(f, job, window.start_us, window.end_us) for f in (*whole.findings, *findings)]
         self._send(closed, whole, judged.passed_over, alerts, writer)
         self._alerts += alerts
         account = sum((marker.account for marker in closed.markers), Account())

@@ -26,6 +26,7 @@ from sparsewatch.schemas.jobs import settings_digest
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms import coders
 from sparsewatch.transforms.window.measure import Conclusion, Window
+from sparsewatch.transforms.window.panes import Pane
 from tests.kit.kind_examples import example_of, job_file
 
 LENGTH_US = 60_000_000
@@ -191,6 +192,20 @@ def test_a_window_without_rows_is_concluded(kind: str, whole: Job) -> None:
     assert prepared.conclude(Window(0, LENGTH_US, complete=False), []).findings == []
     # No figure about rows stands for a window that has none.
     assert {sample.value for sample in conclusion.metrics} <= {0}
+
+
+@each_kind
+def test_a_view_of_windows_without_rows_finds_nothing(kind: str, whole: Job) -> None:
+    with FakeBroker() as broker:
+        prepared = prepare(ready(msgspec.structs.replace(whole, kafka=broker.settings)))
+        panes = [
+            Pane(start, start + LENGTH_US, pane, learned=True)
+            for start in (0, LENGTH_US)
+            if (pane := prepared.conclude(Window(start, start + LENGTH_US), []).pane) is not None
+        ]
+        # A kind whose windows without rows leave no pane has no view of them.
+        views = [prepared.look_back(pane, panes[:i]) for i, pane in enumerate(panes) if prepared.look_back is not None]
+    assert [view.findings for view in views] == [[] for _ in panes]
 
 
 @each_kind
