@@ -158,8 +158,12 @@ class _Looked:
         return len(objects)
 
     def _add_all(self, texts: Sequence[bytes]) -> bool:
+        lines = b"\n".join(texts)
+        # Arrow crashes where a line begins with another value, such as null.
+        if not _are_objects(lines, texts):
+            return False
         try:
-            schema = _schema_of(b"\n".join(texts))
+            schema = _schema_of(lines)
             wider = {f.name: _wider(self.types.get(f.name), _plain(f.type)) for f in schema if f.name not in self.wrong}
         except (pa.ArrowInvalid, _KindsError):
             return False
@@ -195,6 +199,13 @@ def _with_infinities(text: bytes) -> dict[str, Any] | None:
 
 def _type_of(value: Any) -> pa.DataType:
     return _SCALARS.get(type(value)) or _plain(pa.array([value]).type)
+
+
+def _are_objects(lines: bytes, texts: Sequence[bytes]) -> bool:
+    """Whether each line begins and ends as an object does."""
+    if lines[:1] == b"{" and lines[-1:] == b"}" and lines.count(b"}\n{") == len(texts) - 1:
+        return True
+    return all(text.startswith(b"{") and text.endswith(b"}") for text in map(bytes.strip, texts))
 
 
 def _schema_of(lines: bytes) -> pa.Schema:

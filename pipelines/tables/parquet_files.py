@@ -30,14 +30,21 @@ class Footer(NamedTuple):
     metadata: Any
 
 
-def read_footer(path: Path) -> Footer:
+def read_footer(path: Path, *, probe: bool = False) -> Footer:
     """Read the footer of a file.
+
+    Args:
+        path: The file.
+        probe: Whether a first row is read as well, so that a damaged footer is an error: Arrow ends the process where
+            it is asked for the metadata of a damaged column.
 
     Raises:
         ConfigError: If there is none.
         SchemaError: If it is no Parquet, or damaged.
     """
     with named_errors(path), open_parquet(path) as file:
+        if probe:
+            next(read_row_groups(file, 1), None)
         return Footer(path, file.schema_arrow, file.metadata)
 
 

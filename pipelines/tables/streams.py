@@ -66,7 +66,7 @@ def named_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise ConfigError(f"no such file: {path}") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SchemaError(f"{path} cannot be read: {error}") from error
 
 

@@ -70,7 +70,7 @@ class _Footer(NamedTuple):
 
 
 def _footer(path: Path) -> _Footer:
-    _, schema, metadata = read_footer(path)
+    _, schema, metadata = read_footer(path, probe=True)
     expect_names(path, schema.names)
     if not metadata.num_rows:
         raise SchemaError(f"{path}: expected rows, got none")

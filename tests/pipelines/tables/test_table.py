@@ -134,6 +134,14 @@ def test_lines_that_are_no_objects_are_counted_with_their_numbers(tmp_path: Path
     assert table.remarks()[-1] == "3 rows left out: no JSON object"
 
 
+@pytest.mark.parametrize("line", ["null", 'null{"a": 1}', "[]", '"x"', "5", 'true {"a": 1}'])
+@pytest.mark.parametrize("good", ["", '{"a": 2}\n'])
+def test_lines_that_begin_with_another_value_are_no_objects(tmp_path: Path, line: str, good: str) -> None:
+    table = opened(tmp_path / "x.jsonl", f'{{"a": 1}}\n{line}\n{good}')
+    assert read(table)["a"] == [1, 2][: 1 + bool(good)]
+    assert table.rejected.counts == {"no JSON object": 1}
+
+
 def test_values_of_several_kinds_in_json_lines_are_refused_where_the_column_is_read(tmp_path: Path) -> None:
     text = '{"a": 1, "b": 2}\n' * 3 + '{"a": "x", "b": 3}\n'
     with pytest.raises(SchemaError, match=r"x.jsonl, line 4: column 'a': expected .* int64 in the lines before, got"):
