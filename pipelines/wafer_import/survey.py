@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.sparse_net.points import FAILING
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, format_of, read_wafers
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME
 from sparsewatch.schemas.alerts import counted
@@ -52,6 +53,9 @@ class Survey:
     #: Defect records read, and duplicates dropped.
     listed: int
     collapsed: int
+    #: Dies of its maps that pass, and that fail.
+    good: int = 0
+    failing: int = 0
     #: What a person should know of how it was read.
     notes: tuple[str, ...] = ()
 
@@ -59,7 +63,8 @@ class Survey:
         """The file in a line."""
         dropped = f", {self.collapsed} of them duplicates" if self.collapsed else ""
         defects = f", {counted(self.listed, 'defect')}{dropped}" if self.format == "KLARF" else ""
-        return f"{self.path}: {self.format}, {counted(self.wafers.height, 'wafer')}{defects}"
+        dies = f", {self.good:,} good and {self.failing:,} failing dies" if self.good or self.failing else ""
+        return f"{self.path}: {self.format}, {counted(self.wafers.height, 'wafer')}{defects}{dies}"
 
     @property
     def first_us(self) -> int:
@@ -80,17 +85,19 @@ def survey(path: Path, options: ReadOptions, defaults: Defaults) -> Survey:
     """
     kind = format_of(path)
     frames: list[pl.DataFrame] = []
-    listed, collapsed, notes = 0, 0, dict[str, None]()
+    listed, collapsed, notes, dies = 0, 0, dict[str, None](), np.zeros(FAILING + 1, dtype=np.int64)
     for part in read_wafers(path, options):
         rows = defaults.fill(part.rows).select(list(_KEYS))
         slots = pl.Series("slot", part.slots or [""] * rows.num_rows, dtype=pl.String)
         frames.append(pl.DataFrame(rows).with_columns(slots, pl.Series("time_us", part.times_us)))
         notes |= dict.fromkeys(part.notes)
+        dies += np.bincount(part.rows["map"].flatten().to_numpy(zero_copy_only=False), minlength=FAILING + 1)
         listed += part.listed
         collapsed += part.collapsed
     if not sum(frame.height for frame in frames):
         raise SchemaError(f"{path}: expected wafers, got a file without any")
-    return Survey(path, kind, pl.concat(frames), listed, collapsed, _shortened(notes))
+    good, failing = int(dies[1]), int(dies[FAILING])
+    return Survey(path, kind, pl.concat(frames), listed, collapsed, good, failing, _shortened(notes))
 
 
 def _shortened(notes: Iterable[str]) -> tuple[str, ...]:

@@ -384,3 +384,9 @@ def test_wafers_of_one_name_in_two_slots_are_no_inspections_of_one(tmp_path: Pat
     for slot in (1, 2):
         (tmp_path / f"{slot}").write_text(klarf().replace("Sample", f"Slot {slot};\nSample", 1))
     assert numbers(run(str(tmp_path), "--dry-run"))["wafers"] == [2, 2, 0, 0]
+
+
+def test_dies_of_maps_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("wafer: W\nlot: L\nmap:\n.1\n12\n")
+    result = run(str(tmp_path / "a.txt"), "--dry-run", "--start", "2026-01-01")
+    assert "a.txt: bin map, 1 wafer, 2 good and 1 failing dies" in result.output
