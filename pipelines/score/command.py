@@ -102,7 +102,9 @@ def _score_rows(
     scored = ScoredRows(model, identity, alarm_rate, worst)
     columns = tuple(dict.fromkeys((*identity, *model.encoder.names)))
     with progress_bar("scanning", unit=BYTES) as bar:
-        source = open_table(files, TableSettings(columns=columns, types=types_of(model), reading=reading), bar.move)
+        # A model that knows texts does not know numbers: each would be a category never seen.
+        settings = TableSettings(columns=columns, types=types_of(model), reading=reading, texts_only=True)
+        source = open_table(files, settings, bar.move)
     schema = scored.schema(source.schema)
     with progress_bar("scoring", source.rows, "rows") as bar:
         batches = scored.scored(source, schema, bar.add)

@@ -95,7 +95,14 @@ def schema_of(files: Sequence[FileColumns], settings: TableSettings) -> pa.Schem
 
 def _type_of(name: str, files: Sequence[FileColumns], settings: TableSettings) -> pa.DataType:
     declared = settings.types.get(name)
-    return _common(name, files, settings) if declared is None else declared
+    if declared is None:
+        return _common(name, files, settings)
+    if settings.texts_only and declared == pa.string():
+        for file in files:
+            kind = plain_type(file.types.get(name, declared))
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+                raise SchemaError(f"{file.path}: column {name!r}: expected text, got {kind}")
+    return declared
 
 
 def _common(name: str, files: Sequence[FileColumns], settings: TableSettings) -> pa.DataType:

@@ -74,6 +74,8 @@ class TableSettings:
     reading: Reading = PLAIN
     #: Whether undeclared columns of time stamps stay what they are, too.
     own_times: bool = False
+    #: Whether numbers and booleans of Parquet are refused in columns declared text, as they are in JSON lines.
+    texts_only: bool = False
     #: How times become integers.
     moments: TimeFormat = "epoch_ms"
     #: Most rows read of each file, up to the end of a piece; all if None.

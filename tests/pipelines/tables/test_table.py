@@ -120,6 +120,16 @@ def test_a_value_that_is_not_of_a_declared_type_is_refused_by_name(tmp_path: Pat
     assert read(open_table([path], settings(types=declared, missing=("-", "?"))))["a"] == [1.5] * 10 + [None] * 3
 
 
+@pytest.mark.parametrize("values", [[1, 2], [0.5], [True]])
+def test_numbers_where_only_texts_are_meant_are_refused(tmp_path: Path, values: list[Any]) -> None:
+    pq.write_table(pa.table({"a": values}), tmp_path / "x.parquet")
+    declared = TableSettings(types={"a": pa.string()}, texts_only=True)
+    with pytest.raises(SchemaError, match=r"x.parquet: column 'a': expected text, got (int64|double|bool)"):
+        open_table([tmp_path / "x.parquet"], declared)
+    pq.write_table(pa.table({"a": ["1"]}), tmp_path / "x.parquet")
+    assert read(open_table([tmp_path / "x.parquet"], declared)) == {"a": ["1"]}
+
+
 def test_declared_types_rule(tmp_path: Path) -> None:
     types = {"zip": pa.string(), "day": pa.string(), "flag": pa.string(), "n": pa.int64()}
     table = opened(tmp_path / "x.csv", "zip,day,flag,n\n007,2024-01-02,true,1.0\n008,,,\n", types=types)
