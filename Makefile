@@ -21,7 +21,8 @@ help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 init: $(READY) ## Set up .venv from the lock file (done by itself where a target needs it)
-demo: $(READY) ## Two streams with planted faults, found live
+demo: $(READY) ## Two streams with planted faults, found live, on Prism if it can be built
+	@test -x $(BIN)/prism || $(MAKE) -s services-prism || echo "Prism cannot be built here: jobs repeat runs instead"
 	$(BIN)/sparsewatch demo
 test: $(READY) ## Tests that take seconds; those that miss a service skip and say so
 	$(BIN)/pytest -n $(WORKERS)

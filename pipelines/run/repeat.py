@@ -5,6 +5,7 @@ seconds of records where the window that closed is the oldest. A run may be kill
 is read again.
 """
 
+import gc
 import logging
 from collections.abc import Callable
 
@@ -28,6 +29,8 @@ def repeat(run: Callable[[], None], pause_s: float) -> None:
         SparsewatchError: If no later run can succeed.
     """
     said = ""
+    # What is loaded by now stays: collections then look at nothing but what runs leave behind.
+    gc.freeze()
     while not stopping.asked():
         wait_s = pause_s
         try:
@@ -42,6 +45,8 @@ def repeat(run: Callable[[], None], pause_s: float) -> None:
             said = str(error)
         else:
             said = ""
+        # Each run's graph is a cycle, and readers have collections come rarely.
+        gc.collect()
         stopping.wait_asked(wait_s)
 
 
