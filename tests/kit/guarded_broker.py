@@ -1,7 +1,9 @@
 """Apache Kafka as others run it: with passwords, certificates and access control, and one way to it that can be cut."""
 
+import random
+import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType, TracebackType
@@ -19,7 +21,6 @@ from kafka.admin import (
 )
 
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.testing.child_process import free_port
 from sparsewatch.transforms.kafka.client import Admin
 from sparsewatch.transforms.kafka.open import open_admin
 from tests.kit.certificates import Certificates, make_certificates
@@ -46,8 +47,8 @@ class GuardedBroker:
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="sparsewatch-guarded-")
         self.certificates: Certificates = make_certificates(Path(self._folder.name))
-        self.ports = {name: free_port() for name in _LISTENERS}
-        behind = free_port()
+        behind, *ports = _free_ports(1 + len(_LISTENERS))
+        self.ports = dict(zip(_LISTENERS, ports, strict=True))
         self.way = Proxy(behind, self.ports["WAY"])
         self.broker = KafkaBroker(self._settings(behind))
 
@@ -131,6 +132,18 @@ class GuardedBroker:
         self.way.cut()
         self.broker.close()
         self._folder.cleanup()
+
+
+def _free_ports(number: int) -> list[int]:
+    """Different ports, none of which the system gives to a connection that goes out while nothing listens there."""
+    with ExitStack() as held:
+        found: list[int] = []
+        while len(found) < number:
+            port = random.randrange(20_000, 32_000)
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+        return found
 
 
 def _acl(topic: str, operation: str, permission: ACLPermissionType) -> ACL:

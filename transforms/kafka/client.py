@@ -132,6 +132,7 @@ class Admin(Protocol):
         """Partitions of a topic, empty if there is no such topic.
 
         Raises:
+            AccessError: If we may not see it.
             SourceError: If no broker answers.
         """
 

@@ -82,7 +82,10 @@ class KafkaPythonAdmin:
 
     def partitions(self, topic: str) -> tuple[int, ...]:
         """See the protocol."""
-        return self.topics().get(topic, ())
+        found = self.topics().get(topic, ())
+        if not found and self.rights([topic]).get(topic) == frozenset():
+            raise refused_topic(self._settings, topic, "DESCRIBE")
+        return found
 
     def topics(self) -> dict[str, tuple[int, ...]]:
         """See the protocol."""
