@@ -50,7 +50,7 @@ def show(result: RankResult, console: Console, *, top: int = TOP) -> None:
     names = max((len(printable(one.feature)) for one in shown), default=0)
     with uncut(console):
         columns = _fitting(columns, shown, console.width - min(names, _NAME_CELLS))
-        console.print(_heading(result), overflow="ellipsis", no_wrap=True)
+        console.print(_heading(result), overflow="fold")
         console.print(_table(result, shown, columns))
         if len(result.ranking) > len(shown):
             console.print(Text(f"  ... and {number(len(result.ranking) - len(shown))} more\n", style="dim"))
@@ -112,7 +112,7 @@ def _table(result: RankResult, shown: Sequence[ScoredFeature], columns: list[_Co
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 1), header_style="bold", collapse_padding=True)
     rank, *others = columns
     table.add_column(rank.heading, justify="right", no_wrap=True, style="dim")
-    table.add_column("feature", no_wrap=True, overflow="ellipsis", min_width=4)
+    table.add_column("feature", overflow="fold", min_width=4)
     for column in others:
         style = "cyan" if not column.heading else None
         table.add_column(column.heading, justify=column.justify, no_wrap=True, style=style)

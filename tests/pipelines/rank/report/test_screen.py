@@ -50,6 +50,16 @@ def test_a_pipe_cuts_no_name() -> None:
     assert name in _shown(rank_result(ranking=[ranked_feature(1, name, 0.1)]))
 
 
+def test_a_terminal_folds_a_name_that_is_wider_than_it() -> None:
+    name = "a_feature_with_a_name_of_many_letters_" * 5
+    lines = _shown(rank_result(ranking=[ranked_feature(1, name, 0.1)]), width=80).splitlines()
+    [first, *_] = (number for number, line in enumerate(lines) if line.startswith("  1"))
+    assert "".join(line[4:].split()[0] for line in lines[first:] if "letters" in line or "a_" in line).startswith(
+        name[:80]
+    )
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert max(map(len, _shown(rank_result(), width=width).splitlines())) <= width
