@@ -18,7 +18,6 @@ pytest.importorskip("confluent_kafka", reason="needs the extra `confluent`")
 
 _CLIENTS = pytest.mark.parametrize("client", ["kafka-python", "confluent"])
 _OUTAGES = 5
-_START_MS = 1_767_225_600_000
 
 
 def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
