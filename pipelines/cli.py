@@ -243,7 +243,7 @@ def main() -> None:
         cli.main(prog_name="sparsewatch", standalone_mode=False)
     except SparsewatchError as error:
         click.echo(redacted(f"sparsewatch: {error}"), err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -6,6 +6,7 @@
       AccessError     the broker refuses password, certificate or operation     exit code 2
       SchemaError     one record or one file does not fit its schema            becomes a reject in a stream
       ModelError      a model artefact is missing, damaged or of another kind   exit code 2 at start
+      FencedError     a newer instance of the job has taken over                exit code 3
       StateError      stored state cannot be read, or belongs to other settings exit code 2 at start
       SourceError     the broker or a partition cannot be read                  retriable
       SinkError       a result could not be written                             retriable
@@ -18,6 +19,8 @@ class SparsewatchError(Exception):
     """Root of the tree; `retriable` says whether trying again can help."""
 
     retriable: bool = False
+    #: Of a command that it ends.
+    exit_code: int = 2
 
 
 class ConfigError(SparsewatchError):
@@ -45,6 +48,12 @@ class ModelError(SparsewatchError):
 
 class StateError(SparsewatchError):
     """Stored state cannot be read, or belongs to other settings."""
+
+
+class FencedError(SparsewatchError):
+    """A newer instance of the job has taken over: this one stops."""
+
+    exit_code = 3
 
 
 class SourceError(SparsewatchError):

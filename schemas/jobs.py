@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.instances import Instance
 from sparsewatch.schemas.secrets import Secret
 from sparsewatch.schemas.settings import US_PER_SECOND, Count, Settings, parse_duration_us, parse_size
 
@@ -175,6 +176,8 @@ class JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
     settings_digest: str
     kafka: KafkaSettings
     topics: Topics
+    #: The process that runs it, once it has claimed the job.
+    instance: Instance | None = None
 
 
 def rejects_topic(topic: str) -> str:

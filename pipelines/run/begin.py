@@ -14,6 +14,7 @@ from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
 from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.transforms.kafka.client import Reader, Writer
+from sparsewatch.transforms.kafka.instances import remove_older, write_standing
 from sparsewatch.transforms.kafka.open import open_reader, open_writer
 from sparsewatch.transforms.kafka.progress import load_progress, no_progress
 from sparsewatch.transforms.kafka.reader_start import log_notices, settled
@@ -27,7 +28,7 @@ def begin(made: Ready, partitions: Sequence[int]) -> None:
     """Commit where a run of a job begins, and raise what happened to its topic since it was last read.
 
     Args:
-        made: The job; its topics exist.
+        made: The job, claimed by this process; its topics exist.
         partitions: Of its source topic.
 
     Raises:
@@ -41,8 +42,6 @@ def begin(made: Ready, partitions: Sequence[int]) -> None:
         state = _standing(reader, before, partitions, at_end=made.job.source.start == "latest")
     log_notices(own.topics.source, state.notices)
     now = _moved(before or no_progress(own), state)
-    if now == before:
-        return
     with closing(open_writer(own.kafka)) as writer:
         _write_alerts(writer, made, now, state.notices)
         if state.lost:
@@ -51,7 +50,9 @@ def begin(made: Ready, partitions: Sequence[int]) -> None:
             writer.send(own.topics.metrics, sample.key.encode(), msgspec.json.encode(sample))
         # The progress last: a run that dies before finds the same again.
         writer.flush()
-        writer.send(own.topics.progress, own.job.encode(), msgspec.json.encode(now))
+        write_standing(writer, own, now)
+        writer.flush()
+        remove_older(own, writer)
 
 
 def _standing(reader: Reader, before: Progress | None, partitions: Sequence[int], *, at_end: bool) -> ReaderState:

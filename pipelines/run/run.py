@@ -7,8 +7,10 @@ parts in the middle (`sparsewatch.pipelines.job.ready.Prepared`).
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,14 +26,16 @@ from sparsewatch.pipelines.job.output_checks import check_alerts_file
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
 from sparsewatch.pipelines.run.background import Background
 from sparsewatch.pipelines.run.begin import begin
+from sparsewatch.pipelines.run.lookout import Lookout
 from sparsewatch.pipelines.run.prism import prism
 from sparsewatch.pipelines.run.repeat import repeat
 from sparsewatch.pipelines.run.report import RunReport, start_lines
 from sparsewatch.pipelines.run.runners import NO_PRISM, Runner, choose_runner, find_prism, parse_until, runner_options
 from sparsewatch.schemas.accounts import Marker, Part, Progress, marker_part
 from sparsewatch.schemas.alerts import counted
-from sparsewatch.schemas.errors import SourceError
+from sparsewatch.schemas.errors import FencedError, SourceError
 from sparsewatch.transforms import coders
+from sparsewatch.transforms.kafka.instances import Watch, claim
 from sparsewatch.transforms.kafka.open import partitions_of
 from sparsewatch.transforms.kafka.presence import STOP
 from sparsewatch.transforms.kafka.progress import load_progress
@@ -75,6 +79,7 @@ def run_job(
         ConfigError: If something about the job is wrong; nothing has been read then.
         AccessError: If the broker does not let us in, or lets us not read or write what the job needs.
         SourceError: If no broker answers.
+        FencedError: If a newer instance of the job has taken over.
     """
     stop = parse_until(until)
     chosen = choose_runner(runner, stop, repeated=repeat_s is not None)
@@ -84,6 +89,9 @@ def run_job(
         # There the file is written by workers on other machines.
         check_alerts_file(job.output.alerts_file)
     partitions = check_broker(made, job_file)
+    # Before the claim: a run that cannot go on from there must not stop the one that does.
+    _progress(made)
+    made = replace(made, identity=claim(made.identity))
     begin(made, partitions)
     coders.register()
     STOP.clear()
@@ -99,7 +107,7 @@ def run_job(
             repeat(partial(_run_until_windows_close, made, prepared, extra), repeat_s or 0.0)
         elif not stopping.asked():
             specs = read_specs(made, partitions, stop, close_at_end)
-            _run(partial(build_graph, made=made, prepared=prepared, specs=specs), chosen, stop, extra)
+            _run(made, partial(build_graph, made=made, prepared=prepared, specs=specs), chosen, extra, stop)
     return describe(job, _progress(made))
 
 
@@ -108,32 +116,51 @@ def _run_until_windows_close(made: Ready, prepared: Prepared, extra: Sequence[st
     partitions = partitions_of(made.job.kafka, topic)
     if not partitions:
         raise SourceError(f"the broker has no topic {topic!r} now")
+    _check_alone(made)
     begin(made, partitions)
     specs = read_specs(made, partitions, "window")
-    _run(partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", "window", extra)
+    _run(made, partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", extra, "window")
 
 
-def _run(build: Build, runner: Runner, until: Until, extra: Sequence[str]) -> None:
-    if runner in ("inprocess", "repeat"):
-        _run_here(build, runner_options(runner, until, extra))
-        return
+def _check_alone(made: Ready) -> None:
+    with closing(Watch(made.identity)) as watch:
+        watch.check()
+
+
+def _run(made: Ready, build: Build, runner: Runner, extra: Sequence[str], until: Until) -> None:
     with ExitStack() as stack:
-        if runner == "prism" and (binary := find_prism()) is not None:
-            extra = [f"--job_endpoint={stack.enter_context(prism(binary))}", *extra]
-        _run_elsewhere(build, runner_options(runner, until, extra))
+        lookout = stack.enter_context(Lookout(made.identity))
+        try:
+            if runner in ("inprocess", "repeat"):
+                _run_here(build, runner_options(runner, until, extra), lookout)
+                return
+            if runner == "prism" and (binary := find_prism()) is not None:
+                extra = [f"--job_endpoint={stack.enter_context(prism(binary))}", *extra]
+            _run_elsewhere(build, runner_options(runner, until, extra), lookout)
+        except FencedError:
+            raise
+        except Exception as error:
+            # Workers that were fenced tell their runner so, at length.
+            try:
+                lookout.look()
+            except FencedError as fenced:
+                _quieten_workers()
+                raise fenced from error
+            raise
 
 
-def _run_here(build: Build, options: PipelineOptions) -> None:
+def _run_here(build: Build, options: PipelineOptions, lookout: Lookout) -> None:
     """Run in this process; readers that are asked to stop end the run with what they have read."""
 
     def work() -> None:
         with beam.Pipeline(options=options) as pipeline:
             build(pipeline)
 
-    _await(Background(work, "job"), on_asked=STOP.set)
+    # A run that is fenced is left alone: it writes nothing more, and others may run in this process.
+    _await(Background(work, "job"), lookout, on_asked=STOP.set, on_fenced=lambda: None)
 
 
-def _run_elsewhere(build: Build, options: PipelineOptions) -> None:
+def _run_elsewhere(build: Build, options: PipelineOptions, lookout: Lookout) -> None:
     """Run at a job server; asked to stop, cancel the job: the next run reads again what was not committed."""
     pipeline = beam.Pipeline(options=options)
     build(pipeline)
@@ -144,9 +171,13 @@ def _run_elsewhere(build: Build, options: PipelineOptions) -> None:
             _say_no_more()
         result.cancel()
 
+    def leave() -> None:
+        _quieten_workers()
+        result.cancel()
+
     work = Background(result.wait_until_finish, "job")
     try:
-        _await(work, on_asked=cancel)
+        _await(work, lookout, on_asked=cancel, on_fenced=leave)
     except Exception:
         if not stopping.asked():
             raise
@@ -158,10 +189,19 @@ def _say_no_more() -> None:
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  for the rest of the process
 
 
-def _await(work: Background, on_asked: Callable[[], None]) -> None:
+def _quieten_workers() -> None:
+    """The run ends with one message, and workers in this process would add pages about the runner that has gone."""
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+    threading.excepthook = lambda _: None
+
+
+def _await(work: Background, lookout: Lookout, *, on_asked: Callable[[], None], on_fenced: Callable[[], None]) -> None:
     # The main thread waits briefly each time: a library may hold back signals from a wait without end.
     try:
         while not work.ended(_LOOK_S):
+            if lookout.fenced is not None:
+                on_fenced()
+                raise lookout.fenced
             if stopping.asked():
                 on_asked()
                 break

@@ -7,7 +7,13 @@ from typing import Any
 
 from apache_beam.utils.timestamp import Timestamp
 
+from sparsewatch.schemas.instances import Instance
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
+
+
+def instance(generation: int) -> Instance:
+    """An instance of a job."""
+    return Instance(generation=generation, id="0" * 16, host="here", pid=generation, started_us=0)
 
 
 @dataclass

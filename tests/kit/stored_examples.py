@@ -42,6 +42,7 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.schemas.alerts import Finding, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
+from sparsewatch.schemas.instances import Instance, Standing
 from sparsewatch.schemas.mistyped import Example, MistypedCells, MistypedColumn
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.set_aside import Ack
@@ -311,6 +312,9 @@ PROGRESS = Progress(
     sequences={0: 4, 1: 4},
     totals=Account(counted=100, late=2, rejected=1),
     windows=4,
+)
+STANDING = Standing(
+    instance=Instance(generation=3, id="0123456789abcdef", host="here", pid=7, started_us=HOUR_US), progress=PROGRESS
 )
 PATTERN = Pattern(
     id="p-1",

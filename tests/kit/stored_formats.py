@@ -43,6 +43,8 @@ from sparsewatch.schemas.accounts import (
     Progress,
 )
 from sparsewatch.schemas.alerts import SAMPLE, MetricSample
+from sparsewatch.schemas.instances import STANDING as STANDING_FORMAT
+from sparsewatch.schemas.instances import Standing
 from sparsewatch.schemas.mistyped import MistypedCells
 from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
 from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
@@ -80,6 +82,7 @@ from tests.kit.stored_examples import (
     REPORT,
     ROW_SCORES,
     SHADOWS,
+    STANDING,
     STATE,
     WAFER_COUNTS,
     WAFER_PANE,
@@ -251,6 +254,12 @@ STORED: tuple[Stored, ...] = (
         encode=lambda: msgspec.json.encode(PROGRESS),
         decode=lambda data: PROGRESS_FORMAT.parse(data, Progress),
         exact=False,
+    ),
+    Stored(
+        file="standing-1.json",
+        of=STANDING_FORMAT,
+        encode=lambda: msgspec.json.encode(STANDING),
+        decode=lambda data: STANDING_FORMAT.parse(data, Standing),
     ),
     Stored(file="pane-1.msgpack", of=panes.FORMAT, encode=_pane, decode=_pane_said),
     Stored(

@@ -8,7 +8,7 @@ halves an endless range when a runner asks to split at a fraction, and the next 
 be halved at all, so the only split accepted is the self-checkpoint (fraction 0).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,27 +18,35 @@ from sparsewatch.schemas.accounts import PROGRESS, Account, Marker, Progress, Re
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings
 from sparsewatch.transforms.kafka.compacted import Compacted
-
-_MAX_RECORD_BYTES = 4 << 20
+from sparsewatch.transforms.kafka.instances import MAX_RECORD_BYTES, standings
 
 
 def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) -> Progress | None:
-    """The newest progress of a job, None if it never committed.
+    """The progress of the newest instance of a job that has one, None if there is none.
 
     Raises:
         StateError: If the record cannot be read, or was written with other settings that shape windows.
         SourceError: If the broker does not answer.
     """
-    with Compacted(settings, topic, _MAX_RECORD_BYTES, prefix=job.encode()) as records:
-        newest = records.newest().get(job.encode())
-    return None if newest is None else _checked(newest, topic, job, digest)
+    with Compacted(settings, topic, MAX_RECORD_BYTES, prefix=job.encode()) as records:
+        newest = records.newest()
+    progress = _parsed(newest, topic, job)
+    return None if progress is None else _checked(progress, topic, job, digest)
 
 
-def _checked(value: bytes, topic: str, job: str, digest: str) -> Progress:
+def _parsed(newest: Mapping[bytes, bytes], topic: str, job: str) -> Progress | None:
     try:
-        progress = PROGRESS.parse(value, Progress)
+        found = [s.progress for s in standings(newest, job) if s.progress is not None]
+        if found:
+            return found[-1]
+        # Releases that knew no instances wrote the bare progress.
+        bare = newest.get(job.encode())
+        return None if bare is None else PROGRESS.parse(bare, Progress)
     except StateError as error:
         raise StateError(f"topic {topic!r}: the progress of job {job!r} cannot be read: {error}") from error
+
+
+def _checked(progress: Progress, topic: str, job: str, digest: str) -> Progress:
     if progress.settings != digest:
         raise StateError(
             f"job {job!r} was run with another topic, time column, window length or disorder: its open windows "

@@ -16,6 +16,7 @@ from sparsewatch.schemas.alerts import Alert, Finding, MetricSample, raise_alert
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
+from sparsewatch.transforms.kafka.instances import Watch, write_standing
 from sparsewatch.transforms.kafka.open import open_admin, open_writer
 from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
@@ -46,6 +47,7 @@ class WindowWriter:
         self._writer: Writer | None = None
         self._admin: Admin | None = None
         self._panes: PaneLog | None = None
+        self._watch = Watch(identity)
         #: Windows written since the last call of `commit`.
         self.windows = 0
         self._moved = False
@@ -70,7 +72,12 @@ class WindowWriter:
             judged: What it shows of the stream as such.
             findings: Findings about its account, besides those of the conclusion and of the stream.
             committed: Whether the next `commit` covers it; only then its metrics are stated.
+
+        Raises:
+            FencedError: If a newer instance runs the job.
         """
+        if not self.windows:
+            self._watch.check()
         writer, window, job = self._open(), closed.window, self._identity.job
         # What is odd about the stream is found before the view: such a window is no baseline of later ones.
         whole = closed.conclusion + Conclusion(findings=judged.findings)
@@ -96,6 +103,9 @@ class WindowWriter:
         Args:
             progress: How far windows are committed.
             waiting: Windows that are closed and not committed.
+
+        Raises:
+            FencedError: If a newer instance runs the job.
         """
         if not self.windows and waiting == self._waiting:
             return
@@ -130,6 +140,7 @@ class WindowWriter:
 
     def close(self) -> None:
         """Close the connections."""
+        self._watch.close()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -182,8 +193,12 @@ class WindowWriter:
             writer.send(*record)
 
     def _write_progress(self, progress: Progress, writer: Writer) -> None:
-        writer.send(self._identity.topics.progress, progress.job.encode(), msgspec.json.encode(progress))
+        # Whatever took its time: the results, or a process that stood still.
+        self._watch.check()
+        write_standing(writer, self._identity, progress)
         writer.flush()
+        # An instance that came meanwhile does not know of this commit: its metrics must not go back behind ours.
+        self._watch.check()
         self._add_samples(progress_metrics(progress))
         self._group = {p: point.offset for p, point in progress.partitions.items()}
 

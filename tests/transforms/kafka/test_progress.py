@@ -1,12 +1,11 @@
 """Commits keep the order of markers, and the progress refuses settings it does not fit."""
 
-import msgspec
 import pytest
 
 from sparsewatch.schemas.accounts import Account, Marker, ResumePoint
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings, Topics
-from sparsewatch.transforms.kafka.progress import _checked, advance, is_committed, is_next, no_progress
+from sparsewatch.transforms.kafka.progress import _checked, _parsed, advance, is_committed, is_next, no_progress
 
 NONE = no_progress(
     JobIdentity(
@@ -54,9 +53,10 @@ def test_a_window_adds_its_account_and_moves_the_partitions_of_its_readers() -> 
 
 def test_other_settings_are_refused_with_the_way_out() -> None:
     with pytest.raises(StateError, match="another name"):
-        _checked(msgspec.json.encode(NONE), "j.progress", "j", "other")
+        _checked(NONE, "j.progress", "j", "other")
 
 
-def test_a_damaged_record_is_named() -> None:
+@pytest.mark.parametrize("key", [b"j", b"j/1/0"])
+def test_a_damaged_record_is_named(key: bytes) -> None:
     with pytest.raises(StateError, match=r"'j\.progress': the progress of job 'j' cannot be read"):
-        _checked(b"{}", "j.progress", "j", "digest")
+        _parsed({key: b"{}"}, "j.progress", "j")

@@ -25,6 +25,7 @@ from sparsewatch.schemas.accounts import (
     measure_part,
     sort_parts,
 )
+from sparsewatch.schemas.instances import STANDING, Standing
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.testing import FakeBroker
@@ -32,7 +33,7 @@ from sparsewatch.transforms.window.close_windows import CloseWindows, close_wind
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
 from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane
-from tests.kit.keyed_step import KeyedStep
+from tests.kit.keyed_step import KeyedStep, instance
 
 TOPICS = Topics(source="t", prefix="j")
 LENGTH_US = 10_000_000
@@ -117,7 +118,9 @@ class Broker(FakeBroker):
         super().__init__()
         for topic in (TOPICS.progress, TOPICS.panes, TOPICS.windows, TOPICS.metrics, TOPICS.alerts):
             self.create(topic)
-        self.identity = JobIdentity(job="j", settings_digest="d", kafka=self.settings, topics=TOPICS)
+        self.identity = JobIdentity(
+            job="j", settings_digest="d", kafka=self.settings, topics=TOPICS, instance=instance(1)
+        )
 
     def of(self, topic: str) -> list[Any]:
         return [msgspec.json.decode(value or b"null") for value in self.values(topic)]
@@ -127,8 +130,8 @@ class Broker(FakeBroker):
 
     def commits(self) -> list[Progress]:
         """What was committed, but for the stream's history."""
-        commits = [msgspec.convert(p, Progress, strict=False) for p in self.of(TOPICS.progress)]
-        return [msgspec.structs.replace(commit, stream=StreamHistory()) for commit in commits]
+        found = [STANDING.parse(value or b"", Standing).progress for value in self.values(TOPICS.progress)]
+        return [msgspec.structs.replace(progress, stream=StreamHistory()) for progress in found if progress is not None]
 
     def waiting(self) -> list[float]:
         return [s["value"] for s in self.of(TOPICS.metrics) if s["name"] == "sparsewatch_windows_waiting"]

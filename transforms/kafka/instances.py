@@ -1,0 +1,131 @@
+"""One job, one writer: an instance claims its job in the progress topic, and older ones find that and stop.
+
+Whatever an older instance still writes there lies under its own key and counts for nobody: readers of the progress take
+that of the newest instance. Records of older instances are removed with each claim, so the topic stays small.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import closing
+
+import msgspec
+
+from sparsewatch.schemas.accounts import Progress
+from sparsewatch.schemas.errors import FencedError
+from sparsewatch.schemas.instances import STANDING, Instance, Standing
+from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.compacted import Compacted, TopicRecreatedError
+from sparsewatch.transforms.kafka.open import open_writer
+
+_logger = logging.getLogger(__name__)
+#: Largest record of a progress topic.
+MAX_RECORD_BYTES = 4 << 20
+
+
+def standings(records: Mapping[bytes, bytes], job: str) -> list[Standing]:
+    """Where the instances of a job stand, oldest first.
+
+    Args:
+        records: Newest values of the keys of a progress topic.
+        job: Name of the job.
+
+    Raises:
+        StateError: If a record cannot be read.
+    """
+    found = [STANDING.parse(value, Standing) for key, value in records.items() if key.startswith(f"{job}/".encode())]
+    return sorted(found, key=lambda standing: standing.instance.rank)
+
+
+def write_standing(writer: Writer, job: JobIdentity, progress: Progress | None) -> None:
+    """Send how far the instance of a job has committed; the caller flushes.
+
+    Raises:
+        ValueError: If the job was not claimed.
+    """
+    if job.instance is None:
+        raise ValueError(f"job {job.job!r} was not claimed: nothing can be committed")
+    value = msgspec.json.encode(Standing(instance=job.instance, progress=progress))
+    writer.send(job.topics.progress, _key(job.job, job.instance), value)
+
+
+def _key(job: str, instance: Instance) -> bytes:
+    return f"{job}/{instance.generation}/{instance.id}".encode()
+
+
+def claim(job: JobIdentity) -> JobIdentity:
+    """Claim a job for this process; from now on older instances stop.
+
+    Returns:
+        The job with the instance that has claimed it.
+
+    Raises:
+        StateError: If the progress topic cannot be read.
+        SourceError: If no broker answers.
+        SinkError: If the broker refuses the claim.
+    """
+    with Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=f"{job.job}/".encode()) as records:
+        before = standings(records.newest(), job.job)
+    instance = Instance(
+        generation=1 + max((s.instance.generation for s in before), default=0),
+        id=secrets.token_hex(8),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_us=time.time_ns() // 1000,
+    )
+    claimed = msgspec.structs.replace(job, instance=instance)
+    with closing(open_writer(job.kafka)) as writer:
+        write_standing(writer, claimed, None)
+        writer.flush()
+    return claimed
+
+
+def remove_older(job: JobIdentity, writer: Writer) -> None:
+    """Send the removal of what older instances wrote, once the progress of this one is durable; the caller flushes."""
+    with Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=job.job.encode()) as records:
+        newest = records.newest()
+    if job.job.encode() in newest:
+        writer.send(job.topics.progress, job.job.encode(), None)
+    for standing in standings(newest, job.job):
+        if job.instance is not None and standing.instance.rank < job.instance.rank:
+            writer.send(job.topics.progress, _key(job.job, standing.instance), None)
+
+
+class Watch:
+    """Looks whether a newer instance has claimed the job; a reader of its own follows the progress topic."""
+
+    def __init__(self, job: JobIdentity) -> None:
+        self._job = job
+        self._records = Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=f"{job.job}/".encode())
+
+    def check(self) -> None:
+        """Look once.
+
+        Raises:
+            FencedError: If a newer instance runs the job.
+            SourceError: If the broker does not answer.
+        """
+        own = self._job.instance
+        if own is None:
+            return
+        for standing in standings(self._changes(), self._job.job):
+            if standing.instance.rank > own.rank:
+                raise FencedError(
+                    f"job {self._job.job!r} was taken over by {standing.instance}: this run writes nothing more, and "
+                    "what it has not committed is read by the other. A job runs once; give a second one another name."
+                )
+
+    def _changes(self) -> dict[bytes, bytes]:
+        try:
+            changes = dict(self._records.changes())
+        except TopicRecreatedError:
+            changes = dict(self._records.newest())
+        return {key: value for key, value in changes.items() if value is not None}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._records.close()
