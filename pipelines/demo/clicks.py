@@ -95,6 +95,14 @@ def _fewer_rows(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     return rows.filter(pl.Series(rng.random(rows.height) < 0.2))
 
 
+def _no_rows(rows: pl.DataFrame, _rng: np.random.Generator) -> pl.DataFrame:
+    return rows.clear()
+
+
+def _as_number(rows: pl.DataFrame, _rng: np.random.Generator) -> pl.DataFrame:
+    return rows.with_columns(pl.col("weekday").str.extract(r"(\d+)$").cast(pl.Int64))
+
+
 def _odd_rows(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     odd = pl.Series(rng.random(rows.height) < 0.15)
     return rows.with_columns(
@@ -105,15 +113,19 @@ def _odd_rows(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 #: Name, rules it explains, subject, first window and number of windows as shares of the stream, change.
 _PLANS: tuple[tuple[str, tuple[str, ...], str, float, Change], ...] = (
-    ("40 % of device_model missing", ("feature_nulls",), "device_model", 0.12, _some_null),
-    ("app_category vanishes", ("feature_vanished",), "app_category", 0.22, _vanish),
-    ("ad_position loses its signal", ("feature_signal_lost",), "ad_position", 0.32, _shuffle),
-    ("30 % of campaigns are new", ("feature_unseen_values",), "campaign", 0.42, _new_values),
-    ("promo_code appears", ("feature_appeared",), EMPTY, 0.52, _appear),
-    ("people click far more", ("click_rate_shift",), "stream", 0.62, _unchanged),
-    ("four of five events missing", ("volume_low",), "stream", 0.72, _fewer_rows),
-    ("15 % of rows are outliers", ("rows_unlike_training",), "rows", 0.82, _odd_rows),
+    ("40 % of device_model missing", ("feature_nulls",), "device_model", 0.08, _some_null),
+    ("app_category vanishes", ("feature_vanished",), "app_category", 0.17, _vanish),
+    ("ad_position loses its signal", ("feature_signal_lost",), "ad_position", 0.26, _shuffle),
+    ("30 % of campaigns are new", ("feature_unseen_values",), "campaign", 0.35, _new_values),
+    ("promo_code appears", ("feature_appeared",), EMPTY, 0.44, _appear),
+    ("people click far more", ("click_rate_shift",), "stream", 0.53, _unchanged),
+    ("four of five events missing", ("volume_low",), "stream", 0.62, _fewer_rows),
+    ("weekday becomes a number", ("feature_type_changed",), "weekday", 0.71, _as_number),
+    ("no event at all", ("no_data", "volume_low"), "stream", 0.8, _no_rows),
+    ("15 % of rows are outliers", ("rows_unlike_training",), "rows", 0.9, _odd_rows),
 )
+#: The topic is deleted and made anew while no event comes, before the last window of this fault ends.
+_SILENT = "no event at all"
 #: Windows a fault lasts.
 _LASTS = 3
 
@@ -128,6 +140,8 @@ class Clicks:
     rows: int
     #: Planted faults and, by window, what they do.
     faults: list[Fault] = field(init=False)
+    #: Before this window the topic is deleted and made anew; None if it is not.
+    recreated_before: int | None = None
 
     def __post_init__(self) -> None:
         world = np.random.default_rng(2026)
@@ -141,8 +155,13 @@ class Clicks:
         self._odds: dict[int, float] = {}
         self.faults = []
 
-    def plant(self) -> "Clicks":
-        """Plant every fault at its place."""
+    def plant(self, *, recreate: bool = True) -> "Clicks":
+        """Plant every fault at its place.
+
+        Args:
+            recreate: Whether the topic is made anew, too. Only for a job that runs on: a bounded run reads the rows of
+                open windows again, which a deleted topic no longer has.
+        """
         for name, rules, subject, place, change in _PLANS:
             first = round(place * self.windows)
             for window in range(first, first + _LASTS):
@@ -160,7 +179,24 @@ class Clicks:
                     end_us=start + _LASTS * WINDOW_US,
                 )
             )
+            if name == _SILENT and recreate:
+                self._plant_recreation(first + _LASTS - 1)
         return self
+
+    def _plant_recreation(self, window: int) -> None:
+        self.recreated_before = window
+        start = self.start_us + window * WINDOW_US
+        self.faults.append(
+            Fault(
+                name="the topic is deleted and made anew",
+                stream=STREAM,
+                rules=("source_recreated",),
+                subject="stream",
+                # Told with the next window that closes: of these some were silent, too.
+                start_us=start - _LASTS * WINDOW_US,
+                end_us=start + _LASTS * WINDOW_US,
+            )
+        )
 
     def clean(self, window: int) -> pl.DataFrame:
         """Rows of a window before its change, in order of time; event times in microseconds."""
@@ -197,7 +233,9 @@ class Clicks:
         # Late events are planted once the stream is older than they are.
         late = (luck < _LATE_SHARE) & (window * WINDOW_US > 2 * _LATE_US)
         shift = np.where(luck > 0.9, rng.integers(0, _JITTER_US, rows.height), 0) + late * _LATE_US
-        earliest = self.start_us + max(0, window - 1) * WINDOW_US
+        # No event goes back into a window that is to have none.
+        silent = self._changes.get(window - 1) is _no_rows
+        earliest = self.start_us + max(0, window - (not silent)) * WINDOW_US
         times = np.where(late, rows[TIME] - shift, np.maximum(rows[TIME] - shift, earliest)) // 1000
         lines = rows.with_columns(pl.Series(TIME, times)).write_ndjson().encode().split(b"\n")[: rows.height]
         broken = np.flatnonzero((luck > 0.5) & (luck < 0.5 + _BROKEN_SHARE))

@@ -65,7 +65,7 @@ class Demo:
         windows = round(self.hours * hour_us / clicks.WINDOW_US)
         span = windows * clicks.WINDOW_US
         start = (int(time.time() * 1e6) - span) // hour_us * hour_us
-        self.clicks = clicks.Clicks(self.seed, start, windows, _ROWS).plant()
+        self.clicks = clicks.Clicks(self.seed, start, windows, _ROWS).plant(recreate=self.runner == "prism")
         self.fab = fab.Fab(self.seed, start, span // fab.WINDOW_US, _WAFERS)
         self.faults: list[Fault] = [*self.clicks.faults, *self.fab.faults]
 
@@ -112,15 +112,16 @@ class Demo:
         return jobs, workers
 
     def _stream(self, kafka: KafkaSettings, jobs: list[Job], workers: list[JobWorker]) -> None:
-        writer = open_writer(kafka)
+        writer, admin = open_writer(kafka), open_admin(kafka)
         try:
-            for window in publish_live(writer, self.clicks, self.fab, self.pace_s, self.written):
+            for window in publish_live(writer, self.clicks, self.fab, self.pace_s, self.written, admin=admin):
                 for worker in workers:
                     worker.check()
                 if window == _WARM_UP_WINDOWS:
                     self._wait_for_start(kafka, jobs, workers)
         finally:
             writer.close()
+            admin.close()
 
     def _wait_for_start(self, kafka: KafkaSettings, jobs: list[Job], workers: list[JobWorker]) -> None:
         deadline = time.monotonic() + _START_S
@@ -201,7 +202,7 @@ def _mode_text(asked: str, mode: str) -> str:
     if mode == "prism":
         return "both jobs run continuously on Prism"
     why = "no Prism here; `make services-prism` builds it" if asked == "auto" else "as asked"
-    return f"bounded runs, repeated ({why})"
+    return f"bounded runs, repeated ({why}); the topic of clicks is made anew only while jobs run continuously"
 
 
 @click.command()

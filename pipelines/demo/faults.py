@@ -18,17 +18,19 @@ class Fault:
     subject: str | None
     start_us: int
     end_us: int
-    #: Rules it explains whatever their subject is.
+    #: Rules of alerts that follow from it, whatever their subject is; they do not find it.
     also: tuple[str, ...] = ()
 
     def explains(self, alert: Alert) -> bool:
         """Whether the alert is about this fault: job, subject, rule, and a window that overlaps it."""
-        return (
-            alert.job == self.stream
-            and (alert.rule in self.also or (alert.rule in self.rules and self.subject in (None, alert.subject)))
-            and alert.window_start_us < self.end_us
-            and alert.window_end_us > self.start_us
-        )
+        return self._is_near(alert) and alert.rule in self.rules and self.subject in (None, alert.subject)
+
+    def entails(self, alert: Alert) -> bool:
+        """Whether the alert follows from this fault without being about it."""
+        return self._is_near(alert) and alert.rule in self.also
+
+    def _is_near(self, alert: Alert) -> bool:
+        return alert.job == self.stream and alert.window_start_us < self.end_us and alert.window_end_us > self.start_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Verdict:
     missed: tuple[Fault, ...]
     #: Alerts that no fault explains.
     false_alarms: tuple[Alert, ...]
+    #: Alerts that follow from a fault which is found by another rule.
+    consequences: tuple[Alert, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -52,7 +56,10 @@ def judge(faults: Sequence[Fault], alerts: Sequence[Alert]) -> Verdict:
     return Verdict(
         found=found,
         missed=tuple(f for f in faults if f not in found),
-        false_alarms=tuple(a for a in alerts if not any(f.explains(a) for f in faults)),
+        false_alarms=tuple(a for a in alerts if not any(f.explains(a) or f.entails(a) for f in faults)),
+        consequences=tuple(
+            a for a in alerts if any(f.entails(a) for f in faults) and not any(f.explains(a) for f in faults)
+        ),
     )
 
 

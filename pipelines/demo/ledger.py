@@ -34,7 +34,7 @@ def exported_account(metrics: str, job: str) -> Account:
     """A job's numbers in the text an exporter serves; zeros where it has none.
 
     >>> exported_account('sparsewatch_records_total{job="a",outcome="late"} 3.0', "a")
-    Account(counted=0, late=3, rejected=0)
+    Account(counted=0, late=3, rejected=0, lost=0)
     """
     numbers = {
         sample.labels["outcome"]: int(sample.value)
@@ -42,7 +42,7 @@ def exported_account(metrics: str, job: str) -> Account:
         for sample in family.samples
         if sample.name == "sparsewatch_records_total" and sample.labels["job"] == job
     }
-    return Account(counted=numbers.get("counted", 0), late=numbers.get("late", 0), rejected=numbers.get("rejected", 0))
+    return Account(**{outcome: numbers.get(outcome, 0) for outcome in Account.__struct_fields__})
 
 
 def scraped_account(url: str, job: str, expected: Account) -> Account:

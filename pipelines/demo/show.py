@@ -76,7 +76,7 @@ def drift_lines(record: Mapping[str, Any]) -> list[str]:
 
 def accounts_table(books: Mapping[str, Ledger]) -> Table:
     """What was written, what the jobs account for, and what their exporters serve."""
-    numbers = ("read", "counted", "rejected", "late")
+    numbers = ("read", "counted", "rejected", "late", "lost")
     rows = (
         (stream, name, *(f"{getattr(getattr(ledger, name), number):,}" for number in numbers))
         for stream, ledger in books.items()
@@ -101,10 +101,12 @@ def verdict_lines(verdict: Verdict, balanced: bool) -> list[str]:
     """The verdict, one line a point."""
     lines = [
         f"{len(verdict.found)} of {len(verdict.found) + len(verdict.missed)} planted faults found",
+        f"{counted(len(verdict.consequences), 'alert')} that follow from a planted fault",
         counted(len(verdict.false_alarms), "other alert"),
         "the accounts balance" if balanced else "the accounts do NOT balance",
     ]
     lines += [f"missed: {fault.name}" for fault in verdict.missed]
+    lines += [f"follows from a fault: {alert_line(alert, None)}" for alert in verdict.consequences]
     lines += [f"not planted: {alert_line(alert, None)}" for alert in verdict.false_alarms]
     return lines
 
@@ -132,7 +134,12 @@ def report(
             for f in faults
         ],
         "alerts": [
-            {**msgspec.to_builtins(a), "delay_s": delay, "planted": a not in verdict.false_alarms}
+            {
+                **msgspec.to_builtins(a),
+                "delay_s": delay,
+                "planted": a not in verdict.false_alarms,
+                "consequence": a in verdict.consequences,
+            }
             for a, delay in alerts
         ],
         "accounts": {name: _numbers(ledger.accounted) for name, ledger in books.items()},

@@ -14,7 +14,7 @@ from sparsewatch.pipelines.demo.fab import Fab
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.transforms.codecs.arrow import encode_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE
-from sparsewatch.transforms.kafka.client import Writer
+from sparsewatch.transforms.kafka.client import Admin, NewTopic, Writer
 
 CLICK_PARTITIONS = 3
 WAFER_PARTITIONS = 2
@@ -46,6 +46,7 @@ def publish_live(
     pace_s: float,
     done: Published,
     *,
+    admin: Admin | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[int]:
@@ -57,6 +58,7 @@ def publish_live(
         fab: The wafer stream, over the same event time.
         pace_s: Seconds by the clock for five minutes of event time.
         done: Filled as it goes on.
+        admin: Makes the topic of clicks anew where that is planted; needed only then.
         clock: Rising seconds.
         sleep: Waits for so many of them.
 
@@ -68,6 +70,9 @@ def publish_live(
     for window in range(clicks.windows):
         # From here, not from the first window: a caller that paused does not get a burst for it.
         started = clock()
+        if window == clicks.recreated_before and admin is not None:
+            admin.delete_topic(CLICKS)
+            admin.create_topics([NewTopic(CLICKS, CLICK_PARTITIONS)])
         lines, late, broken = clicks.records(window)
         for i, line in enumerate(lines):
             writer.send(CLICKS, None, line, partition=i % CLICK_PARTITIONS)
