@@ -40,10 +40,11 @@ def produce(bootstrap: str, topic: str, records: Iterable[tuple[int, bytes | Non
 
 
 def read_all(bootstrap: str, topic: str) -> list[Raw]:
-    """Every record of a topic, in order of partition and offset; empty if there is no such topic."""
+    """Every committed record of a topic, in order of partition and offset; empty if there is no such topic."""
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         fetch_max_bytes=64 << 20,
         max_partition_fetch_bytes=32 << 20,
     )
