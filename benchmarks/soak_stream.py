@@ -37,12 +37,16 @@ class Stream(threading.Thread):
     def run(self) -> None:
         """Send until the time is up."""
         rng = random.Random(self.seed)
-        producer = KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=10, compression_type="lz4")
+        # A partition that is added is seen, and written to, within a second.
+        producer = KafkaProducer(
+            bootstrap_servers=self.bootstrap, linger_ms=10, compression_type="lz4", metadata_max_age_ms=1000
+        )
         start, total = time.time(), int(self.rate * self.seconds)
         while self.sent < total:
             due = min(int((time.time() - start) * self.rate), total)
+            known = producer.partitions_for("soak")
+            places = [*range(self.partitions), *([self.extra] if self.extra in known else [])]
             for _ in range(due - self.sent):
-                places = [*range(self.partitions), *([] if self.extra is None else [self.extra])]
                 producer.send("soak", self._event(rng, time.time()), partition=places[self.sent % len(places)])
                 self.sent += 1
             time.sleep(0.02)

@@ -35,18 +35,18 @@ class Aborter(threading.Thread):
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         super().__init__(daemon=True)
-        self._bootstrap = bootstrap
+        self._broker = bootstrap
         self._topic = topic
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         #: Events written and aborted.
         self.events = 0
 
     def run(self) -> None:
         """Abort transactions until stopped; a broker that is away costs one transaction."""
-        while not self._stop.wait(_ABORT_EVERY_S):
+        while not self._ended.wait(_ABORT_EVERY_S):
             producer = Producer(
                 {
-                    "bootstrap.servers": self._bootstrap,
+                    "bootstrap.servers": self._broker,
                     "transactional.id": "soak-aborted",
                     "transaction.timeout.ms": 10_000,
                     "compression.type": "lz4",
@@ -70,7 +70,7 @@ class Aborter(threading.Thread):
 
     def stop(self) -> None:
         """Stop and wait for the last transaction."""
-        self._stop.set()
+        self._ended.set()
         self.join()
 
 
