@@ -47,8 +47,11 @@ def alarm_threshold(calibration: Scores, rate: float) -> float:
     # The small number keeps 0.05 * 20 from falling below 1.
     rank = int(np.floor(rate * (n + 1) + 1e-9))
     if rank < 1:
+        needed = int(np.ceil(1 / rate)) - 1
+        least = np.ceil(10_000 / (n + 1)) / 10_000
         raise ConfigError(
-            f"alarm rate: a rate of {rate} needs {int(np.ceil(1 / rate)) - 1} calibration scores, got {n}"
+            f"alarm rate: a rate of {rate} needs {needed} calibration scores, got {n}: "
+            f"{n} allow rates from {least:g} up, more rows in training smaller ones"
         )
     return float(calibration[n - rank]) if rank <= n else -np.inf
 

@@ -104,6 +104,7 @@ def validate_wafers(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
         ("not_finite", "finite coordinates in x_um and y_um", finite),
         ("bad_map_shape", "a map of map_rows * map_columns dies", shaped | ~has_map),
         ("bad_map_value", "a map of 0, 1 and 2 only", values),
+        ("no_dies", "dies in the map, 1 or 2", has_points | ~has_map | ~_all_of(n_map, dies == 0)),
     )
     failures = _first_failures(rows, checks)
     if not failures:

@@ -17,10 +17,12 @@ from sparsewatch.pipelines.wafer_files.klarf.fields import WIDEST_UM, FieldError
 from sparsewatch.pipelines.wafer_files.labelled import RADIUS_UM
 from sparsewatch.pipelines.wafer_files.map_text import (
     NO_DIE,
+    OUTSIDE,
     Codes,
     add_header_line,
     array_of,
     hold_size,
+    is_code,
     key_of,
     stated_codes,
 )
@@ -65,6 +67,9 @@ def read_bin_map(
         header, rows, first = _split(path, lines)
         codes = _plain_codes(path, header, rows, first, no_die, check_counts=check_counts)
     die_map, notes = codes.dies()
+    if not die_map.any():
+        message = f"expected dies on the wafer, got none in {die_map.size} places: outside, or dies not tested"
+        raise WaferFileError("bad_field", path, message)
     # The picture's top row comes last: y grows upwards.
     turned = np.rot90(die_map, _turns(path, header))[::-1]
     try:
@@ -109,7 +114,12 @@ def _plain_codes(
     if check_counts:
         hold_size(path, header, codes)
     skipped = [*no_die, *stated_codes(header, ["skip"])]
-    return Codes(codes, ["."], stated_codes(header, ["pass"]) or ["1"], skipped, by_value=False)
+    passing = stated_codes(header, ["pass"]) or ["1"]
+    unstated = sorted({*np.unique(codes).tolist()} - {*passing, *skipped})
+    if odd := next((code for code in unstated if code not in OUTSIDE and not is_code(code)), None):
+        message = f"expected a letter or digit for a die, or a sign that the header states as pass or skip, got {odd!r}"
+        raise WaferFileError("bad_field", path, message)
+    return Codes(codes, [code for code in unstated if code in OUTSIDE], passing, skipped, by_value=False)
 
 
 def _characters(path: Path, rows: list[str], first: int) -> list[list[str]]:

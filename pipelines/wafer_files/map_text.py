@@ -13,6 +13,8 @@ from sparsewatch.detectors.sparse_net.points import FAILING
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.schemas.alerts import counted
 
+#: Marks of which a code for no place on the wafer consists.
+OUTSIDE = frozenset("_.@-")
 #: Most dies of one map.
 MOST_DIES = 4_000_000
 #: Keys that are used; others are passed over.

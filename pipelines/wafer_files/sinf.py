@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.map_text import (
+    OUTSIDE,
     Codes,
     add_header_line,
     array_of,
@@ -28,8 +29,6 @@ from sparsewatch.pipelines.wafer_files.map_text import (
 _ROW = "rowdata"
 #: A remark behind a value.
 _REMARK = re.compile(r"\s*(?:;(?=\s|$)|//|#|!).*$")
-#: Marks of which a code for no place on the wafer consists.
-_OUTSIDE = frozenset("_.@-")
 #: Widest code.
 _WIDEST = 4
 #: Keys for codes of dies that are not tested.
@@ -80,7 +79,7 @@ def sinf_codes(
     if check_counts:
         hold_size(path, header, codes)
     distinct = np.unique(codes).tolist()
-    outside = [code for code in distinct if set(code) <= _OUTSIDE]
+    outside = [code for code in distinct if set(code) <= OUTSIDE]
     if odd := next((code for code in distinct if code not in outside and not is_code(code)), None):
         raise WaferFileError("bad_field", path, f"expected codes of letters and digits, got {odd[:20]!r}")
     # Two widths may be two ways to count: hexadecimal and decimal.

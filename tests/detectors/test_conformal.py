@@ -56,3 +56,9 @@ def test_too_few_calibration_scores_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"rate of 0\.01 needs 99 calibration scores, got 98"):
         alarm_threshold(np.arange(98.0), 0.01)
     assert alarm_threshold(np.arange(99.0), 0.01) == 98
+
+
+def test_the_rates_that_few_calibration_scores_allow_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"60 allow rates from 0\.0164 up, more rows in training smaller ones"):
+        alarm_threshold(np.arange(60.0), 0.01)
+    assert alarm_threshold(np.arange(60.0), 0.0164) == 59

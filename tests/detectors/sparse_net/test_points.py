@@ -53,6 +53,7 @@ def test_good_wafers_have_no_failures() -> None:
         ({**MAP, "map": [0, 3, 1, 2, 1, 0]}, "bad_map_value"),
         ({**MAP, "map": [0, -1, 1, 2, 1, 0]}, "bad_map_value"),
         ({**MAP, "map": [0, None, 1, 2, 1, 0]}, "bad_map_value"),
+        ({**MAP, "map": [0, 0, 0, 0, 0, 0]}, "no_dies"),
     ],
 )
 def test_a_bad_wafer_is_named_among_good_ones(changes: dict[str, object], code: str) -> None:

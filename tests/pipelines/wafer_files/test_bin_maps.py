@@ -181,6 +181,26 @@ def test_a_size_that_is_declared_may_be_left_unchecked(tmp_path: Path) -> None:
     assert counts(tmp_path, sinf(ROUND[:3]), check_counts=False) == [2, 8, 2]
 
 
+@pytest.mark.parametrize("text", [sinf(["________"] * 4), sinf(["EEEE____"] * 4), HEADER + "map:\n...\n...\n"])
+def test_a_map_without_a_die_is_no_clean_wafer(tmp_path: Path, text: str) -> None:
+    with pytest.raises(WaferFileError, match=r"expected dies on the wafer, got none in \d+ places") as caught:
+        list(read_bin_map(written(tmp_path, text)))
+    assert caught.value.code == "bad_field"
+
+
+@pytest.mark.parametrize("outside", [".", "_", "-", "@"])
+def test_places_outside_of_a_plain_map_are_written_as_in_sinf(tmp_path: Path, outside: str) -> None:
+    rows = "\n".join(PICTURE).replace(".", outside)
+    assert counts(tmp_path, HEADER + "map:\n" + rows) == counts(tmp_path, HEADER + "map:\n" + "\n".join(PICTURE))
+
+
+def test_signs_are_codes_of_a_plain_map_where_its_header_says_so(tmp_path: Path) -> None:
+    with pytest.raises(WaferFileError, match=r"expected a letter or digit for a die, .* got '\*'") as caught:
+        list(read_bin_map(written(tmp_path, HEADER + "map:\n1*1\n1?-\n")))
+    assert caught.value.code == "bad_field"
+    assert counts(tmp_path, HEADER + "pass: * -\nskip: ?\nmap:\n1*1\n1?-\n") == [1, 2, 3]
+
+
 def test_a_map_without_a_passing_die_says_so(tmp_path: Path) -> None:
     (wafer,) = read_bin_map(written(tmp_path, sinf(ROUND, BCEQU="07")))
     assert wafer.notes == ("no die has a code that passes (7); there are 10 dies of 01, 1 die of 02, 1 die of 0A",)
