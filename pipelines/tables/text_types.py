@@ -24,7 +24,11 @@ _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _LEADING_ZERO = r"^\s*[-+]?0\d"
 _LONG = r"^\s*[-+]?\d{19,}\s*$"
 _LONG_DIGITS = 19
-_SEPARATED = r"^\s*[-+]?\d+([,_' ]\d+)+(\.\d+)?\s*$"
+#: Numbers in other writings, and how they read here.
+_OTHER_WRITINGS = (
+    ("separators", r"^\s*[-+]?\d+([,_' ]\d+)+(\.\d+)?\s*$", "a decimal point alone is read"),
+    ("a unit", r"^\s*[-+]?([$€£¥]\s*[-+]?\d[\d.,]*|\d[\d.,]*\s*[%$€£¥])\s*$", "numbers alone are read"),
+)
 _ZERO, _NINE = b"09"
 #: Most different texts among numbers: a column with more is plain text, such as ids of letters and digits.
 _MOST_OTHERS = 5
@@ -92,7 +96,7 @@ class _Found:
         elif not (self._plain or self._kinds or self._why):
             self._count_others(column)
             if first:
-                self._look_for_separators(column)
+                self._look_for_other_writings(column)
 
     def _holding(self, column: Any) -> Iterator[Any]:
         # A failing cast makes an error of each value, so most types are ruled out by a few.
@@ -119,10 +123,9 @@ class _Found:
                 self._why = f"integers of more than 64 bits, such as {shown(long[0].as_py())}"
         return bool(self._why)
 
-    def _look_for_separators(self, column: Any) -> None:
-        few = column.drop_null().slice(0, _FEW)
-        if pc.all(pc.match_substring_regex(few, _SEPARATED)).as_py():
-            self._why = f"numbers with separators, such as {shown(few[0].as_py())}, where a decimal point alone is read"
+    def _look_for_other_writings(self, column: Any) -> None:
+        self._why = written_otherwise(column.drop_null().slice(0, _FEW))
+        if self._why:
             self._others.clear()
             self._plain = True
 
@@ -150,6 +153,18 @@ def _glance(column: Any) -> tuple[np.ndarray, int]:
 
 def _matching(texts: Any, pattern: str) -> Any:
     return texts.filter(pc.match_substring_regex(texts, pattern)).drop_null() if len(texts) else texts
+
+
+def written_otherwise(texts: Any) -> str:
+    """What texts are that all look like numbers in a writing that is not read, empty if they are something else.
+
+    Args:
+        texts: At least one, none of them null.
+    """
+    for name, pattern, read in _OTHER_WRITINGS:
+        if pc.all(pc.match_substring_regex(texts, pattern)).as_py():
+            return f"numbers with {name}, such as {shown(texts[0].as_py())}, where {read}"
+    return ""
 
 
 def holds(kind: Any, column: Any) -> bool:

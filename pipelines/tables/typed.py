@@ -15,7 +15,7 @@ from sparsewatch.pipelines.tables.rejects import Rejected, shown
 from sparsewatch.pipelines.tables.settings import PLAIN, Reading
 from sparsewatch.pipelines.tables.streams import Progress
 from sparsewatch.pipelines.tables.text import is_text
-from sparsewatch.pipelines.tables.text_types import holds
+from sparsewatch.pipelines.tables.text_types import holds, written_otherwise
 from sparsewatch.pipelines.tables.values import as_type, unpacked
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.jobs import TimeFormat
@@ -23,6 +23,7 @@ from sparsewatch.transforms.codecs.missing import missing_as_null
 
 #: Number of misfitting texts that an error shows.
 _SHOWN = 3
+_NUMBERS = (pa.int64(), pa.float64())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ def _converted(path: Path, reading: Reading, moments: TimeFormat, column: Any, f
 
 def _misfits(column: Any, kind: Any) -> str:
     distinct = column.unique().drop_null()
+    if kind in _NUMBERS and (why := written_otherwise(distinct)):
+        return f"got {why}"
     wrong = [text for text in distinct.to_pylist() if not holds(kind, pa.array([text], column.type))]
     more = f" and {len(wrong) - _SHOWN} more texts" if len(wrong) > _SHOWN else ""
     return f"got {', '.join(map(shown, wrong[:_SHOWN]))}{more}; --missing takes texts that stand for a missing value"

@@ -1,5 +1,6 @@
 """What columns of Parquet and texts of CSV mean, and what is refused: the tables in docs/tables.md, line by line."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_times_are_integers_in_the_units_of_the_job(tmp_path: Path, moments: Any
         (pa.array(["0x1F", "1"]), INT, "got '0x1F'"),
         (pa.array(["0x1F"]), FLOAT, "got '0x1F'"),
         (pa.array(["1,5", "2.5"]), FLOAT, "got '1,5'"),
-        (pa.array(["1_000"]), INT, "got '1_000'"),
+        (pa.array(["1_000"]), INT, "got numbers with separators, such as '1_000'"),
         (pa.array(["1e300"]), INT, "got '1e300'"),
         (pa.array(["inf"]), INT, "got 'inf'"),
         (pa.array([str(2**63)]), INT, "got '9223372036854775808'"),
@@ -112,13 +113,33 @@ def test_what_has_no_meaning_is_refused_by_name(tmp_path: Path, column: Any, kin
 
 
 def test_columns_that_look_like_numbers_and_are_text_are_told(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text('zip,id,comma,site\n007,99999999999999999999,"1,5",a1\n010,7,"2,25",b2\n')
+    (tmp_path / "x.csv").write_text(
+        'zip,id,comma,share,price,site\n007,99999999999999999999,"1,5",0.5 %,$1.50,a1\n010,7,"2,25",12%,-7 €,b2\n'
+    )
     found = open_table([tmp_path / "x.csv"], TableSettings()).found
     assert [remark.split(": it is read")[0] for remark in found] == [
         "x.csv: column 'zip' holds numbers with leading zeros, such as '007'",
         "x.csv: column 'id' holds integers of more than 64 bits, such as '99999999999999999999'",
         "x.csv: column 'comma' holds numbers with separators, such as '1,5', where a decimal point alone is read",
+        "x.csv: column 'share' holds numbers with a unit, such as '0.5 %', where numbers alone are read",
+        "x.csv: column 'price' holds numbers with a unit, such as '$1.50', where numbers alone are read",
     ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        (["1,5", "2,25"], "numbers with separators, such as '1,5', where a decimal point alone is read"),
+        (["5%", "7.5 %"], "numbers with a unit, such as '5%', where numbers alone are read"),
+        (["1.5", "2,5"], "'2,5'; --missing takes texts that stand for a missing value"),
+        (["-", "2.5"], "'-'; --missing takes texts that stand for a missing value"),
+    ],
+)
+def test_a_column_of_another_writing_is_not_called_missing(tmp_path: Path, texts: list[str], says: str) -> None:
+    (tmp_path / "x.csv").write_text("a\n" + "".join(f'"{text}"\n' for text in texts))
+    table = open_table([tmp_path / "x.csv"], TableSettings(types={"a": FLOAT}))
+    with pytest.raises(SchemaError, match=re.escape(f"column 'a': expected double, got {says}")):
+        list(table.pieces())
 
 
 @pytest.mark.parametrize("text", ["a\n1.5\ninf\nnan\n", '{"a": 1.5}\n{"a": null}\n'])
