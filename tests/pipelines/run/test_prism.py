@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.soak import Run, Stream, compare, prepared
+from benchmarks.soak import Run, compare, prepared
+from benchmarks.soak_stream import Stream
 from sparsewatch.pipelines.job.job_file import load_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import newest_by_key, read_all
