@@ -101,7 +101,7 @@ class Stream:
         assert isinstance(job, RowsJob)
         self.job = job
         self._panes = PaneLog(topic, ready(job).topics.panes, job.rows.panes)
-        create_topic(bootstrap, topic)
+        create_topic(bootstrap, topic, max_bytes=1 << 20)
         admin = open_admin(job.kafka)
         ensure_topics(admin, output_topics(ready(job)))
         admin.close()

@@ -51,8 +51,9 @@ class Runs:
 
     @property
     def alerts(self) -> list[tuple[str, float]]:
+        """Rule and value; but for silences, which these streams have between their parts."""
         found = [msgspec.json.decode(value or b"") for value in self.broker.values("clicks.alerts")]
-        return [(alert["rule"], alert["value"]) for alert in found]
+        return [(alert["rule"], alert["value"]) for alert in found if alert["rule"] != "no_data"]
 
     def metric(self, name: str) -> float | None:
         found = [msgspec.json.decode(value) for value in self.broker.newest("clicks.metrics").values()]
