@@ -19,6 +19,9 @@ DAY_MS = 1440 * MINUTE_MS
 START_MS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
 
 
+SOURCE_RULES = ("source_recreated", "source_truncated", "records_lost")
+
+
 class Runs:
     """A job on a broker in memory, run again and again to the end of its topic `clicks`."""
 
@@ -51,9 +54,9 @@ class Runs:
 
     @property
     def alerts(self) -> list[tuple[str, float]]:
-        """Rule and value; but for silences, which these streams have between their parts."""
+        """Rule and value, of what befell the source; silences and rejects are judged elsewhere."""
         found = [msgspec.json.decode(value or b"") for value in self.broker.values("clicks.alerts")]
-        return [(alert["rule"], alert["value"]) for alert in found if alert["rule"] != "no_data"]
+        return [(alert["rule"], alert["value"]) for alert in found if alert["rule"] in SOURCE_RULES]
 
     def metric(self, name: str) -> float | None:
         found = [msgspec.json.decode(value) for value in self.broker.newest("clicks.metrics").values()]
