@@ -14,7 +14,10 @@ from sparsewatch.schemas.side_records import SideRecord
 
 @dataclass(frozen=True, slots=True)
 class WindowClosed:
-    """A window of which the results are durable; microseconds since the epoch."""
+    """A window of which the results are durable; microseconds since the epoch.
+
+    It ends at `PREFACE_US` if it is none, but states what was set aside before the first window of the job was known.
+    """
 
     start_us: int
     end_us: int

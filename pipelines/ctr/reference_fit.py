@@ -12,7 +12,7 @@ from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import ColumnType
 from sparsewatch.schemas.settings import duration_text
 
-_MEND = "make one for this job: `sparsewatch train reference`"
+_MEND = "Make one for this job: `sparsewatch train reference`"
 _TYPES: dict[type[pl.DataType], ColumnType] = {
     pl.Int64: "int",
     pl.Float64: "float",

@@ -48,13 +48,26 @@ def largest_records(admin: Admin, made: Ready) -> dict[str, int]:
     Raises:
         SourceError: If no broker answers.
     """
-    limit = admin.settings_of(made.topics.source).get(_SIZE)
-    reject = 0 if limit is None else int(limit) + _HEADERS_BYTES
+    reject = reject_bytes(admin, made.topics.source)
     side = (made.topics.rejects, made.topics.late)
     return {
         topic.name: max(_RESULT_BYTES, reject if topic.name in side else topic.max_record_bytes)
         for topic in output_topics(made)
     }
+
+
+def reject_bytes(admin: Admin, source: str) -> int:
+    """Bytes of the largest record that a topic of rejects has to take, 0 if the broker does not tell.
+
+    Args:
+        admin: Of the broker.
+        source: Topic whose records are set aside, with headers added.
+
+    Raises:
+        SourceError: If no broker answers.
+    """
+    limit = admin.settings_of(source).get(_SIZE)
+    return 0 if limit is None else int(limit) + _HEADERS_BYTES
 
 
 def check_sizes(admin: Admin, kafka: KafkaSettings, largest: Mapping[str, int]) -> None:

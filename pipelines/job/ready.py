@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Side records carry headers on top of the original record.
 _ROOM_BYTES = 1 << 20
+#: What a topic of rejects takes at least.
+REJECT_TOPIC_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def output_topics(made: Ready, reject_bytes: int = 0) -> list[NewTopic]:
         reject_bytes: Least size of the largest reject.
     """
     topics = made.topics
-    largest = max(16 << 20, 2 * made.events.max_record_bytes + _ROOM_BYTES, reject_bytes)
+    largest = max(REJECT_TOPIC_BYTES, 2 * made.events.max_record_bytes + _ROOM_BYTES, reject_bytes)
     side = made.job.side_topics()
     return [
         NewTopic(topics.windows, compact=True),

@@ -49,7 +49,7 @@ def patterns() -> None:
     help="Draw each pattern into FOLDER/ID.png: the mean map, and some of its wafers.",
 )
 def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | None) -> None:
-    """What the job found: wafers, lots, when, and the known pattern they are nearest to.
+    """What the job found: wafers, lots, when, nearest known pattern.
 
     JSON is one line per pattern, with its first 200 wafers.
     """
@@ -113,7 +113,10 @@ def name_pattern(job_file: Path, id_: str, name: str) -> None:
 @_JOB
 @click.argument("ids", metavar="ID ID...", nargs=-1, required=True)
 def merge_patterns(job_file: Path, ids: tuple[str, ...]) -> None:
-    """Merge patterns into the first ID: from now on they are named or dismissed together."""
+    """Merge patterns into the first ID.
+
+    From now on they are named or dismissed together.
+    """
     job = _wafer_job(job_file)
     book = _read(job)
     roots = list(dict.fromkeys(book.root(book.known(id_)) for id_ in ids))

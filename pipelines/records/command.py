@@ -76,7 +76,7 @@ def windows() -> None:
 @windows.command("list", epilog=_EXAMPLES)
 @_options
 def list_windows(job_file: Path, last: int | None, follow: bool, as_json: bool, since: str | None) -> None:
-    """List the windows that the job of JOB.toml has closed: rows, alerts and what was found.
+    """List closed windows: rows, alerts and what was found.
 
     `whole` is no for a window of which rows may be missing: the first of a job, and one cut off by the end of a run.
     """
@@ -105,7 +105,7 @@ def list_alerts(
     subjects: tuple[str, ...],
     severity: Severity | None,
 ) -> None:
-    """List the alerts that the job of JOB.toml has raised. docs/alerts.md explains the rules.
+    """List the alerts that the job has raised; docs/alerts.md explains them.
 
     An alert that was written again after a crash is shown once.
     """
@@ -131,7 +131,7 @@ def results() -> None:
 @results.command("list", epilog=_EXAMPLES)
 @_options
 def list_results(job_file: Path, last: int | None, follow: bool, as_json: bool, since: str | None) -> None:
-    """List the results of the job of JOB.toml: outliers among rows, or the verdict on each wafer.
+    """List outliers among rows, or the verdict on each wafer.
 
     A click-through job has results with a row model (`rows.model`) only; its windows hold the ranking.
     """

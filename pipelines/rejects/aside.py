@@ -1,6 +1,6 @@
 """What `rejects` and `late` share: records set aside, listed and replayed."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_wr
 
 _T = TypeVar("_T")
 TABLE_RECORDS = 20
+#: How many records of one fate a replay names; the others are counted.
+SAME_FATE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ def list_aside(where: Where, codes: tuple[str, ...], limit: int | None, form: st
                 click.echo(line)
         else:
             rows = _newest((table_row(r, r.id in done) for r in found), limit or TABLE_RECORDS)
-            output().print(record_table(rows, where.origin.noun), counts.table(where.origin.noun))
+            records = record_table(rows, where.origin.noun)
+            if counts.total:
+                output().print(records, counts.table(where.origin.noun))
     total = f"{counted(counts.total, where.origin.noun)} ({counted(counts.events, 'event')})"
     click.echo(f"{total} of {where.origin.topic!r}{counts.by_code}", err=form == "json")
 
@@ -148,6 +152,23 @@ def _places(found: SetAsideTopic, codes: tuple[str, ...], named: set[str] | None
     return places
 
 
+class _Lines:
+    """Says what becomes of records; of many of one fate the first, then how many more there are."""
+
+    def __init__(self) -> None:
+        self._fates: Counter[str] = Counter()
+
+    def add(self, id_: str, fate: str) -> None:
+        self._fates[fate] += 1
+        if self._fates[fate] <= SAME_FATE:
+            click.echo(printable(f"{id_}: {fate}"))
+
+    def end(self) -> None:
+        for fate, number in self._fates.items():
+            if number > SAME_FATE:
+                click.echo(printable(f"{number - SAME_FATE:,} more: {fate}"))
+
+
 def _replay(where: Where, plan: ReplayPlan, log: ReplayLog, chosen: Iterator[SetAside]) -> ReplayCount:
     if not plan.dry_run:
         _make_replayed_topic(where)
@@ -156,10 +177,12 @@ def _replay(where: Where, plan: ReplayPlan, log: ReplayLog, chosen: Iterator[Set
         if not plan.dry_run:
             begin_replay(where.kafka, where.origin, plan.to, plan.partitions, log, writer)
         with Originals(where.kafka, where.origin.topic) as originals:
-            replay = Replay(plan, writer, originals, on_left=lambda line: click.echo(printable(line)))
+            lines = _Lines()
+            replay = Replay(plan, writer, originals, on_left=lines.add)
             for reject in chosen:
                 replay.take(reject)
             replay.finish()
+            lines.end()
         if not plan.dry_run:
             end_replay(where.origin, writer)
         return replay.count

@@ -52,11 +52,11 @@ def list_rejects(
     limit: int | None,
     form: str,
 ) -> None:
-    """List the records of JOB.toml's source topic, or of TOPIC, that could not be used, and why.
+    """List records that could not be used, and why.
 
-    Duplicates that a job wrote after a crash are counted once. JSON is one line per reject with its whole value
-    (`value`, or `value_base64` where it is no UTF-8); the counts go to standard error. Edited, these lines are a
-    --repair-file.
+    They are those of JOB.toml's source topic, or of TOPIC, whichever job read them. Duplicates that a job wrote after
+    a crash are counted once. JSON is one line per reject with its whole value (`value`, or `value_base64` where it is
+    no UTF-8); the counts go to standard error. Edited, these lines are a --repair-file.
     """
     list_aside(where_of("reject", topic, job, bootstrap, client), codes, limit, form)
 
@@ -85,13 +85,13 @@ def replay_rejects(
     again: bool,
     force: bool,
 ) -> None:
-    """Send rejects back to JOB.toml's source topic, or to TOPIC, repaired.
+    """Send rejects back, repaired, to the topic they came from.
 
-    They keep key, headers, partition and Kafka timestamp; headers sparsewatch.* are removed, and
-    sparsewatch.replayed-from (the reject's id) is added. Each reject is replayed once, even if a replay was
-    interrupted: its id is recorded in TOPIC.rejects.replayed (run one replay of a topic at a time). A replayed event
-    whose window has closed by then is late; and the topic's retention counts from the original timestamp, so run the
-    job soon.
+    That is JOB.toml's source topic, or TOPIC. They keep key, headers, partition and Kafka timestamp; headers
+    sparsewatch.* are removed, and sparsewatch.replayed-from (the reject's id) is added. Each reject is replayed once,
+    even if a replay was interrupted: its id is recorded in TOPIC.rejects.replayed (run one replay of a topic at a
+    time). A replayed event whose window has closed by then is late; and the topic's retention counts from the original
+    timestamp, so run the job soon.
 
     A line of a repair file is {"id": ..., "value": text} or {"id": ..., "value_base64": ...}; a line without a value is
     skipped, a reject that the file does not name is not replayed. Without --force a record that the repair leaves

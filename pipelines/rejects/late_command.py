@@ -41,7 +41,9 @@ def late() -> None:
 def list_late(
     topic: str | None, job: Path | None, bootstrap: tuple[str, ...], client: str, limit: int | None, form: str
 ) -> None:
-    """List the records of JOB.toml's source topic, or of TOPIC, that came after their window had closed.
+    """List records that came after their window had closed.
+
+    They are those of JOB.toml's source topic, or of TOPIC, whichever job read them.
 
     Duplicates that a job wrote after a crash are counted once. JSON is one line per record with its whole value; the
     counts go to standard error. Many late records ask for a longer `windows.disorder`.

@@ -54,10 +54,12 @@ class Replay:
         plan: What to do.
         writer: Where replayed records and their ids go.
         originals: Finds values that were too large for the rejects topic.
-        on_left: Called with a line about each reject that is not replayed, or would be in a dry run.
+        on_left: Called with the id and the fate of each reject that is not replayed, or would be in a dry run.
     """
 
-    def __init__(self, plan: ReplayPlan, writer: Writer, originals: Originals, on_left: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: ReplayPlan, writer: Writer, originals: Originals, on_left: Callable[[str, str], None]
+    ) -> None:
         self.count = ReplayCount()
         self._plan = plan
         self._writer = writer
@@ -79,7 +81,7 @@ class Replay:
             self._leave(reject, str(error))
             return
         if self._plan.dry_run:
-            self._on_left(f"{reject.id}: would be replayed{' repaired' if repaired else ' as it is'}")
+            self._on_left(reject.id, f"would be replayed {'repaired' if repaired else 'as it is'}")
             self._add(reject, repaired)
         elif len(value or b"") > _ALONE_BYTES:
             self._send_alone(reject, value, repaired)
@@ -171,5 +173,5 @@ class Replay:
         self.count.repaired += repaired
 
     def _leave(self, reject: SetAside, why: str) -> None:
-        self._on_left(f"{reject.id}: not replayed: {why}")
+        self._on_left(reject.id, f"not replayed: {why}")
         self.count.left += 1

@@ -23,6 +23,8 @@ from sparsewatch.transforms.codecs.missing import missing_as_null
 
 #: Number of misfitting texts that an error shows.
 _SHOWN = 3
+#: Types as a job file names them.
+_NAMES = {pa.int64(): "int", pa.float64(): "float", pa.string(): "str", pa.bool_(): "bool"}
 _NUMBERS = (pa.int64(), pa.float64())
 
 
@@ -75,7 +77,8 @@ def _converted(path: Path, reading: Reading, moments: TimeFormat, column: Any, f
         return as_type(column, field.type, moments)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         why = _misfits(column, field.type) if is_text(column.type) else f"got {column.type}: {error}"
-        raise SchemaError(f"{path}: column {field.name!r}: expected {field.type}, {why}") from error
+        expected = _NAMES.get(field.type, field.type)
+        raise SchemaError(f"{path}: column {field.name!r}: expected {expected}, {why}") from error
 
 
 def _misfits(column: Any, kind: Any) -> str:

@@ -67,7 +67,8 @@ def format_of(path: Path) -> Format:
     if looks_like_bin_map(start):
         return "bin map"
     known = "KLARF, a bin map, npz, JSON lines, Parquet or Arrow IPC"
-    raise WaferFileError("unknown_format", path, f"expected {known}, got a file that begins {start[:40]!r}")
+    got = f"a file that begins {start[:40]!r}" if start else "an empty file"
+    raise WaferFileError("unknown_format", path, f"expected {known}, got {got}")
 
 
 def read_wafers(path: Path, options: ReadOptions) -> Iterator[Inspections]:

@@ -1,6 +1,7 @@
 """An import of files of wafers: read all, settle retests, write the wafers that count, reject the rest."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsewatch.pipelines.job.output_checks import reject_bytes
+from sparsewatch.pipelines.job.ready import REJECT_TOPIC_BYTES
 from sparsewatch.pipelines.publish.command import Plan, topic_partitions
 from sparsewatch.pipelines.wafer_files.faults import WaferFileError
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions
@@ -17,8 +20,8 @@ from sparsewatch.pipelines.wafer_import.survey import Defaults, Retests, Survey,
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.client import Writer
-from sparsewatch.transforms.kafka.open import open_writer
+from sparsewatch.transforms.kafka.client import NewTopic, Writer
+from sparsewatch.transforms.kafka.open import ensure_topics, open_admin, open_writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +177,10 @@ def _send(
 
 def _set_aside(writer: Writer, plan: ImportPlan, kafka: KafkaSettings, count: ImportCount) -> None:
     if count.faults:
-        topic_partitions(kafka, plan.rejects, 1)
+        with closing(open_admin(kafka)) as admin:
+            # A job that reads these wafers sets aside into the same topic, and refuses it if it is too narrow.
+            largest = max(REJECT_TOPIC_BYTES, reject_bytes(admin, plan.topic))
+            ensure_topics(admin, [NewTopic(plan.rejects, max_record_bytes=largest)])
     for path, error in count.faults:
         reject_file(writer, plan.topic, plan.rejects, path, code_of(error), error)
 

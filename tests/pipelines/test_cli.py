@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from sparsewatch import __version__
 from sparsewatch.pipelines.cli import cli
@@ -65,3 +66,9 @@ def test_a_number_outside_its_range_ends_any_command_with_one_line(sparsewatch: 
     assert len(options) >= 40
     for path, option, number in options:
         assert_refused(sparsewatch(*path, option, number), f"^sparsewatch: {option}: expected .* number .*, got")
+
+
+def test_no_line_about_a_command_is_cut_off() -> None:
+    for group in [[], *([name] for name in cli.commands)]:
+        _, _, commands = CliRunner().invoke(cli, [*group, "--help"]).output.partition("Commands:")
+        assert "..." not in commands, group

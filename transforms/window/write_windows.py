@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sparsewatch.schemas.accounts import Account, Progress
+from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import Alert, Finding, MetricSample, raise_alert
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import JobIdentity
@@ -88,7 +88,8 @@ class WindowWriter:
         self._alerts += alerts
         account = sum((marker.account for marker in closed.markers), Account())
         rules = tuple(alert.rule for alert in alerts)
-        self._closed.append(WindowClosed(window.start_us, window.end_us, account, rules, window.complete))
+        end_us = PREFACE_US if closed.is_preface else window.end_us
+        self._closed.append(WindowClosed(window.start_us, end_us, account, rules, window.complete))
         self.windows += 1
         if committed:
             self._moved = True

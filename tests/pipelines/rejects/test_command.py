@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.rejects.aside import SAME_FATE
 from sparsewatch.pipelines.rejects.command import rejects
 from sparsewatch.pipelines.rejects.repairs import read_repairs
 from sparsewatch.pipelines.rejects.replay import Replay, ReplayPlan
@@ -152,6 +153,17 @@ def test_poison_is_left_unless_repaired_or_forced_and_what_was_our_fault_goes(em
         command(bootstrap, "replay", topic, "--repair", "cat")
     command(bootstrap, "replay", topic, "--force")
     assert len(read_all(bootstrap, topic)) == 2
+
+
+def test_of_many_rejects_of_one_fate_the_first_are_named_and_the_others_counted(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    bootstrap, topic = embedded_broker.bootstrap, "replay-many"
+    more = 3
+    set_aside(bootstrap, topic, [reject(topic, i) for i in range(SAME_FATE + more)])
+    result = command(bootstrap, "replay", topic, "--force", "--dry-run")
+    assert result.output.count("/wrong_type: would be replayed as it is\n") == SAME_FATE
+    assert f"\n{more} more: would be replayed as it is\n" in result.output
 
 
 def test_a_repair_that_fails_leaves_its_record_and_goes_on(embedded_broker: EmbeddedBroker) -> None:
@@ -297,7 +309,9 @@ def test_ids_that_are_no_rejects_are_named_before_anything_is_sent(
 def replay_of(broker: FakeBroker, told: list[str]) -> Replay:
     broker.create("t", 2)
     plan = ReplayPlan(origin=Origin("t"), to="t", partitions=(0, 1), force=True)
-    return Replay(plan, broker.writer(), Originals(broker.settings, "t"), told.append)
+    return Replay(
+        plan, broker.writer(), Originals(broker.settings, "t"), lambda id_, fate: told.append(f"{id_}: {fate}")
+    )
 
 
 def test_ids_are_noted_only_behind_durable_records() -> None:

@@ -111,11 +111,9 @@ def test_a_value_that_is_not_of_a_declared_type_is_refused_by_name(tmp_path: Pat
     path = tmp_path / name
     pq.write_table(pa.table({"a": values}), path) if name == "x.parquet" else path.write_text("\n".join(["a", *values]))
     declared = {"a": pa.float64()}
-    with pytest.raises(
-        SchemaError, match=rf"{name}: column 'a': expected double, got '-', '\?'; --missing takes texts"
-    ):
+    with pytest.raises(SchemaError, match=rf"{name}: column 'a': expected float, got '-', '\?'; --missing takes texts"):
         read(open_table([path], TableSettings(types=declared)))
-    with pytest.raises(SchemaError, match="column 'a': expected double, got"):
+    with pytest.raises(SchemaError, match="column 'a': expected float, got"):
         open_table([path], TableSettings(types=declared)).look_over()
     assert read(open_table([path], settings(types=declared, missing=("-", "?"))))["a"] == [1.5] * 10 + [None] * 3
 

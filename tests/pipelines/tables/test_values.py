@@ -138,7 +138,7 @@ def test_columns_that_look_like_numbers_and_are_text_are_told(tmp_path: Path) ->
 def test_a_column_of_another_writing_is_not_called_missing(tmp_path: Path, texts: list[str], says: str) -> None:
     (tmp_path / "x.csv").write_text("a\n" + "".join(f'"{text}"\n' for text in texts))
     table = open_table([tmp_path / "x.csv"], TableSettings(types={"a": FLOAT}))
-    with pytest.raises(SchemaError, match=re.escape(f"column 'a': expected double, got {says}")):
+    with pytest.raises(SchemaError, match=re.escape(f"column 'a': expected float, got {says}")):
         list(table.pieces())
 
 

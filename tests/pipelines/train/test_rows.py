@@ -185,7 +185,7 @@ def test_wrong_files_are_named(parquet: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ConfigError, match=r"lacks the columns \['ad'\]"):
         run(tmp_path / "empty.csv", *out)
-    with pytest.raises(SchemaError, match="column 'site': expected int64, got"):
+    with pytest.raises(SchemaError, match="column 'site': expected int, got"):
         list(read_pieces(parquet, ("site",), {"site": pa.int64()}))
 
 

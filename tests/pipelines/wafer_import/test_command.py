@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.rejects.topics import Origin, SetAsideTopic
@@ -29,6 +30,7 @@ from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.codecs.decode import decode
 from sparsewatch.transforms.records import Fetched
 from tests.kit.job_files import write_wafer_job
+from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, read_all
 
 TIME_US = 1_772_600_767_000_000
@@ -157,6 +159,14 @@ def test_a_bad_file_becomes_a_reject_with_its_bytes_and_its_fault(
     assert "sparsewatch.value" not in headers
     listed = CliRunner().invoke(cli, ["rejects", "list", "import-bad", "--bootstrap", embedded_broker.bootstrap])
     assert "count_mismatch" in listed.output
+
+
+def test_a_job_takes_the_topic_of_rejects_that_an_import_made(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+    (tmp_path / "cut.001").write_text(klarf()[:-40])
+    result = run(f"{tmp_path}/cut.001", "--topic", "narrow", "--bootstrap", kafka_broker.bootstrap, "--partitions", "1")
+    assert result.exit_code == 1
+    made = ready(load_job(write_wafer_job(tmp_path, kafka_broker.bootstrap, "narrow", tmp_path, time_column="time")))
+    assert check_broker(made) == (0,)
 
 
 def test_of_a_large_bad_file_the_first_bytes_are_kept(

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from sparsewatch.schemas.accounts import (
+    PREFACE_US,
     Account,
     Marker,
     Progress,
@@ -20,7 +21,9 @@ from sparsewatch.schemas.accounts import (
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.schemas.set_aside import Ack
+from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.testing import FakeBroker
+from sparsewatch.transforms.listening import WindowClosed, listening
 from sparsewatch.transforms.window.close_windows import close_window
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
 from sparsewatch.transforms.window.measure import RECORD_KEYS, Conclusion, LookBack, Window
@@ -29,6 +32,19 @@ from tests.kit.keyed_step import KeyedStep, instance
 
 TOPICS = Topics(source="t", prefix="j")
 WINDOW = (10_000_000, 20_000_000)
+
+
+class Told:
+    """A listener that keeps the windows it hears of."""
+
+    def __init__(self) -> None:
+        self.windows: list[WindowClosed] = []
+
+    def on_window(self, window: WindowClosed) -> None:
+        self.windows.append(window)
+
+    def on_aside(self, records: Sequence[SideRecord]) -> None:
+        raise AssertionError(records)
 
 
 class CountRows:
@@ -159,11 +175,13 @@ def test_what_was_set_aside_before_the_first_window_has_an_account_and_no_record
         events=30,
     )
     acks = Ack(rejected=30, reasons={"broken_json": 30})
-    written.close(
-        CountRows(),
-        ([marker_part(preface), ack_part(acks)], (0, 10_000_000)),
-        ([measure_part(b"1"), marker(1, sequence=2)], WINDOW),
-    )
+    told = Told()
+    with listening(told):
+        written.close(
+            CountRows(),
+            ([marker_part(preface), ack_part(acks)], (0, 10_000_000)),
+            ([measure_part(b"1"), marker(1, sequence=2)], WINDOW),
+        )
     assert [w["rows"] for w in written.of("j.windows")] == [1]
     assert written.of("j.progress")[-1]["progress"]["totals"] == {"counted": 1, "late": 0, "rejected": 30, "lost": 0}
     assert written.of("j.progress")[-1]["progress"]["windows"] == 1
@@ -173,6 +191,7 @@ def test_what_was_set_aside_before_the_first_window_has_an_account_and_no_record
     assert alert["evidence"]["reasons"] == {"broken_json": 30}
     ends = [s["value"] for s in written.of("j.metrics") if s["name"] == "sparsewatch_window_end_timestamp_seconds"]
     assert ends[-1] == 20
+    assert [window.end_us for window in told.windows] == [PREFACE_US, 20_000_000]
 
 
 def test_the_stream_is_judged_in_the_order_of_windows_and_its_history_is_committed(written: Written) -> None:
