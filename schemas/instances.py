@@ -37,8 +37,23 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
         return f"process {self.pid} on {self.host}, started {started:%Y-%m-%d %H:%M:%S} UTC"
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """An instance and how far it has committed; without a progress it has only claimed the job."""
+class Standing(Progress, frozen=True, kw_only=True, omit_defaults=True):
+    """How far an instance has committed. Whoever knows a progress alone reads this as one."""
 
     instance: Instance
-    progress: Progress | None = None
+    #: Whether it has only claimed the job: the progress is that of a job that has not begun, and counts for nobody.
+    is_claim: bool = False
+
+    @property
+    def progress(self) -> Progress | None:
+        """What it has committed, None for a claim."""
+        if self.is_claim:
+            return None
+        return Progress(**{name: getattr(self, name) for name in Progress.__struct_fields__})
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A progress under the job's name alone, as far as it tells who wrote it."""
+
+    #: None if an earlier release did, that knows of no instances.
+    instance: Instance | None = None

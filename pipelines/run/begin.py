@@ -14,9 +14,9 @@ from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
 from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.transforms.kafka.client import Reader, Writer
-from sparsewatch.transforms.kafka.instances import remove_older, write_standing
+from sparsewatch.transforms.kafka.instances import no_progress, remove_older, write_standing
 from sparsewatch.transforms.kafka.open import open_reader, open_writer
-from sparsewatch.transforms.kafka.progress import load_progress, no_progress
+from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.reader_start import log_notices, settled
 from sparsewatch.transforms.kafka.resume import resume_point, start_state
 from sparsewatch.transforms.kafka.source_findings import findings_of

@@ -314,7 +314,8 @@ PROGRESS = Progress(
     windows=4,
 )
 STANDING = Standing(
-    instance=Instance(generation=3, id="0123456789abcdef", host="here", pid=7, started_us=HOUR_US), progress=PROGRESS
+    **msgspec.structs.asdict(PROGRESS),
+    instance=Instance(generation=3, id="0123456789abcdef", host="here", pid=7, started_us=HOUR_US),
 )
 PATTERN = Pattern(
     id="p-1",

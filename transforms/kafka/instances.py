@@ -14,7 +14,7 @@ from contextlib import closing
 
 import msgspec
 
-from sparsewatch.schemas.accounts import Progress
+from sparsewatch.schemas.accounts import Account, Progress
 from sparsewatch.schemas.errors import FencedError
 from sparsewatch.schemas.instances import STANDING, Instance, Standing
 from sparsewatch.schemas.jobs import JobIdentity
@@ -49,8 +49,25 @@ def write_standing(writer: Writer, job: JobIdentity, progress: Progress | None) 
     """
     if job.instance is None:
         raise ValueError(f"job {job.job!r} was not claimed: nothing can be committed")
-    value = msgspec.json.encode(Standing(instance=job.instance, progress=progress))
+    fields = msgspec.structs.asdict(no_progress(job) if progress is None else progress)
+    value = msgspec.json.encode(Standing(**fields, instance=job.instance, is_claim=progress is None))
     writer.send(job.topics.progress, _key(job.job, job.instance), value)
+    if progress is not None:
+        # For other readers, and for an earlier release that is started again.
+        writer.send(job.topics.progress, job.job.encode(), value)
+
+
+def no_progress(job: JobIdentity) -> Progress:
+    """The progress of a job that has not committed yet."""
+    return Progress(
+        job=job.job,
+        topic=job.topics.source,
+        settings=job.settings_digest,
+        closed_end_us=0,
+        partitions={},
+        sequences={},
+        totals=Account(),
+    )
 
 
 def _key(job: str, instance: Instance) -> bytes:
@@ -86,10 +103,8 @@ def claim(job: JobIdentity) -> JobIdentity:
 
 def remove_older(job: JobIdentity, writer: Writer) -> None:
     """Send the removal of what older instances wrote, once the progress of this one is durable; the caller flushes."""
-    with Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=job.job.encode()) as records:
+    with Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=f"{job.job}/".encode()) as records:
         newest = records.newest()
-    if job.job.encode() in newest:
-        writer.send(job.topics.progress, job.job.encode(), None)
     for standing in standings(newest, job.job):
         if job.instance is not None and standing.instance.rank < job.instance.rank:
             writer.send(job.topics.progress, _key(job.job, standing.instance), None)

@@ -16,7 +16,8 @@ from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
 
 from sparsewatch.schemas.accounts import PROGRESS, Account, Marker, Progress, ReaderState
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings
+from sparsewatch.schemas.instances import Copy
+from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.instances import MAX_RECORD_BYTES, standings
 
@@ -36,12 +37,12 @@ def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) ->
 
 def _parsed(newest: Mapping[bytes, bytes], topic: str, job: str) -> Progress | None:
     try:
+        copy = newest.get(job.encode())
+        # Without an instance it is of an earlier release, which has run since: a commit would have replaced it.
+        if copy is not None and PROGRESS.parse(copy, Copy).instance is None:
+            return PROGRESS.parse(copy, Progress)
         found = [s.progress for s in standings(newest, job) if s.progress is not None]
-        if found:
-            return found[-1]
-        # Releases that knew no instances wrote the bare progress.
-        bare = newest.get(job.encode())
-        return None if bare is None else PROGRESS.parse(bare, Progress)
+        return found[-1] if found else None
     except StateError as error:
         raise StateError(f"topic {topic!r}: the progress of job {job!r} cannot be read: {error}") from error
 
@@ -54,19 +55,6 @@ def _checked(progress: Progress, topic: str, job: str, digest: str) -> Progress:
             "deleted)."
         )
     return progress
-
-
-def no_progress(job: JobIdentity) -> Progress:
-    """The progress of a job that has not committed yet."""
-    return Progress(
-        job=job.job,
-        topic=job.topics.source,
-        settings=job.settings_digest,
-        closed_end_us=0,
-        partitions={},
-        sequences={},
-        totals=Account(),
-    )
 
 
 def is_next(progress: Progress, markers: Sequence[Marker]) -> bool:

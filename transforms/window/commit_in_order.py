@@ -25,8 +25,9 @@ from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.stream_history import StreamHistory
+from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.kafka.presence import patiently
-from sparsewatch.transforms.kafka.progress import advance, is_committed, is_next, load_progress, no_progress
+from sparsewatch.transforms.kafka.progress import advance, is_committed, is_next, load_progress
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.judge_stream import StreamRules, judge_stream

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsewatch.schemas.accounts import Account, Progress
-from sparsewatch.schemas.instances import STANDING, Standing
+from sparsewatch.schemas.accounts import PROGRESS, Account, Progress
 from tests.kit.job_files import write_click_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, produce, read_all
@@ -38,8 +37,8 @@ class Stream:
     def commits(self) -> list[tuple[Raw, Progress]]:
         """The progress after each commit."""
         records = read_all(self.bootstrap, f"{self.topic}.progress")
-        found = [(record, STANDING.parse(record.value, Standing).progress) for record in records if record.value]
-        return [(record, progress) for record, progress in found if progress is not None]
+        own = [record for record in records if record.value and record.key == self.topic.encode()]
+        return [(record, PROGRESS.parse(record.value or b"", Progress)) for record in own]
 
     def wait_until_committed(self, windows: int, running: Callable[[], bool], log: Callable[[], str]) -> None:
         """Go on with the stream until so many windows are committed."""

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsewatch.schemas.accounts import Progress
+from sparsewatch.schemas.accounts import PROGRESS, Progress
 from sparsewatch.schemas.errors import FencedError
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.kafka.instances import Watch, claim, remove_older, write_standing
-from sparsewatch.transforms.kafka.progress import load_progress, no_progress
+from sparsewatch.transforms.kafka.instances import Watch, claim, no_progress, remove_older, write_standing
+from sparsewatch.transforms.kafka.progress import load_progress
 
 TOPIC = "j.progress"
 
@@ -81,7 +81,32 @@ def test_the_progress_of_an_earlier_release_is_read_and_gives_way(broker: FakeBr
     commit(broker, own, 10)
     remove_older(own, writer)
     writer.flush()
-    assert list(broker.newest(TOPIC)) == [f"j/1/{own.instance.id}".encode() if own.instance else b""]
+    assert own.instance is not None
+    assert set(broker.newest(TOPIC)) == {b"j", f"j/1/{own.instance.id}".encode()}
+
+
+def test_every_record_reads_as_a_progress_and_the_newest_lies_under_the_jobs_name(broker: FakeBroker) -> None:
+    first = claim(job_of(broker))
+    assert [PROGRESS.parse(value, Progress).windows for value in broker.newest(TOPIC).values()] == [0]
+    commit(broker, first, 3)
+    claim(job_of(broker))
+    read = {key: PROGRESS.parse(value, Progress) for key, value in broker.newest(TOPIC).items()}
+    assert read[b"j"] == msgspec.structs.replace(no_progress(first), windows=3)
+    assert sorted(progress.windows for progress in read.values()) == [0, 3, 3]
+
+
+def test_an_earlier_release_that_is_started_again_goes_on_and_is_gone_on_from(broker: FakeBroker) -> None:
+    commit(broker, claim(job_of(broker)), 3)
+    then = PROGRESS.parse(broker.newest(TOPIC)[b"j"], Progress)
+    further = msgspec.structs.replace(then, windows=then.windows + 4)
+    writer = broker.writer()
+    writer.send(TOPIC, b"j", msgspec.json.encode(further))
+    writer.flush()
+    assert loaded(broker) == further
+    commit(broker, claim(job_of(broker)), 8)
+    progress = loaded(broker)
+    assert progress is not None
+    assert progress.windows == 8
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -5,7 +5,8 @@ import pytest
 from sparsewatch.schemas.accounts import Account, Marker, ResumePoint
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings, Topics
-from sparsewatch.transforms.kafka.progress import _checked, _parsed, advance, is_committed, is_next, no_progress
+from sparsewatch.transforms.kafka.instances import no_progress
+from sparsewatch.transforms.kafka.progress import _checked, _parsed, advance, is_committed, is_next
 
 NONE = no_progress(
     JobIdentity(

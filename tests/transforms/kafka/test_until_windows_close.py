@@ -14,9 +14,10 @@ from sparsewatch.testing import FakeBroker, SimulatedClock
 from sparsewatch.transforms.codecs.events import EventColumns, event_schema
 from sparsewatch.transforms.kafka import source
 from sparsewatch.transforms.kafka.fetching import IdleClock
+from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.kafka.open import served_by
 from sparsewatch.transforms.kafka.presence import STOP
-from sparsewatch.transforms.kafka.progress import advance, no_progress
+from sparsewatch.transforms.kafka.progress import advance
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state
 from sparsewatch.transforms.kafka.source import MARKERS, ReaderProvider
 

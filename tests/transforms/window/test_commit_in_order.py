@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.schemas.accounts import (
+    PROGRESS,
     Account,
     Ack,
     Marker,
@@ -25,7 +26,6 @@ from sparsewatch.schemas.accounts import (
     measure_part,
     sort_parts,
 )
-from sparsewatch.schemas.instances import STANDING, Standing
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.testing import FakeBroker
@@ -130,8 +130,8 @@ class Broker(FakeBroker):
 
     def commits(self) -> list[Progress]:
         """What was committed, but for the stream's history."""
-        found = [STANDING.parse(value or b"", Standing).progress for value in self.values(TOPICS.progress)]
-        return [msgspec.structs.replace(progress, stream=StreamHistory()) for progress in found if progress is not None]
+        found = [PROGRESS.parse(r.value or b"", Progress) for r in self.records(TOPICS.progress) if r.key == b"j"]
+        return [msgspec.structs.replace(progress, stream=StreamHistory()) for progress in found]
 
     def waiting(self) -> list[float]:
         return [s["value"] for s in self.of(TOPICS.metrics) if s["name"] == "sparsewatch_windows_waiting"]
