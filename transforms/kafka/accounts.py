@@ -245,7 +245,7 @@ def _close_window(
     state = msgspec.structs.replace(
         state,
         partitions=partitions,
-        closed_end_us=state.closed_end_us if ahead else end,
+        closed_end_us=state.closed_end_us if ahead or preface else end,
         late=0,
         rejected=0,
         events=0,
@@ -266,18 +266,16 @@ def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[Read
     clocks = partition_clocks(state, rules, settled=[p.partition for p in state.partitions])
     reached = rules.start_us(max(clocks.values(), default=NEVER_US))
     opened = [window for window in _open(state) if window <= reached]
-    last = list(opened)
-    if state.late or state.rejected:
-        first = _first_us(state, rules)
-        if first is None:
-            # Neither a row nor a timestamp has shown a time.
-            state, preface = _close_window(state, PREFACE_US, PREFACE_US, reader, ended=False)
-            return state, [preface]
-        last.append(first)
-    if last and not opened and not state.began:
-        # Nothing but rejects so far: the stream reaches as far as their timestamps.
-        last += [rules.start_us(p.confirmed_us) for p in state.partitions if p.confirmed_us != NEVER_US]
-    markers: list[Marker] = []
+    last, first, markers = list(opened), _first_us(state, rules), list[Marker]()
+    if (state.late or state.rejected) and not opened:
+        if first is None or state.began:
+            # No time was shown, or none that is not closed: each run of a job from cron would close a window to come.
+            state, aside = _close_window(state, first or PREFACE_US, PREFACE_US, reader, ended=False)
+            markers.append(aside)
+        else:
+            # Nothing but rejects so far: the stream reaches as far as their timestamps.
+            stamps = [p.confirmed_us for p in state.partitions if p.confirmed_us != NEVER_US]
+            last = [first, *map(rules.start_us, stamps)]
     if last:
         state, markers = close_windows(state, rules, max(last) + rules.length_us, reader, ended=False)
     for window in _open(state):

@@ -387,3 +387,18 @@ def test_one_clock_ahead_makes_no_other_row_late(place: int) -> None:
     state, markers = close_windows(state, RULES, 2000, 0)
     assert times[place] // 10 * 10 not in {m.window_us for m in markers}
     assert state.ahead_us == ()
+
+
+def test_a_run_with_nothing_but_late_rows_closes_no_window_to_come() -> None:
+    """Seen: a run from cron closed the running window, and each run after it, of late rows alone, one more."""
+    progress = msgspec.structs.replace(
+        EMPTY, closed_end_us=1100, partitions={0: ResumePoint(offset=0, newest_us=1090, high=0)}, sequences={0: 4}
+    )
+    state, late = with_rows(start_state(progress, [0], {0: 0}, 0), list(range(1091, 1099)))
+    assert late == 8
+    state, [marker] = close_all(state, RULES, 0)
+    assert (marker.is_preface, marker.window_us, marker.account, marker.sequence) == (True, 1100, Account(late=8), 5)
+    after = advance(progress, (marker,))
+    assert (after.closed_end_us, after.windows, after.totals) == (1100, 0, Account(late=8))
+    state, late = with_rows(start_state(after, [0], {0: 0}, 0), list(range(1100, 1110)))
+    assert late == 0
