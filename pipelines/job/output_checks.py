@@ -70,6 +70,15 @@ def reject_bytes(admin: Admin, source: str) -> int:
     return 0 if limit is None else int(limit) + _HEADERS_BYTES
 
 
+def _least(needed: int) -> int:
+    """Bytes below which a topic is refused: one that takes what its source takes will do.
+
+    Of a reject for which only the headers leave no room its place is written, without its value: nothing is lost while
+    the source holds it. Operators give all topics one limit.
+    """
+    return needed - _HEADERS_BYTES if needed > _RESULT_BYTES + _HEADERS_BYTES else min(needed, _RESULT_BYTES)
+
+
 def check_sizes(admin: Admin, kafka: KafkaSettings, largest: Mapping[str, int]) -> None:
     """Refuse topics that take smaller records than a job writes, as far as the broker tells.
 
@@ -87,7 +96,7 @@ def check_sizes(admin: Admin, kafka: KafkaSettings, largest: Mapping[str, int]) 
         f"`kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers[0]}{secure} --alter --entity-type topics "
         f"--entity-name {topic} --add-config {_SIZE}={needed}`"
         for topic, needed in largest.items()
-        if (limit := int(admin.settings_of(topic).get(_SIZE, needed))) < needed
+        if (limit := int(admin.settings_of(topic).get(_SIZE, needed))) < _least(needed)
     ]
     if faults:
         raise ConfigError("; ".join(faults))

@@ -21,10 +21,13 @@ class Raw(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-def create_topic(bootstrap: str, topic: str, partitions: int = 1, max_bytes: int = 16 << 20) -> None:
+def create_topic(
+    bootstrap: str, topic: str, partitions: int = 1, max_bytes: int = 16 << 20, *, compact: bool = False
+) -> None:
     """A topic that takes large records."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    admin.create_topics([NewTopic(topic, partitions, 1, topic_configs={"max.message.bytes": str(max_bytes)})])
+    settings = {"max.message.bytes": str(max_bytes)} | ({"cleanup.policy": "compact"} if compact else {})
+    admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=settings)])
     admin.close()
 
 

@@ -61,7 +61,7 @@ class Live:
 def recreate(admin: KafkaAdminClient) -> None:
     admin.delete_topics([TOPIC])
     wait_for(lambda: admin.describe_topics([TOPIC])[0]["error_code"] != 0, 20, "the topic is gone")
-    admin.create_topics([NewTopic(TOPIC, 2, 1)])
+    admin.create_topics([NewTopic(TOPIC, 2, 1, topic_configs={"max.message.bytes": str(16 << 20)})])
     wait_for(lambda: admin.describe_topics([TOPIC])[0]["error_code"] == 0, 20, "the topic is there again")
 
 
