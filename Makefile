@@ -15,7 +15,7 @@ WORKERS ?= 2
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers
 
-.PHONY: help init demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api soak-prism soak-kill lock clean
+.PHONY: help init demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api fuzz soak-prism soak-kill lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,8 @@ bench-report: $(READY) ## Write docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.report
 docs-api: $(READY) ## Write docs/api.md from the code's public names
 	$(BIN)/python -m docs.api_page
+fuzz: $(READY) ## 20,000 damaged inputs of every decoder and parser: read, or refused by name
+	$(BIN)/python -m benchmarks.fuzz
 soak-prism: $(READY) services-prism services-kafka ## Ten minutes on Prism at 2,000 rows a second
 	$(BIN)/python -m benchmarks.soak continuous
 soak-kill: $(READY) services-prism services-kafka ## Twenty kills at random moments, then an offline recount

@@ -14,6 +14,11 @@
 Messages say what was expected, what came, and where.
 """
 
+import msgspec
+
+#: What msgspec raises for bytes that are not JSON of a type, text that is no UTF-8 and endless nesting included.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class SparsewatchError(Exception):
     """Root of the tree; `retriable` says whether trying again can help."""

@@ -17,8 +17,9 @@ from sparsewatch.schemas.errors import SparsewatchError, StateError
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
-#: What reading bytes of another origin raises: the decoders' own errors, and those of parts that do not fit together.
-_UNREADABLE = (
+#: What reading bytes of another origin raises: the decoders' own errors, those of parts that do not fit together, and
+#: of sizes that no memory holds.
+UNREADABLE = (
     msgspec.MsgspecError,
     pa.ArrowException,
     SparsewatchError,
@@ -27,6 +28,8 @@ _UNREADABLE = (
     TypeError,
     AttributeError,
     RuntimeError,
+    ArithmeticError,
+    MemoryError,
     OSError,
     StopIteration,
 )
@@ -76,7 +79,7 @@ class Format:
             yield
         except StateError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self.other_bytes(data, error) from error
 
     def other_version(self, found: object) -> StateError:
@@ -96,7 +99,9 @@ class Format:
                 if found != self.version:
                     raise self.other_version(found)
             read: Struct = decode(data, type=kind)
-        except msgspec.MsgspecError as error:
+        except StateError:
+            raise
+        except UNREADABLE as error:
             raise self.other_bytes(data, error) from error
         return read
 
@@ -118,10 +123,17 @@ def table_to_bytes(rows: pa.RecordBatch | pa.Table, *, compression: str | None =
 def table_from_bytes(data: bytes) -> pa.Table:
     """All rows of `table_to_bytes`; other bytes raise errors of Arrow or Python, see `Format.reading`."""
     with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
-        return stream.read_all()
+        return _sound(stream.read_all())
 
 
 def batch_from_bytes(data: bytes) -> pa.RecordBatch:
     """The first record batch of `table_to_bytes`; other bytes as for `table_from_bytes`."""
     with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
-        return stream.read_next_batch()
+        return _sound(stream.read_next_batch())
+
+
+def _sound(rows: Any) -> Any:
+    # Arrow believes what a buffer says of others: the first use of damaged rows would end the process. Measured: 1.3 ms
+    # for 10,000 rows of 41 columns.
+    rows.validate(full=True)
+    return rows

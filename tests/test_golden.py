@@ -75,6 +75,11 @@ def foreign(stored: Stored) -> Iterator[bytes]:
     yield msgspec.msgpack.encode({"other": 1})
     yield msgspec.msgpack.encode([["other"]])
     yield msgspec.json.encode(["other"])
+    # A name that is no UTF-8, in both; and nesting without end.
+    yield b"\x82\xa1\xff\x01\xa7version\x01"
+    yield b'{"\xff": 1, "version": 1}'
+    yield b"\x91" * 5000
+    yield b"[" * 5000
     # Any record batch is one.
     if stored.file != "record-batch-1.arrow":
         yield table_to_bytes(pa.record_batch({"other": [1]}))

@@ -16,7 +16,8 @@ processor, these libraries and this code.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from safetensors import SafetensorError
 
 from sparsewatch.detectors.artefacts.atomic import new_folder
 from sparsewatch.detectors.artefacts.versions import MANIFEST, check_version, move_latest, next_version, resolve_version
-from sparsewatch.schemas.errors import ModelError
+from sparsewatch.schemas.errors import NOT_JSON, ModelError
+from sparsewatch.schemas.stored import UNREADABLE
 
 WEIGHTS = "weights.safetensors"
 #: Version of the folder's layout.
@@ -142,6 +144,24 @@ def load_artefact(path: Path | str, kind: str) -> Artefact:
     )
 
 
+@contextmanager
+def reading_parts(what: str) -> Iterator[None]:
+    """Any error within means that parts of a model do not fit together: it becomes a `ModelError`.
+
+    Args:
+        what: Begin of its message, such as `the row model in m/0001 is incomplete`.
+
+    Raises:
+        ModelError: Instead of the error raised within; a `ModelError` passes as it is.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except UNREADABLE as error:
+        raise ModelError(f"{what}: {error!r}") from error
+
+
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
     """The manifest of a version's folder and its SHA-256. Does not verify the version's other files.
 
@@ -159,7 +179,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         return msgspec.convert(manifest, Manifest), hashlib.sha256(raw).hexdigest()
     except msgspec.ValidationError as error:
         raise ModelError(f"{path} is no manifest: {error}") from error
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from sparsewatch.detectors.artefacts.atomic import write_file
-from sparsewatch.schemas.errors import ModelError
+from sparsewatch.schemas.errors import NOT_JSON, ModelError
 
 MANIFEST = "manifest.json"
 LATEST = "latest"
@@ -145,7 +145,7 @@ def history(folder: Path) -> list[Move]:
     path = folder / HISTORY
     try:
         return msgspec.json.Decoder(Move).decode_lines(_content(path) or b"")
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ModelError(f"{path} is no history of versions: {error}") from error
 
 

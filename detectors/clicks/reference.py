@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from sparsewatch.detectors.artefacts.artefact import load_artefact, save_artefact
+from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -95,7 +95,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         """
         artefact = load_artefact(path, KIND)
         meta, tensors = artefact.meta, artefact.tensors
-        try:
+        with reading_parts(f"{path} is not a reference of this release's format"):
             features = msgspec.convert(meta["features"], dict[str, FeatureReference])
             limits = msgspec.convert(meta.get("hash_limits", {}), dict[str, int])
             if limits and meta["hash_mark"] != hash_mark():
@@ -122,8 +122,6 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 },
                 window_us=msgspec.convert(meta.get("window_us"), int | None),
             )
-        except (KeyError, pa.ArrowInvalid, msgspec.ValidationError) as error:
-            raise ModelError(f"{path} is not a reference of this release's format: {error}") from error
 
 
 def fit_reference(windows: Iterable[FeatureCounts], window_us: int | None = None) -> Reference:

@@ -160,9 +160,10 @@ class RowSample:
             sample = cls(header.columns, header.capacity)
             sample.rows_seen = header.rows_seen
             sample._kinds = dict(zip(header.columns, header.kinds, strict=True))
-        if table.num_rows:
-            sample._parts = [table.replace_schema_metadata()]
-            sample._limit = sample._limit_of(table.column(0).to_numpy())
+            if table.num_rows:
+                sample._parts = [table.replace_schema_metadata()]
+                sample._lowest()
+                sample._limit = sample._limit_of(table.column(0).to_numpy())
         return sample
 
     def _expect(self, kinds: dict[str, str | None]) -> None:

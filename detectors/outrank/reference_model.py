@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sparsewatch.detectors.outrank.columns.interactions import interaction_name
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import NOT_JSON, ConfigError
 
 
 class _Description(msgspec.Struct):
@@ -49,7 +49,7 @@ def parse_reference_model(data: bytes | str) -> ReferenceModel:
     """
     try:
         description = msgspec.json.decode(data, type=_File).desc
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ConfigError(f'reference model: expected {{"desc": {{"features": [names]}}}}, {error}') from error
     taken = _distinct([_names(entry, "features") for entry in description.features])
     fields = [_names(entry, "fields") for entry in description.fields]

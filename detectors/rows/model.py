@@ -12,7 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors import conformal
-from sparsewatch.detectors.artefacts.artefact import Arrays, check_smoke, load_artefact, save_artefact, smoke_tensors
+from sparsewatch.detectors.artefacts.artefact import (
+    Arrays,
+    check_smoke,
+    load_artefact,
+    reading_parts,
+    save_artefact,
+    smoke_tensors,
+)
 from sparsewatch.detectors.rows.encoding.encode import RowEncoder
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer
@@ -136,7 +143,7 @@ class RowModel:
         """
         artefact = load_artefact(path, KIND)
         tensors, meta = artefact.tensors, artefact.meta
-        try:
+        with reading_parts(f"the row model in {path} is incomplete or of another release"):
             method = METHODS[meta["method"]]
             encoder = RowEncoder.from_state(_with_prefix(tensors, _ENCODER), meta["encoder"])
             scorer = method.read(_with_prefix(tensors, _SCORER), meta["scorer"])
@@ -149,14 +156,13 @@ class RowModel:
                 spread=ColumnSpread(tensors["spread.cuts"], tensors["spread.counts"], meta["spread_rows"]),
                 id=artefact.id,
             )
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise ModelError(f"the row model in {path} is incomplete or of another release: {error!r}") from error
         if scorer.n_features != encoder.n_features:
             raise ModelError(
                 f"the row model in {path} is incomplete: its encoder gives {encoder.n_features} features, its scorer "
                 f"takes {scorer.n_features}"
             )
-        check_smoke(artefact, model._smoke_scores)
+        with reading_parts(f"the row model in {path} cannot score"):
+            check_smoke(artefact, model._smoke_scores)
         return model
 
     def _smoke_scores(self, given: Arrays) -> dict[str, np.ndarray]:

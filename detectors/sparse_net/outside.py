@@ -37,9 +37,12 @@ def outside_counts(rows: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.
     """
     lengths = np.asarray(rows["x_um"].value_lengths().fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
     wafer = np.repeat(np.arange(rows.num_rows), lengths)
-    radius = rows["radius_um"].to_numpy(zero_copy_only=False).astype(np.float32)[wafer]
-    x, y = (rows[axis].flatten().to_numpy(zero_copy_only=False) / radius for axis in ("x_um", "y_um"))
-    return lengths, np.bincount(wafer[x * x + y * y > 1], minlength=rows.num_rows)
+    radius = rows["radius_um"].to_numpy(zero_copy_only=False)[wafer]
+    # Any radius above 0 is sound here: the squares may be infinite.
+    with np.errstate(over="ignore"):
+        x, y = (rows[axis].flatten().to_numpy(zero_copy_only=False) / radius for axis in ("x_um", "y_um"))
+        beyond = x * x + y * y > 1
+    return lengths, np.bincount(wafer[beyond], minlength=rows.num_rows)
 
 
 def misplaced_wafers(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:

@@ -140,10 +140,12 @@ def _listed_points(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """Wafer, x and y of each listed point inside its disc; points outside by wafer."""
     wafer = np.repeat(np.arange(rows.num_rows), np.maximum(_lengths(rows["x_um"]), 0))
-    radius = _numbers(rows["radius_um"], np.nan).astype(np.float32)[wafer]
-    x = _flat(rows["x_um"], np.nan) / radius
-    y = _flat(rows["y_um"], np.nan) / radius
-    inside = x * x + y * y <= 1
+    # Points of a sound wafer may lie as far out as they like: the squares may be infinite.
+    with np.errstate(over="ignore", divide="ignore"):
+        radius = _numbers(rows["radius_um"], np.nan).astype(np.float32)[wafer]
+        x = _flat(rows["x_um"], np.nan) / radius
+        y = _flat(rows["y_um"], np.nan) / radius
+        inside = x * x + y * y <= 1
     if inside.all():
         return wafer, x, y, np.zeros(rows.num_rows, dtype=np.int64)
     outside = np.bincount(wafer[~inside], minlength=rows.num_rows)

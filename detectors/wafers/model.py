@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.artefacts.artefact import Artefact, load_artefact, save_artefact
+from sparsewatch.detectors.artefacts.artefact import Artefact, load_artefact, reading_parts, save_artefact
 from sparsewatch.detectors.conformal import alarm_threshold
 from sparsewatch.detectors.open_set.novelty import Novelty
 from sparsewatch.detectors.sparse_net.encode import encode
@@ -27,7 +27,7 @@ from sparsewatch.detectors.wafers.artefact import (
 from sparsewatch.detectors.wafers.inputs import fitting, stored_inputs
 from sparsewatch.detectors.wafers.smoke import check_wafer_smoke, smoke_of
 from sparsewatch.detectors.wafers.verdicts import Known, judge
-from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
+from sparsewatch.schemas.errors import ConfigError, SchemaError
 from sparsewatch.schemas.wafers import JOIN, NORMAL
 
 #: Verdicts; no pattern may have such a name.
@@ -184,11 +184,9 @@ class WaferModel:
                 differ.
         """
         artefact = load_artefact(path, KIND)
-        try:
+        with reading_parts(f"the wafer model {artefact.id} in {path} is incomplete"):
             model = cls._from(artefact)
             check_wafer_smoke(model.recognise, artefact)
-        except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
-            raise ModelError(f"the wafer model {artefact.id} in {path} is incomplete: {error}") from error
         return model
 
     @classmethod

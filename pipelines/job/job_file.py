@@ -25,7 +25,7 @@ def load_job(path: Path | str, overrides: Iterable[str] = ()) -> Job:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: the job file cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: expected TOML: {error}") from error
     for override in overrides:
         _override(settings, override)
@@ -53,7 +53,7 @@ def _override(settings: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set: expected key=value, got {key!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     *path, last = key.split(".")
     inner = settings

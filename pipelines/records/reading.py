@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.errors import NOT_JSON, ConfigError
 from sparsewatch.transforms.kafka.compacted import Compacted
 
 #: A record as JSON types.
@@ -90,5 +90,5 @@ def read_record(value: bytes, topic: str) -> Record:
     """
     try:
         return msgspec.json.decode(value, type=Record)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ConfigError(f"topic {topic!r}: expected records of a job, JSON objects, got {value[:40]!r}") from error

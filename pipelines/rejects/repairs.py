@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from sparsewatch.schemas.errors import ConfigError, SchemaError
+from sparsewatch.schemas.errors import NOT_JSON, ConfigError, SchemaError
 
 #: Makes the repaired value from id and original value; raises SchemaError where it cannot.
 Repair = Callable[[str, bytes | None], bytes]
@@ -54,7 +54,7 @@ def read_repairs(path: Path) -> dict[str, bytes]:
         try:
             repair = msgspec.json.decode(line, type=RepairLine)
             value = _repaired(repair)
-        except (msgspec.DecodeError, binascii.Error, ConfigError) as error:
+        except (*NOT_JSON, binascii.Error, ConfigError) as error:
             raise ConfigError(f"--repair-file {path}, line {number}: {error}") from error
         if value is None:
             continue

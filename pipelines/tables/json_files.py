@@ -15,7 +15,7 @@ import pyarrow.json as pj
 from sparsewatch.pipelines.tables.rejects import SAMPLES, Rejected, Sample, shown
 from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.pipelines.tables.streams import OnBytes, Progress, named_errors, open_text, whole_lines
-from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.errors import NOT_JSON, SchemaError
 from sparsewatch.transforms.codecs.json import decode_json
 from sparsewatch.transforms.codecs.missing import nulls_for_missing, without_missing_texts
 from sparsewatch.transforms.codecs.wrong_cells import wrong_types
@@ -183,7 +183,7 @@ class _Looked:
 def _object(text: bytes) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_JSON:
         return _with_infinities(text)
     return found
 

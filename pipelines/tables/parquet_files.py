@@ -73,6 +73,9 @@ def read_row_groups(file: pq.ParquetFile, rows: int, columns: Sequence[str] | No
         rows: Rows of a batch.
         columns: Only these; all if None.
     """
+    grouped = sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
+    if grouped != file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"expected {file.metadata.num_rows} rows in its row groups, got {grouped}: it is damaged")
     # Group by group: over the whole file the reader keeps the bytes of every group it has passed.
     for group in range(file.num_row_groups):
         yield from file.iter_batches(rows, row_groups=[group], columns=columns)

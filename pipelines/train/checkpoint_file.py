@@ -34,7 +34,7 @@ class CheckpointFile:
             with safe_open(self.path, "numpy") as file:
                 meta = json.loads(file.metadata()["training"])
                 return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, meta)  # noqa: SIM118
-        except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
+        except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):
             return None
 
     def write(self, checkpoint: Checkpoint) -> None:

@@ -35,7 +35,8 @@ _PUBLIC_NAMES = ("Center", "Donut", "Edge-Loc", "Edge-Ring", "Loc", "Near-full",
 #: Highest value of a die: 0 outside, 1 good; MixedWM38 has a few 3 beside the failing 2.
 _HIGHEST = 3
 
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+#: A damaged archive may say of a member that it is encrypted: a RuntimeError.
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,9 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             arrays = {name: file[name] for name in file.files}
     except _DAMAGED as error:
         raise SchemaError(f"{path} is not an npz file of plain arrays: {error}") from error
+    # NumPy gives the bytes of what is no array.
+    if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise SchemaError(f"{path} is not an npz file of plain arrays: {others[0]!r} is none")
     if _PUBLIC.keys() <= arrays.keys():
         return {to: arrays[name] for name, to in _PUBLIC.items()} | {"label_names": np.array(_PUBLIC_NAMES)}
     return arrays
@@ -162,11 +166,16 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 def _read_wafer_parquet(path: Path) -> LabelledWafers:
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+        table.validate(full=True)
+        names = table.column_names
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SchemaError(f"{path} is not a Parquet file: {error}") from error
-    if LABEL not in table.column_names:
-        raise SchemaError(f"expected a column {LABEL!r} in {path}, got {table.column_names}")
-    labels = table[LABEL].cast(pa.string()).to_pylist()
+    if names.count(LABEL) != 1:
+        raise SchemaError(f"expected a column {LABEL!r} in {path}, got {names}")
+    try:
+        labels = table[LABEL].cast(pa.string()).to_pylist()
+    except pa.ArrowException as error:
+        raise SchemaError(f"column {LABEL!r} of {path} does not fit: {error}") from error
     if missing := sum(not label for label in labels):
         raise SchemaError(f"expected a label for each wafer in {path}, {missing} of {len(labels)} have none")
     return LabelledWafers(wafer_columns(table, path), labels)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparsewatch.schemas.errors import ConfigError, ModelError, SchemaError
-from sparsewatch.schemas.stored import table_from_bytes, table_to_bytes
+from sparsewatch.schemas.stored import UNREADABLE, table_from_bytes, table_to_bytes
 
 #: Rows credited to a value that was never seen.
 UNSEEN_ROWS = 0.5
@@ -110,7 +110,7 @@ def values_from_bytes(stream: np.ndarray) -> pa.Array:
     """
     try:
         return one_array(table_from_bytes(stream.tobytes()).column("values"))
-    except (pa.ArrowException, KeyError) as error:
+    except UNREADABLE as error:
         raise ModelError(f"expected an Arrow stream of values, got: {error}") from error
 
 

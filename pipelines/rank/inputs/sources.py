@@ -145,7 +145,7 @@ def _described(path: Path) -> dict[str, str]:
     try:
         features: Any = json.loads(text)["data_features"]
         types = [(str(feature["name"]), str(feature.get("type", ""))) for feature in features]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SchemaError(f'{path}: expected {{"data_features": [{{"name": …, "type": …}}]}}: {error!r}') from error
     expect_names(path, [name for name, _ in types])
     return dict(types)

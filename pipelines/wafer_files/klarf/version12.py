@@ -63,6 +63,8 @@ class Klarf12:
         self._tests: set[str] = set()
         self._declared: Declared | None = None
         self._summary_due = False
+        #: Statements of a summary since the last list, or test.
+        self._summed: set[str] = set()
 
     def __iter__(self) -> Iterator[Inspections]:
         """The wafers, one by one.
@@ -131,6 +133,7 @@ class Klarf12:
         # Another test of the same wafer may have a list of its own.
         self._open_test = self._records is not None and test not in self._tests and not self._stated
         self._tests.add(test)
+        self._summed = set()
 
     def _read_list(self) -> None:
         if self._spec is None:
@@ -147,6 +150,7 @@ class Klarf12:
         self._records.columns = self._spec.columns
         ListReader(self._stream, self._spec, self._records).read()
         self._open_list, self._open_test = True, False
+        self._summed = set()
 
     def _checked_facts(self) -> WaferFacts:
         own = (self._stated.keys() | self._ahead.keys()) - {"FileTimestamp"}
@@ -161,7 +165,16 @@ class Klarf12:
         except FieldError as error:
             raise self._stream.error(error.code, str(error), -1) from error
 
+    def _expect_one_summary(self, name: str) -> None:
+        """Refuse a summary that is not of the list before it: the list in between is lost in another statement."""
+        if name in self._summed:
+            message = f"expected one {name} for each list of wafer {self._name!r}, got another: is a list between lost?"
+            raise self._stream.error("broken_structure", message, -1)
+        if self._in_wafer:
+            self._summed.add(name)
+
     def _read_summary_spec(self) -> None:
+        self._expect_one_summary("SummarySpec")
         count, *names = self._stream.values() or [""]
         if count != str(len(names)):
             message = f"expected SummarySpec with a number and that many names, got {count[:20]!r} and {len(names)}"
@@ -172,6 +185,9 @@ class Klarf12:
     def _read_summary(self) -> None:
         if self._summary is None:
             raise self._stream.error("missing_field", "expected a statement SummarySpec before SummaryList", -1)
+        if not self._in_wafer:
+            raise self._stream.error("missing_field", "expected a statement WaferID before SummaryList", -1)
+        self._expect_one_summary("SummaryList")
         values, width = self._stream.values(), max(1, len(self._summary))
         self._summary_due = False
         if len(values) % width or len(values) > MOST_SUMMARY:

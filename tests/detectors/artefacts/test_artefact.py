@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sparsewatch.detectors.artefacts.artefact import WEIGHTS, load_artefact, save_artefact
-from sparsewatch.detectors.artefacts.versions import MANIFEST, resolve_version
+from sparsewatch.detectors.artefacts.versions import HISTORY, MANIFEST, history, resolve_version
 from sparsewatch.schemas.errors import ModelError
 
 TENSORS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(7)}
@@ -118,3 +118,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ModelError, match=r"cannot write .*file/model/0001"):
         save_artefact(tmp_path / "file" / "model", kind="rows", tensors={}, meta={})
+
+
+@pytest.mark.parametrize("text", [b'{"format": "\xff"}', b"[" * 5000], ids=["no UTF-8", "endless nesting"])
+def test_a_manifest_and_a_history_that_are_no_text_are_named(tmp_path: Path, text: bytes) -> None:
+    folder = save(tmp_path)
+    (folder / MANIFEST).write_bytes(text)
+    with pytest.raises(ModelError, match=r"manifest\.json is not JSON"):
+        load_artefact(folder, "rows")
+    (folder.parent / HISTORY).write_bytes(text)
+    with pytest.raises(ModelError, match="is no history of versions"):
+        history(folder.parent)

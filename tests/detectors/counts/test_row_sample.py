@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities, stretch_identities
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
+from sparsewatch.schemas.stored import table_from_bytes, table_to_bytes
 
 COLUMNS = ("number", "word")
 ROW = st.tuples(st.none() | st.integers(-9, 9), st.none() | st.sampled_from(["", "a", "bb", "ü"]))
@@ -129,3 +130,11 @@ def test_stretches_are_sampled_whole_but_for_the_last() -> None:
         sample.update(rows.take(pa.array(part)), identities[part])
     sizes = np.bincount(sample.rows().column("i").to_numpy() // length, minlength=n // length)
     assert sorted(sizes[sizes > 0]) == [50] + [length] * 10
+
+
+def test_columns_of_other_names_than_the_header_states_are_refused() -> None:
+    data = sampled([(0, (1, "a"))], 4).to_bytes()
+    table = table_from_bytes(data)
+    other = table.rename_columns([*table.column_names[:-1], "w{rd"])
+    with pytest.raises(StateError, match="expected the bytes of a row sample"):
+        RowSample.from_bytes(table_to_bytes(other))

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sparsewatch.pipelines.records.command import alerts, results, windows
-from sparsewatch.pipelines.records.reading import Recent, following_records, newest_records
+from sparsewatch.pipelines.records.reading import Recent, following_records, newest_records, read_record
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import EmbeddedBroker
@@ -139,3 +139,9 @@ def test_memory_is_that_of_the_newest_records() -> None:
     assert list(recent.values()) == [b"1", b"3"]
     assert not recent.put(b"c", b"3")
     assert not recent.put(b"c", None)
+
+
+@pytest.mark.parametrize("value", [b'{"job": "\xff"}', b"[" * 5000, b"3"])
+def test_a_record_that_is_no_json_object_is_named_by_its_topic(value: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"topic 'clicks\.windows': expected records of a job"):
+        read_record(value, "clicks.windows")

@@ -199,13 +199,15 @@ def test_edited_lines_of_the_list_are_a_repair_file(embedded_broker: EmbeddedBro
         ('{"id": "a", "value": "x"', "line 1: .*truncated"),
         ('\n{"value": "x"}', "line 2: .*missing required field `id`"),
         ('{"id": "a", "value": "x", "value_base64": "eA=="}', "line 1: .*got both"),
+        ("[" * 5000, "line 1: "),
+        (b'{"id": "\xff", "value": "x"}', "line 1: .*utf-8"),
         ('{"id": "a", "value_base64": "%"}', "line 1: "),
         ('{"id": "a", "value": "x"}\n{"id": "a", "value": "y"}', "line 2: id 'a' is listed twice"),
     ],
 )
-def test_a_wrong_repair_file_is_named_by_its_line(tmp_path: Path, lines: str, message: str) -> None:
+def test_a_wrong_repair_file_is_named_by_its_line(tmp_path: Path, lines: str | bytes, message: str) -> None:
     path = tmp_path / "bad.jsonl"
-    path.write_text(lines)
+    path.write_bytes(lines if isinstance(lines, bytes) else lines.encode())
     with pytest.raises(ConfigError, match=message):
         read_repairs(path)
 

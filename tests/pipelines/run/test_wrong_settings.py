@@ -55,6 +55,9 @@ def test_a_job_file_that_is_absent_or_no_toml_is_named(sparsewatch: Command, tmp
     assert_refused(sparsewatch("run", tmp_path / "none.toml"), r"none\.toml: the job file cannot be read")
     (tmp_path / "broken.toml").write_text("kind = ctr\n")
     assert_refused(sparsewatch("run", tmp_path / "broken.toml"), r"broken\.toml: expected TOML.*line 1")
+    for text in ("x = " + "[" * 5000, "x = " + "9" * 5000):
+        (tmp_path / "broken.toml").write_text(text)
+        assert_refused(sparsewatch("run", tmp_path / "broken.toml"), r"broken\.toml: expected TOML")
 
 
 @pytest.mark.parametrize(

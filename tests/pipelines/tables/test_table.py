@@ -284,3 +284,15 @@ def test_numbers_in_json_lines_that_are_no_numbers_are_missing_as_in_every_forma
     assert (read(table), table.rejected.counts) == ({"x": [1.5, None, None], "n": [1, 2, 3]}, {})
     with pytest.raises(SchemaError, match=r"x.jsonl, line 2: column 'n': expected a finite number, got nan"):
         read(opened(tmp_path / "x.jsonl", '{"n": 1}\n{"n": NaN}\n', types={"n": pa.int64()}))
+
+
+def test_a_parquet_whose_footer_lost_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": range(40)}), path, row_group_size=15)
+    # The number of all rows in the footer: an integer of 64 bits, zigzag-coded.
+    stated, damaged = b"\x16\x50", b"\x16\x52"
+    data = path.read_bytes()
+    assert data.count(stated) == 1
+    path.write_bytes(data.replace(stated, damaged))
+    with pytest.raises(SchemaError, match=r"expected 41 rows in its row groups, got 40"):
+        list(open_table([path], TableSettings()).pieces())

@@ -273,3 +273,27 @@ def test_names_of_a_nested_file_may_be_in_any_case(tmp_path: Path) -> None:
     for name in ("WaferRecord", "DiePitch", "DefectList", "SampleCenterLocation"):
         lower = lower.replace(name, name.lower())
     assert xs(tmp_path, lower) == xs(tmp_path, NESTED)
+
+
+SWALLOWED = "Unknown " + "\n".join(ROWS) + ";\n" + SUMMARY
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (HEAD + SWALLOWED + SOUND.removeprefix(HEAD), "expected a statement WaferID before SummaryList"),
+        (SOUND.replace(END, SWALLOWED + END), "expected one SummarySpec for each list of wafer 'A', got another"),
+        (SOUND.replace(END, "SummaryList 1 3;\n" + END), "expected one SummaryList for each list of wafer 'A'"),
+    ],
+    ids=["ahead", "behind", "twice"],
+)
+def test_a_list_that_an_unknown_statement_swallowed_is_missed_by_its_summary(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    with pytest.raises(WaferFileError, match=says):
+        wafers_of(tmp_path, text)
+
+
+def test_each_test_of_a_wafer_may_have_a_summary(tmp_path: Path) -> None:
+    more = "InspectionTest 2;\nDefectList\n21 100 200 1 1 2;\n" + SUMMARY.replace("1 3", "2 1")
+    assert len(xs(tmp_path, SOUND.replace(END, more + END))[0]) == 4
