@@ -79,6 +79,8 @@ def _read(case: Case, *, kind: str, form: str) -> str:
         if not beside.equals(alone) and str(beside.to_pylist()) != str(alone.to_pylist()):
             raise AssertionError("a record is read otherwise beside a damaged one")
     expected = 1 if form == "json" else _held(case.data)
+    # A record that cannot be used counts as one event at least.
+    expected = expected or min(1, len(aside))
     if inside + sum(reject.events for reject in aside) != expected:
         raise AssertionError(f"{expected} events became {inside} rows and {[reject.events for reject in aside]}")
     return aside[0].code if aside else ACCEPTED

@@ -35,6 +35,8 @@ def _formats() -> tuple[Decoder, ...]:
             errors=(StateError,) if stored.of is not None else (StateError, ModelError, ConfigError),
         )
         for stored in stored_formats.STORED
+        # Only people read the log of retraining.
+        if stored.file != "retraining-log-1.jsonl"
     )
 
 

@@ -48,7 +48,7 @@ def _csv_seeds() -> list[bytes]:
 
 def _json_seeds() -> list[bytes]:
     lines = [json.dumps(row, default=str, ensure_ascii=i % 2 == 0) for i, row in enumerate(_rows().to_pylist())]
-    odd = '{"a": 1, "b": "x"}\n{"b": "NA", "c": 1.5}\n\n{"a": null, "d": [1, 2], "e": {"f": true}}\n{"a": NaN}\n'
+    odd = '{"a": 1, "b": "x"}\n{"b": "NA", "c": 1.5}\n\n{"a": null, "d": true}\n{"a": NaN}\n'
     return ["\n".join(lines).encode(), "\n".join(lines[:3]).encode(), odd.encode()]
 
 
@@ -59,7 +59,7 @@ def _parquet_seeds() -> list[bytes]:
         pq.write_table(_rows(), sink, row_group_size=15, **options)
         seeds.append(sink.getvalue())
     sink = BytesIO()
-    pq.write_table(pa.table({"l": [[1], None, []], "d": pa.array(["a", "b", "a"]).dictionary_encode()}), sink)
+    pq.write_table(pa.table({"n": [1, None, 3], "d": pa.array(["a", "b", "a"]).dictionary_encode()}), sink)
     return [*seeds, sink.getvalue()]
 
 
@@ -114,7 +114,7 @@ def _label_seeds() -> list[bytes]:
     return [
         b"lot,wafer,label\nL1,W1,scratch\nL1,W2,center\nL1,W3,\n",
         b"file,slot,class\na/b.klarf,01,ring\n./c.klarf,2.0,edge\n",
-        b'{"lot": "L1", "wafer_id": "7", "pattern": "x"}\n{"lot": "L2", "wafer_id": 8, "pattern": "y"}\n',
+        b'{"lot": "L1", "wafer_id": "7", "pattern": "x"}\n{"lot": "L2", "wafer_id": "8", "pattern": "y"}\n',
     ]
 
 

@@ -34,6 +34,8 @@ _SPACE, _BAR, _NEWLINE = b" |\n"
 _DASHES = bytes.maketrans(b" ", b"-")
 #: Bytes of a character of UTF-8 by its first byte.
 _WIDTHS = np.repeat([1, 2, 3, 4], [192, 32, 16, 16])
+#: Each character that is skipped takes a step over all values.
+_SKIP = re.compile(r"\d{1,3}", re.ASCII)
 _BLANKS = re.compile(rb"[ \t\r]+")
 _BLANKS_AFTER = re.compile(rb"([|\n]) ")
 
@@ -67,7 +69,7 @@ def read_namespaces(path: Path, encoding: str | None = None) -> Namespaces:
     skip = SKIP_PREFIX
     for number, line in enumerate(lines, 1):
         fields = [field.strip() for field in line.split(",")]
-        if fields[0] == "_namespace_skip_prefix" and len(fields) == 2 and fields[1].isdecimal():
+        if fields[0] == "_namespace_skip_prefix" and len(fields) == 2 and _SKIP.fullmatch(fields[1]):
             skip = int(fields[1])
         elif len(fields) in (2, 3) and all(fields[:2]) and fields[0] not in names:
             names[fields[0]] = fields[1]
