@@ -69,7 +69,10 @@ def read_namespaces(path: Path, encoding: str | None = None) -> Namespaces:
     skip = SKIP_PREFIX
     for number, line in enumerate(lines, 1):
         fields = [field.strip() for field in line.split(",")]
-        if fields[0] == "_namespace_skip_prefix" and len(fields) == 2 and _SKIP.fullmatch(fields[1]):
+        if fields[0] == "_namespace_skip_prefix":
+            if len(fields) != 2 or not _SKIP.fullmatch(fields[1]):
+                message = f"expected _namespace_skip_prefix,number of at most 3 digits, got {shown(line)}"
+                raise SchemaError(f"{path}, line {number}: {message}")
             skip = int(fields[1])
         elif len(fields) in (2, 3) and all(fields[:2]) and fields[0] not in names:
             names[fields[0]] = fields[1]

@@ -213,5 +213,5 @@ def test_a_line_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_map_that_skips_more_characters_than_names_have_is_refused(tmp_path: Path) -> None:
     for skip in ("99999999999999", "-1", "\u0662"):
-        with pytest.raises(SchemaError, match="line 4: expected a new id,name"):
+        with pytest.raises(SchemaError, match="line 4: expected _namespace_skip_prefix,number"):
             vw(tmp_path, b"1 |A xyz", MAP + f"_namespace_skip_prefix,{skip}\n")
