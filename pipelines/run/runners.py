@@ -20,6 +20,9 @@ Runner = Literal["inprocess", "repeat", "prism", "portable"]
 #: Prism splits slow bundles and gives the rest to another instance at once, even where a step has state: both then work
 #: on the same state, and what one of them remembers is lost.
 _WHOLE_BUNDLES = "--experiments=prism_disable_sdf_split"
+#: Flink else sends what a step gave out during a checkpoint with the next element that the step gets. The step that
+#: hands a reader to its worker never gets another: the reader would wait without end. Other job servers ignore this.
+_READERS_SET_OFF = "--finish_bundle_before_checkpointing"
 #: Follows the name of Prism in messages.
 _GET_PRISM = "in the repository `make services-prism` builds it; elsewhere, name one by SPARSEWATCH_PRISM"
 NO_PRISM = (
@@ -94,6 +97,8 @@ def runner_options(runner: Runner, until: Until, extra: Sequence[str] = ()) -> P
         # Named, since Beam's direct runner silently uses Prism if it finds it.
         return PipelineOptions(["--runner=FnApiRunner", *extra])
     streaming = ["--streaming"] if until == "forever" else []
+    if streaming and runner == "portable":
+        streaming.append(_READERS_SET_OFF)
     workers = ["--environment_type=LOOPBACK", _WHOLE_BUNDLES] if runner == "prism" else []
     # Beam ends the streams it follows a job by after this time (300 s by default), and the job with them.
     patience = f"--job_server_timeout={_TEN_YEARS_S}"

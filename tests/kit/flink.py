@@ -104,15 +104,28 @@ class FlinkCluster:
             logs = self._job_manager.log_tail() + self._task_manager.log_tail()
             raise AssertionError(f"{error}\n{logs}") from error
 
+    def cancel_jobs(self) -> None:
+        """Cancel all jobs, which frees their slots: a job that Beam's job server cancels goes on here."""
+        for job in self._jobs():
+            request = urllib.request.Request(self._url(f"/jobs/{job}?mode=cancel"), method="PATCH")
+            urllib.request.urlopen(request, timeout=5).close()
+        wait_for(lambda: not self._jobs(), _READY_S, "all Flink jobs cancelled", poll_s=0.2)
+
     def get(self, path: str) -> dict[str, Any]:
         """Return the answer of the REST interface at `path`, empty while there is none."""
-        url = f"http://127.0.0.1:{self.rest_port}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:
+            with urllib.request.urlopen(self._url(path), timeout=5) as response:
                 answer: dict[str, Any] = json.load(response)
         except (urllib.error.URLError, OSError):
             return {}
         return answer
+
+    def _jobs(self) -> list[str]:
+        over = ("FINISHED", "CANCELED", "FAILED")
+        return [job["jid"] for job in self.get("/jobs/overview")["jobs"] if job["state"] not in over]
+
+    def _url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.rest_port}{path}"
 
     def _process(self, name: str, main_class: str, classpath: str) -> ChildProcess:
         command = [java(), "-Xmx512m", *_JVM_FLAGS, "-cp", classpath, main_class]
@@ -214,13 +227,14 @@ class FlinkStack:
         self.job_server = JobServer(self._folder, server, self.cluster.rest_port)
         self.workers = WorkerPool(self._folder)
 
-    def options(self, *, checkpointing_interval_ms: int | None) -> list[str]:
-        """Return the options that run a pipeline here, one worker wide.
+    def options(self, *, checkpointing_interval_ms: int | None, workers: int = 1) -> list[str]:
+        """Return the options that run a pipeline here.
 
         Args:
             checkpointing_interval_ms: Milliseconds between two checkpoints, for a job that goes on
                 until cancelled: with checkpoints no source ever ends. None for a bounded job:
                 without them Beam ends its sources once they are read.
+            workers: Parallel instances of a step, at most 2: the task manager's slots.
         """
         options = [
             "--runner=PortableRunner",
@@ -228,7 +242,7 @@ class FlinkStack:
             f"--artifact_endpoint=127.0.0.1:{self.job_server.artifact_port}",
             "--environment_type=EXTERNAL",
             f"--environment_config=127.0.0.1:{self.workers.port}",
-            "--parallelism=1",
+            f"--parallelism={workers}",
             "--streaming",
         ]
         if checkpointing_interval_ms is not None:

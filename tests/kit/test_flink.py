@@ -36,6 +36,7 @@ def test_endless_pipeline_counts_each_tick_once_though_its_task_manager_is_kille
         wait_for(lambda: len(counts_by_window(path)) >= before + 3, 240, "windows after the restart")
     finally:
         job.cancel()
+        flink.cluster.cancel_jobs()
     first, *whole = sorted(counts_by_window(path))  # the first window may have begun before the ticks
     assert whole == list(range(first + 2, first + 2 + 2 * len(whole), 2))
     assert {counts_by_window(path)[start] for start in whole} == {8}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparsewatch.schemas.accounts import PROGRESS, Account, Progress
+from tests.kit.flink import FlinkStack
 from tests.kit.job_files import write_click_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import Raw, create_topic, produce, read_all
@@ -40,7 +41,9 @@ class Stream:
         own = [record for record in records if record.value and record.key == self.topic.encode()]
         return [(record, PROGRESS.parse(record.value or b"", Progress)) for record in own]
 
-    def wait_until_committed(self, windows: int, running: Callable[[], bool], log: Callable[[], str]) -> None:
+    def wait_until_committed(
+        self, windows: int, running: Callable[[], bool], log: Callable[[], str], most_s: float = 120
+    ) -> None:
         """Go on with the stream until so many windows are committed."""
 
         def done() -> bool:
@@ -48,7 +51,7 @@ class Stream:
             self.send(2)
             return any(progress.windows >= windows for _, progress in self.commits())
 
-        wait_for(done, 120, f"{windows} windows committed")
+        wait_for(done, most_s, f"{windows} windows committed")
 
     def check(self, windows: int) -> None:
         """Every window is written once, and committed in order within a second."""
@@ -85,4 +88,28 @@ def test_on_prism_a_backlog_is_committed_in_order_while_the_job_runs(
     finally:
         process.terminate()
         process.wait()
+    stream.check(windows)
+
+
+@pytest.mark.timeout(900)  # three JVMs on a busy machine
+@pytest.mark.parametrize("windows", [3, 12, 500])
+def test_on_flink_with_two_workers_a_backlog_is_committed_in_order_while_the_job_runs(
+    flink: FlinkStack, kafka_broker: KafkaBroker, tmp_path: Path, windows: int
+) -> None:
+    stream = Stream(kafka_broker.bootstrap, f"backlog-flink-{windows}")
+    stream.send(windows * ROWS + 10)
+    job_file, log = write_click_job(tmp_path, stream.bootstrap, stream.topic), tmp_path / "log"
+    # Readers and other steps both have two instances.
+    options = ["--set", "source.readers=2", "--runner", "portable", "--"]
+    options += flink.options(checkpointing_interval_ms=1000, workers=2)
+    with log.open("wb") as out:
+        process = subprocess.Popen([SPARSEWATCH, "run", job_file, *options], stdout=out, stderr=out)
+    try:
+        stream.wait_until_committed(
+            windows, lambda: process.poll() is None, lambda: log.read_text() + flink.workers.log_tail(), 400
+        )
+    finally:
+        process.terminate()
+        process.wait()
+        flink.cluster.cancel_jobs()
     stream.check(windows)

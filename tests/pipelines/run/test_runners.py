@@ -83,6 +83,17 @@ def test_a_job_is_followed_for_years_not_for_beams_five_minutes(runner: Runner) 
     assert options.view_as(StandardOptions).streaming
 
 
+@pytest.mark.parametrize(
+    ("runner", "until", "asked"),
+    [("portable", "forever", True), ("portable", "latest", False), ("prism", "forever", False)],
+)
+def test_flink_is_asked_to_hand_on_what_steps_give_out_before_a_checkpoint(
+    runner: Runner, until: Until, asked: bool
+) -> None:
+    passed = runner_options(runner, until).get_all_options(retain_unknown_options=True)
+    assert passed.get("finish_bundle_before_checkpointing", False) is asked
+
+
 def test_what_the_user_passes_through_wins() -> None:
     options = runner_options("portable", "latest", ["--job_endpoint=here:1", "--job_server_timeout=7"])
     assert options.view_as(PortableOptions).job_endpoint == "here:1"
