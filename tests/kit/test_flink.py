@@ -25,7 +25,7 @@ def test_endless_pipeline_counts_each_tick_once_though_its_task_manager_is_kille
     flink: FlinkStack, tmp_path: Path
 ) -> None:
     path, checkpoints = tmp_path / "counts", flink.cluster.checkpoints
-    options = flink.options(checkpointing_interval_ms=1000)
+    options = [*flink.options(checkpointing_interval_ms=1000), "--finish_bundle_before_checkpointing"]
     job = run_ticks(options, path, every_s=0.25, window_s=2.0)
     try:
         wait_for(lambda: len(counts_by_window(path)) >= 3, 240, "three windows of ticks")
