@@ -23,6 +23,9 @@ from sparsewatch.schemas.settings import US_PER_SECOND, Count, Settings, parse_d
 
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
+#: What names of columns are, for messages.
+COLUMN_NAMES = "without quotes, backslashes, control characters and half surrogates"
+_NOT_IN_NAMES = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 _VARIABLE = r"[A-Z_][A-Z0-9_]*"
 _TOPIC_NAME = r"[A-Za-z0-9._-]{1,200}"
 ColumnType = Literal["int", "float", "str", "bool"]
@@ -219,6 +222,11 @@ def check_settings(job: JobSettings) -> None:
         raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
 
 
+def is_column_name(name: str) -> bool:
+    """Whether events may have a column of this name: the reader of JSON knows no escapes in names."""
+    return not _NOT_IN_NAMES.search(name)
+
+
 def check_columns(time_column: str, columns: Collection[str]) -> None:
     """Check the names of columns.
 
@@ -227,6 +235,8 @@ def check_columns(time_column: str, columns: Collection[str]) -> None:
     """
     if time_column in columns:
         raise ConfigError(f"columns: {time_column!r} is the time column; its type is source.time_format")
+    if wrong := sorted(name for name in (time_column, *columns) if not is_column_name(name)):
+        raise ConfigError(f"columns: expected names {COLUMN_NAMES}, got {wrong}")
     if reserved := sorted(name for name in columns if name.startswith("_")):
         raise ConfigError(f"columns: names that begin with '_' are reserved, got {reserved}")
 

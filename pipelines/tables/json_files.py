@@ -16,6 +16,7 @@ from sparsewatch.pipelines.tables.rejects import SAMPLES, Rejected, Sample, show
 from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.pipelines.tables.streams import OnBytes, Progress, named_errors, open_text, whole_lines
 from sparsewatch.schemas.errors import NOT_JSON, SchemaError
+from sparsewatch.schemas.jobs import COLUMN_NAMES, is_column_name
 from sparsewatch.transforms.codecs.json import decode_json
 from sparsewatch.transforms.codecs.missing import nulls_for_missing, without_missing_texts
 from sparsewatch.transforms.codecs.wrong_cells import wrong_types
@@ -123,6 +124,9 @@ def find_json_types(
                     break
         if not seen:
             raise SchemaError(f"{path}: expected rows, got no JSON object")
+    for name in looked.types:
+        if not is_column_name(name):
+            raise SchemaError(f"{paths[0]}: expected names of columns {COLUMN_NAMES}, got {name!r}")
     return JsonTypes(pa.schema([(name, _settled(kind)) for name, kind in looked.types.items()]), looked.wrong)
 
 

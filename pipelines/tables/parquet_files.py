@@ -43,6 +43,8 @@ def read_footer(path: Path, *, probe: bool = False) -> Footer:
         SchemaError: If it is no Parquet, or damaged.
     """
     with named_errors(path), open_parquet(path) as file:
+        # Arrow itself accepts names that are not UTF-8.
+        _ = file.schema_arrow.names
         if probe:
             next(read_row_groups(file, 1), None)
         return Footer(path, file.schema_arrow, file.metadata)

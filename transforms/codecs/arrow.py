@@ -10,12 +10,15 @@ import pyarrow as pa
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.stored import table_to_bytes
 from sparsewatch.transforms.codecs.arrow_cells import Fitted, fits, fitted
+from sparsewatch.transforms.codecs.arrow_framing import unpacked_bytes
 from sparsewatch.transforms.codecs.cells import Unshown, is_finite
 from sparsewatch.transforms.codecs.events import Fault
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, WrongColumn, fault_of_cell, wrong_column
 
 #: Columns of nulls take no bytes: without a limit a small record could claim any number of events.
 MOST_ROWS = 1 << 20
+#: Most bytes that the buffers of a record unpack to: packed zeros shrink to a thirty-thousandth.
+MOST_BYTES = 256 << 20
 #: Of two columns of a name nobody knows which is meant.
 _REPEATED = Unshown("repeated", "(a column of this name comes more than once)")
 
@@ -24,8 +27,10 @@ def read_arrow(value: bytes) -> pa.Table:
     """All columns of one record.
 
     Raises:
-        SchemaError: If the bytes are no IPC stream, or a stream of too many events.
+        SchemaError: If the bytes are no IPC stream, or a stream of too many events or bytes.
     """
+    if (unpacked := unpacked_bytes(value)) > MOST_BYTES:
+        raise SchemaError(f"expected an Arrow IPC stream of at most {MOST_BYTES} bytes unpacked, got {unpacked}")
     try:
         table = pa.ipc.open_stream(pa.py_buffer(value)).read_all()
         table.validate(full=True)

@@ -1,15 +1,16 @@
-"""How many events an Arrow IPC record holds, by the headers of its messages: for records that are not read.
+"""What the headers of an Arrow IPC record's messages state: its events, for records that are not read, and its size.
 
 A stream is a sequence of messages: `ffffffff`, the length of the header, the header (a flatbuffer `Message`, whose
 `RecordBatch` states its number of rows), the body. A file begins with `ARROW1` and holds such a stream.
 """
 
 import struct
+from collections.abc import Iterator
 
 _CONTINUED = b"\xff\xff\xff\xff"
 _FILE_MAGIC = b"ARROW1\x00\x00"
-#: Type of a header, in the union of the flatbuffer schema `Message.fbs`.
-_RECORD_BATCH = 3
+#: Types of a header, in the union of the flatbuffer schema `Message.fbs`.
+_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 
 
 def count_events(value: bytes, most: int) -> int | None:
@@ -37,6 +38,48 @@ def count_events(value: bytes, most: int) -> int | None:
     except struct.error:
         pass
     return rows if batches and rows <= most else None
+
+
+def unpacked_bytes(value: bytes) -> int:
+    """Bytes that the compressed buffers of a stream state that they unpack to, as far as its headers can be read."""
+    return sum(max(0, size) for size in _sizes(value))
+
+
+def _sizes(value: bytes) -> Iterator[int]:
+    at = 0
+    try:
+        while value[at : at + 4] == _CONTINUED:
+            (length,) = struct.unpack_from("<i", value, at + 4)
+            if length <= 0:
+                return
+            header, body = value[at + 8 : at + 8 + length], at + 8 + length
+            for place in _compressed(header):
+                # A compressed buffer begins with its size; an empty one has none.
+                yield _number("<q", value, body + place)
+            at = body + max(0, _header(header)[2])
+    except struct.error:
+        return
+
+
+def _compressed(header: bytes) -> Iterator[int]:
+    """Where in the body the compressed buffers of a batch begin that are not empty."""
+    message = _number("<I", header, 0)
+    kind, batch = _field("<b", header, message, 1), _target(header, message, 2)
+    if batch and kind == _DICTIONARY_BATCH:
+        batch = _target(header, batch, 1)
+    if not batch or kind not in (_DICTIONARY_BATCH, _RECORD_BATCH) or not _place(header, batch, 3):
+        return
+    buffers = _target(header, batch, 2)
+    for i in range(_number("<I", header, buffers) if buffers else 0):
+        entry = buffers + 4 + 16 * i
+        if _number("<q", header, entry + 8) > 0:
+            yield _number("<q", header, entry)
+
+
+def _target(data: bytes, table: int, field: int) -> int:
+    """Where the table or vector of a field begins; 0 where it is left out."""
+    at = _place(data, table, field)
+    return at + _number("<I", data, at) if at else 0
 
 
 def _header(data: bytes) -> tuple[int, int, int]:

@@ -296,3 +296,17 @@ def test_a_parquet_whose_footer_lost_rows_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data.replace(stated, damaged))
     with pytest.raises(SchemaError, match=r"expected 41 rows in its row groups, got 40"):
         list(open_table([path], TableSettings()).pieces())
+
+
+@pytest.mark.parametrize("key", [r"a\"b", r"a\\b", r"a\tb", r"\ud800"])
+def test_json_lines_of_names_that_events_cannot_have_are_refused(tmp_path: Path, key: str) -> None:
+    with pytest.raises(SchemaError, match="expected names of columns without quotes, backslashes"):
+        opened(tmp_path / "x.jsonl", f'{{"n": 1}}\n{{"{key}": 2}}\n')
+
+
+def test_a_parquet_whose_names_are_no_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"long_name": [1]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"long_name", b"long\xffname"))
+    with pytest.raises(SchemaError, match=r"x\.parquet cannot be read: .*utf-8"):
+        open_table([path], TableSettings())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
+from sparsewatch.transforms.codecs.arrow_framing import unpacked_bytes
 from sparsewatch.transforms.codecs.wrong_cells import summed
 
 COLUMNS = pa.schema([("t", pa.int64()), ("f", pa.float64()), ("s", pa.string()), ("b", pa.bool_())])
@@ -218,3 +219,28 @@ def test_rows_are_picked_whatever_the_types_of_columns_passed_over(column: pa.Ar
     picked = read_arrow(encode_arrow(pick_rows(table, [0, 2])))
     assert picked.schema == table.schema
     assert picked.to_pylist() == [table.to_pylist()[i] for i in (0, 2)]
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_a_small_record_that_would_unpack_to_gigabytes_is_refused_unread(codec: str) -> None:
+    packed = pa.ipc.IpcWriteOptions(compression=codec)
+    for column in (pa.array([b"\0" * (1 << 20), b"", None]), pa.array([b"\0" * (1 << 20)] * 3).dictionary_encode()):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, pa.schema([("x", column.type)]), options=packed) as stream:
+            stream.write_batch(pa.record_batch({"x": column}))
+        value = bytes(sink.getvalue())
+        size = column.nbytes if pa.types.is_binary(column.type) else column.dictionary.nbytes
+        assert size <= unpacked_bytes(value) < size + 200
+        assert read_arrow(value).num_rows == 3
+        # A packed buffer begins with its size, and lies at a multiple of eight bytes.
+        stated = (1 << 20).to_bytes(8, "little")
+        places = [at for at in range(0, len(value), 8) if value[at : at + 8] == stated]
+        huge = [value[:at] + (1 << 60).to_bytes(8, "little") + value[at + 8 :] for at in places]
+        (bomb,) = [changed for changed in huge if unpacked_bytes(changed) > 1 << 59]
+        with pytest.raises(SchemaError, match=r"at most 268435456 bytes unpacked, got 11529215\d+"):
+            read_arrow(bomb)
+
+
+def test_records_that_are_not_packed_unpack_to_nothing_more() -> None:
+    assert unpacked_bytes(encode_arrow(TABLE)) == 0
+    assert unpacked_bytes(b"no record") == 0
