@@ -14,6 +14,7 @@ Durations are texts such as `"5m"`, sizes such as `"4MB"`. A dataclass calls `ch
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -131,10 +132,10 @@ def parse_duration_us(text: str) -> int:
     Raises:
         ConfigError: If the text is no duration, or a duration of more than 100 years.
     """
-    duration_us = round(_number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'"))
+    duration_us = _number_with_unit(text, _DURATION_US, "a duration such as '500ms', '10s', '5m', '2h' or '1d'")
     if duration_us > _LONGEST_US:
-        raise ConfigError(f"expected a duration of at most 100 years, got {text!r}")
-    return duration_us
+        raise ConfigError(f"expected a duration of at most 100 years, got {text[:40]!r}")
+    return round(duration_us)
 
 
 def duration_text(duration_us: int) -> str:
@@ -159,7 +160,10 @@ def parse_size(text: str) -> int:
     Raises:
         ConfigError: If the text is no size.
     """
-    return round(_number_with_unit(text, _SIZE, "a size such as '64KiB' or '4MB'"))
+    size = _number_with_unit(text, _SIZE, "a size such as '64KiB' or '4MB'")
+    if size == math.inf:
+        raise ConfigError(f"expected a size such as '64KiB' or '4MB', got {text[:40]!r}")
+    return round(size)
 
 
 def check_range(kind: Any, number: float | None, key: str) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.feature_counts_codec import Header, decode, encode
+from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
 from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Bucket, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
@@ -195,11 +195,12 @@ class FeatureCounts:
             StateError: If the bytes are damaged or of another version.
         """
         header, parts, tails = decode(data)
-        counts = cls(header.features, header.label, max_values=header.max_values)
-        counts.rows, counts.clicks = header.rows, header.clicks
-        for i, column in enumerate(counts._columns.values()):
-            column.kind = header.kinds[i]
-            column.restore(parts[i], header.nulls[i], tails[i])
+        with FORMAT.reading(data):
+            counts = cls(header.features, header.label, max_values=header.max_values)
+            counts.rows, counts.clicks = header.rows, header.clicks
+            for i, column in enumerate(counts._columns.values()):
+                column.kind = header.kinds[i]
+                column.restore(parts[i], header.nulls[i], tails[i])
         return counts
 
     def _identity(self) -> tuple[Any, ...]:

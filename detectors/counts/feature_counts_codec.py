@@ -84,6 +84,8 @@ def _values(parts: Sequence[Part], kind: str) -> Any:
 
 def _parts(header: Header, batch: Any) -> Iterator[Part]:
     lists = {name: batch.column(name).values for name in batch.schema.names}
+    if wrong := [name for name, kind in ARROW_TYPES.items() if lists[name].type != kind]:
+        raise StateError(f"expected {FORMAT.what}, got a list {wrong[0]!r} of {lists[wrong[0]].type}")
     rows, clicks = lists["rows"].to_numpy(), lists["clicks"].to_numpy()
     first, done = 0, dict.fromkeys(ARROW_TYPES, 0)
     for kind, size in zip(header.kinds, header.sizes, strict=True):

@@ -40,8 +40,12 @@ class Labels:
             ConfigError: If a column is missing, or a wafer has two labels.
             SchemaError: If the file cannot be read.
         """
-        texts = dict.fromkeys((LABEL, *KEYS, *_OTHER_NAMES), pa.string())
-        table = open_table([path], TableSettings(types=texts))
+        texts = {LABEL, *KEYS, *_OTHER_NAMES}
+        table = open_table([path], TableSettings(types=dict.fromkeys(texts, pa.string())))
+        # Names are read in any case, and the texts of each as they are: `007` is no number.
+        named = {name for name in table.schema.names if name.lower() in texts}
+        if named - texts:
+            table = open_table([path], TableSettings(types=dict.fromkeys(named, pa.string())))
         columns = {_OTHER_NAMES.get(name.lower(), name.lower()): name for name in table.schema.names}
         keys = tuple(key for key in KEYS if key in columns)
         if LABEL not in columns or not keys:

@@ -114,7 +114,8 @@ class InferenceSample:
             StateError: If the bytes are no such state.
         """
         state = FORMAT.unpack(data, _State)
-        sample = cls(state.capacity, state.columns, state.by)
+        with FORMAT.reading(data):
+            sample = cls(state.capacity, state.columns, state.by)
         sample._booleans = set(state.booleans)
         if state.sample is not None:
             sample._sample = RowSample.from_bytes(state.sample)

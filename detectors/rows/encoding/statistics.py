@@ -203,6 +203,8 @@ def _restored(column: _Numbers | _Categories, most: int) -> ColumnStatistics:
     values = values_from_bytes(np.frombuffer(column.values, np.uint8))
     statistics = CategoryStatistics(values.type, most)
     statistics.values, statistics.counts = values, np.frombuffer(column.counts, np.int64)
+    if values.null_count:
+        raise ValueError(f"expected values, {values.null_count} of {len(values)} are missing")
     if len(values) != len(statistics.counts):
         raise ValueError(f"expected {len(values)} counts, got {len(statistics.counts)}")
     for what in ("nulls", "error", "lost_values", "lost_rows", "rows"):

@@ -100,6 +100,8 @@ def test_named_features_keep_their_order() -> None:
         ("features", ["ad", "ad"], "features: expected each column once"),
         ("features", [], "expected at least one feature"),
         ("columns._row", "int", r"names that begin with '_' are reserved, got \['_row'\]"),
+        ("windows.length", "9" * 400 + "s", "windows.length: expected a duration of at most 100 years"),
+        ("source.max_record_bytes", "9" * 400 + "MB", "source.max_record_bytes: expected a size such as"),
         ("source.time_column", 'a"b', "columns: expected names without quotes, backslashes"),
         ("columns.a\\b", "int", "columns: expected names without quotes, backslashes"),
         ("rows.alarm_rate", 1.0, "rows.alarm_rate: expected a number above 0 and below 1, got 1.0"),

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.wafer_convert.labels import Labels
 from sparsewatch.pipelines.wafer_files.labelled import read_labelled_wafers
 from sparsewatch.schemas.errors import ConfigError
 from tests.kit.wafer_models import KNOWN, fresh_wafers, labelled_wafers
@@ -166,3 +167,9 @@ def test_what_is_converted_trains_a_model(tmp_path: Path) -> None:
     model = WaferModel.load(tmp_path / "m")
     assert (set(model.classes), model.inputs) == (set(KNOWN), "lists")
     assert {*model.recognise(fresh_wafers("edge_ring", 4))["verdict"].to_pylist()} <= {"known", "normal", "novel"}
+
+
+def test_labels_and_ids_are_texts_whatever_case_their_columns_have(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("LOT,Wafer,Class\n01,007,1\n01,008,2\n")
+    assert Labels.read(path).by_key == {("01", "007"): "1", ("01", "008"): "2"}
