@@ -214,7 +214,8 @@ def test_any_order_over_any_instances_gives_what_the_windows_give_in_their_order
         for commit in broker.commits():
             assert commit == progress_after(windows[: commit.windows])
         assert broker.waiting()[-1] == 0
-        assert broker.of(TOPICS.alerts) == []
+        # Windows are drawn with gaps: a long one is a silence.
+        assert {alert["rule"] for alert in broker.of(TOPICS.alerts)} <= {"no_data"}
 
 
 def windows_of(number: int, **more: Any) -> list[Closing]:
