@@ -61,4 +61,7 @@ def _rows(given: dict[str, NDArray[Any]]) -> pa.RecordBatch:
         for axis in ("x_um", "y_um")
     }
     columns["radius_um"] = pa.array(np.full(n, RADIUS_UM))
-    return pa.RecordBatch.from_pydict(columns, schema=WAFER_COLUMNS)
+    rows = pa.RecordBatch.from_pydict(columns, schema=WAFER_COLUMNS)
+    # Offsets of a damaged artefact lead elsewhere: Arrow would follow them and end the process.
+    rows.validate(full=True)
+    return rows

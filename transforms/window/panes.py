@@ -142,8 +142,9 @@ def _joined(chunks: Mapping[bytes, bytes]) -> list[Pane]:
     for start in sorted(found):
         parts = found[start]
         first = next(iter(parts.values()))
-        if set(parts) == set(range(first.chunks)):
-            state = b"".join(parts[place].state for place in range(first.chunks))
+        # Compared by number first: a damaged chunk may state billions.
+        if len(parts) == first.chunks and set(parts) == set(range(len(parts))):
+            state = b"".join(parts[place].state for place in range(len(parts)))
             panes.append(Pane(start, first.end_us, state, first.learned))
     return panes
 

@@ -12,6 +12,7 @@ from sparsewatch.pipelines.rank.inputs.settings import InputSettings
 from sparsewatch.pipelines.tables.columns import expect_columns, expect_names
 from sparsewatch.pipelines.tables.json_files import JsonPart, find_json_types
 from sparsewatch.pipelines.tables.parquet_files import ParquetPart, read_footer
+from sparsewatch.pipelines.tables.streams import named_errors
 from sparsewatch.pipelines.tables.text import decoded, is_text
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.transforms.codecs.missing import missing_as_null
@@ -77,7 +78,8 @@ def _footer(path: Path) -> _Footer:
     large: set[str] = set()
     for group in range(metadata.num_row_groups):
         chunks = [metadata.row_group(group).column(i) for i in range(metadata.num_columns)]
-        large.update(chunk.path_in_schema for chunk in chunks if not _is_small(chunk))
+        with named_errors(path):
+            large.update(chunk.path_in_schema for chunk in chunks if not _is_small(chunk))
     small = {field.name for field in schema if is_text(field.type)} - large
     return _Footer(path, schema, frozenset(small))
 

@@ -55,6 +55,11 @@ def not_finite(tensors: Tensors, _: dict[str, Any]) -> None:
             tensors[name] = np.full_like(tensors[name], np.nan)
 
 
+def far_smoke(tensors: Tensors, _: dict[str, Any]) -> None:
+    """One list that lies far behind its points, while the last does not."""
+    tensors["smoke.input.offsets"][4] += 1 << 29
+
+
 def far_index(tensors: Tensors, _: dict[str, Any]) -> None:
     for name in [name for name in tensors if name.startswith("scorer.") and tensors[name].dtype.kind == "i"]:
         tensors[name] = np.full_like(tensors[name], np.iinfo(tensors[name].dtype).max)
@@ -72,6 +77,7 @@ def huge_grid(_: Tensors, meta: dict[str, Any]) -> None:
         ("reference", far_offsets),
         ("wafer", not_finite),
         ("wafer", huge_grid),
+        ("wafer", far_smoke),
         ("rows-isolation_forest", far_index),
         ("rows-ecod", not_finite),
     ],

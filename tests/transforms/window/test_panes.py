@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.window.panes import CHUNK_BYTES, Pane, PaneLog, load_panes
+from sparsewatch.transforms.window.panes import CHUNK_BYTES, Pane, PaneLog, _Chunk, load_panes
 
 LENGTH = 10
 
@@ -83,3 +84,14 @@ def test_writing_a_pane_again_writes_the_same(broker: FakeBroker) -> None:
 def test_a_pane_older_than_all_that_are_kept_is_passed_over(broker: FakeBroker) -> None:
     put(broker, PaneLog("j", "j.panes", 2), *map(pane, (20, 30, 10)))
     assert [p.start_us for p in read(broker)] == [20, 30]
+
+
+def test_a_chunk_that_states_billions_of_others_takes_no_memory_for_them(broker: FakeBroker) -> None:
+    put(broker, PaneLog("j", "j.panes", 3), pane(0))
+    writer = broker.writer()
+    for place, chunks in ((0, 1 << 60), (0, -1)):
+        chunk = _Chunk(10, 20, True, place, chunks, b"s")
+        writer.send("j.panes", f"j/1/{place}".encode(), msgspec.msgpack.encode(chunk))
+        writer.flush()
+        assert read(broker) == [pane(0)]
+    writer.close()

@@ -140,3 +140,11 @@ def test_real_data_is_read_whole(data_dir: Path) -> None:
     source = open_input(path, InputSettings())
     assert table_of(source).unify_dictionaries().num_rows == 299_285
     assert source.bytes_read == source.total_bytes == path.stat().st_size
+
+
+def test_a_parquet_whose_row_group_names_a_column_otherwise_than_utf8_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", pa.table({"long_name": [str(i) * 9 for i in range(999)]}), store_schema=False)
+    begin, _, end = path.read_bytes().rpartition(b"long_name")
+    path.write_bytes(begin + b"long\xffname" + end)
+    with pytest.raises(SchemaError, match=r"x\.parquet cannot be read: .*utf-8"):
+        table_of(open_input(path, InputSettings()))
