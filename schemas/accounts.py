@@ -190,7 +190,10 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_preface(self) -> bool:
-        """Whether it closes no window: it states what was set aside before the first window of the job was known."""
+        """Whether it closes no window, and only states what was set aside.
+
+        That is before the first window of the job is known, and at the end of a run that has closed all its windows.
+        """
         return self.window_end_us == PREFACE_US
 
 

@@ -80,6 +80,10 @@ class MetricSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     #: Whether it is about one window: as a gauge it is withdrawn if the next window does not state it.
     of_window: bool = False
 
+    def of_job(self, job: str) -> "MetricSample":
+        """The sample with its job as a label."""
+        return msgspec.structs.replace(self, labels={"job": job, **self.labels})
+
     @property
     def key(self) -> str:
         """Identity of the series: name and sorted labels."""

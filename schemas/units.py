@@ -26,6 +26,15 @@ def parse_moment_us(text: str) -> int:
     return moment_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
+def moment_text(time_us: int) -> str:
+    """A moment in UTC as people read it, to the second.
+
+    >>> moment_text(1_767_225_600_000_000)
+    '2026-01-01 00:00:00'
+    """
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def moment_us(moment: datetime) -> int:
     """Microseconds of a time that has a zone.
 

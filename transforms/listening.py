@@ -16,7 +16,7 @@ from sparsewatch.schemas.side_records import SideRecord
 class WindowClosed:
     """A window of which the results are durable; microseconds since the epoch.
 
-    It ends at `PREFACE_US` if it is none, but states what was set aside before the first window of the job was known.
+    It ends at `PREFACE_US` if it is none, see `Marker.is_preface`.
     """
 
     start_us: int

@@ -34,18 +34,31 @@ def write_file(path: Path, content: bytes, *, mode: int | None = None) -> os.sta
     if target.exists() and not target.is_file():
         target.write_bytes(content)
         return target.stat()
-    aside = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}")
-    try:
+    with new_file(target) as aside:
         with aside.open("xb") as stream:
             stream.write(content)
         if mode is not None:
             aside.chmod(mode)
-        written = aside.stat()
+        return aside.stat()
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """The path of a file to write, which becomes `target` when the block ends; if the block raises, it is deleted.
+
+    A link stays, and its target is replaced.
+
+    Raises:
+        OSError: If it cannot be moved into place; what was there before stays.
+    """
+    target = target.resolve()
+    aside = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}")
+    try:
+        yield aside
         aside.replace(target)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    return written
 
 
 @contextmanager

@@ -5,7 +5,6 @@ What stands in them came from outside and is shown so that it does no harm.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from rich.table import Table
 from sparsewatch.pipelines.console.tables import table
 from sparsewatch.pipelines.wafer.pattern_book import PatternBook
 from sparsewatch.schemas.patterns import Pattern
+from sparsewatch.schemas.units import moment_text
 
 _COLUMNS = ("id", "status", "wafers", "lots", "tools", "compactness", "first seen", "last seen", "nearest", "name")
 _RIGHT = ("wafers", "lots", "compactness")
@@ -42,8 +42,8 @@ def about(book: PatternBook, id_: str) -> dict[str, Any]:
         "compactness": min(part.compactness for part in parts),
         "statistic": max(part.statistic for part in parts),
         "space": parts[0].space,
-        "first_seen": _moment(min(part.first_seen_us for part in parts)),
-        "last_seen": _moment(max(part.last_seen_us for part in parts)),
+        "first_seen": moment_text(min(part.first_seen_us for part in parts)),
+        "last_seen": moment_text(max(part.last_seen_us for part in parts)),
         "members": [_member(part, i) for part in parts for i in range(len(part.members))],
     }
 
@@ -82,7 +82,7 @@ def _member(pattern: Pattern, place: int) -> dict[str, Any]:
         "wafer_id": member.wafer_id,
         "lot": member.lot,
         "tool": member.tool,
-        "time": _moment(member.event_time_us),
+        "time": moment_text(member.event_time_us),
         "p_value": member.p_value,
         "nearest": member.nearest,
     }
@@ -94,7 +94,3 @@ def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     for one in counts:
         total.update(one)
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _moment(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

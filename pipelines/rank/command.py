@@ -23,7 +23,7 @@ from sparsewatch.pipelines.rank.result import RankResult
 from sparsewatch.pipelines.rank.run import Ranked, compare_inputs, rank_input
 from sparsewatch.pipelines.rank.scores import Combinations
 from sparsewatch.pipelines.tables.named_columns import are_patterns, named_columns
-from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.options import names_of, reading_options
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Count, CountOrNone, Range
@@ -58,7 +58,7 @@ class _Help(click.Command):
 
 
 def _names(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    return names_of(text)
 
 
 def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:

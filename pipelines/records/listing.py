@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sparsewatch.pipelines.records.reading import Record
+from sparsewatch.schemas.units import moment_text
 
 #: Features, columns and labels that a cell names.
 _NAMED = 3
@@ -25,20 +25,11 @@ class View:
         return "  ".join(cell for cell in self.cells(record) if cell)
 
 
-def moment(time_us: int) -> str:
-    """A moment in UTC, to the second.
-
-    >>> moment(1_767_225_600_000_000)
-    '2026-01-01 00:00:00'
-    """
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def window_cells(record: Record) -> tuple[str, ...]:
     """A window: when, how many rows, whether whole, alerts, and what its kind of job found."""
     return (
-        moment(record["window_start_us"]),
-        moment(record["window_end_us"]),
+        moment_text(record["window_start_us"]),
+        moment_text(record["window_end_us"]),
         str(record["rows"]),
         "yes" if record["complete"] else "no",
         str(len(record["alerts"])),
@@ -67,7 +58,7 @@ _GISTS = (_ranking, _row_scores, _wafers)
 def alert_cells(record: Record) -> tuple[str, ...]:
     """An alert: its window, severity, rule, subject and message."""
     return (
-        moment(record["window_start_us"]),
+        moment_text(record["window_start_us"]),
         record["severity"],
         record["rule"],
         record["subject"],
@@ -80,7 +71,7 @@ def row_cells(record: Record) -> tuple[str, ...]:
     columns = sorted(record["columns"].items(), key=lambda named: -named[1])[:_NAMED]
     return (
         record["id"],
-        moment(record["event_time_us"]),
+        moment_text(record["event_time_us"]),
         f"{record['score']:.3g}",
         f"{record['p_value']:.2g}",
         ", ".join(f"{name} {share:.2g}" for name, share in columns),
@@ -93,7 +84,7 @@ def wafer_cells(record: Record) -> tuple[str, ...]:
     return (
         record["lot"],
         record["wafer_id"],
-        moment(record["event_time_us"]),
+        moment_text(record["event_time_us"]),
         str(record["defects"]),
         record["verdict"],
         record["pattern"],

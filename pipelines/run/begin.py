@@ -13,12 +13,12 @@ import msgspec
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
 from sparsewatch.schemas.alerts import raise_alert
-from sparsewatch.transforms.kafka.client import Reader, Writer
+from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.instances import no_progress, remove_older, write_standing
 from sparsewatch.transforms.kafka.open import open_reader, open_writer
 from sparsewatch.transforms.kafka.progress import load_progress
-from sparsewatch.transforms.kafka.reader_start import log_notices, settled
-from sparsewatch.transforms.kafka.resume import resume_point, start_state
+from sparsewatch.transforms.kafka.reader_start import log_notices, standing
+from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.job_metrics import lost_metric
@@ -39,26 +39,19 @@ def begin(made: Ready, partitions: Sequence[int]) -> None:
     own = made.identity
     before = load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest)
     with closing(open_reader(own.kafka, own.topics.source, made.events.max_record_bytes)) as reader:
-        state = _standing(reader, before, partitions, at_end=made.job.source.start == "latest")
+        state = standing(reader, before, partitions, made.job.source.start, closely=True)
     log_notices(own.topics.source, state.notices)
     now = _moved(before or no_progress(own), state)
     with closing(open_writer(own.kafka)) as writer:
         _write_alerts(writer, made, now, state.notices)
         if state.lost:
-            sample = lost_metric(now)
-            sample = msgspec.structs.replace(sample, labels={"job": own.job, **sample.labels})
+            sample = lost_metric(now).of_job(own.job)
             writer.send(own.topics.metrics, sample.key.encode(), msgspec.json.encode(sample))
         # The progress last: a run that dies before finds the same again.
         writer.flush()
         write_standing(writer, own, now)
         writer.flush()
         remove_older(own, writer)
-
-
-def _standing(reader: Reader, before: Progress | None, partitions: Sequence[int], *, at_end: bool) -> ReaderState:
-    reader.assign(dict.fromkeys(partitions, 0))
-    begin = reader.end_offsets() if before is None and at_end else reader.begin_offsets()
-    return settled(reader, start_state(before, partitions, begin, 0), closely=True)
 
 
 def _moved(progress: Progress, state: ReaderState) -> Progress:

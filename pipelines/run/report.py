@@ -7,7 +7,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -24,6 +23,7 @@ from sparsewatch.pipelines.run.runners import Runner
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.schemas.units import moment_text
 from sparsewatch.transforms.kafka.reader_start import Until
 from sparsewatch.transforms.listening import WindowClosed
 
@@ -80,7 +80,7 @@ def _until(until: Until) -> str:
     if until == "forever":
         return "until stopped"
     if isinstance(until, int):
-        return f"until records written at {_moment(until * 1000)}"
+        return f"until records written at {moment_text(until * 1000)}"
     return "up to the newest record"
 
 
@@ -92,7 +92,7 @@ def window_cells(window: WindowClosed, now_s: float) -> tuple[str, ...]:
     """A window as cells under the headings of the live table."""
     account, rules = window.account, Counter(window.rules)
     return (
-        f"{_moment(window.start_us)} to {_moment(window.end_us)[11:]}{'' if window.complete else ' (in part)'}",
+        f"{moment_text(window.start_us)} to {moment_text(window.end_us)[11:]}{'' if window.complete else ' (in part)'}",
         f"{account.counted:,}",
         f"{account.late:,}",
         f"{account.rejected:,}",
@@ -106,10 +106,6 @@ def window_line(window: WindowClosed, now_s: float) -> str:
     when, rows, late, rejected, behind, alerts = window_cells(window, now_s)
     line = f"{when}  {rows} rows, {late} late, {rejected} rejected, {behind} behind"
     return f"{line}; {alerts}" if alerts else line
-
-
-def _moment(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _span(seconds: float) -> str:
@@ -162,7 +158,7 @@ class RunReport:
         with self._lock:
             self._sums += window.account
             if window.end_us == PREFACE_US:
-                # What came before the first window.
+                # What was set aside outside of windows.
                 return
             if self._live is None:
                 self.say(window_line(window, time.time()))

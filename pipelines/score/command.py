@@ -8,7 +8,7 @@ import click
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.console.tables import output, table
-from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.options import names_of, reading_options
 from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
@@ -72,15 +72,11 @@ def score(
     version = resolve_version(folder)
     kind = read_manifest(version)[0].kind
     if kind == "rows":
-        _score_rows(files, version, out, worst, _split(id_columns), alarm_rate, reading)
+        _score_rows(files, version, out, worst, names_of(id_columns), alarm_rate, reading)
     elif kind == "wafer":
         _score_wafers(files, version, out, worst)
     else:
         raise ConfigError(f"--model: expected a model of rows or wafers, {version} is a {kind}")
-
-
-def _split(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _score_rows(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
+from sparsewatch.detectors.artefacts.atomic import new_file
 from sparsewatch.schemas.errors import ConfigError
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
@@ -54,17 +55,13 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Target]:
     Raises:
         ConfigError: If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with new_file(path) as aside, aside.open("xb") as file:
             target = _target(path.suffix, file, schema)
             yield target
             target.close()
-        part.replace(path)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _target(ending: str, file: IO[bytes], schema: pa.Schema) -> Target:

@@ -10,6 +10,11 @@ from sparsewatch.pipelines.tables.encodings import check_encoding
 from sparsewatch.pipelines.tables.settings import Reading
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """Names separated by commas, without the blanks around them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def split_texts(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
     """Texts separated by commas, unchanged."""
     return tuple(text.split(",")) if text else ()

@@ -23,7 +23,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import kinds_that_score_rows
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.tables.named_columns import are_patterns, matching, named_columns
-from sparsewatch.pipelines.tables.options import reading_options
+from sparsewatch.pipelines.tables.options import names_of, reading_options
 from sparsewatch.pipelines.tables.settings import Reading, TableSettings
 from sparsewatch.pipelines.tables.table import open_table
 from sparsewatch.pipelines.train.file_sample import SUFFIX, FileSample, read_sample, write_sample
@@ -245,7 +245,7 @@ def _chosen_columns(
         raise ConfigError("expected either --columns or --job")
     if job is not None:
         return dict(job_columns(job))
-    names = _split(columns or "")
+    names = names_of(columns or "")
     if are_patterns(names):
         names = named_columns(files, names, reading, "--columns")
     if not names or len(set(names)) < len(names):
@@ -254,12 +254,8 @@ def _chosen_columns(
 
 
 def _categorical(names: str, columns: Sequence[str]) -> tuple[str, ...]:
-    chosen = _split(names)
+    chosen = names_of(names)
     return matching(columns, chosen, "--categorical") if are_patterns(chosen) else chosen
-
-
-def _split(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def train_with_progress(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sparsewatch.detectors.artefacts.atomic import new_file
 from sparsewatch.pipelines.wafer_convert.labels import Labels
 from sparsewatch.pipelines.wafer_files.formats import ReadOptions, read_wafers
 from sparsewatch.pipelines.wafer_files.inspections import NO_TIME, Inspections
@@ -99,16 +100,12 @@ def convert_files(
         ConfigError: If no wafer has a label; nothing is written then.
     """
     done = Converted()
-    part = out.with_name(f"{out.name}.part")
-    try:
-        with _sink(part) as sink:
+    with new_file(out) as aside:
+        with _sink(aside) as sink:
             for path in paths:
                 _convert(path, labels, sink, options, defaults, done, on_file)
         if not done.labels:
             raise ConfigError(f"{out}: {_nothing(done, labels)}")
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
     return done
 
 

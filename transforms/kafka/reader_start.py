@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from sparsewatch.schemas.accounts import LastRecord, Notice, ReaderState
+from sparsewatch.schemas.accounts import LastRecord, Notice, Progress, ReaderState
 from sparsewatch.schemas.jobs import JobIdentity, WindowTimes
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.open import open_reader
@@ -80,14 +80,40 @@ def initial_state(spec: ReadSpec) -> ReaderState:
     progress = load_progress(job.kafka, job.topics.progress, job.job, job.settings_digest)
     reader = open_spec_reader(spec)
     try:
-        reader.assign(dict.fromkeys(spec.partitions, 0))
-        at_end = progress is None and spec.start == "latest"
-        begin = reader.end_offsets() if at_end else reader.begin_offsets()
-        state = settled(reader, start_state(progress, spec.partitions, begin, spec.reader))
+        state = standing(reader, progress, spec.partitions, spec.start, number=spec.reader)
         log_notices(spec.topic, state.notices)
         return state if spec.is_live else bounded_state(state, stops(spec, reader))
     finally:
         reader.close()
+
+
+def standing(
+    reader: Reader,
+    progress: Progress | None,
+    partitions: Iterable[int],
+    start: Literal["earliest", "latest"],
+    *,
+    number: int = 0,
+    closely: bool = False,
+) -> ReaderState:
+    """Where a reader of these partitions stands before it reads.
+
+    Args:
+        reader: Of the topic.
+        progress: Of the job; None before its first run.
+        partitions: Those to read.
+        start: Where the first run begins.
+        number: Of the reader, for its markers.
+        closely: See `settled`.
+
+    Raises:
+        SourceError: If the broker does not answer.
+    """
+    mine = tuple(partitions)
+    reader.assign(dict.fromkeys(mine, 0))
+    at_end = progress is None and start == "latest"
+    begin = reader.end_offsets() if at_end else reader.begin_offsets()
+    return settled(reader, start_state(progress, mine, begin, number), closely=closely)
 
 
 def settled(reader: Reader, state: ReaderState, *, closely: bool = False) -> ReaderState:

@@ -25,7 +25,7 @@ class Closed(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_preface(self) -> bool:
-        """Whether it is no window: it states what was set aside before the first window of the job was known."""
+        """Whether it is no window, see `Marker.is_preface`."""
         return all(marker.is_preface for marker in self.markers)
 
     @property

@@ -207,7 +207,7 @@ class WindowWriter:
         self._samples |= {sample.key: sample for sample in map(self._labelled, samples)}
 
     def _labelled(self, sample: MetricSample) -> MetricSample:
-        return msgspec.structs.replace(sample, labels={"job": self._identity.job, **sample.labels})
+        return sample.of_job(self._identity.job)
 
     def _write_metrics(self, writer: Writer) -> None:
         samples, self._samples = self._samples, {}
