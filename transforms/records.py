@@ -1,31 +1,114 @@
-"""Records as they come from a broker, a partition's at a time."""
+"""Records as they come from a broker, in runs of one partition."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 Headers = Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Records of one partition, in offset order, as columns; key and headers are looked up when needed."""
+class Packed(Sequence[bytes | None]):
+    """Values that lie in one buffer, as they came, with other bytes between them; a value is copied when asked for.
 
-    partition: int
-    offsets: list[int]
-    #: Kafka timestamps, milliseconds since the epoch.
-    timestamps_ms: list[int]
-    values: list[bytes | None]
-    #: Headers by position; an empty sequence where there are none.
-    headers: list[Headers]
-    #: Key by position.
-    keys: Callable[[int], bytes | None]
-    #: Next offset to read: after the last record, and after offsets that a broker skips.
-    next_offset: int
+    Args:
+        buffer: Holds all values.
+        starts: Position of the first byte of each value, int64 of shape (n,).
+        lengths: Bytes of each value, -1 for no value, int64 of shape (n,).
+    """
+
+    __slots__ = ("buffer", "lengths", "starts")
+
+    def __init__(self, buffer: memoryview, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+        self.buffer = buffer
+        self.starts = starts
+        self.lengths = lengths
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Packed": ...
+    def __getitem__(self, at: int | slice) -> "bytes | Packed | None":
+        if isinstance(at, slice):
+            return Packed(self.buffer, self.starts[at], self.lengths[at])
+        start, length = int(self.starts[at]), int(self.lengths[at])
+        return None if length < 0 else bytes(self.buffer[start : start + length])
+
+
+class Fetched:
+    """A run of records of one partition, in offset order, as columns; key and headers are looked up when needed.
+
+    Args:
+        partition: Its number.
+        offsets: Shape (n,).
+        timestamps_ms: Kafka timestamps, milliseconds since the epoch, -1 for none, shape (n,).
+        values: A value each; None where a record has none.
+        headers: Headers by position; empty if no record has any.
+        keys: Key by position.
+        next_offset: Next offset to read: after the last record, and after offsets that a broker skips.
+    """
+
+    __slots__ = ("headers", "keys", "next_offset", "offsets", "partition", "timestamps_ms", "values")
+
+    def __init__(
+        self,
+        partition: int,
+        offsets: ArrayLike,
+        timestamps_ms: ArrayLike,
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers],
+        keys: Callable[[int], bytes | None],
+        next_offset: int,
+    ) -> None:
+        self.partition = partition
+        self.offsets: NDArray[np.int64] = np.asarray(offsets, dtype=np.int64)
+        self.timestamps_ms: NDArray[np.int64] = np.asarray(timestamps_ms, dtype=np.int64)
+        self.values = values
+        self.headers = headers
+        self.keys = keys
+        self.next_offset = next_offset
+
+    def __len__(self) -> int:
+        """Number of records; a run of none only states the next offset."""
+        return len(self.offsets)
+
+    def __repr__(self) -> str:
+        """In a line: where, how many records, what is next."""
+        return f"<Fetched: partition {self.partition}, {len(self)} records, next {self.next_offset}>"
+
+    def headers_at(self, i: int) -> Headers:
+        """Headers of a record."""
+        return self.headers[i] if self.headers else ()
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Bytes of each value, -1 for none, shape (n,)."""
+        if isinstance(self.values, Packed):
+            return self.values.lengths
+        return np.fromiter((-1 if value is None else len(value) for value in self.values), np.int64, len(self))
+
+    def before(self, stop: int) -> "Fetched":
+        """The records before an offset."""
+        if self.next_offset <= stop:
+            return self
+        n = int(np.searchsorted(self.offsets, stop))
+        return Fetched(
+            self.partition,
+            self.offsets[:n],
+            self.timestamps_ms[:n],
+            self.values[:n],
+            self.headers[:n],
+            self.keys,
+            stop,
+        )
 
 
 def passed_over(partition: int, next_offset: int) -> Fetched:
     """No record, but a later offset to read next: markers of transactions take offsets and are no records."""
-    return Fetched(partition, [], [], [], [], _no_key, next_offset)
+    return Fetched(partition, (), (), (), (), _no_key, next_offset)
 
 
 def _no_key(position: int) -> bytes | None:

@@ -51,7 +51,7 @@ class AlertWatch:
 
     def _read(self, reader: Reader) -> None:
         for fetched in reader.fetch(_FETCH_S, 1000):
-            for value, timestamp_ms in zip(fetched.values, fetched.timestamps_ms, strict=True):
+            for value, timestamp_ms in zip(fetched.values, fetched.timestamps_ms.tolist(), strict=True):
                 alert = msgspec.json.decode(value or b"{}", type=Alert)
                 if alert.id not in self.alerts:
                     self.alerts[alert.id] = alert

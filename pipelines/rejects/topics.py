@@ -105,7 +105,7 @@ class SetAsideTopic:
         positions = dict.fromkeys(self._partitions, 0)
         self._reader.assign(positions)
         for fetched in until_ends(self._reader, self.origin.side_topic, positions, self._reader.end_offsets()):
-            for i, offset in enumerate(fetched.offsets):
+            for i, offset in enumerate(fetched.offsets.tolist()):
                 try:
                     record = read_back(fetched, i)
                 except SchemaError as error:
@@ -143,7 +143,7 @@ class Originals:
         is_same = record.topic_id in ("", self._reader.look().topic_id)
         if is_same and self._reader.begin_offsets()[partition] <= offset < self._reader.end_offsets()[partition]:
             fetched = _first(self._reader)
-            if fetched is not None and fetched.offsets[0] == offset:
+            if fetched is not None and len(fetched) and fetched.offsets[0] == offset:
                 return fetched.values[0]
         raise SchemaError(f"its value was too large for the rejects topic and is gone from topic {self._topic!r}")
 

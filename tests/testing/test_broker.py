@@ -87,7 +87,12 @@ def test_a_record_has_what_it_was_sent_with() -> None:
     reader = broker.reader("t")
     reader.assign({1: 0})
     [run] = reader.fetch(0.0, 10)
-    assert (run.partition, run.offsets, run.timestamps_ms, run.values) == (1, [0, 1], [77, 5_000], [b"v", b"w"])
+    assert (run.partition, run.offsets.tolist(), run.timestamps_ms.tolist(), run.values) == (
+        1,
+        [0, 1],
+        [77, 5_000],
+        [b"v", b"w"],
+    )
     assert ([list(h) for h in run.headers], run.keys(1)) == ([[("h", b"1")], []], b"k")
 
 
@@ -106,7 +111,7 @@ def test_a_fetch_gives_no_more_than_was_asked_for_and_goes_on_there() -> None:
     broker = filled("abcdefg", step=3)
     reader = broker.reader("t")
     reader.assign({0: 1})
-    assert [reader.fetch(0.0, most)[0].offsets for most in (2, 9)] == [[1, 2], [3, 4, 5]]
+    assert [reader.fetch(0.0, most)[0].offsets.tolist() for most in (2, 9)] == [[1, 2], [3, 4, 5]]
     assert reader.fetch(0.0, 9)[0].next_offset == 7
     assert reader.fetch(0.0, 9) == []
 
@@ -120,7 +125,7 @@ def test_compaction_leaves_the_newest_and_readers_pass_over_the_rest() -> None:
     reader = broker.reader("t")
     reader.assign({0: 0})
     [run] = reader.fetch(0.0, 10)
-    assert (run.offsets, run.next_offset) == ([2, 4, 5], 6)
+    assert (run.offsets.tolist(), run.next_offset) == ([2, 4, 5], 6)
     assert reader.end_offsets() == {0: 6}
 
 
@@ -132,7 +137,7 @@ def test_offsets_at_the_end_that_hold_no_record_are_passed_over() -> None:
     assert [run.next_offset for run in read_topic(reader)] == [5]
     broker.pass_over("t", 0)
     [run] = reader.fetch(0.0, 10)
-    assert (run.offsets, run.next_offset) == ([], 6)
+    assert (len(run), run.next_offset) == (0, 6)
 
 
 def test_retention_forgets_the_beginning() -> None:
@@ -141,7 +146,7 @@ def test_retention_forgets_the_beginning() -> None:
     reader = broker.reader("t")
     reader.assign({0: 0})
     assert (reader.begin_offsets(), reader.end_offsets()) == ({0: 2}, {0: 4})
-    assert [run.offsets for run in read_topic(reader)] == [[2, 3]]
+    assert [run.offsets.tolist() for run in read_topic(reader)] == [[2, 3]]
 
 
 def test_offsets_are_found_by_time() -> None:

@@ -68,7 +68,7 @@ class Decoded:
             groups.setdefault((run, position), []).append(int(inside[i]))
         return [
             _some_rows(self._whole(run, position, kind, code, message), members)
-            if _format(self.fetched[run].headers[position], self.default_format) == "arrow"
+            if _format(self.fetched[run].headers_at(position), self.default_format) == "arrow"
             else self._whole(run, position, kind, code, message)
             for (run, position), members in groups.items()
         ]
@@ -128,10 +128,10 @@ def _classify(
         elif len(value) > schema.max_record_bytes:
             message = f"expected at most {schema.max_record_bytes} bytes, got {len(value)}"
             too_large = _side(topic, records, i, "reject", "too_large", message)
-            arrow = _format(records.headers[i], schema.default_format) == "arrow"
+            arrow = _format(records.headers_at(i), schema.default_format) == "arrow"
             rejects.append(_counted(too_large) if arrow else too_large)
         else:
-            form = schema.default_format if plain else _format(records.headers[i], schema.default_format)
+            form = schema.default_format if plain else _format(records.headers_at(i), schema.default_format)
             by_format[form].append((run, i))
 
 
@@ -214,9 +214,9 @@ def _timestamps(fetched: Sequence[Fetched], places: np.ndarray) -> np.ndarray:
     return _looked_up([f.timestamps_ms for f in fetched], places)
 
 
-def _looked_up(columns: list[list[int]], places: np.ndarray) -> np.ndarray:
+def _looked_up(columns: list[np.ndarray], places: np.ndarray) -> np.ndarray:
     starts = np.cumsum([0, *map(len, columns)])
-    flat = np.array([x for column in columns for x in column], dtype=np.int64)
+    flat = np.concatenate([np.empty(0, dtype=np.int64), *columns])
     looked_up: np.ndarray = flat[starts[places[:, 0]] + places[:, 1]]
     return looked_up
 
@@ -272,11 +272,11 @@ def _side(topic: str, records: Fetched, i: int, kind: SideKind, code: str, messa
         kind=kind,
         topic=topic,
         partition=records.partition,
-        offset=records.offsets[i],
-        timestamp_ms=records.timestamps_ms[i],
+        offset=int(records.offsets[i]),
+        timestamp_ms=int(records.timestamps_ms[i]),
         key=records.keys(i),
         value=records.values[i],
-        headers=tuple((name, bytes(content or b"")) for name, content in records.headers[i]),
+        headers=tuple((name, bytes(content or b"")) for name, content in records.headers_at(i)),
         code=code,
         message=message[:_MESSAGE_CHARACTERS],
     )

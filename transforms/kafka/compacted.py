@@ -147,11 +147,11 @@ class Compacted:
 
     def _taken(self, fetched: Fetched) -> Iterator[tuple[bytes, bytes | None]]:
         partition = fetched.partition
-        if fetched.offsets and fetched.offsets[0] < self._next[partition]:
+        if len(fetched) and fetched.offsets[0] < self._next[partition]:
             raise TopicRecreatedError(f"topic {self._topic!r} was recreated")
         self._next[partition] = max(self._next[partition], fetched.next_offset)
         clock = self._clocks.get(partition, 0)
-        for i, (timestamp_ms, value) in enumerate(zip(fetched.timestamps_ms, fetched.values, strict=True)):
+        for i, (timestamp_ms, value) in enumerate(zip(fetched.timestamps_ms.tolist(), fetched.values, strict=True)):
             clock = max(clock, timestamp_ms)
             key = fetched.keys(i) or b""
             if key.startswith(self._prefix) and self._is_newest(key, (clock, partition)):

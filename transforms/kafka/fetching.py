@@ -32,7 +32,7 @@ _ASK_EVERY_S = 1.0
 
 
 def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: int = BATCH_BYTES) -> list[Fetched]:
-    """What arrives within `gather_s` seconds, one entry a partition.
+    """What arrives within `gather_s` seconds: runs by partition, those of one partition in order.
 
     Args:
         reader: Polled repeatedly.
@@ -40,15 +40,15 @@ def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: in
         gather_s: Seconds at most, but for the last poll.
         max_bytes: Bytes of values that fill a batch; the last poll may exceed them, by little where records are alike.
     """
-    runs: dict[int, list[Fetched]] = {}
+    runs: list[Fetched] = []
     count, size, end = 0, 0, time.monotonic() + gather_s
     while count < max_records and size < max_bytes and (left := end - time.monotonic()) > 0:
         fit = (max_bytes - size) * count // size if size else _FIRST_RECORDS
         for fetched in reader.fetch(min(_POLL_S, left), max(1, min(max_records - count, fit))):
-            runs.setdefault(fetched.partition, []).append(fetched)
-            count += len(fetched.offsets)
-            size += sum(map(len, filter(None, fetched.values)))
-    return [merge(runs[partition]) for partition in sorted(runs)]
+            runs.append(fetched)
+            count += len(fetched)
+            size += int(fetched.sizes().clip(0).sum())
+    return sorted(runs, key=lambda run: run.partition)
 
 
 def until_ends(reader: Reader, topic: str, positions: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[Fetched]:
@@ -159,47 +159,6 @@ class IdleClock:
         return bool(self._ends)
 
 
-def merge(runs: Sequence[Fetched]) -> Fetched:
-    """Runs of one partition, in order, as one."""
-    if len(runs) == 1:
-        return runs[0]
-    return Fetched(
-        partition=runs[0].partition,
-        offsets=[x for run in runs for x in run.offsets],
-        timestamps_ms=[x for run in runs for x in run.timestamps_ms],
-        values=[x for run in runs for x in run.values],
-        headers=[x for run in runs for x in run.headers],
-        keys=_key_of(runs),
-        next_offset=runs[-1].next_offset,
-    )
-
-
-def _key_of(runs: Sequence[Fetched]) -> Callable[[int], bytes | None]:
-    def key(i: int) -> bytes | None:
-        for run in runs:
-            if i < len(run.offsets):
-                return run.keys(i)
-            i -= len(run.offsets)
-        raise IndexError(i)
-
-    return key
-
-
 def stop_before(fetched: Sequence[Fetched], stop: Mapping[int, int]) -> list[Fetched]:
     """Only records before the stop offset of their partition."""
-    return [_cut(f, stop[f.partition]) for f in fetched]
-
-
-def _cut(fetched: Fetched, stop: int) -> Fetched:
-    if fetched.next_offset <= stop:
-        return fetched
-    n = sum(offset < stop for offset in fetched.offsets)
-    return Fetched(
-        partition=fetched.partition,
-        offsets=fetched.offsets[:n],
-        timestamps_ms=fetched.timestamps_ms[:n],
-        values=fetched.values[:n],
-        headers=fetched.headers[:n],
-        keys=fetched.keys,
-        next_offset=stop,
-    )
+    return [run.before(stop[run.partition]) for run in fetched]

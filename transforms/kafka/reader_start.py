@@ -157,8 +157,8 @@ def _last_records(
         got = [run for run in reader.fetch(_LOOK_S, len(left)) if run.partition in left]
         silent = 0 if got else silent + 1
         for run in got:
-            offset = left.pop(run.partition)
-            if run.offsets[:1] == [offset]:
+            offset = left.pop(run.partition, -1)
+            if len(run) and run.offsets[0] == offset:
                 found[run.partition] = record_at(run, 0)
     reader.assign({part.partition: begin[part.partition] for part in state.partitions})
     return found

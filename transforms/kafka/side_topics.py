@@ -56,7 +56,7 @@ def read_back(records: Fetched, i: int) -> SideRecord:
     Raises:
         SchemaError: If our headers are missing or damaged.
     """
-    headers = [(name, bytes(content or b"")) for name, content in records.headers[i]]
+    headers = [(name, bytes(content or b"")) for name, content in records.headers_at(i)]
     # Ours come last, so they win over headers of that name which the record had itself.
     ours = {n.removeprefix(PREFIX): text.decode(errors="replace") for n, text in headers if n.startswith(PREFIX)}
     try:
@@ -84,7 +84,7 @@ def read_back(records: Fetched, i: int) -> SideRecord:
 
 def is_left_out(records: Fetched, i: int) -> bool:
     """Whether record `i` of a side topic was written without its value, which the topic refused."""
-    return records.values[i] is None and any(name == _VALUE_HEADER for name, _ in records.headers[i])
+    return records.values[i] is None and any(name == _VALUE_HEADER for name, _ in records.headers_at(i))
 
 
 def write_aside(writer: Writer, records: Iterable[SideRecord]) -> Ack:

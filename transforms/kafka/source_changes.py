@@ -14,7 +14,7 @@ last record that was read (`LastRecord`). Where the broker gives no ids, the las
 
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -101,8 +101,15 @@ def is_beyond_end(part: PartitionState, end: Mapping[int, int]) -> bool:
 
 def runs_back(state: ReaderState, fetched: Iterable[Fetched]) -> bool:
     """Whether a client went back to an earlier offset: the broker does not have the one it asked for."""
+    return any(min([*run.offsets[:1], run.next_offset]) < position for position, run in after_another(state, fetched))
+
+
+def after_another(state: ReaderState, fetched: Iterable[Fetched]) -> Iterator[tuple[int, Fetched]]:
+    """The runs of a batch, each with the offset from which it was read."""
     position = {part.partition: part.position for part in state.partitions}
-    return any(min([*run.offsets[:1], run.next_offset]) < position[run.partition] for run in fetched)
+    for run in fetched:
+        yield position[run.partition], run
+        position[run.partition] = run.next_offset
 
 
 def settle(state: ReaderState, bounds: Bounds) -> ReaderState:
@@ -202,9 +209,13 @@ def without_missing(state: ReaderState, partitions: Collection[int]) -> ReaderSt
     return msgspec.structs.replace(state, partitions=(heir, *left[1:]), lost=state.lost + gone)
 
 
-def has_gap(position: int, run: Fetched) -> bool:
-    """Whether offsets were passed over in a run that was read from `position` on."""
-    return run.next_offset - position > len(run.offsets)
+def with_gaps(positions: Mapping[int, int], fetched: Iterable[Fetched]) -> list[int]:
+    """Partitions in which offsets were passed over in a batch that was read from these positions on."""
+    records, ends = Counter[int](), dict[int, int]()
+    for run in fetched:
+        records[run.partition] += len(run)
+        ends[run.partition] = run.next_offset
+    return [partition for partition, end in ends.items() if end - positions[partition] > records[partition]]
 
 
 def without_lost(state: ReaderState, fetched: Iterable[Fetched], begin: Mapping[int, int]) -> ReaderState:
@@ -217,27 +228,25 @@ def without_lost(state: ReaderState, fetched: Iterable[Fetched], begin: Mapping[
         fetched: The batch.
         begin: First offsets of the partitions in which offsets were passed over, asked after the batch was read.
     """
-    position = {part.partition: part.position for part in state.partitions}
     notices = [
         Notice("records_lost", run.partition, before, begin[run.partition], begin[run.partition] - before)
-        for run in fetched
+        for position, run in after_another(state, fetched)
         if run.partition in begin
-        for before, after in _gaps(position[run.partition], run)
+        for before, after in _gaps(position, run)
         if before < begin[run.partition] <= after
     ]
     return _with_notices(state, notices)
 
 
 def _gaps(position: int, run: Fetched) -> list[tuple[int, int]]:
-    offsets = np.array(run.offsets, dtype=np.int64)
-    first, after = np.append(position, offsets + 1), np.append(offsets, run.next_offset)
+    first, after = np.append(position, run.offsets + 1), np.append(run.offsets, run.next_offset)
     at = np.flatnonzero(first < after)
     return list(zip(first[at].tolist(), after[at].tolist(), strict=True))
 
 
 def with_last(state: ReaderState, fetched: Iterable[Fetched]) -> ReaderState:
     """The state that remembers the last record of a batch; an earlier run may have read further."""
-    runs = {run.partition: run for run in fetched if run.offsets}
+    runs = {run.partition: run for run in fetched if len(run)}
     if not runs:
         return state
     return msgspec.structs.replace(
@@ -257,4 +266,4 @@ def _remembering(part: PartitionState, run: Fetched) -> PartitionState:
 
 def record_at(run: Fetched, i: int) -> LastRecord:
     """A record of a run, as it is remembered."""
-    return LastRecord(run.offsets[i], run.timestamps_ms[i], zlib.crc32(run.values[i] or b""))
+    return LastRecord(int(run.offsets[i]), int(run.timestamps_ms[i]), zlib.crc32(run.values[i] or b""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms.kafka.client import Reader, Sight
-from sparsewatch.transforms.kafka.source_changes import has_gap
+from sparsewatch.transforms.kafka.source_changes import with_gaps
 from sparsewatch.transforms.records import Fetched
 
 _logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Watcher:
         if not fetched and self._clock() - self._looked < _LOOK_EVERY_S:
             return Batch([])
         sight = self.look()
-        gaps = [run.partition for run in fetched if has_gap(self._next[run.partition], run)]
+        gaps = with_gaps(self._next, fetched)
         begin = self._reader.begin_offsets() if gaps else {}
         return Batch(fetched, sight, {p: begin[p] for p in gaps})
 

@@ -41,7 +41,7 @@ def test_a_topic_written_in_transactions_is_read_to_its_very_end(
         for fetched in reader.fetch(0.2, max_records):
             assert fetched.next_offset > reached[fetched.partition]
             reached[fetched.partition] = fetched.next_offset
-            offsets[fetched.partition] += fetched.offsets
+            offsets[fetched.partition] += fetched.offsets.tolist()
     reader.close()
     assert reached == ends == {0: 9, 1: 9}  # a marker behind each of three pairs of records
     assert offsets == {p: [0, 1, 3, 4, 6, 7] for p in (0, 1)}
