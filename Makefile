@@ -12,15 +12,19 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 UV := .cache/uv/bin/uv
 # Processes that tests are spread over; each takes about a gigabyte. `make test WORKERS=0` stays in one.
 WORKERS ?= 2
+# Parts in C, built beside their sources.
+C_SOURCES := $(wildcard transforms/*/*.[ch])
+NATIVE := build/.native
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers
 
-.PHONY: help init demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api fuzz soak-prism soak-kill lock clean
+.PHONY: help init native demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api fuzz soak-prism soak-kill lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 init: $(READY) ## Set up .venv from the lock file (done by itself where a target needs it)
+native: $(NATIVE) ## Build the parts in C in place (done by itself where a target needs it)
 demo: $(READY) ## Two streams with planted faults, found live, on Prism if it can be built
 	@test -x $(BIN)/prism || $(MAKE) -s services-prism || echo "Prism cannot be built here: jobs repeat runs instead"
 	$(BIN)/sparsewatch demo
@@ -61,12 +65,14 @@ lock: $(UV) ## Resolve all dependencies anew into requirements.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --extra confluent --extra demo --group pyproject.toml:dev pyproject.toml -o requirements.lock
 clean: ## Remove the environment and all caches
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	find -L sparsewatch -name '*.so' -delete
 
 # A `.venv` that is a link belongs to another checkout: nothing is installed into it, its tools get this checkout's code.
 ifneq ($(shell test -L $(VENV) && echo linked),)
 export PYTHONPATH := $(CURDIR)
-$(VENV)/.locked $(READY): ;
+$(VENV)/.locked: ;
+$(READY): $(NATIVE) ;
 else
 # Two stamps: a change of pyproject.toml does not go through the lock file again.
 $(VENV)/.locked: requirements.lock
@@ -74,11 +80,15 @@ $(VENV)/.locked: requirements.lock
 	test -x $(BIN)/python || $(BASE) -m venv $(VENV)
 	$(PIP) install -q --require-hashes -r requirements.lock
 	touch $@
-$(READY): $(VENV)/.locked pyproject.toml
+$(READY): $(VENV)/.locked pyproject.toml $(C_SOURCES)
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@test ! -x .cache/services/bin/prism || ln -sf $(realpath .cache/services/bin/prism) $(BIN)/prism
 	touch $@
 endif
+# Without a compiler it ends well, and says that the parts are left out.
+$(NATIVE): pyproject.toml $(C_SOURCES) | $(VENV)/.locked
+	$(BIN)/python -W ignore -c 'import setuptools; setuptools.setup()' -q build_ext --inplace
+	touch $@
 $(PEERS)/%/.ready: benchmarks/peers/%.txt | $(VENV)/.locked
 	$(BASE) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install -q -r $<

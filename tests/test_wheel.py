@@ -40,7 +40,12 @@ def sources() -> set[str]:
     """Files of the packages, as they are named when installed."""
     roots = [REPO_ROOT / "sparsewatch", *(REPO_ROOT / "sparsewatch" / folder for folder in FOLDERS)]
     found = {path.relative_to(REPO_ROOT).as_posix() for root in roots for path in root.rglob("*") if path.is_file()}
-    return {path for path in found if "__pycache__" not in path}
+    return {path for path in found if "__pycache__" not in path and not path.endswith(".so")}
+
+
+def parts_in_c() -> set[str]:
+    """Files into which the parts in C are built, for every Python from 3.11 on."""
+    return {path.removesuffix(".c") + ".abi3.so" for path in sources() if path.endswith(".c")}
 
 
 def tree_copy(to: Path) -> Path:
@@ -49,7 +54,9 @@ def tree_copy(to: Path) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPO_ROOT / name, to)
     for name in ("sparsewatch", *FOLDERS):
-        shutil.copytree(REPO_ROOT / name, to / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPO_ROOT / name, to / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so")
+        )
     return to
 
 
@@ -132,7 +139,7 @@ def test_the_sdist_holds_files_in_place_of_links(sdist: Path) -> None:
 def test_the_wheel_holds_one_package_with_all_its_files(wheel: Path) -> None:
     names = names_in(wheel)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"sparsewatch"}
-    assert {name for name in names if name.startswith("sparsewatch/")} == sources()
+    assert {name for name in names if name.startswith("sparsewatch/")} == sources() | parts_in_c()
     assert "sparsewatch/py.typed" in names
 
 
