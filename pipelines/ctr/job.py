@@ -8,6 +8,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.clicks.checks import check_volume, check_window
@@ -21,20 +22,16 @@ from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
-from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure, conclude_samples
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
-from sparsewatch.pipelines.rows.scoring import (
-    ConcludeScores,
-    RowScoring,
-    ScoreMeasure,
-    row_scoring,
-    rows_scored,
-    window_rows,
-)
+from sparsewatch.pipelines.rows.metrics import rows_scored, window_rows
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
+
+if TYPE_CHECKING:
+    from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure
+    from sparsewatch.pipelines.rows.scoring import ConcludeScores, RowScoring, ScoreMeasure
 
 #: Features whose metrics are exported, best ranked first: labels stay few.
 _EXPORTED_FEATURES = 50
@@ -56,15 +53,28 @@ class ClickMeasure(Composite):
         features: Sequence[str],
         label: str,
         ranking: RankingSettings,
-        scoring: RowScoring | None = None,
+        scoring: "RowScoring | None" = None,
         declared: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         counts = FeatureCounts(features, label, max_values=ranking.max_values)
         self.counts = Accumulated(counts, FeatureCounts.update)
-        self.samples = RowSampleMeasure(features, label, ranking) if ranking.needs_rows else None
-        self.scores = None if scoring is None else ScoreMeasure(scoring)
+        self.samples = _samples(features, label, ranking) if ranking.needs_rows else None
+        self.scores = None if scoring is None else _score_measure(scoring)
         self.types = TypeMeasure(tuple(declared))
         super().__init__(counts=self.counts, samples=self.samples, scores=self.scores, types=self.types)
+
+
+# Scores come with torch, pairs of features with sparse matrices: 2 s and 300 MB that most click jobs do without.
+def _samples(features: Sequence[str], label: str, ranking: RankingSettings) -> "RowSampleMeasure":
+    from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure
+
+    return RowSampleMeasure(features, label, ranking)
+
+
+def _score_measure(scoring: "RowScoring") -> "ScoreMeasure":
+    from sparsewatch.pipelines.rows.scoring import ScoreMeasure
+
+    return ScoreMeasure(scoring)
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ class ConcludeClicks:
     checks: ClickThresholds
     ranking: RankingSettings
     thresholds: RankingThresholds
-    scores: ConcludeScores | None = None
+    scores: "ConcludeScores | None" = None
     #: Type of each column but the label, as the job declares it.
     declared: Mapping[str, str] = field(default_factory=dict)
     results_per_row: bool = False
@@ -109,6 +119,8 @@ class ConcludeClicks:
         if measure.scores is not None and self.scores is not None:
             whole += self.scores(measure.scores)
         if measure.samples is not None:
+            from sparsewatch.pipelines.ctr.whole_rows import conclude_samples
+
             whole += conclude_samples(measure.samples, counts, ranking, self.ranking, self.thresholds, window)
         checks = self.checks
         changes = type_findings(
@@ -191,8 +203,10 @@ def _reference(job: CtrJob, made: Ready) -> tuple[ModelInUse[Reference] | None, 
     return reference, reference_remarks(found, job)
 
 
-def _scores(job: CtrJob, made: Ready) -> ConcludeScores | None:
+def _scores(job: CtrJob, made: Ready) -> "ConcludeScores | None":
     if job.rows.model is None:
         return None
+    from sparsewatch.pipelines.rows.scoring import ConcludeScores, row_scoring
+
     scoring = row_scoring(job.rows.model, job.rows, made.events.columns)
     return ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))

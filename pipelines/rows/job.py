@@ -16,13 +16,12 @@ from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
+from sparsewatch.pipelines.rows.metrics import rows_scored, window_rows
 from sparsewatch.pipelines.rows.scoring import (
     ConcludeScores,
     RowScoring,
     ScoreMeasure,
     row_scoring,
-    rows_scored,
-    window_rows,
 )
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window

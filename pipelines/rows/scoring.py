@@ -18,6 +18,7 @@ from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
+from sparsewatch.pipelines.rows.metrics import rows_scored
 from sparsewatch.pipelines.rows.settings import RowSettings
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, SOURCE, Block
@@ -210,16 +211,6 @@ def scores_record(scores: RowScores, drift: Drift) -> dict[str, Any]:
         "results": len(scores.outliers),
         "worst": [row.as_json() for row in scores.worst[:WORST_ROWS]],
     }
-
-
-def window_rows(rows: int) -> MetricSample:
-    """The sample of the rows of a window."""
-    return gauge("sparsewatch_window_rows", "Rows of the last closed window.", rows)
-
-
-def rows_scored(rows: int) -> MetricSample:
-    """The sample of the rows of a window that were scored."""
-    return gauge("sparsewatch_rows_scored", "Rows scored in the last closed window.", rows)
 
 
 def score_metrics(scores: RowScores, drift: Drift) -> list[MetricSample]:
