@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.counts.capped_counts import HashedCounters
 from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, HASH_RANGE, Hashes, hash_values, is_text
+from sparsewatch.detectors.counts.value_order import ascending
 
 #: Distinct values in unmerged tables before they are merged, and tables.
 PARTS_VALUES = 65_536
@@ -161,7 +162,7 @@ class ValueCounts:
     def sorted(self) -> Part:
         """As `merged`, by ascending value."""
         part = self.merged()
-        return part.take(pc.sort_indices(part.values).to_numpy())
+        return part.take(ascending(part.values))
 
     def sample(self) -> tuple[Part, Hashes, int]:
         """Values whose hash is below a limit, their hashes, and the limit.
@@ -244,14 +245,13 @@ class ValueCounts:
 def _join(parts: list[Part]) -> Part:
     """Counts of all parts, each value once."""
     distinct, codes = _encode(pa.concat_arrays([part.values for part in parts]))
-    rows = np.concatenate([part.rows for part in parts])
-    clicks = np.concatenate([part.clicks for part in parts])
-    # bincount sums floats, which is exact below 2**53.
-    return Part(
-        distinct,
-        np.bincount(codes, rows, len(distinct)).astype(np.int64),
-        np.bincount(codes, clicks, len(distinct)).astype(np.int64),
-    )
+    whole = Part(distinct, np.zeros(len(distinct), np.int64), np.zeros(len(distinct), np.int64))
+    ends = np.cumsum([part.rows.size for part in parts])
+    for part, places in zip(parts, np.split(codes, ends), strict=False):
+        # Each value is once in a part, so no place is twice among these.
+        whole.rows[places] += part.rows
+        whole.clicks[places] += part.clicks
+    return whole
 
 
 def _encode(values: Any) -> tuple[Any, NDArray[np.int32]]:

@@ -156,13 +156,29 @@ def _with_missing(hashes: Hashes, values: Any) -> Hashes:
 def _hash_text(values: Any) -> Hashes:
     """Hashes of an array of large strings; those of nulls mean nothing."""
     hashes = np.zeros(len(values), np.uint64)
-    _, offsets, data = values.buffers()
     for first in range(0, len(values), CHUNK_ROWS):
         rows = min(CHUNK_ROWS, len(values) - first)
-        bounds = np.frombuffer(offsets, np.int64, rows + 1, 8 * (values.offset + first))
-        padded = _padded(data, int(bounds[0]), int(bounds[-1]))
-        hashes[first : first + rows] = _hash_chunk(bounds - bounds[0], padded)
+        hashes[first : first + rows] = _hash_chunk(*_text_bytes(values, first, rows))
     return hashes
+
+
+def leading_bytes(texts: Any, skipped: int) -> Hashes:
+    """Eight bytes of each text as a number: such numbers rise as the texts do, or stay.
+
+    Args:
+        texts: An array of large strings without nulls, shape (n,).
+        skipped: Bytes before them, the same in all texts that have so many; zeros stand for what a text lacks.
+    """
+    bounds, data = _text_bytes(texts, 0, len(texts))
+    starts = np.minimum(bounds[:-1] + skipped, bounds[1:])
+    return _words(_at_any_byte(data)[starts], bounds[1:] - starts).byteswap()
+
+
+def _text_bytes(values: Any, first: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where each of some texts begins, and the end of the last; their bytes, and at least a word more."""
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int64, rows + 1, 8 * (values.offset + first))
+    return bounds - bounds[0], _padded(data, int(bounds[0]), int(bounds[-1]))
 
 
 def _padded(data: Any, first: int, last: int) -> NDArray[np.uint8]:
@@ -177,7 +193,7 @@ def _padded(data: Any, first: int, last: int) -> NDArray[np.uint8]:
 
 def _hash_chunk(bounds: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
     """All texts at once, word by word: the first words of all, then the second words of those that have two."""
-    at_any_byte: Hashes = np.ndarray((data.size - WORD + 1,), np.uint64, data, strides=(1,))
+    at_any_byte = _at_any_byte(data)
     left, starts, rows = np.diff(bounds), bounds[:-1], np.arange(bounds.size - 1)
     total = left.astype(np.uint64) * STEP
     for place in itertools.count(1):
@@ -193,6 +209,11 @@ def _hash_chunk(bounds: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
             total[rows] += mixed
         left, starts = left - WORD, starts + WORD
     return mix(total)
+
+
+def _at_any_byte(data: NDArray[np.uint8]) -> Hashes:
+    """The word that begins at each byte."""
+    return np.ndarray((data.size - WORD + 1,), np.uint64, data, strides=(1,))
 
 
 def _words(words: Hashes, left: NDArray[np.int64]) -> Hashes:
