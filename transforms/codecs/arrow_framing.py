@@ -4,13 +4,20 @@ A stream is a sequence of messages: `ffffffff`, the length of the header, the he
 `RecordBatch` states its number of rows), the body. A file begins with `ARROW1` and holds such a stream.
 """
 
+import functools
 import struct
+import sys
 from collections.abc import Iterator
 
 _CONTINUED = b"\xff\xff\xff\xff"
 _FILE_MAGIC = b"ARROW1\x00\x00"
+#: A header of no length ends a stream; a stream that just ends is none the worse.
+_ENDS = (b"", _CONTINUED + b"\x00\x00\x00\x00")
 #: Types of a header, in the union of the flatbuffer schema `Message.fbs`.
-_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
+_SCHEMA, _DICTIONARY_BATCH, _RECORD_BATCH = 1, 2, 3
+_LENGTH = struct.Struct("<i")
+#: The layout of a `Message` that has a body: its size, that of the message, places of version, type, header and body.
+_LAYOUT = struct.Struct("<6H")
 
 
 def count_events(value: bytes, most: int) -> int | None:
@@ -38,6 +45,57 @@ def count_events(value: bytes, most: int) -> int | None:
     except struct.error:
         pass
     return rows if batches and rows <= most else None
+
+
+def schema_message(value: bytes) -> bytes | None:
+    """The first message of a stream, if it is a schema of numbers in this machine's order of bytes."""
+    try:
+        (length,) = _LENGTH.unpack_from(value, len(_CONTINUED))
+        first = value[: 8 + length]
+        return first if length > 0 and _is_schema(first) else None
+    except struct.error:
+        return None
+
+
+@functools.lru_cache(maxsize=16)
+def _is_schema(first: bytes) -> bool:
+    header = first[8:]
+    message = _number("<I", header, 0)
+    schema = _target(header, message, 2)
+    is_little = bool(schema) and not _field("<h", header, schema, 0)
+    return (
+        first.startswith(_CONTINUED)
+        and _field("<b", header, message, 1) == _SCHEMA
+        and not _field("<q", header, message, 3)
+        and is_little
+        and sys.byteorder == "little"
+    )
+
+
+def holds_one_batch(value: bytes, at: int) -> bool:
+    """Whether all that a stream holds from a position on is one record batch that is not packed.
+
+    Only the places that all writers give their fields are looked at: a batch that is laid out otherwise is none here.
+    """
+    try:
+        (length,) = _LENGTH.unpack_from(value, at + 4)
+        header = at + 8
+        message = header + _number("<I", value, header)
+        size, _, _, kind, batch, body = _LAYOUT.unpack_from(value, message - _LENGTH.unpack_from(value, message)[0])
+        if size < _LAYOUT.size or not (kind and batch and body) or value[message + kind] != _RECORD_BATCH:
+            return False
+        end = header + length + _number("<q", value, message + body)
+        batch += message
+        batch += _number("<I", value, batch)
+        packed = _place(value, batch, 3)
+    except (struct.error, IndexError):
+        return False
+    return (
+        value.startswith(_CONTINUED, at)
+        and header + length <= end <= len(value)
+        and not packed
+        and value[end:] in _ENDS
+    )
 
 
 def unpacked_bytes(value: bytes) -> int:

@@ -4,6 +4,7 @@ The format of a record is in its `content-type` header (`application/json` or `a
 a record without that header has the source's `format`.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.side_records import SideKind, SideRecord
 from sparsewatch.transforms.codecs.arrow import MOST_ROWS, conform, encode_arrow, pick_rows, read_arrow
 from sparsewatch.transforms.codecs.arrow_framing import count_events
+from sparsewatch.transforms.codecs.arrow_records import read_records
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_json
 from sparsewatch.transforms.codecs.missing import nulls_for_missing, texts_without_missing, without_missing_texts
@@ -177,23 +179,34 @@ def _decode_json(
 def _decode_arrow(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
 ) -> Iterator[_Part]:
-    for run, i in records:
-        try:
-            table = texts_without_missing(read_arrow(fetched[run].values[i] or b""), schema.missing)
-        except SchemaError as error:
-            rejects.append(_counted(_side(topic, fetched[run], i, "reject", "broken_arrow", str(error))))
-            continue
+    def side(at: int, code: str, message: str) -> SideRecord:
+        run, i = records[at]
+        return _side(topic, fetched[run], i, "reject", code, message)
+
+    found, broken = read_records([fetched[run].values[i] or b"" for run, i in records], schema.columns)
+    aside = [(at, _counted(side(at, "broken_arrow", str(error)))) for at, error in broken]
+    for read in found:
+        table = texts_without_missing(read.table, schema.missing)
         try:
             rows, faults, wrong = conform(table, schema.columns, schema.lenient)
         except SchemaError as error:
-            foreign = _side(topic, fetched[run], i, "reject", "foreign_schema", str(error))
-            rejects.append(msgspec.structs.replace(foreign, events=max(1, table.num_rows)))
+            for at, events in zip(read.records.tolist(), read.events.tolist(), strict=True):
+                foreign = side(at, "foreign_schema", str(error))
+                aside.append((at, msgspec.structs.replace(foreign, events=max(1, events))))
             continue
-        for code, message, at in _shared(faults):
-            rejects.append(_some_rows(_side(topic, fetched[run], i, "reject", code, message), at))
-        places = np.empty((rows.num_rows, 3), dtype=np.int32)
-        places[:, 0], places[:, 1], places[:, 2] = run, i, np.arange(rows.num_rows)
+        of_row, within = read.places()
+        for at, own in _by_record(faults, of_row):
+            for code, message, members in _shared(own):
+                aside.append((at, _some_rows(side(at, code, message), within[members].tolist())))
+        places = np.column_stack([np.array(records, dtype=np.int32)[of_row], within.astype(np.int32)])
         yield _Part(rows, places, wrong).without(faults)
+    rejects.extend(record for _, record in sorted(aside, key=lambda one: one[0]))
+
+
+def _by_record(faults: Sequence[Fault], of_row: np.ndarray) -> Iterator[tuple[int, list[Fault]]]:
+    """The faults of each record that has any, given the record of each row."""
+    for at, own in itertools.groupby(faults, key=lambda fault: int(of_row[fault[0]])):
+        yield at, list(own)
 
 
 def _joined(parts: list[_Part], schema: EventSchema) -> _Part:
