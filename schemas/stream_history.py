@@ -30,6 +30,6 @@ class StreamHistory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     rows: tuple[int, ...] = ()
     #: Windows in a row with a volume that is odd by `rows`.
     odd_volumes: int = 0
-    #: Set aside before the first window of the job; judged with it.
+    #: Set aside where no window is judged (before the first of the job, in one of clocks ahead); judged with the next.
     preface_events: int = 0
     preface: Ack = Ack()

@@ -71,7 +71,7 @@ def judge(
 
 
 def with_preface(history: StreamHistory, events: int, acks: Ack) -> StreamHistory:
-    """The history with what was set aside before the first window of the job."""
+    """The history with what was set aside where no window is judged; the next one is judged with it."""
     return msgspec.structs.replace(
         history, preface_events=history.preface_events + events, preface=history.preface + acks
     )

@@ -7,8 +7,9 @@ The rules (docs/accounts.md has the argument in full):
   partition that was idle can meet the second case). The first test depends on the order inside the partition alone,
   so a replay decides the same. The newest event time is that which rows agree on: see `robust_clock`.
 * Windows close in order of time, each of them, also those without a row. Whatever is set aside meanwhile (late rows,
-  rejects) belongs to the window that begins at the end of the last closed window: no earlier window can open any
-  more, so its account is stated next. Before the first window is known it belongs to a preface, which closes none.
+  rejects) belongs to the first window from the end of the last closed one on that has no marker yet: no earlier window
+  can open any more, so its account is stated next. Before the first window is known it belongs to a preface, which
+  closes none.
 * A resume point holds the first offset an open window needs, and the newest event time *before* that offset.
 """
 
@@ -29,7 +30,14 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.robust_clock import Rows, settled_us
-from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, confirmed_stamps, lead_us, partition_clocks
+from sparsewatch.transforms.kafka.stream_clock import (
+    Reject,
+    WindowRules,
+    confirmed_stamps,
+    is_behind,
+    lead_us,
+    partition_clocks,
+)
 
 #: Windows without a row that are closed one by one after a window with rows, and in all at a time. A thousand minutes
 #: are 16 hours, in which every rule about silence has spoken; one mad event time may leave millions of windows out.
@@ -45,6 +53,8 @@ class Routing:
     on_time: dict[int, np.ndarray]
     #: Positions of late rows that were not accounted before.
     late: np.ndarray
+    #: Start of the window in which they and the rejects travel: its marker states them.
+    aside_window_us: int
     state: ReaderState
 
 
@@ -97,6 +107,7 @@ def take(
     return Routing(
         on_time=_by_window(windows, ~late),
         late=late_new,
+        aside_window_us=_next_us(state, rules),
         state=msgspec.structs.replace(
             state,
             partitions=tuple(updated),
@@ -198,11 +209,19 @@ def close_windows(
 def _first_us(state: ReaderState, rules: WindowRules) -> int | None:
     """Start of the first window that is not closed; None if it is not known yet."""
     if state.closed_end_us > PREFACE_US:
-        return state.closed_end_us
+        return _next_us(state, rules)
     opened = [w.window_us for p in state.partitions for w in p.open_windows]
     if not opened and state.first_stamp_us != NEVER_US:
         opened = [rules.start_us(state.first_stamp_us)]
     return min(opened, default=None)
+
+
+def _next_us(state: ReaderState, rules: WindowRules) -> int:
+    """Start of the first window from the closed end on that has no marker yet: those of clocks ahead may have one."""
+    window = state.closed_end_us
+    while window in state.ahead_us:
+        window += rules.length_us
+    return window
 
 
 def _in_order(full: set[int], first: int, closed_end: int, length_us: int) -> list[int]:
@@ -261,21 +280,25 @@ def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[Read
     """Close what is still open, and state all that was set aside: the end of a finished backfill.
 
     Windows that only clocks ahead have reached are closed, too, but not the windows before them: the rows of the next
-    run are not late for that. Where only records are lost, nothing closes: the next run finds them lost again.
+    run are not late for that. Where only records are lost, nothing closes: the next run finds them lost again. The same
+    holds where a partition was not read as far as an earlier run had read it: rows are left to be counted again.
     """
+    if any(map(is_behind, state.partitions)):
+        return state, []
     clocks = partition_clocks(state, rules, settled=[p.partition for p in state.partitions])
     reached = rules.start_us(max(clocks.values(), default=NEVER_US))
     opened = [window for window in _open(state) if window <= reached]
     last, first, markers = list(opened), _first_us(state, rules), list[Marker]()
     if (state.late or state.rejected) and not opened:
-        if first is None or state.began:
-            # No time was shown, or none that is not closed: each run of a job from cron would close a window to come.
-            state, aside = _close_window(state, first or PREFACE_US, PREFACE_US, reader, ended=False)
-            markers.append(aside)
-        else:
+        if first is not None and not state.began:
             # Nothing but rejects so far: the stream reaches as far as their timestamps.
             stamps = [p.confirmed_us for p in state.partitions if p.confirmed_us != NEVER_US]
             last = [first, *map(rules.start_us, stamps)]
+        elif first not in _open(state):
+            # No time was shown, or none that is not closed: each run of a job from cron would close a window to come.
+            # Where a clock ahead has opened the next window, its own marker states it: a window has one of a reader.
+            state, aside = _close_window(state, first or PREFACE_US, PREFACE_US, reader, ended=False)
+            markers.append(aside)
     if last:
         state, markers = close_windows(state, rules, max(last) + rules.length_us, reader, ended=False)
     for window in _open(state):

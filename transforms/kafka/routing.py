@@ -47,7 +47,7 @@ def route(
     ]
     names = {partition: source_name(decoded.topic, part.era) for partition, part in parts.items()}
     blocks = [(window, _block(decoded, names, partitions, offsets, at)) for window, at in routing.on_time.items()]
-    return routing.state, Step(routing.state, blocks, aside, state.closed_end_us, [])
+    return routing.state, Step(routing.state, blocks, aside, routing.aside_window_us, [])
 
 
 def _rejects(records: Sequence[SideRecord]) -> dict[int, list[Reject]]:

@@ -53,11 +53,9 @@ def judge_stream(closed: Closed, progress: Progress, rules: StreamRules) -> Judg
 
 def _judged(closed: Closed, progress: Progress, rules: StreamRules) -> tuple[list[Finding], StreamHistory]:
     events = sum(marker.events for marker in closed.markers)
-    if closed.is_preface:
-        return [], with_preface(progress.stream, events, closed.acks)
-    if closed.is_ahead:
+    if closed.is_preface or closed.is_ahead:
         # Rows of clocks ahead say nothing of when the stream speaks.
-        return [], progress.stream
+        return [], with_preface(progress.stream, events, closed.acks)
     window = StreamWindow(
         start_us=closed.window.start_us,
         end_us=closed.window.end_us,

@@ -95,7 +95,13 @@ def written() -> Iterator[Written]:
 
 
 def marker(
-    counted: int, late: int = 0, rejected: int = 0, complete: bool = True, sequence: int = 1, place: int = 1
+    counted: int,
+    late: int = 0,
+    rejected: int = 0,
+    complete: bool = True,
+    sequence: int = 1,
+    place: int = 1,
+    ahead_us: tuple[int, ...] = (),
 ) -> bytes:
     return marker_part(
         Marker(
@@ -107,6 +113,7 @@ def marker(
             complete=complete,
             events=counted + late + rejected,
             resume={0: ResumePoint(offset=5, newest_us=1, high=5)},
+            ahead_us=ahead_us,
         )
     )
 
@@ -205,6 +212,14 @@ def test_the_stream_is_judged_in_the_order_of_windows_and_its_history_is_committ
     assert written.of("j.progress")[-1]["stream"]["full"] == 40
     silences = [s["value"] for s in written.of("j.metrics") if s["name"] == "sparsewatch_silence_seconds"]
     assert silences[-1] == 30
+
+
+def test_what_a_window_of_clocks_ahead_states_as_late_is_judged_with_the_next_window(written: Written) -> None:
+    parts = [measure_part(b"1"), marker(1, late=3, complete=False, ahead_us=(10_000_000,)), ack_part(Ack(late=3))]
+    written.close(CountRows(), (parts, WINDOW))
+    progress = msgspec.convert(written.of("j.progress")[-1], Progress, strict=False)
+    assert (progress.closed_end_us, progress.totals) == (0, Account(counted=1, late=3))
+    assert (progress.stream.full, progress.stream.preface_events, progress.stream.preface.late) == (0, 4, 3)
 
 
 def test_windows_that_were_passed_over_are_in_the_record(written: Written) -> None:

@@ -1,0 +1,206 @@
+"""Runs of a job one after another, killed or ended anywhere: what meets in a window agrees, and nothing is lost."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsewatch.schemas.accounts import NEVER_US, Account, Marker, Progress, ReaderState
+from sparsewatch.transforms.kafka.accounts import close_all, close_windows, take
+from sparsewatch.transforms.kafka.progress import advance, is_next
+from sparsewatch.transforms.kafka.resume import start_state
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, watermark_us
+from tests.oracles.accounts import Record
+
+RULES = WindowRules(length_us=10, disorder_us=4, idle_after_us=3)
+#: Event times begin far from 1970: what is set aside before the first window has a preface.
+BEGIN_US = 1_000
+_NONE = Progress(job="j", topic="t", settings="", closed_end_us=0, partitions={}, sequences={}, totals=Account())
+
+
+class Runs:
+    """A job in miniature whose readers' rows, late rows, rejects and markers meet in windows, as in the pipeline."""
+
+    def __init__(self, topic: dict[int, list[Record]], stamps: dict[int, list[int]], readers: int) -> None:
+        self.topic, self.stamps = topic, stamps
+        self.shares = [sorted(topic)[reader::readers] for reader in range(readers)]
+        self.progress = _NONE
+        #: Rows of each window that was committed.
+        self.written: dict[int, int] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a run; what was not committed is forgotten."""
+        begin = dict.fromkeys(self.topic, 0)
+        self.states = [start_state(self.progress, share, begin, r) for r, share in enumerate(self.shares)]
+        self.markers: dict[int, list[Marker]] = {}
+        self.met: dict[int, Account] = {}
+
+    def read(self, reader: int, partition: int, records: int, silence_us: int | None) -> None:
+        """Read on in one partition, and close what can be closed; None for the silence if no partition is idle."""
+        state = self.states[reader]
+        part = next(p for p in state.partitions if p.partition == partition)
+        end = min(part.position + records, len(self.topic[partition]))
+        span = range(part.position, end)
+        rows = [(o, time, self.stamps[partition][o]) for o in span for time in self.topic[partition][o] or ()]
+        rejects = [Reject(o, 1, self.stamps[partition][o]) for o in span if self.topic[partition][o] is None]
+        offsets, times, stamps = (np.array([row[i] for row in rows], dtype=np.int64) for i in range(3))
+        routed = take(
+            state, RULES, np.full(len(rows), partition), offsets, times, stamps, {partition: end}, {partition: rejects}
+        )
+        for window, at in routed.on_time.items():
+            self._meet(window, Account(counted=len(at)))
+        rejected = sum(reject.offset >= part.high for reject in rejects)
+        self._meet(routed.aside_window_us, Account(late=len(routed.late), rejected=rejected))
+        idle = {} if silence_us is None else {p.partition: silence_us for p in routed.state.partitions}
+        self._close(reader, *close_windows(routed.state, RULES, watermark_us(routed.state, RULES, idle), reader))
+
+    def _meet(self, window: int, account: Account) -> None:
+        self.met[window] = self.met.get(window, Account()) + account
+
+    def _close(self, reader: int, state: ReaderState, markers: list[Marker]) -> None:
+        self.states[reader] = state
+        for marker in markers:
+            self.markers.setdefault(marker.window_us, []).append(marker)
+
+    def fire(self, *, everything: bool = False, most: int = 1_000) -> None:
+        """Commit what all readers have passed, so many windows at most."""
+        passed = 10**9 if everything else min(state.closed_end_us for state in self.states)
+        for window in [w for w in sorted(self.markers) if w < passed][:most]:
+            markers = tuple(sorted(self.markers.pop(window), key=lambda m: m.reader))
+            assert is_next(self.progress, markers)
+            account = sum((m.account for m in markers), Account())
+            assert self.met.pop(window, Account()) == account
+            if not all(m.is_preface for m in markers):
+                assert window not in self.written
+                self.written[window] = account.counted
+            self.progress = advance(self.progress, markers)
+
+    def end(self) -> None:
+        """The end of a run that closes what is open."""
+        for reader, state in enumerate(self.states):
+            self._close(reader, *close_all(state, RULES, reader))
+        self.fire(everything=True)
+        self.restart()
+
+    def left(self) -> Iterator[tuple[int, int]]:
+        """Readers and those of their partitions that hold more."""
+        for reader, state in enumerate(self.states):
+            for part in state.partitions:
+                if part.position < len(self.topic[part.partition]):
+                    yield reader, part.partition
+
+
+records = st.one_of(st.none(), st.lists(st.integers(0, 30), min_size=1, max_size=2))
+
+
+@st.composite
+def stamped_topics(draw: st.DrawFn) -> tuple[dict[int, list[Record]], dict[int, list[int]]]:
+    """Partitions with rejects, late rows, silences and clocks ahead, and the Kafka timestamps of their records."""
+    topic: dict[int, list[Record]] = {}
+    stamps: dict[int, list[int]] = {}
+    for partition in range(draw(st.integers(1, 3))):
+        time, lag = BEGIN_US, draw(st.sampled_from([-20, 0, 100]))
+        topic[partition], stamps[partition] = [], []
+        for record in draw(st.lists(records, max_size=14)):
+            time += draw(st.sampled_from([0, 3, 8, 40]))
+            ahead = draw(st.sampled_from([0, 0, 0, 20, 60]))
+            topic[partition].append(None if record is None else [time + ahead + t for t in record])
+            stamps[partition].append(draw(st.sampled_from([time + lag] * 6 + [NEVER_US, time + 10**4])))
+    return topic, stamps
+
+
+@pytest.mark.long
+@settings(max_examples=100)
+@given(stamped_topics(), st.integers(1, 2), st.data())
+def test_over_any_runs_what_meets_in_a_window_agrees_and_every_event_is_accounted_once(
+    stamped: tuple[dict[int, list[Record]], dict[int, list[int]]], readers: int, data: st.DataObject
+) -> None:
+    topic, stamps = stamped
+    job = Runs(topic, stamps, readers)
+    for _ in range(60):
+        left = list(job.left())
+        if not left:
+            break
+        reader, partition = data.draw(st.sampled_from(left))
+        job.read(reader, partition, data.draw(st.integers(1, 5)), data.draw(st.sampled_from([None, None, None, 0, 35])))
+        then = data.draw(st.sampled_from(["goes on", "goes on", "goes on", "ends", "is killed", "is killed half-way"]))
+        if then == "ends":
+            job.end()
+            continue
+        job.fire(most={"goes on": 1_000, "is killed": 0, "is killed half-way": 1}[then])
+        if then != "goes on":
+            job.restart()
+    for reader, partition in [*job.left()]:
+        job.read(reader, partition, 100, None)
+        job.fire()
+    job.end()
+
+    events = [record for found in topic.values() for record in found]
+    rejected = sum(record is None for record in events)
+    assert job.progress.totals.read == sum(1 if record is None else len(record) for record in events)
+    assert job.progress.totals.rejected == rejected
+    assert job.progress.totals.counted == sum(job.written.values())
+
+
+def _without_stamps(topic: dict[int, list[Record]]) -> Runs:
+    return Runs(topic, {p: [NEVER_US] * len(found) for p, found in topic.items()}, 1)
+
+
+def test_the_next_window_states_what_was_set_aside_also_where_only_a_clock_ahead_opened_it() -> None:
+    """Seen: a run ended with two markers of one reader in that window, and it could never be committed."""
+    none: list[Record] = [None] * 5
+    topic: dict[int, list[Record]] = {
+        0: none,
+        1: [*none[:4], [1008], [1040]],
+        2: [None, [1000], None, None, None, [1000]],
+    }
+    stamps = {
+        0: [100, 142, 147, 152, 157],
+        1: [100, 147, 152, 157, 162, 167],
+        2: [100, 105, 110, 152, 157, 162],
+    }
+    job = Runs(topic, {p: [1000 + stamp for stamp in found] for p, found in stamps.items()}, 1)
+    for partition, number in [(2, 4), (0, 3), (1, 4), (2, 1), (0, 2), (1, 2), (2, 1)]:
+        job.read(0, partition, number, None)
+        job.fire()
+    job.end()
+    assert job.progress.totals == Account(counted=2, late=2, rejected=13)
+    assert {window: n for window, n in job.written.items() if n} == {1000: 1, 1040: 1}
+    assert (job.progress.closed_end_us, job.progress.ahead_us) == (1040, (1040,))
+
+
+def test_late_rows_do_not_travel_in_a_window_that_an_earlier_run_closed_ahead_of_its_order() -> None:
+    """They were written, and no marker stated them: the books did not balance from there on."""
+    in_order: list[Record] = [[time] for time in range(1000, 1100)]
+    job = _without_stamps({0: [*in_order[:20], [1050], *in_order[20:68], [1010], *in_order[68:]]})
+    job.read(0, 0, 21, None)
+    job.end()
+    assert (job.progress.closed_end_us, job.progress.ahead_us) == (1020, (1050,))
+    # Between the second and the third batch window 1050 is the next to close.
+    for number in (35, 14, 100):
+        job.read(0, 0, number, None)
+        job.fire()
+    job.end()
+    assert job.progress.totals == Account(counted=91, late=11)
+
+
+def test_a_run_that_ends_before_what_an_earlier_one_had_read_leaves_its_rows_to_the_next() -> None:
+    """Seen: a run until a time that an earlier run had passed closed windows without the rows behind that time."""
+    job = _without_stamps({0: [[1000 + 2 * n] for n in range(40)], 1: [[1000 + 2 * n] for n in range(40)]})
+    for partition, number in [(0, 20), (1, 20), (0, 8)]:
+        job.read(0, partition, number, None)
+        job.fire()
+    job.restart()
+    # It stops in the middle of a window of partition 0, and partition 1 goes on meanwhile.
+    job.read(0, 0, 1, None)
+    for silence_us in (None, 20):
+        job.read(0, 1, 10, silence_us)
+        job.fire()
+    job.end()
+    for partition in (0, 1):
+        job.read(0, partition, 100, None)
+    job.end()
+    assert job.progress.totals == Account(counted=80)
