@@ -2,64 +2,30 @@
 
 A topic is filled beforehand; the job runs in a process of its own as `sparsewatch run --until latest` would. A rate is
 the topic's rows over the time from the job's first read to its last commit, broker and job on the same cores. The
-time before the first read (imports, models, looking at the broker) is a result of its own. The peer decodes what the
-topic holds, as many records at a time as the job gathers, and does nothing else.
+time before the first read (imports, models, looking at the broker) is a result of its own. The peer decodes the first
+150 MB of what the topic holds, as many records at a time as the job gathers, and does nothing else.
+
+All of it takes about six minutes at full scale and three rounds; a run of a job lasts long enough that its ends weigh
+little.
 """
 
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import click
-import msgspec
 import polars as pl
-from confluent_kafka import Producer
 
-from benchmarks.harness import Result, Rounds, interleave, rate, seconds, write_results
+from benchmarks.harness import Result, Rounds, cost, interleave, rate, seconds, write_results
+from benchmarks.row_speed import method_rate
 from benchmarks.timed_job import Timing
-from benchmarks.workloads import (
-    FEATURES,
-    LABEL,
-    TIME,
-    arrow_records,
-    click_table,
-    json_records,
-    wafer_labels,
-    wafer_table,
-)
+from benchmarks.whole_jobs import BLOCK_ROWS, Bench, JobText, Topic, click_job, click_values, new_bench, say
+from benchmarks.workloads import TIME, json_records, wafer_labels, wafer_table
+from sparsewatch.detectors.rows.methods.registry import DEFAULT
 from sparsewatch.detectors.sparse_net.train import TrainConfig
 from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
-from tests.kit.services import KafkaBroker
-from tests.kit.topics import create_topic
 
-PARTITIONS = 2
-BLOCK_ROWS = 16_384
-#: Rows of a window of event time, one minute.
-WINDOW_ROWS = 150_000
-_PIECE_ROWS = 100_000
-_PROCESS_S = 600
-_CLICK_JOB = """
-kind = "ctr"
-name = "{name}"
-label = "{label}"
-[kafka]
-bootstrap_servers = ["{bootstrap}"]
-client = "{client}"
-[source]
-topic = "{topic}"
-time_column = "{time}"
-format = "{format}"
-block_rows = {block_rows}
-[windows]
-length = "1m"
-[columns]
-{columns}
-"""
+_PEER = "polars decoding alone"
 _WAFER_JOB = """
 kind = "wafer"
 name = "{name}"
@@ -78,144 +44,104 @@ GRID = 16_384
 #: Wafers of a window of event time.
 WINDOW_WAFERS = 500
 _TRAINING_WAFERS = 800
+#: Of the topic of JSON, what lies there when kafka-python reads it: it is the slower client.
+_KAFKA_PYTHON_SHARE = 0.4
+_TARGETS_OF_CONFLUENT = {"of_polars": 0.4, "cores": 1.8, "start_up": 3.0, "memory": 1_000.0}
 
 
-@dataclass
-class Topic:
-    """A filled topic and the bytes it holds."""
+def measure(
+    bench: Bench,
+    name: str,
+    topic: Topic,
+    job: JobText,
+    target: float,
+    unit: str = "rows/s",
+    targets: Mapping[str, float] = MappingProxyType({}),
+) -> list[Result]:
+    """A job's rate beside the bare decoding of its topic, and what else its runs cost.
 
-    name: str
-    format: str
-    rows: int
-    values: list[bytes]
+    Args:
+        bench: Where it runs.
+        name: Of the results.
+        topic: What it reads.
+        job: Its file.
+        target: Of its rate.
+        unit: Of its rate.
+        targets: Of what follows: `of_polars`, `cores`, `start_up`, `memory`.
+    """
+    say(f"{name}: {bench.rounds} rounds over {topic.rows:,} rows")
+    timings: list[Timing] = []
 
+    def ours() -> float:
+        timings.append(bench.run(job, topic.rows))
+        return topic.rows / timings[-1].seconds
 
-@dataclass
-class Bench:
-    """A broker, a folder for job files, and how often each case is measured."""
-
-    bootstrap: str
-    folder: Path
-    rounds: int
-    jobs: int = 0
-    timings: list[Timing] = field(default_factory=list)
-
-    def fill(self, topic: Topic) -> Topic:
-        """Write the topic's records, spread over its partitions."""
-        create_topic(self.bootstrap, topic.name, PARTITIONS)
-        producer = Producer(
-            {"bootstrap.servers": self.bootstrap, "message.max.bytes": 16 << 20, "linger.ms": 20, "acks": "all"}
-        )
-        for number, value in enumerate(topic.values):
-            while True:
-                try:
-                    producer.produce(topic.name, value, partition=number % PARTITIONS)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-            if number % 1000 == 0:
-                producer.poll(0)
-        if producer.flush(_PROCESS_S):
-            raise TimeoutError(f"topic {topic.name!r} could not be filled")
-        return topic
-
-    def run(self, job: Callable[[str], str], rows: int) -> float:
-        """Run a new job over a whole topic; rows a second from first read to last commit.
-
-        Args:
-            job: The job file for a name.
-            rows: What it must count.
-
-        Raises:
-            RuntimeError: If the job fails or counts other rows.
-        """
-        self.jobs += 1
-        job_file = self.folder / f"job-{self.jobs}.toml"
-        job_file.write_text(job(f"bench-{self.jobs}"), encoding="utf-8")
-        started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.timed_job", str(job_file)],
-            capture_output=True,
-            timeout=_PROCESS_S,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{job_file.name} failed: {done.stderr.decode()[-2000:]}")
-        timing = msgspec.json.decode(done.stdout.splitlines()[-1], type=Timing)
-        if timing.rows != rows:
-            raise RuntimeError(f"expected {rows} rows counted, got {timing.rows}: {timing.summary}")
-        timing.start_up = timing.first_read - started
-        self.timings.append(timing)
-        return rows / (timing.last_commit - timing.first_read)
-
-    def compare(self, name: str, topic: Topic, job: Callable[[str], str], target: float, unit: str) -> list[Result]:
-        """A job's rate beside the bare decoding of its topic, and what else its runs cost."""
-        self.timings = []
-        ours, peer = interleave(
-            [lambda: self.run(job, topic.rows), lambda: topic.rows / seconds(lambda: decode_bare(topic))], self.rounds
-        )
-        busy = Rounds([topic.rows / (t.processor_at_last_commit - t.processor_at_first_read) for t in self.timings])
-        return [
-            rate(name, ours, unit, peer="polars decoding alone", peer_value=peer, target=target),
-            rate(f"{name}_processor", busy, f"{unit.partition('/')[0]}/processor second of the job"),
-            rate(f"{name}_start_up", Rounds([t.start_up for t in self.timings]), "s to the first read"),
-            rate(f"{name}_memory", Rounds([t.peak_memory_mb for t in self.timings]), "MB at most"),
-        ]
+    rates, peer = interleave([ours, lambda: peer_rate(topic)], bench.rounds)
+    return [
+        rate(name, rates, unit, peer=_PEER, peer_value=peer, target=target),
+        *of_polars(name, rates, peer, targets.get("of_polars")),
+        *costs(name, topic.rows, timings, unit.partition("/")[0], targets),
+    ]
 
 
-def decode_bare(topic: Topic) -> None:
-    """Decode a topic's values with polars, a block's worth at a time."""
-    if topic.format == "arrow":
-        for value in topic.values:
-            pl.read_ipc_stream(value)
-        return
-    for start in range(0, len(topic.values), BLOCK_ROWS):
-        pl.read_ndjson(b"\n".join(topic.values[start : start + BLOCK_ROWS]), infer_schema_length=100)
+def of_polars(name: str, ours: Rounds, peer: Rounds, target: float | None) -> list[Result]:
+    """The share of the peer's rate, as a result of its own where it has a target: the middle of the rounds' ratios."""
+    shares = Rounds([a / b for a, b in zip(ours.values, peer.values, strict=True)])
+    return [] if target is None else [rate(f"{name}_of_polars", shares, "of its rate", target=target)]
 
 
-def click_job(bench: Bench, topic: Topic, client: str) -> Callable[[str], str]:
-    """The job file of a click-through job over `topic`, for a name."""
-    columns = "\n".join(f'{name} = "{kind}"' for name, kind in {**FEATURES, LABEL: "int"}.items())
+def costs(name: str, rows: int, timings: Sequence[Timing], what: str, targets: Mapping[str, float]) -> list[Result]:
+    """What the runs of a job cost beside their time."""
+    return [
+        rate(f"{name}_processor", Rounds([rows / t.processor_s for t in timings]), f"{what}/processor second"),
+        rate(
+            f"{name}_cores",
+            Rounds([t.cores for t in timings]),
+            "cores of the machine busy",
+            target=targets.get("cores"),
+            note="between first read and last commit; job and broker share the cores",
+        ),
+        rate(f"{name}_own_cores", Rounds([t.processor_s / t.seconds for t in timings]), "cores busy by the job alone"),
+        cost(
+            f"{name}_start_up",
+            Rounds([t.start_up for t in timings]),
+            "s to the first read",
+            target=targets.get("start_up"),
+        ),
+        cost(f"{name}_memory", Rounds([t.peak_memory_mb for t in timings]), "MB at most", target=targets.get("memory")),
+    ]
 
-    def job(name: str) -> str:
-        return _CLICK_JOB.format(
-            name=name,
-            label=LABEL,
-            bootstrap=bench.bootstrap,
-            client=client,
-            topic=topic.name,
-            time=TIME,
-            format=topic.format,
-            block_rows=BLOCK_ROWS,
-            columns=columns,
-        )
 
-    return job
+def peer_rate(topic: Topic) -> float:
+    """Rows a second of polars decoding a topic's sample, a block's worth at a time."""
+    rows = 0
 
+    def decode() -> None:
+        nonlocal rows
+        if topic.format == "arrow":
+            rows = sum(pl.read_ipc_stream(value).height for value in topic.sample)
+            return
+        blocks = (topic.sample[start : start + BLOCK_ROWS] for start in range(0, len(topic.sample), BLOCK_ROWS))
+        rows = sum(pl.read_ndjson(b"\n".join(block), infer_schema_length=100).height for block in blocks)
 
-def click_topic(bench: Bench, format_: str, rows: int) -> Topic:
-    """A filled topic of clicks."""
-    values: list[bytes] = []
-    for number, first in enumerate(range(0, rows, _PIECE_ROWS)):
-        piece = min(_PIECE_ROWS, rows - first)
-        table = click_table(piece, number, rows_per_second=WINDOW_ROWS / 60, first_row=first)
-        values += json_records(table) if format_ == "json" else arrow_records(table, number)
-    return bench.fill(Topic(f"clicks-{format_}", format_, rows, values))
+    taken = seconds(decode)
+    return rows / taken
 
 
 def bench_json(bench: Bench, rows: int) -> Iterator[Result]:
-    """`json_kafka_python` and `json_confluent`, over one topic."""
-    topic = click_topic(bench, "json", rows)
-    for client, target in (("kafka-python", 40_000), ("confluent", 100_000)):
-        yield from bench.compare(
-            f"json_{client.replace('-', '_')}", topic, click_job(bench, topic, client), target, "rows/s"
-        )
+    """`json_kafka_python` and `json_confluent`, over one topic that grows in between."""
+    topic, first = Topic("clicks-json"), round(rows * _KAFKA_PYTHON_SHARE)
+    bench.fill(topic, click_values(first), first)
+    yield from measure(bench, "json_kafka_python", topic, click_job(bench, topic, "kafka-python"), 60_000)
+    bench.fill(topic, click_values(rows - first, first_row=first), rows - first)
+    job = click_job(bench, topic, "confluent")
+    yield from measure(bench, "json_confluent", topic, job, 120_000, targets=_TARGETS_OF_CONFLUENT)
 
 
 def bench_arrow(bench: Bench, rows: int) -> Iterator[Result]:
     """`arrow`: records of 1,024 to 4,096 rows."""
-    topic = click_topic(bench, "arrow", rows)
-    yield from bench.compare("arrow", topic, click_job(bench, topic, "kafka-python"), 300_000, "rows/s")
+    topic = bench.fill(Topic("clicks-arrow", "arrow"), click_values(rows, "arrow"), rows)
+    yield from measure(bench, "arrow", topic, click_job(bench, topic, "kafka-python"), 350_000)
 
 
 def train_model(folder: Path) -> Path:
@@ -230,28 +156,31 @@ def train_model(folder: Path) -> Path:
 def bench_wafers(bench: Bench, rows: int) -> Iterator[Result]:
     """`wafers`: JSON, 1,000 defects a wafer, 16,384 cells a side."""
     model = train_model(bench.folder / "model")
+    say("a wafer model is trained")
     table = wafer_table(wafer_labels(rows, 2), 2, defects=DEFECTS, wafers_per_second=WINDOW_WAFERS / 60)
-    topic = bench.fill(Topic("wafers", "json", rows, json_records(table)))
+    topic = bench.fill(Topic("wafers"), json_records(table), rows)
 
     def job(name: str) -> str:
         return _WAFER_JOB.format(name=name, bootstrap=bench.bootstrap, topic=topic.name, time=TIME, model=model)
 
-    yield from bench.compare("wafers", topic, job, 300, "wafers/s")
+    yield from measure(bench, "wafers", topic, job, 500, "wafers/s")
+
+
+def bench_apre(bench: Bench, rows: int) -> Iterator[Result]:
+    """`apre`: encoded rows in, scores out, without Kafka; the method and the default that holds it."""
+    del bench
+    for name, method in (("apre", "apre"), ("apre_default", DEFAULT)):
+        say(f"{name}: {rows:,} rows")
+        yield rate(name, method_rate(method, rows), "rows/s", target=1_000_000, note=f"scoring by `{method}` alone")
 
 
 CASES: dict[str, Callable[[Bench, int], Iterator[Result]]] = {
     "json": bench_json,
     "arrow": bench_arrow,
     "wafers": bench_wafers,
+    "apre": bench_apre,
 }
-ROWS = {"json": 600_000, "arrow": 3_000_000, "wafers": 4_000}
-
-
-@contextmanager
-def new_bench(rounds: int) -> Iterator[Bench]:
-    """A broker of its own and a folder, both deleted afterwards."""
-    with tempfile.TemporaryDirectory(prefix="sparsewatch-bench-") as folder, KafkaBroker() as broker:
-        yield Bench(broker.bootstrap, Path(folder), rounds)
+ROWS = {"json": 3_000_000, "arrow": 5_000_000, "wafers": 5_000, "apre": 524_288}
 
 
 @click.command()

@@ -4,6 +4,7 @@
 and prints its times as JSON.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -28,7 +29,12 @@ class Timing(msgspec.Struct, kw_only=True):
     last_commit: float = 0.0
     processor_at_first_read: float = 0.0
     processor_at_last_commit: float = 0.0
+    #: Seconds that the machine's cores were busy, whoever kept them so: job and broker share them.
+    machine_at_first_read: float = 0.0
+    machine_at_last_commit: float = 0.0
     rows: int = 0
+    rejected: int = 0
+    #: Of the job's process, millions of bytes.
     peak_memory_mb: float = 0.0
     #: Seconds from the start of the process, filled in by whoever started it.
     start_up: float = 0.0
@@ -38,10 +44,38 @@ class Timing(msgspec.Struct, kw_only=True):
         """The job asks for records."""
         if not self.first_read:
             self.first_read, self.processor_at_first_read = time.monotonic(), time.process_time()
+            self.machine_at_first_read = machine_busy_s()
 
     def committed(self) -> None:
         """A window's results are durable and its progress is written."""
         self.last_commit, self.processor_at_last_commit = time.monotonic(), time.process_time()
+        self.machine_at_last_commit = machine_busy_s()
+
+    @property
+    def seconds(self) -> float:
+        """From the first read to the last commit."""
+        return self.last_commit - self.first_read
+
+    @property
+    def processor_s(self) -> float:
+        """Processor seconds of the job in that time."""
+        return self.processor_at_last_commit - self.processor_at_first_read
+
+    @property
+    def cores(self) -> float:
+        """Cores of the machine that were busy in that time, on average."""
+        return (self.machine_at_last_commit - self.machine_at_first_read) / self.seconds
+
+
+def machine_busy_s(stat: str | None = None) -> float:
+    """Seconds that all cores together were busy since the machine started.
+
+    Args:
+        stat: Text of `/proc/stat`; None reads it.
+    """
+    text = Path("/proc/stat").read_text(encoding="ascii") if stat is None else stat
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, text.split(maxsplit=8)[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 class _TimedReader:
@@ -74,14 +108,15 @@ def timed_run(job_file: Path) -> Timing:
     with patch.object(source, "open_spec_reader", timed_reader), patch.object(WindowWriter, "commit", timed_commit):
         timing.summary = run_job(job, "latest", "inprocess")
     progress = load_job_progress(job)
-    timing.rows = 0 if progress is None else progress.totals.counted
+    if progress is not None:
+        timing.rows, timing.rejected = progress.totals.counted, progress.totals.rejected
     timing.peak_memory_mb = _peak_memory_mb()
     return timing
 
 
 def _peak_memory_mb() -> float:
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024 / 1e6
 
 
 def main() -> None:
