@@ -13,7 +13,7 @@ UV := .cache/uv/bin/uv
 # Processes that tests are spread over; each takes about a gigabyte. `make test WORKERS=0` stays in one.
 WORKERS ?= 2
 # Parts in C, built beside their sources.
-C_SOURCES := $(wildcard transforms/*/*.[ch])
+C_SOURCES := $(wildcard detectors/*/*.[ch] transforms/*/*.[ch])
 NATIVE := build/.native
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.counts import Bucket
+from sparsewatch.detectors.counts.distinct import Clicks
 from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
-from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Bucket, ValueCounts
+from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
     SampledValues,
@@ -244,18 +244,18 @@ class FeatureCounts:
         buffer = pa.Table.from_batches(self._buffer)
         if len(self._buffer) > 1:
             buffer = buffer.combine_chunks()
-        clicked = np.flatnonzero(buffer.column(self.label).cast(pa.int8()).to_numpy())
-        # Encoding, most of the work, releases the interpreter's lock.
+        clicks = buffer.column(self.label).cast(pa.uint8()).to_numpy()
+        # Finding distinct values, most of the work, releases the interpreter's lock.
         with ThreadPoolExecutor(THREADS) as pool:
             for done in [
-                pool.submit(self._count_columns, buffer, clicked, self.features[i::GROUPS]) for i in range(GROUPS)
+                pool.submit(self._count_columns, buffer, clicks, self.features[i::GROUPS]) for i in range(GROUPS)
             ]:
                 done.result()
         self._buffer, self._buffered = [], 0
 
-    def _count_columns(self, rows: pa.Table, clicked: NDArray[np.int64], features: Sequence[str]) -> None:
+    def _count_columns(self, rows: pa.Table, clicks: Clicks, features: Sequence[str]) -> None:
         for name in features:
-            self._columns[name].count(rows.column(name), clicked)
+            self._columns[name].count(rows.column(name), clicks)
 
 
 def _clicks(name: str, label: Any) -> int:

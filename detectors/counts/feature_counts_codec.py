@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors.counts.capped_counts import HashedCounters
-from sparsewatch.detectors.counts.value_counts import Bucket, Part
+from sparsewatch.detectors.counts.counts import Bucket, Part
 from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, hash_mark, number_of_counters
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes

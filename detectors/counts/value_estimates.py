@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.capped_counts import STANDS_OUT, Background, Floats, HashedCounters, estimate
-from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.value_counts import Bucket, Part, ValueCounts
+from sparsewatch.detectors.counts.counts import Bucket, Counts, Part
+from sparsewatch.detectors.counts.value_counts import ValueCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 
 

@@ -1,0 +1,35 @@
+from typing import Any
+
+def count(
+    seed: int,
+    width: int,
+    first: int,
+    count: int,
+    values: Any,
+    text: Any,
+    valid: Any,
+    rows: Any,
+    clicks: Any,
+    /,
+) -> tuple[tuple[bytes, bytes, bytes], int, int]:
+    """Distinct values in the order they first appear, and the sums of their rows and clicks; without Python's lock.
+
+    Args:
+        seed: Of the hash, below 2**64: no one can make values that collide.
+        width: Bytes of a number, 8, or of a text's offset, 4 or 8.
+        first: Row at which the buffers' rows begin to count.
+        count: Rows, fewer than 2**31 - 1.
+        values: Buffer of numbers, or of the offsets of texts, as in an Arrow array.
+        text: Buffer of the texts' bytes; None where values are numbers.
+        valid: Buffer of a bit a row, 0 where the value is missing; None where none is.
+        rows: Rows that each row counts for, int64 of shape (count,); None if each counts once.
+        clicks: Of each row: int64 with `rows`, else uint8, shape (count,).
+
+    Returns:
+        Of each value the row where it comes first, its rows and its clicks, int64 of shape (n_distinct,) each; rows and
+        clicks of the missing value.
+
+    Raises:
+        ValueError: If a buffer is too short, or a text lies outside of its bytes.
+        MemoryError: Without memory.
+    """

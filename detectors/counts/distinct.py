@@ -1,0 +1,108 @@
+"""Distinct values of a column and their sums of rows and clicks.
+
+Two ways with one result, values in the order they first appear: a table in C (`_distinct.c`), and without that Arrow's
+dictionary encoding, which was 1.5 to 2 times as fast as a group-by of polars on click data, on one thread.
+
+By processor time, a cell of 13 columns of integers and 26 of texts of five characters, of 2 to 100,000 values each and
+65,536 rows, on a busy machine: 7 ns in C, without Python's lock, and 14 ns by Arrow.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.counts.counts import Bucket, Counts, Part
+from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, is_text
+
+try:
+    from sparsewatch.detectors.counts import _distinct
+except ImportError:
+    _distinct = None  # type: ignore[assignment]
+
+#: Clicks of rows, 0 or 1 each, shape (n_rows,).
+Clicks = NDArray[np.uint8]
+_SEED = secrets.randbits(64)
+#: Rows that the table in C numbers.
+_MOST_ROWS = (1 << 31) - 1
+
+
+def is_built() -> bool:
+    """Whether the part in C is here."""
+    return _distinct is not None
+
+
+def count_distinct(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket]:
+    """Counts of rows.
+
+    Args:
+        values: An array of integers or texts, or of the Arrow type of the kind, in which equal values have equal bytes.
+        kind: A key of `ARROW_TYPES`.
+        clicks: Of each row.
+
+    Returns:
+        Counts by value in the order they first appear, and those of the missing value: null.
+    """
+    if _distinct is None or not 0 < len(values) < _MOST_ROWS:
+        return _count_encoded(values, kind, clicks)
+    if not is_text(values.type):
+        values = values.cast(ARROW_TYPES[kind])
+    found, firsts, missing = _table(values, None, clicks)
+    distinct = values.take(pa.array(firsts)).cast(ARROW_TYPES[kind])
+    return Part(distinct, *found), missing
+
+
+def join_parts(parts: Sequence[Part]) -> Part:
+    """Counts of all parts, of one kind, each value once, in the order they first appear."""
+    values = pa.concat_arrays([part.values for part in parts])
+    if _distinct is None or not 0 < len(values) < _MOST_ROWS:
+        return _join_encoded(values, parts)
+    rows, clicks = (np.concatenate(counts) for counts in zip(*(part[1:] for part in parts), strict=True))
+    found, firsts, _ = _table(values, rows, clicks)
+    return Part(values.take(pa.array(firsts)), *found)
+
+
+def _table(values: Any, rows: Counts | None, clicks: Counts | Clicks) -> tuple[tuple[Counts, Counts], Counts, Bucket]:
+    """Rows and clicks of each value, the place where each comes first, and counts of the missing value."""
+    valid, *buffers = values.buffers()
+    if not values.null_count:
+        valid = None
+    texts = is_text(values.type)
+    # Arrow leaves out the bytes where all texts are empty.
+    text = (buffers[1] or b"") if texts else None
+    width = 4 if pa.types.is_string(values.type) else 8
+    found, *missing = _distinct.count(_SEED, width, values.offset, len(values), buffers[0], text, valid, rows, clicks)
+    firsts, sums, clicked = (np.frombuffer(numbers, np.int64) for numbers in found)
+    return (sums, clicked), firsts, Bucket(*missing)
+
+
+def _count_encoded(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket]:
+    distinct, codes = _encode(values)
+    distinct = distinct.cast(ARROW_TYPES[kind])
+    rows = np.bincount(codes, minlength=len(distinct))
+    clicked = np.bincount(codes[np.flatnonzero(clicks)], minlength=len(distinct))
+    if not distinct.null_count:
+        return Part(distinct, rows, clicked), Bucket(0, 0)
+    null = int(np.flatnonzero(distinct.is_null().to_numpy(zero_copy_only=False))[0])
+    nulls = Bucket(int(rows[null]), int(clicked[null]))
+    return Part(distinct.drop_null(), np.delete(rows, null), np.delete(clicked, null)), nulls
+
+
+def _join_encoded(values: Any, parts: Sequence[Part]) -> Part:
+    distinct, codes = _encode(values)
+    whole = Part(distinct, np.zeros(len(distinct), np.int64), np.zeros(len(distinct), np.int64))
+    ends = np.cumsum([part.rows.size for part in parts])
+    for part, places in zip(parts, np.split(codes, ends), strict=False):
+        # Each value is once in a part, so no place is twice among these.
+        whole.rows[places] += part.rows
+        whole.clicks[places] += part.clicks
+    return whole
+
+
+def _encode(values: Any) -> tuple[Any, NDArray[np.int32]]:
+    """Distinct values, null among them, and the position of each row's value."""
+    encoded = values.dictionary_encode(null_encoding="encode")
+    return encoded.dictionary, encoded.indices.to_numpy()
