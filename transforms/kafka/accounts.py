@@ -30,14 +30,7 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.robust_clock import Rows, settled_us
-from sparsewatch.transforms.kafka.stream_clock import (
-    Reject,
-    WindowRules,
-    confirmed_stamps,
-    is_behind,
-    lead_us,
-    partition_clocks,
-)
+from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, confirmed_stamps, lead_us, partition_clocks
 
 #: Windows without a row that are closed one by one after a window with rows, and in all at a time. A thousand minutes
 #: are 16 hours, in which every rule about silence has spoken; one mad event time may leave millions of windows out.
@@ -280,11 +273,8 @@ def close_all(state: ReaderState, rules: WindowRules, reader: int) -> tuple[Read
     """Close what is still open, and state all that was set aside: the end of a finished backfill.
 
     Windows that only clocks ahead have reached are closed, too, but not the windows before them: the rows of the next
-    run are not late for that. Where only records are lost, nothing closes: the next run finds them lost again. The same
-    holds where a partition was not read as far as an earlier run had read it: rows are left to be counted again.
+    run are not late for that. Where only records are lost, nothing closes: the next run finds them lost again.
     """
-    if any(map(is_behind, state.partitions)):
-        return state, []
     clocks = partition_clocks(state, rules, settled=[p.partition for p in state.partitions])
     reached = rules.start_us(max(clocks.values(), default=NEVER_US))
     opened = [window for window in _open(state) if window <= reached]

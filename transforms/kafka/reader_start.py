@@ -174,11 +174,15 @@ def stops(spec: ReadSpec, reader: Reader) -> dict[int, int]:
 
 
 def bounded_state(state: ReaderState, stop: Mapping[int, int]) -> ReaderState:
-    """The state of a run that stops before these offsets."""
+    """The state of a run that stops before these offsets, and no earlier than an earlier run.
+
+    Rows that one had read are to be counted again in windows that are open: at its end the run may close those.
+    """
+    stops = {p.partition: max(stop[p.partition], p.high) for p in state.partitions}
     return msgspec.structs.replace(
         state,
-        stop=tuple(stop[p.partition] for p in state.partitions),
-        silent=tuple(p.partition for p in state.partitions if p.position >= stop[p.partition]),
+        stop=tuple(stops.values()),
+        silent=tuple(p.partition for p in state.partitions if p.position >= stops[p.partition]),
     )
 
 

@@ -84,11 +84,6 @@ def confirmed_stamps(part: PartitionState, rejects: Iterable[Reject]) -> tuple[i
     return newest, confirmed
 
 
-def is_behind(part: PartitionState) -> bool:
-    """Whether an earlier run had read further: rows may follow that are to be counted again."""
-    return part.position < part.high
-
-
 def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int], ended: Collection[int] = ()) -> int:
     """Event time up to which the reader has seen all rows it will count as on time.
 
@@ -98,14 +93,12 @@ def watermark_us(state: ReaderState, rules: WindowRules, idle: Mapping[int, int]
     Args:
         state: What the reader knows.
         rules: How windows are cut.
-        idle: For each idle partition, microseconds since it became idle; one that an earlier run had read further is
-            not taken as idle.
+        idle: For each idle partition, microseconds since it became idle.
         ended: Partitions that this run has read to its end; they hold the watermark back.
 
     Returns:
         Microseconds since the epoch, or `NEVER_US` if it is held back.
     """
-    idle = {p.partition: idle[p.partition] for p in state.partitions if p.partition in idle and not is_behind(p)}
     clocks = partition_clocks(state, rules, {*idle, *ended})
     active = [clock for partition, clock in clocks.items() if partition not in idle]
     if active:
@@ -143,11 +136,11 @@ def partition_clocks(state: ReaderState, rules: WindowRules, settled: Collection
     Args:
         state: What the reader knows.
         rules: How windows are cut.
-        settled: Partitions that have no more rows now, but for those to be counted again.
+        settled: Partitions that have no more rows now.
     """
     return {
         p.partition: max(
-            settled_us(p.newest_us, p.recent_us) if p.partition in settled and not is_behind(p) else p.newest_us,
+            settled_us(p.newest_us, p.recent_us) if p.partition in settled else p.newest_us,
             _stand_in_us(p, state.partitions, rules),
         )
         for p in state.partitions
@@ -155,7 +148,7 @@ def partition_clocks(state: ReaderState, rules: WindowRules, settled: Collection
 
 
 def _stand_in_us(part: PartitionState, partitions: Sequence[PartitionState], rules: WindowRules) -> int:
-    if part.confirmed_us == NEVER_US or is_behind(part):
+    if part.confirmed_us == NEVER_US or part.position < part.high:
         return NEVER_US
     lead = part.lead_us
     if lead == NEVER_US:
