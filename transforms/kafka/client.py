@@ -46,9 +46,9 @@ class Reader(Protocol):
         """
 
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
-        """What has arrived, at most one entry a partition; empty if nothing came in time.
+        """What has arrived, in runs; those of one partition in order. Empty if nothing came in time.
 
-        An entry without records means that the offsets passed over hold none.
+        A run without records means that the offsets passed over hold none.
         """
 
     def end_offsets(self) -> dict[int, int]:

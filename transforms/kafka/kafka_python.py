@@ -18,10 +18,12 @@ from sparsewatch.schemas.errors import SinkError, SourceError, SparsewatchError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.kafka.client import Sight
+from sparsewatch.transforms.kafka.column_reading import read_columns
 from sparsewatch.transforms.kafka.ends import Ends
 from sparsewatch.transforms.kafka.faults import TOO_LARGE, refused_topic
 from sparsewatch.transforms.kafka.kafka_python_admin import topics_of
 from sparsewatch.transforms.kafka.opening import opened
+from sparsewatch.transforms.kafka.record_columns import Columns
 from sparsewatch.transforms.kafka.topic_sight import TopicSight
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
@@ -73,6 +75,7 @@ class KafkaPythonReader:
             fetch_max_bytes=max(50 << 20, max_bytes + _MARGIN_BYTES),
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
+        read_columns(self._consumer)
 
     def partitions(self) -> tuple[int, ...]:
         """See the protocol."""
@@ -93,9 +96,18 @@ class KafkaPythonReader:
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """See the protocol."""
         got = self._poll(timeout_s, max_records)
-        runs = [self._columns(tp, records) for tp, records in got.items() if records]
+        runs = [run for tp, found in got.items() if found for run in _runs(tp.partition, found)]
+        last = {run.partition: run for run in runs}
+        for partition in self._partitions:
+            at = self._consumer.position(TopicPartition(self._topic, partition))
+            if at is None:
+                continue
+            if run := last.get(partition):
+                run.next_offset = max(run.next_offset, at)
+            elif at > self._next[partition]:
+                runs.append(passed_over(partition, at))
         self._next.update({run.partition: run.next_offset for run in runs})
-        return runs + self._passed_over()
+        return runs
 
     def _poll(self, timeout_s: float, max_records: int | None = None) -> dict[TopicPartition, list[Any]]:
         try:
@@ -105,23 +117,6 @@ class KafkaPythonReader:
         except KafkaError as error:
             raise SourceError(f"topic {self._topic!r} cannot be read: {error!r}") from error
         return got
-
-    def _passed_over(self) -> list[Fetched]:
-        positions = {p: self._consumer.position(TopicPartition(self._topic, p)) for p in self._partitions}
-        ahead = [passed_over(p, at) for p, at in positions.items() if at is not None and at > self._next[p]]
-        self._next.update({run.partition: run.next_offset for run in ahead})
-        return ahead
-
-    def _columns(self, tp: TopicPartition, records: list[Any]) -> Fetched:
-        return Fetched(
-            partition=tp.partition,
-            offsets=[r.offset for r in records],
-            timestamps_ms=[r.timestamp for r in records],
-            values=[r.value for r in records],
-            headers=[r.headers for r in records],
-            keys=lambda i: records[i].key,
-            next_offset=max(records[-1].offset + 1, self._consumer.position(tp)),
-        )
 
     def end_offsets(self) -> dict[int, int]:
         """See the protocol.
@@ -179,6 +174,24 @@ class KafkaPythonReader:
         """See the protocol."""
         self._sight.close()
         self._consumer.close(autocommit=False)
+
+
+def _runs(partition: int, found: list[Any]) -> list[Fetched]:
+    if isinstance(found[0], Columns):
+        return [columns.run(partition) for columns in found]
+    return [_run(partition, found)]
+
+
+def _run(partition: int, records: list[Any]) -> Fetched:
+    return Fetched(
+        partition=partition,
+        offsets=[r.offset for r in records],
+        timestamps_ms=[-1 if r.timestamp is None else r.timestamp for r in records],
+        values=[r.value for r in records],
+        headers=[r.headers for r in records],
+        keys=lambda i: records[i].key,
+        next_offset=records[-1].offset + 1,
+    )
 
 
 class KafkaPythonWriter:

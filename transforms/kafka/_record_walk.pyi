@@ -1,0 +1,13 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def walk(
+    data: bytes | bytearray | memoryview,
+    at: int,
+    end: int,
+    offset: int,
+    timestamp: int,
+    is_append_time: bool,
+    cells: NDArray[np.int64],
+    /,
+) -> tuple[int, int]: ...
