@@ -88,7 +88,10 @@ class Fetched:
         """Bytes of each value, -1 for none, shape (n,)."""
         if isinstance(self.values, Packed):
             return self.values.lengths
-        return np.fromiter((-1 if value is None else len(value) for value in self.values), np.int64, len(self))
+        try:
+            return np.fromiter(map(len, self.values), np.int64, len(self))  # type: ignore[arg-type]
+        except TypeError:
+            return np.fromiter((-1 if value is None else len(value) for value in self.values), np.int64, len(self))
 
     def before(self, stop: int) -> "Fetched":
         """The records before an offset."""

@@ -7,7 +7,7 @@ a record without that header has the source's `format`.
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -20,10 +20,11 @@ from sparsewatch.transforms.codecs.arrow import MOST_ROWS, conform, encode_arrow
 from sparsewatch.transforms.codecs.arrow_framing import count_events
 from sparsewatch.transforms.codecs.arrow_records import read_records
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
-from sparsewatch.transforms.codecs.json import decode_json
-from sparsewatch.transforms.codecs.missing import nulls_for_missing, texts_without_missing, without_missing_texts
+from sparsewatch.transforms.codecs.json import decode_runs
+from sparsewatch.transforms.codecs.missing import texts_without_missing, without_missing_texts
+from sparsewatch.transforms.codecs.plain_records import Run
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, joined, taken, without_nan
-from sparsewatch.transforms.records import Fetched
+from sparsewatch.transforms.records import Fetched, Packed
 
 JSON_TYPE = b"application/json"
 ARROW_TYPE = b"application/vnd.apache.arrow.stream"
@@ -34,6 +35,13 @@ _UNCOUNTED = " (the number of its events is not known, or not believed: it count
 
 #: A record: (position in the list of fetched runs, position in the run).
 _Record = tuple[int, int]
+
+
+class _Picked(NamedTuple):
+    """Some records of a run: its position in the list of fetched runs, and theirs in it, shape (n,)."""
+
+    run: int
+    at: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +96,17 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         schema: What an event must look like.
     """
     rejects: list[SideRecord] = []
-    by_format: dict[str, list[_Record]] = {"json": [], "arrow": []}
+    texts: list[_Picked] = []
+    tables: list[_Record] = []
     for run, records in enumerate(fetched):
-        _classify(topic, run, records, schema, by_format, rejects)
+        arrow = _arrow(records, schema.default_format)
+        usable = _usable(topic, records, arrow, schema, rejects)
+        if (usable & ~arrow).any():
+            texts.append(_Picked(run, np.flatnonzero(usable & ~arrow)))
+        tables.extend((run, i) for i in np.flatnonzero(usable & arrow).tolist())
     parts = [
-        _decode_json(topic, fetched, by_format["json"], schema, rejects),
-        *_decode_arrow(topic, fetched, by_format["arrow"], schema, rejects),
+        _decode_json(topic, fetched, texts, schema, rejects),
+        *_decode_arrow(topic, fetched, tables, schema, rejects),
     ]
     rows, places, wrong = _joined([p for p in parts if p.rows.num_rows], schema)
     rows = without_missing_texts(rows, schema.missing)
@@ -114,27 +127,28 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
     return _without_faults(decoded, faults)
 
 
-def _classify(
-    topic: str,
-    run: int,
-    records: Fetched,
-    schema: EventSchema,
-    by_format: dict[str, list[_Record]],
-    rejects: list[SideRecord],
-) -> None:
-    plain = not any(records.headers)
-    for i, value in enumerate(records.values):
-        if value is None:
+def _arrow(records: Fetched, default_format: str) -> np.ndarray:
+    """Which records of a run are Arrow's, shape (n,)."""
+    if not any(records.headers):
+        return np.full(len(records), default_format == "arrow")
+    return np.array([_format(headers, default_format) == "arrow" for headers in records.headers])
+
+
+def _usable(
+    topic: str, records: Fetched, arrow: np.ndarray, schema: EventSchema, rejects: list[SideRecord]
+) -> np.ndarray:
+    """Which records of a run may be events, shape (n,)."""
+    sizes = records.sizes()
+    usable: np.ndarray = (sizes >= 0) & (sizes <= schema.max_record_bytes)
+    for i in np.flatnonzero(~usable).tolist():
+        if sizes[i] < 0:
             message = "expected an event, got a record without a value"
             rejects.append(_side(topic, records, i, "reject", "null_value", message))
-        elif len(value) > schema.max_record_bytes:
-            message = f"expected at most {schema.max_record_bytes} bytes, got {len(value)}"
-            too_large = _side(topic, records, i, "reject", "too_large", message)
-            arrow = _format(records.headers_at(i), schema.default_format) == "arrow"
-            rejects.append(_counted(too_large) if arrow else too_large)
         else:
-            form = schema.default_format if plain else _format(records.headers_at(i), schema.default_format)
-            by_format[form].append((run, i))
+            message = f"expected at most {schema.max_record_bytes} bytes, got {sizes[i]}"
+            too_large = _side(topic, records, i, "reject", "too_large", message)
+            rejects.append(_counted(too_large) if arrow[i] else too_large)
+    return usable
 
 
 def _format(headers: Iterable[tuple[str, bytes]], default_format: str) -> str:
@@ -162,18 +176,32 @@ class _Part(NamedTuple):
 
 
 def _decode_json(
-    topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
+    topic: str, fetched: Sequence[Fetched], picked: Sequence[_Picked], schema: EventSchema, rejects: list[SideRecord]
 ) -> _Part:
-    values = [fetched[run].values[i] or b"" for run, i in records]
-    if schema.missing:
-        values = [nulls_for_missing(value, schema.missing) for value in values]
-    rows, faults, wrong = decode_json(values, schema.columns, schema.lenient)
+    runs = [_values(fetched[run].values, at) for run, at in picked]
+    rows, faults, wrong = decode_runs(runs, schema.columns, schema.lenient, schema.missing)
+    places = _places(picked)
     for row, code, message in faults:
-        run, i = records[row]
+        run, i, _ = places[row].tolist()
         rejects.append(_side(topic, fetched[run], i, "reject", code, message))
-    places = np.zeros((len(records), 3), dtype=np.int32)
-    places[:, :2] = np.array(records, dtype=np.int32).reshape(-1, 2)
     return _Part(rows, places, wrong).without(faults)
+
+
+def _values(values: Sequence[bytes | None], at: np.ndarray) -> Run:
+    if isinstance(values, Packed):
+        return values if len(at) == len(values) else Packed(values.buffer, values.starts[at], values.lengths[at])
+    if len(at) == len(values):
+        return cast(Sequence[bytes], values)
+    return [values[i] or b"" for i in at.tolist()]
+
+
+def _places(picked: Sequence[_Picked]) -> np.ndarray:
+    """Run and position of each record, and row 0, shape (n, 3)."""
+    places = np.zeros((sum(len(at) for _, at in picked), 3), dtype=np.int32)
+    if len(places):
+        places[:, 0] = np.repeat([run for run, _ in picked], [len(at) for _, at in picked])
+        places[:, 1] = np.concatenate([at for _, at in picked])
+    return places
 
 
 def _decode_arrow(

@@ -17,6 +17,8 @@ from sparsewatch.transforms.codecs.decode import ARROW_TYPE, JSON_TYPE, Decoded,
 from sparsewatch.transforms.codecs.events import EventSchema, event_times_us
 from sparsewatch.transforms.records import Fetched, Headers
 
+pytestmark = pytest.mark.usefixtures("json_reader")
+
 NOW_MS = 1_700_000_000_000
 COLUMNS = pa.schema([("t", pa.int64()), ("x", pa.float64()), ("label", pa.int64())])
 ARROW, JSON = [("content-type", ARROW_TYPE)], [("content-type", JSON_TYPE)]

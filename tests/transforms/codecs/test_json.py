@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 from sparsewatch.transforms.codecs.json import decode_json
 
+pytestmark = pytest.mark.usefixtures("json_reader")
+
 COLUMNS = pa.schema(
     [("t", pa.int64()), ("f", pa.float64()), ("s", pa.string()), ("b", pa.bool_()), ("l", pa.list_(pa.int8()))]
 )
@@ -282,6 +284,16 @@ def test_wafers_decode_alike_fast_and_slow() -> None:
     assert [(row, code) for row, code, _ in faults] == [(1, "wrong_type")]
     assert slow.slice(0, 1).to_pylist() == fast.to_pylist()
     assert slow["lot"].to_pylist() == [None, None, "b"]
+
+
+def test_a_list_with_a_number_beyond_all_floats_is_decided_alike_in_any_company() -> None:
+    columns = pa.schema([("x", pa.list_(pa.float32()))])
+    for number in (b"1e400", b"9" * 400):
+        record = b'{"x": [1, %s]}' % number
+        [(_, *alone)] = decode_json([record], columns).faults
+        rows, faults, _ = decode_json([b"{broken", record], columns)
+        assert faults[1:] == [(1, *alone)]
+        assert rows["x"].to_pylist() == [None, None]
 
 
 def test_no_record_gives_no_row() -> None:

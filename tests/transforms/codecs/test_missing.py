@@ -19,6 +19,8 @@ from sparsewatch.transforms.codecs.events import EventColumns, event_schema, nam
 from sparsewatch.transforms.codecs.missing import nulls_for_missing
 from sparsewatch.transforms.records import Fetched
 
+pytestmark = pytest.mark.usefixtures("json_reader")
+
 SYMBOLS = ("NA", "-", "caf\xe9", 'a"b', "\\N", "")
 TEXT = st.one_of(st.sampled_from([*SYMBOLS, ": ", ', "x": "-"', '"', "\\", '\\"-"', ":"]), st.text(max_size=6))
 VALUE = st.one_of(TEXT, st.integers(), st.none(), st.booleans(), st.lists(TEXT, max_size=3))

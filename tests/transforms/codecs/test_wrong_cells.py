@@ -21,6 +21,8 @@ from sparsewatch.transforms.codecs.events import EventSchema
 from sparsewatch.transforms.codecs.wrong_cells import shown, summed, taken, wrong_column
 from sparsewatch.transforms.records import Fetched
 
+pytestmark = pytest.mark.usefixtures("json_reader")
+
 NOW_MS = 1_700_000_000_000
 COLUMNS = pa.schema(
     {"t": pa.int64(), "i": pa.int64(), "f": pa.float64(), "s": pa.string(), "b": pa.bool_(), "y": pa.int64()}
