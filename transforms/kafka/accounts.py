@@ -30,6 +30,7 @@ from sparsewatch.schemas.accounts import (
 )
 from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.robust_clock import Rows, settled_us
+from sparsewatch.transforms.kafka.row_places import by_partition, by_window
 from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, confirmed_stamps, lead_us, partition_clocks
 
 #: Windows without a row that are closed one by one after a window with rows, and in all at a time. A thousand minutes
@@ -75,19 +76,23 @@ def take(
 
     Returns:
         Rows on time by window, late rows, and the new state.
+
+    Raises:
+        ValueError: If the rows of a partition do not stand together.
     """
     late = np.zeros(len(offsets), dtype=bool)
     replayed = np.zeros(len(offsets), dtype=bool)
     windows = rules.window_us(times_us)
     updated: list[PartitionState] = []
     rejected = 0
+    places = by_partition(partitions)
     for part in state.partitions:
         if part.partition not in positions:
             updated.append(part)
             continue
         mine = rejects.get(part.partition, ())
         rejected += sum(reject.events for reject in mine if reject.offset >= part.high)
-        at = np.flatnonzero(partitions == part.partition)
+        at = places.get(part.partition, slice(0))
         closed = windows[at] + rules.length_us <= state.closed_end_us
         closed |= np.isin(windows[at], state.ahead_us)
         new, late[at] = _take_partition(part, rules, closed, offsets[at], times_us[at], stamps_us[at], windows[at])
@@ -98,7 +103,7 @@ def take(
         )
     late_new = np.flatnonzero(late & ~replayed)
     return Routing(
-        on_time=_by_window(windows, ~late),
+        on_time=by_window(windows, np.flatnonzero(~late), rules.length_us),
         late=late_new,
         aside_window_us=_next_us(state, rules),
         state=msgspec.structs.replace(
@@ -135,17 +140,16 @@ def _take_partition(
     newest = clock.newest_us
     late = closed | (windows + rules.length_us <= newest[1:] - rules.disorder_us)
     open_windows = {w.window_us: w for w in part.open_windows}
-    found, first, counts = np.unique(windows[~late], return_index=True, return_counts=True)
-    on_time_at = np.flatnonzero(~late)
-    for window, row, count in zip(found.tolist(), on_time_at[first].tolist(), counts.tolist(), strict=True):
+    for window, at in by_window(windows, np.flatnonzero(~late), rules.length_us).items():
         known = open_windows.get(window)
         if known is not None:
-            open_windows[window] = msgspec.structs.replace(known, rows=known.rows + count)
+            open_windows[window] = msgspec.structs.replace(known, rows=known.rows + len(at))
             continue
         # A record may hold many rows; reading starts again at its first row.
-        record_row = int(np.searchsorted(offsets, offsets[row], side="left"))
+        first_offset = offsets.item(at.item(0))
+        row = int(offsets.searchsorted(first_offset))
         open_windows[window] = OpenWindow(
-            window, int(offsets[row]), int(newest[record_row]), count, recent_before_us=clock.recent_us(record_row)
+            window, first_offset, newest.item(row), len(at), recent_before_us=clock.recent_us(row)
         )
     recent = clock.recent_us(len(times_us))
     supported = times_us <= settled_us(int(newest[-1]), recent)
@@ -157,11 +161,6 @@ def _take_partition(
         open_windows=tuple(open_windows[w] for w in sorted(open_windows)),
     )
     return new, late
-
-
-def _by_window(windows: np.ndarray, on_time: np.ndarray) -> dict[int, np.ndarray]:
-    at = np.flatnonzero(on_time)
-    return {int(window): at[windows[at] == window] for window in np.unique(windows[at])}
 
 
 def close_windows(

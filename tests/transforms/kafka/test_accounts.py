@@ -245,6 +245,28 @@ def test_markers_of_one_close_are_numbered_in_order_of_time() -> None:
     assert [m.resume[0].behind_us for m in markers] == [(5,), (5, 15), *[(5, 15, 25)] * 7]
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 60), st.sampled_from([0, 0, 0, 10**7]))))
+def test_rows_on_time_are_given_by_window_in_their_order(drawn: list[tuple[int, int, int, int]]) -> None:
+    rows = sorted((partition, offset) for partition, offset, _, _ in drawn)
+    partitions, offsets = (np.array([row[i] for row in rows], dtype=np.int64) for i in (0, 1))
+    times = np.array([time + ahead for _, _, time, ahead in drawn], dtype=np.int64)
+    start = ReaderState(tuple(PartitionState(p, 0, NEVER_US, 0) for p in range(4)), closed_end_us=20)
+    routed = take(start, RULES, partitions, offsets, times, times, dict.fromkeys(range(4), 10), {})
+    slow: dict[int, list[int]] = {}
+    for row, time in enumerate(times.tolist()):
+        if row not in routed.late:
+            slow.setdefault(time // 10 * 10, []).append(row)
+    assert [(window, at.tolist()) for window, at in routed.on_time.items()] == sorted(slow.items())
+    counted = Counter(w.window_us for p in routed.state.partitions for w in p.open_windows for _ in range(w.rows))
+    assert counted == {window: len(at) for window, at in slow.items()}
+
+
+def test_rows_of_a_partition_in_two_places_are_refused() -> None:
+    start, three = ReaderState((PartitionState(0, 0, NEVER_US, 0), PartitionState(1, 0, NEVER_US, 0))), np.arange(3)
+    with pytest.raises(ValueError, match="grouped by partition"):
+        take(start, RULES, np.array([0, 1, 0]), three, three, three, {0: 3, 1: 3}, {})
+
+
 def test_a_leap_over_very_many_windows_closes_as_many_as_the_bound_and_those_with_rows() -> None:
     start = ReaderState((PartitionState(0, 0, NEVER_US, 0),))
     times = np.array([5, 10**9 + 5, 3 * 10**9])
