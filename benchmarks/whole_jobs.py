@@ -17,7 +17,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from benchmarks.timed_job import Timing
-from benchmarks.workloads import FEATURES, LABEL, TIME, arrow_records, click_table, json_records
+from benchmarks.workloads import FEATURES, LABEL, SHAPES, TIME, arrow_records, click_table, json_records
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
 
@@ -27,7 +27,7 @@ BLOCK_ROWS = 16_384
 WINDOW_ROWS = 150_000
 #: Bytes of a topic's first values that are kept for peers.
 SAMPLE_BYTES = 150_000_000
-_PIECE_ROWS = 100_000
+_PIECE_CELLS = 4_000_000
 _PROCESS_S = 600
 _CLICK_JOB = """
 kind = "ctr"
@@ -149,17 +149,27 @@ def _produce(producer: Producer, topic: str, value: bytes, partition: int) -> No
             return
 
 
-def click_values(rows: int, format_: str = "json", first_row: int = 0) -> Iterator[bytes]:
+def click_values(
+    rows: int,
+    format_: str = "json",
+    first_row: int = 0,
+    *,
+    window_rows: int = WINDOW_ROWS,
+    shapes: Mapping[str, tuple[str, int]] = SHAPES,
+) -> Iterator[bytes]:
     """Values of records of clicks, made piece by piece: millions of rows take the memory of one piece.
 
     Args:
         rows: How many.
         format_: `json`, or `arrow` of 1,024 to 4,096 rows a record.
         first_row: Rows that came before: event times follow theirs, and values are other ones.
+        window_rows: Rows of a minute of event time.
+        shapes: Of the features, see `SHAPES`.
     """
-    for start in range(first_row, first_row + rows, _PIECE_ROWS):
-        piece = min(_PIECE_ROWS, first_row + rows - start)
-        table = click_table(piece, start, rows_per_second=WINDOW_ROWS / 60, first_row=start)
+    step = max(1, _PIECE_CELLS // len(shapes))
+    for start in range(first_row, first_row + rows, step):
+        piece = min(step, first_row + rows - start)
+        table = click_table(piece, start, rows_per_second=window_rows / 60, first_row=start, shapes=shapes)
         yield from json_records(table) if format_ == "json" else arrow_records(table, start)
 
 

@@ -1,6 +1,6 @@
 """Streams that benchmarks share, made from a seed: clicks shaped like public display-advertising logs, and wafers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -14,30 +14,42 @@ TEXTS = (
     *(2, 3, 4, 7, 10, 15, 25, 40, 75, 120, 200, 300, 500, 700, 1_000, 1_500, 2_200, 3_300),
     *(5_000, 8_000, 12_000, 18_000, 28_000, 45_000, 70_000, 100_000),
 )
-FEATURES = {f"I{i + 1}": "int" for i in range(len(INTEGERS))} | {f"C{i + 1}": "str" for i in range(len(TEXTS))}
+#: Type and number of distinct values of each feature.
+SHAPES = {f"I{i}": ("int", distinct) for i, distinct in enumerate(INTEGERS, 1)} | {
+    f"C{i}": ("str", distinct) for i, distinct in enumerate(TEXTS, 1)
+}
+FEATURES = {name: kind for name, (kind, _) in SHAPES.items()}
 LABEL = "click"
 TIME = "t"
 _START_MS = 1_700_000_000_000
 _NULLS = 0.1
 
 
-def click_table(rows: int, seed: int, *, rows_per_second: float, first_row: int = 0) -> pa.Table:
-    """Clicks with 39 features, a label and event times in milliseconds that rise steadily.
+def click_table(
+    rows: int,
+    seed: int,
+    *,
+    rows_per_second: float,
+    first_row: int = 0,
+    shapes: Mapping[str, tuple[str, int]] = SHAPES,
+) -> pa.Table:
+    """Clicks with their features, a label and event times in milliseconds that rise steadily.
 
     Args:
         rows: Number of rows.
         seed: Of everything drawn.
         rows_per_second: Rows in a second of event time.
         first_row: Rows that came before: moves the event times on.
+        shapes: Of the features, see `SHAPES`.
     """
     rng = np.random.default_rng(seed)
     columns: dict[str, pa.Array] = {
         TIME: pa.array(_START_MS + ((first_row + np.arange(rows)) * (1000 / rows_per_second)).astype(np.int64))
     }
-    for name, distinct in zip(FEATURES, (*INTEGERS, *TEXTS), strict=True):
+    for name, (kind, distinct) in shapes.items():
         ranks = _ranks(rng, rows, distinct)
         nulls = rng.random(rows) < _NULLS if distinct > 10 else None
-        if FEATURES[name] == "int":
+        if kind == "int":
             columns[name] = pa.array(ranks, mask=nulls)
         else:
             # An odd factor makes the ranks' words distinct.
