@@ -319,23 +319,57 @@ static bool fits(const column *in)
     return whole && holds(&in->clicks, weight * in->count) && (weight == 1 || holds(&in->weights, 8 * in->count));
 }
 
-/* (firsts, rows, clicks), int64 each. */
-static PyObject *numbers_of(const table *of)
+/* Sums of the values: (rows, clicks), int64 each. */
+static bool write_sums(const table *of, PyObject *made[2])
 {
-    PyObject *made[3];
-    int64_t *to[3];
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         made[i] = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(of->distinct * sizeof(int64_t)));
-        to[i] = made[i] != NULL ? (int64_t *)PyBytes_AsString(made[i]) : NULL;
+        int64_t *to = made[i] != NULL ? (int64_t *)PyBytes_AsString(made[i]) : NULL;
+        for (size_t at = 0; to != NULL && at < of->distinct; at++)
+            to[at] = i ? of->sums[at].clicks : of->sums[at].rows;
     }
-    PyObject *all = to[0] && to[1] && to[2] ? PyTuple_Pack(3, made[0], made[1], made[2]) : NULL;
-    for (size_t i = 0; all != NULL && i < of->distinct; i++) {
-        to[0][i] = of->firsts[i];
-        to[1][i] = of->sums[i].rows;
-        to[2][i] = of->sums[i].clicks;
-    }
-    for (int i = 0; i < 3; i++)
-        Py_XDECREF(made[i]);
+    return made[0] != NULL && made[1] != NULL;
+}
+
+static PyObject *write_numbers(const column *in, const table *of)
+{
+    PyObject *made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(of->distinct * sizeof(uint64_t)));
+    uint64_t *to = made != NULL ? (uint64_t *)PyBytes_AsString(made) : NULL;
+    for (size_t at = 0; to != NULL && at < of->distinct; at++)
+        to[at] = ((const uint64_t *)in->values.buf)[in->first + of->firsts[at]];
+    return made;
+}
+
+/* Offsets of the texts, in eight bytes each, and their bytes in `text`. */
+static PyObject *write_texts(const column *in, const table *of, PyObject **text)
+{
+    PyObject *made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)((of->distinct + 1) * sizeof(int64_t)));
+    int64_t *ends = made != NULL ? (int64_t *)PyBytes_AsString(made) : NULL;
+    if (ends == NULL)
+        return NULL;
+    ends[0] = 0;
+    for (size_t at = 0; at < of->distinct; at++)
+        ends[at + 1] = ends[at] + start_of(in, of->firsts[at] + 1, in->width) - start_of(in, of->firsts[at], in->width);
+    *text = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)ends[of->distinct]);
+    char *to = *text != NULL ? PyBytes_AsString(*text) : NULL;
+    for (size_t at = 0; to != NULL && at < of->distinct; at++)
+        memcpy(to + ends[at], (const char *)in->bytes.buf + start_of(in, of->firsts[at], in->width),
+               (size_t)(ends[at + 1] - ends[at]));
+    return made;
+}
+
+/* (values, text or None, rows, clicks, rows and clicks of missing values). */
+static PyObject *written(const column *in, const table *of, sum missing)
+{
+    PyObject *sums[2] = {NULL, NULL}, *text = in->texts ? NULL : Py_NewRef(Py_None), *all = NULL;
+    PyObject *values = in->texts ? write_texts(in, of, &text) : write_numbers(in, of);
+    if (write_sums(of, sums) && values != NULL && text != NULL)
+        all = Py_BuildValue("OOOOLL", values, text, sums[0], sums[1], (long long)missing.rows,
+                            (long long)missing.clicks);
+    Py_XDECREF(values);
+    Py_XDECREF(text);
+    Py_XDECREF(sums[0]);
+    Py_XDECREF(sums[1]);
     return all;
 }
 
@@ -355,8 +389,8 @@ static PyObject *counted(const column *in, uint64_t seed)
         PyErr_NoMemory();
     else if (wrong != NULL)
         PyErr_SetString(PyExc_ValueError, wrong);
-    else if ((made = numbers_of(&of)) != NULL)
-        made = Py_BuildValue("NLL", made, (long long)missing.rows, (long long)missing.clicks);
+    else
+        made = written(in, &of, missing);
     put_back(&of);
     return made;
 }

@@ -11,7 +11,7 @@ def count(
     rows: Any,
     clicks: Any,
     /,
-) -> tuple[tuple[bytes, bytes, bytes], int, int]:
+) -> tuple[bytes, bytes | None, bytes, bytes, int, int]:
     """Distinct values in the order they first appear, and the sums of their rows and clicks; without Python's lock.
 
     Args:
@@ -26,8 +26,8 @@ def count(
         clicks: Of each row: int64 with `rows`, else uint8, shape (count,).
 
     Returns:
-        Of each value the row where it comes first, its rows and its clicks, int64 of shape (n_distinct,) each; rows and
-        clicks of the missing value.
+        The values: numbers of eight bytes and None, or offsets of texts, int64 of shape (n_distinct + 1,), and their
+        bytes; rows and clicks of each, int64 of shape (n_distinct,); rows and clicks of the missing value.
 
     Raises:
         ValueError: If a buffer is too short, or a text lies outside of its bytes.

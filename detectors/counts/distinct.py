@@ -50,9 +50,7 @@ def count_distinct(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket
         return _count_encoded(values, kind, clicks)
     if not is_text(values.type):
         values = values.cast(ARROW_TYPES[kind])
-    found, firsts, missing = _table(values, None, clicks)
-    distinct = values.take(pa.array(firsts)).cast(ARROW_TYPES[kind])
-    return Part(distinct, *found), missing
+    return _table(values, None, clicks)
 
 
 def join_parts(parts: Sequence[Part]) -> Part:
@@ -61,12 +59,11 @@ def join_parts(parts: Sequence[Part]) -> Part:
     if _distinct is None or not 0 < len(values) < _MOST_ROWS:
         return _join_encoded(values, parts)
     rows, clicks = (np.concatenate(counts) for counts in zip(*(part[1:] for part in parts), strict=True))
-    found, firsts, _ = _table(values, rows, clicks)
-    return Part(values.take(pa.array(firsts)), *found)
+    return _table(values, rows, clicks)[0]
 
 
-def _table(values: Any, rows: Counts | None, clicks: Counts | Clicks) -> tuple[tuple[Counts, Counts], Counts, Bucket]:
-    """Rows and clicks of each value, the place where each comes first, and counts of the missing value."""
+def _table(values: Any, rows: Counts | None, clicks: Counts | Clicks) -> tuple[Part, Bucket]:
+    """Sums of rows and clicks by value, and those of the missing value."""
     valid, *buffers = values.buffers()
     if not values.null_count:
         valid = None
@@ -74,9 +71,14 @@ def _table(values: Any, rows: Counts | None, clicks: Counts | Clicks) -> tuple[t
     # Arrow leaves out the bytes where all texts are empty.
     text = (buffers[1] or b"") if texts else None
     width = 4 if pa.types.is_string(values.type) else 8
-    found, *missing = _distinct.count(_SEED, width, values.offset, len(values), buffers[0], text, valid, rows, clicks)
-    firsts, sums, clicked = (np.frombuffer(numbers, np.int64) for numbers in found)
-    return (sums, clicked), firsts, Bucket(*missing)
+    found, text, *sums, missing_rows, missing_clicks = _distinct.count(
+        _SEED, width, values.offset, len(values), buffers[0], text, valid, rows, clicks
+    )
+    of_values, of_clicks = (np.frombuffer(numbers, np.int64) for numbers in sums)
+    arrow_type = ARROW_TYPES["str"] if texts else values.type
+    buffers = [None, *(pa.py_buffer(buffer) for buffer in (found, text) if buffer is not None)]
+    distinct = pa.Array.from_buffers(arrow_type, of_values.size, buffers, 0)
+    return Part(distinct, of_values, of_clicks), Bucket(missing_rows, missing_clicks)
 
 
 def _count_encoded(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket]:
