@@ -35,7 +35,10 @@ def fitted(column: pa.ChunkedArray, kind: pa.DataType) -> Fitted:
         return _none_fits(given, kind)
     array = _cast(given, kind)
     if array is not None:
-        return Fitted(array, _NO_ROWS, []) if is_finite(array) else _finite_only(array)
+        return Fitted(array, _NO_ROWS, []) if is_finite(array) else _only(pc.is_finite(array), array)
+    if pa.types.is_integer(kind) and (pa.types.is_integer(given.type) or given.type in (pa.float32(), pa.float64())):
+        kept = _only(_whole_within(given, kind.bit_width), given)
+        return kept._replace(array=kept.array.cast(kind))
     array, at = to_column(given.to_pylist(), kind)
     wrong = np.array(at, dtype=np.int64)
     return Fitted(array, wrong, wrong_values(given, wrong))
@@ -82,10 +85,22 @@ def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array | None:
         return None
 
 
-def _finite_only(array: pa.Array) -> Fitted:
-    finite = pc.is_finite(array)
-    wrong = np.flatnonzero(~pc.fill_null(finite, True).to_numpy(zero_copy_only=False))
-    return Fitted(pc.if_else(finite, array, pa.scalar(None, array.type)), wrong, wrong_values(array, wrong))
+def _whole_within(numbers: pa.Array, bits: int) -> pa.Array:
+    """Which numbers an integer of this size can be, null for null."""
+    most, types = 2 ** (bits - 1), pa.types
+    if types.is_floating(numbers.type):
+        within = pc.and_(pc.greater_equal(numbers, float(-most)), pc.less(numbers, float(most)))
+        return pc.and_(within, pc.equal(numbers, pc.trunc(numbers)))
+    below = pc.less_equal(numbers, pa.scalar(most - 1, numbers.type))
+    if types.is_unsigned_integer(numbers.type):
+        return below
+    return pc.and_(below, pc.greater_equal(numbers, pa.scalar(-most, numbers.type)))
+
+
+def _only(fitting: pa.Array, array: pa.Array) -> Fitted:
+    """The values that fit, given which of them do, null for null."""
+    wrong = np.flatnonzero(~pc.fill_null(fitting, True).to_numpy(zero_copy_only=False))
+    return Fitted(pc.if_else(fitting, array, pa.scalar(None, array.type)), wrong, wrong_values(array, wrong))
 
 
 def _none_fits(array: pa.Array, kind: pa.DataType) -> Fitted:

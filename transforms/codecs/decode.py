@@ -4,7 +4,6 @@ The format of a record is in its `content-type` header (`application/json` or `a
 a record without that header has the source's `format`.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
@@ -16,22 +15,19 @@ import pyarrow as pa
 from sparsewatch.schemas.block import META, ROW
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.schemas.side_records import SideKind, SideRecord
-from sparsewatch.transforms.codecs.arrow import MOST_ROWS, conform, encode_arrow, pick_rows, read_arrow
-from sparsewatch.transforms.codecs.arrow_framing import count_events
+from sparsewatch.transforms.codecs.arrow import conform
 from sparsewatch.transforms.codecs.arrow_records import read_records
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_runs
 from sparsewatch.transforms.codecs.missing import texts_without_missing, without_missing_texts
 from sparsewatch.transforms.codecs.plain_records import Run
+from sparsewatch.transforms.codecs.set_aside import Reason, by_record, counted, parts_of, shared, side_record
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, joined, taken, without_nan
 from sparsewatch.transforms.records import Fetched, Packed
 
 JSON_TYPE = b"application/json"
 ARROW_TYPE = b"application/vnd.apache.arrow.stream"
 _FORMATS = {JSON_TYPE: "json", ARROW_TYPE: "arrow"}
-
-_MESSAGE_CHARACTERS = 1_000
-_UNCOUNTED = " (the number of its events is not known, or not believed: it counts as one)"
 
 #: A record: (position in the list of fetched runs, position in the run).
 _Record = tuple[int, int]
@@ -71,20 +67,37 @@ class Decoded:
             code: Reason in snake case.
             message: Reason for a person.
         """
-        inside = self.rows.column(ROW).to_numpy()
-        groups: dict[_Record, list[int]] = {}
-        for i in rows.tolist():
-            run, position = self.records[i].tolist()
-            groups.setdefault((run, position), []).append(int(inside[i]))
+        inside = self.rows.column(ROW).to_numpy()[rows]
         return [
-            _some_rows(self._whole(run, position, kind, code, message), members)
-            if _format(self.fetched[run].headers_at(position), self.default_format) == "arrow"
-            else self._whole(run, position, kind, code, message)
-            for (run, position), members in groups.items()
+            record
+            for run, position, own in by_record(self.records[rows])
+            for record in self._aside(run, position, kind, [(code, message, inside[own].tolist())])
         ]
 
-    def _whole(self, run: int, position: int, kind: SideKind, code: str, message: str) -> SideRecord:
-        return _side(self.topic, self.fetched[run], position, kind, code, message)
+    def without(self, faults: Sequence[Fault]) -> "Decoded":
+        """The rows that have no fault; the others become rejects. Faults are sorted by row."""
+        if not faults:
+            return self
+        bad = np.array([row for row, _, _ in faults])
+        inside = self.rows.column(ROW).to_numpy()
+        for run, position, own in by_record(self.records[bad]):
+            reasons = [(code, message, inside[at].tolist()) for code, message, at in shared(faults[own])]
+            self.rejects.extend(self._aside(run, position, "reject", reasons))
+        keep = np.ones(self.rows.num_rows, dtype=bool)
+        keep[bad] = False
+        return replace(
+            self,
+            rows=self.rows.filter(pa.array(keep)),
+            records=self.records[keep],
+            timestamps_ms=self.timestamps_ms[keep],
+            wrong=taken(self.wrong, np.flatnonzero(keep), len(keep)),
+        )
+
+    def _aside(self, run: int, position: int, kind: SideKind, reasons: Sequence[Reason]) -> list[SideRecord]:
+        records = self.fetched[run]
+        if _format(records.headers_at(position), self.default_format) == "arrow":
+            return parts_of(side_record(self.topic, records, position, kind, "", ""), reasons)
+        return [side_record(self.topic, records, position, kind, code, message) for code, message, _ in reasons]
 
 
 def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decoded:
@@ -124,7 +137,7 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         default_format=schema.default_format,
         wrong=wrong,
     )
-    return _without_faults(decoded, faults)
+    return decoded.without(faults)
 
 
 def _arrow(records: Fetched, default_format: str) -> np.ndarray:
@@ -143,11 +156,11 @@ def _usable(
     for i in np.flatnonzero(~usable).tolist():
         if sizes[i] < 0:
             message = "expected an event, got a record without a value"
-            rejects.append(_side(topic, records, i, "reject", "null_value", message))
+            rejects.append(side_record(topic, records, i, "reject", "null_value", message))
         else:
             message = f"expected at most {schema.max_record_bytes} bytes, got {sizes[i]}"
-            too_large = _side(topic, records, i, "reject", "too_large", message)
-            rejects.append(_counted(too_large) if arrow[i] else too_large)
+            too_large = side_record(topic, records, i, "reject", "too_large", message)
+            rejects.append(counted(too_large) if arrow[i] else too_large)
     return usable
 
 
@@ -183,7 +196,7 @@ def _decode_json(
     places = _places(picked)
     for row, code, message in faults:
         run, i, _ = places[row].tolist()
-        rejects.append(_side(topic, fetched[run], i, "reject", code, message))
+        rejects.append(side_record(topic, fetched[run], i, "reject", code, message))
     return _Part(rows, places, wrong).without(faults)
 
 
@@ -207,34 +220,27 @@ def _places(picked: Sequence[_Picked]) -> np.ndarray:
 def _decode_arrow(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
 ) -> Iterator[_Part]:
-    def side(at: int, code: str, message: str) -> SideRecord:
-        run, i = records[at]
-        return _side(topic, fetched[run], i, "reject", code, message)
+    def side(record: _Record, code: str, message: str) -> SideRecord:
+        return side_record(topic, fetched[record[0]], record[1], "reject", code, message)
 
     found, broken = read_records([fetched[run].values[i] or b"" for run, i in records], schema.columns)
-    aside = [(at, _counted(side(at, "broken_arrow", str(error)))) for at, error in broken]
+    aside = [(records[at], counted(side(records[at], "broken_arrow", str(error)))) for at, error in broken]
     for read in found:
         table = texts_without_missing(read.table, schema.missing)
         try:
             rows, faults, wrong = conform(table, schema.columns, schema.lenient)
         except SchemaError as error:
             for at, events in zip(read.records.tolist(), read.events.tolist(), strict=True):
-                foreign = side(at, "foreign_schema", str(error))
-                aside.append((at, msgspec.structs.replace(foreign, events=max(1, events))))
+                foreign = side(records[at], "foreign_schema", str(error))
+                aside.append((records[at], msgspec.structs.replace(foreign, events=max(1, events))))
             continue
         of_row, within = read.places()
-        for at, own in _by_record(faults, of_row):
-            for code, message, members in _shared(own):
-                aside.append((at, _some_rows(side(at, code, message), within[members].tolist())))
         places = np.column_stack([np.array(records, dtype=np.int32)[of_row], within.astype(np.int32)])
+        for run, i, own in by_record(places[[row for row, _, _ in faults], :2]):
+            reasons = [(code, message, within[at].tolist()) for code, message, at in shared(faults[own])]
+            aside += [((run, i), part) for part in parts_of(side((run, i), "", ""), reasons)]
         yield _Part(rows, places, wrong).without(faults)
     rejects.extend(record for _, record in sorted(aside, key=lambda one: one[0]))
-
-
-def _by_record(faults: Sequence[Fault], of_row: np.ndarray) -> Iterator[tuple[int, list[Fault]]]:
-    """The faults of each record that has any, given the record of each row."""
-    for at, own in itertools.groupby(faults, key=lambda fault: int(of_row[fault[0]])):
-        yield at, list(own)
 
 
 def _joined(parts: list[_Part], schema: EventSchema) -> _Part:
@@ -273,66 +279,3 @@ def _with_meta(
         pa.array(times),
     ]
     return pa.RecordBatch.from_arrays([*rows.columns, *meta], schema=pa.schema([*rows.schema, *META]))
-
-
-def _without_faults(decoded: Decoded, faults: list[Fault]) -> Decoded:
-    if not faults:
-        return decoded
-    # By record first: each side record costs reading its record again.
-    by_record: dict[_Record, list[Fault]] = {}
-    for fault in faults:
-        run, position = decoded.records[fault[0]].tolist()
-        by_record.setdefault((run, position), []).append(fault)
-    for found in by_record.values():
-        for code, message, at in _shared(found):
-            decoded.rejects.extend(decoded.set_aside(np.array(at), "reject", code, message))
-    keep = np.ones(decoded.rows.num_rows, dtype=bool)
-    keep[[row for row, _, _ in faults]] = False
-    stay = np.flatnonzero(keep)
-    return replace(
-        decoded,
-        rows=decoded.rows.filter(pa.array(keep)),
-        records=decoded.records[keep],
-        timestamps_ms=decoded.timestamps_ms[keep],
-        wrong=taken(decoded.wrong, stay, len(keep)),
-    )
-
-
-def _shared(faults: Sequence[Fault]) -> Iterator[tuple[str, str, list[int]]]:
-    """Code, message and rows: the faults of one record by their code."""
-    by_code: dict[str, list[Fault]] = {}
-    for fault in faults:
-        by_code.setdefault(fault[1], []).append(fault)
-    for code, (first, *more) in by_code.items():
-        message = first[2] if not more else f"{first[2]} (rows with this fault: {1 + len(more)})"
-        yield code, message, [row for row, _, _ in (first, *more)]
-
-
-def _side(topic: str, records: Fetched, i: int, kind: SideKind, code: str, message: str) -> SideRecord:
-    return SideRecord(
-        kind=kind,
-        topic=topic,
-        partition=records.partition,
-        offset=int(records.offsets[i]),
-        timestamp_ms=int(records.timestamps_ms[i]),
-        key=records.keys(i),
-        value=records.values[i],
-        headers=tuple((name, bytes(content or b"")) for name, content in records.headers_at(i)),
-        code=code,
-        message=message[:_MESSAGE_CHARACTERS],
-    )
-
-
-def _some_rows(whole: SideRecord, rows: Sequence[int]) -> SideRecord:
-    """Of a many-event record only these rows, encoded the same way."""
-    value = encode_arrow(pick_rows(read_arrow(whole.value or b""), rows))
-    return msgspec.structs.replace(whole, value=value, events=len(rows), row=rows[0])
-
-
-def _counted(whole: SideRecord) -> SideRecord:
-    """An Arrow record that was not read, with the number of events that its headers state."""
-    events = count_events(whole.value or b"", MOST_ROWS)
-    if events is not None:
-        return msgspec.structs.replace(whole, events=max(1, events))
-    said = whole.message[: _MESSAGE_CHARACTERS - len(_UNCOUNTED)]
-    return msgspec.structs.replace(whole, message=f"{said}{_UNCOUNTED}")

@@ -1,5 +1,6 @@
 """Arrow records: exactly the columns asked for, widened without loss; any damage is a `SchemaError`."""
 
+import math
 import random
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from sparsewatch.schemas.errors import SchemaError
 from sparsewatch.transforms.codecs.arrow import conform, encode_arrow, pick_rows, read_arrow
+from sparsewatch.transforms.codecs.arrow_cells import fitted
 from sparsewatch.transforms.codecs.arrow_framing import unpacked_bytes
+from sparsewatch.transforms.codecs.cells import to_column
 from sparsewatch.transforms.codecs.wrong_cells import summed
 
 COLUMNS = pa.schema([("t", pa.int64()), ("f", pa.float64()), ("s", pa.string()), ("b", pa.bool_())])
@@ -136,6 +139,31 @@ def test_of_a_column_that_must_be_right_only_the_wrong_rows_are_faults() -> None
         (2, "not_finite", "column 't': expected a finite number, got nan"),
     ]
     assert (rows["t"].to_pylist(), wrong) == ([1, None, None], {})
+
+
+#: Numbers about the bounds of integers of 8, 32 and 64 bits, and others.
+EDGES = [edge + step for edge in (0, 2**7, 2**31, 2**63, -(2**7), -(2**31), -(2**63)) for step in (-1, -0.5, 0, 1)]
+
+
+@given(
+    st.sampled_from([pa.uint8(), pa.int64(), pa.uint64(), pa.float16(), pa.float32(), pa.float64()]),
+    st.lists(st.sampled_from([None, *EDGES, float("nan"), float("inf"), float("-inf"), -0.0, 1e300, 7.0]), max_size=9),
+    st.sampled_from([pa.int8(), pa.int32(), pa.int64()]),
+)
+def test_numbers_that_are_no_such_integers_are_found_as_one_by_one(
+    given_type: pa.DataType, values: list[float | None], kind: pa.DataType
+) -> None:
+    if pa.types.is_integer(given_type):
+        low, high = (0, 2**given_type.bit_width) if "u" in str(given_type) else (-(2**63), 2**63)
+        values = [v for v in values if v is None or (math.isfinite(v) and v == int(v) and low <= v < high)]
+        column = pa.array([None if v is None else int(v) for v in values], given_type)
+    else:
+        column = pa.array([None if v is None else float(v) for v in values], pa.float64()).cast(given_type, safe=False)
+    found = fitted(pa.chunked_array([column]), kind)
+    array, wrong = to_column(column.to_pylist(), kind)
+    assert found.array.equals(array)
+    assert found.wrong.tolist() == wrong
+    assert str(found.values) == str([column.to_pylist()[at] for at in wrong])
 
 
 def test_integers_and_single_precision_become_floats() -> None:
