@@ -5,6 +5,7 @@ from though it has read none. A later run finds a topic that was made anew, cut 
 readers do, and an alert does not wait for a window.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -13,10 +14,12 @@ import msgspec
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
 from sparsewatch.schemas.alerts import raise_alert
+from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Writer
-from sparsewatch.transforms.kafka.instances import no_progress, remove_older, write_standing
-from sparsewatch.transforms.kafka.open import open_reader, open_writer
-from sparsewatch.transforms.kafka.progress import load_progress
+from sparsewatch.transforms.kafka.compacted import Compacted
+from sparsewatch.transforms.kafka.instances import claim, no_progress, progress_records, remove_older, write_standing
+from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.kafka.progress import progress_of
 from sparsewatch.transforms.kafka.reader_start import log_notices, standing
 from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.source_findings import findings_of
@@ -24,34 +27,68 @@ from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.job_metrics import lost_metric
 
 
-def begin(made: Ready, partitions: Sequence[int]) -> None:
+def take_over(made: Ready, partitions: Sequence[int], writer: Writer) -> tuple[Ready, Progress]:
+    """Claim a job for this process and begin its run, see `begin`; older instances stop.
+
+    Args:
+        made: The job; its topics exist.
+        partitions: Of its source topic.
+        writer: Of its broker.
+
+    Returns:
+        The job with the instance that has claimed it, and where its run begins.
+
+    Raises:
+        StateError: If the job's progress was written with other settings; it is not claimed then.
+        SourceError: If the broker does not answer.
+        SinkError: If the broker refuses a record.
+    """
+    own = made.identity
+    with progress_records(own) as records:
+        # Before the claim: a run that cannot go on from there must not stop the one that does.
+        _progress(records, own)
+        made = dataclasses.replace(made, identity=claim(own, records, writer))
+        return made, _begin(made, partitions, records, writer)
+
+
+def begin(made: Ready, partitions: Sequence[int], writer: Writer) -> None:
     """Commit where a run of a job begins, and raise what happened to its topic since it was last read.
 
     Args:
         made: The job, claimed by this process; its topics exist.
         partitions: Of its source topic.
+        writer: Of its broker.
 
     Raises:
         StateError: If the job's progress was written with other settings.
         SourceError: If the broker does not answer.
         SinkError: If the broker refuses a record.
     """
+    with progress_records(made.identity) as records:
+        _begin(made, partitions, records, writer)
+
+
+def _begin(made: Ready, partitions: Sequence[int], records: Compacted, writer: Writer) -> Progress:
     own = made.identity
-    before = load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest)
+    before = _progress(records, own)
     with closing(open_reader(own.kafka, own.topics.source, made.events.max_record_bytes)) as reader:
         state = standing(reader, before, partitions, made.job.source.start, closely=True)
     log_notices(own.topics.source, state.notices)
     now = _moved(before or no_progress(own), state)
-    with closing(open_writer(own.kafka)) as writer:
-        _write_alerts(writer, made, now, state.notices)
-        if state.lost:
-            sample = lost_metric(now).of_job(own.job)
-            writer.send(own.topics.metrics, sample.key.encode(), msgspec.json.encode(sample))
-        # The progress last: a run that dies before finds the same again.
-        writer.flush()
-        write_standing(writer, own, now)
-        writer.flush()
-        remove_older(own, writer)
+    _write_alerts(writer, made, now, state.notices)
+    if state.lost:
+        sample = lost_metric(now).of_job(own.job)
+        writer.send(own.topics.metrics, sample.key.encode(), msgspec.json.encode(sample))
+    # The progress last: a run that dies before finds the same again.
+    writer.flush()
+    write_standing(writer, own, now)
+    writer.flush()
+    remove_older(own, records, writer)
+    return now
+
+
+def _progress(records: Compacted, own: JobIdentity) -> Progress | None:
+    return progress_of(records.now(), own.topics.progress, own.job, own.settings_digest)
 
 
 def _moved(progress: Progress, state: ReaderState) -> Progress:

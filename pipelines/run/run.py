@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.output_checks import check_alerts_file
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
 from sparsewatch.pipelines.run.background import Background
-from sparsewatch.pipelines.run.begin import begin
+from sparsewatch.pipelines.run.begin import begin, take_over
 from sparsewatch.pipelines.run.lookout import Lookout
 from sparsewatch.pipelines.run.prism import prism
 from sparsewatch.pipelines.run.repeat import repeat
@@ -35,8 +34,8 @@ from sparsewatch.schemas.accounts import Marker, Part, Progress, marker_part
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import FencedError, SourceError
 from sparsewatch.transforms import coders
-from sparsewatch.transforms.kafka.instances import Watch, claim
-from sparsewatch.transforms.kafka.open import partitions_of
+from sparsewatch.transforms.kafka.instances import Watch
+from sparsewatch.transforms.kafka.open import handed_on, partitions_of
 from sparsewatch.transforms.kafka.presence import STOP
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, Until
@@ -89,17 +88,14 @@ def run_job(
         # There the file is written by workers on other machines.
         check_alerts_file(job.output.alerts_file)
     partitions = check_broker(made, job_file)
-    # Before the claim: a run that cannot go on from there must not stop the one that does.
-    _progress(made)
-    made = replace(made, identity=claim(made.identity))
-    begin(made, partitions)
     coders.register()
     STOP.clear()
     with ExitStack() as stack:
+        made, begun = take_over(made, partitions, stack.enter_context(handed_on(job.kafka)))
         if report is not None:
             if chosen == "repeat" and repeat_s is None and find_prism() is None:
                 report.say(NO_PRISM)
-            for line in start_lines(made, chosen, stop, _progress(made), partitions):
+            for line in start_lines(made, chosen, stop, begun, partitions):
                 report.say(line)
             stack.enter_context(report.live())
             stack.enter_context(listening(report))
@@ -117,9 +113,10 @@ def _run_until_windows_close(made: Ready, prepared: Prepared, extra: Sequence[st
     if not partitions:
         raise SourceError(f"the broker has no topic {topic!r} now")
     _check_alone(made)
-    begin(made, partitions)
     specs = read_specs(made, partitions, "window")
-    _run(made, partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", extra, "window")
+    with handed_on(made.job.kafka) as writer:
+        begin(made, partitions, writer)
+        _run(made, partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", extra, "window")
 
 
 def _check_alone(made: Ready) -> None:

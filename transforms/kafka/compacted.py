@@ -46,6 +46,8 @@ class Compacted:
         self._clocks: dict[int, int] = {}
         #: Timestamp and partition of each key's newest record, where there is more than one partition.
         self._stamps: dict[bytes, tuple[int, int]] = {}
+        #: What `now` has read, keys that were removed among it.
+        self._values: dict[bytes, bytes | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._kafka, self._topic, self._max_bytes, self._prefix)
@@ -60,6 +62,19 @@ class Compacted:
             self.close()
         newest = dict(self.changes())
         return {key: value for key, value in newest.items() if value is not None}
+
+    def now(self) -> dict[bytes, bytes]:
+        """As `newest`; calls after the first read on from the last one. Not to be mixed with `changes`.
+
+        Raises:
+            SourceError: As `newest`.
+        """
+        try:
+            self._values.update(self.changes())
+        except TopicRecreatedError:
+            self.close()
+            self._values.update(self.changes())
+        return {key: value for key, value in self._values.items() if value is not None}
 
     def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Records since the last call, up to the ends that the broker states now; all records at the first call.
@@ -122,7 +137,7 @@ class Compacted:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        self._next, self._clocks, self._stamps = {}, {}, {}
+        self._next, self._clocks, self._stamps, self._values = {}, {}, {}, {}
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,6 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import closing
 
 import msgspec
 
@@ -20,7 +19,6 @@ from sparsewatch.schemas.instances import STANDING, Instance, Standing
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.compacted import Compacted, TopicRecreatedError
-from sparsewatch.transforms.kafka.open import open_writer
 
 _logger = logging.getLogger(__name__)
 #: Largest record of a progress topic.
@@ -74,8 +72,18 @@ def _key(job: str, instance: Instance) -> bytes:
     return f"{job}/{instance.generation}/{instance.id}".encode()
 
 
-def claim(job: JobIdentity) -> JobIdentity:
+def progress_records(job: JobIdentity) -> Compacted:
+    """The records of a job in its progress topic."""
+    return Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=job.job.encode())
+
+
+def claim(job: JobIdentity, records: Compacted, writer: Writer) -> JobIdentity:
     """Claim a job for this process; from now on older instances stop.
+
+    Args:
+        job: The job.
+        records: See `progress_records`.
+        writer: Writes the claim.
 
     Returns:
         The job with the instance that has claimed it.
@@ -85,8 +93,7 @@ def claim(job: JobIdentity) -> JobIdentity:
         SourceError: If no broker answers.
         SinkError: If the broker refuses the claim.
     """
-    with Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=f"{job.job}/".encode()) as records:
-        before = standings(records.newest(), job.job)
+    before = standings(records.now(), job.job)
     instance = Instance(
         generation=1 + max((s.instance.generation for s in before), default=0),
         id=secrets.token_hex(8),
@@ -95,17 +102,14 @@ def claim(job: JobIdentity) -> JobIdentity:
         started_us=time.time_ns() // 1000,
     )
     claimed = msgspec.structs.replace(job, instance=instance)
-    with closing(open_writer(job.kafka)) as writer:
-        write_standing(writer, claimed, None)
-        writer.flush()
+    write_standing(writer, claimed, None)
+    writer.flush()
     return claimed
 
 
-def remove_older(job: JobIdentity, writer: Writer) -> None:
+def remove_older(job: JobIdentity, records: Compacted, writer: Writer) -> None:
     """Send the removal of what older instances wrote, once the progress of this one is durable; the caller flushes."""
-    with Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=f"{job.job}/".encode()) as records:
-        newest = records.newest()
-    for standing in standings(newest, job.job):
+    for standing in standings(records.now(), job.job):
         if job.instance is not None and standing.instance.rank < job.instance.rank:
             writer.send(job.topics.progress, _key(job.job, standing.instance), None)
 

@@ -74,11 +74,8 @@ class KafkaPythonAdmin:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._groups: dict[str, KafkaConsumer] = {}
-        self._admin: KafkaAdminClient | None = None
         self._timeout_ms = parse_duration_us(settings.timeout) // 1000
-        self._consumer = opened(
-            KafkaConsumer, settings, group_id=None, enable_auto_commit=False, request_timeout_ms=self._timeout_ms
-        )
+        self._admin = opened(KafkaAdminClient, settings, request_timeout_ms=self._timeout_ms)
 
     def partitions(self, topic: str) -> tuple[int, ...]:
         """See the protocol."""
@@ -89,51 +86,54 @@ class KafkaPythonAdmin:
 
     def topics(self) -> dict[str, tuple[int, ...]]:
         """See the protocol."""
-        return topics_of(self._consumer)
+        return {
+            topic["name"]: tuple(sorted(partition["partition_index"] for partition in topic["partitions"]))
+            for topic in self._described_topics(None)
+            if not (topic["error_code"] or topic["is_internal"])
+        }
 
     def rights(self, topics: Iterable[str]) -> dict[str, frozenset[str] | None]:
         """See the protocol."""
+        return {topic["name"]: _rights(topic) for topic in self._described_topics(list(topics))}
+
+    def _described_topics(self, topics: list[str] | None) -> list[dict[str, Any]]:
         try:
-            found = self._client().describe_topics(list(topics))
+            found: list[dict[str, Any]] = self._admin.describe_topics(topics)
         except KafkaError as error:
             raise SourceError(f"the broker did not describe its topics: {error!r}") from error
-        return {topic["name"]: _rights(topic) for topic in found}
+        return found
 
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """See the protocol."""
         for topic in topics:
-            self._create(self._client(), topic, replication)
+            self._create(topic, replication)
 
-    def _client(self) -> KafkaAdminClient:
-        if self._admin is None:
-            self._admin = opened(KafkaAdminClient, self._settings)
-        return self._admin
-
-    def _create(self, admin: KafkaAdminClient, topic: NewTopic, replication: int) -> None:
+    def _create(self, topic: NewTopic, replication: int) -> None:
         settings = {"cleanup.policy": "compact"} if topic.compact else {}
         if topic.max_record_bytes:
             settings["max.message.bytes"] = str(topic.max_record_bytes)
-        _create(admin, KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings), self._settings)
+        new = KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings)
+        _create(self._admin, new, self._settings)
 
     def create_like(self, model: str, topic: str, settings: Mapping[str, str]) -> None:
         """See the protocol."""
         try:
-            admin = self._client()
-            [found] = admin.describe_topics([model])
+            [found] = self._admin.describe_topics([model])
             replication = len(found["partitions"][0]["replica_nodes"])
             own = {
                 name: setting["value"]
-                for name, setting in _described(admin, model).items()
+                for name, setting in _described(self._admin, model).items()
                 if setting["config_source"] == _OWN_SETTING
             }
-            _create(admin, KafkaNewTopic(topic, 1, replication, topic_configs={**own, **settings}), self._settings)
+            new = KafkaNewTopic(topic, 1, replication, topic_configs={**own, **settings})
+            _create(self._admin, new, self._settings)
         except KafkaError as error:
             raise SinkError(f"topic {topic!r} cannot be created like {model!r}: {error!r}") from error
 
     def settings_of(self, topic: str) -> dict[str, str]:
         """See the protocol."""
         try:
-            found = _described(self._client(), topic)
+            found = _described(self._admin, topic)
         except KafkaError as error:
             _logger.info("the broker did not return the settings of topic %s: %r", topic, error)
             return {}
@@ -142,14 +142,14 @@ class KafkaPythonAdmin:
     def change_settings(self, topic: str, settings: Mapping[str, str]) -> None:
         """See the protocol."""
         try:
-            self._client().alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))])
+            self._admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))])
         except (KafkaError, ValueError) as error:
             raise SinkError(f"settings {dict(settings)} of topic {topic!r} cannot be changed: {error!r}") from error
 
     def delete_topic(self, topic: str) -> None:
         """See the protocol."""
         try:
-            self._client().delete_topics([topic])
+            self._admin.delete_topics([topic])
         except UnknownTopicOrPartitionError:
             _logger.debug("topic %s is deleted already", topic)
         except KafkaError as error:
@@ -171,7 +171,6 @@ class KafkaPythonAdmin:
 
     def close(self) -> None:
         """See the protocol."""
-        for consumer in (self._consumer, *self._groups.values()):
+        for consumer in self._groups.values():
             consumer.close(autocommit=False)
-        if self._admin is not None:
-            self._admin.close()
+        self._admin.close()

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Protocol
 
+import msgspec
+
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Admin, NewTopic, Reader, Writer
 
@@ -26,6 +28,8 @@ class Broker(Protocol):
 
 #: By address.
 _SERVED: dict[str, Broker] = {}
+#: Writers that are open and free, by their settings.
+_FREE: dict[bytes, list[Writer]] = {}
 
 
 @contextmanager
@@ -66,6 +70,29 @@ def open_writer(settings: KafkaSettings) -> Writer:
     from sparsewatch.transforms.kafka.kafka_python import KafkaPythonWriter
 
     return KafkaPythonWriter(settings)
+
+
+@contextmanager
+def handed_on(settings: KafkaSettings) -> Iterator[Writer]:
+    """A writer for the begin of a run, which the first to call `free_writer` gets after that; closed if nobody does.
+
+    A writer waits for an id from its broker before it sends, librdkafka's half a second: a run waits once.
+    """
+    writer = open_writer(settings)
+    free = _FREE.setdefault(msgspec.json.encode(settings), [])
+    free.append(writer)
+    try:
+        yield writer
+    finally:
+        if writer in free:
+            free.remove(writer)
+            writer.close()
+
+
+def free_writer(settings: KafkaSettings) -> Writer:
+    """A writer that was handed on in this process, or a new one; the caller closes it."""
+    free = _FREE.get(msgspec.json.encode(settings))
+    return free.pop(0) if free else open_writer(settings)
 
 
 def open_admin(settings: KafkaSettings) -> Admin:

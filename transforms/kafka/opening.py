@@ -34,6 +34,10 @@ _RECONNECT_MS = 500
 #: Time of the first try to open a client, doubled with each.
 _FIRST_TRY_S = 1.0
 _SHORTEST_TRY_S = 0.1
+#: Least time between two questions about the cluster, and for how long from the making of a client: the first ones, for
+#: the brokers and for a topic, follow each other, and kafka-python's own 100 ms would pass before each client works.
+_FIRST_BACKOFF_MS = 5
+_FIRST_S = 1.0
 #: What a broker answers to a password it will not take the next time either.
 _REFUSALS = (IllegalSaslStateError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 #: Loggers that write requests out at debug level, that with the password included.
@@ -142,6 +146,9 @@ class _Manager(KafkaConnectionManager):
         super().__init__(selector, **configs)
         self._network = network
         self.failure: BaseException | None = None
+        usual_ms = self.cluster.config["retry_backoff_ms"]
+        self.cluster.config["retry_backoff_ms"] = _FIRST_BACKOFF_MS
+        selector.call_later(_FIRST_S, lambda: self.cluster.config.update(retry_backoff_ms=usual_ms))
 
     def get_connection(self, node_id: Any, *args: Any, **kwargs: Any) -> KafkaConnection:
         found = super().get_connection(node_id, *args, **kwargs)

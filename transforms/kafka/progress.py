@@ -30,8 +30,16 @@ def load_progress(settings: KafkaSettings, topic: str, job: str, digest: str) ->
         SourceError: If the broker does not answer.
     """
     with Compacted(settings, topic, MAX_RECORD_BYTES, prefix=job.encode()) as records:
-        newest = records.newest()
-    progress = _parsed(newest, topic, job)
+        return progress_of(records.newest(), topic, job, digest)
+
+
+def progress_of(records: Mapping[bytes, bytes], topic: str, job: str, digest: str) -> Progress | None:
+    """As `load_progress`, of the newest values of the keys of a progress topic.
+
+    Raises:
+        StateError: As `load_progress`.
+    """
+    progress = _parsed(records, topic, job)
     return None if progress is None else _checked(progress, topic, job, digest)
 
 

@@ -17,7 +17,7 @@ from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.instances import Watch, write_standing
-from sparsewatch.transforms.kafka.open import open_admin, open_writer
+from sparsewatch.transforms.kafka.open import free_writer, open_admin
 from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
@@ -153,7 +153,7 @@ class WindowWriter:
 
     def _open(self) -> Writer:
         if self._writer is None:
-            self._writer = patiently(lambda: open_writer(self._identity.kafka))
+            self._writer = patiently(lambda: free_writer(self._identity.kafka))
         return self._writer
 
     def _with_view(self, window: Window, conclusion: Conclusion, writer: Writer) -> Conclusion:

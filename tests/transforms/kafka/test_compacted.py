@@ -63,6 +63,21 @@ def test_of_a_key_in_several_partitions_the_latest_counts_however_they_are_read(
         assert opened(broker).newest() == {b"moved": b"newest", b"back": b"again", b"tied": b"higher"}
 
 
+def test_what_stands_now_is_read_on_from_the_last_look_and_from_the_begin_of_a_topic_made_anew(
+    broker: FakeBroker,
+) -> None:
+    records = opened(broker)
+    assert records.now() == {}
+    write(broker, 0, (b"a", b"1", 1), (b"b", b"2", 1))
+    assert records.now() == {b"a": b"1", b"b": b"2"}
+    write(broker, 0, (b"a", None, 2), (b"c", b"3", 2))
+    assert records.now() == {b"b": b"2", b"c": b"3"} == opened(broker).newest()
+    assert broker.readers["t"] == 2 + 1
+    broker.recreate("t")
+    write(broker, 0, (b"d", b"4", 3))
+    assert records.now() == {b"d": b"4"} == opened(broker).newest()
+
+
 def test_what_came_since_is_read_on_and_pickled_it_begins_anew(broker: FakeBroker) -> None:
     broker.create("t", 2)
     write(broker, 0, (b"a", b"1", 1))
