@@ -15,7 +15,7 @@ import msgspec
 
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
-from sparsewatch.transforms.kafka import source
+from sparsewatch.transforms.kafka import reading
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, open_spec_reader
 from sparsewatch.transforms.records import Fetched
@@ -105,7 +105,7 @@ def timed_run(job_file: Path) -> Timing:
         commit(writer, *arguments, **more)
         timing.committed()
 
-    with patch.object(source, "open_spec_reader", timed_reader), patch.object(WindowWriter, "commit", timed_commit):
+    with patch.object(reading, "open_spec_reader", timed_reader), patch.object(WindowWriter, "commit", timed_commit):
         timing.summary = run_job(job, "latest", "inprocess")
     progress = load_job_progress(job)
     if progress is not None:

@@ -8,10 +8,7 @@ before a partition counts as idle, at most once a second, and no answer means no
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
 
-from sparsewatch.schemas.accounts import ReaderState
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.records import Fetched
@@ -31,7 +28,13 @@ _PATIENCE = 20
 _ASK_EVERY_S = 1.0
 
 
-def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: int = BATCH_BYTES) -> list[Fetched]:
+def fetch_batch(
+    reader: Reader,
+    max_records: int,
+    gather_s: float,
+    max_bytes: int = BATCH_BYTES,
+    is_enough: Callable[[Sequence[Fetched]], bool] = lambda _: False,
+) -> list[Fetched]:
     """What arrives within `gather_s` seconds: runs by partition, those of one partition in order.
 
     Args:
@@ -39,10 +42,11 @@ def fetch_batch(reader: Reader, max_records: int, gather_s: float, max_bytes: in
         max_records: Records at most.
         gather_s: Seconds at most, but for the last poll.
         max_bytes: Bytes of values that fill a batch; the last poll may exceed them, by little where records are alike.
+        is_enough: Whether to wait for no more than these runs; asked before each poll.
     """
     runs: list[Fetched] = []
     count, size, end = 0, 0, time.monotonic() + gather_s
-    while count < max_records and size < max_bytes and (left := end - time.monotonic()) > 0:
+    while count < max_records and size < max_bytes and (left := end - time.monotonic()) > 0 and not is_enough(runs):
         fit = (max_bytes - size) * count // size if size else _FIRST_RECORDS
         for fetched in reader.fetch(min(_POLL_S, left), max(1, min(max_records - count, fit))):
             runs.append(fetched)
@@ -81,38 +85,6 @@ def until_ends(reader: Reader, topic: str, positions: Mapping[int, int], ends: M
             )
 
 
-_Batch = TypeVar("_Batch")
-
-
-class FetchAhead(Generic[_Batch]):
-    """Fetches the next batch in a thread while this one is decoded and counted.
-
-    Arrow and polars work without Python's lock, a client mostly with it, so the two overlap. Between `batch` and
-    `drop` nobody else may use the reader.
-    """
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fetch-ahead")
-        self._next: Future[_Batch] | None = None
-
-    def batch(self, fetch: Callable[[], _Batch]) -> _Batch:
-        """The batch fetched meanwhile, or fetched now; the next fetch is begun."""
-        fetched = fetch() if self._next is None else self._next.result()
-        self._next = self._pool.submit(fetch)
-        return fetched
-
-    def drop(self) -> None:
-        """Wait for the fetch that was begun and discard it: the reader starts at other positions, or is closed."""
-        if self._next is not None:
-            self._next.exception()
-            self._next = None
-
-    def close(self) -> None:
-        """Drop, and end the thread."""
-        self.drop()
-        self._pool.shutdown()
-
-
 class IdleClock:
     """Remembers when each partition last gave a record. `clock` gives seconds."""
 
@@ -125,26 +97,23 @@ class IdleClock:
         self._asked = float("-inf")
 
     def idle_us(
-        self, state: ReaderState, reader: Reader, active: Collection[int], idle_after_us: int
+        self, positions: Mapping[int, int], reader: Reader, active: Collection[int], idle_after_us: int
     ) -> dict[int, int]:
         """Microseconds since each idle partition became idle.
 
         Args:
-            state: Positions of all partitions.
+            positions: Next offset of each partition.
             reader: Asked for the ends, at most once a second.
             active: Partitions of which records were fetched just now.
             idle_after_us: Silence from which on a partition is idle.
         """
         now = self._clock()
         self.seen.update(active)
-        for part in state.partitions:
-            if part.partition in active or part.partition not in self._last:
-                self._last[part.partition] = now
+        self._last |= {p: now for p in positions if p in active or p not in self._last}
         silent = {p: round((now - last) * 1e6) - idle_after_us for p, last in self._last.items()}
         silent = {p: us for p, us in silent.items() if us >= 0}
         if not silent or not self._ends_known(reader, now):
             return {}
-        positions = {p.partition: p.position for p in state.partitions}
         return {p: us for p, us in silent.items() if p in self._ends and positions[p] >= self._ends[p]}
 
     def _ends_known(self, reader: Reader, now: float) -> bool:

@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-import pytest
-
-from sparsewatch.schemas.errors import SourceError
 from sparsewatch.testing import FakeBroker, FakeReader, FakeRecord
 from sparsewatch.testing.topic import as_fetched
-from sparsewatch.transforms.kafka.fetching import FetchAhead, fetch_batch, stop_before
+from sparsewatch.transforms.kafka.fetching import fetch_batch, stop_before
 from sparsewatch.transforms.records import Fetched
 
 
@@ -67,43 +64,9 @@ def test_a_stop_offset_beyond_the_run_changes_nothing() -> None:
     assert stop_before([run], {0: 99}) == [run]
 
 
-def test_batches_fetched_ahead_come_in_order_and_none_is_lost() -> None:
-    reader = reader_of({0: [b"a"] * 25}, step=10)
+def test_a_batch_ends_as_soon_as_it_is_enough() -> None:
+    reader = reader_of({0: [b"a"] * 100}, step=5)
     reader.assign({0: 0})
-    ahead: FetchAhead[list[Fetched]] = FetchAhead()
-    got = [ahead.batch(lambda: fetch_batch(reader, 10, 0.1)) for _ in range(4)]
-    ahead.close()
-    assert [[x for run in runs for x in run.offsets] for runs in got[:3]] == [
-        list(range(10)),
-        list(range(10, 20)),
-        list(range(20, 25)),
-    ]
-
-
-def test_a_dropped_batch_is_fetched_again_from_the_new_position() -> None:
-    reader = reader_of({0: [b"a"] * 25}, step=10)
-    reader.assign({0: 0})
-    ahead: FetchAhead[list[Fetched]] = FetchAhead()
-    ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
-    ahead.drop()
-    reader.assign({0: 10})
-    [run] = ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
-    ahead.close()
-    assert run.offsets[0] == 10
-
-
-def test_an_error_of_a_fetch_ahead_is_raised_by_the_next_batch() -> None:
-    reader = reader_of({0: [b"a"] * 5})
-    reader.assign({0: 0})
-    ahead: FetchAhead[list[Fetched]] = FetchAhead()
-    ahead.batch(lambda: fetch_batch(reader, 10, 0.1))
-    ahead.drop()
-
-    def fail() -> list[Fetched]:
-        raise SourceError("the broker is away")
-
-    assert ahead.batch(list) == []
-    ahead.drop()
-    with pytest.raises(SourceError, match="is away"):
-        ahead.batch(fail)
-    ahead.close()
+    runs = fetch_batch(reader, 100, 60.0, is_enough=lambda runs: sum(map(len, runs)) >= 12)
+    assert sum(map(len, runs)) == 15
+    assert fetch_batch(reader, 100, 60.0, is_enough=lambda _: True) == []

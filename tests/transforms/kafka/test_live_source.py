@@ -14,7 +14,8 @@ from sparsewatch.schemas.accounts import Account, Marker, ReaderState
 from sparsewatch.schemas.errors import SourceError
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.testing import FakeBroker
-from sparsewatch.transforms.kafka import fetching, source, watching
+from sparsewatch.transforms.kafka import ahead, feed, fetching, source, watching
+from sparsewatch.transforms.kafka.fetching import IdleClock
 from sparsewatch.transforms.kafka.reader_start import Until, initial_state
 from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, _ReadBounded, _ReadForever
 from tests.kit.job_files import write_click_job
@@ -99,9 +100,10 @@ class Live:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step is a bundle, with a look at the topic."""
+    """Every step is a bundle, with a look at the topic, and sees what was written before it."""
     monkeypatch.setattr(source, "_BUNDLE_S", 0.0)
-    monkeypatch.setattr(source, "_GATHER_S", 0.01)
+    monkeypatch.setattr(feed, "_GATHER_S", 0.01)
+    monkeypatch.setattr(ahead, "AHEAD", 0)
     monkeypatch.setattr(watching, "_LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(fetching, "_ASK_EVERY_S", 0.0)
 
@@ -284,7 +286,7 @@ def test_no_window_closes_while_a_new_partition_is_unread(
     closed = len(live.markers)
     # The next look would come much later, but for the window that is to close.
     monkeypatch.setattr(watching, "_LOOK_EVERY_S", 1e9)
-    monkeypatch.setattr(live.dofn._idle, "idle_us", lambda *_: {0: 120_000_000})
+    monkeypatch.setattr(IdleClock, "idle_us", lambda *_: {0: 120_000_000})
     broker.add_partitions("clicks", 2)
     send(broker, range(1, 2), partition=1)
     live.step()
@@ -301,7 +303,7 @@ def test_no_window_closes_while_the_broker_does_not_say_whether_partitions_were_
     send(broker, range(2))
     live.step()
     monkeypatch.setattr(watching, "_LOOK_EVERY_S", 1e9)
-    monkeypatch.setattr(live.dofn._idle, "idle_us", lambda *_: {0: 120_000_000})
+    monkeypatch.setattr(IdleClock, "idle_us", lambda *_: {0: 120_000_000})
     closed = len(live.markers)
     broker.away = True
     live.step()

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import pytest
 
-from sparsewatch.schemas.accounts import PartitionState, ReaderState
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import SimulatedClock
 from sparsewatch.transforms.kafka.client import Reader
@@ -127,7 +126,7 @@ def test_an_open_transaction_does_not_hold_a_partition_awake(kafka_broker: Kafka
         while not since and clock() < 100:
             arrived = {run.partition: run.next_offset for run in reader.fetch(0.1, 100)}
             position = arrived.get(0, position)
-            since = idle.idle_us(ReaderState((PartitionState(0, position, 0, 0),)), reader, arrived, 3_000_000)
+            since = idle.idle_us({0: position}, reader, arrived, 3_000_000)
             clock.advance(1)
     assert list(since) == [0]
 

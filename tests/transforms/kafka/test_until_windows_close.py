@@ -1,5 +1,6 @@
 """Runs until windows close: they leave open windows to the next run, read little twice, and silence outlasts them."""
 
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from sparsewatch.schemas.accounts import Marker
 from sparsewatch.schemas.jobs import JobIdentity, KafkaSettings, SourceSettings, Topics, WindowTimes
 from sparsewatch.testing import FakeBroker, SimulatedClock
 from sparsewatch.transforms.codecs.events import EventColumns, event_schema
-from sparsewatch.transforms.kafka import source
+from sparsewatch.transforms.kafka import feed, source
 from sparsewatch.transforms.kafka.fetching import IdleClock
 from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.kafka.open import served_by
@@ -74,7 +75,8 @@ class Repeated:
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repeated]:
     STOP.clear()
-    monkeypatch.setattr(source, "_idle_clocks", {})
+    monkeypatch.setattr(feed, "_idle_clocks", {})
+    monkeypatch.setattr(feed, "_GATHER_S", 0.01)
     broker = FakeBroker()
     with served_by("memory:1", broker):
         yield Repeated(broker)
@@ -98,7 +100,7 @@ def test_behind_a_backlog_a_run_closes_all_windows_that_have_ended(job: Repeated
 
 def test_silence_is_counted_on_from_the_run_before(job: Repeated, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimulatedClock()
-    monkeypatch.setattr(source, "_idle_clocks", {msgspec.json.encode(SPEC): IdleClock(clock)})
+    monkeypatch.setattr(feed, "_idle_clocks", {msgspec.json.encode(SPEC): IdleClock(clock)})
     job.publish(*range(60), 60, 61)
     assert len(job.run()[1]) == 1
     # Silent for ten seconds, then idle for another minute: the window that is open has ended by the clock.
@@ -107,7 +109,10 @@ def test_silence_is_counted_on_from_the_run_before(job: Repeated, monkeypatch: p
     assert (rows, marker.account.counted) == (2, 2)
 
 
-def test_a_run_that_is_asked_to_stop_leaves_its_windows_open(job: Repeated) -> None:
+def test_a_run_that_is_asked_to_stop_leaves_its_windows_open(job: Repeated, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By this clock it is 10 s later at each look.
+    ticks = itertools.count(step=10)
+    monkeypatch.setattr(feed, "_idle_clocks", {msgspec.json.encode(SPEC): IdleClock(lambda: float(next(ticks)))})
     job.publish(1, 2, 3)
     STOP.set()
     assert job.run() == (3, [])
