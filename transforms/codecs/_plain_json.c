@@ -1,8 +1,8 @@
 /* Plain JSON records to columns in the layout of Arrow, without Python's lock.
  *
- * A record is plain if there is no doubt about it: one object of valid JSON and UTF-8, each known key once, each value
- * of its column's type and range. Of all others only the place is told, and their row is null:
- * `sparsewatch.transforms.codecs.json` decides about them. */
+ * A record is plain if there is no doubt about it: one object of valid JSON and UTF-8, each known key once. Of all
+ * others only the place is told, and their row is null. A value of a plain record that is not of its column's type and
+ * range is handed out as it is written. `sparsewatch.transforms.codecs` decides about both. */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
@@ -64,6 +64,12 @@ static PyObject *buffer_of(void *memory, size_t size)
     return made;
 }
 
+static void free_heap(heap *of)
+{
+    free(of->memory);
+    *of = (heap){0};
+}
+
 static void forget_rows(reader *in)
 {
     for (size_t i = 0; i < in->count; i++) {
@@ -72,9 +78,12 @@ static void forget_rows(reader *in)
         if (in->columns[i].items != NULL)
             free_buffers(in->columns[i].items);
     }
-    free(in->odd);
-    in->odd = NULL;
-    in->rows = in->odd_count = in->odd_room = 0;
+    free_heap(&in->odd);
+    free_heap(&in->aside.rows);
+    free_heap(&in->aside.places);
+    free_heap(&in->aside.ends);
+    free_heap(&in->aside.texts);
+    in->rows = 0;
 }
 
 static void decoder_dealloc(PyObject *self)
@@ -224,15 +233,20 @@ static bool read_spans(reader *in, const span *spans, size_t count)
     return true;
 }
 
+static bool is_busy(PyObject *self)
+{
+    if (((decoder_object *)self)->busy)
+        PyErr_SetString(PyExc_RuntimeError, "expected one thread at a time");
+    return ((decoder_object *)self)->busy;
+}
+
 /* Reads without Python's lock; what the spans lie in must be held meanwhile. */
 static PyObject *add(PyObject *self, const span *spans, Py_ssize_t count)
 {
     decoder_object *own = (decoder_object *)self;
     bool done;
-    if (own->busy) {
-        PyErr_SetString(PyExc_RuntimeError, "expected one thread at a time");
+    if (is_busy(self))
         return NULL;
-    }
     own->busy = true;
     Py_BEGIN_ALLOW_THREADS
     done = read_spans(&own->in, spans, (size_t)count);
@@ -373,30 +387,84 @@ static PyObject *take_columns(reader *in)
     return columns;
 }
 
+/* Hands the memory of a heap over. */
+static PyObject *take_heap(heap *from)
+{
+    heap given = *from;
+    *from = (heap){0};
+    return given.memory == NULL ? PyBytes_FromStringAndSize(NULL, 0) : buffer_of(given.memory, given.size);
+}
+
+static PyObject *decoder_aside(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    values_aside *from = &((decoder_object *)self)->in.aside;
+    heap *heaps[4] = {&from->rows, &from->places, &from->ends, &from->texts};
+    PyObject *result;
+    if (is_busy(self))
+        return NULL;
+    result = PyTuple_New(4);
+    for (Py_ssize_t i = 0; result != NULL && i < 4; i++) {
+        PyObject *one = take_heap(heaps[i]);
+        if (one == NULL || PyTuple_SetItem(result, i, one) < 0)
+            Py_CLEAR(result);
+    }
+    return result;
+}
+
+static bool clear_row(reader *in, int64_t row)
+{
+    if (row < 0 || (uint64_t)row >= in->rows) {
+        PyErr_Format(PyExc_ValueError, "expected rows below %zd", (Py_ssize_t)in->rows);
+        return false;
+    }
+    for (size_t i = 0; i < in->count; i++) {
+        in->columns[i].nulls += bit_at(in->columns[i].valid, (size_t)row);
+        put_bit(in->columns[i].valid, (size_t)row, false);
+    }
+    return true;
+}
+
+static PyObject *decoder_clear(PyObject *self, PyObject *rows)
+{
+    reader *in = &((decoder_object *)self)->in;
+    Py_buffer view;
+    bool done;
+    if (is_busy(self) || PyObject_GetBuffer(rows, &view, PyBUF_C_CONTIGUOUS) < 0)
+        return NULL;
+    done = is_int64s(&view);
+    if (!done)
+        PyErr_SetString(PyExc_ValueError, "expected rows of 64 bits");
+    for (Py_ssize_t at = 0; done && at < view.len; at += (Py_ssize_t)sizeof(int64_t)) {
+        int64_t row;
+        memcpy(&row, (char *)view.buf + at, sizeof row);
+        done = clear_row(in, row);
+    }
+    PyBuffer_Release(&view);
+    return done ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyObject *decoder_finish(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    decoder_object *own = (decoder_object *)self;
+    reader *in = &((decoder_object *)self)->in;
     PyObject *columns, *odd = NULL, *result = NULL;
-    if (own->busy) {
-        PyErr_SetString(PyExc_RuntimeError, "expected one thread at a time");
+    if (is_busy(self))
         return NULL;
-    }
-    columns = take_columns(&own->in);
-    if (columns != NULL && own->in.odd == NULL)
-        odd = PyBytes_FromStringAndSize(NULL, 0);
-    else if (columns != NULL)
-        odd = hand_over((void **)&own->in.odd, own->in.odd_count * sizeof(int64_t), true);
+    columns = take_columns(in);
+    if (columns != NULL)
+        odd = take_heap(&in->odd);
     if (odd != NULL)
         result = Py_BuildValue("OO", columns, odd);
     Py_XDECREF(columns);
     Py_XDECREF(odd);
-    forget_rows(&own->in);
+    forget_rows(in);
     return result;
 }
 
 static PyMethodDef decoder_methods[] = {
     {"decode", decoder_decode, METH_O, NULL},
     {"decode_spans", decoder_decode_spans, METH_VARARGS, NULL},
+    {"aside", decoder_aside, METH_NOARGS, NULL},
+    {"clear", decoder_clear, METH_O, NULL},
     {"finish", decoder_finish, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

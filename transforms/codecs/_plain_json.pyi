@@ -34,6 +34,21 @@ class Decoder:
             RuntimeError: If another thread is at it.
         """
 
+    def aside(self) -> tuple[Any, Any, Any, Any]:
+        """Values of plain records that do not plainly fit their column, since the last call; their cells are null.
+
+        Returns:
+            Of each its row and its column, int64, rows ascending, and where its text ends, int64, in the last: their
+            texts, one behind the other.
+        """
+
+    def clear(self, rows: Any, /) -> None:
+        """Makes rows null, int64 of shape (n,).
+
+        Raises:
+            ValueError: If a row is not there.
+        """
+
     def finish(self) -> tuple[list[tuple[int, int, tuple[Any, ...]]], Any]:
         """The rows since the last call; the next begin anew.
 

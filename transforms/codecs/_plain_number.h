@@ -212,7 +212,7 @@ static inline cursor scan_integer(cursor p, int bits, int64_t *value)
         return NULL;
     for (size = 0; is_digit(*p); p++)
         size = size * 10 + (uint64_t)(*p - '0');
-    if (p - start > MOST_DIGITS || size > most + negative)
+    if (p - start > MOST_DIGITS || size > most + negative || *p == '.' || (*p | 0x20) == 'e')
         return NULL;
     *value = (int64_t)(negative ? 0 - size : size);
     return p;

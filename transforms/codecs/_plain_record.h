@@ -1,4 +1,6 @@
-/* A record: one JSON object, each field of it a value of a column, or one that nobody asked for. */
+/* A record: one JSON object, each field of it a value of a column, or one that nobody asked for.
+ *
+ * A value that does not plainly fit its column is set aside: its cell is null, and its text is kept. */
 #ifndef SPARSEWATCH_PLAIN_RECORD_H
 #define SPARSEWATCH_PLAIN_RECORD_H
 
@@ -6,8 +8,23 @@
 
 /* Deepest nesting of values that nobody asked for. */
 #define DEEPEST 64
-/* Numbers that nobody asked for must be of a size that every reader holds. */
+/* Other numbers than those of columns must be of a size that every reader holds: 10**-300 to 10**300. */
 #define MOST_EXPONENT 300
+
+/* Memory that grows. */
+typedef struct {
+    unsigned char *memory;
+    size_t size;
+    size_t room;
+} heap;
+
+/* Values set aside: of each its row, its column and where its text ends in `texts`, as int64. */
+typedef struct {
+    heap rows;
+    heap places;
+    heap ends;
+    heap texts;
+} values_aside;
 
 typedef struct {
     column *columns;
@@ -19,11 +36,46 @@ typedef struct {
     size_t first;
     /* Records so far, plain or not. */
     size_t rows;
-    /* Places of records that are not plain. */
-    int64_t *odd;
-    size_t odd_count;
-    size_t odd_room;
+    /* Places of records that are not plain, int64. */
+    heap odd;
+    values_aside aside;
 } reader;
+
+static bool append(heap *to, const void *bytes, size_t size)
+{
+    if (to->room - to->size < size) {
+        size_t room = 2 * to->room + size + LEAST_ROOM;
+        unsigned char *longer = realloc(to->memory, room);
+        if (longer == NULL)
+            return false;
+        to->memory = longer;
+        to->room = room;
+    }
+    memcpy(to->memory + to->size, bytes, size);
+    to->size += size;
+    return true;
+}
+
+static bool append_int64(heap *to, size_t value)
+{
+    int64_t held = (int64_t)value;
+    return append(to, &held, sizeof held);
+}
+
+static size_t count_aside(const values_aside *of)
+{
+    return of->rows.size / sizeof(int64_t);
+}
+
+/* Only the first `count` stay. */
+static void cut_aside(values_aside *of, size_t count)
+{
+    int64_t end = 0;
+    if (count)
+        memcpy(&end, of->ends.memory + (count - 1) * sizeof end, sizeof end);
+    of->rows.size = of->places.size = of->ends.size = count * sizeof end;
+    of->texts.size = (size_t)end;
+}
 
 static inline uint64_t hash_of(cursor key, size_t length)
 {
@@ -59,7 +111,7 @@ static cursor pass_number(cursor p)
 {
     number found;
     p = scan_number(p, &found);
-    if (p == NULL || found.count > MOST_DIGITS || abs(found.exponent) > MOST_EXPONENT)
+    if (p == NULL || found.count > MOST_DIGITS || abs(found.exponent) + found.count > MOST_EXPONENT)
         return NULL;
     return p;
 }
@@ -141,11 +193,33 @@ static cursor read_key(const reader *in, cursor p, cursor end, size_t *place, ui
     return *p == ':' ? p + 1 : NULL;
 }
 
+/* Sets the value at `p` aside, and returns what is behind it; NULL: it is broken. Of floats only Arrow's reader knows
+ * what others make of those that are too large or too small. */
+static cursor set_aside(reader *in, size_t place, cursor p, cursor end, uint64_t *high, outcome *why)
+{
+    column *of = &in->columns[place];
+    cursor behind;
+    bool is_number = *p == '-' || is_digit(*p);
+    if (*why == NO_MEMORY || of->kind == LIST || (is_number && (of->kind == FLOAT64 || of->kind == FLOAT32)))
+        return NULL;
+    behind = pass_value(p, end, 1, high);
+    if (behind == NULL)
+        return NULL;
+    take_back(of, in->rows);
+    if (!append(&in->aside.texts, p, (size_t)(behind - p)) || !append_int64(&in->aside.rows, in->rows)
+        || !append_int64(&in->aside.places, place) || !append_int64(&in->aside.ends, in->aside.texts.size)) {
+        *why = NO_MEMORY;
+        return NULL;
+    }
+    return behind;
+}
+
 /* Reads a field; `guess` is the place where the column is remembered that comes next. */
 static inline cursor read_field(reader *in, cursor p, cursor end, size_t **guess, uint64_t *high, outcome *why)
 {
     size_t place = **guess, row = in->rows;
     column *to = &in->columns[place];
+    cursor behind;
     if (place < in->count && has_key(to, p, end)) {
         p += to->key_length;
     } else {
@@ -162,7 +236,9 @@ static inline cursor read_field(reader *in, cursor p, cursor end, size_t **guess
         return NULL;
     to->seen = row + 1;
     *guess = &to->next;
-    return read_value(to, row, skip_white(p), end, high, why);
+    p = skip_white(p);
+    behind = read_value(to, row, p, end, high, why);
+    return behind != NULL ? behind : set_aside(in, place, p, end, high, why);
 }
 
 /* Whether the fields of the object at `p` are in the columns, and nothing is behind it. */
@@ -206,26 +282,12 @@ static void take_row_back(reader *in)
     }
 }
 
-static bool note_odd(reader *in)
-{
-    if (in->odd_count == in->odd_room) {
-        size_t room = in->odd_room ? 2 * in->odd_room : LEAST_ROOM;
-        int64_t *longer = realloc(in->odd, room * sizeof *longer);
-        if (longer == NULL)
-            return false;
-        in->odd = longer;
-        in->odd_room = room;
-    }
-    in->odd[in->odd_count++] = (int64_t)in->rows;
-    return true;
-}
-
 /* A record becomes one row, of nulls if it is not plain; there is room for it. NO_MEMORY: the row is taken back. */
 static outcome read_record(reader *in, cursor p, size_t length)
 {
     cursor end = p + length;
     outcome why = NOT_PLAIN;
-    size_t fields = 0;
+    size_t fields = 0, aside = count_aside(&in->aside);
     while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
         p++;
     while (p < end && (end[-1] == ' ' || end[-1] == '\n' || end[-1] == '\t' || end[-1] == '\r'))
@@ -237,7 +299,8 @@ static outcome read_record(reader *in, cursor p, size_t length)
         return PLAIN;
     }
     take_row_back(in);
-    if (why == NO_MEMORY || !note_odd(in))
+    cut_aside(&in->aside, aside);
+    if (why == NO_MEMORY || !append_int64(&in->odd, in->rows))
         return NO_MEMORY;
     in->rows++;
     return NOT_PLAIN;

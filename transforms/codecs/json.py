@@ -12,6 +12,7 @@ but turns a number in a text column silently into text.
 """
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -21,18 +22,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.transforms.codecs.cells import is_finite, to_column
+from sparsewatch.transforms.codecs.cells import is_finite
 from sparsewatch.transforms.codecs.events import Fault
 from sparsewatch.transforms.codecs.json_lines import DEEPEST, many_brackets, parse_lines
 from sparsewatch.transforms.codecs.missing import nulls_for_missing
+from sparsewatch.transforms.codecs.odd_cells import OddColumn, judge
 from sparsewatch.transforms.codecs.plain_records import PlainRows, Run, read_plain
-from sparsewatch.transforms.codecs.wrong_cells import (
-    WrongCells,
-    WrongColumn,
-    fault_of_cell,
-    filtered,
-    wrong_column,
-)
+from sparsewatch.transforms.codecs.wrong_cells import WrongCells, WrongColumn, merged
 
 _PYTHON_TYPES: dict[pa.DataType, Any] = {
     **{
@@ -84,11 +80,11 @@ def decode_runs(
         lenient: As there.
         missing: Texts that stand for null in columns of other types than text, where they may stay as they are.
     """
-    plain = read_plain(runs, columns)
+    plain = read_plain(runs, columns, lenient, missing)
     if plain is None:
         return _decode_block(_values(runs, missing), columns, lenient)
     if not len(plain.odd):
-        return JsonRows(plain.rows, [], {})
+        return JsonRows(plain.rows, plain.faults, plain.wrong)
     return _with_doubtful(plain, _decode_doubtful(_values(runs, missing, plain.odd), columns, lenient))
 
 
@@ -107,9 +103,10 @@ def _values(runs: Sequence[Run], missing: Sequence[str], places: np.ndarray | No
 def _with_doubtful(plain: PlainRows, doubtful: JsonRows) -> JsonRows:
     """Plain records and, at the places of the others, what has become of these."""
     places = plain.odd
-    faults = [(int(places[row]), code, message) for row, code, message in doubtful.faults]
-    wrong = {name: WrongColumn(places[column.rows], column.values) for name, column in doubtful.wrong.items()}
-    if len(faults) == len(places):
+    own = [(int(places[row]), code, message) for row, code, message in doubtful.faults]
+    faults = sorted([*plain.faults, *own])
+    wrong = merged(plain.wrong, {n: WrongColumn(places[c.rows], c.values) for n, c in doubtful.wrong.items()})
+    if len(own) == len(places):
         return JsonRows(plain.rows, faults, wrong)
     order = np.arange(plain.rows.num_rows)
     order[places] = len(order) + np.arange(len(places))
@@ -134,6 +131,9 @@ def _decode_doubtful(values: Sequence[bytes], columns: pa.Schema, lenient: Colle
     odd, wrong, wrong_types = _odd_rows(events, columns, lenient)
     faults = sorted([*faults, *wrong_types])
     aside = {*events, *(row for row, _, _ in faults)}
+    if len(aside) == len(values):
+        rows = pa.RecordBatch.from_arrays([pa.nulls(len(values), field.type) for field in columns], schema=columns)
+        return JsonRows(_with_odd(rows, odd, list(events), faults), faults, wrong)
     patched = [b"{}" if i in aside else v for i, v in enumerate(values)]
     rows = parse_lines(patched, columns, checked=True)
     if rows is None:
@@ -217,28 +217,9 @@ def _odd_rows(
 ) -> tuple[pa.RecordBatch, WrongCells, list[Fault]]:
     """Rows of events value by value, in their order; wrong cells and faults by position of the record."""
     rows = np.fromiter(events, dtype=np.int64, count=len(events))
-    arrays: list[pa.Array] = []
-    wrong: dict[str, WrongColumn] = {}
-    faults: dict[int, Fault] = {}
-    for field, values in zip(
-        columns, zip(*events.values(), strict=True) if events else [[]] * len(columns), strict=True
-    ):
-        array, at = to_column(values, field.type)
-        arrays.append(array)
-        if at and field.name in lenient:
-            wrong[field.name] = wrong_column(rows[at], [values[i] for i in at])
-        elif at:
-            for i in at:
-                faults.setdefault(int(rows[i]), fault_of_cell(int(rows[i]), field, values[i]))
-    return pa.RecordBatch.from_arrays(arrays, schema=columns), _of_events(wrong, faults), list(faults.values())
-
-
-def _of_events(wrong: WrongCells, faults: Collection[int]) -> WrongCells:
-    """Without those of records that are faults."""
-    if not faults:
-        return wrong
-    gone = np.fromiter(faults, dtype=np.int64, count=len(faults))
-    return filtered(wrong, lambda column: ~np.isin(column.rows, gone))
+    values = zip(*events.values(), strict=True) if events else [()] * len(columns)
+    arrays, wrong, faults = judge(map(OddColumn, columns, itertools.repeat(rows), values), lenient)
+    return pa.RecordBatch.from_arrays(arrays, schema=columns), wrong, faults
 
 
 def _with_odd(rows: pa.RecordBatch, odd: pa.RecordBatch, places: Sequence[int], faults: Sequence[Fault]) -> Any:

@@ -63,6 +63,12 @@ def joined(parts: Sequence[tuple[int, WrongCells]]) -> WrongCells:
     }
 
 
+def merged(one: WrongCells, other: WrongCells) -> WrongCells:
+    """Those of one batch, found in two ways."""
+    both = joined([(0, one), (0, other)])
+    return {name: _moved(column, np.arange(column.rows.max() + 1)) for name, column in both.items()}
+
+
 def filtered(wrong: WrongCells, stays: Callable[[WrongColumn], np.ndarray]) -> WrongCells:
     """Those of which a mask, shape (m,) of each column, is true."""
     masks = [(name, column, stays(column)) for name, column in wrong.items()]

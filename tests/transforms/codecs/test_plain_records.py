@@ -110,6 +110,21 @@ PLAIN = [
     b'{"other":{"t":[1.5e3,{"":[]}]},"t":7,"other":"\\u0000"}',
     b'{"b":false,"t":1,"s":"behind another order"}',
 ]
+#: Of these one value does not plainly fit.
+ASIDE = [
+    b'{"t":1.0}',
+    b'{"t":1e3}',
+    b'{"t":"1"}',
+    b'{"t":true}',
+    b'{"t":9223372036854775808}',
+    b'{"tiny":128}',
+    b'{"i":-2147483649}',
+    b'{"s":1}',
+    b'{"b":0,"s":"else sound"}',
+    b'{"t":{"t":[1,"x"]},"s":"else sound"}',
+    b'{"f":"0.5"}',
+    b'{"s":["\\ud83d\\ude00",-1.5e-3]}',
+]
 NOT_PLAIN = [
     b"",
     b"{",
@@ -127,17 +142,9 @@ NOT_PLAIN = [
     b'{"t":01}',
     b'{"t":+1}',
     b'{"t":-}',
-    b'{"t":1.0}',
-    b'{"t":1e3}',
-    b'{"t":"1"}',
-    b'{"t":true}',
-    b'{"t":9223372036854775808}',
     b'{"t":99999999999999999999999}',
-    b'{"tiny":128}',
-    b'{"i":-2147483649}',
     b'{"t":1,"t":1}',
     b'{"\\u0074":1}',
-    b'{"s":1}',
     b'{"s":"\n"}',
     b'{"s":"\xff"}',
     b'{"s":"\xc0\x80"}',
@@ -162,6 +169,11 @@ NOT_PLAIN = [
     b'{"":[128]}',
     b'{"other":NaN}',
     b'{"other":1e400}',
+    b'{"t":1e400}',
+    b'{"t":"\\ud83d"}',
+    b'{"":"a list is wanted"}',
+    b'{"t":1.0,"s":"\n"}',
+    b'{"t":"x","t":1}',
     b'{"other":' + b"[" * 80 + b"]" * 80 + b"}",
 ]
 
@@ -173,18 +185,18 @@ def plain(runs: Sequence[Run], columns: pa.Schema = COLUMNS) -> plain_records.Pl
 
 
 def test_what_is_plain_is_read_at_once_and_of_all_else_the_place_is_told() -> None:
-    for order in (PLAIN + NOT_PLAIN, NOT_PLAIN + PLAIN):
+    for order in (PLAIN + NOT_PLAIN + ASIDE, ASIDE + NOT_PLAIN + PLAIN):
         found = plain([order])
-        told = {order[place] for place in found.odd.tolist()}
-        assert told == set(NOT_PLAIN)
-        rows = dict(zip(order, cells(found.rows), strict=True))
-        for alone in NOT_PLAIN:
-            assert rows[alone] == (None,) * len(COLUMNS)
-        decided = without_it(order)
-        assert [rows[record] for record in PLAIN] == [
-            cells(one.rows)[0] for record, one in zip(order, decided, strict=True) if record in PLAIN
-        ]
-        assert_same(decode_runs([order], COLUMNS), decided)
+        assert {order[place] for place in found.odd.tolist()} == set(NOT_PLAIN)
+        for lenient in (COLUMNS.names[:0], COLUMNS.names):
+            decided = without_it(order, lenient)
+            assert_same(decode_runs([order], COLUMNS, lenient), decided)
+            found = read_plain([order], COLUMNS, lenient) or found
+            expected = [b"" if record in NOT_PLAIN else record for record in order]
+            assert cells(found.rows) == [row for one in without_it(expected, lenient) for row in cells(one.rows)]
+            assert [row for row, _, _ in found.faults] == [
+                i for i, one in enumerate(decided) if one.faults and order[i] in ASIDE
+            ]
 
 
 def test_records_of_many_runs_are_rows_in_their_order() -> None:
@@ -340,6 +352,34 @@ def test_names_and_kinds_that_it_does_not_know_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         _plain_json.Decoder(names, kinds)
+
+
+def test_values_set_aside_are_told_as_they_are_written_and_only_of_plain_records() -> None:
+    decoder = _plain_json.Decoder((b"t", b"s"), (b"l", b"u"))
+    decoder.decode([b'{"t":7.0,"s": {"a" : 1} }', b'{"t":"x","s":', b'{"s":"y","t":\n"\\u0041"}'])
+    rows, places, ends, texts = decoder.aside()
+    assert [np.frombuffer(numbers, np.int64).tolist() for numbers in (rows, places, ends)] == [
+        [0, 0, 2],
+        [0, 1, 0],
+        [3, 12, 20],
+    ]
+    assert bytes(texts) == b'7.0{"a" : 1}"\\u0041"'
+    assert [len(part) for part in decoder.aside()] == [0] * 4
+    decoder.clear(np.array([2]))
+    with pytest.raises(ValueError, match="rows below 3"):
+        decoder.clear(np.array([3]))
+    with pytest.raises(ValueError, match="64 bits"):
+        decoder.clear(np.array([0], dtype=np.int32))
+    assert [column[:2] for column in decoder.finish()[0]] == [(3, 3), (3, 3)]
+
+
+def test_texts_for_missing_values_are_null_in_columns_of_other_types() -> None:
+    values = [b'{"t":"-","s":"-","b": "-"}', b'{"t":["-"],"s":"N\\u00c4","b":"N\\u00c4"}', b'{"t":"--"}']
+    rows, faults, wrong = decode_runs(cut(values, [1]), COLUMNS, COLUMNS.names, ("-", "NÄ"))
+    assert faults == []
+    assert {name: column.rows.tolist() for name, column in wrong.items()} == {"t": [1, 2]}
+    assert rows["s"].to_pylist() == ["-", "NÄ", None]
+    assert rows["b"].null_count == rows["t"].null_count == 3
 
 
 def test_rows_begin_anew_behind_the_end_and_values_that_are_no_bytes_are_refused() -> None:
