@@ -35,7 +35,7 @@ from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import FencedError, SourceError
 from sparsewatch.transforms import coders
 from sparsewatch.transforms.kafka.instances import Watch
-from sparsewatch.transforms.kafka.open import handed_on, partitions_of
+from sparsewatch.transforms.kafka.open import kept_writers, lent_writer, partitions_of
 from sparsewatch.transforms.kafka.presence import STOP
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, Until
@@ -91,7 +91,9 @@ def run_job(
     coders.register()
     STOP.clear()
     with ExitStack() as stack:
-        made, begun = take_over(made, partitions, stack.enter_context(handed_on(job.kafka)))
+        stack.enter_context(kept_writers(job.kafka))
+        with lent_writer(job.kafka) as writer:
+            made, begun = take_over(made, partitions, writer)
         if report is not None:
             if chosen == "repeat" and repeat_s is None and find_prism() is None:
                 report.say(NO_PRISM)
@@ -114,9 +116,9 @@ def _run_until_windows_close(made: Ready, prepared: Prepared, extra: Sequence[st
         raise SourceError(f"the broker has no topic {topic!r} now")
     _check_alone(made)
     specs = read_specs(made, partitions, "window")
-    with handed_on(made.job.kafka) as writer:
+    with lent_writer(made.job.kafka) as writer:
         begin(made, partitions, writer)
-        _run(made, partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", extra, "window")
+    _run(made, partial(build_graph, made=made, prepared=prepared, specs=specs), "repeat", extra, "window")
 
 
 def _check_alone(made: Ready) -> None:

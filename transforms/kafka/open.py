@@ -28,7 +28,7 @@ class Broker(Protocol):
 
 #: By address.
 _SERVED: dict[str, Broker] = {}
-#: Writers that are open and free, by their settings.
+#: Writers that are open and free, by their settings, where some are kept.
 _FREE: dict[bytes, list[Writer]] = {}
 
 
@@ -73,26 +73,47 @@ def open_writer(settings: KafkaSettings) -> Writer:
 
 
 @contextmanager
-def handed_on(settings: KafkaSettings) -> Iterator[Writer]:
-    """A writer for the begin of a run, which the first to call `free_writer` gets after that; closed if nobody does.
+def kept_writers(settings: KafkaSettings) -> Iterator[None]:
+    """While the context lasts, writers that are given back stay open for the next in this process that needs one.
 
-    A writer waits for an id from its broker before it sends, librdkafka's half a second: a run waits once.
+    A writer waits for an id from its broker before it sends, librdkafka's half a second: a job waits once.
     """
-    writer = open_writer(settings)
-    free = _FREE.setdefault(msgspec.json.encode(settings), [])
-    free.append(writer)
+    key = msgspec.json.encode(settings)
+    free = _FREE.setdefault(key, [])
     try:
-        yield writer
+        yield
     finally:
-        if writer in free:
-            free.remove(writer)
-            writer.close()
+        _FREE.pop(key, None)
+        while free:
+            free.pop().close()
 
 
 def free_writer(settings: KafkaSettings) -> Writer:
-    """A writer that was handed on in this process, or a new one; the caller closes it."""
+    """A writer that is free, or a new one; see `give_back`."""
     free = _FREE.get(msgspec.json.encode(settings))
-    return free.pop(0) if free else open_writer(settings)
+    return free.pop() if free else open_writer(settings)
+
+
+def give_back(settings: KafkaSettings, writer: Writer) -> None:
+    """Give back a writer, of which all that was sent is flushed: it is closed where none are kept."""
+    free = _FREE.get(msgspec.json.encode(settings))
+    if free is None:
+        writer.close()
+    else:
+        free.append(writer)
+
+
+@contextmanager
+def lent_writer(settings: KafkaSettings) -> Iterator[Writer]:
+    """A writer that is given back once all was sent; closed after an error."""
+    writer = free_writer(settings)
+    try:
+        yield writer
+        writer.flush()
+    except BaseException:
+        writer.close()
+        raise
+    give_back(settings, writer)
 
 
 def open_admin(settings: KafkaSettings) -> Admin:

@@ -17,7 +17,7 @@ from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.instances import Watch, write_standing
-from sparsewatch.transforms.kafka.open import free_writer, open_admin
+from sparsewatch.transforms.kafka.open import free_writer, give_back, open_admin
 from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
@@ -51,6 +51,8 @@ class WindowWriter:
         #: Windows written since the last call of `commit`.
         self.windows = 0
         self._moved = False
+        #: False from a first record on to the end of `commit`: also where a run failed between them.
+        self._is_flushed = True
         self._alerts: list[Alert] = []
         self._closed: list[WindowClosed] = []
         #: By key; None withdraws a series.
@@ -79,6 +81,7 @@ class WindowWriter:
         if not self.windows:
             self._watch.check()
         writer, window, job = self._open(), closed.window, self._identity.job
+        self._is_flushed = False
         # What is odd about the stream is found before the view: such a window is no baseline of later ones.
         whole = closed.conclusion + Conclusion(findings=judged.findings)
         if not closed.is_preface:
@@ -111,6 +114,7 @@ class WindowWriter:
         if not self.windows and waiting == self._waiting:
             return
         writer = self._open()
+        self._is_flushed = False
         writer.flush()
         alerts, self._alerts = self._alerts, []
         self._alerts_file.add(alerts)
@@ -119,7 +123,7 @@ class WindowWriter:
         self._add_samples([windows_waiting(waiting), *self._alerts_file.metrics()])
         self._write_metrics(writer)
         self._report()
-        self.windows, self._moved, self._waiting = 0, False, waiting
+        self.windows, self._moved, self._waiting, self._is_flushed = 0, False, waiting, True
 
     def _report(self) -> None:
         closed, self._closed = self._closed, []
@@ -143,7 +147,10 @@ class WindowWriter:
         """Close the connections."""
         self._watch.close()
         if self._writer is not None:
-            self._writer.close()
+            if self._is_flushed:
+                give_back(self._identity.kafka, self._writer)
+            else:
+                self._writer.close()
             self._writer = None
         if self._admin is not None:
             self._admin.close()

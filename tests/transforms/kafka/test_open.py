@@ -1,11 +1,11 @@
-"""Writers that are handed on from the begin of a run to its windows."""
+"""Writers that stay open from one part of a job to the next."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from sparsewatch.testing import FakeBroker, FakeWriter
-from sparsewatch.transforms.kafka.open import free_writer, handed_on
+from sparsewatch.transforms.kafka.open import free_writer, give_back, kept_writers, lent_writer
 
 
 @pytest.fixture
@@ -21,28 +21,47 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[FakeWriter]:
     return found
 
 
-def test_a_writer_is_handed_on_once_and_then_belongs_to_who_took_it(
+def test_a_writer_that_was_given_back_is_the_next_one_and_is_closed_in_the_end(
     broker: FakeBroker, closed: list[FakeWriter]
 ) -> None:
-    with handed_on(broker.settings) as writer:
-        assert free_writer(broker.settings) is writer
-        assert free_writer(broker.settings) is not writer
-    assert closed == []
-
-
-def test_a_writer_that_nobody_took_is_closed_also_after_an_error(broker: FakeBroker, closed: list[FakeWriter]) -> None:
-    with pytest.raises(KeyError), handed_on(broker.settings) as writer:
-        raise KeyError
+    with kept_writers(broker.settings):
+        with lent_writer(broker.settings) as writer:
+            writer.send("t", b"k", b"v")
+            assert free_writer(broker.settings) is not writer
+        assert broker.values("t") == [b"v"]
+        with lent_writer(broker.settings) as again:
+            assert again is writer
+        assert closed == []
     assert closed == [writer]
     assert free_writer(broker.settings) is not writer
 
 
-def test_writers_of_runs_within_runs_are_taken_in_turn(broker: FakeBroker, closed: list[FakeWriter]) -> None:
-    with handed_on(broker.settings) as outer, handed_on(broker.settings) as inner:
-        assert free_writer(broker.settings) is outer
-    assert closed == [inner]
+def test_a_writer_that_is_taken_when_the_others_are_closed_is_closed_by_who_has_it(
+    broker: FakeBroker, closed: list[FakeWriter]
+) -> None:
+    with kept_writers(broker.settings):
+        writer = free_writer(broker.settings)
+    assert closed == []
+    give_back(broker.settings, writer)
+    assert closed == [writer]
 
 
-def test_a_writer_of_other_settings_is_not_given(broker: FakeBroker) -> None:
-    with FakeBroker() as other, handed_on(other.settings) as writer:
+def test_after_an_error_a_writer_is_not_used_again(broker: FakeBroker, closed: list[FakeWriter]) -> None:
+    with kept_writers(broker.settings):
+        with pytest.raises(KeyError), lent_writer(broker.settings) as writer:
+            raise KeyError
+        assert closed == [writer]
         assert free_writer(broker.settings) is not writer
+    assert closed == [writer]
+
+
+def test_where_none_are_kept_and_with_other_settings_a_writer_is_of_ones_own(
+    broker: FakeBroker, closed: list[FakeWriter]
+) -> None:
+    with lent_writer(broker.settings) as writer:
+        pass
+    assert closed == [writer]
+    with FakeBroker() as other, kept_writers(other.settings):
+        give_back(other.settings, kept := free_writer(other.settings))
+        assert free_writer(broker.settings) is not kept
+        assert free_writer(other.settings) is kept
