@@ -9,6 +9,9 @@
 
 #include "_plain_record.h"
 
+/* A checkout may hold a part that was built from other sources: it goes up with every change of what is below. */
+#define INTERFACE 2
+
 /* Memory that Arrow's arrays share. */
 typedef struct {
     PyObject_HEAD
@@ -511,7 +514,8 @@ PyMODINIT_FUNC PyInit__plain_json(void)
         PyErr_NoMemory();
     else if ((buffer_type = PyType_FromSpec(&buffer_spec)) != NULL)
         decoder_type = PyType_FromSpec(&decoder_spec);
-    if (decoder_type == NULL || PyModule_AddObjectRef(made, "Decoder", decoder_type) < 0)
+    if (decoder_type == NULL || PyModule_AddObjectRef(made, "Decoder", decoder_type) < 0
+        || PyModule_AddIntConstant(made, "INTERFACE", INTERFACE) < 0)
         Py_CLEAR(made);
     Py_XDECREF(decoder_type);
     return made;

@@ -1,6 +1,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+#: Number of what follows.
+INTERFACE: int
+
 class Decoder:
     """Reads plain JSON records into columns in the layout of Arrow; one thread at a time, without Python's lock.
 

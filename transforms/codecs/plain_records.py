@@ -40,6 +40,8 @@ _KINDS = {
     pa.bool_(): b"b",
     pa.string(): b"u",
 }
+#: Of the part in C.
+_INTERFACE = 2
 _ANY = msgspec.json.Decoder()
 #: Records that follow each other: one each, or places in one buffer.
 Run = Sequence[bytes] | Packed
@@ -59,8 +61,8 @@ class PlainRows(NamedTuple):
 
 
 def is_built() -> bool:
-    """Whether the part in C is here."""
-    return _plain_json is not None
+    """Whether the part in C is here, and built from these sources."""
+    return getattr(_plain_json, "INTERFACE", None) == _INTERFACE
 
 
 def read_plain(
@@ -129,7 +131,7 @@ def _patched(array: Any, rows: np.ndarray, values: Any) -> Any:
 @functools.cache
 def _say_that_it_is_missing() -> None:
     """Once a process: workers of a cluster have installations of their own."""
-    _logger.info("JSON is read at about a seventh of the speed: this installation has no part in C (docs/json.md)")
+    _logger.info("JSON is read at a seventh of the speed: there is no part in C here, or an old one (docs/json.md)")
 
 
 def _array(kind: pa.DataType, rows: int, nulls: int, buffers: Sequence[Any]) -> Any:
