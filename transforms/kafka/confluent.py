@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from kafka import KafkaAdminClient
 
 from sparsewatch.schemas.errors import SinkError, SourceError
@@ -15,7 +16,7 @@ from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.kafka.client import Sight
 from sparsewatch.transforms.kafka.ends import Ends
 from sparsewatch.transforms.kafka.faults import TOO_LARGE, listens, refused_topic
-from sparsewatch.transforms.kafka.kafka_python import ends_of_all
+from sparsewatch.transforms.kafka.kafka_python import FETCH_BYTES, ends_of_all
 from sparsewatch.transforms.kafka.opening import opened
 from sparsewatch.transforms.kafka.presence import broker_at
 from sparsewatch.transforms.kafka.topic_sight import TopicSight
@@ -40,6 +41,10 @@ _RECONNECT_MS = 500
 #: How long the broker may hold a request for records that are not there yet. It answers a connection's requests in
 #: turn, so that questions about offsets wait as long.
 _LONGEST_FETCH_MS = 50
+#: How many records are waited for together, and how long: where a topic is behind, so many are there at once.
+_TOGETHER, _TOGETHER_S = 500, 0.02
+#: How soon a queue that was full is looked at again; librdkafka's own second leaves the reader without records.
+_FULL_QUEUE_MS = 10
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
@@ -108,8 +113,9 @@ class ConfluentReader:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "max.partition.fetch.bytes": max_bytes + (1 << 20),
-                "fetch.max.bytes": max(50 << 20, max_bytes + (1 << 20)),
-                "queued.max.messages.kbytes": 256 << 10,
+                "fetch.max.bytes": max(FETCH_BYTES, max_bytes + (1 << 20)),
+                "queued.max.messages.kbytes": FETCH_BYTES >> 10,
+                "fetch.queue.backoff.ms": _FULL_QUEUE_MS,
                 "fetch.wait.max.ms": _LONGEST_FETCH_MS,
             }
         )
@@ -134,17 +140,28 @@ class ConfluentReader:
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """See the protocol."""
         self._begin_to_fetch()
-        # consume() waits for the whole count; a first short call keeps the latency of a slow stream low.
-        messages = self._consumer.consume(num_messages=1, timeout=timeout_s)
-        if messages:
-            messages += self._consumer.consume(num_messages=max_records - 1, timeout=0.02)
-        self._look_for_broker(any(m.error() is None for m in messages))
-        good = [m for m in messages if self._is_record(m)]
-        good.sort(key=lambda m: m.partition())
-        runs = itertools.groupby(good, key=lambda m: m.partition())
-        fetched = [_columns(partition, list(run)) for partition, run in runs]
+        messages = self._consume(timeout_s, max_records)
+        # By identity: an error of librdkafka cannot be compared with None.
+        errors = sum(error is not None for error in map(Message.error, messages))
+        self._look_for_broker(errors < len(messages))
+        good = [m for m in messages if self._is_record(m)] if errors else messages
+        good.sort(key=Message.partition)
+        fetched = [_columns(partition, list(run)) for partition, run in itertools.groupby(good, Message.partition)]
         self._next.update({run.partition: run.next_offset for run in fetched})
         return fetched + self._passed_over({run.partition for run in fetched})
+
+    def _consume(self, timeout_s: float, max_records: int) -> list[Message]:
+        # consume() waits for the whole count. So one is waited for, then for little and not long what comes with it;
+        # the rest is taken as it is there.
+        messages: list[Message] = self._consumer.consume(num_messages=1, timeout=timeout_s)
+        wait_s = _TOGETHER_S
+        while messages and len(messages) < max_records:
+            more = self._consumer.consume(num_messages=min(_TOGETHER, max_records - len(messages)), timeout=wait_s)
+            messages += more
+            if len(more) < _TOGETHER:
+                break
+            wait_s = 0
+        return messages
 
     def _look_for_broker(self, has_records: bool) -> None:
         # librdkafka says when a connection fails, and nothing when one succeeds again.
@@ -238,16 +255,16 @@ class ConfluentReader:
         self._consumer.close()
 
 
-def _columns(partition: int, messages: list[Any]) -> Fetched:
-    offsets = [m.offset() for m in messages]
+def _columns(partition: int, messages: list[Message]) -> Fetched:
+    headers = list(map(Message.headers, messages))
     return Fetched(
         partition=partition,
-        offsets=offsets,
-        timestamps_ms=[m.timestamp()[1] for m in messages],
-        values=[m.value() for m in messages],
-        headers=[m.headers() or () for m in messages],
+        offsets=np.fromiter(map(Message.offset, messages), np.int64, len(messages)),
+        timestamps_ms=[time_ms for _, time_ms in map(Message.timestamp, messages)],
+        values=list(map(Message.value, messages)),
+        headers=[found or () for found in headers] if any(headers) else (),
         keys=lambda i: messages[i].key(),
-        next_offset=offsets[-1] + 1,
+        next_offset=messages[-1].offset() + 1,
     )
 
 

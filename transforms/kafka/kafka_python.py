@@ -27,6 +27,8 @@ from sparsewatch.transforms.kafka.record_columns import Columns
 from sparsewatch.transforms.kafka.topic_sight import TopicSight
 from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
+#: Bytes that a client asks for at once, of all partitions, and that it keeps ahead: as many as fill a batch.
+FETCH_BYTES = 16 << 20
 #: Room beside the largest record in one fetch and in one request.
 _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
@@ -73,7 +75,7 @@ class KafkaPythonReader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=max_bytes + _MARGIN_BYTES,
-            fetch_max_bytes=max(50 << 20, max_bytes + _MARGIN_BYTES),
+            fetch_max_bytes=max(FETCH_BYTES, max_bytes + _MARGIN_BYTES),
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         read_columns(self._consumer)

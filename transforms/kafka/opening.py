@@ -28,6 +28,7 @@ from sparsewatch.schemas.jobs import KafkaSettings, read_password
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.kafka.faults import check_ca_file, fault_of, refused_password
 from sparsewatch.transforms.kafka.presence import Presence, broker_at
+from sparsewatch.transforms.kafka.wide_reads import read_widely
 
 #: Longest wait between two tries to connect; with kafka-python's own, half a minute, a job goes on that much later.
 _RECONNECT_MS = 500
@@ -158,6 +159,11 @@ class _Manager(KafkaConnectionManager):
             found.init_future.add_callback(lambda _: broker.answers())
             found.init_future.add_errback(lambda failure: self._failed(failure, broker))
         return found
+
+    async def _build_transport(self, *args: Any, **kwargs: Any) -> Any:
+        transport = await super()._build_transport(*args, **kwargs)
+        read_widely(transport)
+        return transport
 
     def maybe_raise_auth_failure(self, node_id: Any) -> None:
         # A password that was accepted once may be accepted again: while a job runs, it waits.

@@ -1,4 +1,4 @@
-"""A reader over kafka-python gives the same in columns and record by record, and takes the latter where it must."""
+"""Both clients give the same of a topic; kafka-python in columns and, where it must be, record by record."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from kafka.record.default_records import DefaultRecordBatch
 
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka import column_reading, record_walk
-from sparsewatch.transforms.kafka.kafka_python import KafkaPythonReader
+from sparsewatch.transforms.kafka.client import Reader
+from sparsewatch.transforms.kafka.open import open_reader
 from sparsewatch.transforms.kafka.record_walk import walk_in_python
 from sparsewatch.transforms.records import Packed
 from tests.kit.services import KafkaBroker
@@ -41,15 +42,15 @@ def _fill(bootstrap: str, topic: str) -> None:
 
 
 @contextmanager
-def _reading(bootstrap: str, topic: str, **more: Any) -> Iterator[KafkaPythonReader]:
-    reader = KafkaPythonReader(KafkaSettings(bootstrap_servers=[bootstrap], **more), topic, 1 << 20)
+def _reading(bootstrap: str, topic: str, **more: Any) -> Iterator[Reader]:
+    reader = open_reader(KafkaSettings(bootstrap_servers=[bootstrap], **more), topic, 1 << 20)
     try:
         yield reader
     finally:
         reader.close()
 
 
-def _all(reader: KafkaPythonReader, begin: int, max_records: int) -> tuple[dict[int, list[Any]], bool]:
+def _all(reader: Reader, begin: int, max_records: int) -> tuple[dict[int, list[Any]], bool]:
     """Records of each partition with all they hold, and where reading stood behind each; whether they were columns."""
     reader.assign({0: begin, 1: begin})
     ends = reader.end_offsets()
@@ -57,7 +58,9 @@ def _all(reader: KafkaPythonReader, begin: int, max_records: int) -> tuple[dict[
     packed: set[bool] = set()
     reached = dict.fromkeys(ends, begin)
     while reached != ends:
-        for run in reader.fetch(0.5, max_records):
+        runs = reader.fetch(0.5, max_records)
+        assert sum(map(len, runs)) <= max_records
+        for run in runs:
             fields = zip(run.offsets.tolist(), run.timestamps_ms.tolist(), run.values, strict=True)
             found[run.partition] += [(*one, run.keys(i), list(run.headers_at(i))) for i, one in enumerate(fields)]
             reached[run.partition] = run.next_offset
@@ -89,6 +92,19 @@ def test_columns_and_records_are_the_same(
         assert _all(reader, 0, 10_000) == (columns, False)
         assert _all(reader, 0, 7) == (columns, False)
         assert _all(reader, 77, 10_000) == (later, False)
+
+
+@pytest.mark.parametrize("together", [500, 20])
+def test_confluent_gives_the_same_however_many_records_it_takes_together(
+    filled: tuple[str, str], together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confluent = pytest.importorskip("sparsewatch.transforms.kafka.confluent", reason="needs the extra `confluent`")
+    monkeypatch.setattr(confluent, "_TOGETHER", together)
+    with _reading(*filled) as reader:
+        records, _ = _all(reader, 0, 10_000)
+    with _reading(*filled, client="confluent") as reader:
+        for max_records in (10_000, 50, 7):
+            assert _all(reader, 0, max_records) == (records, False)
 
 
 @pytest.fixture
