@@ -45,50 +45,81 @@ def read_records(values: Sequence[bytes], wanted: pa.Schema) -> tuple[list[Read]
     """
     found: list[Read] = []
     broken: list[tuple[int, SchemaError]] = []
-    together: dict[bytes, tuple[list[int], list[pa.RecordBatch]]] = {}
+    producers: dict[bytes, _Producer] = {}
     for at, value in enumerate(values):
         first = schema_message(value)
-        batch = None if first is None else _read_batch(value, first, wanted)
-        if batch is not None and first is not None:
-            places, batches = together.setdefault(first, ([], []))
-            places.append(at)
-            batches.append(batch)
-            continue
+        if first is not None:
+            if (producer := producers.get(first)) is None:
+                producer = producers[first] = _Producer(_joinable(first, wanted), [], [])
+            if (batch := _read_batch(value, len(first), producer.schema)) is not None:
+                producer.records.append(at)
+                producer.batches.append(batch)
+                continue
         try:
             table = read_arrow(value)
         except SchemaError as error:
             broken.append((at, error))
             continue
         found.append(Read(table, np.array([at]), np.array([table.num_rows])))
-    for places, batches in together.values():
-        events = np.array([batch.num_rows for batch in batches])
-        found.append(Read(pa.Table.from_batches(batches), np.array(places), events))
-    return found, broken
+    return [*found, *(producer.joined(wanted) for producer in producers.values() if producer.records)], broken
 
 
-def _read_batch(value: bytes, first: bytes, wanted: pa.Schema) -> pa.RecordBatch | None:
-    """The only batch of a record that begins with the message `first`; None if it is not to be read so."""
-    schema = _joinable(first, wanted) if len(first) <= _LONGEST else None
-    if schema is None or not holds_one_batch(value, len(first)):
+class _Producer(NamedTuple):
+    """Records that begin with the same message."""
+
+    #: None if they are not to be joined.
+    schema: pa.Schema | None
+    records: list[int]
+    batches: list[pa.RecordBatch]
+
+    def joined(self, wanted: pa.Schema) -> Read:
+        events = np.array([batch.num_rows for batch in self.batches])
+        return Read(_joined(self.batches, wanted), np.array(self.records), events)
+
+
+def _joined(batches: list[pa.RecordBatch], wanted: pa.Schema) -> pa.Table:
+    """Batches of one schema as a table, without columns that are not wanted."""
+    names = batches[0].schema.names
+    picked = [at for at, name in enumerate(names) if name in wanted.names]
+    if len(set(wanted.names) & set(names)) != len(wanted.names) or len(picked) != len(wanted.names):
+        # A column is absent or comes twice: whoever refuses that names all of them.
+        return pa.Table.from_batches(batches)
+    if len(picked) < len(names):
+        batches = [batch.select(picked) for batch in batches]
+    # With single rows of 41 columns this takes half the time of joining a table's columns.
+    return pa.Table.from_batches([pa.concat_batches(batches)])
+
+
+def _read_batch(value: bytes, at: int, schema: pa.Schema | None) -> pa.RecordBatch | None:
+    """The only batch of a record, which begins behind its schema's message; None if it is not to be read so."""
+    if schema is None or not holds_one_batch(value, at):
         return None
     try:
-        batch = pa.ipc.read_record_batch(pa.py_buffer(value).slice(len(first)), schema)
+        batch = pa.ipc.read_record_batch(pa.py_buffer(value).slice(at), schema)
         batch.validate(full=True)
     except (pa.ArrowException, OSError):
         return None
     return batch if batch.num_rows <= MOST_ROWS else None
 
 
-@functools.lru_cache(maxsize=_PRODUCERS)
 def _joinable(message: bytes, wanted: pa.Schema) -> pa.Schema | None:
     """The schema of a message, if records of it may be joined before their columns are made the ones wanted."""
     try:
-        schema = pa.ipc.read_schema(pa.py_buffer(message))
-        names = schema.names
+        schema = _schema(message) if len(message) <= _LONGEST else None
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         return None
-    picked = [schema.field(at).type for at, name in enumerate(names) if name in wanted.names]
-    return schema if all(map(_is_plain, picked, [wanted.field(n).type for n in names if n in wanted.names])) else None
+    if schema is None:
+        return None
+    picked = [(field.type, wanted.field(field.name).type) for field in schema if field.name in wanted.names]
+    return schema if all(_is_plain(given, kind) for given, kind in picked) else None
+
+
+@functools.lru_cache(maxsize=_PRODUCERS)
+def _schema(message: bytes) -> pa.Schema:
+    schema = pa.ipc.read_schema(pa.py_buffer(message))
+    # Names are read here: Arrow itself accepts names that are not UTF-8.
+    _ = schema.names
+    return schema
 
 
 def _is_plain(given: pa.DataType, wanted: pa.DataType) -> bool:

@@ -175,7 +175,7 @@ def test_a_damaged_record_is_read_as_the_whole_of_it_would_be() -> None:
         end = min(len(value), len(first) + 300) if rng.random() < 0.5 else len(value)
         for _ in range(rng.randrange(1, 3)):
             value[rng.randrange(len(first), end)] = rng.choice([0, 1, 8, 255, rng.randrange(256)])
-        if (batch := arrow_records._read_batch(bytes(value), first, COLUMNS)) is None:
+        if (batch := arrow_records._read_batch(bytes(value), len(first), COLUMNS)) is None:
             refused += 1
             continue
         read_alone += 1
