@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A checkout may hold a part that was built from other sources: it goes up with every change of `count`. */
+#define INTERFACE 2
 /* Rows whose places are asked for before the first is looked at. */
 #define AHEAD 32
 #define WORD 8
@@ -424,5 +426,8 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__distinct(void)
 {
-    return PyModule_Create(&module);
+    PyObject *made = PyModule_Create(&module);
+    if (made != NULL && PyModule_AddIntConstant(made, "INTERFACE", INTERFACE) < 0)
+        Py_CLEAR(made);
+    return made;
 }

@@ -1,5 +1,8 @@
 from typing import Any
 
+#: Number of what follows.
+INTERFACE: int
+
 def count(
     seed: int,
     width: int,

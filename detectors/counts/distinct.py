@@ -26,13 +26,15 @@ except ImportError:
 #: Clicks of rows, 0 or 1 each, shape (n_rows,).
 Clicks = NDArray[np.uint8]
 _SEED = secrets.randbits(64)
+#: Of the part in C.
+_INTERFACE = 2
 #: Rows that the table in C numbers.
 _MOST_ROWS = (1 << 31) - 1
 
 
 def is_built() -> bool:
-    """Whether the part in C is here."""
-    return _distinct is not None
+    """Whether the part in C is here, and built from these sources."""
+    return getattr(_distinct, "INTERFACE", None) == _INTERFACE
 
 
 def count_distinct(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket]:
@@ -46,7 +48,7 @@ def count_distinct(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket
     Returns:
         Counts by value in the order they first appear, and those of the missing value: null.
     """
-    if _distinct is None or not 0 < len(values) < _MOST_ROWS:
+    if not is_built() or not 0 < len(values) < _MOST_ROWS:
         return _count_encoded(values, kind, clicks)
     if not is_text(values.type):
         values = values.cast(ARROW_TYPES[kind])
@@ -56,7 +58,7 @@ def count_distinct(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket
 def join_parts(parts: Sequence[Part]) -> Part:
     """Counts of all parts, of one kind, each value once, in the order they first appear."""
     values = pa.concat_arrays([part.values for part in parts])
-    if _distinct is None or not 0 < len(values) < _MOST_ROWS:
+    if not is_built() or not 0 < len(values) < _MOST_ROWS:
         return _join_encoded(values, parts)
     rows, clicks = (np.concatenate(counts) for counts in zip(*(part[1:] for part in parts), strict=True))
     return _table(values, rows, clicks)[0]

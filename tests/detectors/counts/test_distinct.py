@@ -1,5 +1,6 @@
 """Both ways to distinct values give what counting row by row gives: values in their order, rows and clicks."""
 
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,14 +33,15 @@ COLUMNS: list[tuple[Any, str, st.SearchStrategy[Any]]] = [
 few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(params=["in C", "by Arrow"])
+@pytest.fixture(params=["in C", "by Arrow", "by Arrow beside an old part in C"])
 def way(request: pytest.FixtureRequest) -> Iterator[None]:
     """One of both ways."""
     if request.param == "in C" and not distinct.is_built():
         pytest.skip("the part in C is not built: make native")
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "by Arrow":
-            patch.setattr(distinct, "_distinct", None)
+        if request.param != "in C":
+            old = types.SimpleNamespace(count=None, INTERFACE=1)
+            patch.setattr(distinct, "_distinct", None if request.param == "by Arrow" else old)
         yield
 
 
