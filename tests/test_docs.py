@@ -25,7 +25,7 @@ PACKAGES = ("schemas", "detectors", "transforms", "pipelines", "testing")
 #: Stands for a name that the reader chooses.
 _PLACEHOLDER = re.compile(r"(^|/|_)x\.py$|\.toy\.|/toy/")
 #: Options of the public `outrank` and of Kafka's tools.
-_FOREIGN = {"--task", "--config"}
+_FOREIGN = {"--task", "--config", "--parallelism"}
 #: By a table of a part of a job file: its kind, and tables that this kind needs besides.
 _COLUMNS = '[columns]\nclick = "int"\nsite = "str"\n'
 _NEEDED = {
@@ -93,7 +93,7 @@ def test_calls_name_commands_and_their_options(page: Path) -> None:
     for call in _calls((REPO_ROOT / page).read_text()):
         words = [word.split("|")[0] for word in shlex.split(call)]
         command = commands.get(" ".join(words[:2])) or commands[words[0]]
-        given = {word.split("=")[0] for word in words if word.startswith("--")} - {"--help"}
+        given = {word.split("=")[0] for word in words if word.startswith("--")} - {"--help", "--"}
         assert given <= _options(command), call
 
 
