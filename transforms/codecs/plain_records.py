@@ -88,7 +88,7 @@ def read_plain(
     decoder = _plain_json.Decoder(*layout)
     for run in runs:
         if isinstance(run, Packed):
-            decoder.decode_spans(run.buffer, run.starts, run.lengths)
+            decoder.decode_spans(run.buffer, np.ascontiguousarray(run.starts), np.ascontiguousarray(run.lengths))
         else:
             decoder.decode(run)
     places, odd_columns = _set_aside(decoder.aside(), columns, missing)

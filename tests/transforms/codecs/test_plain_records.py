@@ -75,8 +75,9 @@ def packed(values: list[bytes]) -> Packed:
         starts.append(len(buffer))
         buffer += value
     starts.reverse()
-    lengths = [len(value) for value in values]
-    return Packed(memoryview(buffer), np.array(starts, dtype=np.int64), np.array(lengths, dtype=np.int64))
+    # Two columns of one table, as a walk over a batch writes them.
+    spans = np.array([starts, [len(value) for value in values]], dtype=np.int64).T.copy()
+    return Packed(memoryview(buffer), spans[:, 0], spans[:, 1])
 
 
 def cut(values: list[bytes], cuts: list[int]) -> list[Run]:
