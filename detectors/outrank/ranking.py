@@ -14,6 +14,7 @@ from sparsewatch.detectors.counts.value_estimates import Marginals
 from sparsewatch.detectors.outrank.columns.codes import Codes, Joint, count_keys, joint_counts, marginal
 from sparsewatch.detectors.outrank.information.label_chance import chance_of_labels
 from sparsewatch.detectors.outrank.information.mutual_information import (
+    LabelChances,
     entropy,
     permutation_chance,
     squared_information,
@@ -79,7 +80,7 @@ class _Score(NamedTuple):
 def rank_features(counts: FeatureCounts) -> list[RankedFeature]:
     """Features by descending score.
 
-    With one label only all scores are 0. About 1 ms a feature at 100,000 rows.
+    With one label only all scores are 0. 0.1 to 0.5 ms a feature at 100,000 rows, less with more features.
 
     Example:
         >>> import pyarrow as pa
@@ -88,8 +89,9 @@ def rank_features(counts: FeatureCounts) -> list[RankedFeature]:
         >>> [(feature.rank, feature.feature) for feature in rank_features(counts)]
         [(1, 'ad'), (2, 'site')]
     """
+    chances = LabelChances(counts.clicks, counts.rows)
     return _ranking(
-        {name: _score(counts.marginals(name), counts.rows, counts.clicks) for name in counts.features},
+        {name: _score(counts.marginals(name), chances) for name in counts.features},
         label_entropy=entropy(np.array([counts.rows - counts.clicks, counts.clicks])),
         cardinality=counts.cardinality,
         coverage=lambda name: 1 - counts.nulls(name) / counts.rows if counts.rows else 0.0,
@@ -149,12 +151,13 @@ def chance_of_score(information: float, mean: float, variance: float) -> float:
     return float(gammaincc(mean**2 / variance, max(information, 0.0) * mean / variance))
 
 
-def _score(marginals: Marginals, rows: int, clicks: int) -> _Score:
+def _score(marginals: Marginals, chances: LabelChances) -> _Score:
+    rows, clicks = chances.total, chances.clicks
     values, clicked, weights = marginals.rows, marginals.clicks, marginals.weights
     if not 0 < clicks < rows or np.count_nonzero(values) < 2:
         return _Score()
     rate = clicks / rows
-    chance = permutation_chance(values, clicks, None if marginals.is_exact else weights)
+    chance = permutation_chance(values, clicks, None if marginals.is_exact else weights, chances)
     parts = values_information(values, clicked, rate)
     # A product of long vectors takes the threads of the linear algebra, which costs more than it saves.
     information = _sum(weights * parts) / rows

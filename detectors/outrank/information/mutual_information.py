@@ -67,6 +67,8 @@ Floats = NDArray[np.float64]
 TAIL = 18 * np.log(10)
 #: Outcomes held at a time, about 100 bytes each.
 CHUNK = 1 << 19
+#: Logarithms of probabilities are summed in units of its inverse, 4e-15; they wrap around beyond 32,768.
+_LOG_SCALE = float(1 << 48)
 
 
 class Moments(NamedTuple):
@@ -177,13 +179,44 @@ def permutation_moments(rows: Counts, clicks: int) -> Moments:
     return Moments(chance.mean, float(np.sqrt(chance.variance)))
 
 
-def permutation_chance(rows: Counts, clicks: int, weights: Floats | None = None) -> Chance:
+class LabelChances:
+    """Moments of values under permutation of one label, each number of rows worked out once for all features.
+
+    They depend on nothing but the label and a value's rows, and features of one table have many of these in common.
+
+    Args:
+        clicks: Rows of label 1.
+        total: Rows.
+    """
+
+    def __init__(self, clicks: int, total: int) -> None:
+        self.clicks, self.total = clicks, total
+        self._rows = np.zeros(0, np.int64)
+        self._moments = _ValueMoments(*(np.zeros(0) for _ in _ValueMoments._fields))
+
+    def of(self, rows: Counts) -> _ValueMoments:
+        """Moments of values of so many rows each, ascending and distinct; zeros for a value without rows."""
+        news = np.setdiff1d(rows, self._rows, assume_unique=True)
+        if news.size:
+            known = np.concatenate([self._rows, news])
+            order = np.argsort(known)
+            found = zip(self._moments, _all_moments(news, self.clicks, self.total), strict=True)
+            self._rows = known[order]
+            self._moments = _ValueMoments(*(np.concatenate(both)[order] for both in found))
+        places = np.searchsorted(self._rows, rows)
+        return _ValueMoments(*(moment[places] for moment in self._moments))
+
+
+def permutation_chance(
+    rows: Counts, clicks: int, weights: Floats | None = None, chances: LabelChances | None = None
+) -> Chance:
     """The moments of `permutation_moments`, and those that errors of scores need.
 
     Args:
         rows: Rows of each value, shape (n_values,), >= 0.
         clicks: Rows of label 1, between 0 and the sum of weight times rows.
         weights: How many values each stands for, shape (n_values,); 1 by default.
+        chances: Of the same label, where several features have it.
     """
     if weights is None:
         a, times = distinct_counts(rows)
@@ -193,7 +226,9 @@ def permutation_chance(rows: Counts, clicks: int, weights: Floats | None = None)
     total = round(float(times @ a))
     if total < 2 or not 0 < clicks < total or np.count_nonzero(rows) < 2:
         return Chance()
-    moments = _all_moments(a, clicks, total)
+    if chances is None or (chances.clicks, chances.total) != (clicks, total):
+        chances = LabelChances(clicks, total)
+    moments = chances.of(a)
     rate = clicks / total
     linear = rate * (1 - rate) / (total - 1) * _off_diagonal(moments.slope * a, times)
     # Squared deviations correlate by the square of the deviations' correlation.
@@ -221,23 +256,34 @@ def _all_moments(a: Counts, clicks: int, total: int) -> _ValueMoments:
 
 
 def _value_moments(a: Counts, clicks: int, total: int, outcomes: Outcomes) -> _ValueMoments:
-    rows, rate = a[outcomes.cell], clicks / total
-    others = rows - outcomes.k
-    part = kl_div(outcomes.k, rows * rate) + kl_div(others, rows * (1 - rate))
+    rate = clicks / total
+    clicked, others = outcomes.k, a[outcomes.cell] - outcomes.k
+    expected = (a * rate)[outcomes.cell]
+    of_click, of_other = _log_ratio(clicked, expected), _log_ratio(others, (a * (1 - rate))[outcomes.cell])
+    # As the sum of the divergences k ln(k/e) - k + e, whose last terms cancel.
+    clicked_part, others_part = clicked * of_click, others * of_other
+    part = clicked_part + others_part
 
     def mean(x: Floats) -> Floats:
         return np.add.reduceat(outcomes.p * x, outcomes.starts)
 
-    first, square = mean(part), mean(squared_information(rows, outcomes.k, rate))
+    first, square = mean(part), mean(clicked_part * of_click + others_part * of_other)
     part -= first[outcomes.cell]
-    deviation = outcomes.k - rows * rate
-    spread = mean(deviation**2)
+    deviation = clicked - expected
+    squared = deviation * deviation
+    spread = mean(squared)
     slope = ratio(mean(part * deviation), spread)
-    skew = ratio(mean(deviation**3), spread)
-    bent = deviation**2 - skew[outcomes.cell] * deviation
+    skew = ratio(mean(squared * deviation), spread)
+    bent = squared - skew[outcomes.cell] * deviation
     bent -= spread[outcomes.cell]
-    bend = ratio(mean(part * bent), np.sqrt(mean(bent**2)))
-    return _ValueMoments(first, mean(part**2), slope, bend, square)
+    bend = ratio(mean(part * bent), np.sqrt(mean(bent * bent)))
+    return _ValueMoments(first, mean(part * part), slope, bend, square)
+
+
+def _log_ratio(counts: NDArray[Any], expected: NDArray[Any]) -> Floats:
+    """Logarithm of counts over what is expected, 0 where there are none."""
+    ratios: Floats = np.log(np.where(counts > 0, counts, expected) / expected)
+    return ratios
 
 
 def squared_information(rows: Any, clicks: Any, rate: float) -> Floats:
@@ -250,7 +296,7 @@ def squared_information(rows: Any, clicks: Any, rate: float) -> Floats:
     """
     squares = np.zeros(np.shape(rows))
     for count, expected in ((clicks, rows * rate), (rows - clicks, rows * (1 - rate))):
-        squares += count * np.log(np.where(count > 0, count, expected) / expected) ** 2
+        squares += count * _log_ratio(count, expected) ** 2
     return squares
 
 
@@ -313,8 +359,10 @@ def _distribution(a: Counts, b: Counts, total: int, low: Counts, high: Counts) -
     below[first] = step[first] = 1.0
     step -= np.log(below)
     step[first] = 0.0
-    log_p = np.cumsum(step)
+    # Sums of whole numbers are exact: a cell does not depend, in its last digits, on the cells before it.
+    log_p = np.cumsum(np.rint(step * _LOG_SCALE).astype(np.int64))
+    log_p -= log_p[starts][cell]
     log_p -= np.maximum.reduceat(log_p, starts)[cell]
-    p = np.exp(log_p)
+    p = np.exp(log_p / _LOG_SCALE)
     p /= np.add.reduceat(p, starts)[cell]
     return Outcomes(starts, cell, k, p)

@@ -1,6 +1,9 @@
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.columns.codes import encode
@@ -156,3 +159,17 @@ def test_a_label_of_many_values_is_ranked() -> None:
 def test_one_label_among_codes_scores_nothing() -> None:
     (ranked,) = rank_codes({"x": encode([1, 2, 3])}, encode([7, 7, 7]))
     assert (ranked.score, ranked.p_value, ranked.cardinality, ranked.coverage) == (0, 1, 3, 1)
+
+
+@given(st.integers(0, 2**32), st.lists(st.integers(1, 400), min_size=2, max_size=6))
+@settings(max_examples=40)
+def test_a_feature_has_the_same_figures_alone_and_beside_others(seed: int, values: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(2, 600))
+    click = rng.integers(0, 2, rows)
+    columns = {f"x{place}": rng.integers(0, number, rows) for place, number in enumerate(values)}
+    alone = [rank_features(count(**{name: column}, click=click))[0] for name, column in columns.items()]
+    together = rank_features(count(**columns, click=click))
+    assert {one.feature: msgspec.structs.replace(one, rank=1) for one in together} == {
+        one.feature: one for one in alone
+    }

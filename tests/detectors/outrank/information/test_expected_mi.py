@@ -130,7 +130,7 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(0).zipf(1.4, 500).clip(max=1_000)
     whole = permutation_moments(rows, 300)
     monkeypatch.setattr(module, "CHUNK", 50)
-    assert permutation_moments(rows, 300) == pytest.approx(whole, rel=1e-12)
+    assert permutation_moments(rows, 300) == whole
 
 
 @pytest.mark.parametrize("clicks", [10, 5_000, 3_333_333])
