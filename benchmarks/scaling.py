@@ -216,7 +216,7 @@ TABLES: dict[str, Callable[[Study], list[Result]]] = {
 REASONS = {
     "features": "a batch ends at 16 MB: wide rows come in blocks of fewer rows, and a column has a fixed cost a block",
     "rejects": "a reject is read once more by itself, for its code and message, and written with its original bytes",
-    "windows": "each window has tables of its own: a value that occurs in many short windows is stored in each",
+    "windows": "a window has tables of its own: a value of many short windows is counted, coded and ranked in each",
     "partitions": "a batch holds a run of each partition, each with a fixed cost",
     "sizes": "",
 }
