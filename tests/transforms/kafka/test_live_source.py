@@ -67,7 +67,8 @@ class Live:
         self.markers: list[Marker] = []
 
     def step(self, times: int = 1, after_block: Callable[[], None] | None = None) -> None:
-        for _ in range(times):
+        """So many steps behind what was fetched ahead before."""
+        for _ in range(times + ahead.AHEAD):
             claims = _Claims(self.state)
             for output in self.dofn.read(msgspec.json.encode(self.spec), claims, _Watermark()):
                 self._take(output)
@@ -98,12 +99,12 @@ class Live:
         return {part.partition: part.position for part in self.state.partitions}
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step is a bundle, with a look at the topic, and sees what was written before it."""
+@pytest.fixture(autouse=True, params=[0, ahead.AHEAD], ids=["one at a time", "ahead"])
+def _at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Every step is a bundle, with a look at the topic; what a test writes is seen by the next, or some steps later."""
     monkeypatch.setattr(source, "_BUNDLE_S", 0.0)
     monkeypatch.setattr(feed, "_GATHER_S", 0.01)
-    monkeypatch.setattr(ahead, "AHEAD", 0)
+    monkeypatch.setattr(ahead, "AHEAD", request.param)
     monkeypatch.setattr(watching, "_LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(fetching, "_ASK_EVERY_S", 0.0)
 
@@ -213,8 +214,9 @@ def test_records_trimmed_while_the_job_runs_are_lost(broker: FakeBroker, job_fil
     live = Live(broker, job_file)
     send(broker, range(3))
     live.step(2)
-    send(broker, range(3, 6))
-    broker.trim("clicks", 0, 47)
+    with broker.lock:
+        send(broker, range(3, 6))
+        broker.trim("clicks", 0, 47)
     live.step(2)
     send(broker, range(6, 10))
     live.step(2)
