@@ -29,7 +29,7 @@ _Places = list[tuple[int, int, int, int | None]]
 
 
 class Reading:
-    """Reads for a spec, or for one after the other.
+    """Reads for one spec.
 
     Args:
         schema: What an event must look like.
@@ -76,24 +76,22 @@ class Reading:
         """
         return {} if self._ahead is None else self._ahead.ends()
 
-    def rest(self) -> None:
-        """End the threads and drop what is ahead; the connection stays open."""
-        self._places = None
-        if self._ahead is not None:
-            self._ahead.close()
-            self._ahead = None
-
     def close(self) -> None:
-        """End the threads and close the connection."""
-        self.rest()
+        """End the threads, drop what is ahead and close the connection."""
+        self._drop()
         if self._reader is not None:
             self._reader.close()
             self._reader = None
 
+    def _drop(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
     def _positioned(self, spec: ReadSpec, state: ReaderState) -> Ahead:
         if self._ahead is not None and self._places == _places(state):
             return self._ahead
-        self.rest()
+        self._drop()
         if self._reader is None:
             self._reader = patiently(lambda: open_spec_reader(spec))
         self._reader.assign({part.partition: part.position for part in state.partitions})

@@ -78,11 +78,14 @@ class _ReadEvents(beam.DoFn):
     """Reads until the bundle's end (continuous), until windows close, or up to the stop offsets (bounded).
 
     What is ahead at the end of a bundle of a continuous run is there when the next begins where it ended; neither waits
-    for it. Other runs are one bundle, and end with it.
+    for it. Several readers take turns where they share a worker, and each reads ahead meanwhile. Other runs are one
+    bundle, and end with it.
     """
 
     def __init__(self, schema: EventSchema) -> None:
-        self._reading = Reading(schema)
+        self._schema = schema
+        #: By element.
+        self._readings: dict[bytes, Reading] = {}
 
     def setup(self) -> None:
         # Records are many small objects that live for one batch: a garbage collection every 700 objects, the default,
@@ -90,35 +93,39 @@ class _ReadEvents(beam.DoFn):
         gc.set_threshold(*_GC_THRESHOLD)
 
     def teardown(self) -> None:
-        self._reading.close()
+        while self._readings:
+            self._readings.popitem()[1].close()
 
     def read(self, element: bytes, tracker: Any, estimator: Any) -> Iterator[Any]:
         spec = decode_spec(element)
         state: ReaderState = tracker.current_restriction()
+        reading = self._readings.setdefault(element, Reading(self._schema))
         try:
-            yield from self._read_on(spec, state, tracker, estimator)
+            yield from _read_on(reading, spec, state, tracker, estimator)
         finally:
             if spec.until != "forever":
-                self._reading.rest()
+                self._readings.pop(element).close()
 
-    def _read_on(self, spec: ReadSpec, state: ReaderState, tracker: Any, estimator: Any) -> Iterator[Any]:
-        bundle_end, closed = time.monotonic() + _BUNDLE_S, WindowsClosed()
-        while not state.finished:
-            step = self._reading.step(spec, state)
-            if spec.until != "forever" and (STOP.is_set() or self._is_over(spec, closed, step)):
-                step.state = msgspec.structs.replace(step.state, finished=True)
-            if not tracker.try_claim(step.state):
-                return
-            state = step.state
-            yield from _outputs(step, spec.windows.length_us)
-            if state.closed_end_us > 0:
-                estimator.set_watermark(Timestamp(micros=state.closed_end_us))
-            if spec.until == "forever" and (step.markers or time.monotonic() >= bundle_end):
-                tracker.defer_remainder(Duration(_RESUME_AFTER_S))
-                return
 
-    def _is_over(self, spec: ReadSpec, closed: WindowsClosed, step: Step) -> bool:
-        return spec.until == "window" and closed.over(step, self._reading.ends)
+def _read_on(reading: Reading, spec: ReadSpec, state: ReaderState, tracker: Any, estimator: Any) -> Iterator[Any]:
+    bundle_end, closed = time.monotonic() + _BUNDLE_S, WindowsClosed()
+    while not state.finished:
+        step = reading.step(spec, state)
+        if spec.until != "forever" and (STOP.is_set() or _is_over(reading, spec, closed, step)):
+            step.state = msgspec.structs.replace(step.state, finished=True)
+        if not tracker.try_claim(step.state):
+            return
+        state = step.state
+        yield from _outputs(step, spec.windows.length_us)
+        if state.closed_end_us > 0:
+            estimator.set_watermark(Timestamp(micros=state.closed_end_us))
+        if spec.until == "forever" and (step.markers or time.monotonic() >= bundle_end):
+            tracker.defer_remainder(Duration(_RESUME_AFTER_S))
+            return
+
+
+def _is_over(reading: Reading, spec: ReadSpec, closed: WindowsClosed, step: Step) -> bool:
+    return spec.until == "window" and closed.over(step, reading.ends)
 
 
 def _outputs(step: Step, length_us: int) -> Iterator[Any]:

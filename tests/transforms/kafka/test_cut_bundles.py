@@ -1,7 +1,7 @@
 """A continuous run whose bundles end anywhere, in any worker: the rows, side records and accounts of a slow recount."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -54,20 +54,23 @@ class _Watermark:
 class Cut:
     """One reader on several workers, and all that it has given."""
 
-    def __init__(self, broker: FakeBroker, block_rows: int, workers: int) -> None:
+    def __init__(
+        self, broker: FakeBroker, block_rows: int, workers: Sequence[_ReadForever], reader: int = 0, readers: int = 1
+    ) -> None:
         identity = JobIdentity(
             job="j", settings_digest="d", kafka=broker.settings, topics=Topics(source="t", prefix="j")
         )
         self.spec = ReadSpec(
             identity=identity,
             windows=WindowTimes(length_us=LENGTH_US, disorder_us=DISORDER_US, idle_after_us=10**15),
-            reader=0,
-            partitions=tuple(range(PARTITIONS)),
+            reader=reader,
+            readers=readers,
+            partitions=tuple(range(reader, PARTITIONS, readers)),
             block_rows=block_rows,
             max_record_bytes=1 << 20,
             start="earliest",
         )
-        self.workers = [_ReadForever(SCHEMA) for _ in range(workers)]
+        self.workers = workers
         self.state = initial_state(self.spec)
         #: Partition and offset of each row, by window, as they came.
         self.rows: dict[int, list[tuple[int, int]]] = {}
@@ -122,7 +125,7 @@ def test_bundles_that_end_anywhere_give_each_record_once_and_the_same_accounts(
     with FakeBroker(step=5) as broker:
         broker.create("t", PARTITIONS)
         broker.create("j.progress")
-        writer, cut = broker.writer(), Cut(broker, block_rows, 2)
+        writer, cut = broker.writer(), Cut(broker, block_rows, [_ReadForever(SCHEMA) for _ in range(2)])
         for step, (batch, worker, claims) in enumerate(written):
             for partition, second in batch:
                 # Time goes on by a window with every third bundle.
@@ -157,3 +160,24 @@ def _agree(cut: Cut, topic: dict[int, list[Record]]) -> None:
     stated = sum((m.account for m in cut.markers), Account())
     assert stated.late + cut.state.late == len(truth.late)
     assert stated.rejected + cut.state.rejected == len(truth.rejected)
+
+
+def test_readers_that_take_turns_keep_their_places() -> None:
+    with FakeBroker(step=5) as broker:
+        broker.create("t", PARTITIONS)
+        broker.create("j.progress")
+        writer, worker = broker.writer(), _ReadForever(SCHEMA)
+        for partition in range(PARTITIONS):
+            for second in range(100):
+                writer.send("t", None, msgspec.json.encode({"t": START_S + second}), partition=partition)
+        writer.flush()
+        turns = [Cut(broker, 7, [worker], reader, 2) for reader in range(2)]
+        opened = broker.readers["t"]
+        for _ in range(40):
+            for reader in turns:
+                reader.bundle(0)
+        worker.teardown()
+    assert broker.readers["t"] == opened + 2
+    assert sorted(place for reader in turns for rows in reader.rows.values() for place in rows) == [
+        (p, o) for p in range(PARTITIONS) for o in range(100)
+    ]
