@@ -252,8 +252,10 @@ def read_specs(made: Ready, partitions: Sequence[int], until: Until, close_at_en
         close_at_end: Whether the end of a bounded run closes open windows.
     """
     source = made.job.source
-    # In one process readers run one after the other.
-    readers = 1 if until == "window" else min(source.readers, len(partitions))
+    # In one process readers run one after the other; and where windows stay open at the end, the readers of several
+    # would end at different windows, whose rows are then in part not stated.
+    is_one = until == "window" or (until != "forever" and not close_at_end)
+    readers = 1 if is_one else min(source.readers, len(partitions))
     return tuple(
         ReadSpec(
             identity=made.identity,

@@ -111,7 +111,7 @@ def _read_on(reading: Reading, spec: ReadSpec, state: ReaderState, tracker: Any,
     bundle_end, closed = time.monotonic() + _BUNDLE_S, WindowsClosed()
     while not state.finished:
         step = reading.step(spec, state)
-        if spec.until != "forever" and (STOP.is_set() or _is_over(reading, spec, closed, step)):
+        if spec.until != "forever" and (_is_stopped(spec) or _is_over(reading, spec, closed, step)):
             step.state = msgspec.structs.replace(step.state, finished=True)
         if not tracker.try_claim(step.state):
             return
@@ -126,6 +126,11 @@ def _read_on(reading: Reading, spec: ReadSpec, state: ReaderState, tracker: Any,
 
 def _is_over(reading: Reading, spec: ReadSpec, closed: WindowsClosed, step: Step) -> bool:
     return spec.until == "window" and closed.over(step, reading.ends)
+
+
+def _is_stopped(spec: ReadSpec) -> bool:
+    # Of several readers some have closed windows of which others have not read their rows yet: they read to their end.
+    return STOP.is_set() and spec.readers == 1
 
 
 def _outputs(step: Step, length_us: int) -> Iterator[Any]:

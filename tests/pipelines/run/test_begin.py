@@ -1,5 +1,6 @@
 """Bounded runs of a job over a topic that is made anew, cut short, trimmed or given partitions in between."""
 
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,18 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.testing import FakeBroker
+from sparsewatch.transforms.kafka import reading
+from sparsewatch.transforms.kafka.presence import STOP
+from sparsewatch.transforms.kafka.routing import route
 from tests.kit.job_files import write_click_job
 
 MINUTE_MS = 60_000
 DAY_MS = 1440 * MINUTE_MS
+BATCHES_A_READER = 6
 START_MS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
 
 
+UNCOMMITTED = {"books_unbalanced", "commits_behind"}
 SOURCE_RULES = ("source_recreated", "source_truncated", "records_lost")
 
 
@@ -51,6 +57,10 @@ class Runs:
         progress = load_job_progress(load_job(self._file, list(self.overrides)))
         assert progress is not None
         return progress.totals
+
+    @property
+    def rules(self) -> set[str]:
+        return {msgspec.json.decode(value or b"")["rule"] for value in self.broker.values("clicks.alerts")}
 
     @property
     def alerts(self) -> list[tuple[str, float]]:
@@ -237,3 +247,38 @@ def test_until_a_time_sees_the_same(runs: Runs) -> None:
     assert counted == 15
     assert runs.totals.counted == 20 + counted
     assert [rule for rule, _ in runs.alerts] == ["source_recreated"]
+
+
+def test_a_run_that_keeps_windows_open_commits_though_partitions_end_apart(runs: Runs) -> None:
+    runs.overrides = ("source.readers=2",)
+    runs.broker.recreate("clicks", 2)
+    runs.send(range(6), partition=0)
+    runs.send(range(2), partition=1)
+    runs.run(close_at_end=False)
+    runs.send(range(2, 8), partition=1)
+    runs.send(range(6, 8), partition=0)
+    runs.run(close_at_end=False)
+    runs.run()
+    assert runs.totals == Account(counted=160)
+    assert not runs.rules & UNCOMMITTED
+
+
+def test_a_run_of_several_readers_that_is_stopped_reads_to_its_end(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.overrides = ("source.readers=2", "source.block_rows=10")
+    runs.broker.recreate("clicks", 2)
+    runs.send(range(BATCHES_A_READER), partition=0)
+    runs.send(range(BATCHES_A_READER), partition=1)
+    routed = itertools.count(1)
+
+    def route_and_stop(*arguments: Any) -> Any:
+        if next(routed) == BATCHES_A_READER:
+            STOP.set()
+        return route(*arguments)
+
+    monkeypatch.setattr(reading, "route", route_and_stop)
+    runs.run()
+    monkeypatch.undo()
+    STOP.clear()
+    runs.run()
+    assert runs.totals == Account(counted=20 * BATCHES_A_READER)
+    assert not runs.rules & UNCOMMITTED
