@@ -1,8 +1,8 @@
 """Fetching and decoding ahead: while a bundle's thread routes and counts a batch, others fetch and decode the next.
 
-One thread fetches, and is the only one that uses the reader: whoever else has a question lets it `ask`. Decoding does
-not depend on what a reader knows, so it may run ahead of the accounts, in several threads; batches are taken in the
-order in which they were fetched. Clients, Arrow and the part in C let go of Python's lock for most of their work.
+One thread fetches, and is the only one that uses the reader, also to ask it for the ends. Decoding does not depend on
+what a reader knows, so it may run ahead of the accounts, in several threads; batches are taken in the order in which
+they were fetched. Clients, Arrow and the part in C let go of Python's lock for most of their work.
 
 What is ahead is bounded: so many batches (`AHEAD`), each of so many records and bytes (`fetch_batch`). No thread waits
 for room: the next fetch begins when a batch is fetched or taken, and there is room.
@@ -19,7 +19,7 @@ from sparsewatch.transforms.kafka.watching import Batch
 
 #: Batches at most that were fetched or decoded ahead of the one that was taken last.
 AHEAD = 4
-#: Threads that decode. One cannot keep up where decoding takes most of the time, and waits for Python's lock as others.
+#: Threads that decode: while one waits for Python's lock, or has a slow batch, the other goes on.
 DECODERS = 2
 
 
