@@ -29,6 +29,9 @@ from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 #: Bytes that a client asks for at once, of all partitions, and that it keeps ahead: as many as fill a batch.
 FETCH_BYTES = 16 << 20
+#: Bytes of one partition among them, at least: it is asked again when these are used up, and answers of 2 MB kept a job
+#: waiting for a third of its time.
+_PARTITION_BYTES = 8 << 20
 #: Room beside the largest record in one fetch and in one request.
 _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
@@ -74,7 +77,7 @@ class KafkaPythonReader:
             isolation_level=settings.isolation_level,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_partition_fetch_bytes=max_bytes + _MARGIN_BYTES,
+            max_partition_fetch_bytes=max(_PARTITION_BYTES, max_bytes + _MARGIN_BYTES),
             fetch_max_bytes=max(FETCH_BYTES, max_bytes + _MARGIN_BYTES),
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
