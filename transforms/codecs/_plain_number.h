@@ -170,10 +170,12 @@ static inline bool to_double(const number *from, double *value)
     }
     if (from->count == 0) {
         size = 0.0;
+#if FLT_EVAL_METHOD == 0
     } else if (from->digits <= (uint64_t)1 << 53 && from->exponent >= -22 && from->exponent <= 22) {
         /* Clinger, How to Read Floating Point Numbers Accurately, PLDI 1990: one rounding of exact operands. */
         size = from->exponent < 0 ? (double)from->digits / powers[-from->exponent]
                                   : (double)from->digits * powers[from->exponent];
+#endif
 #if EXTENDED
     } else if (double_by_extended(from, &size)) {
 #endif

@@ -93,12 +93,14 @@ def read_plain(
             decoder.decode(run)
     places, odd_columns = _set_aside(decoder.aside(), columns, missing)
     held, wrong, faults = judge(odd_columns, lenient)
-    decoder.clear(np.array([row for row, _, _ in faults], dtype=np.int64))
+    gone = np.array([row for row, _, _ in faults], dtype=np.int64)
+    decoder.clear(gone)
     found, odd = decoder.finish()
     arrays = [_array(field.type, *column) for field, column in zip(columns, found, strict=True)]
     for place, column, values in zip(places, odd_columns, held, strict=True):
         if values.null_count < len(values):
-            arrays[place] = _patched(arrays[place], column.rows, values)
+            stays = ~np.isin(column.rows, gone)
+            arrays[place] = _patched(arrays[place], column.rows[stays], values.filter(pa.array(stays)))
     rows = pa.RecordBatch.from_arrays(arrays, schema=columns)
     return PlainRows(rows, np.frombuffer(odd, dtype=np.int64), sorted(faults), wrong)
 

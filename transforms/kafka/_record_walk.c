@@ -9,6 +9,9 @@
 #include <Python.h>
 #include <stdint.h>
 
+/* As in `record_walk.py`; another one with every change of what `walk` takes, gives or refuses. */
+#define INTERFACE 1
+
 /* As the names of `record_walk.py`; a column has as many cells as the batch may have records. */
 enum { OFFSET, TIMESTAMP, KEY, KEY_LENGTH, VALUE, VALUE_LENGTH, HEADERS, SIZE, COLUMNS };
 
@@ -138,4 +141,8 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_record_walk", NULL, 0, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__record_walk(void) { return PyModuleDef_Init(&definition); }
+PyMODINIT_FUNC PyInit__record_walk(void) {
+    PyObject *made = PyModule_Create(&definition);
+    if (made != NULL && PyModule_AddIntConstant(made, "INTERFACE", INTERFACE) < 0) Py_CLEAR(made);
+    return made;
+}

@@ -1,6 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+#: Number of what follows.
+INTERFACE: int
+
 def walk(
     data: bytes | bytearray | memoryview,
     at: int,

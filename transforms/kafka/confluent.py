@@ -100,7 +100,6 @@ class ConfluentReader:
         self._next: dict[int, int] = {}
         #: Whether the consumer has been given the positions.
         self._is_fetching = False
-        self._settings = settings
         self._sight = TopicSight(settings, topic)
         self._ends = Ends(self.log_ends)
         self._consumer = Consumer(

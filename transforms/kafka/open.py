@@ -4,7 +4,7 @@ An address may be served in this process instead: by a broker in memory, for tes
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Protocol
 
 import msgspec
@@ -84,14 +84,18 @@ def kept_writers(settings: KafkaSettings) -> Iterator[None]:
         yield
     finally:
         _FREE.pop(key, None)
-        while free:
-            free.pop().close()
+        with ExitStack() as stack:
+            for writer in free:
+                stack.callback(writer.close)
 
 
 def free_writer(settings: KafkaSettings) -> Writer:
     """A writer that is free, or a new one; see `give_back`."""
-    free = _FREE.get(msgspec.json.encode(settings))
-    return free.pop() if free else open_writer(settings)
+    try:
+        # Workers may ask at once.
+        return _FREE.get(msgspec.json.encode(settings), []).pop()
+    except IndexError:
+        return open_writer(settings)
 
 
 def give_back(settings: KafkaSettings, writer: Writer) -> None:

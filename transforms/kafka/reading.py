@@ -60,7 +60,8 @@ class Reading:
         self._check_there(batch, spec)
         if change := change_of(state, batch.sight, batch.fetched, spec.share):
             return Step(self._after(change, spec, state))
-        step = _added(without_lost(state, batch.fetched, batch.begin), spec, decoded)
+        # What lies behind the stops is the next run's.
+        step = _added(without_lost(state, decoded.fetched, batch.begin), spec, decoded)
         if state.stop:
             step.state, step.markers = close_bounded(step.state, spec, time.time_ns() // 1000)
         else:

@@ -21,6 +21,8 @@ COLUMNS = 8
 #: Bytes of the smallest record: seven fields of one byte.
 SMALLEST_RECORD = 7
 _LIMIT = 2**63
+#: Of the part in C.
+_INTERFACE = 1
 
 
 def walk_in_python(
@@ -122,11 +124,11 @@ def headers_at(data: memoryview, at: int) -> list[tuple[str, Any]]:
     return headers
 
 
-#: `walk_in_python`, or the same in C where that was built.
-walk: Callable[[bytes | bytearray | memoryview, int, int, int, int, bool, NDArray[np.int64]], tuple[int, int]]
 try:
     from sparsewatch.transforms.kafka import _record_walk
 except ImportError:
-    walk = walk_in_python
-else:
-    walk = _record_walk.walk
+    _record_walk = None  # type: ignore[assignment]
+
+#: `walk_in_python`, or the same in C where that was built from these sources.
+walk: Callable[[bytes | bytearray | memoryview, int, int, int, int, bool, NDArray[np.int64]], tuple[int, int]]
+walk = _record_walk.walk if getattr(_record_walk, "INTERFACE", None) == _INTERFACE else walk_in_python

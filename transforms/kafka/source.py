@@ -111,7 +111,8 @@ class _ReadEvents(beam.DoFn):
             yield from _read_on(reading, spec, state, tracker, estimator)
         finally:
             if spec.until != "forever":
-                self._readings.pop(element).close()
+                # A teardown may have come first.
+                self._readings.pop(element, reading).close()
 
 
 def _read_on(reading: Reading, spec: ReadSpec, state: ReaderState, tracker: Any, estimator: Any) -> Iterator[Any]:

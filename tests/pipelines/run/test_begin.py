@@ -282,3 +282,25 @@ def test_a_run_of_several_readers_that_is_stopped_reads_to_its_end(runs: Runs, m
     runs.run()
     assert runs.totals == Account(counted=20 * BATCHES_A_READER)
     assert not runs.rules & UNCOMMITTED
+
+
+def test_what_is_deleted_behind_the_end_of_a_run_is_lost_once(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.overrides = ("source.block_rows=10",)
+    runs.broker.recreate("clicks", 2)
+    runs.send(range(2), partition=0)
+    runs.send(range(20), partition=1)
+    routed = itertools.count(1)
+
+    def route_and_delete(*arguments: Any) -> Any:
+        if next(routed) == BATCHES_A_READER:
+            runs.send(range(2, 8), partition=0)
+            runs.broker.trim("clicks", 0, 50)
+        return route(*arguments)
+
+    monkeypatch.setattr(reading, "route", route_and_delete)
+    runs.run()
+    assert runs.totals.lost == 0
+    monkeypatch.undo()
+    runs.run()
+    assert runs.totals.lost == 30
+    assert ("records_lost", 30.0) in runs.alerts

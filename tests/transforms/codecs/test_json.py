@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
@@ -148,6 +148,7 @@ def repeated_keys(record: bytes) -> bool:
     st.lists(records().filter(lambda record: not repeated_keys(record)), max_size=8),
     st.sets(st.sampled_from(COLUMNS.names)),
 )
+@example([b'{"t": 0.0, "b": 0}'], set())
 def test_exactly_the_good_records_come_through_in_order(batch: list[bytes], lenient: set[str]) -> None:
     assert_decoded(batch, COLUMNS, lenient)
 
