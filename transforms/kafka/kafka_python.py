@@ -41,7 +41,6 @@ _FOREVER_MS = 2**31 - 1
 _FETCH_WAIT_MS = 100
 #: How long a first fetch at the end of a partition may take.
 _LOOK_S = 5.0
-_LOOK_POLL_S = 0.005
 
 
 def ends_of_all(settings: KafkaSettings, topic: str, partitions: Iterable[int]) -> dict[int, int]:
@@ -143,15 +142,9 @@ class KafkaPythonReader:
         back = {tp: self._consumer.position(tp) for tp in self._assigned()}
         for tp in partitions:
             self._consumer.seek(tp, stated[tp.partition])
-        # Such a fetch finds nothing: it is not to be held.
-        held = self._consumer._fetcher.config
-        held["fetch_max_wait_ms"] = 0
         deadline = time.monotonic() + _LOOK_S
-        try:
-            while time.monotonic() < deadline and any(self._consumer.highwater(tp) is None for tp in partitions):
-                self._poll(_LOOK_POLL_S)
-        finally:
-            held["fetch_max_wait_ms"] = _FETCH_WAIT_MS
+        while time.monotonic() < deadline and any(self._consumer.highwater(tp) is None for tp in partitions):
+            self._poll(0.05)
         for tp, position in back.items():
             self._consumer.seek(tp, position)
 
