@@ -13,6 +13,7 @@ from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.codecs.decode import Decoded
 from sparsewatch.transforms.codecs.wrong_cells import summed, taken
 from sparsewatch.transforms.kafka.accounts import take
+from sparsewatch.transforms.kafka.row_places import by_partition
 from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules
 
 #: Rows in a row from which on they are copied as a piece. Measured with 41 columns: 0.17 us a row by pieces of 128 and
@@ -86,11 +87,7 @@ def _rows_at(rows: pa.RecordBatch, at: np.ndarray) -> pa.RecordBatch:
 
 
 def _spans(names: Mapping[int, str], partitions: np.ndarray, offsets: np.ndarray) -> tuple[Span, ...]:
-    firsts = np.flatnonzero(np.diff(partitions, prepend=-1))
-    ends = np.append(firsts[1:], len(partitions)) - 1
     return tuple(
-        Span(names[partition], partition, first, last + 1)
-        for partition, first, last in zip(
-            partitions[firsts].tolist(), offsets[firsts].tolist(), offsets[ends].tolist(), strict=True
-        )
+        Span(names[partition], partition, int(offsets[rows.start]), int(offsets[rows.stop - 1]) + 1)
+        for partition, rows in by_partition(partitions).items()
     )
