@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.counts import Bucket, Counts, Part
 from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, is_text
+from sparsewatch.detectors.native import is_current
 
 try:
     from sparsewatch.detectors.counts import _distinct
@@ -34,7 +35,7 @@ _MOST_ROWS = (1 << 31) - 1
 
 def is_built() -> bool:
     """Whether the part in C is here, and built from these sources."""
-    return getattr(_distinct, "INTERFACE", None) == _INTERFACE
+    return is_current(_distinct, _INTERFACE)
 
 
 def count_distinct(values: Any, kind: str, clicks: Clicks) -> tuple[Part, Bucket]:

@@ -1,19 +1,15 @@
-/* White space, texts and UTF-8 of JSON.
+/* White space and texts of JSON.
  *
  * A record that is read ends with '}', the last byte before `end`, and every place that is looked at lies before `end`:
  * no loop over white space or digits needs to look where the record ends, since the bracket ends it. */
 #ifndef SPARSEWATCH_PLAIN_TEXT_H
 #define SPARSEWATCH_PLAIN_TEXT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "_utf8.h"
 
 typedef const unsigned char *cursor;
 
 #define EACH_BYTE 0x0101010101010101u
-#define HIGH_BITS 0x8080808080808080u
 /* Most bytes of UTF-8 that one escape stands for. */
 #define LONGEST_ESCAPED 4
 
@@ -22,13 +18,6 @@ typedef const unsigned char *cursor;
 #else
 #define WORDS 0
 #endif
-
-static inline uint64_t load_word(cursor p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
-}
 
 static inline cursor skip_white(cursor p)
 {
@@ -190,48 +179,6 @@ static inline cursor pass_text(cursor p, cursor end, uint64_t *high)
         if (p == NULL)
             return NULL;
     }
-}
-
-static inline bool continues(unsigned char c)
-{
-    return (c & 0xc0) == 0x80;
-}
-
-/* Bytes of the character at `p`, 0 if they are no UTF-8: Unicode 15, table 3-7. */
-static size_t utf8_length(cursor p, cursor end)
-{
-    unsigned char first = p[0], second;
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4 || end - p < 2)
-        return 0;
-    second = p[1];
-    if (first < 0xe0)
-        return continues(second) ? 2 : 0;
-    if (first < 0xf0) {
-        bool inside = first == 0xe0 ? second >= 0xa0 : first == 0xed ? second < 0xa0 : true;
-        return end - p >= 3 && inside && continues(second) && continues(p[2]) ? 3 : 0;
-    }
-    {
-        bool inside = first == 0xf0 ? second >= 0x90 : first == 0xf4 ? second < 0x90 : true;
-        return end - p >= 4 && inside && continues(second) && continues(p[2]) && continues(p[3]) ? 4 : 0;
-    }
-}
-
-static bool is_utf8(cursor p, cursor end)
-{
-    while (p < end) {
-        size_t length;
-        if (end - p >= 8 && (load_word(p) & HIGH_BITS) == 0) {
-            p += 8;
-            continue;
-        }
-        length = utf8_length(p, end);
-        if (length == 0)
-            return false;
-        p += length;
-    }
-    return true;
 }
 
 #endif

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparsewatch.detectors.native import is_current
 from sparsewatch.transforms.codecs.events import Fault
 from sparsewatch.transforms.codecs.missing import nulls_for_missing
 from sparsewatch.transforms.codecs.odd_cells import OddColumn, judge
@@ -62,7 +63,7 @@ class PlainRows(NamedTuple):
 
 def is_built() -> bool:
     """Whether the part in C is here, and built from these sources."""
-    return getattr(_plain_json, "INTERFACE", None) == _INTERFACE
+    return is_current(_plain_json, _INTERFACE)
 
 
 def read_plain(

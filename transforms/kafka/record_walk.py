@@ -14,6 +14,8 @@ import numpy as np
 from kafka.record.util import decode_varint
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.native import is_current
+
 #: Rows of the cells: offset and timestamp; where key and value start and how long they are (-1: none); where the count
 #: of headers is; bytes of the record after its length.
 OFFSET, TIMESTAMP, KEY, KEY_LENGTH, VALUE, VALUE_LENGTH, HEADERS, SIZE = range(8)
@@ -131,4 +133,4 @@ except ImportError:
 
 #: `walk_in_python`, or the same in C where that was built from these sources.
 walk: Callable[[bytes | bytearray | memoryview, int, int, int, int, bool, NDArray[np.int64]], tuple[int, int]]
-walk = _record_walk.walk if getattr(_record_walk, "INTERFACE", None) == _INTERFACE else walk_in_python
+walk = _record_walk.walk if is_current(_record_walk, _INTERFACE) else walk_in_python
