@@ -1,106 +1,23 @@
 """Runs of a job one after another, killed or ended anywhere: what meets in a window agrees, and nothing is lost."""
 
-from collections.abc import Iterator
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsewatch.schemas.accounts import NEVER_US, Account, Marker, PartitionState, Progress, ReaderState
-from sparsewatch.transforms.kafka.accounts import close_all, close_windows, take
-from sparsewatch.transforms.kafka.progress import advance, is_next
+from sparsewatch.schemas.accounts import NEVER_US, Account, PartitionState, ReaderState
 from sparsewatch.transforms.kafka.reader_start import bounded_state
-from sparsewatch.transforms.kafka.resume import start_state
-from sparsewatch.transforms.kafka.stream_clock import Reject, WindowRules, watermark_us
+from sparsewatch.transforms.kafka.stream_clock import WindowRules
+from tests.kit.miniature_jobs import BEGIN_US, MiniatureJob, records
 from tests.oracles.accounts import Record
 
 RULES = WindowRules(length_us=10, disorder_us=4, idle_after_us=3)
-#: Event times begin far from 1970: what is set aside before the first window has a preface.
-BEGIN_US = 1_000
-_NONE = Progress(job="j", topic="t", settings="", closed_end_us=0, partitions={}, sequences={}, totals=Account())
 
 
-class Runs:
-    """A job in miniature whose readers' rows, late rows, rejects and markers meet in windows, as in the pipeline."""
+class Runs(MiniatureJob):
+    """Partitions may be idle anywhere behind what an earlier run has read."""
 
-    def __init__(self, topic: dict[int, list[Record]], stamps: dict[int, list[int]], readers: int) -> None:
-        self.topic, self.stamps = topic, stamps
-        self.shares = [sorted(topic)[reader::readers] for reader in range(readers)]
-        self.progress = _NONE
-        #: Rows of each window that was committed.
-        self.written: dict[int, int] = {}
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin a run; what was not committed is forgotten."""
-        begin = dict.fromkeys(self.topic, 0)
-        self.states = [start_state(self.progress, share, begin, r) for r, share in enumerate(self.shares)]
-        self.markers: dict[int, list[Marker]] = {}
-        self.met: dict[int, Account] = {}
-
-    def read(self, reader: int, partition: int, records: int, silence_us: int | None) -> None:
-        """Read on in one partition, and close what can be closed; None for the silence if no partition is idle."""
-        state = self.states[reader]
-        part = next(p for p in state.partitions if p.partition == partition)
-        end = min(part.position + records, len(self.topic[partition]))
-        span = range(part.position, end)
-        rows = [(o, time, self.stamps[partition][o]) for o in span for time in self.topic[partition][o] or ()]
-        rejects = [Reject(o, 1, self.stamps[partition][o]) for o in span if self.topic[partition][o] is None]
-        offsets, times, stamps = (np.array([row[i] for row in rows], dtype=np.int64) for i in range(3))
-        routed = take(
-            state, RULES, np.full(len(rows), partition), offsets, times, stamps, {partition: end}, {partition: rejects}
-        )
-        for window, at in routed.on_time.items():
-            self._meet(window, Account(counted=len(at)))
-        rejected = sum(reject.offset >= part.high for reject in rejects)
-        self._meet(routed.aside_window_us, Account(late=len(routed.late), rejected=rejected))
-        # A partition is not idle before it is read to its end.
-        silent = [p.partition for p in routed.state.partitions if p.position >= p.high]
-        idle = {} if silence_us is None else dict.fromkeys(silent, silence_us)
-        self._close(reader, *close_windows(routed.state, RULES, watermark_us(routed.state, RULES, idle), reader))
-
-    def _meet(self, window: int, account: Account) -> None:
-        self.met[window] = self.met.get(window, Account()) + account
-
-    def _close(self, reader: int, state: ReaderState, markers: list[Marker]) -> None:
-        self.states[reader] = state
-        for marker in markers:
-            self.markers.setdefault(marker.window_us, []).append(marker)
-
-    def fire(self, *, everything: bool = False, most: int | None = None) -> None:
-        """Commit what all readers have passed, so many windows at most."""
-        passed = 10**9 if everything else min(state.closed_end_us for state in self.states)
-        for window in [w for w in sorted(self.markers) if w < passed][:most]:
-            markers = tuple(sorted(self.markers.pop(window), key=lambda m: m.reader))
-            assert is_next(self.progress, markers)
-            account = sum((m.account for m in markers), Account())
-            assert self.met.pop(window, Account()) == account
-            if not all(m.is_preface for m in markers):
-                assert window not in self.written
-                self.written[window] = account.counted
-            self.progress = advance(self.progress, markers)
-
-    def end(self) -> None:
-        """The end of a run that closes what is open; it stops nowhere before an earlier run."""
-        for reader, state in enumerate(self.states):
-            for part in state.partitions:
-                if part.position < part.high:
-                    self.read(reader, part.partition, part.high - part.position, None)
-        for reader, state in enumerate(self.states):
-            self._close(reader, *close_all(state, RULES, reader))
-        self.fire(everything=True)
-        self.restart()
-
-    def left(self) -> Iterator[tuple[int, int]]:
-        """Readers and those of their partitions that hold more."""
-        for reader, state in enumerate(self.states):
-            for part in state.partitions:
-                if part.position < len(self.topic[part.partition]):
-                    yield reader, part.partition
-
-
-records = st.one_of(st.none(), st.lists(st.integers(0, 30), min_size=1, max_size=2))
+    def silent(self, state: ReaderState) -> list[int]:
+        return [p.partition for p in state.partitions if p.position >= p.high]
 
 
 @st.composite
@@ -126,7 +43,7 @@ def test_over_any_runs_what_meets_in_a_window_agrees_and_every_event_is_accounte
     stamped: tuple[dict[int, list[Record]], dict[int, list[int]]], readers: int, data: st.DataObject
 ) -> None:
     topic, stamps = stamped
-    job = Runs(topic, stamps, readers)
+    job = Runs(topic, readers, RULES, stamps)
     for _ in range(60):
         left = list(job.left())
         if not left:
@@ -153,7 +70,7 @@ def test_over_any_runs_what_meets_in_a_window_agrees_and_every_event_is_accounte
 
 
 def _without_stamps(topic: dict[int, list[Record]]) -> Runs:
-    return Runs(topic, {p: [NEVER_US] * len(found) for p, found in topic.items()}, 1)
+    return Runs(topic, 1, RULES)
 
 
 def test_the_next_window_states_what_was_set_aside_also_where_only_a_clock_ahead_opened_it() -> None:
@@ -169,7 +86,7 @@ def test_the_next_window_states_what_was_set_aside_also_where_only_a_clock_ahead
         1: [100, 147, 152, 157, 162, 167],
         2: [100, 105, 110, 152, 157, 162],
     }
-    job = Runs(topic, {p: [1000 + stamp for stamp in found] for p, found in stamps.items()}, 1)
+    job = Runs(topic, 1, RULES, {p: [1000 + stamp for stamp in found] for p, found in stamps.items()})
     for partition, number in [(2, 4), (0, 3), (1, 4), (2, 1), (0, 2), (1, 2), (2, 1)]:
         job.read(0, partition, number, None)
         job.fire()
