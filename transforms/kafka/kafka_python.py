@@ -37,10 +37,11 @@ _MARGIN_BYTES = 1 << 20
 #: Largest record we write: a reject carries its original bytes whatever their size.
 _MAX_REQUEST_BYTES = 64 << 20
 _FOREVER_MS = 2**31 - 1
-#: How long the broker holds a fetch that finds nothing: after one such fetch the end of a topic is known.
+#: How long the broker holds a fetch that finds nothing.
 _FETCH_WAIT_MS = 100
-#: How long a first fetch at the end of a partition may take.
-_LOOK_S = 5.0
+#: How long a first fetch at the end of a partition may take, how long each try, and how long the broker holds it: it
+#: finds nothing. Asked not to hold it at all, some brokers answer without having looked (see docs/brokers.md).
+_LOOK_S, _LOOK_POLL_S, _LOOK_WAIT_MS = 5.0, 0.005, 1
 
 
 def ends_of_all(settings: KafkaSettings, topic: str, partitions: Iterable[int]) -> dict[int, int]:
@@ -143,8 +144,13 @@ class KafkaPythonReader:
         for tp in partitions:
             self._consumer.seek(tp, stated[tp.partition])
         deadline = time.monotonic() + _LOOK_S
-        while time.monotonic() < deadline and any(self._consumer.highwater(tp) is None for tp in partitions):
-            self._poll(0.05)
+        requests = self._consumer._fetcher.config
+        requests["fetch_max_wait_ms"] = _LOOK_WAIT_MS
+        try:
+            while time.monotonic() < deadline and any(self._consumer.highwater(tp) is None for tp in partitions):
+                self._poll(_LOOK_POLL_S)
+        finally:
+            requests["fetch_max_wait_ms"] = _FETCH_WAIT_MS
         for tp, position in back.items():
             self._consumer.seek(tp, position)
 
