@@ -52,7 +52,7 @@ class Fetched:
         next_offset: Next offset to read: after the last record, and after offsets that a broker skips.
     """
 
-    __slots__ = ("headers", "keys", "next_offset", "offsets", "partition", "timestamps_ms", "values")
+    __slots__ = ("_sizes", "headers", "keys", "next_offset", "offsets", "partition", "timestamps_ms", "values")
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Fetched:
         self.headers = headers
         self.keys = keys
         self.next_offset = next_offset
+        self._sizes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Number of records; a run of none only states the next offset."""
@@ -86,12 +87,9 @@ class Fetched:
 
     def sizes(self) -> NDArray[np.int64]:
         """Bytes of each value, -1 for none, shape (n,)."""
-        if isinstance(self.values, Packed):
-            return self.values.lengths
-        try:
-            return np.fromiter(map(len, self.values), np.int64, len(self))  # type: ignore[arg-type]
-        except TypeError:
-            return np.fromiter((-1 if value is None else len(value) for value in self.values), np.int64, len(self))
+        if self._sizes is None:
+            self._sizes = _sizes(self.values)
+        return self._sizes
 
     def before(self, stop: int) -> "Fetched":
         """The records before an offset."""
@@ -107,6 +105,15 @@ class Fetched:
             self.keys,
             stop,
         )
+
+
+def _sizes(values: Sequence[bytes | None]) -> NDArray[np.int64]:
+    if isinstance(values, Packed):
+        return values.lengths
+    try:
+        return np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type]
+    except TypeError:
+        return np.fromiter((-1 if value is None else len(value) for value in values), np.int64, len(values))
 
 
 def passed_over(partition: int, next_offset: int) -> Fetched:

@@ -2,13 +2,15 @@
 
 import itertools
 import logging
+import operator
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from kafka import KafkaAdminClient
+from numpy.typing import NDArray
 
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings, read_password
@@ -139,28 +141,37 @@ class ConfluentReader:
     def fetch(self, timeout_s: float, max_records: int) -> list[Fetched]:
         """See the protocol."""
         self._begin_to_fetch()
-        messages = self._consume(timeout_s, max_records)
-        # By identity: an error of librdkafka cannot be compared with None.
-        errors = sum(error is not None for error in map(Message.error, messages))
-        self._look_for_broker(errors < len(messages))
-        good = [m for m in messages if self._is_record(m)] if errors else messages
-        good.sort(key=Message.partition)
-        fetched = [_columns(partition, list(run)) for partition, run in itertools.groupby(good, Message.partition)]
+        found: dict[int, list[_Columns]] = {}
+        # Messages are dropped as soon as their columns are taken: kept to the end of a fetch, each costs twice as much.
+        for messages in self._consume(timeout_s, max_records):
+            for partition, records in self._by_partition(messages):
+                found.setdefault(partition, []).append(_columns(records))
+        self._look_for_broker(bool(found))
+        fetched = [_joined(partition, columns) for partition, columns in found.items()]
         self._next.update({run.partition: run.next_offset for run in fetched})
-        return fetched + self._passed_over({run.partition for run in fetched})
+        return fetched + self._passed_over(set(found))
 
-    def _consume(self, timeout_s: float, max_records: int) -> list[Message]:
+    def _consume(self, timeout_s: float, max_records: int) -> Iterator[list[Message]]:
         # consume() waits for the whole count. So one is waited for, then for little and not long what comes with it;
         # the rest is taken as it is there.
         messages: list[Message] = self._consumer.consume(num_messages=1, timeout=timeout_s)
-        wait_s = _TOGETHER_S
-        while messages and len(messages) < max_records:
-            more = self._consumer.consume(num_messages=min(_TOGETHER, max_records - len(messages)), timeout=wait_s)
-            messages += more
-            if len(more) < _TOGETHER:
-                break
-            wait_s = 0
-        return messages
+        count, wanted, wait_s = len(messages), len(messages), _TOGETHER_S
+        while messages:
+            yield messages
+            if len(messages) < wanted or count >= max_records:
+                return
+            wanted = min(_TOGETHER, max_records - count)
+            messages = self._consumer.consume(num_messages=wanted, timeout=wait_s)
+            count, wait_s = count + len(messages), 0
+
+    def _by_partition(self, messages: list[Message]) -> Iterator[tuple[int, list[Message]]]:
+        """Those that are records, in order, by partition."""
+        # By identity: an error of librdkafka cannot be compared with None.
+        if any(error is not None for error in map(Message.error, messages)):
+            messages = [m for m in messages if self._is_record(m)]
+        messages.sort(key=Message.partition)
+        for partition, run in itertools.groupby(messages, Message.partition):
+            yield partition, list(run)
 
     def _look_for_broker(self, has_records: bool) -> None:
         # librdkafka says when a connection fails, and nothing when one succeeds again.
@@ -254,16 +265,38 @@ class ConfluentReader:
         self._consumer.close()
 
 
-def _columns(partition: int, messages: list[Message]) -> Fetched:
-    headers = list(map(Message.headers, messages))
+class _Columns(NamedTuple):
+    """Records of one partition, in order."""
+
+    offsets: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    values: list[bytes | None]
+    keys: list[bytes | None]
+    headers: list[Headers | None]
+
+
+def _columns(messages: list[Message]) -> _Columns:
+    times = map(operator.itemgetter(1), map(Message.timestamp, messages))
+    return _Columns(
+        np.fromiter(map(Message.offset, messages), np.int64, len(messages)),
+        np.fromiter(times, np.int64, len(messages)),
+        list(map(Message.value, messages)),
+        list(map(Message.key, messages)),
+        list(map(Message.headers, messages)),
+    )
+
+
+def _joined(partition: int, columns: list[_Columns]) -> Fetched:
+    offsets, times, values, keys, headers = zip(*columns, strict=True)
+    found = list(itertools.chain.from_iterable(headers))
     return Fetched(
         partition=partition,
-        offsets=np.fromiter(map(Message.offset, messages), np.int64, len(messages)),
-        timestamps_ms=[time_ms for _, time_ms in map(Message.timestamp, messages)],
-        values=list(map(Message.value, messages)),
-        headers=[found or () for found in headers] if any(headers) else (),
-        keys=lambda i: messages[i].key(),
-        next_offset=messages[-1].offset() + 1,
+        offsets=np.concatenate(offsets),
+        timestamps_ms=np.concatenate(times),
+        values=list(itertools.chain.from_iterable(values)),
+        headers=[own or () for own in found] if any(found) else (),
+        keys=list(itertools.chain.from_iterable(keys)).__getitem__,
+        next_offset=int(offsets[-1][-1]) + 1,
     )
 
 
