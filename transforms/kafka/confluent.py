@@ -5,6 +5,7 @@ import logging
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -47,6 +48,8 @@ _LONGEST_FETCH_MS = 50
 _TOGETHER, _TOGETHER_S = 500, 0.02
 #: How soon a queue that was full is looked at again; librdkafka's own second leaves the reader without records.
 _FULL_QUEUE_MS = 10
+#: Longest wait of a new writer for its first sight of a broker.
+_FIRST_SIGHT_S = 0.5
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
@@ -319,6 +322,9 @@ class ConfluentWriter:
                 "queue.buffering.max.kbytes": 1 << 20,
             }
         )
+        # What is sent before it waits for librdkafka's next look at the topics, once a second.
+        with suppress(KafkaException):
+            self._producer.cluster_id(_FIRST_SIGHT_S)
 
     def send(
         self,

@@ -3,6 +3,8 @@
 An address may be served in this process instead: by a broker in memory, for tests.
 """
 
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Protocol
@@ -28,8 +30,10 @@ class Broker(Protocol):
 
 #: By address.
 _SERVED: dict[str, Broker] = {}
-#: Writers that are open and free, by their settings, where some are kept.
+#: Writers that are open and free, by their settings, where some are kept; and by how many contexts they are.
 _FREE: dict[bytes, list[Writer]] = {}
+_KEEPERS: Counter[bytes] = Counter()
+_KEEPING = threading.Lock()
 
 
 @contextmanager
@@ -76,16 +80,21 @@ def open_writer(settings: KafkaSettings) -> Writer:
 def kept_writers(settings: KafkaSettings) -> Iterator[None]:
     """While the context lasts, writers that are given back stay open for the next in this process that needs one.
 
-    A writer waits for an id from its broker before it sends, librdkafka's half a second: a job waits once.
+    A writer waits for its broker before it sends, librdkafka's a twentieth of a second: a job waits once.
+    Of several such contexts the one that ends last closes them.
     """
     key = msgspec.json.encode(settings)
-    free = _FREE.setdefault(key, [])
+    with _KEEPING:
+        _KEEPERS[key] += 1
+        _FREE.setdefault(key, [])
     try:
         yield
     finally:
-        _FREE.pop(key, None)
+        with _KEEPING:
+            _KEEPERS[key] -= 1
+            left = [] if _KEEPERS[key] else _FREE.pop(key)
         with ExitStack() as stack:
-            for writer in free:
+            for writer in left:
                 stack.callback(writer.close)
 
 

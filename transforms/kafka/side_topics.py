@@ -6,6 +6,7 @@ stay.
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from sparsewatch.schemas.set_aside import ack_of
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.coders import Aside
 from sparsewatch.transforms.kafka.client import Writer
-from sparsewatch.transforms.kafka.open import open_writer
+from sparsewatch.transforms.kafka.open import kept_writers, lent_writer
 from sparsewatch.transforms.listening import report_aside
 from sparsewatch.transforms.records import Fetched
 
@@ -128,7 +129,10 @@ class _WriteAside(beam.DoFn):
     def __init__(self, job: str, settings: KafkaSettings) -> None:
         self._job = job
         self._settings = settings
-        self._writer: Writer | None = None
+
+    def setup(self) -> None:
+        self._kept = ExitStack()
+        self._kept.enter_context(kept_writers(self._settings))
 
     def start_bundle(self) -> None:
         self._waiting: dict[IntervalWindow, list[SideRecord]] = {}
@@ -150,17 +154,15 @@ class _WriteAside(beam.DoFn):
         self.start_bundle()
         if not waiting:
             return
-        if self._writer is None:
-            self._writer = open_writer(self._settings)
-        write_aside(self._writer, [record for records in waiting.values() for record in records])
+        # Between bundles the writer is anyone's: windows that close behind this one need not wait for one of their own.
+        with lent_writer(self._settings) as writer:
+            write_aside(writer, [record for records in waiting.values() for record in records])
         for window, records in waiting.items():
             report_aside(records)
             yield WindowedValue((self._job, ack_part(ack_of(records))), window.max_timestamp(), (window,))
 
     def teardown(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._kept.close()
 
 
 @dataclass

@@ -65,3 +65,28 @@ def test_where_none_are_kept_and_with_other_settings_a_writer_is_of_ones_own(
         give_back(other.settings, kept := free_writer(other.settings))
         assert free_writer(broker.settings) is not kept
         assert free_writer(other.settings) is kept
+
+
+def test_where_several_keep_writers_the_last_one_closes_them(broker: FakeBroker, closed: list[FakeWriter]) -> None:
+    with kept_writers(broker.settings):
+        with kept_writers(broker.settings), lent_writer(broker.settings) as writer:
+            pass
+        assert closed == []
+        with lent_writer(broker.settings) as again:
+            assert again is writer
+    assert closed == [writer]
+    assert free_writer(broker.settings) is not writer
+
+
+def test_a_writer_given_back_behind_the_last_one_is_closed_whoever_ends_first(
+    broker: FakeBroker, closed: list[FakeWriter]
+) -> None:
+    first, second = kept_writers(broker.settings), kept_writers(broker.settings)
+    first.__enter__()
+    second.__enter__()
+    writer = free_writer(broker.settings)
+    first.__exit__(None, None, None)
+    give_back(broker.settings, writer)
+    assert closed == []
+    second.__exit__(None, None, None)
+    assert closed == [writer]
