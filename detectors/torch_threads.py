@@ -1,8 +1,7 @@
 """How many CPU threads torch uses, for a while.
 
-The nets here are tiny: an operation takes some hundred microseconds, and torch's threads wait for each other actively.
-On two cores with a load of four, scoring on two threads was six times slower than on one, training up to forty times;
-on an idle machine a second thread gained a third.
+The nets here are tiny: an operation is over soon, and torch's threads wait for each other actively. On a busy machine
+several threads are many times slower than one, and on an idle one a second thread gains little.
 """
 
 from collections.abc import Iterator

@@ -133,7 +133,6 @@ def batch_from_bytes(data: bytes) -> pa.RecordBatch:
 
 
 def _sound(rows: Any) -> Any:
-    # Arrow believes what a buffer says of others: the first use of damaged rows would end the process. Measured: 1.3 ms
-    # for 10,000 rows of 41 columns.
+    # Arrow believes what a buffer says of others: the first use of damaged rows would end the process.
     rows.validate(full=True)
     return rows

@@ -1,8 +1,7 @@
 """Distinct values in ascending order: numbers by size, texts by their bytes.
 
 Texts are sorted by eight of their bytes as one number, behind what all of them begin with. Only those that agree in
-them are compared as texts. By processor time, for the 146,000 texts of five characters of 26 features: 2.4 ms, where
-Arrow's sort takes 17 ms; for the 40,000 numbers of 13 features: 0.3 ms, where it takes 1.9 ms.
+them are compared as texts. Arrow's sort, of texts and of numbers, is several times slower.
 """
 
 from typing import Any

@@ -114,7 +114,7 @@ class Products:
         for start in range(0, len(members), step):
             part = slice(start, start + step)
             query = groups.query[part]
-            # Four times as fast as NumPy's indexing.
+            # Faster than NumPy's indexing.
             gathered = rows.index_select(0, torch.from_numpy(members[part].reshape(-1))).view(-1, self.group, d)
             products = np.einsum("pgd,pd->pg", gathered.numpy(), groups.doubled[query])
             near[part] = products + squares[members[part]] <= groups.bound[query, None]

@@ -5,7 +5,7 @@ summed in float64 from the differences, so the result is that of comparing all d
 blocks. Where rows lie apart by little beside their distance from the mean, there are more candidates, and the search is
 slow rather than wrong.
 
-Products cost 2 m n d operations: 100,000 x 100,000 x 64 took 11 s on two cores of 80 Gflop/s.
+Products cost 2 m n d operations (`make bench-neighbours`).
 """
 
 from collections.abc import Callable
@@ -27,8 +27,7 @@ Neighbours: TypeAlias = tuple[NDArray[np.float32], Indices]
 LARGEST = 1e15
 #: A candidate takes some 50 bytes.
 _PAIRS = 1 << 22
-#: Columns up to which a tree is faster. On normal rows a query of 20,000 took the tree 4, 8, 20 and 51 µs in 2, 4, 6
-#: and 8 columns, the product 24 µs.
+#: Columns up to which a tree is faster, on normal rows.
 _TREE_COLUMNS = 6
 #: Rounding of distances in float64 is far less.
 _TREE_MARGIN = 1 + 1e-9

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from sparsewatch.detectors.sparse_net.grid import CENTRE, KERNEL, Grid, neighbour_pairs
 
-#: Numbers gathered at a time on a CPU, 1 MB: what stays in a core's cache. All at once took up to four times as long.
+#: Numbers gathered at a time on a CPU, 1 MB: what stays in a core's cache. All at once is slower.
 _BLOCK = 1 << 18
 
 

@@ -1,7 +1,7 @@
 """Active cells as tensors: neighbours, coarser grids and pooling.
 
 Cells are sorted by an integer key, so neighbours in a row are neighbours in memory and one binary
-search finds the three in the next row. On a CPU this is several times faster than hashing.
+search finds the three in the next row. On a CPU this is faster than hashing.
 """
 
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ def neighbour_pairs(grid: Grid) -> list[tuple[Tensor, Tensor]]:
     """Sites with a neighbour, and that neighbour: int64 each, for the last four kernel cells in row-major order.
 
     The first four cells hold the same pairs, seen from the neighbour. NumPy does it on any device: its search starts
-    where the last search ended, which for rising keys takes half of the time or less of torch's.
+    where the last search ended, which for rising keys is faster than torch's.
     """
     key = grid.key.cpu().numpy()
     pairs = [_beside(key), *_below(key, grid.width)]

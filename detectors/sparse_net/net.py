@@ -96,7 +96,7 @@ class Encoded:
 class _ActiveNorm(nn.BatchNorm1d):
     """Batch norm over the active sites.
 
-    In evaluation torch's own is several times slower where there are many sites and few channels.
+    In evaluation torch's own is slower where there are many sites and few channels.
     """
 
     def forward(self, features: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class ClickMeasure(Composite):
         super().__init__(counts=self.counts, samples=self.samples, scores=self.scores, types=self.types)
 
 
-# Scores come with torch, pairs of features with sparse matrices: 2 s and 300 MB that most click jobs do without.
+# Scores come with torch, pairs of features with sparse matrices: time and memory that most click jobs do without.
 def _samples(features: Sequence[str], label: str, ranking: RankingSettings) -> "RowSampleMeasure":
     from sparsewatch.pipelines.ctr.whole_rows import RowSampleMeasure
 

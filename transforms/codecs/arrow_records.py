@@ -86,7 +86,7 @@ def _joined(batches: list[pa.RecordBatch], wanted: pa.Schema) -> pa.Table:
         return pa.Table.from_batches(batches)
     if len(picked) < len(names):
         batches = [batch.select(picked) for batch in batches]
-    # With single rows of 41 columns this takes half the time of joining a table's columns.
+    # With single rows of 41 columns this is faster than joining a table's columns.
     return pa.Table.from_batches([pa.concat_batches(batches)])
 
 

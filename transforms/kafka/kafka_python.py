@@ -29,8 +29,8 @@ from sparsewatch.transforms.records import Fetched, Headers, passed_over
 
 #: Bytes that a client asks for at once, of all partitions, and that it keeps ahead: as many as fill a batch.
 FETCH_BYTES = 16 << 20
-#: Bytes of one partition among them, at least: it is asked again when these are used up, and answers of 2 MB kept a job
-#: waiting for a third of its time.
+#: Bytes of one partition among them, at least: it is asked again when these are used up, and smaller answers keep a
+#: job waiting.
 _PARTITION_BYTES = 8 << 20
 #: Room beside the largest record in one fetch and in one request.
 _MARGIN_BYTES = 1 << 20

@@ -1,8 +1,8 @@
 """Fetched records of kafka-python as columns, without a Python object a record.
 
 kafka-python checks a batch, looks at its transaction, skips its markers and follows its offsets; only then does it make
-objects of each record. These, and ours of them, took nearly all its time: 8.5 µs a record of 487 bytes from a broker,
-0.7 µs without. Its own code still does all the former here, with batches that hand out their records as one: `Columns`.
+objects of each record. These, and ours of them, took nearly all its time (`fetch` of `make bench-stages`). Its own code
+still does all the former here, with batches that hand out their records as one: `Columns`.
 What is used of the library for that bears no public name, so that `column_reading.py` tries it first.
 """
 

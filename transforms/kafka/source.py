@@ -36,7 +36,7 @@ MARKERS = "markers"
 _BUNDLE_S = 1.0
 _RESUME_AFTER_S = 0.05
 _GC_THRESHOLD = (100_000, 50, 1000)
-#: How long a thread keeps Python's lock while others wait for it; by default 5 ms, and a job is 3 to 5 % slower.
+#: How long a thread keeps Python's lock while others wait for it; by default 5 ms, and a job is slower.
 _SWITCH_S = 0.001
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-#: Measured on records of 487 bytes: reading them takes 0.9 µs each with 4 KiB, 0.7 µs with 64, and no less with more.
+#: Reading is faster than with 4 KiB, and no faster with more.
 _BYTES = 1 << 16
 
 

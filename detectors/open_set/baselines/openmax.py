@@ -104,8 +104,7 @@ def weibull(samples: NDArray[np.float64]) -> tuple[float, float]:
 
     At the best scale, the shape k solves sum x^k ln x / sum x^k - 1/k = mean ln x, whose left side rises with k
     (Johnson, Kotz and Balakrishnan, "Continuous Univariate Distributions" 1, 1994, section 21.4). The simplex search
-    of `scipy.stats.weibull_min.fit` is off by 2e-4, takes 16 times as long for 20 samples, and does not end if all are
-    equal.
+    of `scipy.stats.weibull_min.fit` is off by 2e-4, slower, and does not end if all are equal.
 
     Args:
         samples: positive, of shape (n,). If all are nearly equal the shape stops at 1,000.

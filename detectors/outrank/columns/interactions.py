@@ -44,7 +44,7 @@ def interaction_names(features: Sequence[str], order: int, joiner: str = AND) ->
 def interaction_columns(
     rows: pa.RecordBatch | pa.Table, chosen: Iterable[Sequence[str]], joiner: str = AND
 ) -> pa.RecordBatch:
-    """Columns of several interactions; each feature is hashed once, each interaction costs about 8 ns a row and part.
+    """Columns of several interactions; each feature is hashed once, then each interaction mixes hashes.
 
     Values are integers of 64 bits, never null, and depend on the order of the features; the missing value is a value.
 

@@ -241,7 +241,7 @@ class CategoryStatistics:
 
 
 def _quantiles(values: Floats) -> Floats:
-    """Quartiles as `numpy.quantile` gives them, which takes five times as long for a column of some thousand rows."""
+    """Quartiles as `numpy.quantile` gives them, which is slower for a column of some thousand rows."""
     places = np.array(_QUARTILES) * (values.size - 1)
     below = places.astype(np.int64)
     above = np.minimum(below + 1, values.size - 1)

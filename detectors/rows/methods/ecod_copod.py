@@ -30,7 +30,7 @@ Terms = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TailScorer:
-    """Order statistics of every feature; about 200,000 rows a second of 32 features and core.
+    """Order statistics of every feature; `make bench-row_speed` prints its speed.
 
     Up to 512 rows all values are stored. Of more rows, values at ranks that grow by 1 / 256 from either end, about
     512 (1 + ln(rows / 512)) of them: L and R are at most 1 / 256 too large, and 1,000,000 rows take 18 kB a feature.

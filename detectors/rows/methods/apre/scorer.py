@@ -20,7 +20,7 @@ Shift = Callable[[Rows], Rows]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AutoencoderScorer:
-    """A trained network and the weights of its score; about 0.4 µs a row of 32 features and core.
+    """A trained network and the weights of its score; `make bench-row_speed` prints its speed.
 
     The score is the weighted negative log-likelihood, or the squared error of a network without variances, see `score`.
     """
