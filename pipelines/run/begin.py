@@ -18,7 +18,7 @@ from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.instances import claim, no_progress, progress_records, remove_older, write_standing
-from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.kafka.open import open_quick_reader
 from sparsewatch.transforms.kafka.progress import progress_of
 from sparsewatch.transforms.kafka.reader_start import log_notices, standing
 from sparsewatch.transforms.kafka.resume import resume_point
@@ -71,7 +71,7 @@ def begin(made: Ready, partitions: Sequence[int], writer: Writer) -> None:
 def _begin(made: Ready, partitions: Sequence[int], records: Compacted, writer: Writer) -> Progress:
     own = made.identity
     before = _progress(records, own)
-    with closing(open_reader(own.kafka, own.topics.source, made.events.max_record_bytes)) as reader:
+    with closing(open_quick_reader(own.kafka, own.topics.source, made.events.max_record_bytes)) as reader:
         state = standing(reader, before, partitions, made.job.source.start, closely=True)
     log_notices(own.topics.source, state.notices)
     now = _moved(before or no_progress(own), state)

@@ -14,7 +14,7 @@ from sparsewatch.schemas.errors import SourceError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.fetching import until_ends
-from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.kafka.open import open_quick_reader
 from sparsewatch.transforms.records import Fetched
 
 _MOST_RECORDS = 10_000
@@ -147,7 +147,7 @@ class Compacted:
 
     def _opened(self) -> Reader | None:
         if self._reader is None:
-            reader = open_reader(self._kafka, self._topic, self._max_bytes)
+            reader = open_quick_reader(self._kafka, self._topic, self._max_bytes)
             try:
                 partitions = reader.partitions()
                 if not partitions:

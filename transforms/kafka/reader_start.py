@@ -9,7 +9,7 @@ import msgspec
 from sparsewatch.schemas.accounts import LastRecord, Notice, Progress, ReaderState
 from sparsewatch.schemas.jobs import JobIdentity, WindowTimes
 from sparsewatch.transforms.kafka.client import Reader
-from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.kafka.open import open_quick_reader, open_reader
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.resume import start_state
 from sparsewatch.transforms.kafka.source_changes import Bounds, Share, is_beyond_end, record_at, settle
@@ -69,6 +69,11 @@ def open_spec_reader(spec: ReadSpec) -> Reader:
     return open_reader(spec.identity.kafka, spec.topic, spec.max_record_bytes)
 
 
+def open_looking_reader(spec: ReadSpec) -> Reader:
+    """One that looks where a topic begins and ends and what its last records are, see `open_quick_reader`."""
+    return open_quick_reader(spec.identity.kafka, spec.topic, spec.max_record_bytes)
+
+
 def initial_state(spec: ReadSpec) -> ReaderState:
     """Where a reader starts and, in bounded mode, stops.
 
@@ -78,7 +83,7 @@ def initial_state(spec: ReadSpec) -> ReaderState:
     """
     job = spec.identity
     progress = load_progress(job.kafka, job.topics.progress, job.job, job.settings_digest)
-    reader = open_spec_reader(spec)
+    reader = open_looking_reader(spec)
     try:
         state = standing(reader, progress, spec.partitions, spec.start, number=spec.reader)
         log_notices(spec.topic, state.notices)

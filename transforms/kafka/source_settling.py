@@ -11,7 +11,7 @@ from sparsewatch.transforms.kafka.reader_start import (
     ReadSpec,
     bounded_state,
     log_notices,
-    open_spec_reader,
+    open_looking_reader,
     settled,
     stops,
 )
@@ -26,7 +26,7 @@ def settled_again(spec: ReadSpec, state: ReaderState) -> ReaderState:
     Raises:
         SourceError: If the broker does not answer, or the topic is gone and not yet made again.
     """
-    with closing(open_spec_reader(spec)) as reader:
+    with closing(open_looking_reader(spec)) as reader:
         there = reader.look().partitions
         if not there:
             raise SourceError(f"the broker has no topic {spec.topic!r}")
@@ -60,7 +60,7 @@ def with_partitions(spec: ReadSpec, state: ReaderState, added: Iterable[int]) ->
     Raises:
         SourceError: If the broker does not answer.
     """
-    with closing(open_spec_reader(spec)) as reader:
+    with closing(open_looking_reader(spec)) as reader:
         reader.assign(dict.fromkeys(added, 0))
         begin = reader.begin_offsets()
     topic_id = max(part.topic_id for part in state.partitions)

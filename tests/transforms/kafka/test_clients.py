@@ -2,14 +2,20 @@
 
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from kafka import KafkaProducer
 
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.run.run import load_job_progress, run_job
+from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.errors import SinkError
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_reader, open_writer
+from tests.kit.job_files import write_click_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic, read_all
 
@@ -45,6 +51,26 @@ def test_a_topic_written_in_transactions_is_read_to_its_very_end(
     reader.close()
     assert reached == ends == {0: 9, 1: 9}  # a marker behind each of three pairs of records
     assert offsets == {p: [0, 1, 3, 4, 6, 7] for p in (0, 1)}
+
+
+@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+def test_a_bounded_run_ends_behind_the_last_batch_where_the_broker_states_its_start(
+    embedded_broker: EmbeddedBroker, client: Literal["kafka-python", "confluent"], tmp_path: Path
+) -> None:
+    if client == "confluent":
+        pytest.importorskip("confluent_kafka", reason="needs the extra `confluent`")
+    topic = f"one-batch-{client}"
+    create_topic(embedded_broker.bootstrap, topic)
+    with closing(KafkaProducer(bootstrap_servers=embedded_broker.bootstrap, linger_ms=200)) as producer:
+        for i in range(60):
+            producer.send(topic, value=b'{"t": %d, "ad": 1, "label": %d}' % (1_767_225_600_000 + 100 * i, i % 2))
+    columns = {"ad": "int", "label": "int"}
+    job_file = write_click_job(tmp_path, embedded_broker.bootstrap, topic, columns)
+    job = load_job(job_file, [f"kafka.client={client}"])
+    run_job(job, "latest", "inprocess")
+    progress = load_job_progress(job)
+    assert progress is not None
+    assert progress.totals == Account(counted=60)
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "confluent"])

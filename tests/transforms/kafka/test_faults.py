@@ -9,7 +9,9 @@ import pytest
 from sparsewatch.schemas.errors import AccessError, ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka import opening
+from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.compacted import Compacted
+from sparsewatch.transforms.kafka.fetching import until_ends
 from sparsewatch.transforms.kafka.open import open_admin, open_reader, open_writer
 from tests.kit.guarded_broker import PASSWORD, USER, GuardedBroker
 from tests.kit.topics import create_topic, produce
@@ -36,6 +38,12 @@ def _settings(broker: GuardedBroker, listener: str, protocol: Any, **more: Any) 
     return KafkaSettings(bootstrap_servers=[broker.address(listener)], security_protocol=protocol, timeout="5s", **more)
 
 
+def _values(reader: Reader, topic: str) -> list[bytes | None]:
+    reader.assign({0: 0})
+    runs = until_ends(reader, topic, {0: 0}, reader.end_offsets())
+    return [value for run in runs for value in run.values]
+
+
 @_CLIENTS
 @pytest.mark.parametrize(
     ("listener", "protocol", "more"),
@@ -56,6 +64,8 @@ def test_a_broker_with_password_and_certificate_is_read_and_written(
     with closing(open_writer(settings)) as writer:
         writer.send(topic, b"key", b"value")
         writer.flush()
+    with closing(open_reader(settings, topic, 1000)) as reader:
+        assert _values(reader, topic) == [b"value"]
     with Compacted(settings, topic, 1000) as records:
         assert records.newest() == {b"key": b"value"}
 
@@ -141,6 +151,11 @@ def test_a_topic_that_we_may_not_read_ends_the_reading(
 ) -> None:
     settings, topic = limited
     guarded_broker.grant(topic, operations="DESCRIBE")
+    with (
+        closing(open_reader(settings, topic, 1000)) as reader,
+        pytest.raises(AccessError, match=r"'watch' lacks .*read"),
+    ):
+        _values(reader, topic)
     with Compacted(settings, topic, 1000) as records, pytest.raises(AccessError, match=r"'watch' lacks .*read"):
         records.newest()
 

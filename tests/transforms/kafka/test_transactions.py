@@ -131,11 +131,8 @@ def test_an_open_transaction_does_not_hold_a_partition_awake(kafka_broker: Kafka
     assert list(since) == [0]
 
 
-@_CLIENTS
-def test_state_written_in_transactions_is_read_back_without_aborted_and_open_ones(
-    kafka_broker: KafkaBroker, client: Client
-) -> None:
-    topic = f"state-{client}"
+def test_state_written_in_transactions_is_read_back_without_aborted_and_open_ones(kafka_broker: KafkaBroker) -> None:
+    topic = "state"
     create_topic(kafka_broker.bootstrap, topic)
     for i, close in enumerate((Transaction.commit, Transaction.abort)):
         transaction = Transaction(kafka_broker.bootstrap, topic, f"{topic}-{i}")
@@ -143,7 +140,7 @@ def test_state_written_in_transactions_is_read_back_without_aborted_and_open_one
         close(transaction)
     still_open = Transaction(kafka_broker.bootstrap, topic, f"{topic}-2")
     still_open.write([b"2"], key=b"key")
-    with Compacted(_settings(kafka_broker, client), topic, 1 << 20) as state:
+    with Compacted(_settings(kafka_broker, "confluent"), topic, 1 << 20) as state:
         assert state.newest() == {b"key": b"0"}
         still_open.commit()
         assert dict(state.changes()) == {b"key": b"2"}
