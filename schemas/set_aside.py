@@ -1,6 +1,7 @@
 """Acknowledgements: numbers of events whose records are durable, with the reasons of those that were set aside."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -76,7 +77,7 @@ def ack_of(records: Iterable[SideRecord]) -> Ack:
 def _first_of_each(records: list[SideRecord]) -> list[SideRecord]:
     """Few records of each reason, those of the lowest offsets: a batch may hold thousands."""
     by_reason: dict[tuple[str, str], list[SideRecord]] = {}
-    for record in sorted(records, key=lambda r: (r.partition, r.offset)):
+    for record in sorted(records, key=attrgetter("partition", "offset")):
         same = by_reason.setdefault((record.kind, record.code), [])
         if len(same) < _SHOWN_A_REASON:
             same.append(record)

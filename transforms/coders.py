@@ -180,6 +180,10 @@ class AsideCoder(StructCoder):
     struct = Aside
     stored = Format("an Aside")
 
+    def estimate_size(self, value: Aside) -> int:
+        """Bytes of the values, as for blocks."""
+        return sum(len(record.value or b"") for record in value.records)
+
 
 class RankedFeatureCoder(StructCoder):
     """Beam coder of `RankedFeature`."""

@@ -88,7 +88,7 @@ def conform(table: pa.Table, columns: pa.Schema, lenient: Collection[str] = froz
             wrong[field.name] = wrong_column(own.wrong, own.values)
             continue
         for row, value in zip(own.wrong.tolist(), own.values, strict=True):
-            faults.setdefault(row, fault_of_cell(row, field, value))
+            faults.setdefault(row, (row, *fault_of_cell(field, value)))
     return Conformed(pa.RecordBatch.from_arrays(arrays, schema=columns), [faults[row] for row in sorted(faults)], wrong)
 
 

@@ -194,8 +194,8 @@ def _decode_json(
     runs = [_values(fetched[run].values, at) for run, at in picked]
     rows, faults, wrong = decode_runs(runs, schema.columns, schema.lenient, schema.missing)
     places = _places(picked)
-    for row, code, message in faults:
-        run, i, _ = places[row].tolist()
+    bad = places[[row for row, _, _ in faults], :2].tolist()
+    for (run, i), (_, code, message) in zip(bad, faults, strict=True):
         rejects.append(side_record(topic, fetched[run], i, "reject", code, message))
     return _Part(rows, places, wrong).without(faults)
 

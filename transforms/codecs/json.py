@@ -40,8 +40,6 @@ _PYTHON_TYPES: dict[pa.DataType, Any] = {
     pa.bool_(): bool,
 }
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-#: What Python's writer makes of numbers that are none, and half a surrogate pair.
-_ONLY_PYTHON = re.compile(r"NaN|Infinity|\\u[dD]")
 #: Digits of an integer that is above all floats; Python refuses to read much longer ones.
 _LONGEST_INTEGER = 400
 
@@ -172,7 +170,7 @@ def _looked_through(values: Sequence[bytes], columns: pa.Schema) -> tuple[dict[i
             else:
                 odd[row] = event
         except msgspec.DecodeError as error:
-            event = _by_python(text, names) if _ONLY_PYTHON.search(text) else None
+            event = _by_python(text, names) if _is_only_pythons(text) else None
             if event is None:
                 faults.append((row, "broken_json", f"expected one JSON object: {error}"))
             else:
@@ -190,8 +188,13 @@ def _loosely(
         return _by_python(text, names)
 
 
+def _is_only_pythons(text: str) -> bool:
+    """Whether it holds what Python's writer makes of numbers that are none, or of half a surrogate pair."""
+    return "NaN" in text or "Infinity" in text or ("\\" in text and ("\\ud" in text or "\\uD" in text))
+
+
 def _by_python(text: str, names: Sequence[str]) -> tuple[Any, ...] | None:
-    """As `_loosely`, with what msgspec holds in no type: numbers beyond all floats, and `_ONLY_PYTHON`."""
+    """As `_loosely`, with what msgspec holds in no type: numbers beyond all floats, and `_is_only_pythons`."""
     for decode in (_PYTHON.decode, _PYTHON_LONG.decode):
         try:
             event = decode(text)

@@ -78,4 +78,4 @@ def _is_utf8(text: bytes) -> bool:
 
 def many_brackets(value: bytes) -> bool:
     """Whether a record may be nested deeper than `DEEPEST`."""
-    return value.count(b"{") + value.count(b"[") > DEEPEST
+    return len(value) > DEEPEST and value.count(b"{") + value.count(b"[") > DEEPEST

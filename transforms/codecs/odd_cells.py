@@ -47,9 +47,15 @@ def judge(columns: Iterable[OddColumn], lenient: Collection[str]) -> Judged:
         if at and field.name in lenient:
             wrong[field.name] = wrong_column(rows[at], [values[i] for i in at])
         elif at:
-            for i in at:
-                faults.setdefault(int(rows[i]), fault_of_cell(int(rows[i]), field, values[i]))
+            _add_faults(faults, rows[at].tolist(), field, [values[i] for i in at])
     return Judged(arrays, _of_events(wrong, faults), list(faults.values()))
+
+
+def _add_faults(faults: dict[int, Fault], rows: Sequence[int], field: pa.Field, values: Sequence[Any]) -> None:
+    # What came often is one object: what is wrong with it is said once.
+    said = {at: fault_of_cell(field, value) for at, value in {id(value): value for value in values}.items()}
+    for row, value in zip(rows, values, strict=True):
+        faults.setdefault(row, (row, *said[id(value)]))
 
 
 def _of_events(wrong: WrongCells, faults: Collection[int]) -> WrongCells:

@@ -150,18 +150,18 @@ def shown(value: Any) -> str:
     return text if len(text) <= EXAMPLE_CHARACTERS else f"{text[: EXAMPLE_CHARACTERS - 1]}…"
 
 
-def fault_of_cell(row: int, field: pa.Field, value: Any) -> Fault:
-    """What is wrong with an event of which this value does not fit."""
+def fault_of_cell(field: pa.Field, value: Any) -> tuple[str, str]:
+    """Code and message of the fault of an event of which this value does not fit."""
     found = found_type(value)
     if found == NOT_FINITE:
-        return row, "not_finite", f"column {field.name!r}: expected a finite number, got {shown(value)}"
-    return row, "wrong_type", f"column {field.name!r}: expected {declared(field.type)}, got {shown(value)} ({found})"
+        return "not_finite", f"column {field.name!r}: expected a finite number, got {shown(value)}"
+    return "wrong_type", f"column {field.name!r}: expected {declared(field.type)}, got {shown(value)} ({found})"
 
 
 def wrong_types(columns: pa.Schema, wrong: WrongCells) -> list[Fault]:
     """The wrong cells that hold anything but NaN or an infinity, as faults of their rows."""
     return [
-        fault_of_cell(row, columns.field(name), value)
+        (row, *fault_of_cell(columns.field(name), value))
         for name, column in wrong.items()
         for row, value in zip(column.rows.tolist(), column.values, strict=True)
         if found_type(value) != NOT_FINITE

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -57,7 +58,7 @@ def route(
 def _rejects(records: Sequence[SideRecord]) -> dict[int, list[Reject]]:
     """Rejects by partition, in order of offset."""
     rejects: dict[int, list[Reject]] = {}
-    for record in sorted(records, key=lambda record: record.offset):
+    for record in sorted(records, key=attrgetter("offset")):
         stamp = NEVER_US if record.timestamp_ms <= 0 else record.timestamp_ms * 1000
         rejects.setdefault(record.partition, []).append(Reject(record.offset, record.events, stamp))
     return rejects

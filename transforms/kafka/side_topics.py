@@ -4,6 +4,7 @@ The value is the original one. Headers of ours state where a record came from an
 stay.
 """
 
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -23,35 +24,57 @@ from sparsewatch.transforms.coders import Aside
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import kept_writers, lent_writer
 from sparsewatch.transforms.listening import report_aside
-from sparsewatch.transforms.records import Fetched
+from sparsewatch.transforms.records import Fetched, Header
 
 _logger = logging.getLogger(__name__)
 
 PREFIX = "sparsewatch."
 _VALUE_HEADER = PREFIX + "value"
+_ID, _OFFSET, _TIMESTAMP, _MESSAGE = (PREFIX + name for name in ("id", "offset", "timestamp-ms", "message"))
+#: Of headers that many records share, how many are kept.
+_KNOWN = 1024
 #: Side records, and bytes of their values, that wait to be written together; a bounded run may be one bundle.
 _MOST_RECORDS = 16_384
 _MOST_BYTES = 8 << 20
 
 
-def side_headers(record: SideRecord) -> list[tuple[str, bytes]]:
+def side_headers(record: SideRecord) -> list[Header]:
     """Headers a side record is written with: its own, then ours."""
+    return _headers(record, record.id.encode())
+
+
+def _headers(record: SideRecord, own_id: bytes) -> list[Header]:
+    return [
+        *record.headers,
+        (_ID, own_id),
+        *_of_source(record.topic, record.partition),
+        (_OFFSET, b"%d" % record.offset),
+        (_TIMESTAMP, b"%d" % record.timestamp_ms),
+        *_of_reason(record.row, record.events, record.code),
+        (_MESSAGE, record.message.encode()),
+        *_of_batch(record.retriable, record.key is None, record.era, record.topic_id),
+    ]
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def _of_source(topic: str, partition: int) -> tuple[Header, ...]:
+    return (PREFIX + "topic", topic.encode()), (PREFIX + "partition", b"%d" % partition)
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def _of_reason(row: int, events: int, code: str) -> tuple[Header, ...]:
+    return (PREFIX + "row", b"%d" % row), (PREFIX + "events", b"%d" % events), (PREFIX + "code", code.encode())
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def _of_batch(retriable: bool, keyless: bool, era: str, topic_id: str) -> tuple[Header, ...]:
     ours = {
-        "id": record.id,
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-        "timestamp-ms": str(record.timestamp_ms),
-        "row": str(record.row),
-        "events": str(record.events),
-        "code": record.code,
-        "message": record.message,
-        "retriable": str(record.retriable).lower(),
-        "key": "none" if record.key is None else "kept",
+        "retriable": "true" if retriable else "false",
+        "key": "none" if keyless else "kept",
+        # Only where they are known: consumers need not expect them.
+        **{name: text for name, text in (("era", era), ("topic-id", topic_id)) if text},
     }
-    # Only where they are known: consumers need not expect them.
-    ours |= {name: text for name, text in (("era", record.era), ("topic-id", record.topic_id)) if text}
-    return [*record.headers, *((PREFIX + name, text.encode()) for name, text in ours.items())]
+    return tuple((PREFIX + name, text.encode()) for name, text in ours.items())
 
 
 def read_back(records: Fetched, i: int) -> SideRecord:
@@ -111,8 +134,8 @@ def write_aside(writer: Writer, aside: Sequence[SideRecord]) -> None:
 
 def _send(writer: Writer, record: SideRecord, value: bytes | None, extra: tuple[tuple[str, bytes], ...] = ()) -> None:
     topic = rejects_topic(record.topic) if record.kind == "reject" else late_topic(record.topic)
-    key = record.id.encode() if record.key is None else record.key
-    writer.send(topic, key, value, [*side_headers(record), *extra])
+    own_id = record.id.encode()
+    writer.send(topic, own_id if record.key is None else record.key, value, [*_headers(record, own_id), *extra])
 
 
 def _write_or_point(writer: Writer, record: SideRecord) -> None:

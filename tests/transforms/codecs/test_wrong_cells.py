@@ -265,3 +265,31 @@ def test_wrong_cells_of_rejects_and_of_other_windows_are_not_counted() -> None:
     assert Counter(r.code for r in found.rejects) == {"bad_label": 1, "wrong_type": 1}
     assert figures(found).columns["i"].found == {"str": 2}
     assert [e.offset for e in figures(found, np.array([1, 2])).columns["i"].examples] == [3]
+
+
+_LOOK_ALIKE = (
+    "1.5",
+    "true",
+    "false",
+    "-0.5",
+    '"1"',
+    '"1.5"',
+    '"true"',
+    "[1]",
+    "[1.0]",
+    "[true]",
+    "{}",
+    "1e400",
+    "NaN",
+    '"NaN"',
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ty"), st.sampled_from([*_LOOK_ALIKE, "1", "{", '"\\ud800"'])), max_size=12))
+def test_what_is_wrong_with_an_event_is_said_as_if_it_were_alone(spoiled: list[tuple[str, str]]) -> None:
+    records = [
+        json.dumps(event(**{name: 0})).replace(f'"{name}": 0', f'"{name}": {text}').encode() for name, text in spoiled
+    ]
+    together = [(r.offset, r.code, r.message) for r in decoded(records).rejects]
+    alone = [(i, r.code, r.message) for i, record in enumerate(records) for r in decoded([record]).rejects]
+    assert sorted(together) == alone
