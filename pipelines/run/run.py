@@ -25,6 +25,7 @@ from sparsewatch.pipelines.job.output_checks import check_alerts_file
 from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
 from sparsewatch.pipelines.run.background import Background
 from sparsewatch.pipelines.run.begin import begin, take_over
+from sparsewatch.pipelines.run.bundle_ends import end_bundles_soon
 from sparsewatch.pipelines.run.lookout import Lookout
 from sparsewatch.pipelines.run.prism import prism
 from sparsewatch.pipelines.run.repeat import repeat
@@ -89,6 +90,7 @@ def run_job(
         check_alerts_file(job.output.alerts_file)
     partitions = check_broker(made, job_file)
     coders.register()
+    end_bundles_soon()
     STOP.clear()
     with ExitStack() as stack:
         stack.enter_context(kept_writers(job.kafka))
