@@ -17,8 +17,14 @@ C_SOURCES := $(wildcard detectors/*/*.[ch] transforms/*/*.[ch])
 NATIVE := build/.native
 # Tools that benchmarks run beside ours, each in an environment of its own.
 PEERS := .cache/peers
+# A copy of this checkout whose parts in C are built with gcc's checks. Python's and Arrow's own allocators would hide where
+# a buffer ends.
+SANITIZED := build/sanitized
+SANITIZED_PYTHON = cd $(SANITIZED) && PYTHONPATH=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+  ARROW_DEFAULT_MEMORY_POOL=system LD_PRELOAD="$(foreach check,asan ubsan,$(shell gcc -print-file-name=lib$(check).so))" \
+  $(abspath $(BIN))/python
 
-.PHONY: help init native demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api fuzz soak-prism soak-kill lock clean
+.PHONY: help init native demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api fuzz sanitize soak-prism soak-kill lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +65,15 @@ docs-api: $(READY) ## Write docs/api.md from the code's public names
 	$(BIN)/python -m docs.api_page
 fuzz: $(READY) ## 20,000 damaged inputs of every decoder and parser: read, or refused by name
 	$(BIN)/python -m benchmarks.fuzz
+sanitize: $(READY) ## Parts in C under their tests and fuzz, with checks of addresses and undefined behaviour
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
+	git ls-files -zco --exclude-standard | tar -c --null -T - | tar -x -C $(SANITIZED)
+	cd $(SANITIZED) && CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined" \
+	  $(abspath $(BIN))/python -W ignore -c 'import setuptools; setuptools.setup()' -q build_ext --inplace
+	$(SANITIZED_PYTHON) -c '$(foreach part,$(basename $(filter %.c,$(C_SOURCES))),import sparsewatch.$(subst /,.,$(part));)'
+	$(SANITIZED_PYTHON) -m pytest -n $(WORKERS) tests/transforms/codecs tests/detectors/counts/test_distinct.py \
+	  tests/transforms/kafka/test_record_walk.py tests/transforms/kafka/test_record_batches.py
+	$(SANITIZED_PYTHON) -m benchmarks.fuzz --only 'events json' --inputs 4000 --no-write
 soak-prism: $(READY) services-prism services-kafka ## Ten minutes on Prism at 2,000 rows a second
 	$(BIN)/python -m benchmarks.soak continuous
 soak-kill: $(READY) services-prism services-kafka ## Twenty kills at random moments, then an offline recount
