@@ -308,6 +308,8 @@ class ConfluentWriter:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        #: Since the last flush.
+        self._sent = 0
         self._refused: list[tuple[str, Any]] = []
         self._producer = Producer(
             {
@@ -320,6 +322,8 @@ class ConfluentWriter:
                 "message.timeout.ms": 0,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1 << 20,
+                # To be told of each record that it was written costs 2 µs of the 7.5 that a record of 12 headers takes.
+                "delivery.report.only.error": True,
             }
         )
         # What is sent before it waits for librdkafka's next look at the topics, once a second.
@@ -341,26 +345,26 @@ class ConfluentWriter:
         while True:
             try:
                 self._producer.produce(
-                    topic, value=value, key=key, headers=list(headers), on_delivery=self._delivered, **where, **when
+                    topic, value=value, key=key, headers=list(headers), on_delivery=self._not_delivered, **where, **when
                 )
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
                 raise SinkError(f"topic {topic!r} refused a record: {error}") from error
             else:
+                self._sent += 1
                 return
 
-    def _delivered(self, error: Any, message: Any) -> None:
-        if error is not None:
-            self._refused.append((message.topic(), error))
-            return
-        for server in self._settings.bootstrap_servers:
-            broker_at(server).answers()
+    def _not_delivered(self, error: Any, message: Any) -> None:
+        self._refused.append((message.topic(), error))
 
     def flush(self) -> None:
         """See the protocol."""
         self._producer.flush()
-        refused, self._refused = self._refused, []
+        (sent, self._sent), (refused, self._refused) = (self._sent, 0), (self._refused, [])
+        if sent > len(refused):
+            for server in self._settings.bootstrap_servers:
+                broker_at(server).answers()
         if refused:
             topic, error = refused[0]
             if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
