@@ -58,8 +58,9 @@ def read_from(reader: Reader, topic: str, positions: dict[int, int]) -> list[Fet
 
 def test_a_topic_has_the_partitions_it_was_made_with_and_keeps_them(settings: KafkaSettings, topic: str) -> None:
     with closing(open_admin(settings)) as admin:
-        admin.create_topics([NewTopic(topic, 5)])
+        admin.create_topics([NewTopic(f"{topic}-first", 3), NewTopic(topic, 5), NewTopic(f"{topic}-last", 1)])
         assert admin.partitions(topic) == (0, 1)
+        assert (admin.partitions(f"{topic}-first"), admin.partitions(f"{topic}-last")) == ((0, 1, 2), (0,))
         assert admin.partitions(f"{topic}-missing") == ()
     for name, partitions in ((topic, (0, 1)), (f"{topic}-missing", ())):
         with closing(open_reader(settings, name, 1000)) as reader:

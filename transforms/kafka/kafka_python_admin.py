@@ -42,6 +42,13 @@ def topics_of(consumer: KafkaConsumer) -> dict[str, tuple[int, ...]]:
         raise SourceError(f"the broker did not list its topics: {error}") from error
 
 
+def _new_topic(topic: NewTopic, replication: int) -> KafkaNewTopic:
+    settings = {"cleanup.policy": "compact"} if topic.compact else {}
+    if topic.max_record_bytes:
+        settings["max.message.bytes"] = str(topic.max_record_bytes)
+    return KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings)
+
+
 def _create(admin: KafkaAdminClient, topic: KafkaNewTopic, broker: KafkaSettings) -> None:
     try:
         admin.create_topics([topic])
@@ -105,15 +112,14 @@ class KafkaPythonAdmin:
 
     def create_topics(self, topics: Iterable[NewTopic], replication: int = 1) -> None:
         """See the protocol."""
-        for topic in topics:
-            self._create(topic, replication)
-
-    def _create(self, topic: NewTopic, replication: int) -> None:
-        settings = {"cleanup.policy": "compact"} if topic.compact else {}
-        if topic.max_record_bytes:
-            settings["max.message.bytes"] = str(topic.max_record_bytes)
-        new = KafkaNewTopic(topic.name, topic.partitions, replication, topic_configs=settings)
-        _create(self._admin, new, self._settings)
+        wanted = [_new_topic(topic, replication) for topic in topics]
+        try:
+            # One request: made one after the other, each waits for the broker's log.
+            self._admin.create_topics(wanted)
+        except KafkaError as error:
+            _logger.debug("topics are created one by one: %r", error)
+            for topic in wanted:
+                _create(self._admin, topic, self._settings)
 
     def create_like(self, model: str, topic: str, settings: Mapping[str, str]) -> None:
         """See the protocol."""
