@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from scipy.special import entr
 
 from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
-from sparsewatch.detectors.clicks.tolerances import between_windows, share_tolerance, widen
+from sparsewatch.detectors.clicks.tolerances import (
+    Information,
+    distinct_surprise,
+    distinct_tolerance,
+    information_tolerance,
+    share_tolerance,
+)
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity
 
@@ -38,6 +43,11 @@ class View:
     def before(self) -> FeatureReference:
         """The feature's reference."""
         return self.reference.features[self.name]
+
+    @property
+    def windows(self) -> int:
+        """Windows of the feature's reference."""
+        return self.before.windows(self.reference.windows)
 
     @property
     def listed(self) -> int:
@@ -133,28 +143,18 @@ def feature_cardinality(view: View) -> Finding | None:
     if view.listed < settings.min_rows or not expected:
         return None
     missing = abundances.expected_missing(view.listed)
-    # The number of values seen, a sum of dependent yes and no, varies less than either part of its mean.
-    sampling_sd = math.sqrt(min(expected, missing)) / expected
-    spread = ratio.sd / ratio.mean
-    tolerance = widen(
-        between_windows(spread, sampling_sd, view.reference.windows, settings.z),
-        view.reference.windows,
-    )
+    tolerance = distinct_tolerance(expected, missing, ratio.sd / ratio.mean, view.windows, settings.z)
     seen = view.figures.cardinality
     low = expected * min(settings.cardinality_low, 1 - tolerance)
     high = expected * max(settings.cardinality_high, 1 + tolerance)
-    surprise = settings.z**2 / 2
-    known = abundances.values
-    fell = seen <= low and max((expected - seen) ** 2 / (2 * expected), _excess(known - seen, missing)) >= surprise
-    rose = seen >= high and _excess(seen, expected) >= surprise
-    if not (fell or rose):
+    if low < seen < high or distinct_surprise(seen, expected, missing, abundances.values) < settings.z**2 / 2:
         return None
     message = f"{seen} distinct values in {view.listed} rows, {expected:.0f} expected"
     return view.finding(
         "feature_cardinality",
         "warning",
         seen,
-        low if fell else high,
+        low if seen <= low else high,
         expected,
         message,
         listed=view.listed,
@@ -167,13 +167,7 @@ def feature_unseen_values(view: View) -> Finding | None:
     share, baseline = view.figures.unseen_share, view.before.unseen_share
     if share is None or baseline is None or view.listed < view.settings.min_rows:
         return None
-    tolerance = share_tolerance(
-        baseline,
-        view.reference.windows,
-        view.listed,
-        view.before.listed / view.reference.windows,
-        view.settings.z,
-    )
+    tolerance = share_tolerance(baseline, view.windows, view.listed, view.before.listed / view.windows, view.settings.z)
     threshold = baseline.mean + max(view.settings.unseen_rise, tolerance)
     if share < threshold:
         return None
@@ -242,7 +236,8 @@ def null_limit(before: FeatureReference, reference: Reference, rows: float, sett
 
 
 def _null_tolerance(before: FeatureReference, reference: Reference, rows: float, settings: ClickThresholds) -> float:
-    return share_tolerance(before.null_share, reference.windows, rows, reference.volume.mean, settings.z)
+    windows = before.windows(reference.windows)
+    return share_tolerance(before.null_share, windows, rows, reference.volume.mean, settings.z)
 
 
 def signal_lost_limit(baseline: float, tolerance: float, settings: ClickThresholds) -> float:
@@ -266,11 +261,7 @@ def signal_tolerance(
     click_rate: float | None = None,
     upwards: bool,
 ) -> float:
-    """How far the share of the label's entropy may lie from its reference.
-
-    With a signal, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
-    2 n times the signal, its upper tail L further out than a Gaussian's (Laurent and Massart, Annals of Statistics
-    28, 2000, lemma 1).
+    """See `information_tolerance`.
 
     Args:
         before: The feature's reference.
@@ -281,13 +272,11 @@ def signal_tolerance(
         click_rate: Clicks a row, in (0, 1); the reference's if absent.
         upwards: Whether a rise is judged.
     """
-    rate, z = reference.click_rate.mean if click_rate is None else click_rate, settings.signal_z
-    label = float(entr(rate) + entr(1 - rate))
-    sampling_sd = math.sqrt(noise**2 + 2 * max(before.score.mean, 0.0) / rows)
-    sampling = (z * sampling_sd + (z**2 / 2 / rows if upwards else 0.0)) / label
-    spread = before.normalised.sd * math.sqrt(max(1.0, reference.volume.mean / rows))
-    between = between_windows(spread, sampling_sd / label, reference.windows, z)
-    return widen(max(sampling, between), reference.windows)
+    window = Information(rows, reference.click_rate.mean if click_rate is None else click_rate, noise)
+    windows, reference_rows = before.windows(reference.windows), reference.volume.mean
+    return information_tolerance(
+        before.normalised, before.score.mean, windows, reference_rows, window, settings.signal_z, upwards=upwards
+    )
 
 
 def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
@@ -304,7 +293,7 @@ def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
 def _resolution_changed(view: View) -> bool:
     """Whether the volume alone changes how much information a feature of many values can carry."""
     abundances, reference = view.reference.abundances[view.name], view.before
-    baseline = abundances.expected_distinct(reference.listed // view.reference.windows)
+    baseline = abundances.expected_distinct(reference.listed // view.windows)
     now = abundances.expected_distinct(view.listed)
     return not baseline or not 0.8 < now / baseline < 1.25
 
@@ -323,13 +312,6 @@ def _signal(view: View, rule: str, severity: Severity, threshold: float, message
         rank=figures.rank,
         reference_rank=before.rank,
     )
-
-
-def _excess(seen: float, expected: float) -> float:
-    """Chernoff's bound: -ln of the probability that a count of `expected` reaches `seen`; 0 if that is no excess."""
-    if seen <= expected:
-        return 0.0
-    return seen * math.log(seen / expected) - seen + expected if expected > 0 else math.inf
 
 
 def _top(table: pl.DataFrame) -> list[dict[str, Any]]:

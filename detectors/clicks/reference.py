@@ -13,8 +13,10 @@ import polars as pl
 import pyarrow as pa
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
+from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
-from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic
+from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
+from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic, statistic
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
 from sparsewatch.detectors.outrank.ranking import rank_features
@@ -40,6 +42,12 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     #: Rows with a value in the whole stretch.
     listed: int
+    #: Windows of the reference that are not in these figures, since the feature is unlike itself in them.
+    left_out: int = 0
+
+    def windows(self, windows: int) -> int:
+        """Windows that these figures are over, of a reference of so many."""
+        return windows - self.left_out
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +66,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     abundances: dict[str, Abundances]
     #: Length of its windows in microseconds; None in references of earlier releases.
     window_us: int | None = None
+    #: Windows that are not in `windows`, since their volume or click rate is unlike that of the others.
+    left_out: int = 0
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -83,6 +93,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "hash_limits": self.hash_limits,
             "hash_mark": hash_mark(),
             "window_us": self.window_us,
+            "left_out": self.left_out,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -121,103 +132,82 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                     for name, feature in features.items()
                 },
                 window_us=msgspec.convert(meta.get("window_us"), int | None),
+                left_out=msgspec.convert(meta.get("left_out", 0), int),
             )
 
 
-def fit_reference(windows: Iterable[FeatureCounts], window_us: int | None = None) -> Reference:
-    """Figures of a stretch that is assumed normal.
+def fit_reference(
+    windows: Iterable[FeatureCounts], window_us: int | None = None, starts_us: Sequence[int] | None = None
+) -> Reference:
+    """Figures of a stretch that is assumed normal but for the odd window (`sparsewatch.detectors.clicks.odd_windows`).
 
     Args:
-        windows: Counts of whole windows of the same length, features and label; those without rows are left out.
+        windows: Counts of whole windows of the same length, features and label, in the order of time; those without
+            rows are left out.
         window_us: Length of the windows, microseconds; None if it is not known.
+        starts_us: Start of each window, microseconds since the epoch; None if they are not known.
 
     Raises:
         ConfigError: If no window has rows.
     """
-    counts = [window for window in windows if window.rows]
-    if not counts:
-        raise ConfigError("expected at least one window with rows to fit a reference, got none")
-    profiles = [profile_window(window, rank_features(window), None) for window in counts]
-    stretches = {name: _Stretch(counts, name) for name in counts[0].features}
-    features = {name: _feature(name, profiles, stretches[name]) for name in stretches}
+    whole, times = _with_rows(windows, starts_us)
+    stretch = Stretch(whole, [profile_window(window, rank_features(window), None) for window in whole], times)
+    kept = stretch.without(odd_windows(stretch))
+    fitted = {name: _fit(name, kept) for name in kept.windows[0].features}
     return Reference(
-        label=counts[0].label,
-        windows=len(counts),
-        volume=_statistic([profile.rows for profile in profiles]),
-        click_rate=_statistic([profile.click_rate for profile in profiles]),
-        features=_placed(features),
-        known_values={name: stretch.values for name, stretch in stretches.items()},
-        hash_limits={name: stretch.limit for name, stretch in stretches.items() if stretch.limit < HASH_RANGE},
-        abundances={name: stretch.abundances for name, stretch in stretches.items()},
+        label=kept.windows[0].label,
+        windows=len(kept.windows),
+        volume=statistic([profile.rows for profile in kept.profiles]),
+        click_rate=statistic([profile.click_rate for profile in kept.profiles]),
+        features=_placed({name: feature for name, (feature, _) in fitted.items()}),
+        known_values={name: values.values for name, (_, values) in fitted.items()},
+        hash_limits={name: values.limit for name, (_, values) in fitted.items() if values.limit < HASH_RANGE},
+        abundances={name: values.abundances for name, (_, values) in fitted.items()},
         window_us=window_us,
+        left_out=len(whole) - len(kept.windows),
     )
 
 
-class _Stretch:
-    """Values of one feature over all windows: all, or those below a limit of the hash that every window has."""
-
-    def __init__(self, windows: Sequence[FeatureCounts], feature: str) -> None:
-        self.limit = min(window.hash_limit(feature) for window in windows)
-        tables = [
-            window.sampled_values(feature, self.limit).table.lazy().with_columns(window=pl.lit(i, pl.Int64))
-            for i, window in enumerate(windows)
-        ]
-        by_value = (
-            pl.concat(tables, how="vertical_relaxed")
-            .group_by("value")
-            .agg(
-                pl.col("rows").sum(),
-                pl.len().alias("windows"),
-                pl.col("window").first(),
-                (pl.col("rows") * pl.col("weight")).sum().alias("represented"),
-            )
-            .sort("value")
-            .collect()
-        )
-        alone = by_value.filter(pl.col("windows") == 1)
-        self.values = by_value["value"]
-        #: Rows with a value in each window, and those whose value is in no other window.
-        self.listed = np.array([window.rows - window.nulls(feature) for window in windows])
-        self.alone = np.bincount(alone["window"].to_numpy(), alone["represented"].to_numpy(), minlength=len(windows))
-        self.abundances = Abundances.of(
-            by_value["rows"].to_numpy(), scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
-        )
+def _with_rows(
+    windows: Iterable[FeatureCounts], starts_us: Sequence[int] | None
+) -> tuple[list[FeatureCounts], list[int] | None]:
+    every = list(windows)
+    places = [place for place, window in enumerate(every) if window.rows]
+    if not places:
+        raise ConfigError("expected at least one window with rows to fit a reference, got none")
+    return [every[place] for place in places], None if starts_us is None else [starts_us[place] for place in places]
 
 
-def _feature(name: str, profiles: Sequence[WindowProfile], stretch: _Stretch) -> FeatureReference:
+def _fit(name: str, stretch: Stretch) -> tuple[FeatureReference, StretchValues]:
+    values = StretchValues(stretch.windows, name)
+    odd = odd_windows_of(name, stretch, values)
+    kept = stretch.without(odd)
+    if odd:
+        values = StretchValues(kept.windows, name)
+    return _feature(name, kept.profiles, values, len(odd)), values
+
+
+def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues, left_out: int) -> FeatureReference:
     figures = [profile.features[name] for profile in profiles]
-    some = stretch.listed > 0
-    ratios = [
-        figure.cardinality / stretch.abundances.expected_distinct(int(rows))
-        for figure, rows in zip(figures, stretch.listed, strict=True)
-        if rows
-    ]
-    alone = (stretch.alone[some] / stretch.listed[some]).tolist()
+    cardinalities = [figure.cardinality for figure in figures]
+    some = values.listed > 0
+    alone = (values.alone[some] / values.listed[some]).tolist()
     return FeatureReference(
-        null_share=_statistic([figure.null_share for figure in figures]),
-        cardinality=_statistic([figure.cardinality for figure in figures]),
-        cardinality_ratio=_statistic(ratios or [1.0]),
-        score=_statistic([figure.score for figure in figures]),
-        normalised=_statistic([figure.normalised for figure in figures]),
-        unseen_share=_statistic(alone) if len(alone) > 1 else None,
+        null_share=statistic([figure.null_share for figure in figures]),
+        cardinality=statistic(cardinalities),
+        cardinality_ratio=statistic(values.distinct_ratios(cardinalities, values.listed.tolist()) or [1.0]),
+        score=statistic([figure.score for figure in figures]),
+        normalised=statistic([figure.normalised for figure in figures]),
+        unseen_share=statistic(alone) if len(alone) > 1 else None,
         rank=0,
-        listed=int(stretch.listed.sum()),
+        listed=int(values.listed.sum()),
+        left_out=left_out,
     )
 
 
 def _placed(features: Mapping[str, FeatureReference]) -> dict[str, FeatureReference]:
     order = sorted(features, key=lambda name: (-features[name].normalised.mean, name))
     return {name: msgspec.structs.replace(features[name], rank=order.index(name) + 1) for name in features}
-
-
-def _statistic(values: Sequence[float]) -> Statistic:
-    x = np.asarray(values, dtype=np.float64)
-    return Statistic(
-        mean=float(x.mean()),
-        sd=float(x.std(ddof=1)) if x.size > 1 else 0.0,
-        min=float(x.min()),
-        max=float(x.max()),
-    )
 
 
 def _to_tensor(values: pl.Series) -> np.ndarray:

@@ -80,7 +80,7 @@ def _signal_losses(reference: Reference, settings: ClickThresholds) -> dict[str,
         # one as there are values.
         noise = math.sqrt(max(feature.cardinality.mean - 1, 0) / 2) / rows
         judged = min(clicks, rows - clicks) >= settings.min_clicks
-        judged &= feature.listed / reference.windows >= settings.min_rows
+        judged &= feature.listed / feature.windows(reference.windows) >= settings.min_rows
         limit = 0.0
         if judged:
             tolerance = signal_tolerance(feature, reference, rows, noise, settings, upwards=False)

@@ -11,12 +11,13 @@ sample's size, Chao's extrapolation above it (Chao et al., Ecological Monographs
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, gammaln, log_ndtr, ndtr, stdtrit
+from scipy.special import chdtri, entr, gammaln, log_ndtr, ndtr, stdtrit
 
 from sparsewatch.detectors.counts.counts import Counts
 
@@ -32,6 +33,17 @@ class Statistic(msgspec.Struct, frozen=True, kw_only=True):
     sd: float
     min: float
     max: float
+
+
+def statistic(values: Sequence[float]) -> Statistic:
+    """The figure over windows, of its value in each."""
+    x = np.asarray(values, dtype=np.float64)
+    return Statistic(
+        mean=float(x.mean()),
+        sd=float(x.std(ddof=1)) if x.size > 1 else 0.0,
+        min=float(x.min()),
+        max=float(x.max()),
+    )
 
 
 def chance_bound(variance: float, rows: float, z: float) -> float:
@@ -112,6 +124,84 @@ def share_tolerance(reference: Statistic, windows: int, rows: float, reference_r
     sampling = chance_bound(variance, rows, z)
     between = between_windows(spread, math.sqrt(variance / rows), windows, z)
     return widen(max(sampling, between), windows)
+
+
+class Information(NamedTuple):
+    """What a window's information on the label is known from."""
+
+    rows: float
+    #: Clicks a row, in (0, 1).
+    click_rate: float
+    #: Standard deviation of the score by chance, nats.
+    noise: float
+
+
+def information_tolerance(
+    before: Statistic,
+    score: float,
+    windows: int,
+    reference_rows: float,
+    of: Information,
+    z: float,
+    *,
+    upwards: bool,
+) -> float:
+    """How far the share of the label's entropy may lie from its reference.
+
+    With a signal, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
+    2 n times the signal, its upper tail L further out than a Gaussian's (Laurent and Massart, Annals of Statistics
+    28, 2000, lemma 1).
+
+    Args:
+        before: The share over the reference's windows.
+        score: Its mean there, nats.
+        windows: Their number.
+        reference_rows: Rows a window of the reference had on average, > 0.
+        of: The window.
+        z: Strictness, in standard deviations.
+        upwards: Whether a rise is judged.
+    """
+    label = float(entr(of.click_rate) + entr(1 - of.click_rate))
+    sampling_sd = math.sqrt(of.noise**2 + 2 * max(score, 0.0) / of.rows)
+    sampling = (z * sampling_sd + (z**2 / 2 / of.rows if upwards else 0.0)) / label
+    spread = before.sd * math.sqrt(max(1.0, reference_rows / of.rows))
+    return widen(max(sampling, between_windows(spread, sampling_sd / label, windows, z)), windows)
+
+
+def distinct_tolerance(expected: float, missing: float, spread: float, windows: int, z: float) -> float:
+    """How far the number of distinct values may lie from that expected, as a part of it.
+
+    Args:
+        expected: The number expected, > 0.
+        missing: Number of the reference's values that are expected to be missing.
+        spread: Standard deviation of the ratio between the reference's windows, as a part of its mean.
+        windows: Their number.
+        z: Strictness, in standard deviations.
+    """
+    # The number of values seen, a sum of dependent yes and no, varies less than either part of its mean.
+    sampling_sd = math.sqrt(min(expected, missing)) / expected
+    return widen(between_windows(spread, sampling_sd, windows, z), windows)
+
+
+def distinct_surprise(seen: float, expected: float, missing: float, known: float) -> float:
+    """Bound on -ln of the probability that so many, or so few, distinct values are seen.
+
+    Args:
+        seen: Their number.
+        expected: The number expected.
+        missing: Number of the reference's values that are expected to be missing.
+        known: Values of the reference.
+    """
+    if seen > expected:
+        return _excess(seen, expected)
+    return max((expected - seen) ** 2 / (2 * expected), _excess(known - seen, missing))
+
+
+def _excess(seen: float, expected: float) -> float:
+    """Chernoff's bound: -ln of the probability that a count of `expected` reaches `seen`; 0 if that is no excess."""
+    if seen <= expected:
+        return 0.0
+    return seen * math.log(seen / expected) - seen + expected if expected > 0 else math.inf
 
 
 class Abundances(NamedTuple):

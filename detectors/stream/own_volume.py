@@ -1,7 +1,9 @@
 """The volume of a window against that of the job's own windows before it, where there is no reference.
 
 Learned are complete windows with rows whose volume is not odd. A volume that stays odd for as long as the history
-reaches is the stream's own now: the history begins anew.
+reaches is the stream's own now: the history begins anew. The first windows are learned before there is anything to
+judge them by: some that are unlike all later ones are left out again, as are single ones (see
+`sparsewatch.detectors.clicks.outlying`).
 """
 
 from collections.abc import Sequence
@@ -9,8 +11,9 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from sparsewatch.detectors.clicks.tolerances import Statistic
-from sparsewatch.detectors.clicks.volume import low_volume
+from sparsewatch.detectors.clicks.outlying import OUTLYING_VOLUME_Z, PART, outlying, winsorised
+from sparsewatch.detectors.clicks.tolerances import statistic
+from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
 from sparsewatch.detectors.stream.silence import chance_of, is_habit
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.alerts import Finding, counted, number
@@ -18,6 +21,8 @@ from sparsewatch.schemas.stream_history import StreamHistory
 
 #: Windows whose volume is remembered.
 MOST_WINDOWS = 64
+#: One in so many windows may be a bad beginning of the job.
+_BEGINNING = 4
 #: Silences a window with rows, from which on a single window without rows is nothing odd.
 _OFTEN_EMPTY = 0.05
 
@@ -35,11 +40,12 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
         return None
     if not rows and _often_empty(history, start_us):
         return None
-    baseline = _statistic(history.rows)
-    limit = low_volume(baseline, len(history.rows), thresholds.volume_low, thresholds.volume_z)
+    usual = _usual(history)
+    baseline = statistic(usual)
+    limit = low_volume(baseline, len(usual), thresholds.volume_low, thresholds.volume_z)
     if rows > limit:
         return None
-    before = counted(len(history.rows), "window")
+    before = counted(len(usual), "window")
     return Finding(
         rule="volume_low",
         subject="stream",
@@ -48,7 +54,12 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
         threshold=limit,
         baseline=baseline.mean,
         message=f"{counted(rows, 'row')} in the window, {number(round(baseline.mean))} on average in the last {before}",
-        evidence={"windows": len(history.rows), "least": baseline.min, "most": baseline.max},
+        evidence={
+            "windows": len(usual),
+            "left_out": len(history.rows) - len(usual),
+            "least": baseline.min,
+            "most": baseline.max,
+        },
     )
 
 
@@ -68,8 +79,19 @@ def _often_empty(history: StreamHistory, start_us: int) -> bool:
     return is_habit(history, since, 1)
 
 
-def _statistic(rows: Sequence[int]) -> Statistic:
-    values = np.array(rows, dtype=np.float64)
-    return Statistic(
-        mean=float(values.mean()), sd=float(values.std(ddof=1)), min=float(values.min()), max=float(values.max())
-    )
+def _usual(history: StreamHistory) -> list[int]:
+    """Rows of the remembered windows, without those that are unlike the others."""
+    rows = list(history.rows)
+    rows = rows[_bad_beginning(rows) if history.full < 2 * MOST_WINDOWS else 0 :]
+    odd = outlying(rows, lambda robust, _: volume_tolerance(robust, len(rows), OUTLYING_VOLUME_Z))
+    return [number for place, number in enumerate(rows) if place not in odd]
+
+
+def _bad_beginning(rows: Sequence[int]) -> int:
+    """First windows that are unlike all that came after, if they are few: they were learned before any was judged."""
+    most = len(rows) // _BEGINNING
+    later = np.array(rows[most:], dtype=np.float64)
+    robust = winsorised(later, later.size // PART)
+    tolerance = volume_tolerance(robust, later.size, OUTLYING_VOLUME_Z)
+    first = next((place for place, number in enumerate(rows) if abs(number - robust.mean) <= tolerance), len(rows))
+    return first if first <= most else 0

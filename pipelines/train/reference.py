@@ -65,10 +65,17 @@ class WindowedCounts:
                 self._windows[start] = FeatureCounts(self._features, self._label)
             self._windows[start].update(ordered.slice(begin, end - begin))
 
-    def whole(self) -> list[FeatureCounts]:
-        """Windows in order, less the first and the last where there are at least four."""
-        windows = [self._windows[start] for start in sorted(self._windows)]
-        return windows[1:-1] if len(windows) >= _TRIMMED_FROM else windows
+    def reference(self) -> Reference:
+        """A reference of the windows, less the first and the last where there are at least four.
+
+        Raises:
+            ConfigError: If there are no rows.
+        """
+        starts = sorted(self._windows)
+        whole = starts[1:-1] if len(starts) >= _TRIMMED_FROM else starts
+        return fit_reference(
+            [self._windows[start] for start in whole], self._window_us, [start * self._window_us for start in whole]
+        )
 
 
 def fit_reference_from_table(
@@ -90,7 +97,7 @@ def fit_reference_from_table(
     counts = WindowedCounts(window_us, features, label)
     for rows in table.to_batches():
         counts.add(rows, rows.column(time_column_us).to_numpy())
-    return fit_reference(counts.whole(), window_us)
+    return counts.reference()
 
 
 def open_files(job: CtrJob, files: Sequence[Path], reading: Reading = PLAIN, on_bytes: OnBytes | None = None) -> Table:
@@ -171,7 +178,7 @@ def train_reference(
         counts, unusable = count_rows(job, source, written, bar.move)
     for remark in (*source.remarks(), *written.remarks):
         click.echo(remark, err=True)
-    reference = fit_reference(counts.whole(), ready(job).windows.length_us)
+    reference = counts.reference()
     for remark in check_worth(reference, job):
         click.echo(remark, err=True)
     report(reference, job.checks.thresholds, unusable)

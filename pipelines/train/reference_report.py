@@ -39,7 +39,20 @@ def check_worth(reference: Reference, job: CtrJob) -> list[str]:
             f"expected windows of enough rows to find a loss, got {seen.rows:.0f} rows on average in windows of "
             f"{length}: not even a window without rows would be found. Take longer windows (windows.length)"
         )
-    return [*_few_rows(seen, job), *_few_windows(reference)]
+    return [*_left_out(reference), *_few_rows(seen, job), *_few_windows(reference)]
+
+
+def _left_out(reference: Reference) -> Iterator[str]:
+    if reference.left_out:
+        yield (
+            f"{counted(reference.left_out, 'window')} left out of the reference, since the volume or the click rate is "
+            "unlike that of the others"
+        )
+    features = {name: feature.left_out for name, feature in reference.features.items() if feature.left_out}
+    if features:
+        most = sorted(features, key=lambda name: (-features[name], name))[:_SHOWN]
+        shown = ", ".join(f"{name} ({counted(features[name], 'window')})" for name in most)
+        yield f"left out of {counted(len(features), 'feature')}, where it is unlike itself: {shown}"
 
 
 def _few_rows(seen: Sensitivity, job: CtrJob) -> Iterator[str]:

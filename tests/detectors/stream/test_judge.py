@@ -45,7 +45,7 @@ def test_low_volume_is_odd_at_zero_as_at_a_quarter(rows: int) -> None:
     findings, _ = judge(window(32, rows), STEADY, Account(), SETTINGS)
     assert rules(findings) == ["volume_low"]
     assert findings[0].value == rows
-    assert findings[0].evidence == {"windows": 32, "least": 290, "most": 310}
+    assert findings[0].evidence == {"windows": 32, "left_out": 0, "least": 290, "most": 310}
 
 
 def test_volume_as_before_a_short_history_and_a_window_that_may_lack_rows_are_not_odd() -> None:
@@ -59,6 +59,32 @@ def test_empty_windows_are_no_finding_where_the_stream_often_has_them() -> None:
     sparse = after(*[300, 0, 310, 290] * 16)
     assert judge(window(64, 0), sparse, Account(), SETTINGS)[0] == []
     assert rules(judge(window(64, 20), sparse, Account(), SETTINGS)[0]) == ["volume_low"]
+
+
+@pytest.mark.parametrize("bad", [20, 5_000])
+@pytest.mark.parametrize("place", [0, 11, 19])
+def test_a_bad_window_learned_among_the_first_hides_no_later_one(place: int, bad: int) -> None:
+    rows = [300, 310, 290, 305] * 5
+    rows[place] = bad
+    findings, _ = judge(window(20, 72), after(*rows), Account(), SETTINGS)
+    assert rules(findings) == ["volume_low"]
+    assert findings[0].evidence == {"windows": 19, "left_out": 1, "least": 290, "most": 310}
+    assert judge(window(20, 280), after(*rows), Account(), SETTINGS)[0] == []
+
+
+@pytest.mark.parametrize("bad", [20, 5_000])
+def test_a_bad_first_hour_hides_nothing_once_three_good_ones_have_followed(bad: int) -> None:
+    history = after(*[bad] * 12, *[300, 310, 290, 305] * 9)
+    findings, _ = judge(window(48, 72), history, Account(), SETTINGS)
+    assert rules(findings) == ["volume_low"]
+    assert findings[0].evidence == {"windows": 36, "left_out": 12, "least": 290, "most": 310}
+
+
+def test_a_low_volume_that_comes_again_is_the_streams_own() -> None:
+    history = after(*[300, 310, 290, 305, 302, 60] * 8)
+    assert judge(window(48, 60), history, Account(), SETTINGS)[0] == []
+    evening = after(*[60] * 12, *[300, 310, 290, 305] * 6, *[60] * 12, *[300, 310, 290, 305] * 3)
+    assert judge(window(60, 60), evening, Account(), SETTINGS)[0] == []
 
 
 def test_odd_windows_are_not_learned_until_they_have_lasted() -> None:

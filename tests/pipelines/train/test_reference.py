@@ -62,6 +62,23 @@ def test_table_is_cut_into_windows_and_the_outer_ones_are_left_out() -> None:
     assert set(reference.features) == {"word", "number"}
 
 
+def test_bad_windows_are_left_out_and_said_so(tmp_path: Path) -> None:
+    frame = rows(24_000)
+    window = pl.col("time") // WINDOW_US - pl.col("time").min() // WINDOW_US
+    lost = frame.filter((window != 5) | (pl.col("time") % 1_000_000 == 0))
+    lost = lost.with_columns(word=pl.when(window == 9).then(pl.lit("gone")).otherwise("word"))
+    file = tmp_path / "clicks.parquet"
+    lost.write_parquet(file)
+    reference, output = run(write_job(tmp_path, "epoch_us"), file)
+    assert (reference.windows, reference.left_out) == (38, 1)
+    assert {name: feature.left_out for name, feature in reference.features.items()} == {"word": 1, "number": 0}
+    assert "gone" not in reference.known_values["word"]
+    assert (
+        "1 window left out of the reference, since the volume or the click rate is unlike that of the others" in output
+    )
+    assert "left out of 1 feature, where it is unlike itself: word (1 window)" in output
+
+
 def test_few_windows_are_all_kept() -> None:
     frame = rows(1_500)
     reference = fit_reference_from_table(frame.to_arrow(), "time", WINDOW_US, ["word"], "click")

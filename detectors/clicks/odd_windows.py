@@ -1,0 +1,110 @@
+"""Which windows of a stretch are left out of a reference: as a whole, and of single features.
+
+A window is left out as a whole where its volume or click rate is outlying, and of a feature where the feature's share
+of missing values, its values, their number or its signal are (see `sparsewatch.detectors.clicks.outlying`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsewatch.detectors.clicks.outlying import OUTLYING_VOLUME_Z, OUTLYING_Z, PART, outlying
+from sparsewatch.detectors.clicks.profile import FeatureProfile
+from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
+from sparsewatch.detectors.clicks.tolerances import (
+    Information,
+    Statistic,
+    distinct_surprise,
+    distinct_tolerance,
+    information_tolerance,
+    share_tolerance,
+)
+from sparsewatch.detectors.clicks.volume import volume_tolerance
+
+
+def odd_windows(stretch: Stretch) -> frozenset[int]:
+    """Places of the windows that are left out as a whole."""
+    profiles, windows = stretch.profiles, len(stretch.profiles)
+    rows = [profile.rows for profile in profiles]
+    volumes = outlying(
+        rows, lambda robust, _: volume_tolerance(robust, windows, OUTLYING_VOLUME_Z), starts_us=stretch.starts_us
+    )
+    rates = _odd_shares([profile.click_rate for profile in profiles], rows, stretch.starts_us)
+    return frozenset([*volumes, *rates])
+
+
+def odd_windows_of(name: str, stretch: Stretch, values: StretchValues) -> frozenset[int]:
+    """Places of the windows that are left out of a feature.
+
+    Args:
+        name: The feature.
+        stretch: Windows of about the same volume.
+        values: The feature's values in them.
+    """
+    nulls = [profile.features[name].null_share for profile in stretch.profiles]
+    missing = _odd_shares(nulls, [profile.rows for profile in stretch.profiles], stretch.starts_us)
+    some = np.flatnonzero(values.listed)
+    if some.size < PART:
+        return frozenset(missing)
+    part = _Part(name, stretch.at(some.tolist()), values.listed[some].tolist(), values)
+    rare = _odd_shares((values.rare[some] / values.listed[some]).tolist(), part.listed, part.stretch.starts_us)
+    return frozenset([*missing, *some[[*{*rare, *part.odd_numbers(), *part.odd_signals()}]].tolist()])
+
+
+def _odd_shares(shares: Sequence[float], rows: Sequence[int], starts_us: Sequence[int] | None) -> tuple[int, ...]:
+    mean_rows = float(np.mean(rows))
+
+    def tolerance(robust: Statistic, place: int) -> float:
+        return share_tolerance(robust, len(rows), rows[place], mean_rows, OUTLYING_Z)
+
+    return outlying(shares, tolerance, weights=rows, starts_us=starts_us)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The windows in which a feature has a value."""
+
+    name: str
+    stretch: Stretch
+    #: Rows with a value.
+    listed: Sequence[int]
+    values: StretchValues
+
+    @property
+    def figures(self) -> list[FeatureProfile]:
+        """Of the feature in each window."""
+        return [profile.features[self.name] for profile in self.stretch.profiles]
+
+    def odd_numbers(self) -> tuple[int, ...]:
+        """Places of the windows with an odd number of distinct values."""
+        abundances, figures = self.values.abundances, self.figures
+
+        def tolerance(robust: Statistic, place: int) -> float:
+            rows, seen = self.listed[place], figures[place].cardinality
+            expected, missing = abundances.expected_distinct(rows) * robust.mean, abundances.expected_missing(rows)
+            if distinct_surprise(seen, expected, missing, abundances.values) < OUTLYING_Z**2 / 2:
+                return math.inf
+            spread = robust.sd / robust.mean
+            return robust.mean * distinct_tolerance(expected, missing, spread, len(figures), OUTLYING_Z)
+
+        ratios = self.values.distinct_ratios([figure.cardinality for figure in figures], self.listed)
+        return outlying(ratios, tolerance, weights=self.listed, starts_us=self.stretch.starts_us)
+
+    def odd_signals(self) -> tuple[int, ...]:
+        """Places of the windows with an odd share of the label's entropy."""
+        profiles, figures = self.stretch.profiles, self.figures
+        rows = [profile.rows for profile in profiles]
+        mean_rows = float(np.mean(rows))
+        score = float(np.median([figure.score for figure in figures]))
+
+        def tolerance(robust: Statistic, place: int) -> float:
+            of = Information(rows[place], profiles[place].click_rate, figures[place].noise)
+            if not 0 < of.click_rate < 1:
+                return math.inf
+            upwards = figures[place].normalised > robust.mean
+            return information_tolerance(robust, score, len(rows), mean_rows, of, OUTLYING_Z, upwards=upwards)
+
+        shares = [figure.normalised for figure in figures]
+        return outlying(shares, tolerance, weights=rows, starts_us=self.stretch.starts_us)

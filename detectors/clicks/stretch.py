@@ -1,0 +1,75 @@
+"""The windows a reference is fitted to, and the values of one feature in them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from sparsewatch.detectors.clicks.outlying import PART
+from sparsewatch.detectors.clicks.profile import WindowProfile
+from sparsewatch.detectors.clicks.tolerances import Abundances
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Windows with rows, in the order of time."""
+
+    windows: Sequence[FeatureCounts]
+    profiles: Sequence[WindowProfile]
+    #: Start of each window, microseconds since the epoch; None if they are not known.
+    starts_us: Sequence[int] | None = None
+
+    def without(self, places: Collection[int]) -> "Stretch":
+        """The windows at all other places."""
+        return self.at([place for place in range(len(self.windows)) if place not in places])
+
+    def at(self, places: Sequence[int]) -> "Stretch":
+        """The windows at these places."""
+        return Stretch(
+            [self.windows[place] for place in places],
+            [self.profiles[place] for place in places],
+            None if self.starts_us is None else [self.starts_us[place] for place in places],
+        )
+
+
+class StretchValues:
+    """Values of one feature over all windows: all, or those below a limit of the hash that every window has."""
+
+    def __init__(self, windows: Sequence[FeatureCounts], feature: str) -> None:
+        self.limit = min(window.hash_limit(feature) for window in windows)
+        tables = [
+            window.sampled_values(feature, self.limit).table.lazy().with_columns(window=pl.lit(i, pl.Int64))
+            for i, window in enumerate(windows)
+        ]
+        rows = pl.concat(tables, how="vertical_relaxed").collect()
+        by_value = (
+            rows.lazy().group_by("value").agg(pl.col("rows").sum(), pl.len().alias("windows")).sort("value").collect()
+        )
+        self.values = by_value["value"]
+        #: Rows with a value in each window, those whose value is in no other window, and those whose value is in no
+        #: more windows than may be odd.
+        self.listed = np.array([window.rows - window.nulls(feature) for window in windows])
+        self.alone = _rows_of(rows, by_value, 1, len(windows))
+        most = len(windows) // PART
+        self.rare = self.alone if most <= 1 else _rows_of(rows, by_value, most, len(windows))
+        self.abundances = Abundances.of(
+            by_value["rows"].to_numpy(), scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
+        )
+
+    def distinct_ratios(self, cardinalities: Sequence[int], listed: Sequence[int]) -> list[float]:
+        """Distinct values of windows, divided by those expected of as many rows; windows without a value have none."""
+        return [
+            cardinality / self.abundances.expected_distinct(rows)
+            for cardinality, rows in zip(cardinalities, listed, strict=True)
+            if rows
+        ]
+
+
+def _rows_of(rows: pl.DataFrame, by_value: pl.DataFrame, most: int, windows: int) -> np.ndarray:
+    """Rows in each window of values that are in at most so many windows."""
+    few = by_value.lazy().filter(pl.col("windows") <= most).select("value")
+    found = rows.lazy().join(few, on="value", how="semi").select("window", pl.col("rows") * pl.col("weight")).collect()
+    return np.bincount(found["window"].to_numpy(), found["rows"].to_numpy(), minlength=windows)
