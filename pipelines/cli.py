@@ -15,12 +15,16 @@ from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.version import __version__
 
 _EPILOG = """
-A first look: `sparsewatch demo`. A job of your own: write JOB.toml (docs/jobs.md), `sparsewatch check JOB.toml`,
-`sparsewatch run JOB.toml`.
+A first look: `sparsewatch demo`. A job of your own: `sparsewatch init --bootstrap HOST:PORT --topic T` writes JOB.toml,
+`sparsewatch check JOB.toml`, `sparsewatch run JOB.toml`.
 """
 
 
 _COMMANDS = {
+    "init": (
+        "sparsewatch.pipelines.init.command:init",
+        "Write a job file for a topic nobody has described, from a look at it.",
+    ),
     "publish": (
         "sparsewatch.pipelines.publish.command:publish",
         "Write files of events or wafers to a topic, paced if asked.",

@@ -217,9 +217,28 @@ def check_settings(job: JobSettings) -> None:
     ):
         _check_duration(key, text, least_us)
     _check_record_size(job.source.max_record_bytes)
-    _check_kafka(job.kafka)
+    check_kafka(job.kafka)
     if job.source.time_column.startswith("_"):
         raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
+
+
+def check_kafka(kafka: KafkaSettings) -> None:
+    """Rules that types alone do not state, of the settings of the broker.
+
+    Raises:
+        ConfigError: Naming the key that is wrong.
+    """
+    if not kafka.bootstrap_servers:
+        raise ConfigError("kafka.bootstrap_servers: expected at least one 'host:port', got an empty list")
+    for server in kafka.bootstrap_servers:
+        found = re.fullmatch(r"\S+:(\d{1,5})", server)
+        if found is None or not 0 < int(found[1]) < 1 << 16:
+            raise ConfigError(f"kafka.bootstrap_servers: expected 'host:port', got {server!r}")
+    if kafka.security_protocol.startswith("SASL"):
+        if not (kafka.sasl_mechanism and kafka.username):
+            raise ConfigError("kafka: SASL needs sasl_mechanism and username")
+        if not (kafka.password_env or kafka.password_file):
+            raise ConfigError("kafka: SASL needs password_env or password_file")
 
 
 def is_column_name(name: str) -> bool:
@@ -280,17 +299,3 @@ def _check_record_size(text: str) -> None:
         raise ConfigError(f"source.max_record_bytes: {error}") from error
     if not 1 <= size <= _LARGEST_RECORD_BYTES:
         raise ConfigError(f"source.max_record_bytes: expected 1B to {_LARGEST_RECORD_BYTES >> 20}MiB, got {text!r}")
-
-
-def _check_kafka(kafka: KafkaSettings) -> None:
-    if not kafka.bootstrap_servers:
-        raise ConfigError("kafka.bootstrap_servers: expected at least one 'host:port', got an empty list")
-    for server in kafka.bootstrap_servers:
-        found = re.fullmatch(r"\S+:(\d{1,5})", server)
-        if found is None or not 0 < int(found[1]) < 1 << 16:
-            raise ConfigError(f"kafka.bootstrap_servers: expected 'host:port', got {server!r}")
-    if kafka.security_protocol.startswith("SASL"):
-        if not (kafka.sasl_mechanism and kafka.username):
-            raise ConfigError("kafka: SASL needs sasl_mechanism and username")
-        if not (kafka.password_env or kafka.password_file):
-            raise ConfigError("kafka: SASL needs password_env or password_file")

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 import urllib.request
 import venv
 from collections.abc import Iterator
@@ -132,17 +133,26 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("clean", ["away", pytest.param("installed", marks=pytest.mark.slow)], indirect=True)
 def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_broker: KafkaBroker, clean: Clean) -> None:
     job, commands = first_job()
-    train, check, run, run_bounded, windows, alerts, exporter, rejects = commands
+    init, check, run, train, run_bounded, windows, alerts, exporter, rejects = commands
     assert run == "sparsewatch run clicks.toml"
     bootstrap = kafka_broker.bootstrap
+    create_topic(bootstrap, "clicks", 2)
+    publish(bootstrap, clicks(range(20, 22)).vstack(clicks(range(22, 23)).head(200)))
+
+    clean.run(init.replace("localhost:9092", bootstrap))
+    drafted = tomllib.loads((clean.folder / "clicks.toml").read_text())
+    written = tomllib.loads(job)
+    assert {key: drafted[key] for key in ("kind", "name", "label", "columns")} == {
+        key: written[key] for key in ("kind", "name", "label", "columns")
+    }
+    assert (drafted["source"]["time_column"], drafted["windows"]["length"]) == ("time", "5m")
+    assert "is sound" in clean.run(check)
+
     (clean.folder / "clicks.toml").write_text(job.replace("localhost:9092", bootstrap))
     clicks(range(12)).write_parquet(clean.folder / "last_week.parquet")
-    create_topic(bootstrap, "clicks", 2)
-
     clean.run(train)
     assert "is sound" in clean.run(check)
 
-    publish(bootstrap, clicks(range(20, 22)).vstack(clicks(range(22, 23)).head(200)))
     with clean.running(run) as log:
         wait_for(lambda: rows_of_windows(bootstrap) == [ROWS, ROWS], 120, "windows that were there before")
         later = clicks(range(22, 23))[200:].vstack(clicks(range(23, 24)).head(400))

@@ -55,6 +55,7 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
     """A click-through job."""
 
     prepared_by: ClassVar[str] = "sparsewatch.pipelines.ctr.job:prepare_clicks"
+    drafted_by: ClassVar[str] = "sparsewatch.pipelines.ctr.draft:draft_clicks"
     scores_rows: ClassVar[bool] = True
 
     #: Type of each column of an event, but the time column.

@@ -1,6 +1,7 @@
 """The broker of a command: that of a job file, or an address on the command line."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,22 @@ def broker_of(job_file: Path | None, bootstrap: tuple[str, ...], client: str | N
     """
     if (job_file is None) == (not bootstrap):
         raise ConfigError("expected either a job file or --bootstrap HOST:PORT")
+    check_addresses(bootstrap)
+    kafka = KafkaSettings(bootstrap_servers=list(bootstrap)) if job_file is None else load_job(job_file).kafka
+    return asking(kafka if client is None else msgspec.structs.replace(kafka, client=client))
+
+
+def check_addresses(bootstrap: Iterable[str]) -> None:
+    """Check the addresses of `--bootstrap`.
+
+    Raises:
+        ConfigError: If one is invalid.
+    """
     for server in bootstrap:
         if not re.fullmatch(r"\S+:\d{1,5}", server):
             raise ConfigError(f"--bootstrap: expected HOST:PORT, got {server!r}")
-    kafka = KafkaSettings(bootstrap_servers=list(bootstrap)) if job_file is None else load_job(job_file).kafka
-    changed = {"timeout": _TIMEOUT} | ({} if client is None else {"client": client})
-    return msgspec.structs.replace(kafka, **changed)
+
+
+def asking(kafka: KafkaSettings) -> KafkaSettings:
+    """The settings of a broker for a command, which waits less long than a job."""
+    return msgspec.structs.replace(kafka, timeout=_TIMEOUT)

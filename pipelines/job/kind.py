@@ -43,6 +43,9 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     #: `module:function` of (job, `Ready`) that gives what `sparsewatch.pipelines.job.ready.prepare` promises.
     prepared_by: ClassVar[str] = ""
+    #: `module:function` of `sparsewatch.pipelines.init.draft.Findings` that gives its part of a job file, for
+    #: `sparsewatch init`; empty if there is none.
+    drafted_by: ClassVar[str] = ""
     #: When silence, volume and what is set aside raise alerts; see docs/alerts.md.
     stream: StreamThresholds = StreamThresholds()
 

@@ -54,6 +54,7 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
     """A job that scores rows of any kind; there is no label."""
 
     prepared_by: ClassVar[str] = "sparsewatch.pipelines.rows.job:prepare_rows"
+    drafted_by: ClassVar[str] = "sparsewatch.pipelines.rows.draft:draft_rows"
     scores_rows: ClassVar[bool] = True
 
     #: Type of each column of an event, but the time column.

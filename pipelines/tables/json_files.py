@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ _NO_OBJECT = "no JSON object"
 _SCALARS: dict[type, Any] = {bool: pa.bool_(), float: pa.float64(), str: pa.string(), type(None): pa.null()}
 
 
-class _Lines(NamedTuple):
+class Lines(NamedTuple):
     """Lines that are not blank."""
 
     #: Number of each in the file, from 1.
@@ -54,7 +54,7 @@ class JsonPart:
             for lines in _lines(stream, self.path, self.reading.missing):
                 yield self._typed(without_missing_texts(self._rows(lines, rejected), self.reading.missing))
 
-    def _rows(self, lines: _Lines, rejected: Rejected) -> pa.RecordBatch:
+    def _rows(self, lines: Lines, rejected: Rejected) -> pa.RecordBatch:
         schema = self.schema if self.lines is None else self.lines
         # NaN and infinite values among numbers are missing.
         numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
@@ -71,7 +71,7 @@ class JsonPart:
         rejected.add([self._sample(lines, row) for row in sorted(broken)[:SAMPLES]], len(broken))
         return rows.filter(pa.array([row not in broken for row in range(rows.num_rows)]))
 
-    def _sample(self, lines: _Lines, row: int) -> Sample:
+    def _sample(self, lines: Lines, row: int) -> Sample:
         text = lines.texts[row].decode(errors="replace")
         return Sample(self.path, lines.numbers[row], _NO_OBJECT, f"expected one JSON object, got {shown(text)}")
 
@@ -112,7 +112,7 @@ def find_json_types(
     Raises:
         SchemaError: If a file is damaged or holds no object.
     """
-    looked, progress = _Looked(), Progress(paths)
+    looked, progress = LookedOver(), Progress(paths)
     for path in paths:
         seen = 0
         with named_errors(path), open_text(path, progress, reading.encoding) as stream:
@@ -130,36 +130,52 @@ def find_json_types(
     return JsonTypes(pa.schema([(name, _settled(kind)) for name, kind in looked.types.items()]), looked.wrong)
 
 
-def _lines(stream: pa.NativeFile, path: Path, missing: Sequence[str]) -> Iterator[_Lines]:
+def _lines(stream: pa.NativeFile, path: Path, missing: Sequence[str]) -> Iterator[Lines]:
     first = 1
     for chunk in whole_lines(stream, path):
         texts = nulls_for_missing(chunk, missing).split(b"\n")[:-1]
         numbers = range(first, first + len(texts))
         first += len(texts)
         if all(texts) and b"\r" not in chunk:
-            yield _Lines(numbers, texts)
+            yield Lines(numbers, texts)
         elif filled := [(number, text) for number, text in zip(numbers, texts, strict=True) if text.strip()]:
-            yield _Lines([number for number, _ in filled], [text for _, text in filled])
+            yield Lines([number for number, _ in filled], [text for _, text in filled])
 
 
-class _Looked:
-    """Types found so far."""
+class LookedOver:
+    """Types of the columns of JSON objects, as far as they were seen."""
 
     def __init__(self) -> None:
+        #: In the order in which the columns first appear; null where all values are null.
         self.types: dict[str, pa.DataType] = {}
+        #: Columns whose values no type holds, and why; their type is that of the values before.
         self.wrong: dict[str, str] = {}
 
-    def add(self, path: Path, lines: _Lines) -> int:
-        """Add lines; returns how many of them are objects."""
+    def add(self, name: Path | str, lines: Lines) -> int:
+        """Add lines; returns how many of them are objects.
+
+        Args:
+            name: What holds them, for messages.
+            lines: The lines.
+        """
         if self._add_all(lines.texts):
             return len(lines.texts)
-        decoded = [(number, text, _object(text)) for number, text in zip(*lines, strict=True)]
+        decoded = [(number, text, json_object(text)) for number, text in zip(*lines, strict=True)]
         objects = [(number, text, values) for number, text, values in decoded if values is not None]
         # Line by line, to find the value that is of another kind.
         if len(objects) == len(decoded) or not self._add_all([text for _, text, _ in objects]):
             for number, _, values in objects:
-                self._add_values(f"{path}, line {number}", values)
+                self._add_values(f"{name}, line {number}", values)
         return len(objects)
+
+    def add_types(self, name: Path | str, types: Mapping[str, pa.DataType]) -> None:
+        """Add what is known without looking at values, as of records of Arrow."""
+        for column, kind in types.items():
+            try:
+                self.types[column] = _wider(self.types.get(column), kind)
+            except _KindsError:
+                expected = f"expected values of one kind, {self.types[column]} before, got {kind}"
+                self.wrong.setdefault(column, f"{name}: column {column!r}: {expected}")
 
     def _add_all(self, texts: Sequence[bytes]) -> bool:
         lines = b"\n".join(texts)
@@ -184,7 +200,8 @@ class _Looked:
                 self.wrong.setdefault(name, f"{where}: column {name!r}: {expected}")
 
 
-def _object(text: bytes) -> dict[str, Any] | None:
+def json_object(text: bytes) -> dict[str, Any] | None:
+    """The object that a text is, NaN and infinite numbers included; None if it is none."""
     try:
         found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
     except NOT_JSON:

@@ -141,6 +141,29 @@ def times_of(table: Table, column: str) -> Iterator[Any]:
     return (piece.column(column) for piece in table.unread().pieces())
 
 
+def readings(numbers: np.ndarray) -> dict[str, int]:
+    """Formats in which all numbers lie in this century, and the first time of each in microseconds since the epoch.
+
+    Args:
+        numbers: Whole numbers, at least one, shape (n,).
+
+    Returns:
+        By one of the epoch formats, `epoch_ns`, or a strptime pattern of packed digits; at most one of the former.
+    """
+    found = {}
+    for form, unit in US_PER_EPOCH_UNIT.items():
+        if numbers.min() >= _FIRST_US // unit and numbers.max() < _LAST_US // unit:
+            found[form] = int(numbers[0]) * unit
+    if numbers.min() >= _FIRST_US * 1_000 and numbers.max() < _LAST_US * 1_000:
+        found[_NS] = int(numbers[0]) // 1_000
+    texts = pl.Series(numbers).cast(pl.String)
+    for pattern in _PACKED.get(len(texts[0]), ()):
+        times = _parsed(texts, pattern)
+        if not times.null_count() and times.is_between(_FIRST_US, _LAST_US).all():
+            found[pattern] = int(times[0])
+    return found
+
+
 def _is_moment(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
@@ -217,7 +240,7 @@ def doubt(column: Any, times_us: np.ndarray, expected: TimeFormat, way: str = "a
         way: What another reading is introduced by.
     """
     numbers = _numbers(column)
-    if numbers is None or _plausible(times_us) or not (others := _other_readings(numbers)):
+    if numbers is None or _plausible(times_us) or not (others := readings(numbers)):
         return None
     ways = " or ".join(f"{_day(time)} {way} '{form}'" for form, time in others.items())
     return f"{numbers[0]} is {_day(int(times_us[0])) if len(times_us) else 'no time'} as {expected}, but {ways}"
@@ -236,22 +259,6 @@ def _numbers(column: Any) -> np.ndarray | None:
 
 def _plausible(times_us: np.ndarray) -> bool:
     return bool(((times_us >= _FIRST_US) & (times_us < _LAST_US)).any())
-
-
-def _other_readings(numbers: np.ndarray) -> dict[str, int]:
-    """Formats in which all numbers lie in this century, and the first time of each."""
-    found = {}
-    for form, unit in US_PER_EPOCH_UNIT.items():
-        if numbers.min() >= _FIRST_US // unit and numbers.max() < _LAST_US // unit:
-            found[form] = int(numbers[0]) * unit
-    if numbers.min() >= _FIRST_US * 1_000 and numbers.max() < _LAST_US * 1_000:
-        found[_NS] = int(numbers[0]) // 1_000
-    texts = pl.Series(numbers).cast(pl.String)
-    for pattern in _PACKED.get(len(texts[0]), ()):
-        times = _parsed(texts, pattern)
-        if not times.null_count() and times.is_between(_FIRST_US, _LAST_US).all():
-            found[pattern] = int(times[0])
-    return found
 
 
 def _far_off(where: str, expected: str, times_us: np.ndarray) -> str:

@@ -50,6 +50,7 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     """A wafer job. Events have the columns of `sparsewatch.schemas.wafers.WAFER_COLUMNS`."""
 
     prepared_by: ClassVar[str] = "sparsewatch.pipelines.wafer.job:prepare_wafers"
+    drafted_by: ClassVar[str] = "sparsewatch.pipelines.wafer.draft:draft_wafers"
 
     wafers: WaferSettings
 

@@ -109,23 +109,8 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         schema: What an event must look like.
     """
     rejects: list[SideRecord] = []
-    texts: list[_Picked] = []
-    tables: list[_Record] = []
-    for run, records in enumerate(fetched):
-        arrow = _arrow(records, schema.default_format)
-        usable = _usable(topic, records, arrow, schema, rejects)
-        if (usable & ~arrow).any():
-            texts.append(_Picked(run, np.flatnonzero(usable & ~arrow)))
-        tables.extend((run, i) for i in np.flatnonzero(usable & arrow).tolist())
-    parts = [
-        _decode_json(topic, fetched, texts, schema, rejects),
-        *_decode_arrow(topic, fetched, tables, schema, rejects),
-    ]
-    rows, places, wrong = _joined([p for p in parts if p.rows.num_rows], schema)
-    rows = without_missing_texts(rows, schema.missing)
-    if any(text.lower() == "nan" for text in schema.missing):
-        wrong = without_nan(wrong)
-    stamps = _timestamps(fetched, places)
+    rows, places, wrong = decode_undated(topic, fetched, schema, rejects)
+    stamps = looked_up([f.timestamps_ms for f in fetched], places)
     times, faults = settle(rows, stamps, schema)
     decoded = Decoded(
         topic=topic,
@@ -140,8 +125,41 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
     return decoded.without(faults)
 
 
-def _arrow(records: Fetched, default_format: str) -> np.ndarray:
-    """Which records of a run are Arrow's, shape (n,)."""
+def decode_undated(topic: str, fetched: Sequence[Fetched], schema: EventSchema, rejects: list[SideRecord]) -> "Undated":
+    """The columns of everything fetched, before event times, required columns and labels are looked at.
+
+    Args:
+        topic: Where the records come from.
+        fetched: Runs of records; rows have the same order by partition.
+        schema: What an event must look like; its columns and formats count here.
+        rejects: What is no such event is added to these.
+    """
+    texts: list[_Picked] = []
+    tables: list[_Record] = []
+    for run, records in enumerate(fetched):
+        arrow = are_arrow(records, schema.default_format)
+        usable = _usable(topic, records, arrow, schema, rejects)
+        if (usable & ~arrow).any():
+            texts.append(_Picked(run, np.flatnonzero(usable & ~arrow)))
+        tables.extend((run, i) for i in np.flatnonzero(usable & arrow).tolist())
+    parts = [
+        _decode_json(topic, fetched, texts, schema, rejects),
+        *_decode_arrow(topic, fetched, tables, schema, rejects),
+    ]
+    rows, places, wrong = _joined([p for p in parts if p.rows.num_rows], schema)
+    rows = without_missing_texts(rows, schema.missing)
+    if any(text.lower() == "nan" for text in schema.missing):
+        wrong = without_nan(wrong)
+    return Undated(rows, places, wrong)
+
+
+def are_arrow(records: Fetched, default_format: str) -> np.ndarray:
+    """Which records of a run are Arrow's, bool of shape (n,).
+
+    Args:
+        records: The run.
+        default_format: Of records without a `content-type` header that is known.
+    """
     if not any(records.headers):
         return np.full(len(records), default_format == "arrow")
     return np.array([_format(headers, default_format) == "arrow" for headers in records.headers])
@@ -171,33 +189,33 @@ def _format(headers: Iterable[tuple[str, bytes]], default_format: str) -> str:
     return default_format
 
 
-class _Part(NamedTuple):
+class Undated(NamedTuple):
     """Rows, for each its (run, position, row inside the record), and their wrong cells."""
 
     rows: pa.RecordBatch
     places: np.ndarray
     wrong: WrongCells
 
-    def without(self, faults: Sequence[Fault]) -> "_Part":
+    def without(self, faults: Sequence[Fault]) -> "Undated":
         """The rows that have no fault."""
         if not faults:
             return self
         keep = np.ones(len(self.places), dtype=bool)
         keep[[row for row, _, _ in faults]] = False
         stay = np.flatnonzero(keep)
-        return _Part(self.rows.filter(pa.array(keep)), self.places[keep], taken(self.wrong, stay, len(keep)))
+        return Undated(self.rows.filter(pa.array(keep)), self.places[keep], taken(self.wrong, stay, len(keep)))
 
 
 def _decode_json(
     topic: str, fetched: Sequence[Fetched], picked: Sequence[_Picked], schema: EventSchema, rejects: list[SideRecord]
-) -> _Part:
+) -> Undated:
     runs = [_values(fetched[run].values, at) for run, at in picked]
     rows, faults, wrong = decode_runs(runs, schema.columns, schema.lenient, schema.missing)
     places = _places(picked)
     bad = places[[row for row, _, _ in faults], :2].tolist()
     for (run, i), (_, code, message) in zip(bad, faults, strict=True):
         rejects.append(side_record(topic, fetched[run], i, "reject", code, message))
-    return _Part(rows, places, wrong).without(faults)
+    return Undated(rows, places, wrong).without(faults)
 
 
 def _values(values: Sequence[bytes | None], at: np.ndarray) -> Run:
@@ -219,7 +237,7 @@ def _places(picked: Sequence[_Picked]) -> np.ndarray:
 
 def _decode_arrow(
     topic: str, fetched: Sequence[Fetched], records: list[_Record], schema: EventSchema, rejects: list[SideRecord]
-) -> Iterator[_Part]:
+) -> Iterator[Undated]:
     def side(record: _Record, code: str, message: str) -> SideRecord:
         return side_record(topic, fetched[record[0]], record[1], "reject", code, message)
 
@@ -239,13 +257,13 @@ def _decode_arrow(
         for run, i, own in by_record(places[[row for row, _, _ in faults], :2]):
             reasons = [(code, message, within[at].tolist()) for code, message, at in shared(faults[own])]
             aside += [((run, i), part) for part in parts_of(side((run, i), "", ""), reasons)]
-        yield _Part(rows, places, wrong).without(faults)
+        yield Undated(rows, places, wrong).without(faults)
     rejects.extend(record for _, record in sorted(aside, key=lambda one: one[0]))
 
 
-def _joined(parts: list[_Part], schema: EventSchema) -> _Part:
+def _joined(parts: list[Undated], schema: EventSchema) -> Undated:
     if not parts:
-        return _Part(pa.RecordBatch.from_pylist([], schema=schema.columns), np.empty((0, 3), dtype=np.int32), {})
+        return Undated(pa.RecordBatch.from_pylist([], schema=schema.columns), np.empty((0, 3), dtype=np.int32), {})
     if len(parts) == 1:
         return parts[0]
     rows = pa.concat_batches([part.rows for part in parts])
@@ -253,15 +271,17 @@ def _joined(parts: list[_Part], schema: EventSchema) -> _Part:
     wrong = joined([(part.rows.num_rows, part.wrong) for part in parts])
     order = np.lexsort((places[:, 2], places[:, 1], places[:, 0]))
     if np.array_equal(order, np.arange(len(order))):
-        return _Part(rows, places, wrong)
-    return _Part(rows.take(pa.array(order)), places[order], taken(wrong, order, len(order)))
+        return Undated(rows, places, wrong)
+    return Undated(rows.take(pa.array(order)), places[order], taken(wrong, order, len(order)))
 
 
-def _timestamps(fetched: Sequence[Fetched], places: np.ndarray) -> np.ndarray:
-    return _looked_up([f.timestamps_ms for f in fetched], places)
+def looked_up(columns: list[np.ndarray], places: np.ndarray) -> np.ndarray:
+    """What runs say of the record of each row, shape (n,).
 
-
-def _looked_up(columns: list[np.ndarray], places: np.ndarray) -> np.ndarray:
+    Args:
+        columns: Of each run a value a record.
+        places: Run, position and row of each row, shape (n, 3).
+    """
     starts = np.cumsum([0, *map(len, columns)])
     flat = np.concatenate([np.empty(0, dtype=np.int64), *columns])
     looked_up: np.ndarray = flat[starts[places[:, 0]] + places[:, 1]]
@@ -274,7 +294,7 @@ def _with_meta(
     partitions = np.array([f.partition for f in fetched], dtype=np.int32)
     meta = [
         pa.array(partitions[places[:, 0]] if len(fetched) else places[:, 0]),
-        pa.array(_looked_up([f.offsets for f in fetched], places)),
+        pa.array(looked_up([f.offsets for f in fetched], places)),
         pa.array(places[:, 2]),
         pa.array(times),
     ]

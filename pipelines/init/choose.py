@@ -1,0 +1,44 @@
+"""Which kind of job suits a sample: each kind drafts, and the draft that suits best is taken."""
+
+from typing import NamedTuple
+
+from sparsewatch.pipelines.init.draft import Draft, Findings
+from sparsewatch.pipelines.job.kinds import KINDS, kind_named
+from sparsewatch.pipelines.job.ready import named_object
+from sparsewatch.schemas.errors import ConfigError
+
+
+class Choice(NamedTuple):
+    """A kind and its draft."""
+
+    kind: str
+    draft: Draft
+    #: Other kinds, and why not.
+    others: dict[str, str]
+
+
+def choose(findings: Findings, asked: str | None = None) -> Choice:
+    """The kind that suits a sample best.
+
+    Args:
+        findings: The sample.
+        asked: The kind that the user names; it rules.
+
+    Raises:
+        ConfigError: If no kind suits, or the one that does lacks something.
+    """
+    drafts: dict[str, Draft] = {}
+    refused: dict[str, str] = {}
+    for kind in [asked] if asked else KINDS:
+        if made_by := kind_named(kind).drafted_by:
+            try:
+                drafts[kind] = named_object(made_by, f"{kind!r}: drafted_by")(findings)
+            except ConfigError as error:
+                refused[kind] = str(error)
+    if not drafts:
+        raise ConfigError("; ".join(f"--kind {kind}: {why}" for kind, why in refused.items()))
+    best = max(drafts, key=lambda kind: drafts[kind].suits)
+    if drafts[best].lacks:
+        raise ConfigError(f"--kind {best}: {drafts[best].lacks}")
+    possible = {kind: "suits less" for kind in drafts if kind != best}
+    return Choice(best, drafts[best], refused | possible)

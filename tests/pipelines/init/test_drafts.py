@@ -1,0 +1,150 @@
+"""Which kind suits a sample, which column is the label, and what each kind writes."""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsewatch.pipelines.init.write import Seen, Wishes, draft_job
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import KafkaSettings
+from tests.pipelines.init.topics import START_MS, sampled
+
+N = 1_200
+KAFKA = KafkaSettings(bootstrap_servers=["localhost:9092"])
+RNG = np.random.default_rng(7)
+RARE = (RNG.random(N) < 0.02).astype(int).tolist()
+EVEN = (RNG.random(N) < 0.5).astype(int).tolist()
+
+
+def text_of(wishes: Wishes | None = None, **columns: list[Any]) -> str:
+    events = [{"ts": START_MS + i * 1_000, **{n: values[i] for n, values in columns.items()}} for i in range(N)]
+    return draft_job(KAFKA, "events", Seen(sample=sampled(events)), wishes or Wishes(), None).text
+
+
+def drafted(wishes: Wishes | None = None, **columns: list[Any]) -> Mapping[str, Any]:
+    return tomllib.loads(text_of(wishes, **columns))
+
+
+SITE = [f"s{i % 7}" for i in range(N)]
+
+
+@pytest.mark.parametrize("name", ["click", "is_clicked", "Converted", "label", "is_attributed", "y"])
+def test_a_column_with_a_name_of_labels_is_the_label(name: str) -> None:
+    job = drafted(site=SITE, other=RARE, **{name: EVEN})
+    assert (job["kind"], job["label"]) == ("ctr", name)
+
+
+def test_without_a_name_the_rarest_is_taken_and_the_others_are_told() -> None:
+    text = text_of(Wishes(kind="ctr"), site=SITE, a=EVEN, b=RARE)
+    assert tomllib.loads(text)["label"] == "b"
+    assert "taken as the rarest column of 0 and 1; also of 0 and 1: a" in text
+    assert drafted(Wishes(label="a"), site=SITE, a=EVEN, b=RARE)["label"] == "a"
+
+
+def test_a_label_written_as_floats_is_the_label_and_whole() -> None:
+    job = drafted(site=SITE, click=[float(x) for x in RARE])
+    assert (job["label"], job["columns"]["click"]) == ("click", "int")
+
+
+def test_a_named_label_that_was_never_one_is_the_label() -> None:
+    text = text_of(site=SITE, click=[0] * N)
+    assert 'label = "click"  # 0 in all events of the sample' in text
+
+
+def test_events_without_a_label_are_told_of() -> None:
+    text = text_of(site=SITE, click=[None, *RARE[1:]])
+    assert "the 0.08% without one will be rejects" in text
+
+
+def test_a_coin_toss_without_a_name_is_no_label() -> None:
+    assert drafted(site=SITE, mobile=EVEN)["kind"] == "rows"
+
+
+def test_true_and_false_are_no_label_and_it_says_what_to_do() -> None:
+    click = [bool(x) for x in RARE]
+    assert drafted(site=SITE, click=click)["kind"] == "rows"
+    with pytest.raises(ConfigError, match=r"no column of 0 and 1 .*; of true and false, .* as 1 and 0: click"):
+        drafted(Wishes(kind="ctr"), site=SITE, click=click)
+    with pytest.raises(ConfigError, match=r"--label 'site': expected whole numbers 0 and 1, got .*'s0'"):
+        drafted(Wishes(label="site"), site=SITE, click=click)
+    with pytest.raises(ConfigError, match=r"--label: expected one of ts, site, got 'sit'; did you mean 'site'\?"):
+        drafted(Wishes(label="sit"), site=SITE)
+
+
+def test_ids_are_left_out_of_features_and_shown_with_outliers() -> None:
+    ids = [f"u{i}" for i in range(N)]
+    text = text_of(site=SITE, click=RARE, user=ids)
+    assert set(tomllib.loads(text)["columns"]) == {"site", "click"}
+    assert '# "user" = "str": 1,200 values in 1,200 events: it names them and tells nothing' in text
+    rows = drafted(Wishes(kind="rows"), site=SITE, user=ids)
+    assert set(rows["columns"]) == {"site", "user"}
+    assert rows["rows"] == {"model": "models/events", "id_columns": ["user"]}
+
+
+def test_columns_are_told_in_words() -> None:
+    text = text_of(
+        click=RARE,
+        price=[x / 7 for x in range(N)],
+        country=["de"] * N,
+        level=[None if i % 4 == 0 else "high" if i % 400 == 1 else i % 3 for i in range(N)],
+    )
+    assert 'price = "float"  # 1,200 values, a number' in text
+    assert "country = \"str\"  # always 'de'" in text
+    assert "3 values, 25.00% missing, 3 values of another type, such as 'high', will be missing" in text
+
+
+def test_wafers_are_recognised_and_need_a_model() -> None:
+    columns: dict[str, list[Any]] = {
+        "wafer_id": [f"w{i}" for i in range(N)],
+        "radius_um": [150_000.0] * N,
+        "x_um": [[0.0, 1.0]] * N,
+        "y_um": [[0.0, 1.0]] * N,
+    }
+    with pytest.raises(ConfigError, match="--kind wafer: a wafer job needs a model: `sparsewatch train wafer"):
+        drafted(None, **columns)
+    job = drafted(Wishes(model="models/wafer"), **columns)
+    assert (job["kind"], job["wafers"]) == ("wafer", {"model": "models/wafer"})
+    with pytest.raises(ConfigError, match="--kind wafer: wafers have the columns wafer_id, radius_um; missing: wafer"):
+        drafted(Wishes(kind="wafer", model="m"), site=SITE)
+
+
+def test_where_no_kind_suits_each_says_why() -> None:
+    with pytest.raises(ConfigError, match=r"--kind ctr: no column of 0 and 1.*--kind rows: no column besides the time"):
+        drafted(user=[f"u{i}" for i in range(N)])
+
+
+def test_a_few_events_teach_no_model() -> None:
+    events = [{"ts": START_MS + i, "x": i % 7} for i in range(50)]
+    with pytest.raises(
+        ConfigError, match=r"--kind rows: expected at least 1,000 events to learn a row model .* got 50"
+    ):
+        draft_job(KAFKA, "events", Seen(sample=sampled(events)), Wishes(), None)
+
+
+def test_the_broker_stands_in_the_file_as_it_was_given() -> None:
+    kafka = KafkaSettings(
+        bootstrap_servers=["a:1", "b:2"], security_protocol="SSL", password_env="PW", username="x", ca_file="ca.pem"
+    )
+    events = [{"ts": START_MS + i, "click": i % 2, "x": i % 7} for i in range(50)]
+    text = draft_job(kafka, "events", Seen(sample=sampled(events)), Wishes(missing=("-",)), None).text
+    job = tomllib.loads(text)
+    assert job["kafka"] == {
+        "bootstrap_servers": ["a:1", "b:2"],
+        "security_protocol": "SSL",
+        "username": "x",
+        "password_env": "PW",
+        "ca_file": "ca.pem",
+    }
+    assert job["source"]["missing"] == ["-"]
+
+
+def test_a_job_does_not_go_on_where_another_of_its_name_stopped() -> None:
+    sample = sampled([{"ts": START_MS + i, "click": i % 2, "x": i % 7} for i in range(50)])
+    topics = frozenset({"events", "events.progress", "events-2.progress"})
+    made = draft_job(KAFKA, "events", Seen(sample=sample, topics=topics), Wishes(), None)
+    assert (made.job.name, made.path.name) == ("events-3", "events-3.toml")
+    named = draft_job(KAFKA, "events", Seen(sample=sample, topics=topics), Wishes(name="events"), None)
+    assert named.job.name == "events"
