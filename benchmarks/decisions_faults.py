@@ -1,0 +1,217 @@
+"""Planted faults: are they found, how soon, in how many findings, and does the first of these name the right subject?
+
+Each run has a twin without the fault, the same to the row: a finding counts for the fault if the twin has none of that
+rule and subject in that window. Rows are drawn from a table or from a recipe in which nothing changes but by chance, so
+findings before the fault are false.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from benchmarks.decisions_clean import Running
+from benchmarks.decisions_job import Decided, Measured, State, WindowedJob, measure_window
+from benchmarks.decisions_learn import reference_job, rows_job, sliding_job
+from benchmarks.decisions_streams import START_US, WINDOW_US, Stream, span_of
+from benchmarks.faults.library import Fault
+from benchmarks.faults.stretch import TIME, Stretch, Target
+from sparsewatch.schemas.alerts import Finding
+
+#: Windows that are learned, then those before the fault, then those in which it lasts.
+LEARNED, BEFORE, DURING = 16, 5, 6
+WINDOWS = LEARNED + BEFORE + DURING
+_SEVERITY = {"critical": 0, "warning": 1, "info": 2}
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job made of one fault of one strength in one stretch."""
+
+    fault: str
+    strength: float
+    stream: str
+    job: str
+    seed: int
+    #: Windows from the start of the fault to the end of the first that found it, less one; None if none did.
+    delay: int | None
+    #: Findings that the twin has not.
+    findings: int
+    #: Windows with one of them.
+    alerting: int
+    #: Whether the strongest finding of the first such window names a planted subject; likewise any of its findings.
+    named: bool
+    named_by_any: bool
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job found where nothing was planted: before the fault, and in the twin."""
+
+    stream: str
+    job: str
+    seed: int
+    windows: int
+    findings: int
+
+
+@dataclass(frozen=True)
+class Base:
+    """A stream, and where faults are planted in it."""
+
+    stream: Stream
+    target: Target
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A job at the start of the fault, and what it would find without it."""
+
+    job: WindowedJob
+    state: State
+    twin: list[Decided]
+
+
+class FaultBench:
+    """Plants faults in a base stream.
+
+    Args:
+        base: The stream, of `WINDOWS` windows.
+        folder: For references and models.
+    """
+
+    def __init__(self, base: Base, folder: Path) -> None:
+        self.base = base
+        windows = list(base.stream.windows())
+        self._stretch = pl.concat(windows[LEARNED + BEFORE :])
+        self._jobs: dict[str, _Ready] = {}
+        self._before: list[Before] = []
+        for name, job, state in _learned(base.stream, windows[:LEARNED], folder):
+            running = Running(job, state)
+            clean = [
+                running.next(self._measured(job, rows, LEARNED + i))
+                for i, rows in enumerate(windows[LEARNED:][:BEFORE])
+            ]
+            twin = self._decided(job, running.state, self._windows(job, Stretch(self._stretch)))
+            self._jobs[name] = _Ready(job, running.state, twin)
+            self._before.append(self._as_before(name, [*clean, *twin]))
+
+    @property
+    def before(self) -> list[Before]:
+        """What was found where nothing was planted."""
+        return self._before
+
+    def plant(self, fault: Fault, strength: float) -> Iterator[Outcome]:
+        """The outcomes of a fault, one a job."""
+        rng = np.random.default_rng([self.base.seed, *fault.name.encode()])
+        stretch = fault.plant(self._stretch, self.base.target, strength, rng)
+        new = next(iter(self._jobs.values())).job
+        measured = self._windows(new, stretch)
+        for name, ready in self._jobs.items():
+            decided = self._decided(ready.job, ready.state, measured)
+            extra = [_new_findings(one, twin) for one, twin in zip(decided, ready.twin, strict=True)]
+            yield self._outcome(fault, strength, name, extra)
+
+    def _outcome(self, fault: Fault, strength: float, job: str, extra: Sequence[list[Finding]]) -> Outcome:
+        delay = next((at for at, found in enumerate(extra) if found), None)
+        subjects = fault.subjects(self.base.target)
+        first = [] if delay is None else sorted(extra[delay], key=lambda finding: _SEVERITY[finding.severity])
+        return Outcome(
+            fault=fault.name,
+            strength=strength,
+            stream=self.base.stream.name,
+            job=job,
+            seed=self.base.seed,
+            delay=delay,
+            findings=sum(map(len, extra)),
+            alerting=sum(map(bool, extra)),
+            named=bool(first) and first[0].subject in subjects,
+            named_by_any=any(finding.subject in subjects for finding in first),
+        )
+
+    def _as_before(self, job: str, decided: Sequence[Decided]) -> Before:
+        findings = sum(len(one.findings) for one in decided)
+        return Before(
+            stream=self.base.stream.name, job=job, seed=self.base.seed, windows=len(decided), findings=findings
+        )
+
+    def _windows(self, job: WindowedJob, stretch: Stretch) -> list[Measured]:
+        return divided(job, self.base.stream.columns, stretch, LEARNED + BEFORE, DURING, self.base.target.label)
+
+    def _measured(self, job: WindowedJob, rows: pl.DataFrame, number: int) -> Measured:
+        return measure_window(job.new, self.base.stream.columns, rows, span_of(number))
+
+    def _decided(self, job: WindowedJob, state: State, windows: Sequence[Measured]) -> list[Decided]:
+        running = Running(job, state)
+        return [running.next(window) for window in windows]
+
+
+def _learned(stream: Stream, windows: Sequence[pl.DataFrame], folder: Path) -> Iterator[tuple[str, WindowedJob, State]]:
+    """The jobs of a stream's kind, at the end of what is learned; all of a kind measure alike."""
+    if stream.kind == "rows":
+        job = rows_job(stream, windows, folder)
+        measured = _measure_all(job, stream, windows)
+        # A job of rows knows the volume of its own windows.
+        yield "row model", job, _after(job, measured)
+        return
+    sliding = sliding_job(stream)
+    measured = _measure_all(sliding, stream, windows)
+    fixed = reference_job(stream, measured, folder)
+    yield "reference", fixed, _after(fixed, measured)
+    yield "sliding", sliding, _after(sliding, measured)
+
+
+def _measure_all(job: WindowedJob, stream: Stream, windows: Sequence[pl.DataFrame]) -> list[Measured]:
+    return [measure_window(job.new, stream.columns, rows, span_of(at)) for at, rows in enumerate(windows)]
+
+
+def _after(job: WindowedJob, windows: Sequence[Measured]) -> State:
+    running = Running(job)
+    for window in windows:
+        running.next(window)
+    return running.state
+
+
+def _new_findings(decided: Decided, twin: Decided) -> list[Finding]:
+    known = {(finding.rule, finding.subject) for finding in twin.findings}
+    return [finding for finding in decided.findings if (finding.rule, finding.subject) not in known]
+
+
+def divided(
+    job: WindowedJob, columns: Mapping[str, str], stretch: Stretch, first: int, count: int, label: str | None
+) -> list[Measured]:
+    """The windows of a stretch as the job's reader gives them.
+
+    A row that arrives when its window has closed is late, and a row without a label is a reject; both are accounted in
+    the window in which they arrive. Rows of windows behind the stretch are left out.
+
+    Args:
+        job: Its measure is filled.
+        columns: Type of each column.
+        stretch: The rows.
+        first: Number of its first window.
+        count: Number of its windows.
+        label: Column without which an event cannot be used, if any.
+    """
+    rows = stretch.rows
+    own = _numbers(rows[TIME])
+    arrived = own if stretch.arrived is None else _numbers(stretch.arrived)
+    usable = np.ones(rows.height, np.bool_) if label is None else rows[label].is_not_null().to_numpy()
+    late = usable & (own < arrived)
+    counted = usable & ~late
+    measured = []
+    for number in range(first, first + count):
+        here = np.flatnonzero(counted & (own == number))
+        wrong = {name: values[here] for name, values in stretch.wrong.items()}
+        window = measure_window(job.new, columns, rows[here], span_of(number), wrong=wrong)
+        aside = arrived == number
+        measured.append(replace(window, late=int((late & aside).sum()), rejected=int((~usable & aside).sum())))
+    return measured
+
+
+def _numbers(times: pl.Series) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = (times.to_numpy() - START_US) // WINDOW_US
+    return numbers

@@ -1,0 +1,191 @@
+"""A job's own decisions, window by window, without a broker: the code of the job on measured windows, in its order.
+
+A job is made ready as `sparsewatch run` makes it ready. Its measure, `close_window`, `judge_stream`, `post` and its
+look back are called as the steps of its graph call them, so nothing is decided here. Findings are compared with the
+alerts of the whole job, on a broker in memory, by `tests/benchmarks/test_decisions_job.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from benchmarks.faults.stretch import TIME
+from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.job.kinds import parse_job
+from sparsewatch.pipelines.job.ready import prepare, ready
+from sparsewatch.schemas.accounts import NEVER_US, Account, Marker, WindowParts
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.block import META, Block, Span
+from sparsewatch.schemas.set_aside import Ack
+from sparsewatch.transforms.codecs.wrong_cells import WrongCells, summed, wrong_column
+from sparsewatch.transforms.kafka.instances import no_progress
+from sparsewatch.transforms.window.close_windows import close_window
+from sparsewatch.transforms.window.commit_in_order import Books, books_of, post
+from sparsewatch.transforms.window.judge_stream import StreamRules, judge_stream
+from sparsewatch.transforms.window.measure import Conclusion, Measure, Window
+from sparsewatch.transforms.window.panes import Pane, PaneLog
+
+_TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
+#: Values of another type than their column's, null where a cell fits; by column, as long as the rows.
+Wrong = Mapping[str, pl.Series]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A window as its readers give it."""
+
+    start_us: int
+    end_us: int
+    state: bytes
+    rows: int
+    #: Events that came too late for their window, or cannot be used, while this window was open.
+    late: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """A job after some windows; it never changes, so several continuations may begin at it."""
+
+    books: Books
+    panes: tuple[Pane, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a job decides of a window."""
+
+    findings: list[Finding]
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def untold(self) -> str | None:
+        """Why the sliding view compared nothing; None where it did, or where there is none."""
+        drift = self.summary.get("drift", {})
+        return cast("str | None", drift.get("untold"))
+
+
+class WindowedJob:
+    """A job without its source and its topics.
+
+    Args:
+        settings: As in a job file, without the tables that say where events come from.
+        length_us: Length of its windows.
+    """
+
+    def __init__(self, settings: dict[str, Any], length_us: int) -> None:
+        self.settings = settings
+        self.job: Job = parse_job(
+            {
+                "name": "bench",
+                "kafka": {"bootstrap_servers": ["localhost:9092"]},
+                "source": {"topic": "events", "time_column": TIME, "time_format": "epoch_us"},
+                "windows": {"length": f"{length_us // 1_000_000}s"},
+                **settings,
+            },
+            "benchmark",
+        )
+        self._made = ready(self.job)
+        self._parts = prepare(self._made)
+        self._stream = StreamRules(self.job.stream, self._parts.own_volume)
+        # With its label a transform is wrapped; the measure is the callable that workers get.
+        self.new: Callable[[], Measure] = cast("Any", self._parts.measure).transform.new
+        self.first = State(books_of(no_progress(self._made.identity)))
+
+    def decide(self, state: State, measured: Measured) -> tuple[Decided, State]:
+        """What the job finds in the window that follows a state, and the state after it."""
+        # The first window of a job may be incomplete.
+        complete = state.books.taken_us != NEVER_US
+        closed = close_window(
+            measured.start_us, measured.end_us, self._window_parts(state, measured, complete), self._parts.conclude
+        )
+        assert closed is not None
+        judged = judge_stream(closed, state.books.progress, self._stream)
+        books, stop = post(state.books, closed, judged.history)
+        # As `WindowWriter` does: what is odd about the stream is found before the view.
+        whole = closed.conclusion + Conclusion(findings=judged.findings)
+        whole, panes = self._with_view(closed.window, whole, state.panes)
+        own = [finding for finding in (closed.fault, stop) if finding is not None]
+        return Decided([*whole.findings, *own], whole.summary), State(books, panes)
+
+    def _window_parts(self, state: State, measured: Measured, complete: bool) -> WindowParts:
+        account = Account(counted=measured.rows, late=measured.late, rejected=measured.rejected)
+        marker = Marker(
+            reader=0,
+            sequence=state.books.progress.sequences.get(0, 0) + 1,
+            window_us=measured.start_us,
+            window_end_us=measured.end_us,
+            account=account,
+            complete=complete,
+            resume={},
+            events=account.read,
+        )
+        reasons = {"bad_label": measured.rejected} if measured.rejected else {}
+        acks = Ack(late=measured.late, rejected=measured.rejected, reasons=reasons)
+        return WindowParts((measured.state,) if measured.rows else (), acks, (marker,))
+
+    def _with_view(
+        self, window: Window, whole: Conclusion, earlier: tuple[Pane, ...]
+    ) -> tuple[Conclusion, tuple[Pane, ...]]:
+        look_back = self._parts.look_back
+        if look_back is None or whole.pane is None:
+            return whole, earlier
+        log = PaneLog("bench", "panes", look_back.panes, earlier)
+        pane = Pane(window.start_us, window.end_us, whole.pane, learned=not whole.findings)
+        reached = log.before(window.start_us, window.end_us - window.start_us)
+        whole += replace(look_back(pane, reached), rows=0)
+        return whole, (*reached, replace(pane, learned=not whole.findings))
+
+
+def measure_window(
+    new: Callable[[], Measure],
+    columns: Mapping[str, str],
+    rows: pl.DataFrame,
+    window: tuple[int, int],
+    *,
+    wrong: Wrong | None = None,
+) -> Measured:
+    """Measure the rows of a window as one block.
+
+    Args:
+        new: Makes an empty measure.
+        columns: Type of each column, as the job declares it; others are left out.
+        rows: With the columns and `TIME`.
+        window: Start and end, microseconds.
+        wrong: Values of another type.
+    """
+    state = b""
+    if rows.height:
+        measure = new()
+        measure.add(block_of(rows, columns, wrong or {}))
+        state = measure.to_bytes()
+    return Measured(start_us=window[0], end_us=window[1], state=state, rows=rows.height)
+
+
+def block_of(rows: pl.DataFrame, columns: Mapping[str, str], wrong: Wrong) -> Block:
+    """Rows as the source gives them; cells of another type are null and counted, as its decoder counts them."""
+    n = rows.height
+    places = np.arange(n)
+    zeros = np.zeros(n, np.int64)
+    kept = _without(rows, wrong).select(list(columns)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    cells = [kept.column(name).combine_chunks().cast(_TYPES[kind]) for name, kind in columns.items()]
+    own = [zeros, places, zeros, rows[TIME].to_numpy()]
+    meta = [pa.array(values, field.type) for values, field in zip(own, META, strict=True)]
+    fields = [*(pa.field(name, _TYPES[kind]) for name, kind in columns.items()), *META]
+    batch = pa.RecordBatch.from_arrays([*cells, *meta], schema=pa.schema(fields))
+    cells_found: WrongCells = {
+        name: wrong_column(at, values.to_numpy()[at].tolist())
+        for name, values in wrong.items()
+        if (at := np.flatnonzero(values.is_not_null().to_numpy())).size
+    }
+    return Block((Span("events", 0, 0, n),), batch, summed(cells_found, zeros, places, zeros))
+
+
+def _without(rows: pl.DataFrame, wrong: Wrong) -> pl.DataFrame:
+    return rows.with_columns(
+        pl.when(values.is_null()).then(pl.col(name)).otherwise(None).alias(name) for name, values in wrong.items()
+    )

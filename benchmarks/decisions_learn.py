@@ -1,0 +1,56 @@
+"""Jobs that have learned a stream's first windows, as `train reference` and `train rows` do, or nothing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from benchmarks.decisions_job import Measured, WindowedJob, block_of
+from benchmarks.decisions_streams import LABEL, WINDOW_US, Stream
+from sparsewatch.detectors.clicks.reference import fit_reference
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.rows.training import train_row_model
+from sparsewatch.transforms.window.measure import unpack_parts
+
+#: Windows of the sliding baseline, the newest among them.
+PANES = 24
+#: Most rows that a row model is trained on here.
+_MOST_ROWS = 20_000
+
+
+def sliding_job(stream: Stream) -> WindowedJob:
+    """A job of clicks without a reference: each window against those before it."""
+    return WindowedJob({**_click_settings(stream), "ranking": {"panes": PANES}}, WINDOW_US)
+
+
+def reference_job(stream: Stream, learned: Sequence[Measured], folder: Path) -> WindowedJob:
+    """A job of clicks with a reference of some windows."""
+    windows = [FeatureCounts.from_bytes(unpack_parts(one.state)["counts"]) for one in learned if one.rows]
+    saved = fit_reference(windows, WINDOW_US).save(folder / "reference")
+    return WindowedJob({**_click_settings(stream), "checks": {"reference": str(saved)}}, WINDOW_US)
+
+
+def rows_job(stream: Stream, learned: Sequence[pl.DataFrame], folder: Path) -> WindowedJob:
+    """A job of rows with a model of some windows, by the default method."""
+    rows = pl.concat(some_rows(one, len(learned)) for one in learned)
+    batch = block_of(rows, stream.columns, {}).rows.select(list(stream.columns))
+    saved = train_row_model(pa.Table.from_batches([batch])).save(folder / "rows")
+    return WindowedJob({"kind": "rows", "columns": _columns(stream), "rows": {"model": str(saved)}}, WINDOW_US)
+
+
+def some_rows(rows: pl.DataFrame, windows: int) -> pl.DataFrame:
+    """Of the rows of one window of so many those that a row model is trained on, in their order."""
+    most = _MOST_ROWS // windows
+    if rows.height <= most:
+        return rows
+    return rows[np.sort(np.random.default_rng(0).permutation(rows.height)[:most])]
+
+
+def _click_settings(stream: Stream) -> dict[str, object]:
+    return {"kind": "ctr", "label": LABEL, "columns": _columns(stream)}
+
+
+def _columns(stream: Stream) -> Mapping[str, str]:
+    return dict(stream.columns)

@@ -1,0 +1,171 @@
+"""The figures of `benchmarks.decisions`: from tallies and outcomes to results and tables."""
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from benchmarks.decisions_clean import Tally, rate_bounds
+from benchmarks.decisions_faults import Before, Outcome
+from benchmarks.decisions_plan import CleanRun, Found
+from benchmarks.harness import Result, cost, number, rate
+
+#: What one would want: an episode a day, hardly more than a finding a fault, and the right subject first.
+EPISODES_A_DAY, FINDINGS_PER_FAULT, NAMED_SHARE, FOUND_SHARE = 1.0, 1.2, 0.9, 1.0
+#: Windows a day where a stream is judged by the hour.
+_HOURS = 24
+_THOUSAND = 1_000
+
+
+def results(found: Found) -> list[Result]:
+    """All results: stretches without a fault, then faults, then what is weak."""
+    return [*_clean(found.clean), *_before(found.before), *_faults(found.outcomes), *_weak(found)]
+
+
+def _clean(runs: Sequence[CleanRun]) -> Iterator[Result]:
+    for job in dict.fromkeys(run.job for run in runs):
+        for source, order, own in _groups([run for run in runs if run.job == job]):
+            yield _clean_result(f"clean_{_name(job)}_{source}_{order}", own)
+
+
+def _groups(runs: Sequence[CleanRun]) -> Iterator[tuple[str, str, list[CleanRun]]]:
+    for source, is_seeded in (("real", False), ("seeded", True)):
+        for order, is_shuffled in (("in_order", False), ("shuffled", True)):
+            own = [run for run in runs if bool(run.task.features) == is_seeded and run.task.shuffled == is_shuffled]
+            if own:
+                yield source, order, own
+
+
+def _clean_result(name: str, runs: Sequence[CleanRun]) -> Result:
+    whole = total(run.tally for run in runs)
+    low, high = rate_bounds(whole.episodes, whole.windows / _HOURS)
+    streams = "; ".join(_clean_line(run) for run in runs if run.tally.alerts)
+    silent = len([run for run in runs if not run.tally.alerts])
+    note = (
+        f"windows of an hour; {whole.alerting} of {whole.windows:,} windows alert ({whole.compared:,} compared), "
+        f"{whole.alerts} alerts, {whole.episodes} episodes; 95 % bounds {low:.2f} to {high:.2f} a day; "
+        f"silent: {silent} of {len(runs)} stretches{'; others: ' if streams else ''}{streams}."
+    )
+    return cost(name, whole.episodes / whole.windows * _HOURS, "episodes a day", target=EPISODES_A_DAY, note=note)
+
+
+def _clean_line(run: CleanRun) -> str:
+    task, one = run.task, run.tally
+    shape = f"{task.features} features, " if task.features else ""
+    own = f", {one.alerts / one.days:.1f} alerts a day of its own time" if one.days else ""
+    return (
+        f"{task.stream} ({shape}{task.a_window:,} rows) {one.alerting} of {one.windows} windows, {one.alerts} alerts, "
+        f"{one.episodes} episodes{own}"
+    )
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """The sum."""
+    return sum(tallies, Tally())
+
+
+def _before(before: Sequence[Before]) -> Iterator[Result]:
+    for job in dict.fromkeys(one.job for one in before):
+        own = [one for one in before if one.job == job]
+        windows, findings = sum(one.windows for one in own), sum(one.findings for one in own)
+        low, high = rate_bounds(findings, windows / _THOUSAND)
+        note = f"{findings} in {windows:,} windows; 95 % bounds {low:.2f} to {high:.2f}."
+        yield cost(f"false_before_fault_{_name(job)}", findings / windows * _THOUSAND, "per 1,000 windows", note=note)
+
+
+def _faults(outcomes: Sequence[Outcome]) -> Iterator[Result]:
+    for kind, jobs in (("ctr", ("reference", "sliding")), ("rows", ("row model",))):
+        own = [one for one in outcomes if one.job in jobs]
+        if own:
+            yield from _summary(kind, own)
+            for fault in dict.fromkeys(one.fault for one in own):
+                yield _fault(f"{kind}_{fault}", [one for one in own if one.fault == fault])
+
+
+def _summary(kind: str, outcomes: Sequence[Outcome]) -> Iterator[Result]:
+    for job in dict.fromkeys(one.job for one in outcomes):
+        own = [one for one in outcomes if one.job == job]
+        hits = [one for one in own if one.delay is not None]
+        name = f"{kind}_{_name(job)}"
+        yield rate(f"{name}_found_share", share(own, _is_found), "of runs", note=f"{len(own)} runs.")
+        if hits:
+            yield cost(
+                f"{name}_findings_per_fault",
+                statistics.mean(one.findings for one in hits),
+                "findings",
+                target=FINDINGS_PER_FAULT,
+                note="of faults that were found, which last six windows.",
+            )
+            yield rate(
+                f"{name}_named_share",
+                share(hits, lambda one: one.named),
+                "of faults found",
+                target=NAMED_SHARE,
+                note=f"the strongest finding of the first window; any finding: {share(hits, _is_named_by_any):.2f}.",
+            )
+
+
+def _fault(name: str, outcomes: Sequence[Outcome]) -> Result:
+    """Found by any of the jobs of its kind; a line for each strength and job in the note."""
+    runs: dict[tuple[float, str, int], list[Outcome]] = {}
+    for one in outcomes:
+        runs.setdefault((one.strength, one.stream, one.seed), []).append(one)
+    found = [any(map(_is_found, them)) for them in runs.values()]
+    lines = [
+        f"{strength:g}: "
+        + ", ".join(
+            strength_line(job, [one for one in outcomes if one.strength == strength and one.job == job])
+            for job in dict.fromkeys(one.job for one in outcomes)
+        )
+        for strength in dict.fromkeys(one.strength for one in outcomes)
+    ]
+    return rate(name, statistics.mean(found), "found, all strengths", note=f"{'; '.join(lines)}.")
+
+
+def strength_line(job: str, outcomes: Sequence[Outcome]) -> str:
+    """What a job made of a fault at one strength, in a line."""
+    hits = [one for one in outcomes if one.delay is not None]
+    text = f"{job} {len(hits)} of {len(outcomes)}"
+    if not hits:
+        return text
+    delay = statistics.median(one.delay or 0 for one in hits)
+    findings = statistics.mean(one.findings for one in hits)
+    return f"{text} (delay {number(delay)}, {findings:.1f} findings, named {share(hits, lambda one: one.named):.2f})"
+
+
+def _weak(found: Found) -> Iterator[Result]:
+    """What no job found in any run, at its greatest strength and at all."""
+    for kind, jobs in (("ctr", ("reference", "sliding")), ("rows", ("row model",))):
+        own = [one for one in found.outcomes if one.job in jobs]
+        if not own:
+            continue
+        cells = list(dict.fromkeys((one.fault, one.strength) for one in own))
+        missed = [cell for cell in cells if not _any_found(own, *cell)]
+        named = ", ".join(f"{fault} {strength:g}" for fault, strength in missed) or "none"
+        yield Result(
+            name=f"weak_{kind}_never_found",
+            value=len(missed),
+            unit=f"of {len(cells)} faults and strengths",
+            target=0,
+            met=not missed,
+            note=f"in none of the runs: {named}.",
+        )
+
+
+def _any_found(outcomes: Sequence[Outcome], fault: str, strength: float) -> bool:
+    return any(_is_found(one) for one in outcomes if one.fault == fault and one.strength == strength)
+
+
+def share(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool]) -> float:
+    """The share of outcomes of which something holds."""
+    return sum(map(holds, outcomes)) / len(outcomes)
+
+
+def _is_found(one: Outcome) -> bool:
+    return one.delay is not None
+
+
+def _is_named_by_any(one: Outcome) -> bool:
+    return one.named_by_any
+
+
+def _name(job: str) -> str:
+    return job.replace(" ", "_")
