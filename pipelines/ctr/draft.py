@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from sparsewatch.pipelines.init.draft import Draft, Findings, column_tables
 from sparsewatch.pipelines.init.sample import Column, words_of
 from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table
+from sparsewatch.pipelines.tables.columns import listed
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import nearest
 
@@ -94,7 +95,7 @@ def _asked(findings: Findings, name: str) -> Column:
 
 def _booleans(findings: Findings) -> str:
     names = [column.name for column in findings.events() if column.values.type == pa.bool_()]
-    return f"; of true and false, which a producer must write as 1 and 0: {', '.join(names)}" if names else ""
+    return f"; of true and false, which a producer must write as 1 and 0: {listed(names)}" if names else ""
 
 
 def _label_told(label: Column, others: Sequence[Column]) -> str:
@@ -105,7 +106,7 @@ def _label_told(label: Column, others: Sequence[Column]) -> str:
     if not _is_named(label):
         told.append("taken as the rarest column of 0 and 1" if others else "the only column of 0 and 1")
     if others:
-        told.append(f"also of 0 and 1: {', '.join(column.name for column in others)}")
+        told.append(f"also of 0 and 1: {listed([column.name for column in others])}")
     return "; ".join(told)
 
 
@@ -123,4 +124,4 @@ def _reference(findings: Findings) -> Lines:
 
 
 def _told(features: Sequence[Column], ids: dict[str, str]) -> str:
-    return f"{len(features)}" + (f", without {', '.join(ids)}: each event has another" if ids else "")
+    return f"{len(features)}" + (f", without {listed(list(ids))}: each event has another" if ids else "")

@@ -13,7 +13,7 @@ class Choice(NamedTuple):
 
     kind: str
     draft: Draft
-    #: Other kinds, and why not.
+    #: Kinds before it in the list that cannot be, and why; those after it are for events of their own sort.
     others: dict[str, str]
 
 
@@ -40,5 +40,5 @@ def choose(findings: Findings, asked: str | None = None) -> Choice:
     best = max(drafts, key=lambda kind: drafts[kind].suits)
     if drafts[best].lacks:
         raise ConfigError(f"--kind {best}: {drafts[best].lacks}")
-    possible = {kind: "suits less" for kind in drafts if kind != best}
-    return Choice(best, drafts[best], refused | possible)
+    before = list(KINDS)[: list(KINDS).index(best)]
+    return Choice(best, drafts[best], {kind: why for kind, why in refused.items() if kind in before})

@@ -18,7 +18,7 @@ from sparsewatch.pipelines.job.kinds import KINDS
 from sparsewatch.pipelines.tables.options import INPUT_TIME_FORMAT_OPTION, reading_options
 from sparsewatch.pipelines.tables.settings import Reading
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import KafkaSettings, check_kafka
+from sparsewatch.schemas.jobs import KafkaSettings, check_kafka, read_password
 from sparsewatch.schemas.settings import Count, read_settings
 
 #: Seconds between two lines of progress where there is no terminal.
@@ -40,8 +40,9 @@ Examples:
 
 def _pairs(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
-    if wrong := [key for key, equals, _ in pairs if not (key and equals)]:
-        raise ConfigError(f"--kafka: expected KEY=VALUE, got {wrong[0]!r}")
+    if not all(key and equals for key, equals, _ in pairs):
+        # Not repeated: it may be a password, by mistake.
+        raise ConfigError("--kafka: expected KEY=VALUE, such as ca_file=ca.pem, got something else")
     return {key: value for key, _, value in pairs}
 
 
@@ -116,7 +117,7 @@ def init(
         if files
         else _look_at_topic(kafka if "timeout" in settings else asking(kafka), topic, events, reading)
     )
-    wishes = Wishes(kind=kind, name=name, label=label, time_column=time_column, model=model, missing=reading.missing)
+    wishes = Wishes(kind=kind, name=name, label=label, time_column=time_column, model=model)
     drafted = draft_job(kafka, topic, seen, wishes, out)
     write_job(drafted, force=force)
     _report(drafted, files, input_time_format)
@@ -130,6 +131,8 @@ def _broker(bootstrap: tuple[str, ...], settings: dict[str, str], *, needed: boo
     given = {"bootstrap_servers": list(bootstrap or (_HERE,)), **settings}
     kafka = read_settings(given, KafkaSettings, "--kafka")
     check_kafka(kafka)
+    # Before a file names it: what is no variable may be the password itself.
+    read_password(kafka)
     return kafka
 
 
@@ -140,13 +143,19 @@ def _topic_name(file: Path) -> str:
 def _look_at_topic(kafka: KafkaSettings, topic: str, events: int, reading: Reading) -> Seen:
     with progress_bar(f"reading {topic}", unit="records", lines_s=_LINE_S) as bar:
         looked = look_at_topic(kafka, topic, events, bar.add)
-    sample = sample_of_records(topic, looked.fetched, looked.records, reading.missing)
-    return Seen(sample=sample, fetched=looked.fetched, partitions=looked.partitions, topics=looked.topics)
+    missing = reading.missing
+    sample = sample_of_records(topic, looked.fetched, looked.records, missing)
+    if markers := sample.markers:
+        missing = (*missing, *markers)
+        sample = sample_of_records(topic, looked.fetched, looked.records, missing)
+    return Seen(
+        sample=sample, missing=missing, fetched=looked.fetched, partitions=looked.partitions, topics=looked.topics
+    )
 
 
 def _look_at_files(files: tuple[Path, ...], events: int, reading: Reading, times: FileTimes) -> Seen:
     with progress_bar("reading", unit=BYTES, lines_s=_LINE_S) as bar:
-        return Seen(sample=sample_of_files(files, events, reading, times, bar.move))
+        return Seen(sample=sample_of_files(files, events, reading, times, bar.move), missing=reading.missing)
 
 
 def _report(drafted: Drafted, files: tuple[Path, ...], input_time_format: str | None) -> None:
@@ -161,6 +170,7 @@ def _report(drafted: Drafted, files: tuple[Path, ...], input_time_format: str | 
         form = [] if input_time_format is None else ["--input-time-format", input_time_format]
         topic, time = drafted.job.source.topic, drafted.job.source.time_column
         words = [*map(str, files), "--topic", topic, "--time-column", time, *form, "--partitions", "1"]
+        words += ["--sort"] if drafted.findings.pace.unsorted else []
         click.echo(f"  sparsewatch publish {shlex.join(words)} --job {job}")
     click.echo(f"  sparsewatch check {job}")
     click.echo(f"  sparsewatch run {job} --until latest")

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparsewatch.pipelines.init.sample import Column, Sample, words_of
+from sparsewatch.pipelines.tables.columns import listed
 from sparsewatch.pipelines.tables.times import readings
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import TimeFormat
@@ -93,7 +94,7 @@ def find_times(sample: Sample, asked: str | None = None) -> list[TimeColumn]:
     found = [time for column in sample.columns.values() if (time := _time_of(column, sample)) is not None]
     chosen = [time for time in found if time.name == asked]
     if asked is not None and not chosen:
-        raise ConfigError(f"--time-column {asked!r}: {_why_none(sample.columns[asked])}")
+        raise ConfigError(f"--time-column {asked!r}: {_why_none(sample.columns[asked], sample)}")
     others = [time for time in found if time.name != asked and time.is_plausible]
     if not chosen and not others:
         raise ConfigError(_no_time(sample))
@@ -163,14 +164,16 @@ def _is_ordered(times_us: NDArray[np.int64], partitions: NDArray[np.int32]) -> b
 
 
 def _no_time(sample: Sample) -> str:
-    doubtful = [f"{column.name!r}: {_why_none(column)}" for column in sample.columns.values() if _may_be_time(column)]
-    found = f" ({'; '.join(doubtful)})" if doubtful else f", the columns are {', '.join(sample.columns)}"
+    doubtful = [
+        f"{column.name!r}: {_why_none(column, sample)}" for column in sample.columns.values() if _may_be_time(column)
+    ]
+    found = f" ({'; '.join(doubtful)})" if doubtful else f", the columns are {listed(list(sample.columns))}"
     ways = (
         "--time-column C names one; a producer must write it as whole seconds, milli- or microseconds since 1970, or "
         "as ISO 8601. The timestamps of Kafka's records do not serve: windows are of the time at which events happened"
     )
     if not sample.is_topic:
-        ways += "; `sparsewatch publish --start` gives times to files that have none"
+        ways += "; `sparsewatch publish --start TIME --interval STEP` gives times to events that have none"
     return f"{sample.name}: no column holds event times{found}. {ways}"
 
 
@@ -182,20 +185,21 @@ def _other_readings(column: Column) -> dict[str, int]:
     return {} if column.whole is None else readings(_middle(column.whole))
 
 
-def _why_none(column: Column) -> str:
+def _why_none(column: Column, sample: Sample) -> str:
     """Why a column is none of event times."""
     if column.unfit:
         return column.unfit
     if not column.present:
         return "it is null in all events"
     shown = column.values.drop_null()[0].as_py()
-    ways = list(_ways(column))
+    ways = list(_ways(column, sample))
     return f"expected times, got values such as {str(shown)[:40]!r}{'; ' if ways else ''}{', '.join(ways)}"
 
 
-def _ways(column: Column) -> Iterator[str]:
+def _ways(column: Column, sample: Sample) -> Iterator[str]:
     for form, time_us in _other_readings(column).items():
-        yield f"{moment_text(time_us)[:10]} as {form}, which a stream does not read"
+        option = f"with --time-column {column.name} --input-time-format {form}"
+        yield f"{moment_text(time_us)[:10]} {f'as {form}, which a stream does not read' if sample.is_topic else option}"
     if column.kind == "float" and column.whole is None:
         yield "a stream reads whole numbers"
     if column.kind == "str" and _are_digits(column.values):

@@ -11,9 +11,13 @@ from sparsewatch.pipelines.init.sample import Sample
 from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.jobs import KafkaSettings, SourceSettings
+from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.schemas.units import moment_text
 
 _SECOND = 1_000_000
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+#: Numbers from which on a fraction tells nothing.
+_WHOLE = 100
 #: Least offset from the records' timestamps that may be a time zone, and how near a quarter of an hour it lies.
 _HOUR_US, _QUARTER_US, _ZONE_SLACK_US = 3_600_000_000, 900_000_000, 60_000_000
 
@@ -59,13 +63,12 @@ def time_told(time: TimeColumn, others: Sequence[TimeColumn]) -> str:
 def seconds_text(us: int) -> str:
     """A span of time for a person, in the largest unit of which there is one.
 
-    >>> seconds_text(90_000), seconds_text(5_400_000_000)
-    ('0.09 s', '1.5 h')
+    >>> seconds_text(90_000), seconds_text(5_400_000_000), seconds_text(3_311 * 86_400_000_000)
+    ('0.09 s', '1.5 h', '3,311 d')
     """
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if us >= size * _SECOND:
-            return f"{us / size / _SECOND:,.3g} {unit}"
-    return f"{us / _SECOND:.3g} s"
+    unit, size = next(((unit, size) for unit, size in _UNITS if us >= size * _SECOND), ("s", 1))
+    number = us / size / _SECOND
+    return f"{number:,.0f} {unit}" if number >= _WHOLE else f"{number:.3g} {unit}"
 
 
 def _heading(sample: Sample) -> Lines:
@@ -87,20 +90,36 @@ def _source(findings: Findings, topic: str, missing: Sequence[str]) -> list[Entr
         Entry("topic", topic),
         Entry("time_column", time.name, time_told(time, findings.other_times)),
         Entry("time_format", time.format),
-        Entry("format", findings.sample.format),
+        Entry("format", findings.sample.format, _format_told(findings.sample)),
     ]
     if pace.max_ahead != SourceSettings(topic="", time_column="").max_ahead:
         seen = f"times lie up to {seconds_text(pace.ahead_us)} ahead of their records' own timestamps"
         entries.append(Entry("max_ahead", pace.max_ahead, f"{seen}; {counted(pace.too_far_ahead, 'event')} farther"))
-    return [*entries, *([Entry("missing", list(missing))] if missing else [])]
+    return [*entries, *([Entry("missing", list(missing), "texts that stand for a missing value")] if missing else [])]
+
+
+def _format_told(sample: Sample) -> str:
+    if not sample.is_topic or sample.undeclared:
+        return ""
+    return f"of records that do not say theirs; those looked at say {sample.coding}"
 
 
 def _windows(pace: Pace) -> list[Entry]:
-    far = f"; {counted(pace.late, 'event')} of the sample farther: late" if pace.late else ""
     return [
         Entry("length", pace.length, _length_told(pace)),
-        Entry("disorder", pace.disorder, f"up to {seconds_text(pace.disorder_us)} seen{far}"),
+        Entry("disorder", pace.disorder, _disorder_told(pace)),
     ]
+
+
+def _disorder_told(pace: Pace) -> str:
+    if pace.unsorted:
+        return "the files are not in order of time: publish them with --sort"
+    told = [f"up to {seconds_text(pace.disorder_us)} seen"]
+    if pace.late:
+        told.append(f"{counted(pace.late, 'event')} of the sample farther: late")
+    if parse_duration_us(pace.disorder) > parse_duration_us(pace.length):
+        told.append("windows stay open for that long")
+    return "; ".join(told)
 
 
 def _length_told(pace: Pace) -> str:

@@ -27,6 +27,7 @@ _STEPS = (
     *(n * _HOUR for n in (1, 2, 3, 6, 12)),
     *(n * _DAY for n in (1, 2, 3, 7, 14, 30, 365, 3_650)),
 )
+_DISORDER = WindowSettings(length="1m").disorder
 #: What is allowed over what was seen: the sample does not hold the worst.
 _MARGIN = 1.5
 #: Share of the events that may be late, or rejects, where a few are far out of order.
@@ -46,6 +47,8 @@ class Pace:
     #: Farthest out of order, and how many events are farther than `disorder`.
     disorder_us: int
     late: int
+    #: Whether the events must be put in order first, as `sparsewatch publish --sort` does.
+    unsorted: bool
     max_ahead: str
     #: Farthest ahead of its record's own timestamp, and how many events are farther than `max_ahead`.
     ahead_us: int
@@ -58,7 +61,7 @@ class Pace:
 
 
 def pace_of(sample: Sample, time: TimeColumn) -> Pace:
-    """How events come.
+    """How events come; those of files as they come once they are sorted, if they are not.
 
     Args:
         sample: The events.
@@ -71,9 +74,14 @@ def pace_of(sample: Sample, time: TimeColumn) -> Pace:
     late = np.concatenate(
         [_late_us(sample, time, kept & (sample.partitions == p)) for p in np.unique(sample.partitions)]
     )
-    disorder = _allowed(late, WindowSettings(length="1m").disorder)
+    disorder = _allowed(late, _DISORDER)
+    unsorted = not sample.is_topic and disorder != _DISORDER
+    if unsorted:
+        late, disorder = np.zeros(1, np.int64), _DISORDER
     first, last = (int(at) for at in np.quantile(time.times_us[kept if kept.any() else usable], (_LEFT, 1 - _LEFT)))
-    rate = sample.of_events * _SECOND / (last - first) if last > first else 0.0
+    # The first events of files in order are of a part of their time.
+    events = sample.of_events if sample.is_topic or unsorted else sample.events
+    rate = events * _SECOND / (last - first) if last > first else 0.0
     return Pace(
         rate=rate,
         span_us=(first, last),
@@ -81,6 +89,7 @@ def pace_of(sample: Sample, time: TimeColumn) -> Pace:
         disorder=disorder,
         disorder_us=int(late.max(initial=0)),
         late=int((late > parse_duration_us(disorder)).sum()),
+        unsorted=unsorted,
         max_ahead=allowed_ahead,
         ahead_us=int(ahead.max(initial=0)),
         too_far_ahead=int((ahead > parse_duration_us(allowed_ahead)).sum()),
@@ -97,8 +106,7 @@ def _ahead_us(sample: Sample, time: TimeColumn) -> NDArray[np.int64]:
 def _late_us(sample: Sample, time: TimeColumn, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How far each event of a partition is out of order, shape (n,)."""
     own = time.times_us[rows]
-    reach = parse_duration_us(WindowSettings(length="1m").disorder)
-    newest = Rows(NEVER_US, (), sample.offsets[rows], own, reach).newest_us[:-1]
+    newest = Rows(NEVER_US, (), sample.offsets[rows], own, parse_duration_us(_DISORDER)).newest_us[:-1]
     late: NDArray[np.int64] = np.where(newest > own, newest - own, 0)
     return late
 

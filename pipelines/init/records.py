@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.pipelines.init.sample import Column, Sample, unfit
+from sparsewatch.pipelines.init.sample import Column, Sample, markers_of, unfit
 from sparsewatch.pipelines.tables.json_files import Lines, LookedOver, json_object
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import SchemaError
@@ -62,7 +62,8 @@ def sample_of_records(topic: str, fetched: Sequence[Fetched], of_records: int, m
     Raises:
         SchemaError: If none of them holds an event, with the fault of the first, or no column is one of a job.
     """
-    form = default_format(fetched)
+    begins = _undeclared(fetched)
+    form = "arrow" if begins[True] > begins[False] else "json"
     types = found_column_types(topic, fetched, form, missing)
     columns = pa.schema([(name, kind) for name, kind in types.items() if not unfit(name, kind)])
     rejects: list[SideRecord] = []
@@ -76,18 +77,24 @@ def sample_of_records(topic: str, fetched: Sequence[Fetched], of_records: int, m
         offsets=looked_up([run.offsets for run in fetched], found.places),
         timestamps_ms=looked_up([run.timestamps_ms for run in fetched], found.places),
         format=form,
+        undeclared=begins.total(),
+        coding=_coding(fetched, form),
         of_events=round(of_records * found.rows.num_rows / sum(map(len, fetched))),
     )
 
 
-def default_format(fetched: Iterable[Fetched]) -> str:
-    """Format of records whose header does not say theirs: that of most of them, by their first bytes."""
-    begins = Counter(
+def _undeclared(fetched: Iterable[Fetched]) -> Counter[bool]:
+    """How many records whose header does not say their format begin as a stream of Arrow, and how many do not."""
+    return Counter(
         (run.values[at] or b"").startswith(_ARROW_BEGIN)
         for run in fetched
         for at in np.flatnonzero(are_arrow(run, "arrow") & ~are_arrow(run, "json")).tolist()
     )
-    return "arrow" if begins[True] > begins[False] else "json"
+
+
+def _coding(fetched: Iterable[Fetched], form: str) -> str:
+    found = {is_arrow for run in fetched for is_arrow in np.unique(are_arrow(run, form)).tolist()}
+    return " and ".join(name for is_arrow, name in ((False, "JSON"), (True, "Arrow IPC")) if is_arrow in found)
 
 
 def found_column_types(
@@ -170,7 +177,7 @@ def _column(name: str, kind: pa.DataType, found: Undated) -> Column:
     wrong = found.wrong.get(name)
     if wrong is None:
         return Column(name, found.rows.column(name))
-    return Column(name, found.rows.column(name), len(wrong.rows), shown(wrong.values[0]))
+    return Column(name, found.rows.column(name), len(wrong.rows), shown(wrong.values[0]), markers_of(wrong.values))
 
 
 def _nothing(

@@ -1,8 +1,10 @@
 """A sample of events, column by column: what every draft of a job looks at."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,10 @@ _ID_SHARE = 0.9
 _ID_LEAST = 200
 #: Whole numbers up to this size count or measure; larger ones of which each is another are hashes.
 _COUNTS = 1 << 31
+#: What producers write for a missing value, in lower case.
+_MARKERS = frozenset(
+    {"", "na", "n/a", "#n/a", "nan", "null", "(null)", "none", "nil", "-", "--", "?", "\\n", "undefined", "missing"}
+)
 _ID_WORDS = frozenset({"id", "ids", "uuid", "guid", "key", "hash", "token", "session", "cookie", "request", "trace"})
 _KINDS: Mapping[pa.DataType, ColumnType] = {
     pa.int64(): "int",
@@ -37,6 +43,17 @@ def words_of(name: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in spaced).lower().split()
 
 
+def markers_of(values: Iterable[Any]) -> frozenset[str]:
+    """The texts that values are, if all of them seem to stand for a missing value, else none."""
+    texts: set[str] = set()
+    for value in values:
+        text = "NaN" if isinstance(value, float) and math.isnan(value) else value
+        if not isinstance(text, str) or text.lower() not in _MARKERS:
+            return frozenset()
+        texts.add(text)
+    return frozenset(texts)
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a sample."""
@@ -48,6 +65,8 @@ class Column:
     mistyped: int = 0
     #: One of them, safe to print.
     example: str = ""
+    #: Texts, if those cells hold no others, that seem to stand for a missing value.
+    markers: frozenset[str] = frozenset()
     #: Why the stream cannot hold it; empty if it can.
     unfit: str = ""
 
@@ -126,6 +145,9 @@ class Sample:
     timestamps_ms: NDArray[np.int64]
     #: Format of records that do not say theirs.
     format: str = "json"
+    #: How many records do not, and the formats of all.
+    undeclared: int = 0
+    coding: str = "JSON"
     #: Events of the topic or the files, as far as that is known.
     of_events: int
     #: Whether producers may still choose how they write times; files are rewritten when they are published.
@@ -135,3 +157,10 @@ class Sample:
     def events(self) -> int:
         """Their number."""
         return len(self.offsets)
+
+    @property
+    def markers(self) -> list[str]:
+        """Texts among numbers that seem to stand for a missing value, and that are no value of a column of texts."""
+        found = sorted(frozenset().union(*(column.markers for column in self.columns.values())))
+        texts = [column.values for column in self.columns.values() if column.kind == "str"] if found else []
+        return [text for text in found if not any(pc.any(pc.equal(values, text)).as_py() for values in texts)]

@@ -79,10 +79,11 @@ class _Stretches:
 
     def read(self, filled: Mapping[int, tuple[int, int]], most_events: int) -> list[Fetched]:
         """Runs of records of partitions, given by their first offset and the one after the last."""
-        # The first record tells how many events one holds.
-        one, (first, _) = next(iter(filled.items()))
-        self._stretch({one: (first, first + 1)}, 1)
-        share = max(1, most_events // self._events_a_record() // (2 * len(filled)))
+        # A few tell how many events a record holds, and how many bytes: no partition's share may be cut short.
+        one, (first, last) = next(iter(filled.items()))
+        self._stretch({one: (first, min(last, first + _FIRST_RECORDS))}, MOST_BYTES)
+        fitting = MOST_BYTES * self._records // max(1, self._bytes)
+        share = max(1, min(most_events // self._events_a_record(), fitting) // (2 * len(filled)))
         self._runs, self._records, self._bytes = [], 0, 0
         old = {p: (first, min(last, first + share)) for p, (first, last) in filled.items()}
         new = {p: (max(old[p][1], last - share), last) for p, (_, last) in filled.items()}

@@ -33,8 +33,6 @@ class Wishes:
     time_column: str | None = None
     #: Folder of a model.
     model: str | None = None
-    #: Texts that stand for a missing value.
-    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +40,8 @@ class Seen:
     """What was looked at."""
 
     sample: Sample
+    #: Texts that stand for a missing value.
+    missing: Sequence[str] = ()
     #: The records; empty if files were looked at.
     fetched: Sequence[Fetched] = ()
     partitions: int = 0
@@ -66,11 +66,14 @@ class Drafted:
         """What was found, for the user: what, and the words."""
         found = self.findings
         sample, pace = found.sample, found.pace
-        where = f" in {counted(self.partitions, 'partition')}" if self.partitions else ""
-        yield "events", f"{sample.events:,} of about {sample.of_events:,}{where}, {sample.format}"
-        yield "time", f"{found.time.name}, {found.time.format}; {time_told(found.time, found.other_times)}"
+        where = f" in {counted(self.partitions, 'partition')}, {sample.coding}" if sample.is_topic else ""
+        yield "events", f"{sample.events:,} of about {sample.of_events:,}{where}"
+        told = time_told(found.time, found.other_times)
+        yield "time", f"{found.time.name}, {found.time.format}{told and '; '}{told}"
         yield from self.choice.draft.told
         yield "windows", f"{pace.length}, about {pace.events_a_window:,.0f} events each; disorder {pace.disorder}"
+        for kind, why in self.choice.others.items():
+            yield "no job of", f"kind {kind!r}: {why}"
         for name, why in found.left_out().items():
             yield "left out", f"{name}: {why}"
 
@@ -93,7 +96,7 @@ def draft_job(kafka: KafkaSettings, topic: str, seen: Seen, wishes: Wishes, out:
     path = Path(f"{name}.toml") if out is None else out
     findings = _findings(name, seen.sample, wishes)
     choice = choose(findings, wishes.kind)
-    text = job_text(choice.kind, choice.draft, findings, kafka, topic, wishes.missing)
+    text = job_text(choice.kind, choice.draft, findings, kafka, topic, seen.missing)
     job = parsed(text, str(path))
     remark = try_out(job, seen.fetched).remark() if seen.fetched else ""
     return Drafted(

@@ -52,7 +52,17 @@ def loud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def topic(guarded_broker: GuardedBroker) -> str:
     create_topic(guarded_broker.bootstrap, _TOPIC)
-    kinds = ["windows", "alerts", "metrics", "progress", "rejects", "late", "rejects.replayed", "late.replayed"]
+    kinds = [
+        "windows",
+        "alerts",
+        "metrics",
+        "progress",
+        "panes",
+        "rejects",
+        "late",
+        "rejects.replayed",
+        "late.replayed",
+    ]
     guarded_broker.grant(_TOPIC, *(f"{_TOPIC}.{kind}" for kind in kinds))
     guarded_broker.grant(*(f"{_TOPIC}.{kind}" for kind in kinds), operations="CREATE DELETE")
     clicks = [b'{"t": %d, "ad": 1, "label": %d}' % (1_767_225_600_000 + 1000 * i, i % 2) for i in range(60)]
@@ -130,6 +140,23 @@ def test_commands_do_not_show_or_store_it(
     assert _CANARY not in text
     assert not _holders(tmp_path)
     assert not _holders(guarded_broker.broker.folder / "data")
+
+
+@_CLIENTS
+def test_a_drafted_job_names_it_and_does_not_hold_it(
+    said: Callable[..., tuple[int, str]], guarded_broker: GuardedBroker, topic: str, tmp_path: Path, client: str
+) -> None:
+    out = tmp_path / "drafted.toml"
+    login = {"client": client, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "username": USER}
+    settings = [word for key, value in login.items() for word in ("--kafka", f"{key}={value}")]
+    asked = ["-vv", "init", "--bootstrap", guarded_broker.address("SASL"), "--topic", topic, "--name", topic]
+    code, text = said(*asked, "--out", out, *settings, "--kafka", "password_env=BAD")
+    assert (code, "refuses user" in text, _CANARY in text, out.exists()) == (2, True, False, False), text[-2000:]
+    code, text = said(*asked, "--out", out, *settings, "--kafka", "password_env=PW")
+    assert (code, _CANARY in text) == (0, False), text[-2000:]
+    assert 'password_env = "PW"' in out.read_text()
+    assert not _holders(tmp_path)
+    assert said("check", out)[0] == 0
 
 
 @_CLIENTS

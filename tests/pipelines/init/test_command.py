@@ -33,7 +33,7 @@ def test_a_job_that_was_drafted_runs_as_it_is(tmp_path: Path) -> None:
         out = tmp_path / "clicks.toml"
         answer = drafted(broker, "clicks", out).output
         assert f"{out}: job 'clicks' of kind 'ctr'\n" in answer
-        assert "events    9,000 of about 9,000 in 3 partitions, json" in answer
+        assert "events    9,000 of about 9,000 in 3 partitions, JSON" in answer
         assert f"  sparsewatch check {out}\n  sparsewatch run {out} --until latest\n" in answer
         assert "is sound" in said("check", out)
         assert "9000 read = 9000 counted + 0 rejected + 0 late, in 3 windows" in said("run", out, "--until", "latest")
@@ -70,6 +70,23 @@ def test_what_the_job_would_reject_is_told_and_stands_in_the_file(tmp_path: Path
     assert f"# Of the sample, {told}" in (tmp_path / "job.toml").read_text()
 
 
+def test_words_for_missing_values_among_numbers_are_taken_for_such(tmp_path: Path) -> None:
+    events = [{**event, "ad": "n/a" if i % 9 == 0 else event["ad"]} for i, event in enumerate(clicks(500))]
+    named = [{**event, "site": "n/a" if i % 7 == 0 else "x"} for i, event in enumerate(events)]
+    out = tmp_path / "job.toml"
+    with FakeBroker() as broker:
+        broker.create("clicks")
+        write(broker, "clicks", [*events, b'{"ts": %d, "site": "s1", "ad": NaN, "click": 0}' % START_MS])
+        drafted(broker, "clicks", out)
+        assert load_job(out).source.missing == ["NaN", "n/a"]
+        assert 'ad = "float"  # 40 values, 11.38% missing' in re.sub(" +#", "  #", out.read_text())
+        # Where a column of texts has it, too, it is a value there.
+        broker.recreate("clicks")
+        write(broker, "clicks", named)
+        drafted(broker, "clicks", out, "--force")
+    assert load_job(out).source.missing == []
+
+
 def test_a_file_that_is_there_stays(tmp_path: Path, sparsewatch: Command) -> None:
     out = tmp_path / "job.toml"
     out.write_text("mine")
@@ -99,7 +116,9 @@ def test_topics_that_are_not_there_or_empty_are_told_with_what_to_do(sparsewatch
         assert_refused(sparsewatch(*asked, "clicks"), "none of 3 records looked at can be read, the first .* registry")
         broker.recreate("clicks")
         write(broker, "clicks", [{"a": 1, "b": "x"}] * 3)
-        assert_refused(sparsewatch(*asked, "clicks"), "no column holds event times, the columns are a, b. --time-col")
+        assert_refused(
+            sparsewatch(*asked, "clicks"), "no column holds event times, the columns are 'a', 'b'. --time-col"
+        )
 
 
 def test_no_broker_is_an_error(sparsewatch: Command) -> None:
@@ -113,7 +132,7 @@ def test_no_broker_is_an_error(sparsewatch: Command) -> None:
         ((), "expected --topic T of a broker, or --file FILE"),
         (("--topic", "t"), "expected --bootstrap HOST:PORT"),
         (("--topic", "t", "--bootstrap", "here"), "--bootstrap: expected HOST:PORT, got 'here'"),
-        (("--topic", "t", "--bootstrap", "a:1", "--kafka", "x"), "--kafka: expected KEY=VALUE, got 'x'"),
+        (("--topic", "t", "--bootstrap", "a:1", "--kafka", "x"), "--kafka: expected KEY=VALUE, such as"),
         (("--topic", "t", "--bootstrap", "a:1", "--kafka", "clint=confluent"), "did you mean 'client'"),
         (("--topic", "t", "--bootstrap", "a:1", "--kafka", "security_protocol=SASL_SSL"), "SASL needs sasl_mechanism"),
         (("--topic", "t", "--bootstrap", "a:1", "--input-time-format", "%y"), "--input-time-format: says how"),
@@ -124,12 +143,9 @@ def test_options_that_do_not_go_together(sparsewatch: Command, options: tuple[st
 
 
 def test_a_password_on_the_command_line_is_refused_and_not_shown(sparsewatch: Command) -> None:
-    for text in ("password=hunter2", "hunter2"):
+    for text in ("password=hunter2", "hunter2", "password_env=hunter2"):
         code, error = sparsewatch("init", "--topic", "t", "--bootstrap", "a:1", "--kafka", text)
-        assert code == 2
-        if "=" in text:
-            assert "hunter2" not in error
-            assert "unknown key 'password'" in error
+        assert (code, "hunter2" in error) == (2, False), error
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
@@ -191,7 +207,7 @@ def test_a_topic_of_a_real_broker_becomes_a_job_that_closes_windows(kafka_broker
         produce(bootstrap, topic, own)
     out = tmp_path / "job.toml"
     answer = said("init", "--bootstrap", bootstrap, "--topic", topic, "--out", out)
-    assert "events    6,000 of about 6,000 in 3 partitions, json" in answer
+    assert "events    6,000 of about 6,000 in 3 partitions, JSON" in answer
     assert "time      ts, epoch_ms; " in answer
     assert "is sound" in said("check", out)
     assert "6000 read = 6000 counted + 0 rejected + 0 late, in 2 windows" in said("run", out, "--until", "latest")

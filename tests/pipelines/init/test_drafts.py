@@ -40,7 +40,7 @@ def test_a_column_with_a_name_of_labels_is_the_label(name: str) -> None:
 def test_without_a_name_the_rarest_is_taken_and_the_others_are_told() -> None:
     text = text_of(Wishes(kind="ctr"), site=SITE, a=EVEN, b=RARE)
     assert tomllib.loads(text)["label"] == "b"
-    assert "taken as the rarest column of 0 and 1; also of 0 and 1: a" in text
+    assert "taken as the rarest column of 0 and 1; also of 0 and 1: 'a'" in text
     assert drafted(Wishes(label="a"), site=SITE, a=EVEN, b=RARE)["label"] == "a"
 
 
@@ -66,7 +66,7 @@ def test_a_coin_toss_without_a_name_is_no_label() -> None:
 def test_true_and_false_are_no_label_and_it_says_what_to_do() -> None:
     click = [bool(x) for x in RARE]
     assert drafted(site=SITE, click=click)["kind"] == "rows"
-    with pytest.raises(ConfigError, match=r"no column of 0 and 1 .*; of true and false, .* as 1 and 0: click"):
+    with pytest.raises(ConfigError, match=r"no column of 0 and 1 .*; of true and false, .* as 1 and 0: 'click'"):
         drafted(Wishes(kind="ctr"), site=SITE, click=click)
     with pytest.raises(ConfigError, match=r"--label 'site': expected whole numbers 0 and 1, got .*'s0'"):
         drafted(Wishes(label="site"), site=SITE, click=click)
@@ -129,7 +129,7 @@ def test_the_broker_stands_in_the_file_as_it_was_given() -> None:
         bootstrap_servers=["a:1", "b:2"], security_protocol="SSL", password_env="PW", username="x", ca_file="ca.pem"
     )
     events = [{"ts": START_MS + i, "click": i % 2, "x": i % 7} for i in range(50)]
-    text = draft_job(kafka, "events", Seen(sample=sampled(events)), Wishes(missing=("-",)), None).text
+    text = draft_job(kafka, "events", Seen(sample=sampled(events), missing=("-",)), Wishes(), None).text
     job = tomllib.loads(text)
     assert job["kafka"] == {
         "bootstrap_servers": ["a:1", "b:2"],

@@ -84,7 +84,7 @@ def test_without_a_time_it_says_why_each_column_is_none(values: list[Any], says:
 
 
 def test_columns_that_are_no_times_at_all_are_listed() -> None:
-    with pytest.raises(ConfigError, match="no column holds event times, the columns are a, b"):
+    with pytest.raises(ConfigError, match="no column holds event times, the columns are 'a', 'b'"):
         find_times(sampled(events(a=list(range(N)), b=["x"] * N)))
 
 

@@ -1,11 +1,16 @@
 """Windows are as long as the rate asks for; disorder and max_ahead follow what was seen."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
 from sparsewatch.pipelines.init.event_time import find_times
+from sparsewatch.pipelines.init.files import FileTimes, sample_of_files
 from sparsewatch.pipelines.init.pace import Pace, pace_of
+from sparsewatch.pipelines.tables.settings import PLAIN
 from tests.pipelines.init.topics import START_MS, sampled
 
 
@@ -62,3 +67,22 @@ def test_times_ahead_of_their_records_are_allowed_for() -> None:
     assert found.max_ahead == "6h"
     assert (found.ahead_us, found.too_far_ahead) == (3 * 3_600_000_000, 0)
     assert pace([START_MS + i for i in range(50)], behind_ms=-60_000).max_ahead == "1h"
+
+
+def test_files_out_of_order_are_to_be_sorted(tmp_path: Path) -> None:
+    times = np.random.default_rng(0).permutation(START_MS + np.arange(5_000) * 1_000)
+    for name, column, unsorted in (("shuffled", times, True), ("in-order", np.sort(times), False)):
+        file = tmp_path / f"{name}.csv"
+        pl.DataFrame({"ts": column, "n": 1}).write_csv(file)
+        sample = sample_of_files([file], 50_000, PLAIN, FileTimes())
+        found = pace_of(sample, find_times(sample)[0])
+        assert (found.unsorted, found.disorder, found.late) == (unsorted, "10s", 0)
+        assert found.rate == pytest.approx(1, rel=0.01)
+
+
+def test_the_first_events_of_a_file_in_order_tell_its_rate(tmp_path: Path) -> None:
+    file = tmp_path / "events.parquet"
+    pl.DataFrame({"ts": START_MS + np.arange(5_000) * 1_000, "n": 1}).write_parquet(file)
+    sample = sample_of_files([file], 500, PLAIN, FileTimes())
+    assert (sample.events, sample.of_events) == (500, 5_000)
+    assert pace_of(sample, find_times(sample)[0]).rate == pytest.approx(1, rel=0.01)

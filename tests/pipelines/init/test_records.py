@@ -80,7 +80,8 @@ def test_arrow_records_are_recognised_by_their_first_bytes() -> None:
         }
     )
     sample = sample_of_records("t", [run([encode_arrow(table)] * 3)], 30)
-    assert (sample.format, sample.events, sample.of_events) == ("arrow", 6, 60)
+    assert (sample.format, sample.coding, sample.undeclared) == ("arrow", "Arrow IPC", 3)
+    assert (sample.events, sample.of_events) == (6, 60)
     assert sample.offsets.tolist() == [0, 0, 1, 1, 2, 2]
     kinds = {name: column.kind for name, column in sample.columns.items()}
     assert kinds == {"t": "int", "d": "str", "x": "float", "at": None, "by": None}
@@ -91,7 +92,7 @@ def test_a_header_takes_precedence_record_by_record() -> None:
     arrow = encode_arrow(pa.table({"a": [1], "b": [2.5]}))
     kind: Headers = [("content-type", b"application/vnd.apache.arrow.stream")]
     sample = sample_of_records("t", [run([b'{"a": 3}', arrow], [(), kind])], 2)
-    assert sample.format == "json"
+    assert (sample.format, sample.coding, sample.undeclared) == ("json", "JSON and Arrow IPC", 1)
     assert sample.columns["a"].values.to_pylist() == [3, 1]
     assert sample.columns["b"].values.to_pylist() == [None, 2.5]
 
