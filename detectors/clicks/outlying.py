@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from sparsewatch.detectors.clicks.tolerances import Statistic
 
@@ -85,8 +85,9 @@ def _consistency(part: float) -> float:
     """Deviation of a standard Gaussian variable that is winsorised by `part` at each end."""
     if not part:
         return 1.0
-    end = float(norm.isf(part))
-    return math.sqrt(1 - 2 * part - 2 * end * float(norm.pdf(end)) + 2 * part * end * end)
+    end = -float(ndtri(part))
+    density = math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
+    return math.sqrt(1 - 2 * part - 2 * end * density + 2 * part * end * end)
 
 
 def _comes_again(places: Sequence[int], starts_us: Sequence[int] | None) -> bool:
