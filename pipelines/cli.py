@@ -37,6 +37,10 @@ _COMMANDS = {
     "mend": ("sparsewatch.pipelines.mend.command:mend", "Repair topics that would lose a job's state."),
     "windows": ("sparsewatch.pipelines.records.command:windows", "Windows that a job has closed."),
     "alerts": ("sparsewatch.pipelines.records.command:alerts", "Alerts that a job has raised."),
+    "incidents": (
+        "sparsewatch.pipelines.records.command:incidents",
+        "What is wrong, since when, and until when.",
+    ),
     "results": ("sparsewatch.pipelines.records.command:results", "Results of single rows or wafers."),
     "rejects": ("sparsewatch.pipelines.rejects.command:rejects", "List rejected records, replay repaired ones."),
     "late": ("sparsewatch.pipelines.rejects.late_command:late", "List late records, replay them to another topic."),
@@ -74,7 +78,7 @@ _WAFERS = {
 
 
 #: Commands that go on until they are stopped, or of which what was done stands.
-_STOPPED_IN_ORDER = ("run", "exporter", "windows", "alerts", "results", "retrain", "publish", "demo")
+_STOPPED_IN_ORDER = ("run", "exporter", "windows", "alerts", "incidents", "results", "retrain", "publish", "demo")
 
 
 class _Commands(lazy_group(_COMMANDS)):  # type: ignore[misc]

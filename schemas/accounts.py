@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.set_aside import Ack as Ack
 from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.stream_history import StreamHistory
@@ -214,6 +215,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: As of `ReaderState`, of all readers.
     ahead_us: tuple[int, ...] = ()
     stream: StreamHistory = StreamHistory()
+    incidents: Incidents = Incidents()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,16 +45,19 @@ class Alert(Finding, frozen=True, kw_only=True):
     #: Window in microseconds since the epoch, UTC; the end is exclusive.
     window_start_us: int
     window_end_us: int
+    #: Id of the incident that it belongs to, see `sparsewatch.schemas.incidents`.
+    incident: str = ""
 
 
-def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us: int) -> Alert:
-    """The alert that `finding` becomes in this job and window."""
+def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us: int, incident: str = "") -> Alert:
+    """The alert that `finding` becomes in this job and window, as part of an incident."""
     return Alert(
         **msgspec.structs.asdict(finding),
         id=alert_id(job, finding.rule, finding.subject, window_start_us),
         job=job,
         window_start_us=window_start_us,
         window_end_us=window_end_us,
+        incident=incident,
     )
 
 

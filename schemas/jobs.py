@@ -88,7 +88,7 @@ class WindowSettings(Settings, frozen=True, kw_only=True):
 
 
 class OutputSettings(Settings, frozen=True, kw_only=True):
-    """Where results go. Topics default to `<job>.windows`, `.alerts`, `.metrics`, `.progress`, `.wafers`, `.rows`."""
+    """Where results go. Topics are `<prefix>.windows`, `.alerts`, `.incidents`, `.metrics` and so on, see `Topics`."""
 
     #: Prefix of the job's topics; the job's name if absent.
     prefix: str | None = None
@@ -140,6 +140,11 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
     def alerts(self) -> str:
         """Alerts."""
         return self.named("alerts")
+
+    @property
+    def incidents(self) -> str:
+        """Incidents, as they stand."""
+        return self.named("incidents")
 
     @property
     def metrics(self) -> str:

@@ -53,6 +53,7 @@ OTHER_DECODING = {
     "pipelines/tables/json_files.py": "a user's file",
     "pipelines/wafer_files/events.py": "a user's file",
     "pipelines/wafer_files/klarf/version18.py": "a user's file",
+    "pipelines/demo/command.py": "records of this process's own jobs",
     "pipelines/demo/watch.py": "records of this process's own jobs",
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sparsewatch.schemas.accounts import Account
+from sparsewatch.schemas.incidents import IncidentRecord
 from sparsewatch.schemas.side_records import SideRecord
 
 
@@ -26,6 +27,8 @@ class WindowClosed:
     rules: tuple[str, ...] = ()
     #: False if rows of it may be missing.
     complete: bool = True
+    #: What it did to the incidents of the job.
+    incidents: tuple[IncidentRecord, ...] = ()
 
 
 class Listener(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import click
+import msgspec
 from rich.console import Console
 
 from sparsewatch.pipelines.console.numbers import ranged
@@ -21,7 +22,7 @@ from sparsewatch.pipelines.demo.faults import Fault, judge
 from sparsewatch.pipelines.demo.jobs import train_clicks, train_wafers, write_job_files
 from sparsewatch.pipelines.demo.ledger import Ledger, scraped_account
 from sparsewatch.pipelines.demo.stream import CLICK_PARTITIONS, WAFER_PARTITIONS, Published, publish_live
-from sparsewatch.pipelines.demo.watch import AlertWatch, window_records
+from sparsewatch.pipelines.demo.watch import TopicWatch, window_records
 from sparsewatch.pipelines.demo.workers import JobWorker
 from sparsewatch.pipelines.exporter.command import Exporter
 from sparsewatch.pipelines.job.broker_checks import check_broker
@@ -33,6 +34,7 @@ from sparsewatch.pipelines.run.runners import find_prism
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.schemas.incidents import IncidentRecord
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import Range
 from sparsewatch.testing import EmbeddedBroker
@@ -57,6 +59,8 @@ class Demo:
     pace_s: float
     console: Console
     alerts: list[tuple[Alert, float | None]] = field(default_factory=list)
+    #: As they stand, by id.
+    incidents: dict[str, IncidentRecord] = field(default_factory=dict)
     written: Published = field(default_factory=Published)
 
     def __post_init__(self) -> None:
@@ -79,7 +83,9 @@ class Demo:
             jobs, workers = self._prepared(kafka, broker.bootstrap, stack)
             exporters = [stack.enter_context(Exporter(kafka, ready(job).topics.metrics, port=0)) for job in jobs]
             self.console.print(f"[bold]Metrics[/bold] for Prometheus: {' and '.join(e.url for e in exporters)}")
-            watch = stack.enter_context(AlertWatch(kafka, [ready(job).topics.alerts for job in jobs], self._on_alert))
+            watched = {ready(job).topics.alerts: self._on_alert for job in jobs}
+            watched |= {ready(job).topics.incidents: self._on_incident for job in jobs}
+            watch = stack.enter_context(TopicWatch(kafka, watched))
             prepared = time.monotonic()
             self._stream(kafka, jobs, workers)
             self._finish(workers)
@@ -132,7 +138,7 @@ class Demo:
                 if time.monotonic() > deadline:
                     raise SourceError(f"no window was closed within {_START_S:.0f} s; see {self.folder}")
         self.console.print(
-            "[bold]Both jobs run.[/bold] Alerts as they come (in brackets: after the window's last event)"
+            "[bold]Both jobs run.[/bold] Incidents as they come (in brackets: after the window's last event)"
         )
 
     def _finish(self, workers: list[JobWorker]) -> None:
@@ -140,11 +146,18 @@ class Demo:
             for worker in workers:
                 worker.finish()
 
-    def _on_alert(self, alert: Alert, at_s: float) -> None:
-        written = self.written.written(alert.window_end_us)
-        delay = None if written is None else max(0.0, at_s - written)
-        self.alerts.append((alert, delay))
-        self.console.print(show.alert_line(alert, delay))
+    def _on_alert(self, value: bytes, at_s: float) -> None:
+        alert = msgspec.json.decode(value, type=Alert)
+        self.alerts.append((alert, self._delay_s(alert.window_end_us, at_s)))
+
+    def _on_incident(self, value: bytes, at_s: float) -> None:
+        incident = msgspec.json.decode(value, type=IncidentRecord)
+        self.incidents[incident.id] = incident
+        self.console.print(show.incident_line(incident, self._delay_s(incident.window_end_us, at_s)))
+
+    def _delay_s(self, window_end_us: int, at_s: float) -> float | None:
+        written = self.written.written(window_end_us)
+        return None if written is None else max(0.0, at_s - written)
 
     def _conclude(self, kafka: KafkaSettings, jobs: list[Job], exporters: list[Exporter]) -> bool:
         verdict = judge(self.faults, [alert for alert, _ in self.alerts])
@@ -153,7 +166,7 @@ class Demo:
         balanced = all(ledger.balanced for ledger in books.values())
         self._print_ranking(kafka, jobs[0])
         self.console.print(show.accounts_table(books))
-        self.console.print(show.found_table(self.faults, self.alerts))
+        self.console.print(show.found_table(self.faults, self.alerts, list(self.incidents.values())))
         for line in show.verdict_lines(verdict, balanced):
             self.console.print(line)
         rates = {
@@ -161,7 +174,7 @@ class Demo:
             "wafers_per_second": self.written.wafers.read / self.written.seconds,
             "event_time_factor": self.clicks.windows * clicks.WINDOW_US / 1e6 / self.written.seconds,
         }
-        self.report = show.report(self.faults, verdict, self.alerts, books, rates)
+        self.report = show.report(self.faults, verdict, self.alerts, list(self.incidents.values()), books, rates)
         return verdict.passed and balanced
 
     def _print_ranking(self, kafka: KafkaSettings, job: Job) -> None:

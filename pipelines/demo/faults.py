@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparsewatch.schemas.alerts import Alert
+from sparsewatch.schemas.incidents import IncidentRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,16 @@ class Fault:
     def entails(self, alert: Alert) -> bool:
         """Whether the alert follows from this fault without being about it."""
         return self._is_near(alert) and alert.rule in self.also
+
+    def is_in(self, incident: IncidentRecord) -> bool:
+        """Whether the incident is about this fault: one of its findings is."""
+        return incident.job == self.stream and any(
+            found.rule in self.rules
+            and self.subject in (None, found.subject)
+            and found.since_us < self.end_us
+            and found.until_us > self.start_us
+            for found in incident.findings
+        )
 
     def _is_near(self, alert: Alert) -> bool:
         return alert.job == self.stream and alert.window_start_us < self.end_us and alert.window_end_us > self.start_us

@@ -15,8 +15,10 @@ from sparsewatch.pipelines.demo.faults import Fault, Verdict, first_delay_s
 from sparsewatch.pipelines.demo.ledger import Ledger
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert, counted
+from sparsewatch.schemas.incidents import IncidentRecord
 
 _RANKS = 8
+_COLORS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 
 
 def clock(time_us: int) -> str:
@@ -40,9 +42,19 @@ def planted_table(faults: Sequence[Fault]) -> Table:
 def alert_line(alert: Alert, delay_s: float | None) -> str:
     """One alert, with its delay after the window's last event had been written."""
     delay = "" if delay_s is None else f" [dim](+{delay_s:.1f} s)[/dim]"
-    color = {"critical": "red", "warning": "yellow", "info": "cyan"}[alert.severity]
+    color = _COLORS[alert.severity]
     window = f"{clock(alert.window_start_us)}-{clock(alert.window_end_us)}"
     return f"[{color}]ALERT[/{color}] {window} [bold]{alert.rule}[/bold] {alert.subject}: {alert.message}{delay}"
+
+
+def incident_line(incident: IncidentRecord, delay_s: float | None) -> str:
+    """What became of an incident, with the delay after the window's last event had been written."""
+    delay = "" if delay_s is None else f" [dim](+{delay_s:.1f} s)[/dim]"
+    color = "green" if incident.state == "resolved" else _COLORS[incident.severity]
+    others = len(incident.findings) - 1 + incident.left_out
+    more = f" [dim]and {counted(others, 'other finding')}[/dim]" if others else ""
+    about = f"[bold]{incident.rule}[/bold] {incident.subject}: {incident.message}"
+    return f"[{color}]{incident.id} {incident.change}[/{color}] {clock(incident.window_start_us)} {about}{more}{delay}"
 
 
 def ranking_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
@@ -86,15 +98,18 @@ def accounts_table(books: Mapping[str, Ledger]) -> Table:
     return table(("stream", "", *numbers), rows, title=title, right=numbers, box=box.SIMPLE)
 
 
-def found_table(faults: Sequence[Fault], alerts: Sequence[tuple[Alert, float | None]]) -> Table:
+def found_table(
+    faults: Sequence[Fault], alerts: Sequence[tuple[Alert, float | None]], incidents: Sequence[IncidentRecord]
+) -> Table:
     """What became of each fault."""
     rows = []
     for fault in faults:
         number, delay = sum(fault.explains(alert) for alert, _ in alerts), first_delay_s(fault, alerts)
         counted = str(number) if number else Text("none", style="red")
-        rows.append((fault.name, counted, "" if delay is None else f"{delay:.1f} s"))
+        ids = [f"{one.id}{'' if one.state == 'resolved' else ' (fires)'}" for one in incidents if fault.is_in(one)]
+        rows.append((fault.name, ", ".join(ids), counted, "" if delay is None else f"{delay:.1f} s"))
     numbers = ("alerts", "first alert after")
-    return table(("fault", *numbers), rows, title="Found", right=numbers, box=box.SIMPLE)
+    return table(("fault", "incident", *numbers), rows, title="Found", right=numbers, box=box.SIMPLE)
 
 
 def verdict_lines(verdict: Verdict, balanced: bool) -> list[str]:
@@ -115,6 +130,7 @@ def report(
     faults: Sequence[Fault],
     verdict: Verdict,
     alerts: Sequence[tuple[Alert, float | None]],
+    incidents: Sequence[IncidentRecord],
     books: Mapping[str, Ledger],
     rates: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -130,6 +146,7 @@ def report(
                 "end_us": f.end_us,
                 "found": f in verdict.found,
                 "first_delay_s": first_delay_s(f, alerts),
+                "incidents": [one.id for one in incidents if f.is_in(one)],
             }
             for f in faults
         ],
@@ -142,6 +159,7 @@ def report(
             }
             for a, delay in alerts
         ],
+        "incidents": [msgspec.to_builtins(one) for one in incidents],
         "accounts": {name: _numbers(ledger.accounted) for name, ledger in books.items()},
         "written": {name: _numbers(ledger.written) for name, ledger in books.items()},
         "exported": {name: _numbers(ledger.exported) for name, ledger in books.items()},

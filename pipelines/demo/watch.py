@@ -1,12 +1,11 @@
-"""Watches the demo's topics: alerts as they come, window records for the ranking."""
+"""Watches the demo's topics: alerts and incidents as they come, window records for the ranking."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import msgspec
 
-from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.client import Reader
 from sparsewatch.transforms.kafka.compacted import Compacted
@@ -14,17 +13,23 @@ from sparsewatch.transforms.kafka.open import open_reader
 
 _FETCH_S = 0.2
 _MAX_RECORD_BYTES = 8 << 20
+#: Takes the value of a record and its Kafka timestamp in seconds.
+OnRecord = Callable[[bytes, float], None]
 
 
-class AlertWatch:
-    """Follows alerts topics in a thread; each id is reported once, with its Kafka timestamp in seconds."""
+class TopicWatch:
+    """Follows topics in a thread; each value is reported once, also where it was written again.
 
-    def __init__(self, kafka: KafkaSettings, topics: list[str], on_alert: Callable[[Alert, float], None]) -> None:
-        self.alerts: dict[str, Alert] = {}
-        self._readers = [_opened(kafka, topic) for topic in topics]
-        self._on_alert = on_alert
+    Args:
+        kafka: The broker.
+        topics: By name, what takes their records.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topics: Mapping[str, OnRecord]) -> None:
+        self._readers = [(_opened(kafka, topic), take) for topic, take in topics.items()]
+        self._seen: set[bytes] = set()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="alerts", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -38,7 +43,7 @@ class AlertWatch:
         if not self._stop.is_set():
             self._stop.set()
             self._thread.join()
-            for reader in self._readers:
+            for reader, _ in self._readers:
                 reader.close()
 
     def _follow(self) -> None:
@@ -46,16 +51,15 @@ class AlertWatch:
         while not stopping:
             # One more round after the stop, for what came meanwhile.
             stopping = self._stop.is_set()
-            for reader in self._readers:
-                self._read(reader)
+            for reader, take in self._readers:
+                self._read(reader, take)
 
-    def _read(self, reader: Reader) -> None:
+    def _read(self, reader: Reader, take: OnRecord) -> None:
         for fetched in reader.fetch(_FETCH_S, 1000):
             for value, timestamp_ms in zip(fetched.values, fetched.timestamps_ms.tolist(), strict=True):
-                alert = msgspec.json.decode(value or b"{}", type=Alert)
-                if alert.id not in self.alerts:
-                    self.alerts[alert.id] = alert
-                    self._on_alert(alert, timestamp_ms / 1000)
+                if value is not None and value not in self._seen:
+                    self._seen.add(value)
+                    take(value, timestamp_ms / 1000)
 
 
 def _opened(kafka: KafkaSettings, topic: str) -> Reader:

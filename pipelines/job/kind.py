@@ -8,6 +8,7 @@ the function that it names as `prepared_by`, which loads its models and gives th
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.jobs import JobSettings
 from sparsewatch.transforms.codecs.events import EventColumns
@@ -28,7 +29,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class SideTopic:
-    """A topic of a kind of job, besides the six that every job has."""
+    """A topic of a kind of job, besides those that every job has."""
 
     #: What it holds; the topic is `<prefix>.<what>`.
     what: str
@@ -48,6 +49,8 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drafted_by: ClassVar[str] = ""
     #: When silence, volume and what is set aside raise alerts; see docs/alerts.md.
     stream: StreamThresholds = StreamThresholds()
+    #: When an incident is over.
+    incidents: IncidentSettings = IncidentSettings()
 
     #: Whether rows are scored by a row model, which `sparsewatch train rows --job` trains for `scored_columns`.
     scores_rows: ClassVar[bool] = False

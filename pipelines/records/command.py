@@ -1,4 +1,4 @@
-"""`sparsewatch windows list`, `alerts list` and `results list`: what a job wrote, once or as it comes."""
+"""`sparsewatch windows|alerts|incidents|results list`: what a job wrote, once or as it comes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.records.listing import ALERTS, RESULTS, WINDOWS, View
-from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, following_records, newest_records
+from sparsewatch.pipelines.records.listing import ALERTS, FINDINGS, INCIDENTS, RESULTS, WINDOWS, View
+from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, following_records, newest_records, standing_records
 from sparsewatch.schemas.alerts import Severity, counted
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.incidents import SEVERITIES
 from sparsewatch.schemas.settings import Count
 from sparsewatch.schemas.units import parse_moment_us
 from sparsewatch.transforms.kafka.compacted import Compacted
 
 _TABLE_RECORDS = 20
-_SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 _EXAMPLES = """
 \b
@@ -30,6 +30,8 @@ Examples:
   sparsewatch windows list clicks.toml --last 5
   sparsewatch alerts list clicks.toml --follow
   sparsewatch alerts list clicks.toml --rule feature_vanished --json | jq .evidence
+  sparsewatch incidents list clicks.toml --firing
+  sparsewatch incidents show clicks.toml clicks-17
   sparsewatch results list fab.toml --since 2026-01-31T08:00Z
 """
 
@@ -44,6 +46,13 @@ class Shown:
     follow: bool
     as_json: bool
     since_us: int
+    #: Whether the newest record of a key says how something stands, and those before it do not count.
+    stands: bool = False
+
+    def newest(self, topic: Compacted, chosen: Callable[[Record], bool]) -> Iterable[Record]:
+        """Records to show that there are now."""
+        limit = self.last if self.last is not None or self.as_json else _TABLE_RECORDS
+        return (standing_records if self.stands else newest_records)(topic, limit, chosen)
 
     def wants(self, record: Record) -> bool:
         """Whether a record is recent enough."""
@@ -94,7 +103,7 @@ def alerts() -> None:
 @_options
 @click.option("--rule", "rules", multiple=True, metavar="RULE", help="Only alerts of this rule; repeatable.")
 @click.option("--subject", "subjects", multiple=True, metavar="NAME", help="Only alerts about this; repeatable.")
-@click.option("--severity", type=click.Choice(_SEVERITIES), help="Only alerts at least as severe.")
+@click.option("--severity", type=click.Choice(SEVERITIES), help="Only alerts at least as severe.")
 def list_alerts(
     job_file: Path,
     last: int | None,
@@ -109,18 +118,71 @@ def list_alerts(
 
     An alert that was written again after a crash is shown once.
     """
-    least = 0 if severity is None else _SEVERITIES.index(severity)
+    least = 0 if severity is None else SEVERITIES.index(severity)
 
     def wanted(alert: Record) -> bool:
         return (
             (not rules or alert["rule"] in rules)
             and (not subjects or alert["subject"] in subjects)
-            and _SEVERITIES.index(alert["severity"]) >= least
+            and SEVERITIES.index(alert["severity"]) >= least
         )
 
     job = load_job(job_file)
     topic = ready(job).topics.alerts
     _show(job, Shown(topic, ALERTS, last, follow, as_json, _since_us(since)), "alert", wanted)
+
+
+@click.group(epilog=_EXAMPLES)
+def incidents() -> None:
+    """Incidents of a job: findings of one cause, since when, and whether they are over."""
+
+
+@incidents.command("list", epilog=_EXAMPLES)
+@_options
+@click.option("--firing", is_flag=True, help="Only incidents that are not over.")
+@click.option("--severity", type=click.Choice(SEVERITIES), help="Only incidents at least as severe.")
+def list_incidents(
+    job_file: Path,
+    last: int | None,
+    follow: bool,
+    as_json: bool,
+    since: str | None,
+    firing: bool,
+    severity: Severity | None,
+) -> None:
+    """List incidents as they stand; docs/alerts.md explains them.
+
+    With --follow each change is a line: opened, grew, worse, lasts, resolved, reopened.
+    """
+    least = 0 if severity is None else SEVERITIES.index(severity)
+
+    def wanted(incident: Record) -> bool:
+        return (not firing or incident["state"] == "firing") and SEVERITIES.index(incident["severity"]) >= least
+
+    job = load_job(job_file)
+    topic = ready(job).topics.incidents
+    _show(job, Shown(topic, INCIDENTS, last, follow, as_json, _since_us(since), stands=True), "incident", wanted)
+
+
+@incidents.command("show", epilog=_EXAMPLES)
+@click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("incident", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="The record, whole, as the job wrote it.")
+def show_incident(job_file: Path, incident: str, as_json: bool) -> None:
+    """Show an incident: its root suspect, and all else that was found."""
+    job = load_job(job_file)
+    topic = ready(job).topics.incidents
+    with Compacted(job.kafka, topic, MAX_BYTES) as records:
+        found = list(newest_records(records, 1, lambda record: bool(record["id"] == incident)))
+    if not found:
+        raise ConfigError(
+            f"topic {topic!r}: expected an incident {incident!r}, found none; see `sparsewatch incidents list`"
+        )
+    if as_json:
+        click.echo(msgspec.json.encode(found[0]).decode())
+        return
+    click.echo(printable(INCIDENTS.line(found[0])))
+    output().print(table(FINDINGS.columns, map(FINDINGS.cells, found[0]["findings"]), title=FINDINGS.title))
 
 
 @click.group(epilog=_EXAMPLES)
@@ -158,8 +220,7 @@ def _show(job: Job, shown: Shown, noun: str, wanted: Callable[[Record], bool] = 
         return shown.wants(record) and wanted(record)
 
     with Compacted(job.kafka, shown.topic, MAX_BYTES) as topic:
-        limit = shown.last if shown.last is not None or shown.as_json else _TABLE_RECORDS
-        number = _print(shown, newest_records(topic, limit, chosen))
+        number = _print(shown, shown.newest(topic, chosen))
         if shown.follow:
             for record in following_records(topic, chosen):
                 click.echo(_line(shown, record))

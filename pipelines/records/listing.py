@@ -1,4 +1,4 @@
-"""Windows, alerts and results as rows of a table. What stands in them came from outside and is shown harmlessly."""
+"""Records of a job as rows of a table. What stands in them came from outside and is shown harmlessly."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,6 +66,32 @@ def alert_cells(record: Record) -> tuple[str, ...]:
     )
 
 
+def incident_cells(record: Record) -> tuple[str, ...]:
+    """An incident: id, state, since and until when, severity, root suspect and how much else was found."""
+    others = len(record["findings"]) - 1 + record["left_out"]
+    return (
+        record["id"],
+        record["state"],
+        moment_text(record["started_us"]),
+        "" if record["ended_us"] is None else moment_text(record["ended_us"]),
+        record["severity"],
+        f"{record['rule']} {record['subject']}",
+        f"{record['message']}{f'; {others} more' if others else ''}",
+    )
+
+
+def finding_cells(found: Record) -> tuple[str, ...]:
+    """A finding of an incident: the windows that show it, and as of the last of them what it says."""
+    return (
+        moment_text(found["since_us"]),
+        moment_text(found["until_us"]),
+        found["severity"],
+        found["rule"],
+        found["subject"],
+        found["message"],
+    )
+
+
 def row_cells(record: Record) -> tuple[str, ...]:
     """An outlier among rows: id, time, score, p-value and the columns that make it one."""
     columns = sorted(record["columns"].items(), key=lambda named: -named[1])[:_NAMED]
@@ -101,6 +127,16 @@ WINDOWS = View(
     "Windows, newest last (UTC)", ("from", "to", "rows", "whole", "alerts", "found"), window_cells, ("rows", "alerts")
 )
 ALERTS = View("Alerts, newest last (UTC)", ("window", "severity", "rule", "subject", "message"), alert_cells)
+INCIDENTS = View(
+    "Incidents, last changed last (UTC)",
+    ("id", "state", "since", "until", "severity", "suspect", "message"),
+    incident_cells,
+)
+FINDINGS = View(
+    "Findings, the root suspect first (UTC)",
+    ("since", "until", "severity", "rule", "subject", "message"),
+    finding_cells,
+)
 ROWS = View(
     "Rows above the threshold, newest last (UTC)",
     ("id", "time", "score", "p", "columns", "identity"),

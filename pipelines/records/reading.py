@@ -56,8 +56,7 @@ def newest_records(topic: Compacted, limit: int | None, wanted: Callable[[Record
         ConfigError: If there is no such topic, or a record in it is no JSON object.
         SourceError: If the broker does not answer.
     """
-    if not topic.is_there:
-        raise ConfigError(f"the broker has no topic {topic.name!r}: has the job run yet?")
+    _check_there(topic)
     if limit is None:
         return _new(topic, topic.changes(), Recent(_REMEMBERED), wanted)
     recent = Recent(limit)
@@ -65,6 +64,33 @@ def newest_records(topic: Compacted, limit: int | None, wanted: Callable[[Record
         if value is not None and wanted(read_record(value, topic.name)):
             recent.put(key, value)
     return (read_record(value, topic.name) for value in recent.values())
+
+
+def standing_records(topic: Compacted, limit: int | None, wanted: Callable[[Record], bool]) -> list[Record]:
+    """Records that state how something stands: the newest of each key, and of those the ones that count.
+
+    Args:
+        topic: Read up to its end.
+        limit: Records at most, those that changed last; None for all.
+        wanted: Which records count.
+
+    Raises:
+        ConfigError: As `newest_records`.
+        SourceError: As `newest_records`.
+    """
+    _check_there(topic)
+    newest: dict[bytes, bytes] = {}
+    for key, value in topic.changes():
+        newest.pop(key, None)
+        if value is not None:
+            newest[key] = value
+    found = [record for value in newest.values() if wanted(record := read_record(value, topic.name))]
+    return found if limit is None else found[-limit:]
+
+
+def _check_there(topic: Compacted) -> None:
+    if not topic.is_there:
+        raise ConfigError(f"the broker has no topic {topic.name!r}: has the job run yet?")
 
 
 def following_records(topic: Compacted, wanted: Callable[[Record], bool]) -> Iterator[Record]:

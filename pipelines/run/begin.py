@@ -11,9 +11,9 @@ from contextlib import closing
 
 import msgspec
 
+from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
-from sparsewatch.schemas.alerts import raise_alert
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.compacted import Compacted
@@ -25,6 +25,7 @@ from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.job_metrics import lost_metric
+from sparsewatch.transforms.window.raise_alerts import raise_alerts, send_raised
 
 
 def take_over(made: Ready, partitions: Sequence[int], writer: Writer) -> tuple[Ready, Progress]:
@@ -75,7 +76,7 @@ def _begin(made: Ready, partitions: Sequence[int], records: Compacted, writer: W
         state = standing(reader, before, partitions, made.job.source.start, closely=True)
     log_notices(own.topics.source, state.notices)
     now = _moved(before or no_progress(own), state)
-    _write_alerts(writer, made, now, state.notices)
+    now = _told(writer, made, now, state.notices)
     if state.lost:
         sample = lost_metric(now).of_job(own.job)
         writer.send(own.topics.metrics, sample.key.encode(), msgspec.json.encode(sample))
@@ -105,12 +106,11 @@ def _unread(point: ResumePoint) -> int:
     return max(0, point.high - point.offset) + point.gone
 
 
-def _write_alerts(writer: Writer, made: Ready, now: Progress, notices: Sequence[Notice]) -> None:
-    start_us = now.closed_end_us
-    alerts = [
-        raise_alert(finding, made.identity.job, start_us, start_us + made.windows.length_us)
-        for finding in findings_of(made.topics.source, notices)
-    ]
-    for alert in alerts:
-        writer.send(made.topics.alerts, alert.id.encode(), msgspec.json.encode(alert))
-    AlertsFile(made.job.output.alerts_file).add(alerts)
+def _told(writer: Writer, made: Ready, now: Progress, notices: Sequence[Notice]) -> Progress:
+    """The progress behind alerts on what happened to the source topic since."""
+    next_window = Seen(now.closed_end_us, now.closed_end_us + made.windows.length_us, is_judged=False)
+    findings = findings_of(made.topics.source, notices)
+    raised = raise_alerts(made.identity.job, next_window, findings, now.incidents, made.job.incidents)
+    send_raised(raised, made.topics, writer)
+    AlertsFile(made.job.output.alerts_file).add(raised.alerts)
+    return msgspec.structs.replace(now, incidents=raised.known)

@@ -22,6 +22,7 @@ from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.pipelines.run.runners import Runner
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import counted
+from sparsewatch.schemas.incidents import IncidentRecord
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.schemas.units import moment_text
 from sparsewatch.transforms.kafka.reader_start import Until
@@ -62,7 +63,7 @@ def start_lines(
         f"{job.name}: reads {topics.source!r} at {brokers}, {counted(len(partitions), 'partition')}, "
         f"{_from(job, resumed)}, {_until(until)}; {_RUNNERS[runner]}",
         f"{windows}; {learned}" if learned else windows,
-        f"writes {topics.windows!r}, alerts {topics.alerts!r}, rejects {topics.rejects!r}",
+        f"writes {topics.windows!r}, incidents {topics.incidents!r}, rejects {topics.rejects!r}",
     ]
 
 
@@ -106,6 +107,12 @@ def window_line(window: WindowClosed, now_s: float) -> str:
     when, rows, late, rejected, behind, alerts = window_cells(window, now_s)
     line = f"{when}  {rows} rows, {late} late, {rejected} rejected, {behind} behind"
     return f"{line}; {alerts}" if alerts else line
+
+
+def incident_line(incident: IncidentRecord) -> str:
+    """What a window did to an incident, as a line of a log."""
+    suspect = f"{incident.rule} {incident.subject}"
+    return f"  {incident.id} {incident.change}: {incident.severity}, {suspect}, {incident.message}"
 
 
 def _span(seconds: float) -> str:
@@ -162,6 +169,8 @@ class RunReport:
                 return
             if self._live is None:
                 self.say(window_line(window, time.time()))
+                for incident in window.incidents:
+                    self.say(incident_line(incident))
                 return
             self._last.append(window_cells(window, time.time()))
             totals = f"{self._sums.read:,} read = {self._sums.counted:,} counted + {self._sums.rejected:,} rejected "

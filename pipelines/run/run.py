@@ -294,7 +294,9 @@ def build_graph(pipeline: beam.Pipeline, made: Ready, prepared: Prepared, specs:
         | "MarkerParts" >> beam.ParDo(_MarkerParts(job.name)).with_output_types(Part)
     )
     stream = StreamRules(job.stream, prepared.own_volume)
-    close = CloseWindows(made.identity, prepared.conclude, prepared.look_back, job.output.alerts_file, stream)
+    close = CloseWindows(
+        made.identity, prepared.conclude, prepared.look_back, job.output.alerts_file, stream, job.incidents
+    )
     # Labels stay as they are, whatever the classes are called: an update of a running job matches them.
     _ = (measures, aside, markers) | "AllParts" >> beam.Flatten() | "CloseBooks" >> close
 

@@ -115,10 +115,16 @@ def remove_older(job: JobIdentity, records: Compacted, writer: Writer) -> None:
 
 
 class Watch:
-    """Looks whether a newer instance has claimed the job; a reader of its own follows the progress topic."""
+    """Looks whether a newer instance has claimed the job; a reader of its own follows the progress topic.
+
+    Args:
+        job: Claimed by the instance that looks.
+    """
 
     def __init__(self, job: JobIdentity) -> None:
         self._job = job
+        #: What the instance itself has committed last, in whichever of its threads; None before its first commit.
+        self.own: Progress | None = None
         self._records = Compacted(job.kafka, job.topics.progress, MAX_RECORD_BYTES, prefix=f"{job.job}/".encode())
 
     def check(self) -> None:
@@ -132,6 +138,8 @@ class Watch:
         if own is None:
             return
         for standing in standings(self._changes(), self._job.job):
+            if standing.instance == own:
+                self.own = standing.progress
             if standing.instance.rank > own.rank:
                 raise FencedError(
                     f"job {self._job.job!r} was taken over by {standing.instance}: this run writes nothing more, and "

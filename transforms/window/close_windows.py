@@ -15,6 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
+from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.accounts import Account, Part, WindowParts, sort_parts
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.jobs import JobIdentity
@@ -82,6 +83,8 @@ class CloseWindows(beam.PTransform):
     alerts_file: str | None = None
     #: How the stream as such is judged.
     stream: StreamRules = field(default_factory=StreamRules)
+    #: When an incident is over.
+    incidents: IncidentSettings = field(default_factory=IncidentSettings)
 
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
@@ -93,5 +96,8 @@ class CloseWindows(beam.PTransform):
             | "Meet" >> beam.GroupByKey().with_input_types(Part)
             | "Conclude" >> beam.ParDo(_Conclude(self.conclude)).with_output_types(_KeyedClosed)
             | "AllWindows" >> beam.WindowInto(GlobalWindows())
-            | "CommitInOrder" >> beam.ParDo(CommitInOrder(self.identity, self.look_back, self.alerts_file, self.stream))
+            | "CommitInOrder" >> beam.ParDo(self._commit_in_order())
         )
+
+    def _commit_in_order(self) -> CommitInOrder:
+        return CommitInOrder(self.identity, self.look_back, self.alerts_file, self.stream, self.incidents)

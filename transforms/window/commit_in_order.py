@@ -20,8 +20,10 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
+from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.accounts import NEVER_US, Progress
 from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.stream_history import StreamHistory
@@ -36,6 +38,7 @@ from sparsewatch.transforms.window.write_windows import WindowWriter
 
 FORMAT = Format("the books of a job")
 _STREAM_RULES = StreamRules()
+_INCIDENT_SETTINGS = IncidentSettings()
 #: Windows that one commit may cover. Views reach back over a fixed number of saved windows, so where there are views a
 #: window is committed before the next one is saved: read again, it meets the saved windows that it met the first time.
 _WINDOWS_A_COMMIT = 16
@@ -105,6 +108,7 @@ class CommitInOrder(beam.DoFn):
         look_back: Its view over several windows, if it has one.
         alerts_file: File that alerts are added to as JSON lines, besides their topic.
         stream: How the stream as such is judged.
+        incidents: When an incident is over.
     """
 
     HELD = BagStateSpec("held", BytesCoder())
@@ -117,16 +121,19 @@ class CommitInOrder(beam.DoFn):
         look_back: LookBack | None,
         alerts_file: str | None,
         stream: StreamRules = _STREAM_RULES,
+        incidents: IncidentSettings = _INCIDENT_SETTINGS,
     ) -> None:
         self._identity = identity
         self._at_once = _WINDOWS_A_COMMIT if look_back is None else 1
         self._stream = stream
-        self._writer = WindowWriter(identity, look_back, alerts_file)
+        self._writer = WindowWriter(identity, look_back, alerts_file, incidents)
         self._books = books_of(no_progress(identity))
         self._looked = False
         #: End of the windows that were committed when the state was read. A runner may go back to a state before them:
         #: they are posted again and not written, since saved windows that their views saw may be gone.
         self._committed_us = NEVER_US
+        #: The incidents behind them: what was found in them is not looked for again.
+        self._committed_incidents = Incidents()
         #: Windows held, by start; what the bag holds besides them was taken.
         self._held: dict[int, Closed] = {}
         self._in_bag = 0
@@ -189,7 +196,11 @@ class CommitInOrder(beam.DoFn):
         known_now = patiently(lambda: load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest))
         durable = known_now or no_progress(own)
         self._committed_us = durable.closed_end_us
+        self._committed_incidents = durable.incidents
         self._books = known or books_of(durable)
+        if not self._books.stopped and self._books.progress.windows == durable.windows:
+            # A start may have told of the source topic since.
+            self._with_incidents(durable.incidents)
         windows = [Closed.from_bytes(data) for data in held.read()]
         self._in_bag = len(windows)
         self._held = {w.window.start_us: w for w in windows if w.window.start_us >= self._books.taken_us}
@@ -208,13 +219,21 @@ class CommitInOrder(beam.DoFn):
     def _take(self, closed: Closed) -> None:
         judged = judge_stream(closed, self._books.progress, self._stream)
         self._books, stop = post(self._books, closed, judged.history)
+        if (committed := self._writer.committed()) is not None and committed.closed_end_us > self._committed_us:
+            self._committed_us, self._committed_incidents = committed.closed_end_us, committed.incidents
         if closed.window.end_us <= self._committed_us and not self._books.stopped:
+            self._with_incidents(self._committed_incidents)
             return
         changes = findings_of(self._identity.topics.source, [n for marker in closed.markers for n in marker.notices])
         findings = [*changes, *(finding for finding in (closed.fault, stop) if finding is not None)]
-        self._writer.write(closed, judged, findings, committed=not self._books.stopped)
+        known = self._books.progress.incidents
+        self._with_incidents(self._writer.write(closed, judged, findings, known, committed=not self._books.stopped))
         if self._writer.windows >= self._at_once:
             self._commit()
+
+    def _with_incidents(self, incidents: Incidents) -> None:
+        progress = msgspec.structs.replace(self._books.progress, incidents=incidents)
+        self._books = msgspec.structs.replace(self._books, progress=progress)
 
     def _commit(self) -> None:
         self._writer.commit(self._books.progress, waiting=len(self._held) + self._books.stopped)

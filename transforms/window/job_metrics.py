@@ -1,10 +1,12 @@
 """Metrics that every job has."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from sparsewatch.schemas.accounts import Progress
 from sparsewatch.schemas.alerts import Alert, MetricSample, gauge
+from sparsewatch.schemas.incidents import SEVERITIES, Incidents
 
 
 def window_metrics(alerts: Sequence[Alert]) -> list[MetricSample]:
@@ -14,6 +16,15 @@ def window_metrics(alerts: Sequence[Alert]) -> list[MetricSample]:
             "sparsewatch_window_closed_timestamp_seconds", "When the last window was closed, by the clock.", time.time()
         ),
         gauge("sparsewatch_window_alerts", "Alerts of the last closed window.", len(alerts)),
+    ]
+
+
+def incident_metrics(incidents: Incidents) -> list[MetricSample]:
+    """Samples of the incidents that fire."""
+    firing = Counter(incident.severity for incident in incidents.known if not incident.is_resolved)
+    return [
+        gauge("sparsewatch_incidents_firing", "Incidents that fire.", firing[severity], {"severity": severity})
+        for severity in SEVERITIES
     ]
 
 
@@ -33,6 +44,7 @@ def progress_metrics(progress: Progress) -> list[MetricSample]:
     return [
         *samples,
         lost_metric(progress),
+        *incident_metrics(progress.incidents),
         MetricSample(
             name="sparsewatch_windows_closed_total",
             kind="counter",

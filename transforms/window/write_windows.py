@@ -11,9 +11,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from sparsewatch.detectors.incidents.lifecycle import Seen
+from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
-from sparsewatch.schemas.alerts import Alert, Finding, MetricSample, raise_alert
+from sparsewatch.schemas.alerts import Alert, Finding, MetricSample
 from sparsewatch.schemas.errors import SinkError, SourceError
+from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.instances import Watch, write_standing
@@ -26,9 +29,11 @@ from sparsewatch.transforms.window.job_metrics import progress_metrics, window_m
 from sparsewatch.transforms.window.judge_stream import Judged
 from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
+from sparsewatch.transforms.window.raise_alerts import Raised, raise_alerts, send_raised
 from sparsewatch.transforms.window.standing_gauges import StandingGauges
 
 _logger = logging.getLogger(__name__)
+_INCIDENT_SETTINGS = IncidentSettings()
 
 
 class WindowWriter:
@@ -38,12 +43,20 @@ class WindowWriter:
         identity: The job.
         look_back: Its view over several windows, if it has one; closed with the writer.
         alerts_file: File that alerts are added to as JSON lines, besides their topic.
+        incidents: When an incident is over.
     """
 
-    def __init__(self, identity: JobIdentity, look_back: LookBack | None, alerts_file: str | None) -> None:
+    def __init__(
+        self,
+        identity: JobIdentity,
+        look_back: LookBack | None,
+        alerts_file: str | None,
+        incidents: IncidentSettings = _INCIDENT_SETTINGS,
+    ) -> None:
         self._identity = identity
         self._look_back = look_back
         self._alerts_file = AlertsFile(alerts_file)
+        self._settings = incidents
         self._writer: Writer | None = None
         self._admin: Admin | None = None
         self._panes: PaneLog | None = None
@@ -66,40 +79,51 @@ class WindowWriter:
         self._panes = None
         self._gauges.forget()
 
-    def write(self, closed: Closed, judged: Judged, findings: Sequence[Finding], *, committed: bool) -> None:
-        """Send what is to be written of a window; `commit` makes it durable.
+    def committed(self) -> Progress | None:
+        """What this run has committed, as far as it is known before the first window of a commit is written.
 
-        Args:
-            closed: The window.
-            judged: What it shows of the stream as such.
-            findings: Findings about its account, besides those of the conclusion and of the stream.
-            committed: Whether the next `commit` covers it; only then its metrics are stated.
+        Another instance of the step may have committed since this one did, and its state may be from before.
 
         Raises:
             FencedError: If a newer instance runs the job.
         """
         if not self.windows:
             self._watch.check()
-        writer, window, job = self._open(), closed.window, self._identity.job
+        return self._watch.own
+
+    def write(
+        self, closed: Closed, judged: Judged, findings: Sequence[Finding], incidents: Incidents, *, committed: bool
+    ) -> Incidents:
+        """Send what is to be written of a window; `commit` makes it durable.
+
+        Args:
+            closed: The window.
+            judged: What it shows of the stream as such.
+            findings: Findings about its account, besides those of the conclusion and of the stream.
+            incidents: Those before it.
+            committed: Whether the next `commit` covers it; only then its metrics are stated.
+
+        Returns:
+            The incidents behind it.
+        """
+        writer, window = self._open(), closed.window
         self._is_flushed = False
         # What is odd about the stream is found before the view: such a window is no baseline of later ones.
         whole = closed.conclusion + Conclusion(findings=judged.findings)
         if not closed.is_preface:
             whole = self._with_view(window, whole, writer)
-        alerts = [raise_alert(f, job, window.start_us, window.end_us) for f in (*whole.findings, *findings)]
-        self._send(closed, whole, judged.passed_over, alerts, writer)
-        self._alerts += alerts
-        account = sum((marker.account for marker in closed.markers), Account())
-        rules = tuple(alert.rule for alert in alerts)
-        end_us = PREFACE_US if closed.is_preface else window.end_us
-        self._closed.append(WindowClosed(window.start_us, end_us, account, rules, window.complete))
+        seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0 and not closed.is_preface)
+        found = (*whole.findings, *findings)
+        raised = raise_alerts(self._identity.job, seen, found, incidents, self._settings)
+        self._send(closed, whole, judged.passed_over, raised, writer)
+        self._alerts += raised.alerts
+        self._closed.append(_heard(closed, raised))
         self.windows += 1
-        if committed:
-            self._moved = True
-            if not closed.is_preface:
-                self._samples |= self._gauges.of_window(
-                    map(self._labelled, [*window_metrics(alerts), judged.silence, *whole.metrics])
-                )
+        self._moved |= committed
+        if committed and not closed.is_preface:
+            samples = [*window_metrics(raised.alerts), judged.silence, *whole.metrics]
+            self._samples |= self._gauges.of_window(map(self._labelled, samples))
+        return raised.known
 
     def commit(self, progress: Progress, waiting: int) -> None:
         """Make durable what was sent; then write the progress, if a window moved it; then the metrics.
@@ -178,9 +202,7 @@ class WindowWriter:
         self._panes.put(dataclasses.replace(pane, learned=not whole.findings), writer)
         return whole
 
-    def _send(
-        self, closed: Closed, conclusion: Conclusion, passed_over: int, alerts: list[Alert], writer: Writer
-    ) -> None:
+    def _send(self, closed: Closed, conclusion: Conclusion, passed_over: int, raised: Raised, writer: Writer) -> None:
         job, topics, window = self._identity.job, self._identity.topics, closed.window
         summary = {
             "job": job,
@@ -189,14 +211,14 @@ class WindowWriter:
             "rows": conclusion.rows,
             "complete": window.complete,
             "passed_over": passed_over,
-            "alerts": [alert.id for alert in alerts],
+            "alerts": [alert.id for alert in raised.alerts],
             **conclusion.summary,
         }
         if not closed.is_preface:
             writer.send(topics.windows, f"{job}/{window.start_us}".encode(), msgspec.json.encode(summary))
-        for alert in alerts:
+        for alert in raised.alerts:
             _logger.warning("ALERT %s %s: %s", alert.rule, alert.subject, alert.message)
-            writer.send(topics.alerts, alert.id.encode(), msgspec.json.encode(alert))
+        send_raised(raised, topics, writer)
         for record in conclusion.records:
             writer.send(*record)
 
@@ -222,3 +244,16 @@ class WindowWriter:
             value = None if sample is None else msgspec.json.encode(sample)
             writer.send(self._identity.topics.metrics, key.encode(), value)
         writer.flush()
+
+
+def _heard(closed: Closed, raised: Raised) -> WindowClosed:
+    """The window as listeners hear of it."""
+    window = closed.window
+    return WindowClosed(
+        window.start_us,
+        PREFACE_US if closed.is_preface else window.end_us,
+        sum((marker.account for marker in closed.markers), Account()),
+        tuple(alert.rule for alert in raised.alerts),
+        window.complete,
+        tuple(raised.incidents),
+    )

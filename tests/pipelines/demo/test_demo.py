@@ -124,7 +124,11 @@ def test_the_demo_finds_all_it_planted_with_repeated_bounded_runs(tmp_path: Path
     told = json.loads(report.read_text())
     assert all(planted["found"] for planted in told["planted"])
     assert all(one["planted"] for one in told["alerts"])
-    assert set(told) == {"planted", "alerts", "accounts", "written", "exported", "rates"}
+    assert set(told) == {"planted", "alerts", "incidents", "accounts", "written", "exported", "rates"}
+    state = {incident["id"]: incident["state"] for incident in told["incidents"]}
+    # What was planted is over, and so is each incident that tells of it, but for those of the last windows.
+    assert sum(state[one] == "resolved" for planted in told["planted"] for one in planted["incidents"]) > 0
+    assert all(planted["incidents"] for planted in told["planted"])
     for stream in ("ctr", "wafer"):
         account = told["accounts"][stream]
         assert account == told["written"][stream] == told["exported"][stream]

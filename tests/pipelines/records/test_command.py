@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from sparsewatch.pipelines.records.command import alerts, results, windows
+from sparsewatch.pipelines.records.command import alerts, incidents, results, windows
 from sparsewatch.pipelines.records.reading import Recent, following_records, newest_records, read_record
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
@@ -97,6 +97,49 @@ def test_alerts_are_chosen_by_rule_subject_and_severity(embedded_broker: Embedde
     assert rules("--rule", "rank_drift", "--rule", "volume_low") == ["volume_low", "rank_drift"]
     assert rules("--subject", "site") == ["feature_nulls"]
     assert "\x1b" not in ask(alerts, job).stdout
+
+
+def incident(number: int, *, firing: bool, severity: str, message: str) -> tuple[str, dict[str, Any]]:
+    start, end = START_US + number * MINUTE_US, START_US + (number + 2) * MINUTE_US
+    found = [
+        {"rule": rule, "subject": "site", "severity": severity, "since_us": start, "until_us": end, "message": message}
+        for rule in ("feature_vanished", "feature_signal_lost")
+    ]
+    record = {
+        "id": f"incidents-{number}",
+        "state": "firing" if firing else "resolved",
+        "started_us": start,
+        "ended_us": None if firing else end,
+        "window_end_us": end,
+        "findings": found,
+        "left_out": 0,
+        **{name: found[0][name] for name in ("rule", "subject", "severity", "message")},
+    }
+    return f"incidents-{number}", record
+
+
+def test_incidents_are_listed_as_they_stand_and_shown_with_all_that_was_found(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    message = "0.0% of rows have a value"
+    found = [
+        incident(1, firing=True, severity="warning", message=message),
+        incident(2, firing=True, severity="critical", message=message),
+        incident(1, firing=False, severity="warning", message=message),
+    ]
+    write(embedded_broker.bootstrap, "incidents.incidents", found)
+    job = write_click_job(tmp_path, embedded_broker.bootstrap, "incidents")
+    firing = ["incidents-2", "firing", "2026-01-01 00:02:00", "", "critical", "feature_vanished site"]
+    over = ["incidents-1", "resolved", "2026-01-01 00:01:00", "2026-01-01 00:03:00", "warning", "feature_vanished site"]
+    assert [row[:6] for row in cells(ask(incidents, job))] == [firing, over]
+    assert [row[0] for row in cells(ask(incidents, job, "--firing"))] == ["incidents-2"]
+    assert [row[0] for row in cells(ask(incidents, job, "--severity", "critical"))] == ["incidents-2"]
+    shown = CliRunner().invoke(incidents, ["show", str(job), "incidents-1"], catch_exceptions=False)
+    assert [row[3] for row in cells(shown)] == ["feature_vanished", "feature_signal_lost"]
+    shown = CliRunner().invoke(incidents, ["show", str(job), "incidents-2", "--json"], catch_exceptions=False)
+    assert json.loads(shown.stdout) == found[1][1]
+    with pytest.raises(ConfigError, match=r"expected an incident 'incidents-9', found none"):
+        CliRunner().invoke(incidents, ["show", str(job), "incidents-9"], catch_exceptions=False)
 
 
 def test_results_of_rows_and_wafers(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:

@@ -68,6 +68,11 @@ class Runs:
         found = [msgspec.json.decode(value or b"") for value in self.broker.values("clicks.alerts")]
         return [(alert["rule"], alert["value"]) for alert in found if alert["rule"] in SOURCE_RULES]
 
+    @property
+    def incidents(self) -> list[dict[str, Any]]:
+        """What was told of incidents, in its order."""
+        return [msgspec.json.decode(value or b"") for value in self.broker.values("clicks.incidents")]
+
     def metric(self, name: str) -> float | None:
         found = [msgspec.json.decode(value) for value in self.broker.newest("clicks.metrics").values()]
         return next((sample["value"] for sample in found if sample["name"] == name), None)
@@ -95,6 +100,11 @@ def test_a_topic_made_anew_is_read_from_its_begin_and_told_once(
         runs.run()
     assert runs.totals == Account(counted=30 + 10 * grown, late=10, rejected=10)
     assert runs.alerts == [("source_recreated", 1.0)]
+    # It is over two windows later, and no run tells it again.
+    assert [(one["id"], one["change"]) for one in runs.incidents if one["rule"] == "source_recreated"] == [
+        ("clicks-1", "opened"),
+        ("clicks-1", "resolved"),
+    ]
     told = [text for record in caplog.records if not (text := record.getMessage()).startswith("ALERT")]
     assert told == ["clicks/0: the topic was deleted and made again: it is read from its begin, offset 0"]
     assert len(runs.broker.records("clicks.late")) == len(runs.broker.records("clicks.rejects")) == 10

@@ -63,7 +63,7 @@ def test_the_start_says_what_is_read_from_where_with_what_and_where_it_goes(tmp_
         "clicks: reads 'clicks' at broker:9092, 2 partitions, resumed, offsets 0:120, 1:7, until stopped; on Prism"
     )
     assert windows == f"windows of 1m, disorder 10s; row model {tmp_path / 'model'}, version 0002"
-    assert written == "writes 'clicks.windows', alerts 'clicks.alerts', rejects 'clicks.rejects'"
+    assert written == "writes 'clicks.windows', incidents 'clicks.incidents', rejects 'clicks.rejects'"
 
 
 def test_the_start_of_a_first_run_and_of_a_bounded_run(tmp_path: Path) -> None:

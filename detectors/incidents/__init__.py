@@ -1,0 +1,1 @@
+"""Incidents: which findings have one cause, and when it began and ended."""

@@ -1,0 +1,91 @@
+"""Which findings have one cause, and which of them is suspected to be its root.
+
+Rules fall into kinds; findings of different kinds have different causes:
+
+* *data*: what the rows of a window show. Findings that appear in the same window have one cause: two faults seldom
+  begin within one window, while one fault seldom shows in one rule on one feature. The edge of a fault may lie inside a
+  window, so findings of the next window belong to it, too. While the stream itself is at fault (no rows, few rows, many
+  rejects), all that rows show follows from it.
+* *pattern*: each pattern of defects is one of its own.
+* *source*: what happened to the source topic, told once.
+* *books*: the accounts do not balance. The job commits nothing from there on, so its next run ends it.
+
+The order of `RULES` is the order of suspicion: what explains most comes first.
+"""
+
+from typing import Literal
+
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.incidents import SEVERITIES, Member
+
+Kind = Literal["books", "source", "data", "pattern"]
+
+#: Kind of each rule, the strongest explanation first.
+RULES: dict[str, Kind] = {
+    "books_unbalanced": "books",
+    "commits_behind": "books",
+    "source_recreated": "source",
+    "source_truncated": "source",
+    "records_lost": "source",
+    "model_does_not_fit": "data",
+    "rejects_high": "data",
+    "no_data": "data",
+    "volume_low": "data",
+    "late_high": "data",
+    "feature_type_changed": "data",
+    "feature_vanished": "data",
+    "feature_appeared": "data",
+    "feature_nulls": "data",
+    "feature_cardinality": "data",
+    "feature_unseen_values": "data",
+    "leakage_suspected": "data",
+    "feature_signal_lost": "data",
+    "feature_signal_gained": "data",
+    "rank_drift": "data",
+    "columns_moved": "data",
+    "volume_high": "data",
+    "click_rate_shift": "data",
+    "rows_unlike_training": "data",
+    "row_scores_drift": "data",
+    "defects_outside": "data",
+    "novel_pattern": "data",
+    "emerging_pattern": "pattern",
+    "pattern_rate_high": "pattern",
+}
+#: Rules on the stream itself: what the rows of the same window show follows from them.
+STREAM_RULES = frozenset({"rejects_high", "no_data", "volume_low"})
+#: Subjects that no one thing has: findings on them are alike only by the same rule.
+_WHOLES = frozenset({"stream", "rows", "wafers"})
+_ORDER = {rule: place for place, rule in enumerate(RULES)}
+
+
+def kind_of(rule: str) -> Kind:
+    """Kind of a rule; a rule that is not known is one on data."""
+    return RULES.get(rule, "data")
+
+
+def is_about(found: Finding, member: Member) -> bool:
+    """Whether a finding goes on with what a member of an incident found before.
+
+    Example: a feature that lacks some values now lacks all of them.
+    """
+    if kind_of(found.rule) != kind_of(member.rule) or found.subject != member.subject:
+        return False
+    if kind_of(found.rule) == "pattern" or found.subject in _WHOLES:
+        return found.rule == member.rule
+    return True
+
+
+def cause_key(found: Finding) -> tuple[str, ...]:
+    """What new findings of a window that have one cause have in common."""
+    kind = kind_of(found.rule)
+    return (kind, found.rule, found.subject) if kind == "pattern" else (kind,)
+
+
+def by_suspicion(member: Member) -> tuple[int, int, int, str]:
+    """Sort key of the members of an incident, the root suspect first.
+
+    What was found first explains what was found later; of the same window the strongest explanation counts, then the
+    severity.
+    """
+    return (member.since_us, _ORDER.get(member.rule, len(_ORDER)), -SEVERITIES.index(member.severity), member.subject)

@@ -1,0 +1,168 @@
+"""The life of an incident: opened, grown, resolved, reopened; window by window, in their order.
+
+What a window does to the incidents depends on those before it and on its findings alone, so a run that reads it again
+writes the same.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from sparsewatch.detectors.incidents.causes import STREAM_RULES, by_suspicion, cause_key, is_about, kind_of
+from sparsewatch.detectors.incidents.settings import IncidentSettings
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.incidents import SEVERITIES, Change, Incident, Incidents, Member, member_of
+
+#: Incidents that a job remembers, and members of one that are listed: its state stays small.
+MOST_KNOWN = 100
+MOST_MEMBERS = 50
+
+
+class Seen(NamedTuple):
+    """A window that incidents are told of."""
+
+    start_us: int
+    end_us: int
+    #: Whether it would have shown what is still wrong: it has rows, and all of them.
+    is_judged: bool
+
+
+class Changed(NamedTuple):
+    """What a window did to an incident."""
+
+    incident: Incident
+    change: Change
+
+
+class Advanced(NamedTuple):
+    """The incidents behind a window."""
+
+    incidents: Incidents
+    #: By number.
+    changed: list[Changed]
+    #: Number of the incident of each finding, in their order.
+    numbers: list[int]
+
+
+def advance(incidents: Incidents, window: Seen, findings: Sequence[Finding], settings: IncidentSettings) -> Advanced:
+    """The incidents behind a window.
+
+    Args:
+        incidents: Those before it.
+        window: The window.
+        findings: Found in it.
+        settings: When an incident is over.
+    """
+    numbers, newest = _numbers(incidents, window, findings)
+    known, changed = {incident.number: incident for incident in incidents.known}, []
+    for number in sorted({*known, *numbers}):
+        found = [finding for finding, own in zip(findings, numbers, strict=True) if own == number]
+        after, change = _after(known.get(number), number, window, found, settings)
+        known[number] = after
+        if change is not None:
+            changed.append(Changed(after, change))
+        if after.quiet >= settings.resolve_after + settings.reopen_within and after.is_resolved:
+            del known[number]
+    kept, crowded = _bounded(list(known.values()))
+    changed = [one for one in changed if one.incident.number not in {own.incident.number for own in crowded}] + crowded
+    return Advanced(Incidents(newest, kept), sorted(changed, key=lambda one: one.incident.number), numbers)
+
+
+def _numbers(incidents: Incidents, window: Seen, findings: Sequence[Finding]) -> tuple[list[int], int]:
+    """Number of the incident of each finding, whatever their order, and the newest number."""
+    homes = [_home(finding, incidents.known, window, findings) for finding in findings]
+    new = sorted({cause_key(finding) for finding, home in zip(findings, homes, strict=True) if home is None})
+    opened = {key: number for number, key in enumerate(new, start=incidents.number + 1)}
+    numbers = [
+        opened[cause_key(finding)] if home is None else home for finding, home in zip(findings, homes, strict=True)
+    ]
+    return numbers, incidents.number + len(new)
+
+
+def _home(finding: Finding, known: Sequence[Incident], window: Seen, findings: Sequence[Finding]) -> int | None:
+    """The known incident that a finding belongs to."""
+    for incident in reversed(known):
+        if any(is_about(finding, member) for member in incident.members):
+            return incident.number
+    for incident in reversed(known):
+        if kind_of(finding.rule) == "data" and _explains(incident, window, findings):
+            return incident.number
+    return None
+
+
+def _explains(incident: Incident, window: Seen, findings: Sequence[Finding]) -> bool:
+    """Whether what a window shows for the first time follows from an incident."""
+    if incident.is_resolved or any(kind_of(member.rule) != "data" for member in incident.members):
+        return False
+    if 0 <= window.start_us - incident.started_us <= window.end_us - window.start_us:
+        return True
+    still = {finding.rule for finding in findings} & STREAM_RULES
+    return any(member.rule in still for member in incident.members)
+
+
+def _after(
+    incident: Incident | None, number: int, window: Seen, found: Sequence[Finding], settings: IncidentSettings
+) -> tuple[Incident, Change | None]:
+    members = [member_of(finding, window.start_us, window.end_us) for finding in found]
+    if incident is None:
+        first, left_out = _joined((), members)
+        return Incident(number, first, window.start_us, window.end_us, left_out=left_out), "opened"
+    if not members:
+        return _without_finding(incident, window, settings)
+    listed, left_out = _joined(incident.members, members)
+    after = msgspec.structs.replace(
+        incident,
+        members=listed,
+        left_out=incident.left_out + left_out,
+        until_us=max(incident.until_us, window.end_us),
+        windows=incident.windows + 1,
+        quiet=0,
+        is_resolved=False,
+        reopened=incident.reopened + incident.is_resolved,
+    )
+    return after, _change(incident, after)
+
+
+def _without_finding(incident: Incident, window: Seen, settings: IncidentSettings) -> tuple[Incident, Change | None]:
+    if not window.is_judged or kind_of(incident.members[0].rule) == "books":
+        return incident, None
+    over = incident.quiet + 1 >= settings.resolve_after
+    after = msgspec.structs.replace(incident, quiet=incident.quiet + 1, is_resolved=over)
+    return after, "resolved" if over and not incident.is_resolved else None
+
+
+def _change(before: Incident, after: Incident) -> Change | None:
+    if before.is_resolved:
+        return "reopened"
+    if SEVERITIES.index(after.severity) > SEVERITIES.index(before.severity):
+        return "worse"
+    if len(after.members) > len(before.members):
+        return "grew"
+    return "lasts" if after.windows >= 4 and after.windows.bit_count() == 1 else None
+
+
+def _joined(members: Sequence[Member], found: Sequence[Member]) -> tuple[tuple[Member, ...], int]:
+    """Members with those found now, the root suspect first, and how many new ones there was no room for."""
+    by_name = {(member.rule, member.subject): member for member in members}
+    left_out = 0
+    for member in sorted(found, key=by_suspicion):
+        before = by_name.get((member.rule, member.subject))
+        if before is None and len(by_name) >= MOST_MEMBERS:
+            left_out += 1
+            continue
+        by_name[member.rule, member.subject] = member if before is None else _again(before, member)
+    return tuple(sorted(by_name.values(), key=by_suspicion)), left_out
+
+
+def _again(before: Member, now: Member) -> Member:
+    severity = max(before.severity, now.severity, key=SEVERITIES.index)
+    return msgspec.structs.replace(now, since_us=before.since_us, severity=severity)
+
+
+def _bounded(known: Sequence[Incident]) -> tuple[tuple[Incident, ...], list[Changed]]:
+    """As many incidents as are remembered, and the others, resolved: those that were found longest ago."""
+    by_age = sorted(known, key=lambda incident: (not incident.is_resolved, incident.until_us, incident.number))
+    crowded, kept = by_age[: max(0, len(known) - MOST_KNOWN)], by_age[max(0, len(known) - MOST_KNOWN) :]
+    ended = [msgspec.structs.replace(incident, is_resolved=True) for incident in crowded if not incident.is_resolved]
+    return tuple(sorted(kept, key=lambda incident: incident.number)), [Changed(one, "resolved") for one in ended]

@@ -1,0 +1,171 @@
+"""Incidents: findings that have one cause, from the window that first shows it to the first windows that no longer do.
+
+Example: `site_id` loses its values at 10:05, and its signal with them; at 10:30 they are back. That is one incident,
+`clicks-17`, of two findings and five windows: it is opened at 10:05 and resolved at 10:30, and every window between
+adds to it instead of raising alarms of its own.
+
+What a job remembers of its incidents (`Incidents`) is committed with its progress. What others read
+(`IncidentRecord`) lies in a compacted topic: the newest record of an id is the incident as it stands.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from sparsewatch.schemas.alerts import Finding, Severity
+
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+State = Literal["firing", "resolved"]
+#: What became of an incident in a window. It lasts, and says so, in its 4th, 8th, 16th … window.
+Change = Literal["opened", "reopened", "grew", "worse", "lasts", "resolved"]
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """What a rule found on a subject, as of the last window in which it did."""
+
+    rule: str
+    subject: str
+    #: The highest so far.
+    severity: Severity
+    #: Start of the first window in which it was found, end of the last; microseconds since the epoch.
+    since_us: int
+    until_us: int
+    value: float
+    threshold: float
+    baseline: float
+    message: str
+
+
+class Incident(msgspec.Struct, frozen=True, array_like=True):
+    """One incident, firing or resolved not long ago."""
+
+    #: Of the job's incidents, from 1.
+    number: int
+    #: The root suspect first, see `sparsewatch.detectors.incidents.causes`.
+    members: tuple[Member, ...]
+    #: Start of its first window, end of the last one with a finding; microseconds since the epoch.
+    started_us: int
+    until_us: int
+    #: Windows with a finding.
+    windows: int = 1
+    #: Findings on other subjects or by other rules, which are not among the members.
+    left_out: int = 0
+    #: Windows in a row that could have shown it and did not.
+    quiet: int = 0
+    is_resolved: bool = False
+    #: How often it was resolved and came back.
+    reopened: int = 0
+
+    @property
+    def severity(self) -> Severity:
+        """The highest of its members."""
+        return max((member.severity for member in self.members), key=SEVERITIES.index)
+
+
+class Incidents(msgspec.Struct, frozen=True, array_like=True):
+    """What a job remembers of its incidents."""
+
+    #: Of the newest one; 0 before the first.
+    number: int = 0
+    #: Those that fire, and those resolved that may be reopened; by number.
+    known: tuple[Incident, ...] = ()
+
+
+class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as others read it; of an id the newest record counts."""
+
+    #: Job and number, such as `clicks-17`.
+    id: str
+    job: str
+    state: State
+    #: What this record tells.
+    change: Change
+    severity: Severity
+    #: The root suspect.
+    rule: str
+    subject: str
+    message: str
+    value: float
+    threshold: float
+    baseline: float
+    #: Start of the first window; end of the last with a finding, None while it fires. Microseconds since the epoch.
+    started_us: int
+    ended_us: int | None
+    #: The window that told it.
+    window_start_us: int
+    window_end_us: int
+    #: Windows with a finding.
+    windows: int
+    reopened: int
+    #: All that was found, the root suspect first.
+    findings: tuple["FoundRecord", ...]
+    #: Findings that are not among them.
+    left_out: int
+
+
+class FoundRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of an incident as others read it."""
+
+    rule: str
+    subject: str
+    severity: Severity
+    since_us: int
+    until_us: int
+    value: float
+    threshold: float
+    baseline: float
+    message: str
+
+
+def incident_id(job: str, number: int) -> str:
+    """Id of an incident.
+
+    A job that is killed opens the same incidents again under the same numbers, since they go on from what it committed.
+
+    >>> incident_id("clicks", 17)
+    'clicks-17'
+    """
+    return f"{job}-{number}"
+
+
+def incident_record(
+    incident: Incident, change: Change, job: str, window_start_us: int, window_end_us: int
+) -> IncidentRecord:
+    """The record of an incident behind a window that changed it."""
+    root = incident.members[0]
+    return IncidentRecord(
+        id=incident_id(job, incident.number),
+        job=job,
+        state="resolved" if incident.is_resolved else "firing",
+        change=change,
+        severity=incident.severity,
+        rule=root.rule,
+        subject=root.subject,
+        message=root.message,
+        value=root.value,
+        threshold=root.threshold,
+        baseline=root.baseline,
+        started_us=incident.started_us,
+        ended_us=incident.until_us if incident.is_resolved else None,
+        window_start_us=window_start_us,
+        window_end_us=window_end_us,
+        windows=incident.windows,
+        reopened=incident.reopened,
+        findings=tuple(FoundRecord(**msgspec.structs.asdict(member)) for member in incident.members),
+        left_out=incident.left_out,
+    )
+
+
+def member_of(finding: Finding, start_us: int, end_us: int) -> Member:
+    """A finding of a window as a member of an incident."""
+    return Member(
+        rule=finding.rule,
+        subject=finding.subject,
+        severity=finding.severity,
+        since_us=start_us,
+        until_us=end_us,
+        value=finding.value,
+        threshold=finding.threshold,
+        baseline=finding.baseline,
+        message=finding.message,
+    )
