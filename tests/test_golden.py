@@ -165,6 +165,17 @@ def test_stored_references_know_the_values_they_were_fitted_to() -> None:
         }
 
 
+def test_a_stored_reference_knows_its_hours_and_an_older_one_has_none() -> None:
+    stored = Reference.load(MODELS / "reference-by-hour")
+    assert stored.volume_by_hour is not None
+    assert stored.click_rate_by_hour is not None
+    for rhythm in (stored.volume_by_hour, stored.click_rate_by_hour):
+        assert (rhythm.kind, len(rhythm.hours)) == ("hour of day", 24)
+        assert rhythm.hours[15].mean > 2 * rhythm.hours[3].mean
+    older = Reference.load(MODELS / "reference")
+    assert (older.volume_by_hour, older.click_rate_by_hour, older.left_out) == (None, None, 0)
+
+
 @pytest.mark.parametrize("file", stored_formats.REFUSED)
 def test_what_an_earlier_release_stored_otherwise_is_refused_by_name(file: str) -> None:
     decode, says = stored_formats.REFUSED[file]

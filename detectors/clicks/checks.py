@@ -19,12 +19,11 @@ import math
 
 import msgspec
 
+from sparsewatch.detectors.clicks.baselines import Baseline, click_rate_baseline, volume_baseline
 from sparsewatch.detectors.clicks.feature_checks import RULES, View
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
-from sparsewatch.detectors.clicks.tolerances import share_tolerance
-from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity, counted
 
@@ -41,6 +40,7 @@ def check_window(
     settings: ClickThresholds,
     *,
     complete: bool = True,
+    start_us: int | None = None,
 ) -> list[Finding]:
     """What is wrong with a window.
 
@@ -51,14 +51,16 @@ def check_window(
         settings: When a deviation matters.
         complete: False if rows of the window may be missing, as in the first and last window of a run: low volume is
             then no finding.
+        start_us: Start of the window, microseconds since the epoch: its volume and click rate are compared with those
+            of its hour where the reference knows a rhythm; None to compare them with those of all windows.
 
     Returns:
         Findings on the stream, then at most one for each feature in the order of `counts.features`. Other rules that
         fired on the feature are named in `evidence["also"]`.
     """
-    findings = [check_volume(counts.rows, reference, settings, complete=complete)]
+    findings = [check_volume(counts.rows, reference, settings, complete=complete, start_us=start_us)]
     if counts.rows >= max(settings.min_rows, 1):
-        findings.append(_click_rate(counts, reference, settings))
+        findings.append(_click_rate(counts, reference, settings, start_us))
         findings.extend(
             _strongest(
                 View(
@@ -75,21 +77,26 @@ def check_window(
     return [finding for finding in findings if finding is not None]
 
 
-def volume_limits(reference: Reference, settings: ClickThresholds) -> tuple[float, float]:
+def volume_limits(baseline: Baseline, settings: ClickThresholds) -> tuple[float, float]:
     """Rows at or below which the volume is low, and at or above which it is high; the first is negative for never."""
-    baseline, windows = reference.volume, reference.windows
-    high = max(settings.volume_high * baseline.mean, baseline.mean + volume_tolerance(baseline, windows, settings.z))
-    return low_volume(baseline, windows, settings.volume_low, settings.z), high
+    mean = baseline.figure.mean
+    high = max(settings.volume_high * mean, mean + baseline.volume_tolerance(settings.z))
+    return baseline.low_volume(settings.volume_low, settings.z), high
 
 
-def click_rate_tolerance(reference: Reference, rows: float, settings: ClickThresholds) -> float:
-    """How far the click rate of so many rows may lie from the reference."""
-    chance = share_tolerance(reference.click_rate, reference.windows, rows, reference.volume.mean, settings.z)
-    return max(chance, settings.click_rate_change * reference.click_rate.mean)
+def click_rate_tolerance(baseline: Baseline, rows: float, settings: ClickThresholds) -> float:
+    """How far the click rate of so many rows may lie from that expected."""
+    chance = baseline.share_tolerance(rows, settings.z)
+    return max(chance, settings.click_rate_change * baseline.figure.mean)
 
 
 def check_volume(
-    rows: int, reference: Reference, settings: ClickThresholds, *, complete: bool = True
+    rows: int,
+    reference: Reference,
+    settings: ClickThresholds,
+    *,
+    complete: bool = True,
+    start_us: int | None = None,
 ) -> Finding | None:
     """Rules `volume_low` and `volume_high`, also on a window without rows.
 
@@ -98,9 +105,10 @@ def check_volume(
         reference: The baseline.
         settings: When a deviation matters.
         complete: As in `check_window`.
+        start_us: As in `check_window`.
     """
-    baseline = reference.volume
-    low, high = volume_limits(reference, settings)
+    baseline = volume_baseline(reference, start_us)
+    low, high = volume_limits(baseline, settings)
     severity: Severity
     if rows >= high:
         rule, severity, threshold = "volume_high", "warning", high
@@ -114,31 +122,28 @@ def check_volume(
         severity=severity,
         value=rows,
         threshold=threshold,
-        baseline=baseline.mean,
-        message=f"{counted(rows, 'row')} in the window, {baseline.mean:,.0f} in the reference",
-        evidence={"reference_min": baseline.min, "reference_max": baseline.max},
+        baseline=baseline.figure.mean,
+        message=f"{counted(rows, 'row')} in the window, {baseline.figure.mean:,.0f} {baseline.wording()}",
+        evidence=baseline.evidence(),
     )
 
 
-def _click_rate(counts: FeatureCounts, reference: Reference, settings: ClickThresholds) -> Finding | None:
-    baseline, rate = reference.click_rate, counts.clicks / counts.rows
-    tolerance = click_rate_tolerance(reference, counts.rows, settings)
-    if abs(rate - baseline.mean) < tolerance:
+def _click_rate(
+    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, start_us: int | None
+) -> Finding | None:
+    baseline, rate = click_rate_baseline(reference, start_us), counts.clicks / counts.rows
+    expected, tolerance = baseline.figure.mean, click_rate_tolerance(baseline, counts.rows, settings)
+    if abs(rate - expected) < tolerance:
         return None
     return Finding(
         rule="click_rate_shift",
         subject=STREAM,
         severity="warning",
         value=rate,
-        threshold=baseline.mean + math.copysign(tolerance, rate - baseline.mean),
-        baseline=baseline.mean,
-        message=f"{rate:.2%} of rows are clicks, {baseline.mean:.2%} in the reference",
-        evidence={
-            "rows": counts.rows,
-            "clicks": counts.clicks,
-            "reference_min": baseline.min,
-            "reference_max": baseline.max,
-        },
+        threshold=expected + math.copysign(tolerance, rate - expected),
+        baseline=expected,
+        message=f"{rate:.2%} of rows are clicks, {expected:.2%} {baseline.wording()}",
+        evidence={"rows": counts.rows, "clicks": counts.clicks, **baseline.evidence()},
     )
 
 

@@ -5,13 +5,15 @@ of missing values, its values, their number or its signal are (see `sparsewatch.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparsewatch.detectors.clicks.outlying import OUTLYING_VOLUME_Z, OUTLYING_Z, PART, outlying
 from sparsewatch.detectors.clicks.profile import FeatureProfile
+from sparsewatch.detectors.clicks.rhythm import usual_levels
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
 from sparsewatch.detectors.clicks.tolerances import (
     Information,
@@ -24,15 +26,48 @@ from sparsewatch.detectors.clicks.tolerances import (
 from sparsewatch.detectors.clicks.volume import volume_tolerance
 
 
-def odd_windows(stretch: Stretch) -> frozenset[int]:
-    """Places of the windows that are left out as a whole."""
+def odd_windows(stretch: Stretch, window_us: int | None) -> frozenset[int]:
+    """Places of the windows that are left out as a whole.
+
+    Args:
+        stretch: All windows.
+        window_us: Their length; None if it is not known.
+    """
     profiles, windows = stretch.profiles, len(stretch.profiles)
     rows = [profile.rows for profile in profiles]
-    volumes = outlying(
-        rows, lambda robust, _: volume_tolerance(robust, windows, OUTLYING_VOLUME_Z), starts_us=stretch.starts_us
-    )
-    rates = _odd_shares([profile.click_rate for profile in profiles], rows, stretch.starts_us)
-    return frozenset([*volumes, *rates])
+    rates = [profile.click_rate for profile in profiles]
+    mean_rows = float(np.mean(rows))
+
+    def volume(usual: Statistic, _: int) -> float:
+        return volume_tolerance(usual, windows, OUTLYING_VOLUME_Z)
+
+    def rate(usual: Statistic, place: int) -> float:
+        return share_tolerance(usual, windows, rows[place], mean_rows, OUTLYING_Z)
+
+    by_volume, by_rate = _levels(rows, stretch, window_us, share=False), _levels(rates, stretch, window_us, share=True)
+    volumes = _odd_by_hour(rows, by_volume, volume, by_volume.tolist(), stretch.starts_us)
+    return frozenset([*volumes, *_odd_by_hour(rates, by_rate, rate, rows, stretch.starts_us)])
+
+
+def _levels(values: Sequence[float], stretch: Stretch, window_us: int | None, *, share: bool) -> NDArray[np.float64]:
+    figures = stretch.figures(values, share=share)
+    return np.ones(len(values)) if figures is None or window_us is None else usual_levels(figures, window_us)
+
+
+def _odd_by_hour(
+    values: Sequence[float],
+    levels: NDArray[np.float64],
+    tolerance: Callable[[Statistic, int], float],
+    weights: Sequence[float],
+    starts_us: Sequence[int] | None,
+) -> tuple[int, ...]:
+    """As `outlying`, of values that are judged by what is usual at their hour."""
+
+    def relative(robust: Statistic, place: int) -> float:
+        level = float(levels[place])
+        return tolerance(robust.times(level), place) / level
+
+    return outlying((np.asarray(values) / levels).tolist(), relative, weights=weights, starts_us=starts_us)
 
 
 def odd_windows_of(name: str, stretch: Stretch, values: StretchValues) -> frozenset[int]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
+from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
 from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic, statistic
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -68,6 +69,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     window_us: int | None = None
     #: Windows that are not in `windows`, since their volume or click rate is unlike that of the others.
     left_out: int = 0
+    #: Volume and click rate by hour, where that predicts a day better than their mean over all windows.
+    volume_by_hour: Rhythm | None = None
+    click_rate_by_hour: Rhythm | None = None
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -94,6 +98,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "hash_mark": hash_mark(),
             "window_us": self.window_us,
             "left_out": self.left_out,
+            "volume_by_hour": self.volume_by_hour,
+            "click_rate_by_hour": self.click_rate_by_hour,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -133,6 +139,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 },
                 window_us=msgspec.convert(meta.get("window_us"), int | None),
                 left_out=msgspec.convert(meta.get("left_out", 0), int),
+                volume_by_hour=msgspec.convert(meta.get("volume_by_hour"), Rhythm | None),
+                click_rate_by_hour=msgspec.convert(meta.get("click_rate_by_hour"), Rhythm | None),
             )
 
 
@@ -152,7 +160,7 @@ def fit_reference(
     """
     whole, times = _with_rows(windows, starts_us)
     stretch = Stretch(whole, [profile_window(window, rank_features(window), None) for window in whole], times)
-    kept = stretch.without(odd_windows(stretch))
+    kept = stretch.without(odd_windows(stretch, window_us))
     fitted = {name: _fit(name, kept) for name in kept.windows[0].features}
     return Reference(
         label=kept.windows[0].label,
@@ -165,6 +173,8 @@ def fit_reference(
         abundances={name: values.abundances for name, (_, values) in fitted.items()},
         window_us=window_us,
         left_out=len(whole) - len(kept.windows),
+        volume_by_hour=_rhythm([profile.rows for profile in kept.profiles], kept, window_us, share=False),
+        click_rate_by_hour=_rhythm([profile.click_rate for profile in kept.profiles], kept, window_us, share=True),
     )
 
 
@@ -176,6 +186,11 @@ def _with_rows(
     if not places:
         raise ConfigError("expected at least one window with rows to fit a reference, got none")
     return [every[place] for place in places], None if starts_us is None else [starts_us[place] for place in places]
+
+
+def _rhythm(values: Sequence[float], stretch: Stretch, window_us: int | None, *, share: bool) -> Rhythm | None:
+    figures = stretch.figures(values, share=share)
+    return None if figures is None or window_us is None else fit_rhythm(figures, window_us)
 
 
 def _fit(name: str, stretch: Stretch) -> tuple[FeatureReference, StretchValues]:

@@ -9,6 +9,7 @@ from statistics import median
 
 import msgspec
 
+from sparsewatch.detectors.clicks.baselines import click_rate_baselines, volume_baselines
 from sparsewatch.detectors.clicks.checks import click_rate_tolerance, volume_limits
 from sparsewatch.detectors.clicks.feature_checks import null_limit, signal_lost_limit, signal_tolerance
 from sparsewatch.detectors.clicks.reference import Reference
@@ -20,9 +21,12 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Mean rows of a window.
     rows: float
-    #: Rows at or below which `volume_low` fires.
+    #: Rows at or below which `volume_low` fires; of a reference with a rhythm: in the median hour, as the same part of
+    #: `rows`.
     volume_low: float | None
-    #: Change of the click rate, as a part of it.
+    #: Hours of the reference's rhythm in which no loss of volume is found.
+    blind_hours: int = 0
+    #: Change of the click rate, as a part of it; of a reference with a rhythm: in the median hour.
     click_rate_change: float | None
     #: Rise of the share of rows without a value, by feature; a feature whose values cannot be missed is absent.
     null_rise: dict[str, float]
@@ -48,17 +52,28 @@ def sensitivity(reference: Reference, settings: ClickThresholds) -> Sensitivity:
         reference: The baseline.
         settings: When a deviation matters.
     """
-    rows, rate = reference.volume.mean, reference.click_rate
-    low, _ = volume_limits(reference, settings)
+    rows = reference.volume.mean
+    volumes = volume_baselines(reference)
+    lows = [low * (rows / of.figure.mean) for of in volumes if (low := volume_limits(of, settings)[0]) >= 0]
     judged = rows >= settings.min_rows
-    change = click_rate_tolerance(reference, rows, settings) if judged else math.inf
     return Sensitivity(
         rows=rows,
-        volume_low=low if low >= 0 else None,
-        click_rate_change=change / rate.mean if change < rate.mean else None,
+        volume_low=median(lows) if lows else None,
+        blind_hours=len(volumes) - len(lows) if len(volumes) > 1 else 0,
+        click_rate_change=_click_rate_change(reference, settings) if judged else None,
         null_rise=_null_rises(reference, settings) if judged else {},
         signal_loss=_signal_losses(reference, settings) if judged else {},
     )
+
+
+def _click_rate_change(reference: Reference, settings: ClickThresholds) -> float | None:
+    changes = [
+        click_rate_tolerance(of, of.rows, settings) / of.figure.mean
+        for of in click_rate_baselines(reference)
+        if of.rows >= settings.min_rows and of.figure.mean
+    ]
+    seen = [change for change in changes if change < 1]
+    return median(seen) if seen else None
 
 
 def _null_rises(reference: Reference, settings: ClickThresholds) -> dict[str, float]:

@@ -8,6 +8,7 @@ import polars as pl
 
 from sparsewatch.detectors.clicks.outlying import PART
 from sparsewatch.detectors.clicks.profile import WindowProfile
+from sparsewatch.detectors.clicks.rhythm import Figures
 from sparsewatch.detectors.clicks.tolerances import Abundances
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
@@ -33,6 +34,13 @@ class Stretch:
             [self.profiles[place] for place in places],
             None if self.starts_us is None else [self.starts_us[place] for place in places],
         )
+
+    def figures(self, values: Sequence[float], *, share: bool) -> Figures | None:
+        """A figure of each window with its time; None if that is not known."""
+        if self.starts_us is None:
+            return None
+        rows = [profile.rows for profile in self.profiles]
+        return Figures(np.asarray(values, float), np.asarray(rows, float), np.asarray(self.starts_us, np.int64), share)
 
 
 class StretchValues:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, entr, gammaln, log_ndtr, ndtr, stdtrit
+from scipy.special import betainc, chdtri, entr, gammaincc, gammaln, ndtr, stdtrit
 
 from sparsewatch.detectors.counts.counts import Counts
 
@@ -33,6 +33,10 @@ class Statistic(msgspec.Struct, frozen=True, kw_only=True):
     sd: float
     min: float
     max: float
+
+    def times(self, factor: float) -> "Statistic":
+        """The figure multiplied by a factor above 0."""
+        return Statistic(mean=factor * self.mean, sd=factor * self.sd, min=factor * self.min, max=factor * self.max)
 
 
 def statistic(values: Sequence[float]) -> Statistic:
@@ -80,26 +84,37 @@ def _shrunken(sd: float, sampling_sd: float, windows: int) -> tuple[float, int]:
     return (PRIOR_WINDOWS * sampling_sd**2 + (windows - 1) * sd**2) / freedom, freedom
 
 
-def empty_excluded(volume: "Statistic", windows: int, z: float) -> bool:
-    """Whether a window without rows is no chance: its probability is below that of `z` standard deviations.
+def excluded_rows(volume: "Statistic", windows: int, z: float) -> float:
+    """Rows up to which the volume of a window is no chance: less likely than below `z` standard deviations.
 
-    A bound on a deviation that is symmetric, as `between_windows`, excludes an empty window only where the volume
-    varies by less than a seventh or so. But rows are a count whose rate varies: negative binomial, of which 0 has
-    probability (k / (k + mean))^k, k = mean^2 / (variance - mean) (Johnson, Kemp and Kotz, Univariate Discrete
-    Distributions, 2005, sec. 5.1). The variance is the largest that the reference's windows make likely, at 1 %.
+    A bound on a deviation that is symmetric, as `between_windows`, excludes a window of few rows only where the volume
+    varies by less than a seventh or so. But rows are a count whose rate varies: negative binomial, with the parameter
+    mean^2 / (variance - mean) (Johnson, Kemp and Kotz, Univariate Discrete Distributions, 2005, sec. 5.1). The variance
+    is the largest that the reference's windows make likely, at 1 %.
 
     Args:
         volume: Rows over the reference's windows.
         windows: Their number.
         z: Strictness, in standard deviations.
+
+    Returns:
+        Fewer than any window of the reference has; negative where not even a window without rows is excluded.
     """
     mean = volume.mean
-    if not volume.min:
-        return False
     shrunken, freedom = _shrunken(volume.sd, math.sqrt(mean), windows)
     excess = shrunken * freedom / chdtri(freedom, 0.99) - mean
-    log_p = -mean if excess <= 0 else -(mean * mean / excess) * math.log1p(excess / mean)
-    return log_p < float(log_ndtr(-z))
+    low, high = -1, math.ceil(volume.min)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _chance_of_at_most(middle, mean, excess) < ndtr(-z) else (low, middle)
+    return float(low)
+
+
+def _chance_of_at_most(rows: int, mean: float, excess: float) -> float:
+    """Distribution function of a count whose variance is its mean and an excess: negative binomial, or Poisson."""
+    if excess <= 0:
+        return float(gammaincc(rows + 1, mean))
+    return float(betainc(mean * mean / excess, rows + 1, mean / (mean + excess)))
 
 
 def widen(tolerance: float, windows: int) -> float:
@@ -107,7 +122,9 @@ def widen(tolerance: float, windows: int) -> float:
     return tolerance * math.sqrt(1 + 1 / windows)
 
 
-def share_tolerance(reference: Statistic, windows: int, rows: float, reference_rows: float, z: float) -> float:
+def share_tolerance(
+    reference: Statistic, windows: int, rows: float, reference_rows: float, z: float, *, backing: int | None = None
+) -> float:
     """How far a share of rows may lie from its reference.
 
     Args:
@@ -116,14 +133,16 @@ def share_tolerance(reference: Statistic, windows: int, rows: float, reference_r
         rows: Rows of the share that is checked, > 0.
         reference_rows: Rows a window of the reference had on average, > 0.
         z: Strictness, in standard deviations.
+        backing: Windows that know the mean, where they are fewer than those that know the deviation.
     """
-    total = windows * reference_rows
+    known = windows if backing is None else backing
+    total = known * reference_rows
     share = (reference.mean * total + 1) / (total + 2)
     variance = share * (1 - share)
     spread = reference.sd * math.sqrt(max(1.0, reference_rows / rows))
     sampling = chance_bound(variance, rows, z)
     between = between_windows(spread, math.sqrt(variance / rows), windows, z)
-    return widen(max(sampling, between), windows)
+    return widen(max(sampling, between), known)
 
 
 class Information(NamedTuple):

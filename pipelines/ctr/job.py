@@ -104,7 +104,9 @@ class ConcludeClicks:
         """Only the volume can be judged. There is no pane: an empty window is no baseline of later ones."""
         found = None
         if self.reference is not None:
-            found = check_volume(0, self.reference.now(), self.checks, complete=window.complete)
+            found = check_volume(
+                0, self.reference.now(), self.checks, complete=window.complete, start_us=window.start_us
+            )
         return Conclusion(
             summary={"ranking": []},
             findings=[] if found is None else [found],
@@ -143,7 +145,9 @@ class ConcludeClicks:
             summary={"ranking": ranking, "profile": profile, "mistyped": mistyped_summary(types)},
             findings=[]
             if reference is None
-            else check_window(counts, profile, reference, self.checks, complete=window.complete),
+            else check_window(
+                counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
+            ),
             metrics=click_metrics(ranking, profile) + mistyped_metrics(types, exported),
         )
 

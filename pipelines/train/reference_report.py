@@ -81,7 +81,8 @@ def losses_seen(reference: Reference, thresholds: ClickThresholds) -> str:
 def _volume(seen: Sensitivity) -> str:
     if seen.volume_low is None:
         return "no loss of volume"
-    return f"volume at or below {seen.volume_low:.0f} rows ({seen.volume_low / seen.rows - 1:.0%})"
+    volume = f"volume at or below {seen.volume_low:.0f} rows ({seen.volume_low / seen.rows - 1:.0%})"
+    return f"{volume}, none in {counted(seen.blind_hours, 'hour')} of the reference" if seen.blind_hours else volume
 
 
 def _of_features(seen: Sensitivity) -> Iterator[str]:
@@ -113,7 +114,20 @@ def report(reference: Reference, thresholds: ClickThresholds, unusable: int) -> 
         f"{counted(reference.windows, 'window')} of {reference.volume.mean:.0f} ± {reference.volume.sd:.0f} rows, "
         f"{reference.click_rate.mean:.2%} clicks; {counted(unusable, 'row')} without a usable time or label left out"
     )
+    for remark in _rhythms(reference):
+        console.print(remark)
     console.print(losses_seen(reference, thresholds))
+
+
+def _rhythms(reference: Reference) -> Iterator[str]:
+    for figure, rhythm in (("volume", reference.volume_by_hour), ("click rate", reference.click_rate_by_hour)):
+        if rhythm is not None:
+            means = sorted(hour.mean for hour in rhythm.hours)
+            yield (
+                f"{figure} by {rhythm.kind}: up to {means[-1] / means[0]:.1f} times that of the lowest hour"
+                if means[0]
+                else f"{figure} by {rhythm.kind}"
+            )
 
 
 def _cells(name: str, feature: FeatureReference) -> tuple[str, ...]:

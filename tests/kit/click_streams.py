@@ -85,8 +85,9 @@ def findings(
     *,
     complete: bool = True,
     mistyped: MistypedCells = NONE_MISTYPED,
+    start_us: int | None = None,
 ) -> list[Finding]:
     """The findings of the checks on a window."""
     ranking = rank_features(counts)
     profile = profile_window(counts, ranking, reference.known_values, reference.hash_limits, mistyped)
-    return check_window(counts, profile, reference, settings or ClickThresholds(), complete=complete)
+    return check_window(counts, profile, reference, settings or ClickThresholds(), complete=complete, start_us=start_us)

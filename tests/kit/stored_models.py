@@ -15,6 +15,7 @@ import torch
 
 from sparsewatch.detectors.artefacts.versions import HISTORY, LATEST
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.clicks.rhythm import HOUR_US
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.open_set.novelty import NoveltyConfig, fit_novelty
 from sparsewatch.detectors.rows.methods.apre.scorer import fit_apre, fit_autoencoder
@@ -47,6 +48,20 @@ def windows(max_values: int) -> list[FeatureCounts]:
         counts.update(pa.record_batch(rows))
         found.append(counts)
     return found
+
+
+def reference_by_hour() -> Reference:
+    """Three days of hours, of which those of the afternoon have thrice the rows and clicks."""
+    rng, found = np.random.default_rng(3), []
+    for hour in range(72):
+        busy = hour % 24 >= 12
+        counts = FeatureCounts(("site",), "click", max_values=64)
+        n = int(rng.poisson(300 if busy else 100))
+        counts.update(
+            pa.record_batch({"site": rng.integers(0, 5, n), "click": rng.binomial(1, 0.6 if busy else 0.2, n)})
+        )
+        found.append(counts)
+    return fit_reference(found, HOUR_US, [hour * HOUR_US for hour in range(72)])
 
 
 def rows(n: int = 400) -> pa.Table:
@@ -90,6 +105,7 @@ def _save_row_model(method: str, folder: Path) -> Path:
 STORED: dict[str, Callable[[Path], Path]] = {
     "reference": lambda folder: fit_reference(windows(64)).save(folder),
     "reference-beyond-the-cap": lambda folder: fit_reference(windows(8)).save(folder),
+    "reference-by-hour": lambda folder: reference_by_hour().save(folder),
     "wafer": lambda folder: wafer_model().save(folder, metrics={}, training=ABOUT),
     **{f"rows-{name}": partial(_save_row_model, name) for name in METHODS},
 }

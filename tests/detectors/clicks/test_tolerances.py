@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from scipy.stats import norm, t
+from scipy.stats import nbinom, norm, t
 
 from sparsewatch.detectors.clicks.tolerances import (
     PRIOR_WINDOWS,
     Statistic,
     between_windows,
     chance_bound,
-    empty_excluded,
+    excluded_rows,
     share_tolerance,
 )
 
@@ -52,7 +52,7 @@ def volume(rows: np.ndarray) -> Statistic:
 @pytest.mark.parametrize(("mean", "windows"), [(61, 9), (200, 5), (3_000, 3), (40, 30)])
 def test_a_window_without_rows_is_odd_in_a_steady_stream(mean: int, windows: int) -> None:
     rng = np.random.default_rng(mean)
-    assert np.mean([empty_excluded(volume(rng.poisson(mean, windows)), windows, 5.0) for _ in range(200)]) > 0.95
+    assert np.mean([excluded_rows(volume(rng.poisson(mean, windows)), windows, 5.0) >= 0 for _ in range(200)]) > 0.95
 
 
 @pytest.mark.parametrize("shape", [0.5, 1, 2, 4, 8])
@@ -62,11 +62,29 @@ def test_a_window_without_rows_is_no_oddity_where_the_volume_varies_that_much(sh
     rng, mean = np.random.default_rng(round(shape * windows)), 50
     chance = (shape / (shape + mean)) ** shape
     streams = rng.poisson(rng.gamma(shape, mean / shape, (500, windows)))
-    excluded = np.mean([empty_excluded(volume(rows), windows, 5.0) for rows in streams])
+    excluded = np.mean([excluded_rows(volume(rows), windows, 5.0) >= 0 for rows in streams])
     # Five windows tell little of how much a bursty stream varies: 1 empty window in 10,000 alarms by chance, at most.
     assert excluded * chance < 1e-4
 
 
 def test_a_window_without_rows_in_the_reference_excludes_nothing() -> None:
     rows = np.array([0, *[1_000] * 50])
-    assert not empty_excluded(volume(rows), len(rows), 5.0)
+    assert excluded_rows(volume(rows), len(rows), 5.0) < 0
+
+
+@pytest.mark.parametrize("shape", [2, 4, 8, 30])
+@pytest.mark.parametrize("windows", [12, 40, 200])
+def test_rows_that_are_excluded_are_rarer_than_chance_and_fewer_than_ever_seen(shape: float, windows: int) -> None:
+    rng, mean = np.random.default_rng(windows), 1_000
+    streams = rng.poisson(rng.gamma(shape, mean / shape, (300, windows)))
+    excluded = np.array([excluded_rows(volume(rows), windows, 5.0) for rows in streams])
+    assert (excluded < streams.min(axis=1)).all()
+    chance = nbinom.cdf(np.floor(excluded), shape, shape / (shape + mean))
+    # Few windows tell little of how much a stream varies.
+    assert chance.mean() < (1e-5 if windows < 40 else norm.sf(5.0))
+
+
+def test_a_reference_of_a_steady_volume_excludes_many_rows_and_one_that_has_them_does_not() -> None:
+    rows = np.random.default_rng(1).poisson(1_000, 40)
+    assert 600 < excluded_rows(volume(rows), 40, 5.0) < 900
+    assert excluded_rows(volume(np.array([*rows, 300])), 41, 5.0) < 300

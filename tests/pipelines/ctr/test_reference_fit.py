@@ -4,12 +4,15 @@ from typing import Any
 import pytest
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.clicks.rhythm import DAY_US, HOUR_US
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.pipelines.ctr.job import ClickMeasure
 from sparsewatch.pipelines.ctr.reference_fit import reference_remarks
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.transforms.window.measure import Window
 from tests.pipelines.ctr.example import FEATURES, events
 
 LENGTH_US = 60_000_000
@@ -70,3 +73,24 @@ def test_a_reference_of_other_settings_is_refused_before_the_broker_is_asked(
 def test_features_that_a_reference_lacks_are_named(tmp_path: Path) -> None:
     [remark] = reference_remarks(fit(), job(tmp_path, fit(), features=[*FEATURES, "other"]))
     assert remark == "not in the reference and so not checked: other"
+
+
+def test_a_job_compares_a_window_with_its_hour(tmp_path: Path) -> None:
+    """Two days of which the afternoons have five times the rows of the mornings, and as many clicks a row."""
+    windows, starts = [], range(0, 2 * DAY_US + HOUR_US, 30 * LENGTH_US)
+    for start in starts:
+        counts = FeatureCounts(FEATURES, "click")
+        counts.update(events(60 if start % DAY_US < DAY_US // 2 else 300, start))
+        windows.append(counts)
+    settings = job(tmp_path, fit_reference(windows, LENGTH_US, starts))
+    conclude = prepare(ready(settings)).conclude
+    measure = ClickMeasure(settings.ranked_features, "click", settings.ranking)
+    measure.counts.state.update(events(60, 1))
+    hours = (3 * DAY_US + 6 * HOUR_US, 3 * DAY_US + 18 * HOUR_US)
+    morning, evening = (conclude(Window(hour, hour + LENGTH_US), [measure.to_bytes()]).findings for hour in hours)
+    assert morning == []
+    assert [finding.rule for finding in evening] == ["volume_low"]
+    assert evening[0].evidence["baseline_kind"] == "hour of day"
+    [empty] = conclude(Window(hours[0], hours[0] + LENGTH_US), []).findings
+    assert (empty.rule, empty.evidence["baseline_kind"]) == ("volume_low", "hour of day")
+    assert empty.baseline == pytest.approx(60)

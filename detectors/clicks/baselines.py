@@ -1,0 +1,107 @@
+"""What a window's volume and click rate are compared with: its hour of day or week, or all windows of the reference."""
+
+import math
+from typing import NamedTuple
+
+from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.rhythm import Hour, Kind, Rhythm
+from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
+from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
+
+
+class Baseline(NamedTuple):
+    """A figure as expected in one window."""
+
+    kind: Kind | None
+    figure: Statistic
+    #: Windows that know its deviation, and those that know its mean.
+    windows: int
+    backing: int
+    #: Mean rows of these.
+    rows: float
+
+    def evidence(self) -> dict[str, float | str]:
+        """For an alert."""
+        return {
+            "baseline_kind": self.kind or "all windows",
+            "reference_min": self.figure.min,
+            "reference_max": self.figure.max,
+        }
+
+    def wording(self) -> str:
+        """For a message."""
+        return "in the reference" if self.kind is None else f"in the reference at this {self.kind}"
+
+    def low_volume(self, low: float, z: float) -> float:
+        """See `sparsewatch.detectors.clicks.volume.low_volume`."""
+        return low_volume(self.figure, self.windows, low, z, backing=self.backing)
+
+    def volume_tolerance(self, z: float) -> float:
+        """See `sparsewatch.detectors.clicks.volume.volume_tolerance`."""
+        return volume_tolerance(self.figure, self.windows, z, backing=self.backing)
+
+    def share_tolerance(self, rows: float, z: float) -> float:
+        """See `sparsewatch.detectors.clicks.tolerances.share_tolerance`."""
+        return share_tolerance(self.figure, self.windows, rows, self.rows, z, backing=self.backing)
+
+
+def volume_baseline(reference: Reference, start_us: int | None) -> Baseline:
+    """Rows of a window.
+
+    Args:
+        reference: The reference.
+        start_us: Start of the window; None for any.
+    """
+    hour = _hour(reference.volume_by_hour, start_us)
+    return _flat(reference, reference.volume) if hour is None else _volume(*hour)
+
+
+def click_rate_baseline(reference: Reference, start_us: int | None) -> Baseline:
+    """Clicks a row of a window.
+
+    Args:
+        reference: The reference.
+        start_us: Start of the window; None for any.
+    """
+    hour = _hour(reference.click_rate_by_hour, start_us)
+    return _flat(reference, reference.click_rate) if hour is None else _click_rate(*hour)
+
+
+def volume_baselines(reference: Reference) -> list[Baseline]:
+    """Of each hour, or of any window."""
+    rhythm = reference.volume_by_hour
+    return [_flat(reference, reference.volume)] if rhythm is None else [_volume(rhythm, hour) for hour in rhythm.hours]
+
+
+def click_rate_baselines(reference: Reference) -> list[Baseline]:
+    """Of each hour, or of any window."""
+    rhythm, flat = reference.click_rate_by_hour, _flat(reference, reference.click_rate)
+    return [flat] if rhythm is None else [_click_rate(rhythm, hour) for hour in rhythm.hours]
+
+
+def _flat(reference: Reference, figure: Statistic) -> Baseline:
+    return Baseline(None, figure, reference.windows, reference.windows, reference.volume.mean)
+
+
+def _hour(rhythm: Rhythm | None, start_us: int | None) -> tuple[Rhythm, Hour] | None:
+    if rhythm is None or start_us is None or (hour := rhythm.at(start_us)) is None:
+        return None
+    return rhythm, hour
+
+
+def _volume(rhythm: Rhythm, hour: Hour) -> Baseline:
+    return _of_hour(rhythm, hour, hour.mean)
+
+
+def _click_rate(rhythm: Rhythm, hour: Hour) -> Baseline:
+    return _of_hour(rhythm, hour, hour.mean * (1 - hour.mean) / hour.rows)
+
+
+def _of_hour(rhythm: Rhythm, hour: Hour, sampling: float) -> Baseline:
+    figure = Statistic(
+        mean=hour.mean,
+        sd=math.sqrt(sampling + (rhythm.spread * hour.mean) ** 2),
+        min=rhythm.least * hour.mean,
+        max=rhythm.most * hour.mean,
+    )
+    return Baseline(rhythm.kind, figure, rhythm.windows, hour.days, hour.rows)
