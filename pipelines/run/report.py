@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sparsewatch.detectors.artefacts.versions import is_version, resolve_version
 from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.spans import span
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import Ready
@@ -97,7 +98,7 @@ def window_cells(window: WindowClosed, now_s: float) -> tuple[str, ...]:
         f"{account.counted:,}",
         f"{account.late:,}",
         f"{account.rejected:,}",
-        _span(now_s - window.end_us / 1e6),
+        span(now_s - window.end_us / 1e6),
         ", ".join(rule if number == 1 else f"{number} {rule}" for rule, number in rules.items()),
     )
 
@@ -113,18 +114,6 @@ def incident_line(incident: IncidentRecord) -> str:
     """What a window did to an incident, as a line of a log."""
     suspect = f"{incident.rule} {incident.subject}"
     return f"  {incident.id} {incident.change}: {incident.severity}, {suspect}, {incident.message}"
-
-
-def _span(seconds: float) -> str:
-    """How far behind the clock.
-
-    >>> _span(7_300.0)
-    '2 h'
-    """
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 class RunReport:

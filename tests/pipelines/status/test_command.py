@@ -1,0 +1,113 @@
+"""`sparsewatch status`: before the first run, behind an incident, and behind its topic."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.run.run import run_job
+from sparsewatch.pipelines.status.command import status, status_lines
+from sparsewatch.pipelines.status.status import Status
+from sparsewatch.testing import FakeBroker
+from tests.kit.job_files import write_click_job
+
+MINUTE_MS = 60_000
+START_MS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
+
+
+class Watched:
+    """A job on a broker in memory."""
+
+    def __init__(self, broker: FakeBroker, folder: Path) -> None:
+        self.broker = broker
+        broker.create("clicks", 2)
+        server = broker.settings.bootstrap_servers[0]
+        self.file = write_click_job(folder, server, "clicks", {"ad": "int", "label": "int"})
+
+    def send(self, minutes: range, *, broken: int = 0) -> None:
+        """Twenty clicks a minute, some of them broken."""
+        writer = self.broker.writer()
+        for minute in minutes:
+            for i in range(20):
+                at = START_MS + minute * MINUTE_MS + i
+                value = b"{" if i < broken else msgspec.json.encode({"t": at, "ad": i % 3, "label": i % 2})
+                writer.send("clicks", None, value, partition=i % 2, timestamp_ms=at)
+        writer.flush()
+
+    def run(self) -> None:
+        run_job(load_job(self.file, ["incidents.resolve_after=6"]), "latest", "inprocess")
+
+    def shown(self, *options: str) -> str:
+        return CliRunner().invoke(status, [str(self.file), *options], catch_exceptions=False).stdout
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    with FakeBroker() as broker:
+        yield Watched(broker, tmp_path)
+
+
+def test_a_job_that_never_ran_says_so(watched: Watched) -> None:
+    watched.send(range(2))
+    lines = watched.shown().splitlines()
+    assert lines == [
+        "job        clicks, reads 'clicks'",
+        "run by     nobody yet",
+        "windows    none closed yet",
+        "records    0 read = 0 counted + 0 rejected + 0 late",
+        "behind     40 records at most: 20 in partition 0, 20 in partition 1",
+        "compares   only with its own earlier windows: it names no reference and no model",
+        "incidents  none fires",
+    ]
+
+
+def test_what_fires_is_shown_and_what_is_over_is_not(watched: Watched) -> None:
+    watched.send(range(3))
+    watched.send(range(3, 5), broken=12)
+    watched.send(range(5, 6))
+    watched.run()
+    found = json.loads(watched.shown("--json"))
+    [firing] = found["firing"]
+    assert (firing["id"], firing["rule"], firing["severity"]) == ("clicks-1", "rejects_high", "warning")
+    assert found["counted"] + found["rejected"] == 6 * 20 == 120
+    assert found["rejected"] == 24
+    assert found["lag"] == {"0": 0, "1": 0}
+    shown = watched.shown()
+    assert "behind     nothing is unread" in shown
+    assert "incidents  1 incident firing" in shown
+    assert "rejects_high stream" in shown
+    watched.send(range(6, 12))
+    behind = json.loads(watched.shown("--json"))
+    assert behind["lag"] == {"0": 60, "1": 60}
+    watched.run()
+    assert "incidents  none fires" in watched.shown()
+    assert "run by     process" in watched.shown()
+
+
+def test_the_furthest_behind_and_the_losses_are_named() -> None:
+    found = Status(
+        job="j",
+        topic="t",
+        instance=None,
+        windows=2,
+        closed_end_us=3_600_000_000,
+        counted=1_000,
+        rejected=20,
+        late=3,
+        lost=7,
+        lag={0: 1, 1: 0, 2: 5_000, 3: 9, 4: 2},
+        silent_us=600_000_000,
+        learned={"checks.reference": "models/reference"},
+        firing=[],
+    )
+    lines = list(status_lines(found, 3 * 3_600.0))
+    assert lines[2] == "windows    2 closed, the last ended 1970-01-01 01:00:00 UTC, 2 h ago"
+    assert lines[3].endswith("1,023 read = 1,000 counted + 20 rejected + 3 late; up to 7 lost before they were read")
+    behind = "5,000 in partition 2, 9 in partition 3, 2 in partition 4 and 1 other partition"
+    assert lines[4] == f"behind     5,012 records at most: {behind}"
+    assert lines[5] == "compares   with checks.reference 'models/reference'"
+    assert lines[6] == "silent     no event for 10 min"
