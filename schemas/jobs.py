@@ -23,6 +23,8 @@ from sparsewatch.schemas.settings import US_PER_SECOND, Count, Settings, parse_d
 
 #: Largest record a job may accept: a reject must be writable with its headers.
 _LARGEST_RECORD_BYTES = 32 << 20
+#: Stands for a time column: the timestamp that Kafka has of a record.
+RECORD_TIME = "_timestamp"
 #: What names of columns are, for messages.
 COLUMN_NAMES = "without quotes, backslashes, control characters and half surrogates"
 _NOT_IN_NAMES = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
@@ -56,6 +58,7 @@ class SourceSettings(Settings, frozen=True, kw_only=True):
     """What is read."""
 
     topic: str
+    #: Column of event times, or `RECORD_TIME`.
     time_column: str
     time_format: TimeFormat = "epoch_ms"
     #: Format of records that carry no `content-type` header.
@@ -223,8 +226,11 @@ def check_settings(job: JobSettings) -> None:
         _check_duration(key, text, least_us)
     _check_record_size(job.source.max_record_bytes)
     check_kafka(job.kafka)
-    if job.source.time_column.startswith("_"):
-        raise ConfigError(f"source.time_column: names that begin with '_' are reserved, got {job.source.time_column!r}")
+    if job.source.time_column.startswith("_") and job.source.time_column != RECORD_TIME:
+        raise ConfigError(
+            f"source.time_column: names that begin with '_' are reserved, but {RECORD_TIME!r}, the record's own time; "
+            f"got {job.source.time_column!r}"
+        )
 
 
 def check_kafka(kafka: KafkaSettings) -> None:

@@ -60,7 +60,11 @@ def _pairs(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Kind of the job.  [default: what suits the events]")
 @click.option("--name", help="Name of the job.  [default: that of the topic]")
 @click.option("--label", metavar="C", help="Column of 0 and 1 to explain.  [default: found by name, then by rarity]")
-@click.option("--time-column", metavar="C", help="Column of event times.  [default: found by values, name and order]")
+@click.option(
+    "--time-column",
+    metavar="C",
+    help="Column of event times; _timestamp for the records' own.  [default: found by values, name and order]",
+)
 @INPUT_TIME_FORMAT_OPTION
 @click.option("--model", metavar="FOLDER", help="Model that the job uses; a wafer job needs one.")
 @click.option("--events", type=ranged(Count), default=50_000, show_default=True, help="Events to look at, at most.")

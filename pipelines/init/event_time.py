@@ -2,7 +2,8 @@
 
 A column is a candidate if nearly all of its values are times of this century in a format that a stream reads. Numbers
 of such a size may be anything, so there must be evidence besides: times that lie near the records' own Kafka
-timestamps, a name, or an order that follows that of the records. The candidate with the best evidence is taken.
+timestamps, a name, or an order that follows that of the records. The candidate with the best evidence is taken; where a
+topic has none, the records' own timestamps serve.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from sparsewatch.pipelines.init.sample import Column, Sample, words_of
 from sparsewatch.pipelines.tables.columns import listed
 from sparsewatch.pipelines.tables.times import readings
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.jobs import TimeFormat
+from sparsewatch.schemas.jobs import RECORD_TIME, TimeFormat
 from sparsewatch.schemas.settings import nearest
 from sparsewatch.schemas.units import moment_text
 from sparsewatch.transforms.codecs.events import event_times_us
@@ -44,8 +45,9 @@ _OTHER_TIMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TimeColumn:
-    """A column of times."""
+    """A column of times, or the records' own timestamps."""
 
+    #: `RECORD_TIME` for the latter.
     name: str
     format: TimeFormat
     #: Microseconds since the epoch, -1 where an event has none, shape (n,).
@@ -55,6 +57,8 @@ class TimeColumn:
     #: By name: 2 a time, 1 perhaps one or the time of something else, 0 neither.
     named: int
     ordered: bool
+    #: Why the records' own timestamps serve; empty for a column.
+    why: str = ""
 
     @property
     def near(self) -> bool:
@@ -88,17 +92,35 @@ def find_times(sample: Sample, asked: str | None = None) -> list[TimeColumn]:
     Raises:
         ConfigError: If there is none, or the one asked for holds no times that a stream reads.
     """
+    if asked == RECORD_TIME:
+        return [_record_time(sample, "asked for"), *_plausible(sample)]
     if asked is not None and asked not in sample.columns:
         known = list(sample.columns)
         raise ConfigError(f"--time-column: expected one of {', '.join(known)}, got {asked!r}{nearest(asked, known)}")
-    found = [time for column in sample.columns.values() if (time := _time_of(column, sample)) is not None]
-    chosen = [time for time in found if time.name == asked]
-    if asked is not None and not chosen:
+    if asked is None:
+        return _plausible(sample) or [_record_time(sample, f"no column holds event times{_doubts(sample)}")]
+    chosen = _time_of(sample.columns[asked], sample)
+    if chosen is None:
         raise ConfigError(f"--time-column {asked!r}: {_why_none(sample.columns[asked], sample)}")
-    others = [time for time in found if time.name != asked and time.is_plausible]
-    if not chosen and not others:
+    return [chosen, *(time for time in _plausible(sample) if time.name != asked)]
+
+
+def _plausible(sample: Sample) -> list[TimeColumn]:
+    """Columns that are times by more than the size of their numbers, the best first."""
+    found = [time for column in sample.columns.values() if (time := _time_of(column, sample)) is not None]
+    return sorted((time for time in found if time.is_plausible), key=lambda time: time.evidence, reverse=True)
+
+
+def _record_time(sample: Sample, why: str) -> TimeColumn:
+    """The records' own timestamps, where they have any.
+
+    Raises:
+        ConfigError: If they have none.
+    """
+    if not (sample.timestamps_ms >= 0).any():
         raise ConfigError(_no_time(sample))
-    return chosen + sorted(others, key=lambda time: time.evidence, reverse=True)
+    times = np.where(sample.timestamps_ms >= 0, sample.timestamps_ms * 1_000, -1)
+    return TimeColumn(RECORD_TIME, "epoch_ms", times, behind_us=0, named=2, ordered=True, why=why)
 
 
 def _time_of(column: Column, sample: Sample) -> TimeColumn | None:
@@ -164,17 +186,20 @@ def _is_ordered(times_us: NDArray[np.int64], partitions: NDArray[np.int32]) -> b
 
 
 def _no_time(sample: Sample) -> str:
-    doubtful = [
-        f"{column.name!r}: {_why_none(column, sample)}" for column in sample.columns.values() if _may_be_time(column)
-    ]
-    found = f" ({'; '.join(doubtful)})" if doubtful else f", the columns are {listed(list(sample.columns))}"
     ways = (
         "--time-column C names one; a producer must write it as whole seconds, milli- or microseconds since 1970, or "
-        "as ISO 8601. The timestamps of Kafka's records do not serve: windows are of the time at which events happened"
+        "as ISO 8601"
     )
     if not sample.is_topic:
         ways += "; `sparsewatch publish --start TIME --interval STEP` gives times to events that have none"
-    return f"{sample.name}: no column holds event times{found}. {ways}"
+    doubts = _doubts(sample) or f", the columns are {listed(list(sample.columns))}"
+    return f"{sample.name}: no column holds event times{doubts}. {ways}"
+
+
+def _doubts(sample: Sample) -> str:
+    """Why columns that may be meant as times are none, in brackets; empty if there are none."""
+    doubts = [f"{c.name!r}: {_why_none(c, sample)}" for c in sample.columns.values() if _may_be_time(c)]
+    return f" ({'; '.join(doubts)})" if doubts else ""
 
 
 def _may_be_time(column: Column) -> bool:

@@ -10,7 +10,7 @@ from sparsewatch.pipelines.init.pace import EVENTS_A_WINDOW, Pace
 from sparsewatch.pipelines.init.sample import Sample
 from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table
 from sparsewatch.schemas.alerts import counted
-from sparsewatch.schemas.jobs import KafkaSettings, SourceSettings
+from sparsewatch.schemas.jobs import RECORD_TIME, KafkaSettings, SourceSettings
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.schemas.units import moment_text
 
@@ -49,6 +49,8 @@ def job_text(
 
 def time_told(time: TimeColumn, others: Sequence[TimeColumn]) -> str:
     """Why a column is taken for the event time."""
+    if time.why:
+        return f"the records' own Kafka timestamps: {time.why}"
     told = [_distance(time.behind_us)] if time.behind_us is not None else []
     if not (time.near or time.named):
         told.append("by its values alone")
@@ -89,7 +91,7 @@ def _source(findings: Findings, topic: str, missing: Sequence[str]) -> list[Entr
     entries = [
         Entry("topic", topic),
         Entry("time_column", time.name, time_told(time, findings.other_times)),
-        Entry("time_format", time.format),
+        *([] if time.name == RECORD_TIME else [Entry("time_format", time.format)]),
         Entry("format", findings.sample.format, _format_told(findings.sample)),
     ]
     if pace.max_ahead != SourceSettings(topic="", time_column="").max_ahead:

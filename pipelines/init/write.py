@@ -69,7 +69,8 @@ class Drafted:
         where = f" in {counted(self.partitions, 'partition')}, {sample.coding}" if sample.is_topic else ""
         yield "events", f"{sample.events:,} of about {sample.of_events:,}{where}"
         told = time_told(found.time, found.other_times)
-        yield "time", f"{found.time.name}, {found.time.format}{told and '; '}{told}"
+        form = "" if found.time.why else f", {found.time.format}"
+        yield "time", f"{found.time.name}{form}{told and '; '}{told}"
         yield from self.choice.draft.told
         yield "windows", f"{pace.length}, about {pace.events_a_window:,.0f} events each; disorder {pace.disorder}"
         for kind, why in self.choice.others.items():

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparsewatch.schemas.errors import SchemaError
-from sparsewatch.schemas.jobs import ColumnType, SourceSettings, TimeFormat
+from sparsewatch.schemas.jobs import RECORD_TIME, ColumnType, SourceSettings, TimeFormat
 from sparsewatch.schemas.settings import parse_duration_us, parse_size
 from sparsewatch.schemas.units import US_PER_EPOCH_UNIT
 
@@ -63,8 +63,9 @@ def named_fields(columns: Mapping[str, ColumnType]) -> list[pa.Field]:
 class EventSchema:
     """Columns of an event, which of them must have a value, and where its time is."""
 
-    #: All columns, the time column first.
+    #: All columns, the time column first, if it is one.
     columns: pa.Schema
+    #: Its name; `RECORD_TIME` where the time is the Kafka timestamp of the record.
     time_column: str
     time_format: TimeFormat
     #: Columns that must not be null, besides the time.
@@ -85,8 +86,9 @@ class EventSchema:
 def event_schema(source: SourceSettings, columns: EventColumns) -> EventSchema:
     """What the events of a source must look like."""
     time_type = pa.string() if source.time_format == "iso8601" else pa.int64()
+    time = [] if source.time_column == RECORD_TIME else [pa.field(source.time_column, time_type)]
     return EventSchema(
-        columns=pa.schema([pa.field(source.time_column, time_type), *columns.fields]),
+        columns=pa.schema([*time, *columns.fields]),
         time_column=source.time_column,
         time_format=source.time_format,
         required=columns.required,
@@ -111,10 +113,11 @@ def settle(rows: pa.RecordBatch, timestamps_ms: np.ndarray, schema: EventSchema)
     Returns:
         Event times in microseconds, shape (n,), and at most one fault a row, sorted by row.
     """
-    times, usable = event_times_us(rows.column(schema.time_column), schema.time_format)
+    written, form = _written_times(rows, timestamps_ms, schema)
+    times, usable = event_times_us(written, form)
     faults: dict[int, Fault] = {}
     for row, code, message in (
-        *_bad_times(rows, usable, times, timestamps_ms, schema),
+        *_bad_times(written, usable, times, timestamps_ms, schema),
         *_missing(rows, schema),
         *_bad_labels(rows, schema),
         *schema.check(rows),
@@ -191,12 +194,18 @@ def _iso_times_us(times: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return raw, raw >= 0
 
 
+def _written_times(rows: pa.RecordBatch, timestamps_ms: np.ndarray, schema: EventSchema) -> tuple[pa.Array, TimeFormat]:
+    """The event times as they came, and their format."""
+    if schema.time_column == RECORD_TIME:
+        return pa.array(timestamps_ms, pa.int64()), "epoch_ms"
+    return rows.column(schema.time_column), schema.time_format
+
+
 def _bad_times(
-    rows: pa.RecordBatch, usable: np.ndarray, times: np.ndarray, timestamps_ms: np.ndarray, schema: EventSchema
+    column: pa.Array, usable: np.ndarray, times: np.ndarray, timestamps_ms: np.ndarray, schema: EventSchema
 ) -> list[Fault]:
     # Compared with the record's own timestamp, not the clock: a replay decides the same.
     ahead = usable & (timestamps_ms >= 0) & (times > timestamps_ms * 1000 + schema.max_ahead_us)
-    column = rows.column(schema.time_column)
     name, expected = schema.time_column, schema.time_format
     return [
         (int(i), "bad_time", f"column {name!r}: expected a time as {expected}, got {_shown(column, i)}")

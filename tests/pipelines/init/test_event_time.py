@@ -1,5 +1,7 @@
 """Event times are found by values, checked against the records' own timestamps; what is no time is refused."""
 
+import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -62,13 +64,14 @@ def test_the_event_comes_before_what_was_done_with_it() -> None:
 def test_the_user_rules() -> None:
     sample = sampled(events(ts=STAMPS, other=STAMPS, name=["x"] * N))
     assert [time.name for time in find_times(sample, "other")] == ["other", "ts"]
+    assert [time.name for time in find_times(sample, "_timestamp")] == ["_timestamp", "ts", "other"]
     with pytest.raises(ConfigError, match="--time-column 'name': expected times, got values such as 'x'"):
         find_times(sample, "name")
     with pytest.raises(ConfigError, match=r"expected one of ts, other, name, got 'tss'; did you mean 'ts'\?"):
         find_times(sample, "tss")
 
 
-@pytest.mark.parametrize(
+UNREAD = pytest.mark.parametrize(
     ("values", "says"),
     [
         ([at / 1_000 + 0.5 for at in STAMPS], "'time': .* a stream reads whole numbers"),
@@ -77,15 +80,27 @@ def test_the_user_rules() -> None:
         (["soon"] * N, "'time': expected times, got values such as 'soon'"),
     ],
 )
-def test_without_a_time_it_says_why_each_column_is_none(values: list[Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as refused:
-        find_times(sampled(events(time=values, n=list(range(N)))))
-    assert "timestamps of Kafka's records do not serve" in str(refused.value)
 
 
-def test_columns_that_are_no_times_at_all_are_listed() -> None:
+@UNREAD
+def test_without_a_time_the_records_own_serve_and_it_says_why(values: list[Any], says: str) -> None:
+    [time] = find_times(sampled(events(time=values, n=list(range(N)))))
+    assert (time.name, time.format) == ("_timestamp", "epoch_ms")
+    assert re.search(f"the records' own Kafka timestamps: no column holds event times .{says}", time_told(time, []))
+    assert set(time.times_us) == {(START_MS + 500) * 1_000}
+
+
+@UNREAD
+def test_a_column_that_is_asked_for_and_is_none_is_refused(values: list[Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says.replace("'time': ", "--time-column 'time': ")):
+        find_times(sampled(events(time=values, n=list(range(N)))), "time")
+
+
+def test_without_any_time_the_columns_are_listed() -> None:
+    sample = sampled(events(a=list(range(N)), b=["x"] * N))
+    without = dataclasses.replace(sample, timestamps_ms=np.full(N, -1))
     with pytest.raises(ConfigError, match="no column holds event times, the columns are 'a', 'b'"):
-        find_times(sampled(events(a=list(range(N)), b=["x"] * N)))
+        find_times(without)
 
 
 @pytest.mark.parametrize(("hours", "asks"), [(2, True), (-8, True), (5.5, True), (2.6, False)])

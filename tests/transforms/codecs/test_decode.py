@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
+from sparsewatch.schemas.jobs import RECORD_TIME
 from sparsewatch.transforms.codecs.arrow import encode_arrow, read_arrow
 from sparsewatch.transforms.codecs.decode import ARROW_TYPE, JSON_TYPE, Decoded, decode
 from sparsewatch.transforms.codecs.events import EventSchema, event_times_us
@@ -193,6 +194,23 @@ def test_a_time_is_compared_with_its_records_own_timestamp() -> None:
     run.timestamps_ms[1], run.timestamps_ms[2] = NOW_MS + 1, -1  # the last broker states none
     decoded = decode("topic", [run], schema())
     assert [(r.offset, r.code) for r in decoded.rejects] == [(0, "time_ahead")]
+
+
+@given(st.lists(st.integers(-1, 1 << 43), min_size=1, max_size=8), st.booleans())
+def test_records_own_timestamps_count_as_a_column_of_them_would(stamps: list[int], as_arrow: bool) -> None:
+    # Two events a record where they are Arrow's.
+    values = [
+        arrow([event(t=at, x=float(i))] * 2) if as_arrow else json.dumps(event(t=at, x=float(i))).encode()
+        for i, at in enumerate(stamps)
+    ]
+    run = fetched(values, [ARROW if as_arrow else JSON] * len(values))
+    run.timestamps_ms[:] = stamps
+    written = decode("topic", [run], schema())
+    own = decode("topic", [run], schema(columns=COLUMNS.remove(0), time_column=RECORD_TIME))
+    assert own.rows.equals(written.rows.drop_columns(["t"]))
+    assert [(r.id, r.value) for r in own.rejects] == [(r.id, r.value) for r in written.rejects]
+    assert [r.offset for r in own.rejects] == [i for i, at in enumerate(stamps) if at < 0]
+    assert all("column '_timestamp': expected a time as epoch_ms, got -1" in r.message for r in own.rejects)
 
 
 def test_nothing_fetched_gives_an_empty_batch_of_the_right_columns() -> None:
