@@ -134,3 +134,7 @@ class Running:
         """Decide the next window."""
         decided, self.state = self.job.decide(self.state, window)
         return decided
+
+    def through(self, windows: Sequence[Measured]) -> list[Decided]:
+        """Decide the next windows in turn."""
+        return [self.next(window) for window in windows]

@@ -91,11 +91,8 @@ class FaultBench:
         self._before: list[Before] = []
         for name, job, state in _learned(base.stream, windows[:LEARNED], folder):
             running = Running(job, state)
-            clean = [
-                running.next(self._measured(job, rows, LEARNED + i))
-                for i, rows in enumerate(windows[LEARNED:][:BEFORE])
-            ]
-            twin = self._decided(job, running.state, self._windows(job, Stretch(self._stretch)))
+            clean = running.through(_measure_all(job, base.stream, windows[LEARNED:][:BEFORE], LEARNED))
+            twin = Running(job, running.state).through(self._windows(job, Stretch(self._stretch)))
             self._jobs[name] = _Ready(job, running.state, twin)
             self._before.append(self._as_before(name, [*clean, *twin]))
 
@@ -111,7 +108,7 @@ class FaultBench:
         new = next(iter(self._jobs.values())).job
         measured = self._windows(new, stretch)
         for name, ready in self._jobs.items():
-            decided = self._decided(ready.job, ready.state, measured)
+            decided = Running(ready.job, ready.state).through(measured)
             extra = [_new_findings(one, twin) for one, twin in zip(decided, ready.twin, strict=True)]
             yield self._outcome(fault, strength, name, extra)
 
@@ -141,13 +138,6 @@ class FaultBench:
     def _windows(self, job: WindowedJob, stretch: Stretch) -> list[Measured]:
         return divided(job, self.base.stream.columns, stretch, LEARNED + BEFORE, DURING, self.base.target.label)
 
-    def _measured(self, job: WindowedJob, rows: pl.DataFrame, number: int) -> Measured:
-        return measure_window(job.new, self.base.stream.columns, rows, span_of(number))
-
-    def _decided(self, job: WindowedJob, state: State, windows: Sequence[Measured]) -> list[Decided]:
-        running = Running(job, state)
-        return [running.next(window) for window in windows]
-
 
 def _learned(stream: Stream, windows: Sequence[pl.DataFrame], folder: Path) -> Iterator[tuple[str, WindowedJob, State]]:
     """The jobs of a stream's kind, at the end of what is learned; all of a kind measure alike."""
@@ -164,14 +154,13 @@ def _learned(stream: Stream, windows: Sequence[pl.DataFrame], folder: Path) -> I
     yield "sliding", sliding, _after(sliding, measured)
 
 
-def _measure_all(job: WindowedJob, stream: Stream, windows: Sequence[pl.DataFrame]) -> list[Measured]:
-    return [measure_window(job.new, stream.columns, rows, span_of(at)) for at, rows in enumerate(windows)]
+def _measure_all(job: WindowedJob, stream: Stream, windows: Sequence[pl.DataFrame], first: int = 0) -> list[Measured]:
+    return [measure_window(job.new, stream.columns, rows, span_of(at)) for at, rows in enumerate(windows, first)]
 
 
 def _after(job: WindowedJob, windows: Sequence[Measured]) -> State:
     running = Running(job)
-    for window in windows:
-        running.next(window)
+    running.through(windows)
     return running.state
 
 

@@ -22,27 +22,26 @@ def results(found: Found) -> list[Result]:
 
 def _clean(runs: Sequence[CleanRun]) -> Iterator[Result]:
     for job in dict.fromkeys(run.job for run in runs):
-        for source, order, own in _groups([run for run in runs if run.job == job]):
+        groups: dict[tuple[int, bool], list[CleanRun]] = {}
+        for run in runs:
+            if run.job == job:
+                groups.setdefault((run.task.features, run.task.shuffled), []).append(run)
+        for (features, is_shuffled), own in sorted(groups.items()):
+            source = f"seeded_{features}_features" if features else "real"
+            order = "shuffled" if is_shuffled else "in_order"
             yield _clean_result(f"clean_{_name(job)}_{source}_{order}", own)
-
-
-def _groups(runs: Sequence[CleanRun]) -> Iterator[tuple[str, str, list[CleanRun]]]:
-    for source, is_seeded in (("real", False), ("seeded", True)):
-        for order, is_shuffled in (("in_order", False), ("shuffled", True)):
-            own = [run for run in runs if bool(run.task.features) == is_seeded and run.task.shuffled == is_shuffled]
-            if own:
-                yield source, order, own
 
 
 def _clean_result(name: str, runs: Sequence[CleanRun]) -> Result:
     whole = total(run.tally for run in runs)
-    low, high = rate_bounds(whole.episodes, whole.windows / _HOURS)
+    low, high = rate_bounds(whole.episodes, whole.windows / _THOUSAND)
     streams = "; ".join(_clean_line(run) for run in runs if run.tally.alerts)
     silent = len([run for run in runs if not run.tally.alerts])
     note = (
-        f"windows of an hour; {whole.alerting} of {whole.windows:,} windows alert ({whole.compared:,} compared), "
-        f"{whole.alerts} alerts, {whole.episodes} episodes; 95 % bounds {low:.2f} to {high:.2f} a day; "
-        f"silent: {silent} of {len(runs)} stretches{'; others: ' if streams else ''}{streams}."
+        f"{whole.alerting} of {whole.windows:,} windows alert ({whole.compared:,} were compared), {whole.alerts} "
+        f"alerts, {whole.episodes} episodes: per 1,000 windows {whole.episodes / whole.windows * _THOUSAND:.1f}, 95 % "
+        f"bounds {low:.1f} to {high:.1f}; windows are an hour each; silent: {silent} of {len(runs)} "
+        f"stretches{'; others: ' if streams else ''}{streams}."
     )
     return cost(name, whole.episodes / whole.windows * _HOURS, "episodes a day", target=EPISODES_A_DAY, note=note)
 

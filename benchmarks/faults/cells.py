@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, progress, values_by_count, where
+from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, progress, values_by_count, where
 
 #: Of a column that appears.
 NEW_COLUMN = "new_column"
@@ -22,6 +22,12 @@ def nulls_of_client(rows: pl.DataFrame, at: Target, share: float, rng: np.random
     for column in at.group:
         rows = where(rows, mask, column, pl.lit(None))
     return Stretch(rows)
+
+
+def nulls_of_source(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
+    """All rows of a source lack a value: of the value of `Target.other` whose share of the rows is next to `share`."""
+    del rng
+    return _filled(rows, at.column, of_source(rows, at.other, share), pl.lit(None))
 
 
 def constant(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, where
+from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, where
 
 
 def label_lost(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -30,6 +30,12 @@ def rate_down(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Gener
     mask = np.zeros(rows.height, dtype=np.bool_)
     mask[clicks[chosen(clicks.size, share, rng)]] = True
     return Stretch(where(rows, mask, _label(at), pl.lit(0)))
+
+
+def clicks_of_source(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
+    """No click of one source comes: of the value of `Target.column` whose share of the rows is next to `share`."""
+    del rng
+    return Stretch(where(rows, of_source(rows, at.column, share), _label(at), pl.lit(0)))
 
 
 def _label(at: Target) -> str:

@@ -33,7 +33,8 @@ class Fault:
     @property
     def needs_values(self) -> bool:
         """Whether it concerns values that many rows share, and so no column of real numbers."""
-        return self.plant in (cells.merged, cells.renamed, rows.source_dropped)
+        own = (cells.merged, cells.renamed, cells.nulls_of_source, labels.clicks_of_source, rows.source_dropped)
+        return self.plant in own
 
     def subjects(self, at: Target) -> set[str]:
         """What a finding about it is right to name."""
@@ -51,14 +52,16 @@ class Fault:
 
     def columns(self, at: Target) -> set[str]:
         """Columns in which a cell may differ afterwards."""
-        label = {at.label} if self.plant.__module__ == labels.__name__ and at.label else set()
-        return (self.subjects(at) - {STREAM}) | label
+        if self.plant.__module__ == labels.__name__:
+            return set() if at.label is None else {at.label}
+        return self.subjects(at) - {STREAM}
 
 
 _SOME, _MOST = (0.05, 0.2, 1.0), (0.2, 0.5, 1.0)
 FAULTS: tuple[Fault, ...] = (
     Fault(name="nulls", plant=cells.nulls, strengths=_SOME, names=("column",)),
     Fault(name="nulls_of_client", plant=cells.nulls_of_client, strengths=_SOME, names=("group",)),
+    Fault(name="nulls_of_source", plant=cells.nulls_of_source, strengths=(0.05, 0.1, 0.3), names=("column",)),
     Fault(name="constant", plant=cells.constant, strengths=_MOST, names=("column",)),
     Fault(name="unit_x1000", plant=cells.unit, strengths=_SOME, names=("number",)),
     Fault(name="out_of_range", plant=cells.out_of_range, strengths=(0.01, 0.05, 0.2), names=("number",)),
@@ -76,6 +79,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="label_delayed", plant=labels.label_delayed, strengths=(0.1, 1.0, 3.0), names=(STREAM,)),
     Fault(name="rate_down", plant=labels.rate_down, strengths=(0.03, 0.1, 0.4), names=(STREAM,)),
     Fault(name="clicks_lost", plant=labels.rate_down, strengths=(0.6, 0.8, 1.0), names=(STREAM,)),
+    Fault(name="clicks_of_source", plant=labels.clicks_of_source, strengths=(0.05, 0.1, 0.3), names=(STREAM, "column")),
     Fault(name="source_dropped", plant=rows.source_dropped, strengths=(0.05, 0.1, 0.3), names=(STREAM, "column")),
     Fault(name="doubled", plant=rows.doubled, strengths=_SOME, names=(STREAM,)),
     Fault(name="lost", plant=rows.lost, strengths=(0.05, 0.2, 0.6), names=(STREAM,)),

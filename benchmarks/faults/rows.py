@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, values_by_count
+from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, values_by_count
 
 
 def lost(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -22,16 +22,9 @@ def doubled(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generat
 
 
 def source_dropped(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
-    """All rows of a source are lost: of the value whose share of the rows is next to the one asked for."""
+    """All rows of one source are lost: of the value of `Target.column` whose share of the rows is next to `share`."""
     del rng
-    value = source_of(rows, at, share)
-    return Stretch(rows.filter((pl.col(at.column) != value).fill_null(value=True)))
-
-
-def source_of(rows: pl.DataFrame, at: Target, share: float) -> Any:
-    """The value of `Target.column` whose share of the rows is next to `share`."""
-    counted = rows[at.column].drop_nulls().value_counts(name="n").sort(["n", at.column], descending=[True, False])
-    return counted[at.column][int(np.argmin(np.abs(counted["n"].to_numpy() / rows.height - share)))]
+    return Stretch(rows.filter(~pl.Series(of_source(rows, at.column, share))))
 
 
 def bot_known(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:

@@ -55,8 +55,19 @@ def where(rows: pl.DataFrame, mask: NDArray[np.bool_], column: str, values: pl.S
 
 def values_by_count(rows: pl.DataFrame, column: str) -> list[object]:
     """The values of a column, null left out, the most frequent first; equals in order of value."""
-    counted = rows[column].drop_nulls().value_counts(name="n").sort(["n", column], descending=[True, False])
-    return counted[column].to_list()
+    return _counted(rows, column)[column].to_list()
+
+
+def of_source(rows: pl.DataFrame, column: str, share: float) -> NDArray[np.bool_]:
+    """A mask of the rows that one source fills: of the value whose share of the rows is next to the one asked for."""
+    counted = _counted(rows, column)
+    value = counted[column][int(np.argmin(np.abs(counted["n"].to_numpy() / rows.height - share)))]
+    mask: NDArray[np.bool_] = (rows[column] == value).fill_null(value=False).to_numpy()
+    return mask
+
+
+def _counted(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    return rows[column].drop_nulls().value_counts(name="n").sort(["n", column], descending=[True, False])
 
 
 def progress(rows: pl.DataFrame) -> NDArray[np.float64]:

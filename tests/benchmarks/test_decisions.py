@@ -202,7 +202,7 @@ def test_figures_are_shares_of_runs_and_rates_of_windows() -> None:
     before = Before(stream="steady", job="reference", seed=1, windows=500, findings=1)
     run = CleanRun(task=task, job="reference", tally=one)
     found = figures(Found(clean=(run,), before=(before,), outcomes=tuple(outcomes)))
-    assert found["clean_reference_seeded_in_order"] == (2.0, False)
+    assert found["clean_reference_seeded_5_features_in_order"] == (2.0, False)
     assert found["false_before_fault_reference"] == (2.0, None)
     assert found["ctr_reference_found_share"] == (0.5, None)
     assert found["ctr_reference_findings_per_fault"] == (3.0, False)

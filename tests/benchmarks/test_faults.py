@@ -197,9 +197,24 @@ def test_rows_are_lost_or_doubled_by_the_share(table: pl.DataFrame, share: float
 @given(table=tables(), share=st.floats(0, 1))
 def test_of_a_source_that_is_dropped_all_rows_are_gone_and_no_other(table: pl.DataFrame, share: float) -> None:
     after = rows.source_dropped(table, TARGET, share, np.random.default_rng(9)).rows
-    value = rows.source_of(table, TARGET, share)
-    assert value not in set(after["site"])
-    assert_frame_equal(after, table.filter(pl.col("site").is_null() | (pl.col("site") != value)))
+    counts = {value: table.filter(pl.col("site") == value).height for value in table["site"].drop_nulls().unique()}
+    (gone,) = set(counts) - set(after["site"])
+    assert_frame_equal(after, table.filter(pl.col("site").is_null() | (pl.col("site") != gone)))
+    off = {value: abs(number / table.height - share) for value, number in counts.items()}
+    assert off[gone] == min(off.values())
+
+
+@given(table=tables(), share=st.floats(0, 1))
+def test_of_a_source_the_values_or_the_clicks_are_gone_in_all_its_rows(table: pl.DataFrame, share: float) -> None:
+    rng = np.random.default_rng(12)
+    nulls = cells.nulls_of_source(table, TARGET, share, rng).rows
+    hit = table.filter(nulls["site"].is_null() & table["site"].is_not_null())
+    assert hit["app"].n_unique() <= 1
+    assert nulls.filter(pl.col("app").is_in(hit["app"].to_list()))["site"].is_null().all()
+    clicks = labels.clicks_of_source(table, TARGET, share, rng).rows
+    lost = table.filter(clicks["click"] != table["click"])
+    assert lost["site"].n_unique() <= 1
+    assert clicks.filter(pl.col("site").is_in(lost["site"].to_list()))["click"].sum() == 0
 
 
 @pytest.mark.parametrize("plant", [rows.bot_known, rows.bot_new])
@@ -236,6 +251,6 @@ def test_what_needs_a_label_or_values_is_not_planted_without() -> None:
     bare = Target(column="price", other="price", number="price", group=("price",))
     names = {fault.name for fault in plantable(bare, {"price": "float"})}
     assert names == {f.name for f in FAULTS} - {
-        *("leak", "label_lost", "label_delayed", "rate_down", "clicks_lost"),
-        *("merged", "renamed", "source_dropped"),
+        *("leak", "label_lost", "label_delayed", "rate_down", "clicks_lost", "clicks_of_source"),
+        *("merged", "renamed", "source_dropped", "nulls_of_source"),
     }
