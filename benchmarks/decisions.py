@@ -42,14 +42,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("choose", "report"), default="choose", help="of the streams and seeds")
     parser.add_argument("--quick", action="store_true", help="some stretches; writes no results")
+    parser.add_argument("--only", choices=("clean", "faults"), help="leave the other figures as they are")
     arguments = parser.parse_args()
     for name in absent(arguments.part):
         print(f"{name} is not at hand below SPARSEWATCH_DATA and is left out")
-    figures = results(run_all(tasks(arguments.part, quick=arguments.quick)))
+    figures = results(run_all(tasks(arguments.part, quick=arguments.quick, only=arguments.only)))
     if arguments.quick:
         print_table("decisions, some stretches", figures)
         return
-    write_results("decisions" if arguments.part == "choose" else "decisions_report", figures)
+    benchmark = "decisions" if arguments.part == "choose" else "decisions_report"
+    write_results(benchmark, figures, keep_others=arguments.only is not None)
 
 
 if __name__ == "__main__":

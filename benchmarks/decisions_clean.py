@@ -1,8 +1,8 @@
-"""Stretches without a fault: how often jobs alert all the same, in windows, alerts and episodes.
+"""Stretches without a fault: how often jobs alert all the same, in windows, alerts, incidents and episodes.
 
-An episode is what a person sees as one trouble: windows with findings in a row, with at most one silent window between
-two of them. Streams of public data are called free of faults since nobody says otherwise; an alert on a real change of
-theirs counts against us.
+Incidents are those that a job opens, or opens again. An episode asks no job: windows with findings in a row, with at
+most one silent window between two of them. Streams of public data are called free of faults since nobody says
+otherwise; an alert on a real change of theirs counts against us.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,6 +30,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     alerts: int = 0
     #: Windows with an alert.
     alerting: int = 0
+    incidents: int = 0
     episodes: int = 0
     #: Of the stream's own time; 0 where it has none.
     days: float = 0.0
@@ -41,12 +42,13 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 def tally(decided: Sequence[Decided], days: float = 0.0) -> Tally:
     """The numbers of windows in a row."""
-    alerting = [at for at, one in enumerate(decided) if one.findings]
+    alerting = [at for at, one in enumerate(decided) if one.alerts]
     return Tally(
         windows=len(decided),
         compared=sum(one.untold is None for one in decided),
-        alerts=sum(len(one.findings) for one in decided),
+        alerts=sum(len(one.alerts) for one in decided),
         alerting=len(alerting),
+        incidents=sum(len(one.opened) for one in decided),
         episodes=episodes(alerting),
         days=days,
     )

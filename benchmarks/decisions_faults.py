@@ -1,6 +1,6 @@
-"""Planted faults: are they found, how soon, in how many findings, and does the first of these name the right subject?
+"""Planted faults: are they found, how soon, in how many alerts and incidents, and is the root suspect the right one?
 
-Each run has a twin without the fault, the same to the row: a finding counts for the fault if the twin has none of that
+Each run has a twin without the fault, the same to the row: an alert counts for the fault if the twin has none of that
 rule and subject in that window. Rows are drawn from a table or from a recipe in which nothing changes but by chance, so
 findings before the fault are false.
 """
@@ -20,12 +20,12 @@ from benchmarks.decisions_learn import reference_job, rows_job, sliding_job
 from benchmarks.decisions_streams import START_US, WINDOW_US, Stream, span_of
 from benchmarks.faults.library import Fault
 from benchmarks.faults.stretch import TIME, Stretch, Target
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Alert
+from sparsewatch.schemas.incidents import SEVERITIES
 
 #: Windows that are learned, then those before the fault, then those in which it lasts.
 LEARNED, BEFORE, DURING = 16, 5, 6
 WINDOWS = LEARNED + BEFORE + DURING
-_SEVERITY = {"critical": 0, "warning": 1, "info": 2}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +38,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     #: Windows from the start of the fault to the end of the first that found it, less one; None if none did.
     delay: int | None
-    #: Findings that the twin has not.
-    findings: int
-    #: Windows with one of them.
+    #: Alerts that the twin has not, windows with one of them, and their incidents.
+    alerts: int
     alerting: int
-    #: Whether the strongest finding of the first such window names a planted subject; likewise any of its findings.
+    incidents: int
+    #: Whether in the first such window the root suspect of the worst incident is a planted subject; likewise the
+    #: subject of any alert.
     named: bool
     named_by_any: bool
 
@@ -54,7 +55,7 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
     job: str
     seed: int
     windows: int
-    findings: int
+    alerts: int
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,15 @@ class FaultBench:
         measured = self._windows(new, stretch)
         for name, ready in self._jobs.items():
             decided = Running(ready.job, ready.state).through(measured)
-            extra = [_new_findings(one, twin) for one, twin in zip(decided, ready.twin, strict=True)]
-            yield self._outcome(fault, strength, name, extra)
+            extra = [_new_alerts(one, twin) for one, twin in zip(decided, ready.twin, strict=True)]
+            yield self._outcome(fault, strength, name, decided, extra)
 
-    def _outcome(self, fault: Fault, strength: float, job: str, extra: Sequence[list[Finding]]) -> Outcome:
+    def _outcome(
+        self, fault: Fault, strength: float, job: str, decided: Sequence[Decided], extra: Sequence[list[Alert]]
+    ) -> Outcome:
         delay = next((at for at, found in enumerate(extra) if found), None)
         subjects = fault.subjects(self.base.target)
-        first = [] if delay is None else sorted(extra[delay], key=lambda finding: _SEVERITY[finding.severity])
+        first = [] if delay is None else extra[delay]
         return Outcome(
             fault=fault.name,
             strength=strength,
@@ -123,17 +126,16 @@ class FaultBench:
             job=job,
             seed=self.base.seed,
             delay=delay,
-            findings=sum(map(len, extra)),
+            alerts=sum(map(len, extra)),
             alerting=sum(map(bool, extra)),
-            named=bool(first) and first[0].subject in subjects,
-            named_by_any=any(finding.subject in subjects for finding in first),
+            incidents=len({alert.incident for found in extra for alert in found}),
+            named=delay is not None and _root(decided[delay], first) in subjects,
+            named_by_any=any(alert.subject in subjects for alert in first),
         )
 
     def _as_before(self, job: str, decided: Sequence[Decided]) -> Before:
-        findings = sum(len(one.findings) for one in decided)
-        return Before(
-            stream=self.base.stream.name, job=job, seed=self.base.seed, windows=len(decided), findings=findings
-        )
+        alerts = sum(len(one.alerts) for one in decided)
+        return Before(stream=self.base.stream.name, job=job, seed=self.base.seed, windows=len(decided), alerts=alerts)
 
     def _windows(self, job: WindowedJob, stretch: Stretch) -> list[Measured]:
         return divided(job, self.base.stream.columns, stretch, LEARNED + BEFORE, DURING, self.base.target.label)
@@ -164,9 +166,15 @@ def _after(job: WindowedJob, windows: Sequence[Measured]) -> State:
     return running.state
 
 
-def _new_findings(decided: Decided, twin: Decided) -> list[Finding]:
-    known = {(finding.rule, finding.subject) for finding in twin.findings}
-    return [finding for finding in decided.findings if (finding.rule, finding.subject) not in known]
+def _new_alerts(decided: Decided, twin: Decided) -> list[Alert]:
+    known = {(alert.rule, alert.subject) for alert in twin.alerts}
+    return [alert for alert in decided.alerts if (alert.rule, alert.subject) not in known]
+
+
+def _root(decided: Decided, alerts: Sequence[Alert]) -> str:
+    """The root suspect of the incident with the worst of some alerts; of several the one that came first."""
+    worst = max(alerts, key=lambda alert: SEVERITIES.index(alert.severity))
+    return decided.roots[worst.incident]
 
 
 def divided(

@@ -1,25 +1,28 @@
 """A job's own decisions, window by window, without a broker: the code of the job on measured windows, in its order.
 
-A job is made ready as `sparsewatch run` makes it ready. Its measure, `close_window`, `judge_stream`, `post` and its
-look back are called as the steps of its graph call them, so nothing is decided here. Findings are compared with the
-alerts of the whole job, on a broker in memory, by `tests/benchmarks/test_decisions_job.py`.
+A job is made ready as `sparsewatch run` makes it ready. Its measure, `close_window`, `judge_stream`, `post`, its look
+back and `raise_alerts` are called as the steps of its graph call them, so nothing is decided here: alerts and incidents
+are compared with those of the whole job, on a broker in memory, by `tests/benchmarks/test_decisions_job.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from benchmarks.faults.stretch import TIME
+from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.kinds import parse_job
 from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.schemas.accounts import NEVER_US, Account, Marker, WindowParts
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Alert, Finding
 from sparsewatch.schemas.block import META, Block, Span
+from sparsewatch.schemas.incidents import Incidents, incident_id
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, summed, wrong_column
 from sparsewatch.transforms.kafka.instances import no_progress
@@ -28,7 +31,9 @@ from sparsewatch.transforms.window.commit_in_order import Books, books_of, post
 from sparsewatch.transforms.window.judge_stream import StreamRules, judge_stream
 from sparsewatch.transforms.window.measure import Conclusion, Measure, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog
+from sparsewatch.transforms.window.raise_alerts import Raised, raise_alerts
 
+_JOB = "bench"
 _TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
 #: Values of another type than their column's, null where a cell fits; by column, as long as the rows.
 Wrong = Mapping[str, pl.Series]
@@ -55,12 +60,16 @@ class State:
     panes: tuple[Pane, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decided:
     """What a job decides of a window."""
 
-    findings: list[Finding]
-    summary: dict[str, Any] = field(default_factory=dict)
+    alerts: list[Alert]
+    #: Incidents that it opened or opened again, by id.
+    opened: tuple[str, ...] = ()
+    #: Subject of the root suspect of each incident behind it, by id.
+    roots: Mapping[str, str] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def untold(self) -> str | None:
@@ -81,7 +90,7 @@ class WindowedJob:
         self.settings = settings
         self.job: Job = parse_job(
             {
-                "name": "bench",
+                "name": _JOB,
                 "kafka": {"bootstrap_servers": ["localhost:9092"]},
                 "source": {"topic": "events", "time_column": TIME, "time_format": "epoch_us"},
                 "windows": {"length": f"{length_us // 1_000_000}s"},
@@ -110,7 +119,14 @@ class WindowedJob:
         whole = closed.conclusion + Conclusion(findings=judged.findings)
         whole, panes = self._with_view(closed.window, whole, state.panes)
         own = [finding for finding in (closed.fault, stop) if finding is not None]
-        return Decided([*whole.findings, *own], whole.summary), State(books, panes)
+        raised = self._raised(closed.window, whole, own, books.progress.incidents)
+        progress = msgspec.structs.replace(books.progress, incidents=raised.known)
+        state = State(msgspec.structs.replace(books, progress=progress), panes)
+        return _told(raised, whole), state
+
+    def _raised(self, window: Window, whole: Conclusion, own: Sequence[Finding], known: Incidents) -> Raised:
+        seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0)
+        return raise_alerts(_JOB, seen, [*whole.findings, *own], known, self.job.incidents)
 
     def _window_parts(self, state: State, measured: Measured, complete: bool) -> WindowParts:
         account = Account(counted=measured.rows, late=measured.late, rejected=measured.rejected)
@@ -134,11 +150,20 @@ class WindowedJob:
         look_back = self._parts.look_back
         if look_back is None or whole.pane is None:
             return whole, earlier
-        log = PaneLog("bench", "panes", look_back.panes, earlier)
+        log = PaneLog(_JOB, "panes", look_back.panes, earlier)
         pane = Pane(window.start_us, window.end_us, whole.pane, learned=not whole.findings)
         reached = log.before(window.start_us, window.end_us - window.start_us)
         whole += replace(look_back(pane, reached), rows=0)
         return whole, (*reached, replace(pane, learned=not whole.findings))
+
+
+def _told(raised: Raised, whole: Conclusion) -> Decided:
+    return Decided(
+        alerts=raised.alerts,
+        opened=tuple(one.id for one in raised.incidents if one.change in ("opened", "reopened")),
+        roots={incident_id(_JOB, one.number): one.members[0].subject for one in raised.known.known},
+        summary=whole.summary,
+    )
 
 
 def measure_window(

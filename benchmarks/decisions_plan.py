@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -104,9 +105,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def tasks(part: Part, *, quick: bool = False) -> list[Task]:
-    """All tasks of a part; a quick run has a stretch of each kind, one seed and no wide stream."""
-    clean_ones, faults = [*_real(part), *_seeded(part)], list(_faults(part))
+def tasks(part: Part, *, quick: bool = False, only: Literal["clean", "faults"] | None = None) -> list[Task]:
+    """The tasks of a part; a quick run has a stretch of each kind, one seed and no wide stream."""
+    clean_ones = [*_real(part), *_seeded(part)] if only != "faults" else []
+    faults = list(_faults(part)) if only != "clean" else []
     if not quick:
         # Those that take longest first, so that no process waits at the end.
         return [*faults, *sorted(clean_ones, key=lambda task: -task.features * task.a_window)]

@@ -8,8 +8,8 @@ from benchmarks.decisions_faults import Before, Outcome
 from benchmarks.decisions_plan import CleanRun, Found
 from benchmarks.harness import Result, cost, number, rate
 
-#: What one would want: an episode a day, hardly more than a finding a fault, and the right subject first.
-EPISODES_A_DAY, FINDINGS_PER_FAULT, NAMED_SHARE, FOUND_SHARE = 1.0, 1.2, 0.9, 1.0
+#: What one would want: an incident a day, hardly more than one a fault, and the right root suspect.
+INCIDENTS_A_DAY, INCIDENTS_PER_FAULT, ROOT_SUSPECT_SHARE = 1.0, 1.2, 0.9
 #: Windows a day where a stream is judged by the hour.
 _HOURS = 24
 _THOUSAND = 1_000
@@ -34,16 +34,16 @@ def _clean(runs: Sequence[CleanRun]) -> Iterator[Result]:
 
 def _clean_result(name: str, runs: Sequence[CleanRun]) -> Result:
     whole = total(run.tally for run in runs)
-    low, high = rate_bounds(whole.episodes, whole.windows / _THOUSAND)
+    low, high = rate_bounds(whole.incidents, whole.windows / _THOUSAND)
     streams = "; ".join(_clean_line(run) for run in runs if run.tally.alerts)
     silent = len([run for run in runs if not run.tally.alerts])
     note = (
         f"{whole.alerting} of {whole.windows:,} windows alert ({whole.compared:,} were compared), {whole.alerts} "
-        f"alerts, {whole.episodes} episodes: per 1,000 windows {whole.episodes / whole.windows * _THOUSAND:.1f}, 95 % "
-        f"bounds {low:.1f} to {high:.1f}; windows are an hour each; silent: {silent} of {len(runs)} "
-        f"stretches{'; others: ' if streams else ''}{streams}."
+        f"alerts, {whole.episodes} episodes, {whole.incidents} incidents: per 1,000 windows "
+        f"{whole.incidents / whole.windows * _THOUSAND:.1f}, 95 % bounds {low:.1f} to {high:.1f}; windows are an hour "
+        f"each; silent: {silent} of {len(runs)} stretches{'; others: ' if streams else ''}{streams}."
     )
-    return cost(name, whole.episodes / whole.windows * _HOURS, "episodes a day", target=EPISODES_A_DAY, note=note)
+    return cost(name, whole.incidents / whole.windows * _HOURS, "incidents a day", target=INCIDENTS_A_DAY, note=note)
 
 
 def _clean_line(run: CleanRun) -> str:
@@ -52,7 +52,7 @@ def _clean_line(run: CleanRun) -> str:
     own = f", {one.alerts / one.days:.1f} alerts a day of its own time" if one.days else ""
     return (
         f"{task.stream} ({shape}{task.a_window:,} rows) {one.alerting} of {one.windows} windows, {one.alerts} alerts, "
-        f"{one.episodes} episodes{own}"
+        f"{one.episodes} episodes, {one.incidents} incidents{own}"
     )
 
 
@@ -64,10 +64,10 @@ def total(tallies: Iterable[Tally]) -> Tally:
 def _before(before: Sequence[Before]) -> Iterator[Result]:
     for job in dict.fromkeys(one.job for one in before):
         own = [one for one in before if one.job == job]
-        windows, findings = sum(one.windows for one in own), sum(one.findings for one in own)
-        low, high = rate_bounds(findings, windows / _THOUSAND)
-        note = f"{findings} in {windows:,} windows; 95 % bounds {low:.2f} to {high:.2f}."
-        yield cost(f"false_before_fault_{_name(job)}", findings / windows * _THOUSAND, "per 1,000 windows", note=note)
+        windows, alerts = sum(one.windows for one in own), sum(one.alerts for one in own)
+        low, high = rate_bounds(alerts, windows / _THOUSAND)
+        note = f"{alerts} alerts in {windows:,} windows; 95 % bounds {low:.2f} to {high:.2f}."
+        yield cost(f"false_before_fault_{_name(job)}", alerts / windows * _THOUSAND, "per 1,000 windows", note=note)
 
 
 def _faults(outcomes: Sequence[Outcome]) -> Iterator[Result]:
@@ -87,18 +87,18 @@ def _summary(kind: str, outcomes: Sequence[Outcome]) -> Iterator[Result]:
         yield rate(f"{name}_found_share", share(own, _is_found), "of runs", note=f"{len(own)} runs.")
         if hits:
             yield cost(
-                f"{name}_findings_per_fault",
-                statistics.mean(one.findings for one in hits),
-                "findings",
-                target=FINDINGS_PER_FAULT,
-                note="of faults that were found, which last six windows.",
+                f"{name}_incidents_per_fault",
+                statistics.mean(one.incidents for one in hits),
+                "incidents",
+                target=INCIDENTS_PER_FAULT,
+                note=f"of {statistics.mean(one.alerts for one in hits):.1f} alerts; faults last six windows.",
             )
             yield rate(
-                f"{name}_named_share",
-                share(hits, lambda one: one.named),
+                f"{name}_root_suspect_share",
+                share(hits, _is_named),
                 "of faults found",
-                target=NAMED_SHARE,
-                note=f"the strongest finding of the first window; any finding: {share(hits, _is_named_by_any):.2f}.",
+                target=ROOT_SUSPECT_SHARE,
+                note=f"in the first window; the subject of any of its alerts: {share(hits, _is_named_by_any):.2f}.",
             )
 
 
@@ -126,8 +126,9 @@ def strength_line(job: str, outcomes: Sequence[Outcome]) -> str:
     if not hits:
         return text
     delay = statistics.median(one.delay or 0 for one in hits)
-    findings = statistics.mean(one.findings for one in hits)
-    return f"{text} (delay {number(delay)}, {findings:.1f} findings, named {share(hits, lambda one: one.named):.2f})"
+    incidents, alerts = (statistics.mean(getattr(one, name) for one in hits) for name in ("incidents", "alerts"))
+    told = f"{incidents:.1f} incidents of {alerts:.1f} alerts, root suspect right {share(hits, _is_named):.2f}"
+    return f"{text} (delay {number(delay)}, {told})"
 
 
 def _weak(found: Found) -> Iterator[Result]:
@@ -160,6 +161,10 @@ def share(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool]) -> floa
 
 def _is_found(one: Outcome) -> bool:
     return one.delay is not None
+
+
+def _is_named(one: Outcome) -> bool:
+    return one.named
 
 
 def _is_named_by_any(one: Outcome) -> bool:

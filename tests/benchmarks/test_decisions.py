@@ -34,13 +34,16 @@ from benchmarks.decisions_streams import (
 )
 from benchmarks.faults.library import FAULTS
 from benchmarks.faults.stretch import TIME, Stretch, Target
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
 
 KINDS: tuple[Kind, ...] = ("ctr", "rows")
 
 
-def finding(rule: str = "feature_nulls", subject: str = "f001") -> Finding:
-    return Finding(rule=rule, subject=subject, severity="warning", value=1, threshold=1, baseline=1, message="")
+def alert() -> Alert:
+    found = Finding(
+        rule="feature_nulls", subject="f001", severity="warning", value=1, threshold=1, baseline=1, message=""
+    )
+    return raise_alert(found, "bench", 0, 1, "bench-1")
 
 
 def made(rows: int) -> tuple[RealTable, pl.DataFrame]:
@@ -50,7 +53,7 @@ def made(rows: int) -> tuple[RealTable, pl.DataFrame]:
 
 @given(st.lists(st.booleans(), max_size=30))
 def test_an_episode_ends_with_two_silent_windows(alerting: list[bool]) -> None:
-    decided = [Decided([finding()] if one else []) for one in alerting]
+    decided = [Decided(alerts=[alert()] if one else []) for one in alerting]
     ended = "".join("1" if one else "0" for one in alerting).replace("101", "111").replace("101", "111")
     assert tally(decided).episodes == len([run for run in ended.split("00") if "1" in run])
     assert tally(decided).alerting == sum(alerting)
@@ -152,11 +155,11 @@ def test_a_planted_fault_is_found_by_name_and_a_clean_twin_raises_nothing(tmp_pa
     stream = seeded(RECIPES[0], "ctr", features=3, a_window=400, count=WINDOWS, seed=5)
     bench = FaultBench(Base(stream, target, seed=5), tmp_path)
     assert {one.job for one in bench.before} == {"reference", "sliding"}
-    assert sum(one.findings for one in bench.before) == 0
+    assert sum(one.alerts for one in bench.before) == 0
     nulls = next(fault for fault in FAULTS if fault.name == "nulls")
     reference = next(one for one in bench.plant(nulls, 1.0) if one.job == "reference")
-    assert (reference.delay, reference.named, reference.alerting) == (0, True, 6)
-    assert all(one.delay is None and not one.findings for one in bench.plant(nulls, 0.0))
+    assert (reference.delay, reference.named, reference.alerting, reference.incidents) == (0, True, 6, 1)
+    assert all(one.delay is None and not one.alerts for one in bench.plant(nulls, 0.0))
 
 
 @pytest.mark.torch
@@ -179,8 +182,9 @@ def outcome(fault: str, delay: int | None, *, named: bool = False, strength: flo
         job="reference",
         seed=1,
         delay=delay,
-        findings=3 * found,
+        alerts=3 * found,
         alerting=3 * found,
+        incidents=2 * found,
         named=named,
         named_by_any=named,
     )
@@ -192,21 +196,21 @@ def figures(found: Found) -> dict[str, tuple[float, bool | None]]:
 
 def test_figures_are_shares_of_runs_and_rates_of_windows() -> None:
     task = CleanTask(stream="steady", kind="ctr", part="choose", a_window=500, features=5)
-    one = Tally(windows=48, compared=48, alerts=9, alerting=6, episodes=4, days=2)
+    one = Tally(windows=48, compared=48, alerts=9, alerting=6, episodes=3, incidents=4, days=2)
     outcomes: Sequence[Outcome] = [
         outcome("nulls", 0, named=True),
         outcome("nulls", 2),
         outcome("nulls", None, strength=0.05),
         outcome("merged", None),
     ]
-    before = Before(stream="steady", job="reference", seed=1, windows=500, findings=1)
+    before = Before(stream="steady", job="reference", seed=1, windows=500, alerts=1)
     run = CleanRun(task=task, job="reference", tally=one)
     found = figures(Found(clean=(run,), before=(before,), outcomes=tuple(outcomes)))
     assert found["clean_reference_seeded_5_features_in_order"] == (2.0, False)
     assert found["false_before_fault_reference"] == (2.0, None)
     assert found["ctr_reference_found_share"] == (0.5, None)
-    assert found["ctr_reference_findings_per_fault"] == (3.0, False)
-    assert found["ctr_reference_named_share"] == (0.5, False)
+    assert found["ctr_reference_incidents_per_fault"] == (2.0, False)
+    assert found["ctr_reference_root_suspect_share"] == (0.5, False)
     assert found["weak_ctr_never_found"] == (2.0, False)
     assert found["ctr_merged"] == (0.0, None)
 

@@ -24,7 +24,8 @@ _LEARNED, _CLEAN, _ODD = 4, 2, 3
 #: Behind all events: none of them is of a clock that is ahead.
 _NOW_S = span_of(_LEARNED + _CLEAN + _ODD)[1] / 1e6
 _TARGET = Target(column="f001", other="f002", number="f000", group=("f001",), label=LABEL)
-Alert = tuple[int, str, str]
+#: Window, rule, subject, incident.
+Alert = tuple[int, str, str, str]
 
 
 def _stream(kind: Kind, memory: float = 0.0) -> Stream:
@@ -55,7 +56,7 @@ def _found(job: WindowedJob, windows: Sequence[Measured]) -> set[Alert]:
     found, state = set(), job.first
     for window in windows:
         decided, state = job.decide(state, window)
-        found |= {(window.start_us, one.rule, one.subject) for one in decided.findings}
+        found |= {(window.start_us, one.rule, one.subject, one.incident) for one in decided.alerts}
     return found
 
 
@@ -76,7 +77,7 @@ def _alerts(job: WindowedJob, stretch: Stretch) -> set[Alert]:
         settings = job.settings | {"kafka": {"bootstrap_servers": broker.settings.bootstrap_servers}}
         run_job(WindowedJob(settings, WINDOW_US).job, "latest", "inprocess")
         alerts = [json.loads(record.value or b"") for record in broker.records("bench.alerts")]
-    return {(one["window_start_us"], one["rule"], one["subject"]) for one in alerts}
+    return {(one["window_start_us"], one["rule"], one["subject"], one["incident"]) for one in alerts}
 
 
 @pytest.mark.parametrize(("kind", "of"), [("reference", "ctr"), ("sliding", "ctr"), ("row model", "rows")])
@@ -93,5 +94,5 @@ def test_the_findings_are_the_alerts_of_the_whole_job(kind: str, of: Kind, tmp_p
     # The end of a bounded run cuts the last window off.
     *measured, last = divided(job, stream.columns, stretch, len(learned), len(rest), label)
     found = _found(job, measured)
-    assert {subject for _, _, subject in found} >= {"f002", "rows" if label is None else "f001"}
+    assert {subject for _, _, subject, _ in found} >= {"f002", "rows" if label is None else "f001"}
     assert found == {alert for alert in _alerts(job, stretch) if alert[0] < last.start_us}
