@@ -23,7 +23,7 @@ A first look: `sparsewatch demo`. A job of your own: `sparsewatch init --bootstr
 _COMMANDS = {
     "init": (
         "sparsewatch.pipelines.init.command:init",
-        "Write a job file for a topic nobody has described, from a look at it.",
+        "Write a job file from a look at a topic.",
     ),
     "publish": (
         "sparsewatch.pipelines.publish.command:publish",

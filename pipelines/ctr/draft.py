@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparsewatch.pipelines.init.draft import Draft, Findings, column_tables
+from sparsewatch.pipelines.init.pace import EVENTS_A_WINDOW
 from sparsewatch.pipelines.init.sample import Column, words_of
 from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table
 from sparsewatch.pipelines.tables.columns import listed
@@ -25,6 +26,8 @@ _PANES = 12
 #: How well a click job suits where the label has a name of labels or is rare, and where it is any column of 0 and 1.
 _LIKELY, _POSSIBLE = 3, 1
 _RARE = 0.1
+#: Events with a 1 that a window is to hold, and with a 0: a change of ranks is told from 20 on (docs/ranking.md).
+_ONES = 30
 
 
 def draft_clicks(findings: Findings) -> Draft:
@@ -35,7 +38,7 @@ def draft_clicks(findings: Findings) -> Draft:
     """
     labels = find_labels(findings.events()) if findings.label is None else [_asked(findings, findings.label)]
     if not labels:
-        raise ConfigError(f"no column of 0 and 1 that could be the label of a click job{_booleans(findings)}")
+        raise ConfigError(f"no column of 0 and 1 that could be the label of a click job{_near_labels(findings)}")
     label, *others = labels
     events = [column for column in findings.events() if column.name != label.name]
     ids = {
@@ -52,6 +55,7 @@ def draft_clicks(findings: Findings) -> Draft:
         suits=_LIKELY if findings.label or _is_named(label) or share_of_ones(label) <= _RARE else _POSSIBLE,
         keys=[Entry("label", label.name, told)],
         tables=[column_tables(findings, columns, ids, {label.name: "the label"}), _ranking(), _reference(findings)],
+        window_events=_window_events(share_of_ones(label)),
         told=[("label", f"{label.name}: {told}"), ("features", _told(features, ids))],
     )
 
@@ -93,9 +97,16 @@ def _asked(findings: Findings, name: str) -> Column:
     return column
 
 
-def _booleans(findings: Findings) -> str:
-    names = [column.name for column in findings.events() if column.values.type == pa.bool_()]
-    return f"; of true and false, which a producer must write as 1 and 0: {listed(names)}" if names else ""
+def _near_labels(findings: Findings) -> str:
+    """Columns that a producer could write as a label."""
+    booleans = [column.name for column in findings.events() if column.values.type == pa.bool_()]
+    of_two = [column for column in findings.events() if column.distinct == 2 and _is_named(column)]
+    told = [f"of true and false, which a producer must write as 1 and 0: {listed(booleans)}"] if booleans else []
+    for column in of_two:
+        if column.name not in booleans:
+            values = sorted(map(repr, column.values.unique().drop_null().to_pylist()))
+            told.append(f"{column.name!r} holds {' and '.join(values)}, which a producer must write as 0 and 1")
+    return "".join(f"; {text}" for text in told)
 
 
 def _label_told(label: Column, others: Sequence[Column]) -> str:
@@ -110,8 +121,14 @@ def _label_told(label: Column, others: Sequence[Column]) -> str:
     return "; ".join(told)
 
 
+def _window_events(share: float) -> int:
+    """Events of a window in which there are enough with either label."""
+    rarer = min(share, 1 - share)
+    return max(EVENTS_A_WINDOW, round(_ONES / rarer)) if rarer else EVENTS_A_WINDOW
+
+
 def _ranking() -> Lines:
-    return table("ranking", [Entry("panes", _PANES, "windows that each is compared with: drift of ranks, lost signal")])
+    return table("ranking", [Entry("panes", _PANES, "windows that each is compared with: which features drift")])
 
 
 def _reference(findings: Findings) -> Lines:

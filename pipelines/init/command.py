@@ -13,7 +13,7 @@ from sparsewatch.pipelines.init.files import FileTimes, sample_of_files
 from sparsewatch.pipelines.init.records import sample_of_records
 from sparsewatch.pipelines.init.topic import look_at_topic
 from sparsewatch.pipelines.init.write import Drafted, Seen, Wishes, draft_job, expect_free, write_job
-from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, asking, check_addresses
+from sparsewatch.pipelines.job.broker_options import asking, check_addresses
 from sparsewatch.pipelines.job.kinds import KINDS
 from sparsewatch.pipelines.tables.options import INPUT_TIME_FORMAT_OPTION, reading_options
 from sparsewatch.pipelines.tables.settings import Reading
@@ -47,7 +47,7 @@ def _pairs(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 
 
 @click.command(epilog=_EXAMPLES)
-@BOOTSTRAP_OPTION
+@click.option("--bootstrap", multiple=True, metavar="HOST:PORT", help="Broker of the topic; may be repeated.")
 @click.option("--topic", help="Topic to look at; with --file, the topic that the job will read.")
 @click.option(
     "--file",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparsewatch.pipelines.init.event_time import TimeColumn
-from sparsewatch.pipelines.init.pace import Pace
+from sparsewatch.pipelines.init.pace import EVENTS_A_WINDOW, Pace
 from sparsewatch.pipelines.init.sample import Column, Sample
 from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table, toml
 from sparsewatch.schemas.alerts import counted
@@ -53,6 +53,8 @@ class Draft:
     keys: Sequence[Entry]
     #: Its tables, after those of every job.
     tables: Sequence[Lines]
+    #: Events that a window is to hold.
+    window_events: int = EVENTS_A_WINDOW
     #: For the user: what was chosen.
     told: Sequence[tuple[str, str]] = ()
     #: What must be there first, and how it comes there; empty if nothing is lacking.

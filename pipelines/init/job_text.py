@@ -6,7 +6,7 @@ import msgspec
 
 from sparsewatch.pipelines.init.draft import Draft, Findings
 from sparsewatch.pipelines.init.event_time import TimeColumn
-from sparsewatch.pipelines.init.pace import EVENTS_A_WINDOW, Pace
+from sparsewatch.pipelines.init.pace import Pace
 from sparsewatch.pipelines.init.sample import Sample
 from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table
 from sparsewatch.schemas.alerts import counted
@@ -128,7 +128,7 @@ def _length_told(pace: Pace) -> str:
     span = f"{moment_text(pace.span_us[0])} to {moment_text(pace.span_us[1])}"
     if not pace.rate:
         return f"all events of the sample are of {moment_text(pace.span_us[0])}: the rate is not known"
-    few = "" if pace.events_a_window >= EVENTS_A_WINDOW else ": few, only gross changes are found"
+    few = "" if pace.events_a_window >= pace.wanted else f", less than {pace.wanted:,}: only gross changes are found"
     return f"about {pace.events_a_window:,.0f} events each{few}; seen: {span}"
 
 

@@ -5,7 +5,7 @@ Out of order is what the job itself would call so: behind the newest event time 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from sparsewatch.schemas.settings import duration_text, parse_duration_us
 from sparsewatch.transforms.kafka.robust_clock import Rows
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
-#: Lengths of windows that are offered, and fewest events of one: with fewer, only gross changes are found.
+#: Lengths of windows that are offered, and fewest events of one: with fewer, only gross changes are found. A kind may
+#: want more.
 _LENGTHS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR, _DAY)
 EVENTS_A_WINDOW = 2_000
 _STEPS = (
@@ -43,6 +44,8 @@ class Pace:
     #: Least and greatest event time, microseconds, less the few that lie far off.
     span_us: tuple[int, int]
     length: str
+    #: Events that a window is to hold.
+    wanted: int
     disorder: str
     #: Farthest out of order, and how many events are farther than `disorder`.
     disorder_us: int
@@ -58,6 +61,10 @@ class Pace:
     def events_a_window(self) -> float:
         """Events of a window, on average."""
         return self.rate * parse_duration_us(self.length) / _SECOND
+
+    def with_windows_of(self, events: int) -> "Pace":
+        """The same, with the shortest windows that hold so many events."""
+        return replace(self, length=_length(self.rate, events), wanted=events)
 
 
 def pace_of(sample: Sample, time: TimeColumn) -> Pace:
@@ -85,7 +92,8 @@ def pace_of(sample: Sample, time: TimeColumn) -> Pace:
     return Pace(
         rate=rate,
         span_us=(first, last),
-        length=_length(rate),
+        length=_length(rate, EVENTS_A_WINDOW),
+        wanted=EVENTS_A_WINDOW,
         disorder=disorder,
         disorder_us=int(late.max(initial=0)),
         late=int((late > parse_duration_us(disorder)).sum()),
@@ -119,9 +127,9 @@ def _allowed(seen_us: NDArray[np.int64], default: str) -> str:
     return default if most <= least / _MARGIN else duration_text(_round_up(_MARGIN * most, _STEPS))
 
 
-def _length(rate: float) -> str:
-    """The shortest window that holds enough events to judge."""
-    return duration_text(_round_up(EVENTS_A_WINDOW * _SECOND / rate if rate else _MINUTE, _LENGTHS))
+def _length(rate: float, events: int) -> str:
+    """The shortest window that holds so many events."""
+    return duration_text(_round_up(events * _SECOND / rate if rate else _MINUTE, _LENGTHS))
 
 
 def _round_up(us: float, steps: Iterable[int]) -> int:

@@ -1,7 +1,7 @@
 """From a sample to a job file: found, drafted, tried out on the sample, written."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparsewatch.detectors.artefacts.atomic import write_file
@@ -97,6 +97,7 @@ def draft_job(kafka: KafkaSettings, topic: str, seen: Seen, wishes: Wishes, out:
     path = Path(f"{name}.toml") if out is None else out
     findings = _findings(name, seen.sample, wishes)
     choice = choose(findings, wishes.kind)
+    findings = replace(findings, pace=findings.pace.with_windows_of(choice.draft.window_events))
     text = job_text(choice.kind, choice.draft, findings, kafka, topic, seen.missing)
     job = parsed(text, str(path))
     remark = try_out(job, seen.fetched).remark() if seen.fetched else ""

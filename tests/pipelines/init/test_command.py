@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.init import command
 from sparsewatch.pipelines.init import topic as topic_module
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.testing import FakeBroker
+from sparsewatch.testing import FakeBroker, FakeReader
 from sparsewatch.testing.child_process import free_port
 from tests.kit.command_line import Command, assert_refused
 from tests.kit.services import KafkaBroker
@@ -177,6 +178,28 @@ def test_the_look_at_a_large_topic_is_bounded_by_bytes(monkeypatch: pytest.Monke
         write(broker, "clicks", [{"ts": START_MS + i, "x": "y" * 1_000} for i in range(2_000)])
         looked = topic_module.look_at_topic(broker.settings, "clicks", 2_000)
     assert 90_000 < sum(int(run.sizes().sum()) for run in looked.fetched) < 150_000
+
+
+def test_a_broker_that_sends_nothing_of_what_it_has_is_an_error(
+    sparsewatch: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_module, "_PATIENCE", 2)
+    monkeypatch.setattr(FakeReader, "fetch", lambda *_: [])
+    with FakeBroker() as broker:
+        broker.create("clicks")
+        write(broker, "clicks", clicks(10))
+        options = ("--bootstrap", broker.settings.bootstrap_servers[0], "--topic", "clicks")
+        assert_refused(sparsewatch("init", *options), "topic 'clicks': the broker sends none of the records it says it")
+
+
+def test_a_look_that_takes_long_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_LINE_S", 0.0)
+    with FakeBroker(step=100) as broker:
+        broker.create("clicks")
+        write(broker, "clicks", clicks(1_000))
+        answer = drafted(broker, "clicks", tmp_path / "job.toml")
+    assert re.search(r"^reading clicks: 1\d\d\d records, .*/s", answer.stderr, re.MULTILINE)
+    assert "reading" not in answer.stdout
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])

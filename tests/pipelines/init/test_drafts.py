@@ -74,6 +74,20 @@ def test_true_and_false_are_no_label_and_it_says_what_to_do() -> None:
         drafted(Wishes(label="sit"), site=SITE)
 
 
+def test_a_label_of_two_other_values_is_told_with_what_to_do() -> None:
+    for values, says in (([-1, 1], "-1 and 1"), (["no", "yes"], "'no' and 'yes'")):
+        label = [values[x] for x in RARE]
+        with pytest.raises(ConfigError, match=f"; 'label' holds {says}, which a producer must write as 0 and 1"):
+            drafted(Wishes(kind="ctr"), site=SITE, label=label)
+
+
+@pytest.mark.parametrize(("every", "length"), [(2, "1h"), (50, "1h"), (100, "1h"), (200, "6h"), (600, "6h")])
+def test_windows_hold_enough_of_the_rarer_label(every: int, length: str) -> None:
+    # An event a second.
+    job = drafted(site=SITE, click=[int(i % every == 0) for i in range(N)])
+    assert job["windows"]["length"] == length
+
+
 def test_ids_are_left_out_of_features_and_shown_with_outliers() -> None:
     ids = [f"u{i}" for i in range(N)]
     text = text_of(site=SITE, click=RARE, user=ids)
