@@ -133,7 +133,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("clean", ["away", pytest.param("installed", marks=pytest.mark.slow)], indirect=True)
 def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_broker: KafkaBroker, clean: Clean) -> None:
     job, commands = first_job()
-    init, check, run, train, run_bounded, windows, alerts, exporter, rejects = commands
+    init, check, run, train, run_bounded, status, windows, incidents, exporter, rejects = commands
     assert run == "sparsewatch run clicks.toml"
     bootstrap = kafka_broker.bootstrap
     create_topic(bootstrap, "clicks", 2)
@@ -166,7 +166,9 @@ def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_brok
     read = 3 * ROWS + 401
     assert f"{read} read = {read - 1} counted + 1 rejected + 0 late, in 4 windows" in clean.run(run_bounded)
     assert f"{ROWS:,}" in clean.run(windows) or str(ROWS) in clean.run(windows)
-    with clean.running(alerts) as log:
+    assert "feature_nulls" in clean.run(incidents)
+    assert "feature_nulls" in clean.run(status)
+    with clean.running("sparsewatch alerts list clicks.toml --follow") as log:
         wait_for(lambda: "feature_nulls" in log.read_text(), 60, "the alert that was planted")
     with clean.running(f"{exporter} --port 0") as log:
         wait_for(lambda: "serving" in log.read_text(), 60, "the exporter")
