@@ -106,15 +106,16 @@ def excluded_rows(volume: "Statistic", windows: int, z: float) -> float:
     low, high = -1, math.ceil(volume.min)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _chance_of_at_most(middle, mean, excess) < ndtr(-z) else (low, middle)
+        low, high = (middle, high) if chance_of_at_most(middle, mean, excess) < ndtr(-z) else (low, middle)
     return float(low)
 
 
-def _chance_of_at_most(rows: int, mean: float, excess: float) -> float:
+def chance_of_at_most(rows: float, mean: float, excess: float) -> float:
     """Distribution function of a count whose variance is its mean and an excess: negative binomial, or Poisson."""
+    whole = math.floor(rows)
     if excess <= 0:
-        return float(gammaincc(rows + 1, mean))
-    return float(betainc(mean * mean / excess, rows + 1, mean / (mean + excess)))
+        return float(gammaincc(whole + 1, mean))
+    return float(betainc(mean * mean / excess, whole + 1, mean / (mean + excess)))
 
 
 def widen(tolerance: float, windows: int) -> float:

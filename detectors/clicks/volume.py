@@ -2,7 +2,16 @@
 
 import math
 
-from sparsewatch.detectors.clicks.tolerances import Statistic, between_windows, chance_bound, excluded_rows, widen
+from scipy.special import ndtr
+
+from sparsewatch.detectors.clicks.tolerances import (
+    Statistic,
+    between_windows,
+    chance_bound,
+    chance_of_at_most,
+    excluded_rows,
+    widen,
+)
 
 #: A loss that leaves less than this part is one of nearly everything: to be found wherever chance is excluded.
 NEARLY_NOTHING = 0.1
@@ -30,13 +39,14 @@ def low_volume(baseline: Statistic, windows: int, low: float, z: float, *, backi
     excluded = excluded_rows(baseline, windows, z)
     if windows < _FEW_WINDOWS:
         return max(limit, min(0.0, excluded))
-    return max(limit, min(nearly_nothing, max(excluded, _never(baseline, windows))))
+    return max(limit, min(nearly_nothing, max(excluded, _never(baseline, windows, z))))
 
 
-def _never(baseline: Statistic, windows: int) -> float:
+def _never(baseline: Statistic, windows: int, z: float) -> float:
     """Rows that a window of such a volume never has, whatever its distribution; negative where it may have none."""
+    rows = _PART_OF_LEAST * baseline.min
     steady = windows >= _MANY_WINDOWS and baseline.min >= _STEADY * baseline.mean
-    return _PART_OF_LEAST * baseline.min if steady else -1.0
+    return rows if steady and chance_of_at_most(rows, baseline.min, 0.0) < ndtr(-z) else -1.0
 
 
 def volume_tolerance(baseline: Statistic, windows: int, z: float, *, backing: int | None = None) -> float:

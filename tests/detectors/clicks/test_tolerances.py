@@ -10,6 +10,7 @@ from sparsewatch.detectors.clicks.tolerances import (
     excluded_rows,
     share_tolerance,
 )
+from sparsewatch.detectors.clicks.volume import low_volume
 
 
 @pytest.mark.parametrize(("p", "rows"), [(0.5, 100), (0.01, 300), (0.001, 1_000), (0.2, 20_000)])
@@ -88,3 +89,11 @@ def test_a_reference_of_a_steady_volume_excludes_many_rows_and_one_that_has_them
     rows = np.random.default_rng(1).poisson(1_000, 40)
     assert 600 < excluded_rows(volume(rows), 40, 5.0) < 900
     assert excluded_rows(volume(np.array([*rows, 300])), 41, 5.0) < 300
+
+
+@pytest.mark.parametrize(("rows", "limit"), [(9, -1), (30, 1.5), (1_000, 50)])
+def test_a_volume_that_varies_is_never_low_by_chance_alone(rows: int, limit: float) -> None:
+    """Windows of three different volumes, so that only their least says what is never reached."""
+    volumes = volume(np.array([rows, 4 * rows, 2 * rows] * 20))
+    assert (low_volume(volumes, 60, 0.5, 5.0) >= 0) == (limit >= 0)
+    assert low_volume(volumes, 60, 0.5, 5.0) >= limit
