@@ -62,7 +62,8 @@ def judge(
         found = check_own_volume(account.counted, history, window.start_us, thresholds)
         findings += [] if found is None else [found]
         if account.counted:
-            history = learn_volume(history, account.counted, odd=found is not None)
+            length_us = window.end_us - window.start_us
+            history = learn_volume(history, account.counted, window.start_us, length_us, odd=found is not None)
     history = _after(window, history)
     if window.complete and (odd := _no_data(window, history, thresholds)) is not None:
         findings.append(odd)

@@ -14,6 +14,7 @@ import numpy as np
 from sparsewatch.detectors.clicks.outlying import OUTLYING_VOLUME_Z, PART, outlying, winsorised
 from sparsewatch.detectors.clicks.tolerances import statistic
 from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
+from sparsewatch.detectors.stream.own_rhythm import OwnBaseline, hour_baseline, learn_hour
 from sparsewatch.detectors.stream.silence import chance_of, is_habit
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.alerts import Finding, counted, number
@@ -21,6 +22,7 @@ from sparsewatch.schemas.stream_history import StreamHistory
 
 #: Windows whose volume is remembered.
 MOST_WINDOWS = 64
+LAST_WINDOWS = "last windows"
 #: One in so many windows may be a bad beginning of the job.
 _BEGINNING = 4
 #: Silences a window with rows, from which on a single window without rows is nothing odd.
@@ -40,36 +42,66 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
         return None
     if not rows and _often_empty(history, start_us):
         return None
-    usual = _usual(history)
-    baseline = statistic(usual)
-    limit = low_volume(baseline, len(usual), thresholds.volume_low, thresholds.volume_z)
+    baseline, limit = _judged_by(history, start_us, thresholds)
     if rows > limit:
         return None
-    before = counted(len(usual), "window")
+    expected = number(round(baseline.figure.mean))
+    before = f"on average in the last {counted(baseline.windows, 'window')}"
+    if baseline.kind != LAST_WINDOWS:
+        before = f"expected at this {baseline.kind}, on average over {counted(baseline.backing, 'day')}"
     return Finding(
         rule="volume_low",
         subject="stream",
         severity="critical",
         value=rows,
         threshold=limit,
-        baseline=baseline.mean,
-        message=f"{counted(rows, 'row')} in the window, {number(round(baseline.mean))} on average in the last {before}",
+        baseline=baseline.figure.mean,
+        message=f"{counted(rows, 'row')} in the window, {expected} {before}",
         evidence={
-            "windows": len(usual),
-            "left_out": len(history.rows) - len(usual),
-            "least": baseline.min,
-            "most": baseline.max,
+            "baseline_kind": baseline.kind,
+            "windows": baseline.windows,
+            "left_out": baseline.left_out,
+            "least": baseline.figure.min,
+            "most": baseline.figure.max,
         },
     )
 
 
-def learn_volume(history: StreamHistory, rows: int, *, odd: bool) -> StreamHistory:
+def learn_volume(history: StreamHistory, rows: int, start_us: int, length_us: int, *, odd: bool) -> StreamHistory:
     """The history after a complete window with rows."""
     if not odd:
-        return msgspec.structs.replace(history, rows=(*history.rows, rows)[-MOST_WINDOWS:], odd_volumes=0)
+        history = learn_hour(history, rows, start_us, length_us)
+        return msgspec.structs.replace(
+            history,
+            rows=(*history.rows, rows)[-MOST_WINDOWS:],
+            expected=history.expected[-MOST_WINDOWS:],
+            odd_volumes=0,
+        )
     if history.odd_volumes + 1 < MOST_WINDOWS:
         return msgspec.structs.replace(history, odd_volumes=history.odd_volumes + 1)
-    return msgspec.structs.replace(history, rows=(rows,), odd_volumes=0)
+    return msgspec.structs.replace(
+        history, rows=(rows,), odd_volumes=0, hours=(), expected=(), quarters=(), hour_error=0.0, mean_error=0.0
+    )
+
+
+def _judged_by(history: StreamHistory, start_us: int, thresholds: StreamThresholds) -> tuple[OwnBaseline, float]:
+    """What a window is compared with, and the rows at or below which its volume is low."""
+    usual = _usual(history)
+    last = OwnBaseline(LAST_WINDOWS, statistic(usual), len(usual), len(usual), len(history.rows) - len(usual))
+    by_last = _limit(last, thresholds)
+    hour = hour_baseline(history, start_us, thresholds.min_windows)
+    if hour is None:
+        return last, by_last
+    by_hour = _limit(hour, thresholds)
+    if hour.lowest_days is not None:
+        return hour, by_hour if by_hour < 0 else by_hour * hour.lowest_days
+    return (last, by_last) if by_last < by_hour else (hour, by_hour)
+
+
+def _limit(baseline: OwnBaseline, thresholds: StreamThresholds) -> float:
+    return low_volume(
+        baseline.figure, baseline.windows, thresholds.volume_low, thresholds.volume_z, backing=baseline.backing
+    )
 
 
 def _often_empty(history: StreamHistory, start_us: int) -> bool:

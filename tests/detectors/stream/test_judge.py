@@ -45,7 +45,13 @@ def test_low_volume_is_odd_at_zero_as_at_a_quarter(rows: int) -> None:
     findings, _ = judge(window(32, rows), STEADY, Account(), SETTINGS)
     assert rules(findings) == ["volume_low"]
     assert findings[0].value == rows
-    assert findings[0].evidence == {"windows": 32, "left_out": 0, "least": 290, "most": 310}
+    assert findings[0].evidence == {
+        "baseline_kind": "last windows",
+        "windows": 32,
+        "left_out": 0,
+        "least": 290,
+        "most": 310,
+    }
 
 
 def test_volume_as_before_a_short_history_and_a_window_that_may_lack_rows_are_not_odd() -> None:
@@ -68,7 +74,13 @@ def test_a_bad_window_learned_among_the_first_hides_no_later_one(place: int, bad
     rows[place] = bad
     findings, _ = judge(window(20, 72), after(*rows), Account(), SETTINGS)
     assert rules(findings) == ["volume_low"]
-    assert findings[0].evidence == {"windows": 19, "left_out": 1, "least": 290, "most": 310}
+    assert findings[0].evidence == {
+        "baseline_kind": "last windows",
+        "windows": 19,
+        "left_out": 1,
+        "least": 290,
+        "most": 310,
+    }
     assert judge(window(20, 280), after(*rows), Account(), SETTINGS)[0] == []
 
 
@@ -77,7 +89,13 @@ def test_a_bad_first_hour_hides_nothing_once_three_good_ones_have_followed(bad: 
     history = after(*[bad] * 12, *[300, 310, 290, 305] * 9)
     findings, _ = judge(window(48, 72), history, Account(), SETTINGS)
     assert rules(findings) == ["volume_low"]
-    assert findings[0].evidence == {"windows": 36, "left_out": 12, "least": 290, "most": 310}
+    assert findings[0].evidence == {
+        "baseline_kind": "last windows",
+        "windows": 36,
+        "left_out": 12,
+        "least": 290,
+        "most": 310,
+    }
 
 
 def test_a_low_volume_that_comes_again_is_the_streams_own() -> None:
