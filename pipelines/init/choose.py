@@ -35,10 +35,9 @@ def choose(findings: Findings, asked: str | None = None) -> Choice:
                 drafts[kind] = named_object(made_by, f"{kind!r}: drafted_by")(findings)
             except ConfigError as error:
                 refused[kind] = str(error)
-    if not drafts:
-        raise ConfigError("; ".join(f"--kind {kind}: {why}" for kind, why in refused.items()))
-    best = max(drafts, key=lambda kind: drafts[kind].suits)
-    if drafts[best].lacks:
-        raise ConfigError(f"--kind {best}: {drafts[best].lacks}")
+    best = max(drafts, key=lambda kind: drafts[kind].suits, default=None)
+    if best is None or drafts[best].lacks:
+        lacking = {} if best is None else {best: drafts[best].lacks}
+        raise ConfigError("; ".join(f"--kind {kind}: {why}" for kind, why in {**lacking, **refused}.items()))
     before = list(KINDS)[: list(KINDS).index(best)]
     return Choice(best, drafts[best], {kind: why for kind, why in refused.items() if kind in before})

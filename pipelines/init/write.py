@@ -72,7 +72,8 @@ class Drafted:
         form = "" if found.time.why else f", {found.time.format}"
         yield "time", f"{found.time.name}{form}{told and '; '}{told}"
         yield from self.choice.draft.told
-        yield "windows", f"{pace.length}, about {pace.events_a_window:,.0f} events each; disorder {pace.disorder}"
+        hold = f", about {pace.events_a_window:,.0f} events each" if pace.rate else ""
+        yield "windows", f"{pace.length}{hold}; disorder {pace.disorder}"
         for kind, why in self.choice.others.items():
             yield "no job of", f"kind {kind!r}: {why}"
         for name, why in found.left_out().items():

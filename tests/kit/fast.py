@@ -8,6 +8,7 @@ their own get fewer.
 import resource
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--fast"):
+        # As it is imported, polars asks whether torch is there, and imports it only for who uses it.
+        import_module("polars")
         sys.meta_path.insert(0, _Refuse())
         settings.register_profile("fast", max_examples=25)
         settings.load_profile("fast")
