@@ -133,7 +133,8 @@ def test_where_no_kind_suits_each_says_why() -> None:
 def test_a_few_events_teach_no_model() -> None:
     events = [{"ts": START_MS + i, "x": i % 7} for i in range(50)]
     with pytest.raises(
-        ConfigError, match=r"--kind rows: expected at least 1,000 events to learn a row model .* got 50"
+        ConfigError,
+        match=r"--kind rows: expected at least 1,000 events to learn a row model .* got 50.*; --kind ctr: no col",
     ):
         draft_job(KAFKA, "events", Seen(sample=sampled(events)), Wishes(), None)
 
