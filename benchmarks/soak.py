@@ -25,6 +25,7 @@ import click
 import polars as pl
 
 from benchmarks.harness import Result, write_results
+from benchmarks.soak_incidents import compare_incidents
 from benchmarks.soak_stream import DISORDER_S, Stream
 from benchmarks.soak_troubles import Aborter, add_partition, restart, second_instance
 from sparsewatch.pipelines.job.job_file import load_job
@@ -47,6 +48,14 @@ bootstrap_servers = ["{bootstrap}"]
 topic = "soak"
 time_column = "t"
 time_format = "epoch_ms"
+# Shares that windows have by turns: incidents open, end and come back.
+[stream]
+late_high = 0.01
+rejects_high = 0.005
+min_set_aside = 5
+[incidents]
+resolve_after = 1
+reopen_within = 2
 [windows]
 length = "{window}s"
 disorder = "{disorder}s"
@@ -146,7 +155,14 @@ def compare(job: Job, bootstrap: str) -> dict[str, Any]:
     assert not any(event["site"] == "aborted" for event in map(_event_of, raw)), "an aborted event was read back"
     assert ids_of(read_all(bootstrap, "soak.late")) == late
     assert ids_of(read_all(bootstrap, "soak.rejects")) == {(p, offsets[p][i]) for p, i in truth.rejected}
-    return {"records": len(raw), "windows": len(windows), "late": totals.late, "rejected": totals.rejected}
+    incidents = compare_incidents("soak", bootstrap, progress)
+    return {
+        "records": len(raw),
+        "windows": len(windows),
+        "late": totals.late,
+        "rejected": totals.rejected,
+        "incidents": incidents,
+    }
 
 
 def _event_of(record: Raw) -> dict[str, Any]:
