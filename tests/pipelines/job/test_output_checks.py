@@ -15,6 +15,7 @@ from tests.kit.guarded_broker import PASSWORD, USER, GuardedBroker
 from tests.kit.job_files import write_click_job
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic
+from tests.kit.waiting import wait_for
 
 _SIZE = "max.message.bytes"
 
@@ -117,10 +118,16 @@ def test_a_topic_that_takes_smaller_records_than_are_written_is_named(
     made = ready(load_job(write_click_job(tmp_path, kafka_broker.bootstrap, name), ["ranking.panes=4"]))
     check_broker(made)
     admin = open_admin(made.job.kafka)
-    admin.change_settings(f"{name}.{topic}", {_SIZE: str(limit), "cleanup.policy": "compact"})
+
+    def change(size: int) -> None:
+        # The broker that answers learns of a change a moment later.
+        admin.change_settings(f"{name}.{topic}", {_SIZE: str(size), "cleanup.policy": "compact"})
+        wait_for(lambda: admin.settings_of(f"{name}.{topic}")[_SIZE] == str(size), 30, f"{_SIZE} of {size}")
+
+    change(limit)
     with pytest.raises(ConfigError, match=f"{name}.{topic}' has {_SIZE}={limit}, .*--add-config {_SIZE}={needed}`"):
         check_broker(made)
-    admin.change_settings(f"{name}.{topic}", {_SIZE: str(needed), "cleanup.policy": "compact"})
+    change(needed)
     admin.close()
     check_broker(made)
 
