@@ -45,9 +45,7 @@ _TARGETS: dict[str, Target] = {
     "avazu": Target(
         column="site_category", other="app_category", number="C14", group=("site_category", "site_id", "site_domain")
     ),
-    "open_bandit": Target(
-        column="item_id", other="user_feature_1", number="user-item_affinity_0", group=("item_id", "position")
-    ),
+    "open_bandit": Target(column="item_id", other="user_feature_1", group=("item_id", "position")),
     "elec2": Target(column="feat_3", other="feat_5", number="feat_2", group=("feat_3", "feat_4", "feat_5")),
     "talkingdata": Target(column="app", other="os", number="channel", group=("app", "channel")),
     "amazon_access": Target(

@@ -37,14 +37,16 @@ def constant(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Genera
 
 def unit(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
     """Numbers of a share of the rows are in another unit: a thousand times as large."""
-    return _filled(rows, at.number, chosen(rows.height, share, rng), pl.col(at.number) * 1_000)
+    name = _number(at)
+    return _filled(rows, name, chosen(rows.height, share, rng), pl.col(name) * 1_000)
 
 
 def out_of_range(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
     """Numbers of a share of the rows lie beyond all that came before, by up to the whole range."""
-    low, high = (float(value) for value in (rows[at.number].min(), rows[at.number].max()))  # type: ignore[arg-type]
+    name = _number(at)
+    low, high = (float(value) for value in (rows[name].min(), rows[name].max()))  # type: ignore[arg-type]
     beyond = pl.Series(high + (high - low + 1) * (1 + rng.random(rows.height)))
-    return _filled(rows, at.number, chosen(rows.height, share, rng), beyond)
+    return _filled(rows, name, chosen(rows.height, share, rng), beyond)
 
 
 def new_salt(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -117,6 +119,12 @@ def leak(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator)
     mask = chosen(rows.height, share, rng)
     known = pl.when(pl.col(at.label or "") == 1).then(pl.lit(second)).otherwise(pl.lit(first))
     return _filled(rows, at.column, mask, known)
+
+
+def _number(at: Target) -> str:
+    if at.number is None:
+        raise ValueError("number: expected a stream with a column of numbers, it has none")
+    return at.number
 
 
 def _towards_second(rows: pl.DataFrame, at: Target, chance: NDArray[np.float64], rng: np.random.Generator) -> Stretch:

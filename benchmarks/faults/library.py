@@ -96,5 +96,12 @@ def plantable(at: Target, columns: Mapping[str, str]) -> list[Fault]:
         at: Where.
         columns: Type of each column.
     """
-    has_values = columns[at.column] != "float"
-    return [f for f in FAULTS if (at.label or not f.needs_label) and (has_values or not f.needs_values)]
+
+    def fits(fault: Fault) -> bool:
+        return (
+            (at.label is not None or not fault.needs_label)
+            and (at.number is not None or "number" not in fault.names)
+            and (columns[at.column] != "float" or not fault.needs_values)
+        )
+
+    return list(filter(fits, FAULTS))

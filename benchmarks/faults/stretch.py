@@ -19,10 +19,10 @@ class Target:
     column: str
     #: Another column of the same type, for what concerns two.
     other: str
-    #: A column of numbers.
-    number: str
     #: Columns that one faulty client fills, `column` among them.
     group: tuple[str, ...]
+    #: A column of numbers.
+    number: str | None = None
     #: Column of clicks, 0 or 1.
     label: str | None = None
     window_us: int = 3_600_000_000

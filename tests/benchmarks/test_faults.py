@@ -247,10 +247,11 @@ def test_the_library_has_more_than_twenty_kinds_of_three_rising_strengths() -> N
         assert fault.subjects(TARGET) <= {STREAM, cells.NEW_COLUMN, "site", "app", "price", "os"}
 
 
-def test_what_needs_a_label_or_values_is_not_planted_without() -> None:
-    bare = Target(column="price", other="price", number="price", group=("price",))
+def test_what_needs_a_label_a_number_or_values_is_not_planted_without() -> None:
+    bare = Target(column="price", other="price", group=("price",))
     names = {fault.name for fault in plantable(bare, {"price": "float"})}
     assert names == {f.name for f in FAULTS} - {
+        *("unit_x1000", "out_of_range"),
         *("leak", "label_lost", "label_delayed", "rate_down", "clicks_lost", "clicks_of_source"),
         *("merged", "renamed", "source_dropped", "nulls_of_source"),
     }
