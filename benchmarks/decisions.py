@@ -1,7 +1,7 @@
 """What jobs decide: false alarms on streams without a fault, and what they make of a library of planted faults.
 
 `make bench-decisions` runs the part `choose`, by which settings may be chosen; `python -m benchmarks.decisions --part
-report` runs the other streams and seeds, for figures that are stated. Ten minutes on two cores, `--quick` one minute.
+report` runs the other streams and seeds, for figures that are stated. Thirteen minutes on two cores, `--quick` one.
 
 The jobs are the product's own, window by window (`benchmarks.decisions_job`), at their defaults: a click job with a
 reference, one that compares with its last 24 windows, and a rows job with a model of the default method.
