@@ -72,13 +72,16 @@ class ModelInUse(Generic[M]):
         return model
 
     def check(self) -> M:
-        """The version that would be used now, verified; nothing is followed yet.
+        """The version that would be used now, verified: the run that begins uses it, whatever one before it used.
 
         Raises:
             ConfigError: If it does not fit the job.
             ModelError: If it is missing or damaged.
         """
-        return self.version(resolve_version(self.path))
+        model = self.version(resolve_version(self.path))
+        followed(self).look_soon()
+        shadowed(self).look_soon()
+        return model
 
 
 class _Following(ABC, Generic[M]):
@@ -123,6 +126,10 @@ class _Following(ABC, Generic[M]):
 
     def _leave(self) -> None:
         """Called before another version is loaded."""
+
+    def look_soon(self) -> None:
+        """Look at the folder with the next block, as a run of this process does that begins."""
+        self._due = self._clock()
 
     def _look(self) -> None:
         """Look at the folder if it is due and no other thread is doing so."""

@@ -55,6 +55,7 @@ def topic(guarded_broker: GuardedBroker) -> str:
     kinds = [
         "windows",
         "alerts",
+        "incidents",
         "metrics",
         "progress",
         "panes",

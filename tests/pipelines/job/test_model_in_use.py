@@ -86,6 +86,17 @@ def test_a_new_version_takes_over_when_it_is_time_to_look(
     assert loads.paths == ["0001", "0002"]
 
 
+def test_a_run_that_begins_uses_the_version_that_is_named_then(folder: Path, loads: Loads) -> None:
+    """Seen: of two runs in one process the second went on with the version of the first for some seconds."""
+    model = ModelInUse.at(str(folder), loads)
+    assert (model.check(), model.now(), model.shadow()) == (1, 1, None)
+    save(folder, 2.0)
+    save(folder, 3.0, promote=False)
+    assert model.now() == 1
+    assert (model.check(), model.now()) == (2, 2)
+    assert loads.paths == ["0001", "0002"]
+
+
 def test_it_goes_back_with_a_rollback_and_waits_for_no_version_that_is_not_latest(
     folder: Path, live: FollowedModel[float], clock: Clock
 ) -> None:
