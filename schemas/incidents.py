@@ -103,18 +103,8 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
 
 
-class FoundRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A member of an incident as others read it."""
-
-    rule: str
-    subject: str
-    severity: Severity
-    since_us: int
-    until_us: int
-    value: float
-    threshold: float
-    baseline: float
-    message: str
+class FoundRecord(Member, frozen=True, array_like=False):
+    """A member of an incident as others read it: its fields by name."""
 
 
 def incident_id(job: str, number: int) -> str:

@@ -6,6 +6,9 @@ from sparsewatch.schemas.errors import ConfigError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+#: Microseconds of an hour and of a day.
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 #: Microseconds of the units in which events count the time since 1970.
 US_PER_EPOCH_UNIT = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from sparsewatch.detectors.clicks.tolerances import Statistic
+from sparsewatch.schemas.units import DAY_US, HOUR_US
 
 #: One window in so many may be left out; of fewer windows none is.
 PART = 10
@@ -27,8 +28,6 @@ MOST_STRETCHES = 2
 OUTLYING_Z = 4.0
 #: The same for volumes, which scatter more widely upwards than Gaussian values.
 OUTLYING_VOLUME_Z = 5.0
-_HOUR_US = 3_600_000_000
-_DAY_US = 24 * _HOUR_US
 
 
 def outlying(
@@ -104,5 +103,5 @@ def _comes_again(places: Sequence[int], starts_us: Sequence[int] | None) -> bool
 
 def _same_time(before_us: int, after_us: int) -> bool:
     """Whether two windows of different days start within an hour of the same time of day."""
-    apart = (after_us - before_us + _HOUR_US) % _DAY_US
-    return after_us - before_us > _DAY_US // 2 and apart <= 2 * _HOUR_US
+    apart = (after_us - before_us + HOUR_US) % DAY_US
+    return after_us - before_us > DAY_US // 2 and apart <= 2 * HOUR_US

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
+from sparsewatch.schemas.units import DAY_US, HOUR_US
+
 Kind = Literal["hour of day", "hour of week"]
 #: Hours that repeat, by kind; the simplest first.
 PERIODS: dict[Kind, int] = {"hour of day": 24, "hour of week": 168}

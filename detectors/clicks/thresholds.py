@@ -7,8 +7,8 @@ import msgspec
 from sparsewatch.detectors.outrank.leak_settings import LeakSettings
 from sparsewatch.schemas.errors import SettingError
 from sparsewatch.schemas.settings import Count, Positive, Range, Settings, Share
+from sparsewatch.schemas.units import DAY_US
 
-DAY_US = 86_400_000_000
 _Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]
 _Part = Annotated[float, Range(above=0, below=1)]
 _Multiple = Annotated[float, Range(above=1)]

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from sparsewatch.detectors.clicks.outlying import OUTLYING_VOLUME_Z, outlying
-from sparsewatch.detectors.clicks.rhythm import DAY_US, HOUR_US
 from sparsewatch.detectors.clicks.tolerances import Statistic, statistic
 from sparsewatch.detectors.clicks.volume import volume_tolerance
 from sparsewatch.schemas.stream_history import HourVolume, StreamHistory
+from sparsewatch.schemas.units import DAY_US, HOUR_US
 
 #: Days that an hour's mean reaches back, about.
 _REACH_DAYS = 8

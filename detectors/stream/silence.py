@@ -14,13 +14,12 @@ Two things make a silence normal:
 import msgspec
 
 from sparsewatch.schemas.stream_history import Silence, StreamHistory
+from sparsewatch.schemas.units import DAY_US, HOUR_US
 
-_HOUR_US = 3_600_000_000
-DAY_US = 24 * _HOUR_US
 #: A silence may last so many times as long as an earlier one that makes it normal.
 _STRETCH = 1.5
 #: How far apart silences of one habit may begin, in time of day.
-_SAME_TIME_US = 2 * _HOUR_US
+_SAME_TIME_US = 2 * HOUR_US
 #: Times of day at which silences began, from which on a stream has no hours of its own.
 _ANY_TIME = 3
 #: How long silences are remembered, and how many.

@@ -20,7 +20,7 @@ from sparsewatch.pipelines.tables.times import readings
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import RECORD_TIME, TimeFormat
 from sparsewatch.schemas.settings import nearest
-from sparsewatch.schemas.units import moment_text
+from sparsewatch.schemas.units import DAY_US, moment_text
 from sparsewatch.transforms.codecs.events import event_times_us
 
 _FORMATS = get_args(TimeFormat)
@@ -31,7 +31,7 @@ _TRIMMED = 0.01
 #: Texts that tell whether it is worth reading all.
 _FEW = 100
 #: Distance from the records' own timestamps within which times are of the same events.
-_NEAR_US = 86_400_000_000
+_NEAR_US = DAY_US
 #: Median distance to the newest time before, as a share of the whole span, of times in the order of their records.
 _ORDERED = 0.1
 _NAMES = frozenset({"time", "timestamp", "ts", "datetime", "eventtime", "clicktime"})

@@ -12,14 +12,14 @@ from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.jobs import RECORD_TIME, KafkaSettings, SourceSettings
 from sparsewatch.schemas.settings import parse_duration_us
-from sparsewatch.schemas.units import moment_text
+from sparsewatch.schemas.units import HOUR_US, moment_text
 
 _SECOND = 1_000_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 #: Numbers from which on a fraction tells nothing.
 _WHOLE = 100
 #: Least offset from the records' timestamps that may be a time zone, and how near a quarter of an hour it lies.
-_HOUR_US, _QUARTER_US, _ZONE_SLACK_US = 3_600_000_000, 900_000_000, 60_000_000
+_QUARTER_US, _ZONE_SLACK_US = 900_000_000, 60_000_000
 
 
 def job_text(
@@ -137,6 +137,6 @@ def _distance(behind_us: int) -> str:
     way = "before" if behind_us >= 0 else "after"
     text = f"{seconds_text(abs(behind_us))} {way} the records' own timestamps, median"
     off = abs(behind_us) % _QUARTER_US
-    is_zone = _HOUR_US <= abs(behind_us) + _ZONE_SLACK_US <= 15 * _HOUR_US
+    is_zone = HOUR_US <= abs(behind_us) + _ZONE_SLACK_US <= 15 * HOUR_US
     is_zone &= min(off, _QUARTER_US - off) <= _ZONE_SLACK_US
     return f"{text}: local times, which are read as UTC?" if is_zone else text

@@ -32,12 +32,12 @@ from sparsewatch.pipelines.wafer.pattern_book import PatternBook, ReadBook, patt
 from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.patterns import NovelLooking, Pattern
+from sparsewatch.schemas.units import DAY_US
 from sparsewatch.transforms.window.measure import Conclusion
 from sparsewatch.transforms.window.panes import Pane
 
 _logger = logging.getLogger(__name__)
 
-_DAY_US = 86_400_000_000
 #: Seed of the calibration's draws.
 _SEED = 5
 #: A threshold holds for numbers of wafers up to this factor apart.
@@ -154,7 +154,7 @@ class PatternsView:
                 known_wafers.known,
                 round(_STEP ** steps[0]),
                 min(1.0, _STEP ** steps[1]),
-                min(1.0, self.settings.false_patterns_per_day * length_us / _DAY_US),
+                min(1.0, self.settings.false_patterns_per_day * length_us / DAY_US),
                 self.settings.min_wafers,
                 np.random.default_rng(_SEED),
             )

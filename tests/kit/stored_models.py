@@ -15,7 +15,6 @@ import torch
 
 from sparsewatch.detectors.artefacts.versions import HISTORY, LATEST
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.rhythm import HOUR_US
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.open_set.novelty import NoveltyConfig, fit_novelty
 from sparsewatch.detectors.rows.methods.apre.scorer import fit_apre, fit_autoencoder
@@ -30,6 +29,7 @@ from sparsewatch.detectors.sparse_net.points import read_points
 from sparsewatch.detectors.wafers.artefact import Examples
 from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.schemas.units import HOUR_US
 
 MODELS = Path(__file__).resolve().parents[1] / "golden" / "models"
 ABOUT = {"made_by": "tests.kit.stored_models"}

@@ -8,11 +8,12 @@ import pytest
 
 from sparsewatch.detectors.clicks.checks import check_volume
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.rhythm import DAY_US, HOUR_US, Figures, fit_rhythm, hourly_means
+from sparsewatch.detectors.clicks.rhythm import Figures, fit_rhythm, hourly_means
 from sparsewatch.detectors.clicks.sensitivity import sensitivity
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.units import DAY_US, HOUR_US
 from tests.kit.click_streams import findings
 
 #: A Monday.

@@ -6,7 +6,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from sparsewatch.detectors.clicks.rhythm import DAY_US, HOUR_US
 from sparsewatch.detectors.stream.judge import StreamWindow, judge
 from sparsewatch.detectors.stream.own_volume import LAST_WINDOWS, MOST_WINDOWS
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
@@ -14,6 +13,7 @@ from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.stream_history import StreamHistory
+from sparsewatch.schemas.units import DAY_US, HOUR_US
 
 SETTINGS = StreamThresholds()
 #: A Monday.

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from sparsewatch.detectors.stream.judge import StreamWindow, judge
-from sparsewatch.detectors.stream.silence import DAY_US, MOST_SILENCES, REACH_US
+from sparsewatch.detectors.stream.silence import MOST_SILENCES, REACH_US
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.stream_history import StreamHistory
+from sparsewatch.schemas.units import DAY_US
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.rhythm import DAY_US, HOUR_US
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.pipelines.ctr.job import ClickMeasure
 from sparsewatch.pipelines.ctr.reference_fit import reference_remarks
@@ -12,6 +11,7 @@ from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.units import DAY_US, HOUR_US
 from sparsewatch.transforms.window.measure import Window
 from tests.pipelines.ctr.example import FEATURES, events
 
