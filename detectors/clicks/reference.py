@@ -3,8 +3,9 @@
 Fitted once, stored as a model artefact, compared with each new window by `sparsewatch.detectors.clicks.checks`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import msgspec
@@ -159,9 +160,28 @@ def fit_reference(
         ConfigError: If no window has rows.
     """
     whole, times = _with_rows(windows, starts_us)
-    stretch = Stretch(whole, [profile_window(window, rank_features(window), None) for window in whole], times)
-    kept = stretch.without(odd_windows(stretch, window_us))
-    fitted = {name: _fit(name, kept) for name in kept.windows[0].features}
+    profiles = [profile_window(window, rank_features(window), None) for window in whole]
+    return fit_stretch(Stretch(whole, profiles, times), window_us)
+
+
+def fit_stretch(
+    stretch: Stretch, window_us: int | None, without: Mapping[str, Collection[int]] = MappingProxyType({})
+) -> Reference:
+    """Figures of windows with rows, of which single features may be left out from the first.
+
+    Args:
+        stretch: The windows, at least one.
+        window_us: Length of the windows, microseconds; None if it is not known.
+        without: Places of the windows that are left out of a feature, by feature. A feature that is left out of all
+            is not in the reference.
+    """
+    odd = odd_windows(stretch, window_us)
+    kept, places = stretch.without(odd), [place for place in range(len(stretch.windows)) if place not in odd]
+    fitted = {}
+    for name in kept.windows[0].features:
+        out = {at for at, place in enumerate(places) if place in without.get(name, ())}
+        if len(out) < len(places):
+            fitted[name] = _fit(name, kept.without(out), len(out))
     return Reference(
         label=kept.windows[0].label,
         windows=len(kept.windows),
@@ -172,7 +192,7 @@ def fit_reference(
         hash_limits={name: values.limit for name, (_, values) in fitted.items() if values.limit < HASH_RANGE},
         abundances={name: values.abundances for name, (_, values) in fitted.items()},
         window_us=window_us,
-        left_out=len(whole) - len(kept.windows),
+        left_out=len(odd),
         volume_by_hour=_rhythm([profile.rows for profile in kept.profiles], kept, window_us, share=False),
         click_rate_by_hour=_rhythm([profile.click_rate for profile in kept.profiles], kept, window_us, share=True),
     )
@@ -193,13 +213,13 @@ def _rhythm(values: Sequence[float], stretch: Stretch, window_us: int | None, *,
     return None if figures is None or window_us is None else fit_rhythm(figures, window_us)
 
 
-def _fit(name: str, stretch: Stretch) -> tuple[FeatureReference, StretchValues]:
+def _fit(name: str, stretch: Stretch, left_out: int) -> tuple[FeatureReference, StretchValues]:
     values = StretchValues(stretch.windows, name)
     odd = odd_windows_of(name, stretch, values)
     kept = stretch.without(odd)
     if odd:
         values = StretchValues(kept.windows, name)
-    return _feature(name, kept.profiles, values, len(odd)), values
+    return _feature(name, kept.profiles, values, left_out + len(odd)), values
 
 
 def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues, left_out: int) -> FeatureReference:
