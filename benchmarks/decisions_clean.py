@@ -13,9 +13,10 @@ import msgspec
 import polars as pl
 from scipy import stats
 
-from benchmarks.decisions_job import Decided, Measured, State, WindowedJob, measure_window
+from benchmarks.decisions_job import Decided, Measured, WindowedJob, measure_window
 from benchmarks.decisions_learn import reference_job, rows_job, sliding_job, some_rows
 from benchmarks.decisions_streams import Stream, span_of
+from sparsewatch.transforms.window.in_memory import Remembered
 
 #: Silent windows inside an episode.
 _GAP = 1
@@ -128,7 +129,7 @@ class Running:
         state: Where it continues; at its beginning if None.
     """
 
-    def __init__(self, job: WindowedJob, state: State | None = None) -> None:
+    def __init__(self, job: WindowedJob, state: Remembered | None = None) -> None:
         self.job = job
         self.state = job.first if state is None else state
 

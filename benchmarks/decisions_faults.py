@@ -15,13 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.decisions_clean import Running
-from benchmarks.decisions_job import Decided, Measured, State, WindowedJob, measure_window
+from benchmarks.decisions_job import Decided, Measured, WindowedJob, measure_window
 from benchmarks.decisions_learn import reference_job, rows_job, sliding_job
 from benchmarks.decisions_streams import START_US, WINDOW_US, Stream, span_of
 from benchmarks.faults.library import Fault
 from benchmarks.faults.stretch import TIME, Stretch, Target
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.incidents import SEVERITIES
+from sparsewatch.transforms.window.in_memory import Remembered
 
 #: Windows that are learned, then those before the fault, then those in which it lasts.
 LEARNED, BEFORE, DURING = 16, 5, 6
@@ -72,7 +73,7 @@ class _Ready:
     """A job at the start of the fault, and what it would find without it."""
 
     job: WindowedJob
-    state: State
+    state: Remembered
     twin: list[Decided]
 
 
@@ -141,7 +142,9 @@ class FaultBench:
         return divided(job, self.base.stream.columns, stretch, LEARNED + BEFORE, DURING, self.base.target.label)
 
 
-def _learned(stream: Stream, windows: Sequence[pl.DataFrame], folder: Path) -> Iterator[tuple[str, WindowedJob, State]]:
+def _learned(
+    stream: Stream, windows: Sequence[pl.DataFrame], folder: Path
+) -> Iterator[tuple[str, WindowedJob, Remembered]]:
     """The jobs of a stream's kind, at the end of what is learned; all of a kind measure alike."""
     if stream.kind == "rows":
         job = rows_job(stream, windows, folder)
@@ -160,7 +163,7 @@ def _measure_all(job: WindowedJob, stream: Stream, windows: Sequence[pl.DataFram
     return [measure_window(job.new, stream.columns, rows, span_of(at)) for at, rows in enumerate(windows, first)]
 
 
-def _after(job: WindowedJob, windows: Sequence[Measured]) -> State:
+def _after(job: WindowedJob, windows: Sequence[Measured]) -> Remembered:
     running = Running(job)
     running.through(windows)
     return running.state

@@ -1,37 +1,33 @@
 """A job's own decisions, window by window, without a broker: the code of the job on measured windows, in its order.
 
-A job is made ready as `sparsewatch run` makes it ready. Its measure, `close_window`, `judge_stream`, `post`, its look
-back and `raise_alerts` are called as the steps of its graph call them, so nothing is decided here: alerts and incidents
-are compared with those of the whole job, on a broker in memory, by `tests/benchmarks/test_decisions_job.py`.
+A job is made ready as `sparsewatch run` makes it ready; its measure, `close_window` and `DecideInOrder` decide. Alerts
+and incidents are compared with those of the whole job, on a broker in memory, by
+`tests/benchmarks/test_decisions_job.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from benchmarks.faults.stretch import TIME
-from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.kinds import parse_job
 from sparsewatch.pipelines.job.ready import prepare, ready
 from sparsewatch.schemas.accounts import NEVER_US, Account, Marker, WindowParts
-from sparsewatch.schemas.alerts import Alert, Finding
+from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.block import META, Block, Span
-from sparsewatch.schemas.incidents import Incidents, incident_id
+from sparsewatch.schemas.incidents import incident_id
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, summed, wrong_column
-from sparsewatch.transforms.kafka.instances import no_progress
+from sparsewatch.transforms.window import decide
 from sparsewatch.transforms.window.close_windows import close_window
-from sparsewatch.transforms.window.commit_in_order import Books, books_of, post
-from sparsewatch.transforms.window.judge_stream import StreamRules, judge_stream
-from sparsewatch.transforms.window.measure import Conclusion, Measure, Window
-from sparsewatch.transforms.window.panes import Pane, PaneLog
-from sparsewatch.transforms.window.raise_alerts import Raised, raise_alerts
+from sparsewatch.transforms.window.in_memory import DecideInOrder, Remembered
+from sparsewatch.transforms.window.judge_stream import StreamRules
+from sparsewatch.transforms.window.measure import Measure
 
 _JOB = "bench"
 _TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
@@ -50,14 +46,6 @@ class Measured:
     #: Events that came too late for their window, or cannot be used, while this window was open.
     late: int = 0
     rejected: int = 0
-
-
-@dataclass(frozen=True)
-class State:
-    """A job after some windows; it never changes, so several continuations may begin at it."""
-
-    books: Books
-    panes: tuple[Pane, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +88,13 @@ class WindowedJob:
         )
         self._made = ready(self.job)
         self._parts = prepare(self._made)
-        self._stream = StreamRules(self.job.stream, self._parts.own_volume)
+        stream = StreamRules(self.job.stream, self._parts.own_volume)
+        self._decide = DecideInOrder(self._made.identity, self._parts.look_back, stream, self.job.incidents)
         # With its label a transform is wrapped; the measure is the callable that workers get.
         self.new: Callable[[], Measure] = cast("Any", self._parts.measure).transform.new
-        self.first = State(books_of(no_progress(self._made.identity)))
+        self.first = self._decide.first
 
-    def decide(self, state: State, measured: Measured) -> tuple[Decided, State]:
+    def decide(self, state: Remembered, measured: Measured) -> tuple[Decided, Remembered]:
         """What the job finds in the window that follows a state, and the state after it."""
         # The first window of a job may be incomplete.
         complete = state.books.taken_us != NEVER_US
@@ -113,22 +102,10 @@ class WindowedJob:
             measured.start_us, measured.end_us, self._window_parts(state, measured, complete), self._parts.conclude
         )
         assert closed is not None
-        judged = judge_stream(closed, state.books.progress, self._stream)
-        books, stop = post(state.books, closed, judged.history)
-        # As `WindowWriter` does: what is odd about the stream is found before the view.
-        whole = closed.conclusion + Conclusion(findings=judged.findings)
-        whole, panes = self._with_view(closed.window, whole, state.panes)
-        own = [finding for finding in (closed.fault, stop) if finding is not None]
-        raised = self._raised(closed.window, whole, own, books.progress.incidents)
-        progress = msgspec.structs.replace(books.progress, incidents=raised.known)
-        state = State(msgspec.structs.replace(books, progress=progress), panes)
-        return _told(raised, whole), state
+        decided, behind = self._decide(state, closed)
+        return _told(decided), behind
 
-    def _raised(self, window: Window, whole: Conclusion, own: Sequence[Finding], known: Incidents) -> Raised:
-        seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0)
-        return raise_alerts(_JOB, seen, [*whole.findings, *own], known, self.job.incidents)
-
-    def _window_parts(self, state: State, measured: Measured, complete: bool) -> WindowParts:
+    def _window_parts(self, state: Remembered, measured: Measured, complete: bool) -> WindowParts:
         account = Account(counted=measured.rows, late=measured.late, rejected=measured.rejected)
         marker = Marker(
             reader=0,
@@ -144,25 +121,14 @@ class WindowedJob:
         acks = Ack(late=measured.late, rejected=measured.rejected, reasons=reasons)
         return WindowParts((measured.state,) if measured.rows else (), acks, (marker,))
 
-    def _with_view(
-        self, window: Window, whole: Conclusion, earlier: tuple[Pane, ...]
-    ) -> tuple[Conclusion, tuple[Pane, ...]]:
-        look_back = self._parts.look_back
-        if look_back is None or whole.pane is None:
-            return whole, earlier
-        log = PaneLog(_JOB, "panes", look_back.panes, earlier)
-        pane = Pane(window.start_us, window.end_us, whole.pane, learned=not whole.findings)
-        reached = log.before(window.start_us, window.end_us - window.start_us)
-        whole += replace(look_back(pane, reached), rows=0)
-        return whole, (*reached, replace(pane, learned=not whole.findings))
 
-
-def _told(raised: Raised, whole: Conclusion) -> Decided:
+def _told(decided: decide.Decided) -> Decided:
+    raised = decided.raised
     return Decided(
         alerts=raised.alerts,
         opened=tuple(one.id for one in raised.incidents if one.change in ("opened", "reopened")),
         roots={incident_id(_JOB, one.number): one.members[0].subject for one in raised.known.known},
-        summary=whole.summary,
+        summary=decided.whole.summary,
     )
 
 

@@ -52,8 +52,8 @@ from sparsewatch.transforms.coders import (
 )
 from sparsewatch.transforms.inference.sample import InferenceSample
 from sparsewatch.transforms.window import measure
+from sparsewatch.transforms.window.books import Books
 from sparsewatch.transforms.window.closed import Closed
-from sparsewatch.transforms.window.commit_in_order import Books
 from sparsewatch.transforms.window.measure import Conclusion, Record, Window
 from sparsewatch.transforms.window.panes import Pane, _chunks, _joined
 from tests.kit.novel_wafers import DIAGONAL

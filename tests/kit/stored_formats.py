@@ -61,9 +61,9 @@ from sparsewatch.transforms.coders import (
 )
 from sparsewatch.transforms.inference import sample
 from sparsewatch.transforms.inference.sample import InferenceSample
-from sparsewatch.transforms.window import closed, commit_in_order, panes
+from sparsewatch.transforms.window import books, closed, panes
+from sparsewatch.transforms.window.books import Books
 from sparsewatch.transforms.window.closed import Closed
-from sparsewatch.transforms.window.commit_in_order import Books
 from tests.kit.stored_examples import (
     ACK,
     ASIDE,
@@ -321,9 +321,9 @@ STORED: tuple[Stored, ...] = (
     Stored(file="closed-window-1.msgpack", of=closed.FORMAT, encode=CLOSED.to_bytes, decode=Closed.from_bytes),
     Stored(
         file="books-1.msgpack",
-        of=commit_in_order.FORMAT,
+        of=books.FORMAT,
         encode=lambda: msgspec.msgpack.encode(BOOKS),
-        decode=lambda data: commit_in_order.FORMAT.unpack(data, Books),
+        decode=lambda data: books.FORMAT.unpack(data, Books),
     ),
     Stored(
         file="record-batch-1.arrow",

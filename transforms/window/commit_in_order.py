@@ -21,83 +21,24 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from apache_beam.utils.timestamp import Timestamp
 
 from sparsewatch.detectors.incidents.settings import IncidentSettings
-from sparsewatch.schemas.accounts import NEVER_US, Progress
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.accounts import NEVER_US
 from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.jobs import JobIdentity
-from sparsewatch.schemas.stored import Format
-from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.kafka.presence import patiently
-from sparsewatch.transforms.kafka.progress import advance, is_committed, is_next, load_progress
-from sparsewatch.transforms.kafka.source_findings import findings_of
+from sparsewatch.transforms.kafka.progress import is_committed, load_progress
+from sparsewatch.transforms.window.books import FORMAT, Books, books_of
 from sparsewatch.transforms.window.closed import Closed
-from sparsewatch.transforms.window.judge_stream import StreamRules, judge_stream
+from sparsewatch.transforms.window.decide import take_window
+from sparsewatch.transforms.window.judge_stream import StreamRules
 from sparsewatch.transforms.window.measure import LookBack
 from sparsewatch.transforms.window.write_windows import WindowWriter
 
-FORMAT = Format("the books of a job")
 _STREAM_RULES = StreamRules()
 _INCIDENT_SETTINGS = IncidentSettings()
 #: Windows that one commit may cover. Views reach back over a fixed number of saved windows, so where there are views a
 #: window is committed before the next one is saved: read again, it meets the saved windows that it met the first time.
 _WINDOWS_A_COMMIT = 16
-
-
-class Books(msgspec.Struct, frozen=True, array_like=True):
-    """What the step remembers between bundles, besides the windows that it holds."""
-
-    progress: Progress
-    #: End of the last window taken, `NEVER_US` before the first.
-    taken_us: int
-    #: Windows written and not committed, since one of them cannot be.
-    stopped: int = 0
-    #: Start of the window that the timer is set for, None if no window is held.
-    due_us: int | None = None
-    #: Changes with every bundle: a copy with the same mark is true.
-    mark: str = ""
-
-
-def books_of(progress: Progress) -> Books:
-    """The books of a run that begins at this progress."""
-    return Books(progress, progress.closed_end_us if progress.windows else NEVER_US)
-
-
-def post(books: Books, closed: Closed, stream: StreamHistory) -> tuple[Books, Finding | None]:
-    """The books after a window, and the finding that commits stop with it.
-
-    Args:
-        books: Those before it.
-        closed: The window.
-        stream: The stream's history with it.
-    """
-    books = msgspec.structs.replace(books, progress=msgspec.structs.replace(books.progress, stream=stream))
-    taken = msgspec.structs.replace(books, taken_us=max(books.taken_us, closed.window.end_us))
-    if books.stopped:
-        return msgspec.structs.replace(taken, stopped=books.stopped + 1), None
-    if closed.fault is None and is_next(books.progress, closed.markers):
-        return msgspec.structs.replace(taken, progress=advance(books.progress, closed.markers)), None
-    return msgspec.structs.replace(taken, stopped=1), _commits_stop(books.progress, closed)
-
-
-def _commits_stop(progress: Progress, closed: Closed) -> Finding:
-    expected = {m.reader: progress.sequences.get(m.reader, 0) + 1 for m in closed.markers}
-    found = {m.reader: m.sequence for m in closed.markers}
-    if closed.fault is not None:
-        why = "its account and results differ"
-    else:
-        why = f"by reader, the next marker is {expected}, and the window has {found}"
-    return Finding(
-        rule="commits_behind",
-        subject="stream",
-        severity="critical",
-        value=1.0,
-        threshold=1.0,
-        baseline=0.0,
-        message=f"from this window on results are written and nothing is committed, so the next run reads them "
-        f"again: {why}",
-        evidence={"expected": {str(r): n for r, n in expected.items()}, "found": {str(r): n for r, n in found.items()}},
-    )
 
 
 class CommitInOrder(beam.DoFn):
@@ -217,23 +158,19 @@ class CommitInOrder(beam.DoFn):
                 self._take(closed)
 
     def _take(self, closed: Closed) -> None:
-        judged = judge_stream(closed, self._books.progress, self._stream)
-        self._books, stop = post(self._books, closed, judged.history)
+        taken = take_window(self._books, closed, self._stream, self._identity.topics.source)
+        self._books = taken.books
         if (committed := self._writer.committed()) is not None and committed.closed_end_us > self._committed_us:
             self._committed_us, self._committed_incidents = committed.closed_end_us, committed.incidents
         if closed.window.end_us <= self._committed_us and not self._books.stopped:
             self._with_incidents(self._committed_incidents)
             return
-        changes = findings_of(self._identity.topics.source, [n for marker in closed.markers for n in marker.notices])
-        findings = [*changes, *(finding for finding in (closed.fault, stop) if finding is not None)]
-        known = self._books.progress.incidents
-        self._with_incidents(self._writer.write(closed, judged, findings, known, committed=not self._books.stopped))
+        self._with_incidents(self._writer.write(taken))
         if self._writer.windows >= self._at_once:
             self._commit()
 
     def _with_incidents(self, incidents: Incidents) -> None:
-        progress = msgspec.structs.replace(self._books.progress, incidents=incidents)
-        self._books = msgspec.structs.replace(self._books, progress=progress)
+        self._books = self._books.with_incidents(incidents)
 
     def _commit(self) -> None:
         self._writer.commit(self._books.progress, waiting=len(self._held) + self._books.stopped)

@@ -103,11 +103,22 @@ class PaneLog:
         self._panes = panes
         self._by_start: dict[int, Pane] = {}
         for pane in earlier:
-            self._add(pane)
+            self.add(pane)
+
+    @property
+    def stored(self) -> tuple[Pane, ...]:
+        """All of them, oldest first."""
+        return tuple(self._by_start[start] for start in sorted(self._by_start))
+
+    def add(self, pane: Pane) -> None:
+        """Add a saved window; one older than all that are stored is forgotten at once."""
+        self._by_start[pane.start_us] = pane
+        for start in sorted(self._by_start)[: -self._panes]:
+            del self._by_start[start]
 
     def put(self, pane: Pane, writer: Writer) -> None:
         """Add a saved window and send it; the caller flushes. A window older than all that are stored is ignored."""
-        self._add(pane)
+        self.add(pane)
         if pane.start_us in self._by_start:
             for key, chunk in _chunks(pane, self._job, self._panes):
                 writer.send(self._topic, key, msgspec.msgpack.encode(chunk))
@@ -116,11 +127,6 @@ class PaneLog:
         """Saved windows before `start_us` that a view of `panes` windows reaches, oldest first."""
         reach = start_us - (self._panes - 1) * length_us
         return [self._by_start[start] for start in sorted(self._by_start) if reach <= start < start_us]
-
-    def _add(self, pane: Pane) -> None:
-        self._by_start[pane.start_us] = pane
-        for start in sorted(self._by_start)[: -self._panes]:
-            del self._by_start[start]
 
 
 def load_panes(settings: KafkaSettings, topic: str, job: str) -> list[Pane]:

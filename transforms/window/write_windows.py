@@ -5,16 +5,14 @@ again under the same ids. Numbers of late records and rejects stand in the progr
 window states them depends on when records were fetched.
 """
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 
 import msgspec
 
-from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
-from sparsewatch.schemas.alerts import Alert, Finding, MetricSample
+from sparsewatch.schemas.alerts import Alert, MetricSample
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.jobs import JobIdentity
@@ -25,11 +23,11 @@ from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.decide import DecideWindow, Taken
 from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
-from sparsewatch.transforms.window.judge_stream import Judged
 from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
-from sparsewatch.transforms.window.raise_alerts import Raised, raise_alerts, send_raised
+from sparsewatch.transforms.window.raise_alerts import Raised, send_raised
 from sparsewatch.transforms.window.standing_gauges import StandingGauges
 
 _logger = logging.getLogger(__name__)
@@ -54,9 +52,8 @@ class WindowWriter:
         incidents: IncidentSettings = _INCIDENT_SETTINGS,
     ) -> None:
         self._identity = identity
-        self._look_back = look_back
+        self._decide = DecideWindow(identity.job, look_back, incidents)
         self._alerts_file = AlertsFile(alerts_file)
-        self._settings = incidents
         self._writer: Writer | None = None
         self._admin: Admin | None = None
         self._panes: PaneLog | None = None
@@ -91,37 +88,29 @@ class WindowWriter:
             self._watch.check()
         return self._watch.own
 
-    def write(
-        self, closed: Closed, judged: Judged, findings: Sequence[Finding], incidents: Incidents, *, committed: bool
-    ) -> Incidents:
-        """Send what is to be written of a window; `commit` makes it durable.
+    def write(self, taken: Taken) -> Incidents:
+        """Decide of a window and send what is to be written of it; `commit` makes it durable.
 
         Args:
-            closed: The window.
-            judged: What it shows of the stream as such.
-            findings: Findings about its account, besides those of the conclusion and of the stream.
-            incidents: Those before it.
-            committed: Whether the next `commit` covers it; only then its metrics are stated.
+            taken: The window; its metrics are stated only if the next `commit` covers it.
 
         Returns:
             The incidents behind it.
         """
-        writer, window = self._open(), closed.window
+        writer, closed = self._open(), taken.closed
         self._is_flushed = False
-        # What is odd about the stream is found before the view: such a window is no baseline of later ones.
-        whole = closed.conclusion + Conclusion(findings=judged.findings)
-        if not closed.is_preface:
-            whole = self._with_view(window, whole, writer)
-        seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0 and not closed.is_preface)
-        found = (*whole.findings, *findings)
-        raised = raise_alerts(self._identity.job, seen, found, incidents, self._settings)
-        self._send(closed, whole, judged.passed_over, raised, writer)
+        decided = self._decide(taken, self._before)
+        if decided.pane is not None:
+            self._pane_log().put(decided.pane, writer)
+        whole, raised = decided.whole, decided.raised
+        self._send(closed, whole, taken.judged.passed_over, raised, writer)
         self._alerts += raised.alerts
         self._closed.append(_heard(closed, raised))
         self.windows += 1
+        committed = not taken.books.stopped
         self._moved |= committed
         if committed and not closed.is_preface:
-            samples = [*window_metrics(raised.alerts), judged.silence, *whole.metrics]
+            samples = [*window_metrics(raised.alerts), taken.judged.silence, *whole.metrics]
             self._samples |= self._gauges.of_window(map(self._labelled, samples))
         return raised.known
 
@@ -179,28 +168,22 @@ class WindowWriter:
         if self._admin is not None:
             self._admin.close()
             self._admin = None
-        if self._look_back is not None:
-            self._look_back.close()
+        self._decide.close()
 
     def _open(self) -> Writer:
         if self._writer is None:
             self._writer = patiently(lambda: free_writer(self._identity.kafka))
         return self._writer
 
-    def _with_view(self, window: Window, conclusion: Conclusion, writer: Writer) -> Conclusion:
-        """The conclusion and what the view over earlier windows adds to it; the window's own state is saved."""
-        if self._look_back is None or conclusion.pane is None:
-            return conclusion
+    def _before(self, window: Window) -> Sequence[Pane]:
+        return self._pane_log().before(window.start_us, window.end_us - window.start_us)
+
+    def _pane_log(self) -> PaneLog:
         if self._panes is None:
             own = self._identity
             saved = patiently(lambda: load_panes(own.kafka, own.topics.panes, own.job))
-            self._panes = PaneLog(own.job, own.topics.panes, self._look_back.panes, saved)
-        pane = Pane(window.start_us, window.end_us, conclusion.pane, learned=not conclusion.findings)
-        view = self._look_back(pane, self._panes.before(window.start_us, window.end_us - window.start_us))
-        # The rows of a view are those of all its windows: the account of this one has no part in them.
-        whole = conclusion + dataclasses.replace(view, rows=0)
-        self._panes.put(dataclasses.replace(pane, learned=not whole.findings), writer)
-        return whole
+            self._panes = PaneLog(own.job, own.topics.panes, self._decide.panes, saved)
+        return self._panes
 
     def _send(self, closed: Closed, conclusion: Conclusion, passed_over: int, raised: Raised, writer: Writer) -> None:
         job, topics, window = self._identity.job, self._identity.topics, closed.window

@@ -1,0 +1,51 @@
+"""A job's windows decided in this process, in their order, without a broker: what it remembers is a value.
+
+The step of a job that keeps the order of windows decides by the same two functions
+(`sparsewatch.transforms.window.decide`); there progress and saved windows lie in topics.
+"""
+
+from dataclasses import dataclass, field
+
+from sparsewatch.detectors.incidents.settings import IncidentSettings
+from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.transforms.kafka.instances import no_progress
+from sparsewatch.transforms.window.books import Books, books_of
+from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.decide import Decided, DecideWindow, take_window
+from sparsewatch.transforms.window.judge_stream import StreamRules
+from sparsewatch.transforms.window.measure import LookBack
+from sparsewatch.transforms.window.panes import Pane, PaneLog
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What a job remembers behind some windows; it never changes, so several continuations may begin at it."""
+
+    books: Books
+    panes: tuple[Pane, ...] = ()
+
+
+@dataclass(frozen=True)
+class DecideInOrder:
+    """Decides of a job's windows one after the other."""
+
+    identity: JobIdentity
+    look_back: LookBack | None = None
+    stream: StreamRules = field(default_factory=StreamRules)
+    incidents: IncidentSettings = field(default_factory=IncidentSettings)
+
+    @property
+    def first(self) -> Remembered:
+        """Before the first window."""
+        return Remembered(books_of(no_progress(self.identity)))
+
+    def __call__(self, before: Remembered, closed: Closed) -> tuple[Decided, Remembered]:
+        """What the job decides of the window that follows, and what it remembers behind it."""
+        own = self.identity
+        decide = DecideWindow(own.job, self.look_back, self.incidents)
+        saved = PaneLog(own.job, own.topics.panes, decide.panes, before.panes)
+        taken = take_window(before.books, closed, self.stream, own.topics.source)
+        decided = decide(taken, lambda window: saved.before(window.start_us, window.end_us - window.start_us))
+        if decided.pane is not None:
+            saved.add(decided.pane)
+        return decided, Remembered(taken.books.with_incidents(decided.raised.known), saved.stored)
