@@ -17,7 +17,7 @@ from sparsewatch.schemas.alerts import Finding, Severity
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 State = Literal["firing", "resolved"]
 #: What became of an incident in a window. It lasts, and says so, in its 4th, 8th, 16th … window.
-Change = Literal["opened", "reopened", "grew", "worse", "lasts", "resolved"]
+Change = Literal["opened", "reopened", "grew", "worse", "lasts", "resolved", "acked"]
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -34,6 +34,14 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     threshold: float
     baseline: float
     message: str
+
+
+class Decided(msgspec.Struct, frozen=True, array_like=True):
+    """What a person decided about an incident: who, when by their clock (microseconds since the epoch), and why."""
+
+    by: str
+    at_us: int
+    why: str
 
 
 class Incident(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +63,10 @@ class Incident(msgspec.Struct, frozen=True, array_like=True):
     is_resolved: bool = False
     #: How often it was resolved and came back.
     reopened: int = 0
+    #: Ids of the orders about it that were followed, see `sparsewatch.schemas.orders`.
+    orders: tuple[str, ...] = ()
+    #: Somebody looks after it, since it came back last.
+    acked: Decided | None = None
 
     @property
     def severity(self) -> Severity:
@@ -101,6 +113,10 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple["FoundRecord", ...]
     #: Findings that are not among them.
     left_out: int
+    #: Who looks after it, when they said so by their clock (microseconds since the epoch), and why; empty if nobody.
+    acked_by: str = ""
+    acked_us: int | None = None
+    acked_why: str = ""
 
 
 class FoundRecord(Member, frozen=True, array_like=False):
@@ -122,7 +138,7 @@ def incident_record(
     incident: Incident, change: Change, job: str, window_start_us: int, window_end_us: int
 ) -> IncidentRecord:
     """The record of an incident behind a window that changed it."""
-    root = incident.members[0]
+    root, acked = incident.members[0], incident.acked
     return IncidentRecord(
         id=incident_id(job, incident.number),
         job=job,
@@ -143,6 +159,9 @@ def incident_record(
         reopened=incident.reopened,
         findings=tuple(FoundRecord(**msgspec.structs.asdict(member)) for member in incident.members),
         left_out=incident.left_out,
+        acked_by="" if acked is None else acked.by,
+        acked_us=None if acked is None else acked.at_us,
+        acked_why="" if acked is None else acked.why,
     )
 
 

@@ -160,6 +160,11 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
         return self.named("progress")
 
     @property
+    def orders(self) -> str:
+        """Orders of people to the job."""
+        return self.named("orders")
+
+    @property
     def panes(self) -> str:
         """Saved windows, where the job looks back."""
         return self.named("panes")

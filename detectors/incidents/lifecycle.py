@@ -10,9 +10,11 @@ from typing import NamedTuple
 import msgspec
 
 from sparsewatch.detectors.incidents.causes import STREAM_RULES, by_suspicion, cause_key, is_about, kind_of
+from sparsewatch.detectors.incidents.follow_orders import follow
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import SEVERITIES, Change, Incident, Incidents, Member, member_of
+from sparsewatch.schemas.orders import Order
 
 #: Incidents that a job remembers, and members of one that are listed: its state stays small.
 MOST_KNOWN = 100
@@ -45,7 +47,13 @@ class Advanced(NamedTuple):
     numbers: list[int]
 
 
-def advance(incidents: Incidents, window: Seen, findings: Sequence[Finding], settings: IncidentSettings) -> Advanced:
+def advance(
+    incidents: Incidents,
+    window: Seen,
+    findings: Sequence[Finding],
+    settings: IncidentSettings,
+    orders: Sequence[Order] = (),
+) -> Advanced:
     """The incidents behind a window.
 
     Args:
@@ -53,12 +61,15 @@ def advance(incidents: Incidents, window: Seen, findings: Sequence[Finding], set
         window: The window.
         findings: Found in it.
         settings: When an incident is over.
+        orders: Those in force on the window.
     """
     numbers, newest = _numbers(incidents, window, findings)
     known, changed = {incident.number: incident for incident in incidents.known}, []
     for number in sorted({*known, *numbers}):
         found = [finding for finding, own in zip(findings, numbers, strict=True) if own == number]
-        after, change = _after(known.get(number), number, window, found, settings)
+        before, told = (None, None) if number not in known else follow(known[number], orders)
+        after, change = _after(before, number, window, found, settings)
+        change = change or told
         known[number] = after
         if change is not None:
             changed.append(Changed(after, change))
@@ -120,6 +131,7 @@ def _after(
         quiet=0,
         is_resolved=False,
         reopened=incident.reopened + incident.is_resolved,
+        acked=None if incident.is_resolved else incident.acked,
     )
     return after, _change(incident, after)
 

@@ -81,6 +81,7 @@ def output_topics(made: Ready, reject_bytes: int = 0) -> list[NewTopic]:
         NewTopic(topics.incidents, compact=True),
         NewTopic(topics.metrics, compact=True),
         NewTopic(topics.progress, compact=True),
+        NewTopic(topics.orders, compact=True),
         NewTopic(topics.rejects, max_record_bytes=largest),
         NewTopic(topics.late, max_record_bytes=largest),
         *(NewTopic(topics.named(s.what), compact=s.state, max_record_bytes=s.max_record_bytes) for s in side),
@@ -88,8 +89,10 @@ def output_topics(made: Ready, reject_bytes: int = 0) -> list[NewTopic]:
 
 
 def state_topics(made: Ready) -> list[NewTopic]:
-    """Topics that a job keeps its state in: its progress, and what its kind reads back."""
-    names = {made.topics.progress, *(made.topics.named(side.what) for side in made.job.side_topics() if side.state)}
+    """Topics that a job keeps its state in: its progress, orders to it, and what its kind reads back."""
+    topics = made.topics
+    own = [topics.named(side.what) for side in made.job.side_topics() if side.state]
+    names = {topics.progress, topics.orders, *own}
     return [topic for topic in output_topics(made) if topic.name in names]
 
 

@@ -15,10 +15,12 @@ from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
 from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.schemas.orders import in_force
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.instances import claim, no_progress, progress_records, remove_older, write_standing
 from sparsewatch.transforms.kafka.open import open_quick_reader
+from sparsewatch.transforms.kafka.orders import read_orders
 from sparsewatch.transforms.kafka.progress import progress_of
 from sparsewatch.transforms.kafka.reader_start import log_notices, standing
 from sparsewatch.transforms.kafka.resume import resume_point
@@ -110,7 +112,8 @@ def _told(writer: Writer, made: Ready, now: Progress, notices: Sequence[Notice])
     """The progress behind alerts on what happened to the source topic since."""
     next_window = Seen(now.closed_end_us, now.closed_end_us + made.windows.length_us, is_judged=False)
     findings = findings_of(made.topics.source, notices)
-    raised = raise_alerts(made.identity.job, next_window, findings, now.incidents, made.job.incidents)
+    orders = in_force(read_orders(made.identity), next_window.start_us)
+    raised = raise_alerts(made.identity.job, next_window, findings, now.incidents, made.job.incidents, orders)
     send_raised(raised, made.topics, writer)
     AlertsFile(made.job.output.alerts_file).add(raised.alerts)
     return msgspec.structs.replace(now, incidents=raised.known)

@@ -44,6 +44,7 @@ from sparsewatch.schemas.alerts import Finding, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
 from sparsewatch.schemas.instances import Instance, Standing
 from sparsewatch.schemas.mistyped import Example, MistypedCells, MistypedColumn
+from sparsewatch.schemas.orders import Named, Order, identified
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.side_records import SideRecord
@@ -339,6 +340,22 @@ PATTERN = Pattern(
     total_map=np.ones(4, "<f4").tobytes(),
 )
 DECISION = Decision(id="p-1", status="named", decided_us=5, name="scratch", model="wafers/0002")
+ORDER = identified(
+    Order(
+        job="clicks",
+        verb="mute",
+        by="ada",
+        at_us=5,
+        why="known",
+        from_us=2 * HOUR_US,
+        incident="clicks-17",
+        subjects=("site",),
+        findings=(Named("feature_nulls", "site"),),
+        since_us=HOUR_US,
+        until_us=4 * HOUR_US,
+        cancels=("0123456789ab",),
+    )
+)
 RETRAINED = Entry(
     at=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC),
     version="0002",

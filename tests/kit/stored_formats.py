@@ -46,6 +46,8 @@ from sparsewatch.schemas.alerts import SAMPLE, MetricSample
 from sparsewatch.schemas.instances import STANDING as STANDING_FORMAT
 from sparsewatch.schemas.instances import Standing
 from sparsewatch.schemas.mistyped import MistypedCells
+from sparsewatch.schemas.orders import ORDER as ORDER_FORMAT
+from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
 from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
 from sparsewatch.schemas.patterns import Decision, Pattern
@@ -76,6 +78,7 @@ from tests.kit.stored_examples import (
     METRIC,
     MISTYPED,
     MOVES,
+    ORDER,
     PATTERN,
     PROGRESS,
     RANKED,
@@ -247,6 +250,12 @@ STORED: tuple[Stored, ...] = (
         decode=WaferCounts.from_bytes,
         # An earlier release counted no defects outside of their wafers.
         exact=False,
+    ),
+    Stored(
+        file="order-1.json",
+        of=ORDER_FORMAT,
+        encode=lambda: msgspec.json.encode(ORDER),
+        decode=lambda data: ORDER_FORMAT.parse(data, Order),
     ),
     Stored(
         file="progress-1.json",

@@ -58,6 +58,7 @@ def topic(guarded_broker: GuardedBroker) -> str:
         "incidents",
         "metrics",
         "progress",
+        "orders",
         "panes",
         "rejects",
         "late",

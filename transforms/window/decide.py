@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.books import Books, post
 from sparsewatch.transforms.window.closed import Closed
@@ -31,6 +32,12 @@ class Taken(NamedTuple):
     judged: Judged
     #: About its source and its account.
     findings: Sequence[Finding]
+
+    @property
+    def from_us(self) -> int:
+        """Start of the window; of one that closes none, the end of those that are closed."""
+        closed = self.closed
+        return self.books.progress.closed_end_us if closed.is_preface else closed.window.start_us
 
 
 class Decided(NamedTuple):
@@ -76,12 +83,13 @@ class DecideWindow:
         """Windows that are saved for views."""
         return 0 if self.look_back is None else self.look_back.panes
 
-    def __call__(self, taken: Taken, before: Before) -> Decided:
+    def __call__(self, taken: Taken, before: Before, orders: Sequence[Order] = ()) -> Decided:
         """What the job decides of a window.
 
         Args:
             taken: The window.
             before: Gives the saved windows; called only for a view.
+            orders: Those in force on the window.
         """
         closed, window = taken.closed, taken.closed.window
         # What is odd about the stream is found before the view: such a window is no baseline of later ones.
@@ -90,7 +98,7 @@ class DecideWindow:
             whole, pane = self._with_view(window, whole, before)
         seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0 and not closed.is_preface)
         known = taken.books.progress.incidents
-        raised = raise_alerts(self.job, seen, (*whole.findings, *taken.findings), known, self.incidents)
+        raised = raise_alerts(self.job, seen, (*whole.findings, *taken.findings), known, self.incidents, orders)
         return Decided(whole, raised, pane)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
 from sparsewatch.schemas.incidents import IncidentRecord, Incidents, incident_id, incident_record
 from sparsewatch.schemas.jobs import Topics
+from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.client import Writer
 
 
@@ -24,7 +25,12 @@ class Raised(NamedTuple):
 
 
 def raise_alerts(
-    job: str, window: Seen, findings: Sequence[Finding], known: Incidents, settings: IncidentSettings
+    job: str,
+    window: Seen,
+    findings: Sequence[Finding],
+    known: Incidents,
+    settings: IncidentSettings,
+    orders: Sequence[Order] = (),
 ) -> Raised:
     """The alerts of a window and the incidents behind it.
 
@@ -34,8 +40,9 @@ def raise_alerts(
         findings: Found in it.
         known: Incidents before it.
         settings: When an incident is over.
+        orders: Those in force on the window.
     """
-    advanced = advance(known, window, findings, settings)
+    advanced = advance(known, window, findings, settings, orders)
     start_us, end_us = window.start_us, window.end_us
     return Raised(
         [

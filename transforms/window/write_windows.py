@@ -19,6 +19,7 @@ from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.instances import Watch, write_standing
 from sparsewatch.transforms.kafka.open import free_writer, give_back, open_admin
+from sparsewatch.transforms.kafka.orders import OrderBook
 from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
@@ -58,6 +59,7 @@ class WindowWriter:
         self._admin: Admin | None = None
         self._panes: PaneLog | None = None
         self._watch = Watch(identity)
+        self._orders = OrderBook(identity)
         #: Windows written since the last call of `commit`.
         self.windows = 0
         self._moved = False
@@ -98,8 +100,11 @@ class WindowWriter:
             The incidents behind it.
         """
         writer, closed = self._open(), taken.closed
+        if not self.windows:
+            # Windows of one commit follow the same orders.
+            patiently(self._orders.look)
         self._is_flushed = False
-        decided = self._decide(taken, self._before)
+        decided = self._decide(taken, self._before, self._orders.in_force(taken.from_us))
         if decided.pane is not None:
             self._pane_log().put(decided.pane, writer)
         whole, raised = decided.whole, decided.raised
@@ -159,6 +164,7 @@ class WindowWriter:
     def close(self) -> None:
         """Close the connections."""
         self._watch.close()
+        self._orders.close()
         if self._writer is not None:
             if self._is_flushed:
                 give_back(self._identity.kafka, self._writer)

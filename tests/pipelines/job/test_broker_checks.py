@@ -80,10 +80,12 @@ def test_a_topic_that_takes_too_small_records_is_refused_with_the_command() -> N
 
 def test_the_topics_of_state_are_those_that_a_kind_reads_back(tmp_path: Path) -> None:
     clicks = write_click_job(tmp_path, "b:9092", "c")
-    assert [topic.name for topic in state_topics(ready(load_job(clicks)))] == ["c.progress"]
-    assert [t.name for t in state_topics(ready(load_job(clicks, ["ranking.panes=4"])))] == ["c.progress", "c.panes"]
+    assert [topic.name for topic in state_topics(ready(load_job(clicks)))] == ["c.progress", "c.orders"]
+    views = state_topics(ready(load_job(clicks, ["ranking.panes=4"])))
+    assert [topic.name for topic in views] == ["c.progress", "c.orders", "c.panes"]
     wafers = state_topics(ready(load_job(write_wafer_job(tmp_path, "b:9092", "w", tmp_path))))
-    assert {t.name: t.max_record_bytes for t in wafers} == {"w.progress": 0, "w.patterns": 4 << 20, "w.panes": 0}
+    sizes = {t.name: t.max_record_bytes for t in wafers}
+    assert sizes == {"w.progress": 0, "w.orders": 0, "w.patterns": 4 << 20, "w.panes": 0}
     assert all(topic.compact and topic.partitions == 1 for topic in wafers)
 
 

@@ -1,0 +1,81 @@
+"""Orders: what people decide about a job's incidents and its baseline; the job follows them, without a restart.
+
+Example: `sparsewatch incidents mute clicks.toml clicks-17 --for 2h` writes an order to `<prefix>.orders`, and from the
+next window on the job raises nothing of what `clicks-17` found.
+
+An order states the first window that it acts on (`from_us`), so what a job decides is a function of its records and of
+its orders, not of the moment at which it reads them. Nothing about an order ever changes: another one may cancel it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+
+from sparsewatch.schemas.stored import Format
+
+ORDER = Format("an order")
+#: Orders that a job follows, the newest. The command that gives one more removes the oldest.
+MOST_ORDERS = 1_000
+#: Subjects or findings that an order names, and characters of its reason.
+MOST_NAMED = 50
+MOST_CHARACTERS = 500
+
+Verb = Literal["accept", "exclude", "reset", "ack", "mute", "unmute", "close"]
+_Text = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS)]
+
+
+class Named(NamedTuple):
+    """A finding by name: what a rule finds on a subject."""
+
+    rule: str
+    subject: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person decided about a job."""
+
+    #: Digest of all else, see `identified`.
+    id: str = ""
+    job: str
+    verb: Verb
+    #: Who gave it, when by their clock (microseconds since the epoch), and why.
+    by: _Text
+    at_us: int
+    why: _Text = ""
+    #: Start of the first window that it acts on, event time in microseconds since the epoch.
+    from_us: int
+    #: Id of the incident that it is about.
+    incident: str | None = None
+    #: What it is about: subjects, such as features, all if empty; of an incident also its findings by name.
+    subjects: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
+    findings: Annotated[tuple[Named, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
+    #: Stretch of event time that it is about, the end exclusive; None where it is open.
+    since_us: int | None = None
+    until_us: int | None = None
+    #: Ids of orders that hold no longer.
+    cancels: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_ORDERS)] = ()
+
+
+def identified(order: Order) -> Order:
+    """The order with its id: the same order, given at the same moment, has the same."""
+    content = msgspec.json.encode(msgspec.structs.replace(order, id=""))
+    return msgspec.structs.replace(order, id=hashlib.blake2b(content, digest_size=6).hexdigest())
+
+
+def in_turn(orders: Iterable[Order]) -> tuple[Order, ...]:
+    """Orders as they were given, the newest `MOST_ORDERS` of them."""
+    return tuple(sorted(orders, key=lambda order: (order.at_us, order.id))[-MOST_ORDERS:])
+
+
+def in_force(orders: Iterable[Order], start_us: int) -> tuple[Order, ...]:
+    """The orders that act on a window, in the order given.
+
+    Args:
+        orders: All of a job, in turn.
+        start_us: Start of the window, microseconds since the epoch.
+    """
+    given = [order for order in orders if order.from_us <= start_us]
+    cancelled = {id_ for order in given for id_ in order.cancels}
+    return tuple(order for order in given if order.id not in cancelled)
