@@ -35,6 +35,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     #: Anything that helps to judge it; JSON types only.
     evidence: dict[str, Any] = {}
+    #: Bound on the probability of as large a deviation by chance; None of a rule that tests no chance.
+    p_value: float | None = None
 
 
 class Alert(Finding, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     threshold: float
     baseline: float
     message: str
+    #: The smallest so far; None of a rule that tests no chance.
+    p_value: float | None = None
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True):
@@ -117,6 +119,8 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     acked_by: str = ""
     acked_us: int | None = None
     acked_why: str = ""
+    #: Smallest of the root suspect so far; None of a rule that tests no chance.
+    p_value: float | None = None
 
 
 class FoundRecord(Member, frozen=True, array_like=False):
@@ -162,6 +166,7 @@ def incident_record(
         acked_by="" if acked is None else acked.by,
         acked_us=None if acked is None else acked.at_us,
         acked_why="" if acked is None else acked.why,
+        p_value=root.p_value,
     )
 
 
@@ -177,4 +182,5 @@ def member_of(finding: Finding, start_us: int, end_us: int) -> Member:
         threshold=finding.threshold,
         baseline=finding.baseline,
         message=finding.message,
+        p_value=finding.p_value,
     )

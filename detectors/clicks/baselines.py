@@ -1,12 +1,16 @@
 """What a window's volume and click rate are compared with: its hour of day or week, or all windows of the reference."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
+
+import msgspec
 
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.rhythm import Hour, Kind, Rhythm
 from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
 from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
+from sparsewatch.schemas.alerts import Finding
 
 
 class Baseline(NamedTuple):
@@ -43,6 +47,26 @@ class Baseline(NamedTuple):
     def share_tolerance(self, rows: float, z: float) -> float:
         """See `sparsewatch.detectors.clicks.tolerances.share_tolerance`."""
         return share_tolerance(self.figure, self.windows, rows, self.rows, z, backing=self.backing)
+
+
+def with_baseline(findings: Iterable[Finding], reference: Reference, kind: str, version: str | None) -> list[Finding]:
+    """Findings of `check_window` that say what the window was compared with, in `evidence["baseline"]`.
+
+    Args:
+        findings: Of a window.
+        reference: That it was compared with.
+        kind: Of the reference: `fixed` where a job file names it.
+        version: Of the reference, if it has one.
+    """
+    start_us, end_us = reference.span_us or (None, None)
+
+    def told(finding: Finding) -> Finding:
+        feature = reference.features.get(finding.subject)
+        windows = reference.windows if feature is None else feature.windows(reference.windows)
+        told = {"kind": kind, "version": version, "windows": windows, "start_us": start_us, "end_us": end_us}
+        return msgspec.structs.replace(finding, evidence={**finding.evidence, "baseline": told})
+
+    return [told(finding) for finding in findings]
 
 
 def volume_baseline(reference: Reference, start_us: int | None) -> Baseline:

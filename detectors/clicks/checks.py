@@ -19,6 +19,7 @@ import math
 
 import msgspec
 
+from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.baselines import Baseline, click_rate_baseline, volume_baseline
 from sparsewatch.detectors.clicks.feature_checks import RULES, View
 from sparsewatch.detectors.clicks.profile import WindowProfile
@@ -112,8 +113,10 @@ def check_volume(
     severity: Severity
     if rows >= high:
         rule, severity, threshold = "volume_high", "warning", high
+        chance = p_value(lambda z: rows >= baseline.figure.mean + baseline.volume_tolerance(z), settings.z)
     elif complete and rows <= low:
         rule, severity, threshold = "volume_low", "critical", low
+        chance = p_value(lambda z: rows <= baseline.low_volume(settings.volume_low, z), settings.z)
     else:
         return None
     return Finding(
@@ -124,7 +127,8 @@ def check_volume(
         threshold=threshold,
         baseline=baseline.figure.mean,
         message=f"{counted(rows, 'row')} in the window, {baseline.figure.mean:,.0f} {baseline.wording()}",
-        evidence=baseline.evidence(),
+        evidence={"rows": rows, "effect": rows - baseline.figure.mean, **baseline.evidence()},
+        p_value=chance,
     )
 
 
@@ -143,7 +147,8 @@ def _click_rate(
         threshold=expected + math.copysign(tolerance, rate - expected),
         baseline=expected,
         message=f"{rate:.2%} of rows are clicks, {expected:.2%} {baseline.wording()}",
-        evidence={"rows": counts.rows, "clicks": counts.clicks, **baseline.evidence()},
+        evidence={"rows": counts.rows, "clicks": counts.clicks, "effect": rate - expected, **baseline.evidence()},
+        p_value=p_value(lambda z: abs(rate - expected) >= baseline.share_tolerance(counts.rows, z), settings.z),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
@@ -54,9 +55,10 @@ class View:
         """Rows with a value."""
         return self.counts.rows - self.counts.nulls(self.name)
 
-    def null_tolerance(self) -> float:
-        """How far the share of rows without a value may lie from its reference."""
-        return _null_tolerance(self.before, self.reference, self.counts.rows, self.settings)
+    def null_tolerance(self, z: float | None = None) -> float:
+        """How far the share of rows without a value may lie from its reference, at the settings' `z` if absent."""
+        z = self.settings.z if z is None else z
+        return _null_tolerance(self.before, self.reference, self.counts.rows, z)
 
     def cause(self) -> str:
         """Why rows lack a value, where values of another type have a part in it."""
@@ -71,6 +73,7 @@ class View:
         threshold: float,
         baseline: float,
         message: str,
+        p_value: float,
         **evidence: Any,
     ) -> Finding:
         """A finding on this feature."""
@@ -82,7 +85,8 @@ class View:
             threshold=threshold,
             baseline=baseline,
             message=f"{self.name}: {message}",
-            evidence={"rows": self.counts.rows, **evidence},
+            evidence={"rows": self.counts.rows, "effect": value - baseline, **evidence},
+            p_value=p_value,
         )
 
 
@@ -93,7 +97,8 @@ def feature_vanished(view: View) -> Finding | None:
     if share > threshold or 1 - view.before.null_share.max <= threshold:
         return None
     message = f"{share:.1%} of rows have a value, {baseline:.1%} in the reference{view.cause()}"
-    return view.finding("feature_vanished", "critical", share, threshold, baseline, message, listed=view.listed)
+    chance = p_value(lambda z: share <= baseline - view.null_tolerance(z), view.settings.z)
+    return view.finding("feature_vanished", "critical", share, threshold, baseline, message, chance, listed=view.listed)
 
 
 def feature_appeared(view: View) -> Finding | None:
@@ -111,6 +116,7 @@ def feature_appeared(view: View) -> Finding | None:
         threshold,
         baseline,
         message,
+        p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.z),
         listed=view.listed,
         top_values=_top(view.counts.table(view.name).drop_nulls("value")),
     )
@@ -130,6 +136,7 @@ def feature_nulls(view: View) -> Finding | None:
         threshold,
         baseline,
         message,
+        p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.z),
         nulls=view.counts.nulls(view.name),
         reference_max=view.before.null_share.max,
     )
@@ -143,11 +150,18 @@ def feature_cardinality(view: View) -> Finding | None:
     if view.listed < settings.min_rows or not expected:
         return None
     missing = abundances.expected_missing(view.listed)
-    tolerance = distinct_tolerance(expected, missing, ratio.sd / ratio.mean, view.windows, settings.z)
     seen = view.figures.cardinality
-    low = expected * min(settings.cardinality_low, 1 - tolerance)
-    high = expected * max(settings.cardinality_high, 1 + tolerance)
-    if low < seen < high or distinct_surprise(seen, expected, missing, abundances.values) < settings.z**2 / 2:
+    surprise = distinct_surprise(seen, expected, missing, abundances.values)
+
+    def tolerance(z: float) -> float:
+        return distinct_tolerance(expected, missing, ratio.sd / ratio.mean, view.windows, z)
+
+    def excludes_chance(z: float) -> bool:
+        return abs(seen - expected) >= expected * tolerance(z) and surprise >= z**2 / 2
+
+    low = expected * min(settings.cardinality_low, 1 - tolerance(settings.z))
+    high = expected * max(settings.cardinality_high, 1 + tolerance(settings.z))
+    if low < seen < high or not excludes_chance(settings.z):
         return None
     message = f"{seen} distinct values in {view.listed} rows, {expected:.0f} expected"
     return view.finding(
@@ -157,6 +171,7 @@ def feature_cardinality(view: View) -> Finding | None:
         low if seen <= low else high,
         expected,
         message,
+        p_value(excludes_chance, settings.z),
         listed=view.listed,
         top_values=_top(view.counts.table(view.name).drop_nulls("value")),
     )
@@ -167,8 +182,12 @@ def feature_unseen_values(view: View) -> Finding | None:
     share, baseline = view.figures.unseen_share, view.before.unseen_share
     if share is None or baseline is None or view.listed < view.settings.min_rows:
         return None
-    tolerance = share_tolerance(baseline, view.windows, view.listed, view.before.listed / view.windows, view.settings.z)
-    threshold = baseline.mean + max(view.settings.unseen_rise, tolerance)
+    listed_before = view.before.listed / view.windows
+
+    def excluded(z: float) -> float:
+        return baseline.mean + share_tolerance(baseline, view.windows, view.listed, listed_before, z)
+
+    threshold = max(baseline.mean + view.settings.unseen_rise, excluded(view.settings.z))
     if share < threshold:
         return None
     reference = view.reference
@@ -182,6 +201,7 @@ def feature_unseen_values(view: View) -> Finding | None:
         threshold,
         baseline.mean,
         message,
+        p_value(lambda z: share >= excluded(z), view.settings.z),
         unseen=distinct,
         top_values=_top(unseen),
     )
@@ -199,7 +219,7 @@ def feature_signal_lost(view: View) -> Finding | None:
         f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in the "
         f"reference; rank {view.figures.rank}, was {view.before.rank}"
     )
-    return _signal(view, "feature_signal_lost", "warning", threshold, message)
+    return _signal(view, "feature_signal_lost", "warning", threshold, message, upwards=False)
 
 
 def feature_signal_gained(view: View) -> Finding | None:
@@ -214,7 +234,7 @@ def feature_signal_gained(view: View) -> Finding | None:
         f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in the "
         f"reference; rank {view.figures.rank}, was {view.before.rank}"
     )
-    return _signal(view, "feature_signal_gained", "info", threshold, message)
+    return _signal(view, "feature_signal_gained", "info", threshold, message, upwards=True)
 
 
 Rule = Callable[[View], Finding | None]
@@ -232,12 +252,12 @@ RULES: tuple[Rule, ...] = (
 
 def null_limit(before: FeatureReference, reference: Reference, rows: float, settings: ClickThresholds) -> float:
     """Share of so many rows without a value from which on it counts as risen; above 1 if no rise can."""
-    return before.null_share.mean + max(settings.null_rise, _null_tolerance(before, reference, rows, settings))
+    return before.null_share.mean + max(settings.null_rise, _null_tolerance(before, reference, rows, settings.z))
 
 
-def _null_tolerance(before: FeatureReference, reference: Reference, rows: float, settings: ClickThresholds) -> float:
+def _null_tolerance(before: FeatureReference, reference: Reference, rows: float, z: float) -> float:
     windows = before.windows(reference.windows)
-    return share_tolerance(before.null_share, windows, rows, reference.volume.mean, settings.z)
+    return share_tolerance(before.null_share, windows, rows, reference.volume.mean, z)
 
 
 def signal_lost_limit(baseline: float, tolerance: float, settings: ClickThresholds) -> float:
@@ -256,7 +276,7 @@ def signal_tolerance(
     reference: Reference,
     rows: float,
     noise: float,
-    settings: ClickThresholds,
+    z: float,
     *,
     click_rate: float | None = None,
     upwards: bool,
@@ -268,14 +288,14 @@ def signal_tolerance(
         reference: The whole reference.
         rows: Rows of the window.
         noise: Standard deviation of the score by chance, nats.
-        settings: When a deviation matters.
+        z: Strictness, in standard deviations.
         click_rate: Clicks a row, in (0, 1); the reference's if absent.
         upwards: Whether a rise is judged.
     """
     window = Information(rows, reference.click_rate.mean if click_rate is None else click_rate, noise)
     windows, reference_rows = before.windows(reference.windows), reference.volume.mean
     return information_tolerance(
-        before.normalised, before.score.mean, windows, reference_rows, window, settings.signal_z, upwards=upwards
+        before.normalised, before.score.mean, windows, reference_rows, window, z, upwards=upwards
     )
 
 
@@ -286,8 +306,12 @@ def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
         return None
     if view.listed < settings.min_rows or _resolution_changed(view):
         return None
-    rate, noise = counts.clicks / counts.rows, view.figures.noise
-    return signal_tolerance(view.before, view.reference, counts.rows, noise, settings, click_rate=rate, upwards=upwards)
+    return _signal_tolerance_at(view, settings.signal_z, upwards=upwards)
+
+
+def _signal_tolerance_at(view: View, z: float, *, upwards: bool) -> float:
+    rows, rate, noise = view.counts.rows, view.counts.clicks / view.counts.rows, view.figures.noise
+    return signal_tolerance(view.before, view.reference, rows, noise, z, click_rate=rate, upwards=upwards)
 
 
 def _resolution_changed(view: View) -> bool:
@@ -298,8 +322,9 @@ def _resolution_changed(view: View) -> bool:
     return not baseline or not 0.8 < now / baseline < 1.25
 
 
-def _signal(view: View, rule: str, severity: Severity, threshold: float, message: str) -> Finding:
+def _signal(view: View, rule: str, severity: Severity, threshold: float, message: str, *, upwards: bool) -> Finding:
     figures, before = view.figures, view.before
+    change = abs(figures.normalised - before.normalised.mean)
     return view.finding(
         rule,
         severity,
@@ -307,6 +332,7 @@ def _signal(view: View, rule: str, severity: Severity, threshold: float, message
         threshold,
         before.normalised.mean,
         message,
+        p_value(lambda z: change >= _signal_tolerance_at(view, z, upwards=upwards), view.settings.signal_z),
         score_nats=figures.score,
         noise_nats=figures.noise,
         rank=figures.rank,

@@ -12,6 +12,7 @@ is larger than the spread between the windows before, and it is large enough to 
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from scipy.special import ndtr
 
 from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.clicks.tolerances import between_windows, widen
@@ -104,12 +105,13 @@ def _drift_finding(drift: FeatureDrift, threshold: float, windows: int, sd: floa
         ),
         evidence={
             "z": drift.z,
-            "p_value": drift.p_value,
+            "effect": drift.normalised_now - drift.normalised_before,
             "rank": drift.rank_now,
             "rank_before": drift.rank_before,
             "windows": windows,
             "spread": sd,
         },
+        p_value=drift.p_value,
     )
 
 
@@ -140,4 +142,5 @@ def _leak_finding(suspicions: Sequence[Suspicion], report: LeakReport) -> Findin
             "sampled_rows": report.rows,
             "also": [other.kind for other in others],
         },
+        p_value=float(ndtr(-first.z)),
     )

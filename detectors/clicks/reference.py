@@ -73,6 +73,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     #: Volume and click rate by hour, where that predicts a day better than their mean over all windows.
     volume_by_hour: Rhythm | None = None
     click_rate_by_hour: Rhythm | None = None
+    #: Start of its first window and end of its last, microseconds since the epoch; None if they are not known.
+    span_us: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -101,6 +103,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "left_out": self.left_out,
             "volume_by_hour": self.volume_by_hour,
             "click_rate_by_hour": self.click_rate_by_hour,
+            "span_us": self.span_us,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -142,6 +145,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 left_out=msgspec.convert(meta.get("left_out", 0), int),
                 volume_by_hour=msgspec.convert(meta.get("volume_by_hour"), Rhythm | None),
                 click_rate_by_hour=msgspec.convert(meta.get("click_rate_by_hour"), Rhythm | None),
+                span_us=msgspec.convert(meta.get("span_us"), tuple[int, int] | None),
             )
 
 
@@ -195,6 +199,7 @@ def fit_stretch(
         left_out=len(odd),
         volume_by_hour=_rhythm([profile.rows for profile in kept.profiles], kept, window_us, share=False),
         click_rate_by_hour=_rhythm([profile.click_rate for profile in kept.profiles], kept, window_us, share=True),
+        span_us=_span(kept.starts_us, window_us),
     )
 
 
@@ -206,6 +211,10 @@ def _with_rows(
     if not places:
         raise ConfigError("expected at least one window with rows to fit a reference, got none")
     return [every[place] for place in places], None if starts_us is None else [starts_us[place] for place in places]
+
+
+def _span(starts_us: Sequence[int] | None, window_us: int | None) -> tuple[int, int] | None:
+    return None if starts_us is None or window_us is None else (min(starts_us), max(starts_us) + window_us)
 
 
 def _rhythm(values: Sequence[float], stretch: Stretch, window_us: int | None, *, share: bool) -> Rhythm | None:

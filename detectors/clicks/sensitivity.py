@@ -98,7 +98,7 @@ def _signal_losses(reference: Reference, settings: ClickThresholds) -> dict[str,
         judged &= feature.listed / feature.windows(reference.windows) >= settings.min_rows
         limit = 0.0
         if judged:
-            tolerance = signal_tolerance(feature, reference, rows, noise, settings, upwards=False)
+            tolerance = signal_tolerance(feature, reference, rows, noise, settings.signal_z, upwards=False)
             limit = signal_lost_limit(baseline, tolerance, settings)
         losses[name] = 1 - limit / baseline if limit > 0 else None
     return losses

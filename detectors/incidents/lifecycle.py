@@ -169,7 +169,10 @@ def _joined(members: Sequence[Member], found: Sequence[Member]) -> tuple[tuple[M
 
 def _again(before: Member, now: Member) -> Member:
     severity = max(before.severity, now.severity, key=SEVERITIES.index)
-    return msgspec.structs.replace(now, since_us=before.since_us, severity=severity)
+    known = [p_value for p_value in (before.p_value, now.p_value) if p_value is not None]
+    return msgspec.structs.replace(
+        now, since_us=before.since_us, severity=severity, p_value=min(known) if known else None
+    )
 
 
 def _bounded(known: Sequence[Incident]) -> tuple[tuple[Incident, ...], list[Changed]]:

@@ -121,6 +121,6 @@ def _no_data(window: StreamWindow, history: StreamHistory, thresholds: StreamThr
             "windows_with_rows": history.full,
             "silences": history.silences,
             "longest_silence_windows": longest,
-            "chance": silence.chance_of(history, windows),
         },
+        p_value=silence.chance_of(history, windows),
     )

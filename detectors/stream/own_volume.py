@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.outlying import OUTLYING_VOLUME_Z, PART, outlying, winsorised
 from sparsewatch.detectors.clicks.tolerances import statistic
 from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
@@ -42,7 +43,7 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
         return None
     if not rows and _often_empty(history, start_us):
         return None
-    baseline, limit = _judged_by(history, start_us, thresholds)
+    baseline, limit = _judged_by(history, start_us, thresholds, thresholds.volume_z)
     if rows > limit:
         return None
     expected = number(round(baseline.figure.mean))
@@ -64,6 +65,7 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
             "least": baseline.figure.min,
             "most": baseline.figure.max,
         },
+        p_value=p_value(lambda z: rows <= _judged_by(history, start_us, thresholds, z)[1], thresholds.volume_z),
     )
 
 
@@ -84,24 +86,24 @@ def learn_volume(history: StreamHistory, rows: int, start_us: int, length_us: in
     )
 
 
-def _judged_by(history: StreamHistory, start_us: int, thresholds: StreamThresholds) -> tuple[OwnBaseline, float]:
+def _judged_by(
+    history: StreamHistory, start_us: int, thresholds: StreamThresholds, z: float
+) -> tuple[OwnBaseline, float]:
     """What a window is compared with, and the rows at or below which its volume is low."""
     usual = _usual(history)
     last = OwnBaseline(LAST_WINDOWS, statistic(usual), len(usual), len(usual), len(history.rows) - len(usual))
-    by_last = _limit(last, thresholds)
+    by_last = _limit(last, thresholds, z)
     hour = hour_baseline(history, start_us, thresholds.min_windows)
     if hour is None:
         return last, by_last
-    by_hour = _limit(hour, thresholds)
+    by_hour = _limit(hour, thresholds, z)
     if hour.lowest_days is not None:
         return hour, by_hour if by_hour < 0 else by_hour * hour.lowest_days
     return (last, by_last) if by_last < by_hour else (hour, by_hour)
 
 
-def _limit(baseline: OwnBaseline, thresholds: StreamThresholds) -> float:
-    return low_volume(
-        baseline.figure, baseline.windows, thresholds.volume_low, thresholds.volume_z, backing=baseline.backing
-    )
+def _limit(baseline: OwnBaseline, thresholds: StreamThresholds, z: float) -> float:
+    return low_volume(baseline.figure, baseline.windows, thresholds.volume_low, z, backing=baseline.backing)
 
 
 def _often_empty(history: StreamHistory, start_us: int) -> bool:

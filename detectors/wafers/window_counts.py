@@ -276,7 +276,8 @@ def _novel_finding(counts: WaferCounts, novel: int, threshold: float, by_chance:
             f"{novel} of {counts.wafers} wafers show an unknown pattern "
             f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s)"
         ),
-        evidence=dict(evidence),
+        evidence={"of": counts.wafers, "effect": novel / counts.wafers - by_chance, **evidence},
+        p_value=float(binom.sf(novel - 1, counts.wafers, by_chance)),
     )
 
 
@@ -289,5 +290,6 @@ def _rate_finding(pattern: str, number: int, wafers: int, rate: float, threshold
         threshold=threshold,
         baseline=rate,
         message=f"{number} of {wafers} wafers show {pattern!r} ({rate:.2%} expected)",
-        evidence={"wafers": number, "of": wafers},
+        evidence={"wafers": number, "of": wafers, "effect": number / wafers - rate},
+        p_value=float(binom.sf(number - 1, wafers, rate)),
     )

@@ -7,10 +7,12 @@ Its conclusions from whole rows are in `sparsewatch.pipelines.ctr.whole_rows`, i
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
+from sparsewatch.detectors.clicks.baselines import with_baseline
 from sparsewatch.detectors.clicks.checks import check_volume, check_window
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
@@ -25,7 +27,7 @@ from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.metrics import rows_scored, window_rows
-from sparsewatch.schemas.alerts import MetricSample, gauge
+from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
 
@@ -102,14 +104,14 @@ class ConcludeClicks:
 
     def _without_rows(self, window: Window) -> Conclusion:
         """Only the volume can be judged. There is no pane: an empty window is no baseline of later ones."""
-        found = None
+        found: list[Finding] = []
         if self.reference is not None:
-            found = check_volume(
-                0, self.reference.now(), self.checks, complete=window.complete, start_us=window.start_us
-            )
+            reference = self.reference.now()
+            low = check_volume(0, reference, self.checks, complete=window.complete, start_us=window.start_us)
+            found = [] if low is None else self._by(reference, [low])
         return Conclusion(
             summary={"ranking": []},
-            findings=[] if found is None else [found],
+            findings=found,
             metrics=[window_rows(0), *([] if self.scores is None else [rows_scored(0)])],
         )
 
@@ -145,11 +147,18 @@ class ConcludeClicks:
             summary={"ranking": ranking, "profile": profile, "mistyped": mistyped_summary(types)},
             findings=[]
             if reference is None
-            else check_window(
-                counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
+            else self._by(
+                reference,
+                check_window(
+                    counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
+                ),
             ),
             metrics=click_metrics(ranking, profile) + mistyped_metrics(types, exported),
         )
+
+    def _by(self, reference: Reference, findings: list[Finding]) -> list[Finding]:
+        version = None if self.reference is None else Path(self.reference.path).name
+        return with_baseline(findings, reference, "fixed", version)
 
 
 def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> list[MetricSample]:

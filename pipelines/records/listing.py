@@ -88,6 +88,7 @@ def finding_cells(found: Record) -> tuple[str, ...]:
         found["severity"],
         found["rule"],
         found["subject"],
+        "" if (p_value := found.get("p_value")) is None else f"{p_value:.2g}",
         found["message"],
     )
 
@@ -134,8 +135,9 @@ INCIDENTS = View(
 )
 FINDINGS = View(
     "Findings, the root suspect first (UTC)",
-    ("since", "until", "severity", "rule", "subject", "message"),
+    ("since", "until", "severity", "rule", "subject", "p", "message"),
     finding_cells,
+    ("p",),
 )
 ROWS = View(
     "Rows above the threshold, newest last (UTC)",

@@ -22,6 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import stats
 
+from sparsewatch.detectors.budget.chance import alpha_of, p_value, z_of
 from sparsewatch.detectors.conformal import EDGES, Counts, equal_counts
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.column_drift import moved_columns
@@ -182,6 +183,7 @@ def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> 
                 "moved": len(moved),
                 "columns": moved[:_MOST_COLUMNS],
             },
+            p_value=min(drift.chance for drift in moved),
         )
     ]
 
@@ -219,7 +221,9 @@ def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
             "carried_by": carried,
             "p_values": list(scores.p_values),
             "worst": [row.as_json() for row in scores.worst[:WORST_ROWS]],
+            "effect": share - expected,
         },
+        p_value=_chance_of_above(scores, settings),
     )
 
 
@@ -236,6 +240,7 @@ def _drifted(scores: RowScores, settings: RowCheck) -> Finding | None:
         baseline=0.0,
         message=_moved(drift),
         evidence={**msgspec.structs.asdict(drift), "p_values": list(scores.p_values)},
+        p_value=drift.chance,
     )
 
 
@@ -252,10 +257,18 @@ def _alarm_count(scores: RowScores, settings: RowCheck) -> int:
     Half of the level is spent on the threshold's true rate, divided among the models, the other half on the binomial
     test at the upper bound of that rate: trials at several rates succeed no more often than as many at the highest.
     """
-    level = settings.level / 2 / len(scores.models)
-    highest_rate = max(_highest_rate(model.alarm_rate, model.calibration_rows, level) for model in scores.models)
-    improbable = int(stats.binom.isf(settings.level / 2, scores.rows, highest_rate)) + 1
-    return max(improbable, math.ceil(settings.least_ratio * _expected(scores)))
+    return max(_improbable_count(scores, settings.level), math.ceil(settings.least_ratio * _expected(scores)))
+
+
+def _improbable_count(scores: RowScores, level: float) -> int:
+    by_model = level / 2 / len(scores.models)
+    highest_rate = max(_highest_rate(model.alarm_rate, model.calibration_rows, by_model) for model in scores.models)
+    return int(stats.binom.isf(level / 2, scores.rows, highest_rate)) + 1
+
+
+def _chance_of_above(scores: RowScores, settings: RowCheck) -> float:
+    """The smallest level at which so many rows above the threshold are improbable."""
+    return p_value(lambda z: scores.above >= _improbable_count(scores, alpha_of(z)), z_of(settings.level))
 
 
 def _highest_rate(alarm_rate: float, m: int, level: float) -> float:

@@ -7,6 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sparsewatch.detectors.budget.chance import alpha_of
+from sparsewatch.detectors.clicks.baselines import with_baseline
+from sparsewatch.detectors.clicks.checks import check_volume
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -219,3 +222,49 @@ def test_a_thousand_clean_windows_raise_nothing(rows: int, windows: int, number:
     reference = fit_reference(clicks.windows(windows, rows))
     for _ in range(number):
         assert findings(clicks.window(int(clicks.rng.poisson(rows))), reference) == []
+
+
+@pytest.mark.parametrize(("name", "change"), [("strong", gone), ("empty", there), ("country", with_news)])
+def test_a_finding_has_a_p_value_within_its_rule_s_alpha(
+    clicks: Clicks, reference: Reference, name: str, change: Callable[..., tuple[np.ndarray, np.ndarray]]
+) -> None:
+    found = findings(clicks.window(ROWS, fault(name, change)), reference)
+    assert name in {finding.subject for finding in found}
+    strict = {"feature_signal_lost": 4.0, "feature_signal_gained": 4.0}
+    for finding in found:
+        assert finding.p_value is not None
+        assert 0 < finding.p_value <= alpha_of(strict.get(finding.rule, 5.0))
+        assert finding.evidence["rows"] == ROWS
+        assert finding.evidence["effect"] == pytest.approx(finding.value - finding.baseline)
+
+
+def test_p_values_fall_as_a_fault_grows(clicks: Clicks, reference: Reference) -> None:
+    def missing(part: float) -> Callable[[Columns], None]:
+        return fault("strong", lambda values, mask: (values, mask | (np.arange(values.size) < part * values.size)))
+
+    def p_value(part: float) -> float:
+        found = {one.subject: one for one in findings(clicks.window(ROWS, missing(part)), reference)}
+        assert found["strong"].rule == "feature_nulls"
+        assert found["strong"].p_value is not None
+        return found["strong"].p_value
+
+    rising = [p_value(part) for part in (0.06, 0.1, 0.2, 0.5, 0.9)]
+    assert rising == sorted(rising, reverse=True)
+    assert rising[-1] < rising[0]
+    rows = [check_volume(rows, reference, ClickThresholds()) for rows in (1_000, 500, 100, 0)]
+    chances = [one.p_value for one in rows if one is not None and one.p_value is not None]
+    assert len(chances) == 4
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_a_finding_says_what_its_window_was_compared_with(clicks: Clicks) -> None:
+    length = 60_000_000
+    reference = fit_reference(clicks.windows(12, ROWS), length, [number * length for number in range(12)])
+    [told] = with_baseline(findings(clicks.window(30), reference), reference, "fixed", "0003")
+    assert told.evidence["baseline"] == {
+        "kind": "fixed",
+        "version": "0003",
+        "windows": 12,
+        "start_us": 0,
+        "end_us": 12 * length,
+    }

@@ -102,8 +102,16 @@ def test_alerts_are_chosen_by_rule_subject_and_severity(embedded_broker: Embedde
 def incident(number: int, *, firing: bool, severity: str, message: str) -> tuple[str, dict[str, Any]]:
     start, end = START_US + number * MINUTE_US, START_US + (number + 2) * MINUTE_US
     found = [
-        {"rule": rule, "subject": "site", "severity": severity, "since_us": start, "until_us": end, "message": message}
-        for rule in ("feature_vanished", "feature_signal_lost")
+        {
+            "rule": rule,
+            "subject": "site",
+            "severity": severity,
+            "since_us": start,
+            "until_us": end,
+            "message": message,
+            **p_value,
+        }
+        for rule, p_value in (("feature_vanished", {"p_value": 1.3e-9}), ("feature_signal_lost", {}))
     ]
     record = {
         "id": f"incidents-{number}",
@@ -136,6 +144,7 @@ def test_incidents_are_listed_as_they_stand_and_shown_with_all_that_was_found(
     assert [row[0] for row in cells(ask(incidents, job, "--severity", "critical"))] == ["incidents-2"]
     shown = CliRunner().invoke(incidents, ["show", str(job), "incidents-1"], catch_exceptions=False)
     assert [row[3] for row in cells(shown)] == ["feature_vanished", "feature_signal_lost"]
+    assert [row[5] for row in cells(shown)] == ["1.3e-09", ""]
     shown = CliRunner().invoke(incidents, ["show", str(job), "incidents-2", "--json"], catch_exceptions=False)
     assert json.loads(shown.stdout) == found[1][1]
     with pytest.raises(ConfigError, match=r"expected an incident 'incidents-9', found none"):
