@@ -17,7 +17,20 @@ from sparsewatch.schemas.alerts import Finding, Severity
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 State = Literal["firing", "resolved"]
 #: What became of an incident in a window. It lasts, and says so, in its 4th, 8th, 16th … window.
-Change = Literal["opened", "reopened", "grew", "worse", "lasts", "resolved", "acked"]
+Change = Literal[
+    "opened",
+    "reopened",
+    "grew",
+    "worse",
+    "lasts",
+    "resolved",
+    # By order of a person:
+    "acked",
+    "muted",
+    "unmuted",
+    "closed",
+    "accepted",
+]
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -39,11 +52,14 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True):
-    """What a person decided about an incident: who, when by their clock (microseconds since the epoch), and why."""
+    """What a person decided about an incident."""
 
     by: str
+    #: When, by their clock; microseconds since the epoch.
     at_us: int
     why: str
+    #: How long it holds, event time in microseconds since the epoch; None without an end.
+    until_us: int | None = None
 
 
 class Incident(msgspec.Struct, frozen=True, array_like=True):
@@ -69,11 +85,22 @@ class Incident(msgspec.Struct, frozen=True, array_like=True):
     orders: tuple[str, ...] = ()
     #: Somebody looks after it, since it came back last.
     acked: Decided | None = None
+    #: What was found so far raises no alert.
+    muted: Decided | None = None
+    #: It was resolved by hand, and has not come back since.
+    closed: Decided | None = None
+    #: What it found is silent until it has been gone, see `sparsewatch.detectors.incidents.follow_orders`.
+    is_held: bool = False
 
     @property
     def severity(self) -> Severity:
         """The highest of its members."""
         return max((member.severity for member in self.members), key=SEVERITIES.index)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is resolved, and what it found is gone."""
+        return self.is_resolved and not self.is_held
 
 
 class Incidents(msgspec.Struct, frozen=True, array_like=True):
@@ -115,16 +142,20 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple["FoundRecord", ...]
     #: Findings that are not among them.
     left_out: int
-    #: Who looks after it, when they said so by their clock (microseconds since the epoch), and why; empty if nobody.
-    acked_by: str = ""
-    acked_us: int | None = None
-    acked_why: str = ""
     #: Smallest of the root suspect so far; None of a rule that tests no chance.
     p_value: float | None = None
+    #: Who looks after it; who muted what was found so far, and until when; who resolved it by hand.
+    acked: "DecidedRecord | None" = None
+    muted: "DecidedRecord | None" = None
+    closed: "DecidedRecord | None" = None
 
 
 class FoundRecord(Member, frozen=True, array_like=False):
     """A member of an incident as others read it: its fields by name."""
+
+
+class DecidedRecord(Decided, frozen=True, array_like=False):
+    """A decision about an incident as others read it: its fields by name."""
 
 
 def incident_id(job: str, number: int) -> str:
@@ -142,7 +173,7 @@ def incident_record(
     incident: Incident, change: Change, job: str, window_start_us: int, window_end_us: int
 ) -> IncidentRecord:
     """The record of an incident behind a window that changed it."""
-    root, acked = incident.members[0], incident.acked
+    root = incident.members[0]
     return IncidentRecord(
         id=incident_id(job, incident.number),
         job=job,
@@ -163,11 +194,15 @@ def incident_record(
         reopened=incident.reopened,
         findings=tuple(FoundRecord(**msgspec.structs.asdict(member)) for member in incident.members),
         left_out=incident.left_out,
-        acked_by="" if acked is None else acked.by,
-        acked_us=None if acked is None else acked.at_us,
-        acked_why="" if acked is None else acked.why,
         p_value=root.p_value,
+        acked=_decided_record(incident.acked),
+        muted=_decided_record(incident.muted),
+        closed=_decided_record(incident.closed),
     )
+
+
+def _decided_record(decided: Decided | None) -> DecidedRecord | None:
+    return None if decided is None else DecidedRecord(**msgspec.structs.asdict(decided))
 
 
 def member_of(finding: Finding, start_us: int, end_us: int) -> Member:

@@ -194,6 +194,8 @@ class JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
     topics: Topics
     #: The process that runs it, once it has claimed the job.
     instance: Instance | None = None
+    #: Versions of the references and models that its run began with; see `sparsewatch.pipelines.job.ready`.
+    compares: tuple[str, ...] = ()
 
 
 def rejects_topic(topic: str) -> str:

@@ -8,7 +8,7 @@ its orders, not of the moment at which it reads them. Nothing about an order eve
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -18,12 +18,12 @@ from sparsewatch.schemas.stored import Format
 ORDER = Format("an order")
 #: Orders that a job follows, the newest. The command that gives one more removes the oldest.
 MOST_ORDERS = 1_000
-#: Subjects or findings that an order names, and characters of its reason.
+#: Subjects or findings that an order names; characters of a person's name and of a reason.
 MOST_NAMED = 50
-MOST_CHARACTERS = 500
+MOST_OF_NAME = 100
+MOST_OF_REASON = 300
 
 Verb = Literal["accept", "exclude", "reset", "ack", "mute", "unmute", "close"]
-_Text = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS)]
 
 
 class Named(NamedTuple):
@@ -41,9 +41,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job: str
     verb: Verb
     #: Who gave it, when by their clock (microseconds since the epoch), and why.
-    by: _Text
+    by: Annotated[str, msgspec.Meta(max_length=MOST_OF_NAME)]
     at_us: int
-    why: _Text = ""
+    why: Annotated[str, msgspec.Meta(max_length=MOST_OF_REASON)] = ""
     #: Start of the first window that it acts on, event time in microseconds since the epoch.
     from_us: int
     #: Id of the incident that it is about.
@@ -54,6 +54,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Stretch of event time that it is about, the end exclusive; None where it is open.
     since_us: int | None = None
     until_us: int | None = None
+    #: Of what was accepted: versions of the references and models that the job compared with. It is silent as long as
+    #: the job compares with these; where there are none, the job learns it.
+    compares: tuple[str, ...] = ()
     #: Ids of orders that hold no longer.
     cancels: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_ORDERS)] = ()
 
@@ -69,13 +72,19 @@ def in_turn(orders: Iterable[Order]) -> tuple[Order, ...]:
     return tuple(sorted(orders, key=lambda order: (order.at_us, order.id))[-MOST_ORDERS:])
 
 
-def in_force(orders: Iterable[Order], start_us: int) -> tuple[Order, ...]:
+def in_force(orders: Iterable[Order], start_us: int, compares: Sequence[str] = ()) -> tuple[Order, ...]:
     """The orders that act on a window, in the order given.
 
     Args:
         orders: All of a job, in turn.
         start_us: Start of the window, microseconds since the epoch.
+        compares: Versions of the references and models that the job compares with: what was accepted beside others
+            is silent no longer, so its order names no findings.
     """
     given = [order for order in orders if order.from_us <= start_us]
     cancelled = {id_ for order in given for id_ in order.cancels}
-    return tuple(order for order in given if order.id not in cancelled)
+    return tuple(
+        order if order.compares in ((), tuple(compares)) else msgspec.structs.replace(order, findings=())
+        for order in given
+        if order.id not in cancelled
+    )

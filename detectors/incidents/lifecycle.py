@@ -4,13 +4,13 @@ What a window does to the incidents depends on those before it and on its findin
 writes the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from sparsewatch.detectors.incidents.causes import STREAM_RULES, by_suspicion, cause_key, is_about, kind_of
-from sparsewatch.detectors.incidents.follow_orders import follow
+from sparsewatch.detectors.incidents.follow_orders import follow, name_of, silent_names
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import SEVERITIES, Change, Incident, Incidents, Member, member_of
@@ -43,8 +43,8 @@ class Advanced(NamedTuple):
     incidents: Incidents
     #: By number.
     changed: list[Changed]
-    #: Number of the incident of each finding, in their order.
-    numbers: list[int]
+    #: Number of the incident of each finding, in their order; None for one that raises no alert, by order of a person.
+    numbers: list[int | None]
 
 
 def advance(
@@ -63,32 +63,57 @@ def advance(
         settings: When an incident is over.
         orders: Those in force on the window.
     """
-    numbers, newest = _numbers(incidents, window, findings)
-    known, changed = {incident.number: incident for incident in incidents.known}, []
-    for number in sorted({*known, *numbers}):
-        found = [finding for finding, own in zip(findings, numbers, strict=True) if own == number]
-        before, told = (None, None) if number not in known else follow(known[number], orders)
-        after, change = _after(before, number, window, found, settings)
-        change = change or told
+    known, told = _behind_orders(incidents, orders, window.start_us)
+    silent = silent_names(known.values(), orders, window.start_us)
+    loud = [name_of(finding) not in silent for finding in findings]
+    homes, newest = _homes(known, incidents.number, window, findings, loud)
+    changed = []
+    for number in sorted({*known, *(home for home in homes if home is not None)}):
+        own = [(f, is_loud) for f, home, is_loud in zip(findings, homes, loud, strict=True) if home == number]
+        after, change = _after(known.get(number), number, window, own, settings)
         known[number] = after
-        if change is not None:
+        if (change := change or told.get(number)) is not None:
             changed.append(Changed(after, change))
         if after.quiet >= settings.resolve_after + settings.reopen_within and after.is_resolved:
             del known[number]
     kept, crowded = _bounded(list(known.values()))
     changed = [one for one in changed if one.incident.number not in {own.incident.number for own in crowded}] + crowded
-    return Advanced(Incidents(newest, kept), sorted(changed, key=lambda one: one.incident.number), numbers)
+    return Advanced(
+        Incidents(newest, kept),
+        sorted(changed, key=lambda one: one.incident.number),
+        [home if is_loud else None for home, is_loud in zip(homes, loud, strict=True)],
+    )
 
 
-def _numbers(incidents: Incidents, window: Seen, findings: Sequence[Finding]) -> tuple[list[int], int]:
-    """Number of the incident of each finding, whatever their order, and the newest number."""
-    homes = [_home(finding, incidents.known, window, findings) for finding in findings]
-    new = sorted({cause_key(finding) for finding, home in zip(findings, homes, strict=True) if home is None})
-    opened = {key: number for number, key in enumerate(new, start=incidents.number + 1)}
-    numbers = [
-        opened[cause_key(finding)] if home is None else home for finding, home in zip(findings, homes, strict=True)
+def _behind_orders(
+    incidents: Incidents, orders: Sequence[Order], start_us: int
+) -> tuple[dict[int, Incident], dict[int, Change]]:
+    """Incidents behind the orders about them, and what these changed, by number."""
+    known, told = {}, {}
+    for incident in incidents.known:
+        known[incident.number], change = follow(incident, orders, start_us)
+        if change is not None:
+            told[incident.number] = change
+    return known, told
+
+
+def _homes(
+    known: Mapping[int, Incident], newest: int, window: Seen, findings: Sequence[Finding], loud: Sequence[bool]
+) -> tuple[list[int | None], int]:
+    """Number of the incident of each finding, whatever their order, and the newest number.
+
+    A silent finding opens no incident, joins none and brings none back.
+    """
+    incidents = list(known.values())
+    homes = [
+        _home(finding, incidents, window, findings) if is_loud else _silent_home(finding, incidents)
+        for finding, is_loud in zip(findings, loud, strict=True)
     ]
-    return numbers, incidents.number + len(new)
+    found = list(zip(findings, homes, loud, strict=True))
+    new = sorted({cause_key(finding) for finding, home, is_loud in found if home is None and is_loud})
+    opened = {key: number for number, key in enumerate(new, start=newest + 1)}
+    numbers = [opened[cause_key(f)] if home is None and is_loud else home for f, home, is_loud in found]
+    return numbers, newest + len(new)
 
 
 def _home(finding: Finding, known: Sequence[Incident], window: Seen, findings: Sequence[Finding]) -> int | None:
@@ -98,6 +123,14 @@ def _home(finding: Finding, known: Sequence[Incident], window: Seen, findings: S
             return incident.number
     for incident in reversed(known):
         if kind_of(finding.rule) == "data" and _explains(incident, window, findings):
+            return incident.number
+    return None
+
+
+def _silent_home(finding: Finding, known: Sequence[Incident]) -> int | None:
+    """The incident that a silent finding goes on with."""
+    for incident in reversed(known):
+        if not incident.is_over and any(name_of(finding) == (one.rule, one.subject) for one in incident.members):
             return incident.number
     return None
 
@@ -113,14 +146,22 @@ def _explains(incident: Incident, window: Seen, findings: Sequence[Finding]) -> 
 
 
 def _after(
-    incident: Incident | None, number: int, window: Seen, found: Sequence[Finding], settings: IncidentSettings
+    incident: Incident | None,
+    number: int,
+    window: Seen,
+    found: Sequence[tuple[Finding, bool]],
+    settings: IncidentSettings,
 ) -> tuple[Incident, Change | None]:
-    members = [member_of(finding, window.start_us, window.end_us) for finding in found]
+    """An incident behind its findings of a window, each with whether it is loud, and what changed."""
+    members = [member_of(finding, window.start_us, window.end_us) for finding, _ in found]
     if incident is None:
         first, left_out = _joined((), members)
         return Incident(number, first, window.start_us, window.end_us, left_out=left_out), "opened"
     if not members:
         return _without_finding(incident, window, settings)
+    is_loud = any(is_loud for _, is_loud in found)
+    if incident.is_resolved and not is_loud:
+        return msgspec.structs.replace(incident, quiet=0), None
     listed, left_out = _joined(incident.members, members)
     after = msgspec.structs.replace(
         incident,
@@ -130,17 +171,22 @@ def _after(
         windows=incident.windows + 1,
         quiet=0,
         is_resolved=False,
+        is_held=False,
         reopened=incident.reopened + incident.is_resolved,
         acked=None if incident.is_resolved else incident.acked,
+        closed=None,
     )
-    return after, _change(incident, after)
+    return after, _change(incident, after) if is_loud else None
 
 
 def _without_finding(incident: Incident, window: Seen, settings: IncidentSettings) -> tuple[Incident, Change | None]:
     if not window.is_judged or kind_of(incident.members[0].rule) == "books":
         return incident, None
     over = incident.quiet + 1 >= settings.resolve_after
-    after = msgspec.structs.replace(incident, quiet=incident.quiet + 1, is_resolved=over)
+    held = incident.is_held and not over
+    after = msgspec.structs.replace(
+        incident, quiet=incident.quiet + 1, is_resolved=incident.is_resolved or over, is_held=held
+    )
     return after, "resolved" if over and not incident.is_resolved else None
 
 
@@ -177,7 +223,7 @@ def _again(before: Member, now: Member) -> Member:
 
 def _bounded(known: Sequence[Incident]) -> tuple[tuple[Incident, ...], list[Changed]]:
     """As many incidents as are remembered, and the others, resolved: those that were found longest ago."""
-    by_age = sorted(known, key=lambda incident: (not incident.is_resolved, incident.until_us, incident.number))
+    by_age = sorted(known, key=lambda incident: (not incident.is_over, incident.until_us, incident.number))
     crowded, kept = by_age[: max(0, len(known) - MOST_KNOWN)], by_age[max(0, len(known) - MOST_KNOWN) :]
     ended = [msgspec.structs.replace(incident, is_resolved=True) for incident in crowded if not incident.is_resolved]
     return tuple(sorted(kept, key=lambda incident: incident.number)), [Changed(one, "resolved") for one in ended]

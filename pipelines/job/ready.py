@@ -5,8 +5,10 @@ columns take the first.
 """
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.pipelines.job.kind import Job
@@ -128,6 +130,25 @@ def prepare(made: Ready) -> Prepared:
             raise ModelError(f"{learned.key}: {error}; `{learned.made_by} --out {learned.path}` makes one") from error
     prepared: Prepared = named_object(job.prepared_by, f"{type(job).__name__}.prepared_by")(job, made)
     return prepared
+
+
+def compared_with(job: Job) -> tuple[str, ...]:
+    """Versions of the references and models that a job would compare with if its run began now.
+
+    Raises:
+        ModelError: If one is missing.
+    """
+    found = [(learned.key, resolve_version(learned.path).resolve()) for learned in job.learned()]
+    return tuple(f"{key} {path.parent.name}/{path.name}" for key, path in found)
+
+
+def with_versions(made: Ready) -> Ready:
+    """The job as a run of it begins now: with the versions that it compares with.
+
+    Raises:
+        ModelError: If one is missing.
+    """
+    return replace(made, identity=msgspec.structs.replace(made.identity, compares=compared_with(made.job)))
 
 
 def named_object(name: str, where: str) -> Any:

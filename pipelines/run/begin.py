@@ -112,7 +112,7 @@ def _told(writer: Writer, made: Ready, now: Progress, notices: Sequence[Notice])
     """The progress behind alerts on what happened to the source topic since."""
     next_window = Seen(now.closed_end_us, now.closed_end_us + made.windows.length_us, is_judged=False)
     findings = findings_of(made.topics.source, notices)
-    orders = in_force(read_orders(made.identity), next_window.start_us)
+    orders = in_force(read_orders(made.identity), next_window.start_us, made.identity.compares)
     raised = raise_alerts(made.identity.job, next_window, findings, now.incidents, made.job.incidents, orders)
     send_raised(raised, made.topics, writer)
     AlertsFile(made.job.output.alerts_file).add(raised.alerts)

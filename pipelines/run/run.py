@@ -22,7 +22,7 @@ from sparsewatch.pipelines.console import stopping
 from sparsewatch.pipelines.job.broker_checks import check_broker
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.output_checks import check_alerts_file
-from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready
+from sparsewatch.pipelines.job.ready import Prepared, Ready, prepare, ready, with_versions
 from sparsewatch.pipelines.run.background import Background
 from sparsewatch.pipelines.run.begin import begin, take_over
 from sparsewatch.pipelines.run.bundle_ends import end_bundles_soon
@@ -85,6 +85,7 @@ def run_job(
     chosen = choose_runner(runner, stop, repeated=repeat_s is not None)
     made = ready(job)
     prepared = prepare(made)
+    made = with_versions(made)
     if chosen != "portable":
         # There the file is written by workers on other machines.
         check_alerts_file(job.output.alerts_file)

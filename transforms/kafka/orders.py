@@ -48,7 +48,7 @@ class OrderBook:
 
     def in_force(self, start_us: int) -> tuple[Order, ...]:
         """The orders that act on the window that starts then, in turn."""
-        return in_force(self._orders, start_us)
+        return in_force(self._orders, start_us, self._job.compares)
 
     def close(self) -> None:
         """Close the connection; a later look reads from the beginning."""

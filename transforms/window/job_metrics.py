@@ -9,13 +9,19 @@ from sparsewatch.schemas.alerts import Alert, MetricSample, gauge
 from sparsewatch.schemas.incidents import SEVERITIES, Incidents
 
 
-def window_metrics(alerts: Sequence[Alert]) -> list[MetricSample]:
-    """Samples of a window that is committed."""
+def window_metrics(alerts: Sequence[Alert], muted: int) -> list[MetricSample]:
+    """Samples of a window that is committed.
+
+    Args:
+        alerts: Its alerts.
+        muted: Findings that raise none, by order of a person.
+    """
     return [
         gauge(
             "sparsewatch_window_closed_timestamp_seconds", "When the last window was closed, by the clock.", time.time()
         ),
         gauge("sparsewatch_window_alerts", "Alerts of the last closed window.", len(alerts)),
+        gauge("sparsewatch_window_muted_findings", "Findings of the last closed window that raise no alert.", muted),
     ]
 
 

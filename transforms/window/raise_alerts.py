@@ -22,6 +22,8 @@ class Raised(NamedTuple):
     incidents: list[IncidentRecord]
     #: All that the job remembers behind the window.
     known: Incidents
+    #: Findings that raise no alert, by order of a person.
+    muted: int
 
 
 def raise_alerts(
@@ -48,9 +50,11 @@ def raise_alerts(
         [
             raise_alert(finding, job, start_us, end_us, incident_id(job, number))
             for finding, number in zip(findings, advanced.numbers, strict=True)
+            if number is not None
         ],
         [incident_record(incident, change, job, start_us, end_us) for incident, change in advanced.changed],
         advanced.incidents,
+        advanced.numbers.count(None),
     )
 
 

@@ -115,7 +115,7 @@ class WindowWriter:
         committed = not taken.books.stopped
         self._moved |= committed
         if committed and not closed.is_preface:
-            samples = [*window_metrics(raised.alerts), taken.judged.silence, *whole.metrics]
+            samples = [*window_metrics(raised.alerts, raised.muted), taken.judged.silence, *whole.metrics]
             self._samples |= self._gauges.of_window(map(self._labelled, samples))
         return raised.known
 

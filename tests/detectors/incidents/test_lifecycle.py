@@ -41,7 +41,7 @@ class Stream:
         self.minute = 0
         self.state = Incidents()
         #: Numbers of the incidents of the last window's findings.
-        self.numbers: list[int] = []
+        self.numbers: list[int | None] = []
 
     def see(self, *findings: Finding, is_judged: bool = True) -> list[Changed]:
         # Between two windows the state is stored.
