@@ -19,6 +19,7 @@ import msgspec
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.set_aside import Ack as Ack
+from sparsewatch.schemas.slow_changes import Watched
 from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.stream_history import StreamHistory
 
@@ -216,6 +217,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ahead_us: tuple[int, ...] = ()
     stream: StreamHistory = StreamHistory()
     incidents: Incidents = Incidents()
+    #: Shares that are watched over many windows.
+    watched: tuple[Watched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

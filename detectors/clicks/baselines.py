@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -58,15 +58,22 @@ def with_baseline(findings: Iterable[Finding], reference: Reference, kind: str, 
         kind: Of the reference: `fixed` where a job file names it.
         version: Of the reference, if it has one.
     """
-    start_us, end_us = reference.span_us or (None, None)
+    whole = told_of(reference, kind, version)
 
     def told(finding: Finding) -> Finding:
         feature = reference.features.get(finding.subject)
         windows = reference.windows if feature is None else feature.windows(reference.windows)
-        told = {"kind": kind, "version": version, "windows": windows, "start_us": start_us, "end_us": end_us}
-        return msgspec.structs.replace(finding, evidence={**finding.evidence, "baseline": told})
+        return msgspec.structs.replace(
+            finding, evidence={**finding.evidence, "baseline": {**whole, "windows": windows}}
+        )
 
     return [told(finding) for finding in findings]
+
+
+def told_of(reference: Reference, kind: str, version: str | None) -> dict[str, Any]:
+    """What alerts tell of a reference; arguments as of `with_baseline`."""
+    start_us, end_us = reference.span_us or (None, None)
+    return {"kind": kind, "version": version, "windows": reference.windows, "start_us": start_us, "end_us": end_us}
 
 
 def volume_baseline(reference: Reference, start_us: int | None) -> Baseline:

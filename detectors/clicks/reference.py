@@ -17,11 +17,13 @@ from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_part
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
+from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
 from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic, statistic
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
 from sparsewatch.detectors.outrank.ranking import rank_features
+from sparsewatch.detectors.sequential.steadiness import Steadiness
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.stored import batch_from_bytes, table_to_bytes
 
@@ -46,6 +48,8 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
     listed: int
     #: Windows of the reference that are not in these figures, since the feature is unlike itself in them.
     left_out: int = 0
+    #: Of `null_share`; None in references of earlier releases, and of few windows.
+    null_steadiness: Steadiness | None = None
 
     def windows(self, windows: int) -> int:
         """Windows that these figures are over, of a reference of so many."""
@@ -75,6 +79,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     click_rate_by_hour: Rhythm | None = None
     #: Start of its first window and end of its last, microseconds since the epoch; None if they are not known.
     span_us: tuple[int, int] | None = None
+    #: Of the click rate, as parts of that expected; None in references of earlier releases, and of few windows.
+    click_rate_steadiness: Steadiness | None = None
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -104,6 +110,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "volume_by_hour": self.volume_by_hour,
             "click_rate_by_hour": self.click_rate_by_hour,
             "span_us": self.span_us,
+            "click_rate_steadiness": self.click_rate_steadiness,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -146,6 +153,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 volume_by_hour=msgspec.convert(meta.get("volume_by_hour"), Rhythm | None),
                 click_rate_by_hour=msgspec.convert(meta.get("click_rate_by_hour"), Rhythm | None),
                 span_us=msgspec.convert(meta.get("span_us"), tuple[int, int] | None),
+                click_rate_steadiness=msgspec.convert(meta.get("click_rate_steadiness"), Steadiness | None),
             )
 
 
@@ -186,11 +194,13 @@ def fit_stretch(
         out = {at for at, place in enumerate(places) if place in without.get(name, ())}
         if len(out) < len(places):
             fitted[name] = _fit(name, kept.without(out), len(out))
+    rates = [profile.click_rate for profile in kept.profiles]
+    rates_by_hour = _rhythm(rates, kept, window_us, share=True)
     return Reference(
         label=kept.windows[0].label,
         windows=len(kept.windows),
         volume=statistic([profile.rows for profile in kept.profiles]),
-        click_rate=statistic([profile.click_rate for profile in kept.profiles]),
+        click_rate=statistic(rates),
         features=_placed({name: feature for name, (feature, _) in fitted.items()}),
         known_values={name: values.values for name, (_, values) in fitted.items()},
         hash_limits={name: values.limit for name, (_, values) in fitted.items() if values.limit < HASH_RANGE},
@@ -198,7 +208,10 @@ def fit_stretch(
         window_us=window_us,
         left_out=len(odd),
         volume_by_hour=_rhythm([profile.rows for profile in kept.profiles], kept, window_us, share=False),
-        click_rate_by_hour=_rhythm([profile.click_rate for profile in kept.profiles], kept, window_us, share=True),
+        click_rate_by_hour=rates_by_hour,
+        click_rate_steadiness=rate_steadiness(
+            rates, [profile.rows for profile in kept.profiles], kept.starts_us, rates_by_hour
+        ),
         span_us=_span(kept.starts_us, window_us),
     )
 
@@ -246,6 +259,9 @@ def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues
         rank=0,
         listed=int(values.listed.sum()),
         left_out=left_out,
+        null_steadiness=null_steadiness(
+            [figure.null_share for figure in figures], [profile.rows for profile in profiles]
+        ),
     )
 
 

@@ -13,6 +13,8 @@ _Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]
 _Part = Annotated[float, Range(above=0, below=1)]
 _Multiple = Annotated[float, Range(above=1)]
 _Deviations = Annotated[float, Range(above=1, below=20)]
+_SlowStep = Annotated[float, Range(at_least=0, at_most=0.5)]
+_FalseAlarms = Annotated[float, Range(at_least=1e-6, at_most=100)]
 
 
 class ClickThresholds(Settings, frozen=True, kw_only=True):
@@ -55,13 +57,27 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     #: Signal, divided by the reference's mean, and its rise as a share of the label's entropy, to count as gained.
     signal_gained: _Multiple = 3.0
     signal_rise: _Part = 0.05
+    #: Over many windows: least relative change of the click rate, and least rise of the share of rows without a value,
+    #: that are looked for; 0 for none.
+    slow_click_rate: _SlowStep = 0.03
+    slow_nulls: _SlowStep = 0.02
+    #: Changes over many windows that chance alone raises, of either rule and of all features together, a day.
+    slow_false_alarms_a_day: _FalseAlarms = 0.01
+
+    def slow_alpha(self, length_us: int) -> float:
+        """Probability of a false alarm over many windows, for each window of this length."""
+        return _alpha(self.slow_false_alarms_a_day, length_us)
+
+
+def _alpha(false_alarms_a_day: float, length_us: int) -> float:
+    return min(max(false_alarms_a_day * length_us / DAY_US, 1e-12), 0.5)
 
 
 class RankingThresholds(Settings, frozen=True, kw_only=True):
     """When drift or a suspicion is worth a person's time."""
 
     #: Windows a day, on average, in which chance alone raises `rank_drift`; the same for `leakage_suspected`.
-    false_alarms_a_day: Annotated[float, Range(at_least=1e-6, at_most=100)] = 0.01
+    false_alarms_a_day: _FalseAlarms = 0.01
     #: Rows, and rows of each label, below which a window's ranking is not compared.
     min_rows: _Rows = 1_000
     min_label_rows: _Rows = 20
@@ -86,7 +102,7 @@ class RankingThresholds(Settings, frozen=True, kw_only=True):
 
     def alpha(self, length_us: int) -> float:
         """Probability of a false alarm of one rule in a window of this length."""
-        return min(max(self.false_alarms_a_day * length_us / DAY_US, 1e-12), 0.5)
+        return _alpha(self.false_alarms_a_day, length_us)
 
     def leak_settings(self, length_us: int) -> LeakSettings:
         """Settings of the search for leaks in a window of this length."""

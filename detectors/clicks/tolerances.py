@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, chdtri, entr, gammaincc, gammaln, ndtr, stdtrit
 
 from sparsewatch.detectors.counts.counts import Counts
-
-#: Number of windows that the sampling error is worth in the spread between windows.
-PRIOR_WINDOWS = 4
+from sparsewatch.detectors.sequential.steadiness import PRIOR_WINDOWS
 
 
 class Statistic(msgspec.Struct, frozen=True, kw_only=True):

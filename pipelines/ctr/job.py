@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
-from sparsewatch.detectors.clicks.baselines import with_baseline
+from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
 from sparsewatch.detectors.clicks.checks import check_volume, check_window
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.slow_changes import watched_shares
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.type_counts import TypeCounts
@@ -28,6 +29,7 @@ from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.metrics import rows_scored, window_rows
 from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
+from sparsewatch.schemas.slow_changes import Observed
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
 
@@ -154,11 +156,22 @@ class ConcludeClicks:
                 ),
             ),
             metrics=click_metrics(ranking, profile) + mistyped_metrics(types, exported),
+            observed=None if reference is None else self._watched(window, counts, reference),
         )
 
+    def _watched(self, window: Window, counts: FeatureCounts, reference: Reference) -> Observed | None:
+        if not window.complete:
+            return None
+        shares = watched_shares(counts, reference, self.checks, window.start_us, window.end_us)
+        return Observed(tuple(shares), told_of(reference, *self._told)) if shares else None
+
     def _by(self, reference: Reference, findings: list[Finding]) -> list[Finding]:
-        version = None if self.reference is None else Path(self.reference.path).name
-        return with_baseline(findings, reference, "fixed", version)
+        return with_baseline(findings, reference, *self._told)
+
+    @property
+    def _told(self) -> tuple[str, str | None]:
+        """Kind and version of the reference."""
+        return "fixed", None if self.reference is None else Path(self.reference.path).name
 
 
 def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> list[MetricSample]:

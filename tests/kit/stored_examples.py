@@ -48,6 +48,7 @@ from sparsewatch.schemas.orders import Named, Order, identified
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.schemas.slow_changes import Moved, Observation, Observed, Watched
 from sparsewatch.transforms.coders import (
     Aside,
 )
@@ -314,8 +315,16 @@ PROGRESS = Progress(
     totals=Account(counted=100, late=2, rejected=1),
     windows=4,
 )
+#: Also with fields that the first release did not have.
+WATCHING = msgspec.structs.replace(
+    PROGRESS,
+    watched=(
+        Watched("feature_nulls", "site", np.zeros(24, "<f4").tobytes()),
+        Watched("click_rate_shift", "stream", moved=Moved(HOUR_US, -4.5, 2.0, 1e-6, back=0.5)),
+    ),
+)
 STANDING = Standing(
-    **msgspec.structs.asdict(PROGRESS),
+    **msgspec.structs.asdict(WATCHING),
     instance=Instance(generation=3, id="0123456789abcdef", host="here", pid=7, started_us=HOUR_US),
 )
 PATTERN = Pattern(
@@ -399,6 +408,10 @@ CLOSED = Closed(
         metrics=[METRIC],
         pane=b"state",
         records=[Record("t", b"key", b"value")],
+        observed=Observed(
+            (Observation("click_rate_shift", "stream", 5, 100, 0.1, 0.003, 0.0, 0.001, 48, 1e-4),),
+            {"kind": "fixed"},
+        ),
     ),
     fault=Finding(
         rule="books_unbalanced",
@@ -411,7 +424,7 @@ CLOSED = Closed(
         evidence={"stated": {"counted": 2}, "found": {"counted": 1}},
     ),
 )
-BOOKS = Books(PROGRESS, 2 * HOUR_US, stopped=2, due_us=3 * HOUR_US, mark="0123456789abcdef")
+BOOKS = Books(WATCHING, 2 * HOUR_US, stopped=2, due_us=3 * HOUR_US, mark="0123456789abcdef")
 
 
 def _counts_said(data: bytes) -> Any:

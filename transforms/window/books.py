@@ -6,9 +6,9 @@ from sparsewatch.schemas.accounts import NEVER_US, Progress
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.stored import Format
-from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.transforms.kafka.progress import advance, is_next
 from sparsewatch.transforms.window.closed import Closed
+from sparsewatch.transforms.window.judge_stream import Judged
 
 FORMAT = Format("the books of a job")
 
@@ -36,15 +36,16 @@ def books_of(progress: Progress) -> Books:
     return Books(progress, progress.closed_end_us if progress.windows else NEVER_US)
 
 
-def post(books: Books, closed: Closed, stream: StreamHistory) -> tuple[Books, Finding | None]:
+def post(books: Books, closed: Closed, judged: Judged) -> tuple[Books, Finding | None]:
     """The books after a window, and the finding that commits stop with it.
 
     Args:
         books: Those before it.
         closed: The window.
-        stream: The stream's history with it.
+        judged: What it shows of the stream as such.
     """
-    books = msgspec.structs.replace(books, progress=msgspec.structs.replace(books.progress, stream=stream))
+    progress = msgspec.structs.replace(books.progress, stream=judged.history, watched=judged.watched)
+    books = msgspec.structs.replace(books, progress=progress)
     taken = msgspec.structs.replace(books, taken_us=max(books.taken_us, closed.window.end_us))
     if books.stopped:
         return msgspec.structs.replace(taken, stopped=books.stopped + 1), None

@@ -64,7 +64,7 @@ def take_window(books: Books, closed: Closed, rules: StreamRules, source: str) -
         source: The job's topic, for messages.
     """
     judged = judge_stream(closed, books.progress, rules)
-    books, stop = post(books, closed, judged.history)
+    books, stop = post(books, closed, judged)
     changes = findings_of(source, [notice for marker in closed.markers for notice in marker.notices])
     own = [finding for finding in (closed.fault, stop) if finding is not None]
     return Taken(closed, books, judged, [*changes, *own])

@@ -20,6 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from sparsewatch.schemas.accounts import Part, measure_part
 from sparsewatch.schemas.alerts import Finding, MetricSample
 from sparsewatch.schemas.block import Block
+from sparsewatch.schemas.slow_changes import Observed
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane
 
@@ -65,13 +66,15 @@ class Conclusion:
     pane: bytes | None = None
     #: Written with the window's record, before the commit.
     records: Sequence[Record] = ()
+    #: Shares that are watched over many windows; of a whole window with rows.
+    observed: Observed | None = None
 
     def __post_init__(self) -> None:
         if taken := sorted(RECORD_KEYS & self.summary.keys()):
             raise ValueError(f"summary: expected keys that a window's record does not have already, got {taken}")
 
     def __add__(self, other: "Conclusion") -> "Conclusion":
-        """Both together: findings, metrics and records in this order, one record; at most one has a pane."""
+        """Both together: findings, metrics and records in this order, one record; one has a pane or watches."""
         return Conclusion(
             rows=self.rows + other.rows,
             summary=self.summary | other.summary,
@@ -79,6 +82,7 @@ class Conclusion:
             metrics=[*self.metrics, *other.metrics],
             pane=self.pane if other.pane is None else other.pane,
             records=[*self.records, *other.records],
+            observed=self.observed if other.observed is None else other.observed,
         )
 
 

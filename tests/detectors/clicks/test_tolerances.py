@@ -3,7 +3,6 @@ import pytest
 from scipy.stats import nbinom, norm, t
 
 from sparsewatch.detectors.clicks.tolerances import (
-    PRIOR_WINDOWS,
     Statistic,
     between_windows,
     chance_bound,
@@ -11,6 +10,7 @@ from sparsewatch.detectors.clicks.tolerances import (
     share_tolerance,
 )
 from sparsewatch.detectors.clicks.volume import low_volume
+from sparsewatch.detectors.sequential.steadiness import PRIOR_WINDOWS
 
 
 @pytest.mark.parametrize(("p", "rows"), [(0.5, 100), (0.01, 300), (0.001, 1_000), (0.2, 20_000)])

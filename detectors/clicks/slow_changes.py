@@ -1,0 +1,89 @@
+"""Shares of a window of clicks that are watched over many windows, against a reference.
+
+| rule | share | fires when, over many windows |
+|---|---|---|
+| `click_rate_shift` | clicks | it has moved either way by `slow_click_rate` or more |
+| `feature_nulls` | rows without a value | it has risen by `slow_nulls` or more |
+
+They tell changes that `sparsewatch.detectors.clicks.checks` does not see in one window; what adds them up is
+`sparsewatch.detectors.sequential.judge`.
+"""
+
+import math
+from collections.abc import Iterator
+
+from sparsewatch.detectors.clicks.baselines import click_rate_baseline
+from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.strays import smoothed
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.schemas.slow_changes import Observation
+from sparsewatch.schemas.units import DAY_US
+
+
+def watched_shares(
+    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, start_us: int, end_us: int
+) -> list[Observation]:
+    """The watched shares of a whole window with rows; none by a reference that knows less than a day.
+
+    Args:
+        counts: The window's counts.
+        reference: The baseline.
+        settings: What is watched.
+        start_us: Start of the window, microseconds since the epoch.
+        end_us: Its end.
+    """
+    # Hours that a reference lacks look like a change.
+    if reference.window_us is None or reference.windows * reference.window_us < DAY_US:
+        return []
+    alpha = settings.slow_alpha(end_us - start_us)
+    return [*_click_rate(counts, reference, settings, start_us, alpha), *_nulls(counts, reference, settings, alpha)]
+
+
+def _click_rate(
+    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, start_us: int, alpha: float
+) -> Iterator[Observation]:
+    strays, baseline = reference.click_rate_steadiness, click_rate_baseline(reference, start_us)
+    expected = baseline.figure.mean
+    if strays is None or not settings.slow_click_rate or not 0 < expected < 1:
+        return
+    variance = (strays.spread * expected) ** 2
+    if baseline.kind is not None:
+        # The mean of an hour is known from its days.
+        variance += (variance + expected * (1 - expected) / counts.rows) / baseline.backing
+    yield Observation(
+        rule="click_rate_shift",
+        subject="stream",
+        count=counts.clicks,
+        rows=counts.rows,
+        expected=expected,
+        step=settings.slow_click_rate * expected,
+        spread=math.sqrt(variance),
+        level=strays.level * expected,
+        windows=baseline.windows,
+        alpha=alpha,
+    )
+
+
+def _nulls(
+    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, alpha: float
+) -> Iterator[Observation]:
+    names = [name for name in counts.features if name in reference.features]
+    for name in names if settings.slow_nulls else ():
+        before = reference.features[name]
+        windows, strays = before.windows(reference.windows), before.null_steadiness
+        if strays is None:
+            continue
+        yield Observation(
+            rule="feature_nulls",
+            subject=name,
+            count=counts.nulls(name),
+            rows=counts.rows,
+            expected=smoothed(before.null_share.mean, windows * reference.volume.mean),
+            step=settings.slow_nulls,
+            spread=strays.spread,
+            level=strays.level,
+            windows=windows,
+            alpha=alpha / len(names),
+            falls=False,
+        )

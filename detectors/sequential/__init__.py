@@ -1,0 +1,1 @@
+"""Changes that no single window shows: evidence is added up over windows until chance is excluded."""
