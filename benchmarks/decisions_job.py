@@ -27,7 +27,7 @@ from sparsewatch.transforms.window import decide
 from sparsewatch.transforms.window.close_windows import close_window
 from sparsewatch.transforms.window.in_memory import DecideInOrder, Remembered
 from sparsewatch.transforms.window.judge_stream import StreamRules
-from sparsewatch.transforms.window.measure import Measure
+from sparsewatch.transforms.window.measure import Measure, measuring
 
 _JOB = "bench"
 _TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
@@ -91,7 +91,7 @@ class WindowedJob:
         stream = StreamRules(self.job.stream, self._parts.own_volume)
         self._decide = DecideInOrder(self._made.identity, self._parts.look_back, stream, self.job.incidents)
         # With its label a transform is wrapped; the measure is the callable that workers get.
-        self.new: Callable[[], Measure] = cast("Any", self._parts.measure).transform.new
+        self.new: Callable[[], Measure] = cast("Any", measuring(self._parts.measure)).new
         self.first = self._decide.first
 
     def decide(self, state: Remembered, measured: Measured) -> tuple[Decided, Remembered]:

@@ -29,6 +29,10 @@ _COMMANDS = {
         "sparsewatch.pipelines.publish.command:publish",
         "Write files of events or wafers to a topic, paced if asked.",
     ),
+    "backtest": (
+        "sparsewatch.pipelines.backtest.command:backtest",
+        "Tell what a job would have told of files of the past.",
+    ),
     "rank": (
         "sparsewatch.pipelines.rank.command:rank",
         "Rank the features of a file or folder by their information about a label.",

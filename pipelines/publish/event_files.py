@@ -180,13 +180,16 @@ def find_times(file: EventFile, rule: TimeRule) -> Written | None:
     return find_written(file.name, times_of(file.table, rule.column), rule.column, rule.output, rule.pattern)
 
 
-def read_events(file: EventFile, rule: TimeRule, *, sort: bool = False) -> Iterator[pl.DataFrame]:
+def read_events(
+    file: EventFile, rule: TimeRule, *, sort: bool = False, on_bytes: OnBytes | None = None
+) -> Iterator[pl.DataFrame]:
     """Batches with event times as `rule` says; other columns of times are written alike.
 
     Args:
         file: As from `open_events`.
         rule: How event times are read and written.
         sort: Read all files whole and order it by time.
+        on_bytes: Called with the bytes read so far and in all.
 
     Raises:
         ConfigError: As `find_times` does.
@@ -194,11 +197,11 @@ def read_events(file: EventFile, rule: TimeRule, *, sort: bool = False) -> Itera
     """
     written = file.written or find_times(file, rule)
     if sort:
-        rows = _timed(pl.concat([*_batches(file), _empty(file)]), rule, written, 0, file.name)
+        rows = _timed(pl.concat([*_batches(file, on_bytes), _empty(file)]), rule, written, 0, file.name)
         yield from rows.sort(rule.column, maintain_order=True).iter_slices(file.batch_rows)
         return
     first = 0
-    for batch in _batches(file):
+    for batch in _batches(file, on_bytes):
         yield _timed(batch, rule, written, first, file.name)
         first += batch.height
 
@@ -207,8 +210,8 @@ def _empty(file: EventFile) -> pl.DataFrame:
     return pl.DataFrame(file.schema.empty_table())
 
 
-def _batches(file: EventFile) -> Iterator[pl.DataFrame]:
-    return (pl.DataFrame(batch) for batch in head(file.table.pieces(), file.limit) if batch.num_rows)
+def _batches(file: EventFile, on_bytes: OnBytes | None) -> Iterator[pl.DataFrame]:
+    return (pl.DataFrame(batch) for batch in head(file.table.pieces(on_bytes), file.limit) if batch.num_rows)
 
 
 def _timed(batch: pl.DataFrame, rule: TimeRule, written: Written | None, first: int, name: str) -> pl.DataFrame:

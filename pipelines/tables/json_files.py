@@ -3,7 +3,8 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,9 +51,8 @@ class JsonPart:
         Raises:
             SchemaError: If the file is damaged, or a value is not of its column's type.
         """
-        with named_errors(self.path), open_text(self.path, progress, self.reading.encoding) as stream:
-            for lines in _lines(stream, self.path, self.reading.missing):
-                yield self._typed(without_missing_texts(self._rows(lines, rejected), self.reading.missing))
+        for lines in read_lines(self.path, self.reading, progress):
+            yield self._typed(without_missing_texts(self._rows(lines, rejected), self.reading.missing))
 
     def _rows(self, lines: Lines, rejected: Rejected) -> pa.RecordBatch:
         schema = self.schema if self.lines is None else self.lines
@@ -115,8 +115,8 @@ def find_json_types(
     looked, progress = LookedOver(), Progress(paths)
     for path in paths:
         seen = 0
-        with named_errors(path), open_text(path, progress, reading.encoding) as stream:
-            for lines in _lines(stream, path, reading.missing):
+        with closing(read_lines(path, reading, progress)) as chunks:
+            for lines in chunks:
                 seen += looked.add(path, lines)
                 if on_bytes is not None:
                     on_bytes(progress.done, progress.total)
@@ -128,6 +128,21 @@ def find_json_types(
         if not is_column_name(name):
             raise SchemaError(f"{paths[0]}: expected names of columns {COLUMN_NAMES}, got {name!r}")
     return JsonTypes(pa.schema([(name, _settled(kind)) for name, kind in looked.types.items()]), looked.wrong)
+
+
+def read_lines(path: Path, reading: Reading, progress: Progress) -> Generator[Lines, None, None]:
+    """The lines of a file, a few megabytes at a time.
+
+    Args:
+        path: The file.
+        reading: How texts are read.
+        progress: Counts the bytes read.
+
+    Raises:
+        SchemaError: If the file is damaged.
+    """
+    with named_errors(path), open_text(path, progress, reading.encoding) as stream:
+        yield from _lines(stream, path, reading.missing)
 
 
 def _lines(stream: pa.NativeFile, path: Path, missing: Sequence[str]) -> Iterator[Lines]:

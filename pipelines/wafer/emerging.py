@@ -28,12 +28,12 @@ from sparsewatch.detectors.wafers.emerging_pattern import Found, centre, emergin
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
 from sparsewatch.pipelines.wafer.kept_wafers import Look, look_over
-from sparsewatch.pipelines.wafer.pattern_book import PatternBook, ReadBook, pattern_record
+from sparsewatch.pipelines.wafer.pattern_book import BookInMemory, PatternBook, ReadBook, pattern_record
 from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.patterns import NovelLooking, Pattern
 from sparsewatch.schemas.units import DAY_US
-from sparsewatch.transforms.window.measure import Conclusion
+from sparsewatch.transforms.window.measure import Conclusion, LookBack
 from sparsewatch.transforms.window.panes import Pane
 
 _logger = logging.getLogger(__name__)
@@ -129,6 +129,10 @@ class PatternsView:
         """See `sparsewatch.transforms.window.measure.LookBack`."""
         self.book.close()
 
+    def in_memory(self) -> LookBack:
+        """See `sparsewatch.transforms.window.measure.KeepsRecords`."""
+        return _RememberedPatterns(self.job, self.topic, self.settings, BookInMemory(), self.model)
+
     def _clusters(self, free: Look, known_wafers: KnownEmbeddings, limit: float) -> list[Cluster]:
         if not free.recent:
             return []
@@ -159,6 +163,20 @@ class PatternsView:
                 np.random.default_rng(_SEED),
             )
         return self._thresholds[key]
+
+
+@dataclass
+class _RememberedPatterns(PatternsView):
+    """The same search, of which the patterns go to no topic."""
+
+    book: BookInMemory
+
+    def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
+        """See `sparsewatch.transforms.window.measure.LookBack`."""
+        whole = super().__call__(pane, earlier)
+        for record in whole.records:
+            self.book().take(record.key, record.value)
+        return whole
 
 
 def _assign(

@@ -148,6 +148,20 @@ class PatternTopic:
             self._book.take(key, value)
 
 
+class BookInMemory:
+    """See `ReadBook`: patterns that are written nowhere, without a decision of a user."""
+
+    def __init__(self) -> None:
+        self._book = PatternBook()
+
+    def __call__(self) -> PatternBook:
+        """See `ReadBook`."""
+        return self._book
+
+    def close(self) -> None:
+        """See `ReadBook`; there is no connection."""
+
+
 def read_patterns(kafka: KafkaSettings, topic: str) -> PatternBook:
     """All that a topic of patterns holds now.
 

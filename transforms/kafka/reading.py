@@ -61,7 +61,7 @@ class Reading:
         if change := change_of(state, batch.sight, batch.fetched, spec.share):
             return Step(self._after(change, spec, state))
         # What lies behind the stops is the next run's.
-        step = _added(without_lost(state, decoded.fetched, batch.begin), spec, decoded)
+        step = added(without_lost(state, decoded.fetched, batch.begin), spec, decoded)
         if state.stop:
             step.state, step.markers = close_bounded(step.state, spec, time.time_ns() // 1000)
         else:
@@ -126,7 +126,7 @@ def _places(state: ReaderState) -> _Places:
     return [(p.partition, p.position, p.high, stop) for p, stop in zip(state.partitions, stops, strict=True)]
 
 
-def _added(state: ReaderState, spec: ReadSpec, decoded: Decoded) -> Step:
+def added(state: ReaderState, spec: ReadSpec, decoded: Decoded) -> Step:
     """A batch in the accounts of a state."""
     positions = {run.partition: run.next_offset for run in decoded.fetched}
     state, step = route(decoded, state, spec.rules, positions)

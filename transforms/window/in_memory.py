@@ -13,7 +13,7 @@ from sparsewatch.transforms.window.books import Books, books_of
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.decide import Decided, DecideWindow, take_window
 from sparsewatch.transforms.window.judge_stream import StreamRules
-from sparsewatch.transforms.window.measure import LookBack
+from sparsewatch.transforms.window.measure import KeepsRecords, LookBack
 from sparsewatch.transforms.window.panes import Pane, PaneLog
 
 
@@ -23,6 +23,11 @@ class Remembered:
 
     books: Books
     panes: tuple[Pane, ...] = ()
+
+
+def view_in_memory(look_back: LookBack | None) -> LookBack | None:
+    """A job's view, made to need no broker; to be made anew for each run over its windows."""
+    return look_back.in_memory() if isinstance(look_back, KeepsRecords) else look_back
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ passes all measures of a window to `Conclude`, and the state that this saves of 
 together with the saved windows before it. `MeasureWindows` is the transform that measures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, cast, runtime_checkable
 
 import apache_beam as beam
 import msgspec
@@ -25,6 +25,7 @@ from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane
 
 S = TypeVar("S", bound="Mergeable")
+P = TypeVar("P", bound="BlockParts")
 STORED = Format("the parts of a measure")
 #: What every window's record holds, whatever a job's summary adds.
 RECORD_KEYS = frozenset({"job", "window_start_us", "window_end_us", "rows", "complete", "passed_over", "alerts"})
@@ -121,6 +122,14 @@ class LookBack(Protocol):
         """Release what it holds open; it may be called again."""
 
 
+@runtime_checkable
+class KeepsRecords(Protocol):
+    """A view that reads back what it has written to a topic of its own."""
+
+    def in_memory(self) -> LookBack:
+        """The same view, which has written nothing yet and remembers here what it writes."""
+
+
 class Mergeable(Protocol):
     """A state of the detectors that merges with others of its type."""
 
@@ -208,24 +217,83 @@ def unpack_parts(data: bytes) -> dict[str, bytes]:
     return STORED.unpack(data, _Parts).states
 
 
+class BlockParts(Protocol):
+    """What blocks of one window give: parts of it, as `sparsewatch.schemas.accounts` has them."""
+
+    def add(self, block: Block) -> object:
+        """Take a block in."""
+
+    def parts(self) -> Iterable[bytes]:
+        """The parts of all blocks."""
+
+
+class Measuring(Protocol):
+    """A transform of windowed blocks to parts, which also says what its workers do without it."""
+
+    def new_parts(self) -> BlockParts:
+        """Of a window, without a block yet."""
+
+
+def measuring(transform: Any) -> Measuring:
+    """A job's measuring transform without its label, for use outside of a graph."""
+    return cast("Measuring", getattr(transform, "transform", transform))
+
+
+@dataclass(frozen=True)
+class MeasureParts:
+    """See `BlockParts`: one measure."""
+
+    measure: Measure
+
+    def add(self, block: Block) -> None:
+        """See `BlockParts`."""
+        self.measure.add(block)
+
+    def parts(self) -> tuple[bytes, ...]:
+        """See `BlockParts`."""
+        return (measure_part(self.measure.to_bytes()),)
+
+
+class OpenWindows(Generic[P]):
+    """The windows of a bundle whose blocks are added up.
+
+    Args:
+        job: Name of the job, the key of the parts.
+        new: Makes the parts of a window.
+    """
+
+    def __init__(self, job: str, new: Callable[[], P]) -> None:
+        self._job = job
+        self._new = new
+        self._open: dict[IntervalWindow, P] = {}
+
+    def of(self, window: IntervalWindow) -> P:
+        """The parts of a window."""
+        if window not in self._open:
+            self._open[window] = self._new()
+        return self._open[window]
+
+    def end(self) -> Iterator[WindowedValue]:
+        """All parts, each in its window; none is left."""
+        opened, self._open = self._open, {}
+        for window, filled in opened.items():
+            for part in filled.parts():
+                yield WindowedValue((self._job, part), window.max_timestamp(), (window,))
+
+
 class _Measure(beam.DoFn):
-    def __init__(self, job: str, new: Callable[[], Measure]) -> None:
+    def __init__(self, job: str, new: Callable[[], BlockParts]) -> None:
         self._job = job
         self._new = new
 
     def start_bundle(self) -> None:
-        self._open: dict[IntervalWindow, Measure] = {}
+        self._open = OpenWindows(self._job, self._new)
 
     def process(self, block: Block, window: Any = beam.DoFn.WindowParam) -> None:
-        if window not in self._open:
-            self._open[window] = self._new()
-        self._open[window].add(block)
+        self._open.of(window).add(block)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for window, measure in self._open.items():
-            part: Part = (self._job, measure_part(measure.to_bytes()))
-            yield WindowedValue(part, window.max_timestamp(), (window,))
-        self._open = {}
+        yield from self._open.end()
 
 
 @dataclass
@@ -243,6 +311,10 @@ class MeasureWindows(beam.PTransform):
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
 
+    def new_parts(self) -> MeasureParts:
+        """See `Measuring`."""
+        return MeasureParts(self.new())
+
     def expand(self, blocks: Any) -> Any:
         """`Block` in, `Part` out."""
-        return blocks | "AddUp" >> beam.ParDo(_Measure(self.job, self.new)).with_output_types(Part)
+        return blocks | "AddUp" >> beam.ParDo(_Measure(self.job, self.new_parts)).with_output_types(Part)

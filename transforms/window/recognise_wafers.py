@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 import msgspec
-from apache_beam.transforms.window import IntervalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
@@ -18,6 +18,7 @@ from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.wafers import WaferResult
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.open import open_writer
+from sparsewatch.transforms.window.measure import OpenWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,28 @@ class Recognised:
 Recognise = Callable[[Block], Recognised]
 
 
+class WaferParts:
+    """See `sparsewatch.transforms.window.measure.BlockParts`: counts of wafers, and that each has its result.
+
+    Args:
+        recognise: Gives the results for a block.
+    """
+
+    def __init__(self, recognise: Recognise) -> None:
+        self._recognise = recognise
+        self._counts = WaferCounts()
+
+    def add(self, block: Block) -> Sequence[WaferResult]:
+        """Results for a block; what is acknowledged must be durable before `parts` is called."""
+        found = self._recognise(block)
+        self._counts.add(found.results, found.looking_novel, block.mistyped)
+        return found.results
+
+    def parts(self) -> tuple[bytes, ...]:
+        """See `sparsewatch.transforms.window.measure.BlockParts`."""
+        return measure_part(self._counts.to_bytes()), ack_part(Ack(results=self._counts.wafers))
+
+
 class _Recognise(beam.DoFn):
     def __init__(self, job: str, kafka: KafkaSettings, topic: str, recognise: Recognise) -> None:
         self._job = job
@@ -43,24 +66,20 @@ class _Recognise(beam.DoFn):
         self._writer: Writer | None = None
 
     def start_bundle(self) -> None:
-        self._open: dict[IntervalWindow, WaferCounts] = {}
+        self._open = OpenWindows(self._job, partial(WaferParts, self._recognise))
 
     def process(self, block: Block, window: Any = beam.DoFn.WindowParam) -> None:
-        recognised = self._recognise(block)
+        results = self._open.of(window).add(block)
         if self._writer is None:
             self._writer = open_writer(self._kafka)
-        for result in recognised.results:
+        for result in results:
             self._writer.send(self._topic, result.id.encode(), msgspec.json.encode(result))
-        self._open.setdefault(window, WaferCounts()).add(recognised.results, recognised.looking_novel, block.mistyped)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         # Flushed once a bundle: only then are the results acknowledged.
-        if self._open and self._writer is not None:
+        if self._writer is not None:
             self._writer.flush()
-        for window, counts in self._open.items():
-            for part in (measure_part(counts.to_bytes()), ack_part(Ack(results=counts.wafers))):
-                yield WindowedValue((self._job, part), window.max_timestamp(), (window,))
-        self._open = {}
+        yield from self._open.end()
 
     def teardown(self) -> None:
         if self._writer is not None:
@@ -79,6 +98,10 @@ class RecogniseWafers(beam.PTransform):
 
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
+
+    def new_parts(self) -> WaferParts:
+        """See `sparsewatch.transforms.window.measure.Measuring`."""
+        return WaferParts(self.recognise)
 
     def expand(self, blocks: Any) -> Any:
         """`Block` in, `Part` out."""
