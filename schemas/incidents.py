@@ -49,6 +49,8 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     message: str
     #: The smallest so far; None of a rule that tests no chance.
     p_value: float | None = None
+    #: The slice of rows that carries it: its conditions, or `everywhere`; empty if it is not known.
+    where: str = ""
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True):
@@ -148,6 +150,8 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     acked: "DecidedRecord | None" = None
     muted: "DecidedRecord | None" = None
     closed: "DecidedRecord | None" = None
+    #: Where the root suspect is, see `Member`.
+    where: str = ""
 
 
 class FoundRecord(Member, frozen=True, array_like=False):
@@ -198,6 +202,7 @@ def incident_record(
         acked=_decided_record(incident.acked),
         muted=_decided_record(incident.muted),
         closed=_decided_record(incident.closed),
+        where=root.where,
     )
 
 
@@ -218,4 +223,5 @@ def member_of(finding: Finding, start_us: int, end_us: int) -> Member:
         baseline=finding.baseline,
         message=finding.message,
         p_value=finding.p_value,
+        where=finding.evidence.get("slice", {}).get("where", ""),
     )

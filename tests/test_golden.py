@@ -173,7 +173,14 @@ def test_a_stored_reference_knows_its_hours_and_an_older_one_has_none() -> None:
         assert (rhythm.kind, len(rhythm.hours)) == ("hour of day", 24)
         assert rhythm.hours[15].mean > 2 * rhythm.hours[3].mean
     older = Reference.load(MODELS / "reference")
+    assert older.sample is None
     assert (older.volume_by_hour, older.click_rate_by_hour, older.left_out) == (None, None, 0)
+
+
+def test_a_stored_reference_holds_the_rows_it_was_given() -> None:
+    stored, fitted = Reference.load(MODELS / "reference-with-rows").sample, stored_models.reference_with_rows().sample
+    assert stored is not None
+    assert stored.equals(fitted)
 
 
 @pytest.mark.parametrize("file", stored_formats.REFUSED)

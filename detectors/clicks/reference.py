@@ -24,10 +24,12 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.detectors.sequential.steadiness import Steadiness
+from sparsewatch.schemas.block import EVENT_TIME_US
 from sparsewatch.schemas.errors import ConfigError, ModelError
 from sparsewatch.schemas.stored import batch_from_bytes, table_to_bytes
 
 KIND = "reference"
+_SAMPLE = "sample"
 
 
 class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     span_us: tuple[int, int] | None = None
     #: Of the click rate, as parts of that expected; None in references of earlier releases, and of few windows.
     click_rate_steadiness: Steadiness | None = None
+    #: Features and label of some rows of its windows, to tell which rows a change is in; None if they are not kept.
+    sample: pa.RecordBatch | None = None
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -97,6 +101,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             tensors[f"values/{name}"] = _to_tensor(self.known_values[name])
             tensors[f"sizes/{name}"] = self.abundances[name].sizes
             tensors[f"times/{name}"] = self.abundances[name].times
+        if self.sample is not None:
+            tensors[_SAMPLE] = np.frombuffer(table_to_bytes(self.sample, compression="lz4"), np.uint8)
         meta = {
             "label": self.label,
             "windows": self.windows,
@@ -154,11 +160,15 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 click_rate_by_hour=msgspec.convert(meta.get("click_rate_by_hour"), Rhythm | None),
                 span_us=msgspec.convert(meta.get("span_us"), tuple[int, int] | None),
                 click_rate_steadiness=msgspec.convert(meta.get("click_rate_steadiness"), Steadiness | None),
+                sample=batch_from_bytes(tensors[_SAMPLE].tobytes()) if _SAMPLE in tensors else None,
             )
 
 
 def fit_reference(
-    windows: Iterable[FeatureCounts], window_us: int | None = None, starts_us: Sequence[int] | None = None
+    windows: Iterable[FeatureCounts],
+    window_us: int | None = None,
+    starts_us: Sequence[int] | None = None,
+    sample: pa.RecordBatch | None = None,
 ) -> Reference:
     """Figures of a stretch that is assumed normal but for the odd window (`sparsewatch.detectors.clicks.odd_windows`).
 
@@ -167,17 +177,22 @@ def fit_reference(
             rows are left out.
         window_us: Length of the windows, microseconds; None if it is not known.
         starts_us: Start of each window, microseconds since the epoch; None if they are not known.
+        sample: Features, label and `EVENT_TIME_US` of some rows of these windows, kept with the reference but for those
+            of windows that are not; needs length and starts of the windows.
 
     Raises:
         ConfigError: If no window has rows.
     """
     whole, times = _with_rows(windows, starts_us)
     profiles = [profile_window(window, rank_features(window), None) for window in whole]
-    return fit_stretch(Stretch(whole, profiles, times), window_us)
+    return fit_stretch(Stretch(whole, profiles, times), window_us, sample=sample)
 
 
 def fit_stretch(
-    stretch: Stretch, window_us: int | None, without: Mapping[str, Collection[int]] = MappingProxyType({})
+    stretch: Stretch,
+    window_us: int | None,
+    without: Mapping[str, Collection[int]] = MappingProxyType({}),
+    sample: pa.RecordBatch | None = None,
 ) -> Reference:
     """Figures of windows with rows, of which single features may be left out from the first.
 
@@ -186,6 +201,7 @@ def fit_stretch(
         window_us: Length of the windows, microseconds; None if it is not known.
         without: Places of the windows that are left out of a feature, by feature. A feature that is left out of all
             is not in the reference.
+        sample: As for `fit_reference`.
     """
     odd = odd_windows(stretch, window_us)
     kept, places = stretch.without(odd), [place for place in range(len(stretch.windows)) if place not in odd]
@@ -213,7 +229,15 @@ def fit_stretch(
             rates, [profile.rows for profile in kept.profiles], kept.starts_us, rates_by_hour
         ),
         span_us=_span(kept.starts_us, window_us),
+        sample=None if sample is None else _of_windows(sample, kept, window_us),
     )
+
+
+def _of_windows(sample: pa.RecordBatch, stretch: Stretch, window_us: int | None) -> pa.RecordBatch:
+    times = sample.column(EVENT_TIME_US).to_numpy()
+    starts = times - times % (window_us or 1)
+    kept = sample.filter(pa.array(np.isin(starts, stretch.starts_us or ())))
+    return kept.drop_columns([EVENT_TIME_US])
 
 
 def _with_rows(

@@ -4,11 +4,13 @@ The sample holds the rows of the smallest identity, which is a hash (bottom-k: C
 needs columns together, as redundancy, combinations and the names of heavy values, is computed from it. With
 `stretch_identities` it holds whole stretches of time, as is needed where rows are compared with their neighbours.
 
-State: up to twice `capacity` rows of the columns; numbers take 8 bytes, texts 4 bytes and their distinct values once.
+State: up to twice `capacity` rows of the columns, and up to `WAITING_CELLS` in the batches they came in, until the
+state is written; numbers take 8 bytes, texts 4 bytes and their distinct values once.
 """
 
+import itertools
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -21,8 +23,13 @@ from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
 
 FORMAT = Format("the bytes of a row sample")
+#: Rows of a sample in which changes are located, and cells that it has at most: 16 MB of numbers.
+DEFAULT_SAMPLE_ROWS = 4_096
+_MOST_CELLS = 1 << 21
 #: Tables gathered before they are merged.
 PARTS = 64
+#: Cells of the batches that wait.
+WAITING_CELLS = 1 << 22
 _HEADER = b"row_sample"
 _IDENTITY = "identity"
 
@@ -40,17 +47,27 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kinds: tuple[str | None, ...]
 
 
+def sampled_rows(rows: int, columns: int) -> int:
+    """Rows of a sample of so many columns, fewer than asked for where they would be too large.
+
+    >>> sampled_rows(4_096, 10), sampled_rows(4_096, 1_000)
+    (4096, 2097)
+    """
+    return max(1, min(rows, _MOST_CELLS // max(columns, 1)))
+
+
 def row_identities(*columns: Any) -> Identities:
     """Identities of rows from integers that distinguish them, as partition and offset; well mixed.
 
     Args:
         columns: Integers, at least one array of shape (n_rows,); single numbers hold for all rows.
     """
-    arrays = np.broadcast_arrays(*(np.atleast_1d(column) for column in columns))
-    mixed = np.zeros(arrays[0].shape, np.uint64)
+    arrays = [np.atleast_1d(column) for column in columns]
+    mixed = np.zeros(1, np.uint64)
+    # What holds for all rows is mixed once, up to the first array.
     for array in arrays:
         mixed = mix(mixed + STEP + array.astype(np.uint64))
-    return mixed
+    return np.broadcast_to(mixed, np.broadcast_shapes(*(array.shape for array in arrays)))
 
 
 def stretch_identities(stretches: Any, *columns: Any) -> Identities:
@@ -86,6 +103,10 @@ class RowSample:
         self._limit = HASH_RANGE
         #: Identities first, then the columns, texts as dictionaries; later ones wait to be merged.
         self._parts: list[pa.Table] = []
+        #: Rows that are still in the batches they came in: most are out of the sample again before they are copied.
+        self._waiting: list[_Waiting] = []
+        #: Rows that wait since the limit was lowered.
+        self._news = 0
 
     def update(self, rows: pa.RecordBatch, identities: Identities) -> None:
         """Add rows.
@@ -109,7 +130,9 @@ class RowSample:
         if self._limit < HASH_RANGE:
             low = np.flatnonzero(identities < np.uint64(self._limit))
         if low.size:
-            self._append(self._picked(rows, low, identities))
+            self._waiting.append(_Waiting(rows.select(list(self.columns)), low, identities[low]))
+            self._news += low.size
+            self._lower_limit()
 
     def merge(self, other: "RowSample") -> None:
         """Add the rows of `other`, which is not changed.
@@ -126,8 +149,7 @@ class RowSample:
         self._expect(other._kinds)
         self.rows_seen += other.rows_seen
         self._limit = min(self._limit, other._limit)
-        for part in tuple(other._parts):
-            self._append(part)
+        self._append(other._lowest())
 
     def rows(self) -> pa.RecordBatch:
         """The sample, `min(capacity, rows_seen)` rows, by ascending identity."""
@@ -179,10 +201,25 @@ class RowSample:
         if waiting >= self.capacity or len(self._parts) > PARTS:
             self._lowest()
 
+    def _lower_limit(self) -> None:
+        """Let go of rows that are out of the sample; copy the others where too many batches wait."""
+        if self._news >= self.capacity // 4:
+            self._news = 0
+            self._limit = self._limit_of(np.concatenate([one.identities for one in self._waiting]))
+            self._waiting = [kept for one in self._waiting if (kept := one.up_to(self._limit)).low.size]
+        cells = sum(one.rows.num_rows for one in self._waiting) * len(self.columns)
+        if cells > WAITING_CELLS or len(self._waiting) > PARTS:
+            self._lowest()
+
     def _lowest(self) -> pa.Table:
         """The sample as one table, by ascending identity."""
-        parts = [part.cast(self._schema()) for part in self._parts]
-        table = pa.concat_tables(parts) if parts else self._schema().empty_table()
+        waiting = [kept for one in self._waiting if (kept := one.up_to(self._limit)).low.size]
+        self._waiting, self._news = [], 0
+        schema = self._schema()
+        parts = [*self._parts, *(one.taken() for one in waiting)]
+        # Batches of a stream are alike: what they hold is cast at once.
+        alike = (pa.concat_tables(run) for _, run in itertools.groupby(parts, lambda part: part.schema))
+        table = pa.concat_tables([part.cast(schema) for part in alike]) if parts else schema.empty_table()
         identities = table.column(0).to_numpy()
         self._limit = self._limit_of(identities)
         low = np.flatnonzero(identities <= np.uint64(min(self._limit, HASH_RANGE - 1)))
@@ -200,12 +237,24 @@ class RowSample:
         types = [ARROW_TYPES.get(kind or "", pa.null()) for kind in self._kinds.values()]
         return pa.schema([(_IDENTITY, pa.uint64()), *zip(self.columns, types, strict=True)])
 
-    def _picked(self, rows: pa.RecordBatch, low: NDArray[np.int64], identities: Identities) -> pa.Table:
-        taken = rows.select(list(self.columns)).take(pa.array(low))
-        columns = [
-            column.cast(field.type) for column, field in zip(taken.columns, list(self._schema())[1:], strict=True)
-        ]
-        return pa.table([pa.array(identities[low]), *columns], schema=self._schema())
+
+class _Waiting(NamedTuple):
+    """Some rows of a batch and their identities."""
+
+    rows: pa.RecordBatch
+    #: Places in the batch, shape (n,), and identities of these rows.
+    low: NDArray[np.int64]
+    identities: Identities
+
+    def up_to(self, limit: int) -> "_Waiting":
+        """The rows whose identity is no greater."""
+        kept = np.flatnonzero(self.identities <= np.uint64(min(limit, HASH_RANGE - 1)))
+        return self if kept.size == self.low.size else _Waiting(self.rows, self.low[kept], self.identities[kept])
+
+    def taken(self) -> pa.Table:
+        """The rows, identities first."""
+        rows = self.rows.take(pa.array(self.low))
+        return pa.table([pa.array(self.identities), *rows.columns], names=[_IDENTITY, *rows.schema.names])
 
 
 def _compact(column: Any) -> Any:

@@ -217,7 +217,11 @@ def _again(before: Member, now: Member) -> Member:
     severity = max(before.severity, now.severity, key=SEVERITIES.index)
     known = [p_value for p_value in (before.p_value, now.p_value) if p_value is not None]
     return msgspec.structs.replace(
-        now, since_us=before.since_us, severity=severity, p_value=min(known) if known else None
+        now,
+        since_us=before.since_us,
+        severity=severity,
+        p_value=min(known) if known else None,
+        where=now.where or before.where,
     )
 
 

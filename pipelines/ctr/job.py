@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
 from sparsewatch.detectors.clicks.checks import check_volume, check_window
+from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.slow_changes import watched_shares
@@ -23,6 +24,7 @@ from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
+from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
@@ -50,6 +52,7 @@ class ClickMeasure(Composite):
         ranking: What is computed beside counts.
         scoring: How rows are scored, if they are.
         declared: Type of each column, as the job declares it.
+        sample_rows: Rows sampled to tell in which rows a change is; 0 for none.
     """
 
     def __init__(
@@ -59,13 +62,16 @@ class ClickMeasure(Composite):
         ranking: RankingSettings,
         scoring: "RowScoring | None" = None,
         declared: Mapping[str, str] = MappingProxyType({}),
+        sample_rows: int = 0,
     ) -> None:
         counts = FeatureCounts(features, label, max_values=ranking.max_values)
         self.counts = Accumulated(counts, FeatureCounts.update)
+        rows = max(ranking.sample_rows, sample_rows)
+        self.rows = sample_measure(features, label, rows) if rows else None
         self.samples = _samples(features, label, ranking) if ranking.needs_rows else None
         self.scores = None if scoring is None else _score_measure(scoring)
         self.types = TypeMeasure(tuple(declared))
-        super().__init__(counts=self.counts, samples=self.samples, scores=self.scores, types=self.types)
+        super().__init__(counts=self.counts, rows=self.rows, samples=self.samples, scores=self.scores, types=self.types)
 
 
 # Scores come with torch, pairs of features with sparse matrices: time and memory that most click jobs do without.
@@ -94,12 +100,14 @@ class ConcludeClicks:
     scores: "ConcludeScores | None" = None
     #: Type of each column but the label, as the job declares it.
     declared: Mapping[str, str] = field(default_factory=dict)
+    #: Rows sampled to tell in which rows a change is; 0 for none.
+    sample_rows: int = 0
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Conclude`."""
         scoring = None if self.scores is None else self.scores.scoring
-        measure = ClickMeasure(self.features, self.label, self.ranking, scoring, self.declared)
+        measure = ClickMeasure(self.features, self.label, self.ranking, scoring, self.declared, self.sample_rows)
         for data in measures:
             measure.merge_bytes(data)
         return self._conclude(window, measure) if measure.counts.state.rows else self._without_rows(window)
@@ -127,15 +135,32 @@ class ConcludeClicks:
         if measure.samples is not None:
             from sparsewatch.pipelines.ctr.whole_rows import conclude_samples
 
-            whole += conclude_samples(measure.samples, counts, ranking, self.ranking, self.thresholds, window)
+            sample = None if measure.rows is None else measure.rows.state
+            whole += conclude_samples(measure.samples, sample, counts, ranking, self.ranking, self.thresholds, window)
         checks = self.checks
         changes = type_findings(
             types, self.declared, least_share=checks.mistyped_share, least_cells=checks.mistyped_cells
         )
-        whole = replace(whole, findings=explained(whole.findings, changes))
+        whole = replace(whole, findings=self._located(explained(whole.findings, changes), measure))
         if not self.ranking.panes:
             return whole
         return whole + Conclusion(pane=pane_state(window, counts, ranking, whole.findings))
+
+    def _located(self, findings: list[Finding], measure: ClickMeasure) -> list[Finding]:
+        """The findings with the rows that each is about, where rows are sampled."""
+        if not findings or not self.sample_rows or measure.rows is None or self.reference is None:
+            return findings
+        reference = self.reference.now()
+        samples = Samples(
+            now=measure.rows.state.rows(),
+            rows=measure.counts.state.rows,
+            before=reference.sample,
+            features=self.features,
+            label=self.label,
+            known_values=reference.known_values,
+            hash_limits=reference.hash_limits,
+        )
+        return locate(findings, samples)
 
     def _of_counts(
         self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature], types: TypeCounts
@@ -198,7 +223,9 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
     scores = _scores(job, made)
     scoring = None if scores is None else scores.scoring
     declared = {name: kind for name, kind in job.columns.items() if name != job.label}
-    measure = functools.partial(ClickMeasure, job.ranked_features, job.label, job.ranking, scoring, declared)
+    measure = functools.partial(
+        ClickMeasure, job.ranked_features, job.label, job.ranking, scoring, declared, job.sample_rows
+    )
     conclude = ConcludeClicks(
         features=job.ranked_features,
         label=job.label,
@@ -208,6 +235,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         thresholds=thresholds,
         scores=scores,
         declared=declared,
+        sample_rows=job.sample_rows,
     )
     return Prepared(
         events="Clicks",

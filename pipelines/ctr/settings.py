@@ -3,6 +3,7 @@
 from typing import Annotated, ClassVar
 
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
+from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, sampled_rows
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
 from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, learned_rows, row_topics
 from sparsewatch.schemas.errors import ConfigError, SettingError
@@ -16,6 +17,8 @@ class CheckSettings(Settings, frozen=True, kw_only=True):
 
     #: Folder of a reference made by `sparsewatch train reference`.
     reference: str | None = None
+    #: Rows of a window sampled to tell in which rows a change is; 0 for none. Fewer of more than 500 columns.
+    sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 16)] = DEFAULT_SAMPLE_ROWS
     thresholds: ClickThresholds = ClickThresholds()
 
 
@@ -82,6 +85,13 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
             [] if (path := self.checks.reference) is None else [Learned("reference", "checks.reference", path, made_by)]
         )
         return named + learned_rows(self.rows)
+
+    @property
+    def sample_rows(self) -> int:
+        """Rows of a window sampled to tell in which rows a change is; 0 where nothing is checked."""
+        if self.checks.reference is None or not self.checks.sample_rows:
+            return 0
+        return sampled_rows(self.checks.sample_rows, len(self.ranked_features) + 1)
 
     @property
     def scored_columns(self) -> tuple[str, ...]:

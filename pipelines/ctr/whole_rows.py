@@ -15,7 +15,7 @@ from sparsewatch.detectors.clicks.ranking_checks import leak_findings
 from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.column_sketches import ColumnSketches
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.row_sample import RowSample, row_identities, stretch_identities
+from sparsewatch.detectors.counts.row_sample import RowSample, stretch_identities
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.detectors.outrank.columns.codes import Codes, encode
 from sparsewatch.detectors.outrank.columns.pair_schedule import CombinationSchedule
@@ -32,10 +32,11 @@ from sparsewatch.detectors.outrank.pairs.pairwise import pairwise_scores
 from sparsewatch.detectors.outrank.pairs.time_matched_rows import STRETCH_US
 from sparsewatch.detectors.outrank.pairs.twins import Twins, find_twins
 from sparsewatch.detectors.outrank.ranking import RankedFeature, in_order, rank_codes
+from sparsewatch.pipelines.ctr.sampled_rows import places
 from sparsewatch.pipelines.ctr.settings import RankingSettings
 from sparsewatch.pipelines.rank.scores import Combinations, combined, encode_table
 from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
-from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
+from sparsewatch.schemas.block import EVENT_TIME_US, Block
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, Window
 
@@ -82,7 +83,7 @@ class SizesMeasure:
 
 
 class RowSampleMeasure(Composite):
-    """Samples of rows, sizes and quantiles of columns, as the job's settings ask.
+    """A sample of stretches of rows, sizes and quantiles of columns, as the job's settings ask.
 
     Mergeable as `RowSample` is, to the same bytes but for quantiles (see
     `sparsewatch.detectors.counts.column_sketches`).
@@ -96,30 +97,22 @@ class RowSampleMeasure(Composite):
     def __init__(self, features: Sequence[str], label: str, settings: RankingSettings) -> None:
         self.features = tuple(features)
         self.label = label
-        rows, columns = settings.sample_rows, (*features, label)
-        self.rows = Accumulated(RowSample(columns, rows), _add_rows) if rows else None
-        self.stretches = Accumulated(RowSample((*columns, EVENT_TIME_US), rows), _add_stretches) if rows else None
+        rows, columns = settings.sample_rows, (*features, label, EVENT_TIME_US)
+        self.stretches = Accumulated(RowSample(columns, rows), _add_stretches) if rows else None
         self.sizes = SizesMeasure(features) if settings.costs else None
         numbers = ColumnSketches(self.features) if settings.quantiles else None
         self.numbers = None if numbers is None else Accumulated(numbers, ColumnSketches.update)
-        super().__init__(rows=self.rows, stretches=self.stretches, sizes=self.sizes, numbers=self.numbers)
-
-
-def _places(rows: pa.RecordBatch) -> list[Any]:
-    return [rows.column(name).to_numpy() for name in (PARTITION, OFFSET, ROW)]
-
-
-def _add_rows(sample: RowSample, rows: pa.RecordBatch) -> None:
-    sample.update(rows, row_identities(*_places(rows)))
+        super().__init__(stretches=self.stretches, sizes=self.sizes, numbers=self.numbers)
 
 
 def _add_stretches(sample: RowSample, rows: pa.RecordBatch) -> None:
     stretches = rows.column(EVENT_TIME_US).to_numpy() // STRETCH_US
-    sample.update(rows, stretch_identities(stretches, *_places(rows)))
+    sample.update(rows, stretch_identities(stretches, *places(rows)))
 
 
 def conclude_samples(
     measure: RowSampleMeasure,
+    sample: RowSample | None,
     counts: FeatureCounts,
     ranking: Sequence[RankedFeature],
     settings: RankingSettings,
@@ -130,6 +123,7 @@ def conclude_samples(
 
     Args:
         measure: Of the window.
+        sample: Single rows of the window, at least as many as the settings ask for.
         counts: Of the window.
         ranking: Its features, best first.
         settings: What is computed.
@@ -143,10 +137,11 @@ def conclude_samples(
         numbers = measure.numbers.state
         summaries = {name: numbers.summary(name) for name in numbers.columns}
         summary["numbers"] = {name: one for name, one in summaries.items() if one is not None}
-    if measure.rows is None or measure.stretches is None:
+    if sample is None or measure.stretches is None:
         return Conclusion(summary=summary)
     length_us = window.end_us - window.start_us
-    rows = measure.rows.state.rows()
+    # The first rows of a larger sample are the sample of so many.
+    rows = sample.rows().slice(0, settings.sample_rows)
     columns = encode_table(rows, measure.features)
     if settings.interactions > 1:
         number = window.start_us // length_us % _ROUNDS

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, RowSample, row_identities, sampled_rows
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
@@ -24,6 +25,7 @@ from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
 from sparsewatch.pipelines.tables.times import Written, find_written, times_of
 from sparsewatch.pipelines.train.reference_report import check_worth, report
+from sparsewatch.schemas.block import EVENT_TIME_US
 
 #: Fewest windows of which the first and the last are left out.
 _TRIMMED_FROM = 4
@@ -36,13 +38,19 @@ class WindowedCounts:
         window_us: Length of a window; windows start at multiples of it since the epoch.
         features: Columns to count.
         label: Column of clicks.
+        sample_rows: Rows that are kept with the reference, at most; 0 for none.
     """
 
-    def __init__(self, window_us: int, features: Sequence[str], label: str) -> None:
+    def __init__(
+        self, window_us: int, features: Sequence[str], label: str, sample_rows: int = DEFAULT_SAMPLE_ROWS
+    ) -> None:
         self._window_us = window_us
         self._features = tuple(features)
         self._label = label
         self._windows: dict[int, FeatureCounts] = {}
+        columns = (*self._features, label, EVENT_TIME_US)
+        self._sample = RowSample(columns, sampled_rows(sample_rows, len(columns))) if sample_rows else None
+        self._rows = 0
 
     def add(self, rows: pa.RecordBatch, times_us: np.ndarray) -> None:
         """Count rows.
@@ -56,6 +64,7 @@ class WindowedCounts:
         """
         if not rows.num_rows:
             return
+        self._take(rows, times_us)
         windows = times_us // self._window_us
         order = np.argsort(windows, kind="stable")
         starts, first = np.unique(windows[order], return_index=True)
@@ -74,12 +83,28 @@ class WindowedCounts:
         starts = sorted(self._windows)
         whole = starts[1:-1] if len(starts) >= _TRIMMED_FROM else starts
         return fit_reference(
-            [self._windows[start] for start in whole], self._window_us, [start * self._window_us for start in whole]
+            [self._windows[start] for start in whole],
+            self._window_us,
+            [start * self._window_us for start in whole],
+            None if self._sample is None else self._sample.rows(),
         )
+
+    def _take(self, rows: pa.RecordBatch, times_us: np.ndarray) -> None:
+        """Sample rows by their place in the stream, whatever the pieces it comes in."""
+        places = np.arange(self._rows, self._rows + rows.num_rows)
+        self._rows += rows.num_rows
+        if self._sample is not None:
+            whole = rows.select([*self._features, self._label]).append_column(EVENT_TIME_US, pa.array(times_us))
+            self._sample.update(whole, row_identities(places))
 
 
 def fit_reference_from_table(
-    table: pa.Table, time_column_us: str, window_us: int, features: Sequence[str], label: str
+    table: pa.Table,
+    time_column_us: str,
+    window_us: int,
+    features: Sequence[str],
+    label: str,
+    sample_rows: int = DEFAULT_SAMPLE_ROWS,
 ) -> Reference:
     """A reference of the windows of a table.
 
@@ -89,12 +114,13 @@ def fit_reference_from_table(
         window_us: Length of a window.
         features: Columns to learn.
         label: Column of clicks, 0 or 1.
+        sample_rows: As for `WindowedCounts`.
 
     Raises:
         ConfigError: If there are no rows.
         SchemaError: If a column is missing or does not fit.
     """
-    counts = WindowedCounts(window_us, features, label)
+    counts = WindowedCounts(window_us, features, label, sample_rows)
     for rows in table.to_batches():
         counts.add(rows, rows.column(time_column_us).to_numpy())
     return counts.reference()
@@ -125,7 +151,11 @@ def open_files(job: CtrJob, files: Sequence[Path], reading: Reading = PLAIN, on_
 
 
 def count_rows(
-    job: CtrJob, source: Table, written: Written, on_bytes: OnBytes | None = None
+    job: CtrJob,
+    source: Table,
+    written: Written,
+    on_bytes: OnBytes | None = None,
+    sample_rows: int = DEFAULT_SAMPLE_ROWS,
 ) -> tuple[WindowedCounts, int]:
     """Counts of rows by the job's windows, and how many rows have no usable time or label.
 
@@ -134,13 +164,14 @@ def count_rows(
         source: As from `open_files`.
         written: How the files write event times.
         on_bytes: Called with the bytes read so far and in all.
+        sample_rows: As for `WindowedCounts`.
 
     Raises:
         SchemaError: If a value is not of the job's type.
     """
     time, label = job.source.time_column, job.label
     columns = (*job.ranked_features, label)
-    counts = WindowedCounts(ready(job).windows.length_us, job.ranked_features, label)
+    counts = WindowedCounts(ready(job).windows.length_us, job.ranked_features, label, sample_rows)
     unusable = 0
     for rows in source.pieces(on_bytes):
         times, usable = written.read(rows.column(time))
@@ -154,10 +185,16 @@ def count_rows(
 @click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the reference.")
+@click.option("--no-sample", is_flag=True, help="Keep no rows with the reference: alerts then name no slice of rows.")
 @INPUT_TIME_FORMAT_OPTION
 @reading_options
 def train_reference(
-    job_file: Path, files: tuple[Path, ...], out: Path, input_time_format: str | None, reading: Reading
+    job_file: Path,
+    files: tuple[Path, ...],
+    out: Path,
+    no_sample: bool,
+    input_time_format: str | None,
+    reading: Reading,
 ) -> None:
     """Learn what is normal for the job JOB.toml from FILEs of normal operation.
 
@@ -166,6 +203,9 @@ def train_reference(
 
     Prints which losses the reference could find in an average window. Files of a single window, and windows too small
     to find anything, are refused.
+
+    Some thousand rows are kept with the reference as they are, so that alerts can say in which rows a change is; none
+    with --no-sample.
     """
     job = load_job_of(CtrJob, job_file, why="the only kind that has a reference")
     with progress_bar("scanning", unit=BYTES) as bar:
@@ -175,7 +215,7 @@ def train_reference(
         names, times_of(source, time.time_column), time.time_column, time.time_format, input_time_format
     )
     with progress_bar("counting", unit=BYTES) as bar:
-        counts, unusable = count_rows(job, source, written, bar.move)
+        counts, unusable = count_rows(job, source, written, bar.move, 0 if no_sample else DEFAULT_SAMPLE_ROWS)
     for remark in (*source.remarks(), *written.remarks):
         click.echo(remark, err=True)
     reference = counts.reference()

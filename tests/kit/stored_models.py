@@ -29,6 +29,7 @@ from sparsewatch.detectors.sparse_net.points import read_points
 from sparsewatch.detectors.wafers.artefact import Examples
 from sparsewatch.detectors.wafers.drawn import make_wafers
 from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.schemas.block import EVENT_TIME_US
 from sparsewatch.schemas.units import HOUR_US
 
 MODELS = Path(__file__).resolve().parents[1] / "golden" / "models"
@@ -62,6 +63,15 @@ def reference_by_hour() -> Reference:
         )
         found.append(counts)
     return fit_reference(found, HOUR_US, [hour * HOUR_US for hour in range(72)])
+
+
+def reference_with_rows() -> Reference:
+    """Two windows, and some of their rows."""
+    numbers = np.arange(40)
+    times = numbers % 2 * HOUR_US
+    sites = pa.array([None if i % 7 == 0 else f"site {i}" for i in numbers])
+    sample = pa.record_batch({"site": sites, "hour": numbers, "click": numbers % 2, EVENT_TIME_US: times})
+    return fit_reference(windows(64), HOUR_US, [0, HOUR_US], sample)
 
 
 def rows(n: int = 400) -> pa.Table:
@@ -105,6 +115,7 @@ def _save_row_model(method: str, folder: Path) -> Path:
 STORED: dict[str, Callable[[Path], Path]] = {
     "reference": lambda folder: fit_reference(windows(64)).save(folder),
     "reference-beyond-the-cap": lambda folder: fit_reference(windows(8)).save(folder),
+    "reference-with-rows": lambda folder: reference_with_rows().save(folder),
     "reference-by-hour": lambda folder: reference_by_hour().save(folder),
     "wafer": lambda folder: wafer_model().save(folder, metrics={}, training=ABOUT),
     **{f"rows-{name}": partial(_save_row_model, name) for name in METHODS},

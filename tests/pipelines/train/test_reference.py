@@ -208,3 +208,41 @@ def test_the_losses_that_a_reference_can_see_are_shown(tmp_path: Path) -> None:
     assert "found in a window of 600 rows: volume at or below 300 rows (-50%); a click rate " in output
     assert "no loss of signal, since no feature has much" in output
     assert reference.window_us == WINDOW_US
+
+
+def test_some_rows_are_kept_whatever_the_pieces_they_come_in(tmp_path: Path) -> None:
+    frame = rows(12_000)
+    whole = fit_reference_from_table(frame.to_arrow(), "time", WINDOW_US, ["word", "number"], "click", 500)
+    small = frame.to_arrow().combine_chunks()
+    pieces = pa.Table.from_batches(
+        [batch for at in range(0, 12_000, 700) for batch in small[at : at + 700].to_batches()]
+    )
+    parts = fit_reference_from_table(pieces, "time", WINDOW_US, ["word", "number"], "click", 500)
+    assert whole.sample is not None
+    assert parts.sample is not None
+    assert whole.sample.equals(parts.sample)
+    # Rows of the first and the last window go with them.
+    assert 400 < whole.sample.num_rows < 500
+    assert whole.sample.schema.names == ["word", "number", "click"]
+    loaded = Reference.load(whole.save(tmp_path)).sample
+    assert loaded is not None
+    assert loaded.equals(whole.sample)
+
+
+def test_rows_of_windows_that_are_left_out_are_not_kept() -> None:
+    frame = rows(24_000)
+    window = pl.col("time") // WINDOW_US - pl.col("time").min() // WINDOW_US
+    lost = frame.filter((window != 5) | (pl.col("time") % 1_000_000 == 0))
+    lost = lost.with_columns(word=pl.when(window == 5).then(pl.lit("of the bad window")).otherwise("word"))
+    reference = fit_reference_from_table(lost.to_arrow(), "time", WINDOW_US, ["word"], "click", 24_000)
+    assert reference.left_out == 1
+    assert reference.sample is not None
+    assert "of the bad window" not in reference.sample.column("word").to_pylist()
+
+
+def test_no_row_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.parquet"
+    rows().write_parquet(file)
+    job = write_job(tmp_path, "epoch_us")
+    assert run(job, file)[0].sample is not None
+    assert run(job, file, "--no-sample")[0].sample is None

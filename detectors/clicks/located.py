@@ -1,0 +1,205 @@
+"""Where the change of a finding is: the slice of rows that carries it, and offsets of rows that show it.
+
+Each rule that says of single rows whether they show the change has an `Indicator`: a missing value, a value that the
+reference does not know, a click. The slice is searched by `sparsewatch.detectors.slices.search`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
+from sparsewatch.detectors.slices.columns import code_columns
+from sparsewatch.detectors.slices.scan import Change
+from sparsewatch.detectors.slices.search import Found, find_slice
+from sparsewatch.detectors.slices.told import evidence, text
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.block import OFFSET, PARTITION
+from sparsewatch.schemas.incidents import SEVERITIES
+
+#: Findings of a window that are located, the most severe first, and offsets of each.
+MOST_LOCATED = 8
+MOST_OFFSETS = 10
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Rows of a window and rows of its baseline."""
+
+    #: With partition and offset.
+    now: pa.RecordBatch
+    #: Rows of the window.
+    rows: int
+    #: None where the baseline has no sample: then only offsets are told.
+    before: pa.RecordBatch | None
+    #: Columns whose values make slices, in the order in which equal explanations are preferred.
+    features: Sequence[str]
+    label: str
+    #: Known values of each feature, and the limit of their hashes; see `sparsewatch.detectors.clicks.reference`.
+    known_values: Mapping[str, pl.Series]
+    hash_limits: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """One of the two samples, for indicators."""
+
+    rows: pa.RecordBatch
+    samples: Samples
+
+    def missing(self, name: str) -> Mask:
+        column = self.rows.column(name)
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_nan(column), None, column)
+        found: Mask = column.is_null().to_numpy(zero_copy_only=False)
+        return found
+
+    def unknown(self, name: str) -> Mask:
+        """Values that the baseline does not know; of too many to store, those that it would."""
+        known = self.samples.known_values.get(name)
+        if known is None:
+            return np.zeros(self.rows.num_rows, np.bool_)
+        column = self.rows.column(name)
+        held = known.to_arrow(compat_level=pl.CompatLevel.oldest())
+        hashes = hash_values(column, name)
+        limit = self.samples.hash_limits.get(name, HASH_RANGE)
+        is_stored = hashes <= np.uint64(min(limit, HASH_RANGE) - 1)
+        found: Mask = ~self.missing(name) & is_stored & ~np.isin(hashes, hash_values(held, name))
+        return found
+
+    def clicked(self) -> Mask:
+        found: Mask = self.rows.column(self.samples.label).to_numpy(zero_copy_only=False) == 1
+        return found
+
+
+Scope = Literal["feature", "label", "volume"]
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """Which rows show a change, by rule."""
+
+    shows: Callable[[_Rows, Finding], Mask]
+    #: What changes: the part of the rows in which a feature shows it, or the label; or the number of rows.
+    scope: Scope = "feature"
+
+
+def _missing(rows: _Rows, finding: Finding) -> Mask:
+    return rows.missing(finding.subject)
+
+
+def _listed(rows: _Rows, finding: Finding) -> Mask:
+    return ~rows.missing(finding.subject)
+
+
+def _unknown(rows: _Rows, finding: Finding) -> Mask:
+    return rows.unknown(finding.subject)
+
+
+def _clicked(rows: _Rows, finding: Finding) -> Mask:
+    del finding
+    return rows.clicked()
+
+
+def _all(rows: _Rows, finding: Finding) -> Mask:
+    del finding
+    return np.ones(rows.rows.num_rows, np.bool_)
+
+
+#: By rule; findings of other rules are not located.
+INDICATORS: dict[str, Indicator] = {
+    "volume_low": Indicator(_all, "volume"),
+    "volume_high": Indicator(_all, "volume"),
+    "click_rate_shift": Indicator(_clicked, "label"),
+    "feature_type_changed": Indicator(_missing),
+    "feature_vanished": Indicator(_missing),
+    "feature_nulls": Indicator(_missing),
+    "feature_appeared": Indicator(_listed),
+    "feature_unseen_values": Indicator(_unknown),
+}
+#: Rules by which it is news that a feature has no value: no slice then says that it has none.
+_LOSSES = frozenset({"feature_type_changed", "feature_vanished", "feature_nulls"})
+
+
+def locate(findings: Sequence[Finding], samples: Samples) -> list[Finding]:
+    """The findings with `slice` and `sample_offsets` in their evidence, and the slice in the message.
+
+    Args:
+        findings: Of a window. All but the `MOST_LOCATED` most severe, and those of other rules, stay as they are.
+        samples: Of the window and its baseline.
+    """
+    places = [at for at, one in enumerate(findings) if one.rule in INDICATORS and _is_sampled(one, samples)]
+    places.sort(key=lambda at: -SEVERITIES.index(findings[at].severity))
+    if not places or not samples.now.num_rows:
+        return list(findings)
+    search = _Search(samples, [one.subject for one in findings if one.rule in _LOSSES])
+    located = {at: search.located(findings[at]) for at in places[:MOST_LOCATED]}
+    return [located.get(at, finding) for at, finding in enumerate(findings)]
+
+
+def _is_sampled(finding: Finding, samples: Samples) -> bool:
+    return INDICATORS[finding.rule].scope != "feature" or finding.subject in samples.features
+
+
+class _Search:
+    def __init__(self, samples: Samples, lost: Sequence[str]) -> None:
+        self._samples, self._lost = samples, lost
+        self._now = _Rows(samples.now, samples)
+        has_both = samples.before is not None and samples.before.num_rows
+        self._before = _Rows(samples.before, samples) if has_both else None
+        self._columns = code_columns(samples.now, samples.before, samples.features) if has_both else []
+
+    def located(self, finding: Finding) -> Finding:
+        """A finding with what is known of its place."""
+        shows = INDICATORS[finding.rule].shows(self._now, finding)
+        found = None if self._before is None else self._found(finding, shows, self._before)
+        added: dict[str, Any] = {}
+        message = finding.message
+        if found is not None and self._before is not None:
+            a_row = self._samples.rows / shows.size
+            added["slice"] = evidence(found, a_row, a_row * self._scale(finding, self._before))
+            message = f"{message}; {text(found)}"
+        if offsets := self._offsets(finding, shows, found):
+            added["sample_offsets"] = offsets
+        return msgspec.structs.replace(finding, message=message, evidence={**finding.evidence, **added})
+
+    def _found(self, finding: Finding, shows: Mask, before: _Rows) -> Found | None:
+        indicator = INDICATORS[finding.rule]
+        expected = finding.baseline * shows.size if finding.rule == "feature_unseen_values" else 0.0
+        change = Change(
+            shows,
+            indicator.shows(before, finding),
+            scale=self._scale(finding, before),
+            prior=1 + expected,
+            is_certain=indicator.scope == "volume",
+        )
+        is_feature = indicator.scope == "feature"
+        return find_slice(
+            self._columns,
+            change,
+            without={finding.subject} if is_feature else (),
+            never_missing=self._lost if is_feature else (),
+        )
+
+    def _scale(self, finding: Finding, before: _Rows) -> float:
+        """Rows of the window's sample that are expected for a row of the baseline's."""
+        now, rows = self._now.rows.num_rows, self._samples.rows
+        volume = finding.baseline if INDICATORS[finding.rule].scope == "volume" else rows
+        return float(volume / rows * now / before.rows.num_rows)
+
+    def _offsets(self, finding: Finding, shows: Mask, found: Found | None) -> list[list[int]]:
+        """Partition and offset of rows in the slice that show the change; of a loss, of rows that came."""
+        if INDICATORS[finding.rule].scope == "label" and finding.value < finding.baseline:
+            shows = ~shows
+        places = np.flatnonzero(shows if found is None else shows & found.inside)[:MOST_OFFSETS]
+        columns = [self._samples.now.column(name).to_numpy()[places].tolist() for name in (PARTITION, OFFSET)]
+        return sorted([partition, offset] for partition, offset in zip(*columns, strict=True))

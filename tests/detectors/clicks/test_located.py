@@ -1,0 +1,145 @@
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sparsewatch.detectors.clicks.located import INDICATORS, MOST_LOCATED, MOST_OFFSETS, Samples, locate
+from sparsewatch.detectors.incidents.causes import RULES
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.block import OFFSET, PARTITION
+
+ROWS = 3_000
+FEATURES = ("site", "sdk", "ad")
+
+
+def rows(seed: int, *, places: bool) -> pa.RecordBatch:
+    rng = np.random.default_rng(seed)
+    columns: dict[str, Any] = {
+        "site": rng.integers(0, 8, ROWS),
+        "sdk": rng.choice(["3.1", "3.2", "3.3"], ROWS),
+        "ad": [f"ad-{i}" for i in rng.integers(0, 40, ROWS)],
+        "click": (rng.random(ROWS) < 0.2).astype(np.int64),
+    }
+    if places:
+        columns |= {PARTITION: np.arange(ROWS) % 3, OFFSET: np.arange(ROWS) + 1_000}
+    return pa.record_batch({name: pa.array(values) for name, values in columns.items()})
+
+
+NOW, BEFORE = rows(1, places=True), rows(2, places=False)
+INSIDE = (NOW.column("site").to_numpy() == 4) & (np.array(NOW.column("sdk").to_pylist()) == "3.2")
+KNOWN = {name: pl.Series(name, BEFORE.column(name).unique().to_pylist()) for name in FEATURES}
+
+
+def with_values(name: str, value: Any, mask: np.ndarray = INSIDE) -> pa.RecordBatch:
+    old = NOW.column(name).to_pylist()
+    new = [value if hit else own for own, hit in zip(old, mask, strict=True)]
+    return NOW.set_column(NOW.schema.get_field_index(name), name, pa.array(new, NOW.schema.field(name).type))
+
+
+def samples(now: pa.RecordBatch, before: pa.RecordBatch | None = BEFORE, rows: int = ROWS) -> Samples:
+    return Samples(
+        now=now, rows=rows, before=before, features=FEATURES, label="click", known_values=KNOWN, hash_limits={}
+    )
+
+
+def finding(rule: str, subject: str = "ad", value: float = 0.05, baseline: float = 0.0) -> Finding:
+    return Finding(
+        rule=rule,
+        subject=subject,
+        severity="warning",
+        value=value,
+        threshold=0,
+        baseline=baseline,
+        message="it changed",
+    )
+
+
+def located(found: Finding, now: pa.RecordBatch, **other: Any) -> Finding:
+    (told,) = locate([found], samples(now, **other))
+    return told
+
+
+@pytest.mark.parametrize("rule", ["feature_nulls", "feature_vanished", "feature_type_changed"])
+def test_missing_values_are_located(rule: str) -> None:
+    told = located(finding(rule), with_values("ad", None), rows=2 * ROWS)
+    assert told.evidence["slice"] == {
+        "kind": "slice",
+        "conditions": [{"column": "site", "value": 4}, {"column": "sdk", "value": "3.2"}],
+        "where": "site = 4 and sdk = 3.2",
+        "share_of_change": 1.0,
+        "rows": 2 * int(INSIDE.sum()),
+        "rows_before": 2 * int(((BEFORE.column("site").to_numpy() == 4) & (np.array(BEFORE["sdk"]) == "3.2")).sum()),
+        "before": 0.0,
+        "after": 1.0,
+        "looks": told.evidence["slice"]["looks"],
+        "text": "100 % of it where site = 4 and sdk = 3.2, nothing changed elsewhere",
+    }
+    assert told.message == "it changed; 100 % of it where site = 4 and sdk = 3.2, nothing changed elsewhere"
+
+
+def test_offsets_are_of_rows_that_show_the_change() -> None:
+    told = located(finding("feature_nulls"), with_values("ad", None))
+    offsets = told.evidence["sample_offsets"]
+    places = [offset - 1_000 for _, offset in offsets]
+    assert len(offsets) == MOST_OFFSETS
+    assert INSIDE[places].all()
+    assert [partition for partition, _ in offsets] == [place % 3 for place in places]
+
+
+def test_values_that_the_baseline_does_not_know_are_located() -> None:
+    told = located(finding("feature_unseen_values"), with_values("ad", "salted"))
+    assert told.evidence["slice"]["where"] == "site = 4 and sdk = 3.2"
+
+
+def test_lost_clicks_are_located_and_offsets_are_of_rows_without_one() -> None:
+    mask = NOW.column("site").to_numpy() == 4
+    now = with_values("click", 0, mask)
+    told = located(finding("click_rate_shift", "stream", value=0.17, baseline=0.2), now)
+    assert told.evidence["slice"]["where"] == "site = 4"
+    assert told.evidence["slice"]["after"] == 0.0
+    assert mask[[offset - 1_000 for _, offset in told.evidence["sample_offsets"]]].all()
+
+
+def test_rows_that_did_not_come_are_located_among_all_columns() -> None:
+    now = NOW.filter(pa.array(~INSIDE))
+    low = finding("volume_low", "stream", value=10 * now.num_rows, baseline=10 * ROWS)
+    told = located(low, now, rows=10 * now.num_rows).evidence
+    assert told["slice"]["where"] == "site = 4 and sdk = 3.2"
+    assert (told["slice"]["rows"], told["slice"]["after"]) == (0, None)
+    assert told["slice"]["rows_before"] == pytest.approx(10 * INSIDE.sum(), rel=0.3)
+    assert "sample_offsets" not in told
+
+
+def test_a_slice_names_neither_the_feature_itself_nor_another_that_is_lost() -> None:
+    now = with_values("ad", None)
+    now = now.set_column(0, "site", pa.array([None if hit else 1 for hit in INSIDE], pa.int64()))
+    told = locate([finding("feature_nulls"), finding("feature_nulls", "site")], samples(now))
+    for one in told:
+        assert "missing" not in one.evidence["slice"]["where"]
+
+
+def test_without_a_sample_of_the_baseline_there_are_offsets_alone() -> None:
+    told = located(finding("feature_nulls"), with_values("ad", None), before=None)
+    assert told.message == "it changed"
+    assert told.evidence.keys() == {"sample_offsets"}
+
+
+def test_without_rows_and_for_other_rules_findings_stay_as_they_are() -> None:
+    for found, now in ((finding("feature_nulls"), NOW.slice(0, 0)), (finding("feature_signal_lost"), NOW)):
+        assert located(found, now) == found
+    assert located(finding("feature_nulls", "unheard of"), NOW) == finding("feature_nulls", "unheard of")
+
+
+def test_the_most_severe_findings_are_located() -> None:
+    now = with_values("ad", None)
+    found = [*[finding("feature_nulls")] * MOST_LOCATED, finding("feature_vanished")]
+    found[-1] = msgspec.structs.replace(found[-1], severity="critical")
+    told = locate(found, samples(now))
+    assert ["slice" in one.evidence for one in told] == [True] * (MOST_LOCATED - 1) + [False, True]
+
+
+def test_every_rule_with_an_indicator_is_one_of_the_rules() -> None:
+    assert INDICATORS.keys() <= RULES.keys()
