@@ -43,8 +43,12 @@ _COMMANDS = {
     "windows": ("sparsewatch.pipelines.records.command:windows", "Windows that a job has closed."),
     "alerts": ("sparsewatch.pipelines.records.command:alerts", "Alerts that a job has raised."),
     "incidents": (
-        "sparsewatch.pipelines.records.command:incidents",
+        "sparsewatch.pipelines.incidents.command:incidents",
         "What is wrong, since when, and until when.",
+    ),
+    "baseline": (
+        "sparsewatch.pipelines.orders.baseline_command:baseline",
+        "What a job compares with: show it, accept what is new, exclude a stretch.",
     ),
     "results": ("sparsewatch.pipelines.records.command:results", "Results of single rows or wafers."),
     "rejects": ("sparsewatch.pipelines.rejects.command:rejects", "List rejected records, replay repaired ones."),

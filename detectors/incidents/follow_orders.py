@@ -23,7 +23,7 @@ def silent_names(known: Iterable[Incident], orders: Iterable[Order], start_us: i
         orders: Those in force on the window.
         start_us: Its start, microseconds since the epoch.
     """
-    ordered = {named for order in orders if _is_silencing(order, start_us) for named in order.findings}
+    ordered = {named for order in orders if is_silencing(order, start_us) for named in order.findings}
     held = {Named(member.rule, member.subject) for one in known if one.is_held for member in one.members}
     # Accounts that do not balance are never silent: nothing is committed from there on.
     return {named for named in ordered | held if kind_of(named.rule) != "books"}
@@ -43,7 +43,7 @@ def follow(incident: Incident, orders: Sequence[Order], start_us: int) -> tuple[
         start_us: Its start, microseconds since the epoch.
     """
     own = [order for order in orders if order.incident == incident_id(order.job, incident.number)]
-    after, change = _muted(incident, [o for o in own if o.verb == "mute" and _is_silencing(o, start_us)])
+    after, change = _muted(incident, [o for o in own if o.verb == "mute" and is_silencing(o, start_us)])
     for order in own:
         if order.id not in incident.orders:
             after, told = _followed(after, order)
@@ -51,8 +51,12 @@ def follow(incident: Incident, orders: Sequence[Order], start_us: int) -> tuple[
     return msgspec.structs.replace(after, orders=tuple(order.id for order in own)), change
 
 
-def _is_silencing(order: Order, start_us: int) -> bool:
-    return order.verb == "accept" or (order.verb == "mute" and (order.until_us is None or start_us < order.until_us))
+def is_silencing(order: Order, start_us: int) -> bool:
+    """Whether what an order names raises no alert in the window that starts then."""
+    if order.verb == "accept":
+        # What a job learns is held by its incident, until it is learned.
+        return bool(order.compares)
+    return order.verb == "mute" and (order.until_us is None or start_us < order.until_us)
 
 
 def _muted(incident: Incident, mutes: Sequence[Order]) -> tuple[Incident, Change | None]:
@@ -64,6 +68,8 @@ def _muted(incident: Incident, mutes: Sequence[Order]) -> tuple[Incident, Change
 
 
 def _followed(incident: Incident, order: Order) -> tuple[Incident, Change | None]:
+    if order.verb == "unmute":
+        return msgspec.structs.replace(incident, is_held=False), None
     if incident.is_resolved:
         return incident, None
     if order.verb == "ack":

@@ -72,7 +72,9 @@ def advance(
         own = [(f, is_loud) for f, home, is_loud in zip(findings, homes, loud, strict=True) if home == number]
         after, change = _after(known.get(number), number, window, own, settings)
         known[number] = after
-        if (change := change or told.get(number)) is not None:
+        if change in (None, "lasts"):
+            change = told.get(number, change)
+        if change is not None:
             changed.append(Changed(after, change))
         if after.quiet >= settings.resolve_after + settings.reopen_within and after.is_resolved:
             del known[number]

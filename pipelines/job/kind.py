@@ -60,6 +60,11 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Columns that a row model may score, in a fixed order."""
         return ()
 
+    @property
+    def learns(self) -> bool:
+        """Whether it learns its baseline from its own windows."""
+        return False
+
     def check(self) -> None:
         """Rules across the kind's own keys; those that every job has are checked already.
 

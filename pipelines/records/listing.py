@@ -67,17 +67,31 @@ def alert_cells(record: Record) -> tuple[str, ...]:
 
 
 def incident_cells(record: Record) -> tuple[str, ...]:
-    """An incident: id, state, since and until when, severity, root suspect and how much else was found."""
+    """An incident: id, state, since and until when, severity, root suspect and how much else was found.
+
+    The state names what people decided about it as it stands.
+    """
     others = len(record["findings"]) - 1 + record["left_out"]
     return (
         record["id"],
-        record["state"],
+        incident_state(record),
         moment_text(record["started_us"]),
         "" if record["ended_us"] is None else moment_text(record["ended_us"]),
         record["severity"],
         f"{record['rule']} {record['subject']}",
         f"{record['message']}{f'; {others} more' if others else ''}",
     )
+
+
+def incident_state(record: Record) -> str:
+    """Whether it fires, and what people decided about it.
+
+    >>> incident_state({"state": "firing", "acked": {"by": "ada"}, "muted": None})
+    'firing, acked by ada'
+    """
+    decided = ("closed",) if record["state"] == "resolved" else ("acked", "muted")
+    said = [f"{what} by {by['by']}" for what in decided if (by := record.get(what))]
+    return ", ".join([record["state"], *said])
 
 
 def finding_cells(found: Record) -> tuple[str, ...]:

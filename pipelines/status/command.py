@@ -12,11 +12,11 @@ from sparsewatch.pipelines.console.spans import span
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.status.status import Firing, Status, status_of
+from sparsewatch.pipelines.status.status import Firing, Muted, Status, status_of
 from sparsewatch.schemas.alerts import counted, number
 from sparsewatch.schemas.units import moment_text
 
-_COLUMNS = ("id", "since", "windows", "severity", "suspect", "message")
+_COLUMNS = ("id", "since", "windows", "severity", "suspect", "message", "acked by")
 #: Partitions that are named, the furthest behind first.
 _NAMED = 3
 _EXAMPLES = """
@@ -67,6 +67,8 @@ def status_lines(found: Status, now_s: float) -> Iterator[str]:
     yield f"compares   {_learned(found.learned)}"
     if found.silent_us:
         yield f"silent     no event for {span(found.silent_us / 1e6)}"
+    for muted in found.muted:
+        yield f"muted      {_muted(muted)}"
     yield f"incidents  {counted(len(found.firing), 'incident')} firing" if found.firing else "incidents  none fires"
 
 
@@ -92,6 +94,13 @@ def _learned(learned: dict[str, str]) -> str:
     return f"with {named}" if named else "only with its own earlier windows: it names no reference and no model"
 
 
+def _muted(muted: Muted) -> str:
+    named = ", ".join(f"{one.rule} {one.subject}" for one in muted.findings[:_NAMED])
+    more = f" and {counted(len(muted.findings) - _NAMED, 'other finding')}" if len(muted.findings) > _NAMED else ""
+    until = f" {muted.until}" if muted.until else ""
+    return f"{named}{more} ({muted.incident}), by {muted.by}{until}{f': {muted.why}' if muted.why else ''}"
+
+
 def _cells(incident: Firing) -> tuple[str, ...]:
     others = incident.findings - 1
     return (
@@ -101,4 +110,5 @@ def _cells(incident: Firing) -> tuple[str, ...]:
         incident.severity,
         f"{incident.rule} {incident.subject}",
         f"{incident.message}{f'; {others} more' if others else ''}",
+        incident.acked_by,
     )

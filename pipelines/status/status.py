@@ -6,11 +6,15 @@ from contextlib import closing
 import msgspec
 
 from sparsewatch.pipelines.job.ready import Ready
+from sparsewatch.pipelines.orders.desk import silencing
+from sparsewatch.pipelines.orders.wording import held_until
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import Severity
 from sparsewatch.schemas.incidents import SEVERITIES, Incident, incident_id
+from sparsewatch.schemas.orders import Named, Order
 from sparsewatch.transforms.kafka.instances import progress_records, standings
 from sparsewatch.transforms.kafka.open import open_quick_reader
+from sparsewatch.transforms.kafka.orders import read_orders
 from sparsewatch.transforms.kafka.progress import progress_of
 
 
@@ -29,6 +33,21 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
     #: Windows with a finding, and findings on different subjects or by different rules.
     windows: int
     findings: int
+    #: Who looks after it, empty if nobody said so.
+    acked_by: str = ""
+
+
+class Muted(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings that are silent by order of a person."""
+
+    #: The incident that they belong to.
+    incident: str | None
+    by: str
+    why: str
+    #: How long, in words; empty until another order.
+    until: str
+    #: Rule and subject of each.
+    findings: tuple[Named, ...]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +73,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     learned: dict[str, str]
     #: Incidents that fire, the most severe first, then the oldest.
     firing: list[Firing]
+    #: What is silent, in the order in which people said so.
+    muted: list[Muted] = []
 
 
 def status_of(made: Ready) -> Status:
@@ -70,6 +91,7 @@ def status_of(made: Ready) -> Status:
     with progress_records(own) as records:
         newest = records.newest() if records.is_there else {}
     progress = progress_of(newest, own.topics.progress, own.job, own.settings_digest)
+    orders = () if progress is None else read_orders(own)
     claims = standings(newest, own.job)
     with closing(open_quick_reader(own.kafka, source, made.events.max_record_bytes)) as reader:
         partitions = reader.partitions()
@@ -90,6 +112,7 @@ def status_of(made: Ready) -> Status:
         silent_us=_silent_us(progress),
         learned={learned.key: learned.path for learned in made.job.learned()},
         firing=[] if progress is None else firing(progress, own.job),
+        muted=[] if progress is None else [_muted(o) for o in silencing(made.job, orders, progress.closed_end_us)],
     )
 
 
@@ -125,6 +148,13 @@ def _firing(incident: Incident, job: str) -> Firing:
         until_us=incident.until_us,
         windows=incident.windows,
         findings=len(incident.members),
+        acked_by="" if incident.acked is None else incident.acked.by,
+    )
+
+
+def _muted(order: Order) -> Muted:
+    return Muted(
+        incident=order.incident, by=order.by, why=order.why, until=held_until(order).strip(), findings=order.findings
     )
 
 

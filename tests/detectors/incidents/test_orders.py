@@ -149,6 +149,15 @@ def test_unmuted_findings_are_told_again() -> None:
     assert job.numbers == [1]
 
 
+def test_a_closed_incident_may_be_let_go_on() -> None:
+    job = Job()
+    job.see(NULLS)
+    job.order("close")
+    job.see(NULLS)
+    job.order("unmute")
+    assert job.see(NULLS) == [(1, "reopened")]
+
+
 def test_a_closed_incident_is_silent_until_it_was_gone_and_then_comes_back_like_any_other() -> None:
     job = Job()
     job.see(NULLS)
@@ -204,7 +213,7 @@ def test_what_is_accepted_is_silent_as_long_as_the_job_compares_with_the_same() 
 def test_what_a_job_learns_is_silent_until_it_is_learned() -> None:
     job = Job()
     job.see(NULLS)
-    job.order("accept")
+    job.order("accept", findings=(name_of(NULLS),))
     assert job.see(NULLS) == [(1, "accepted")]
     assert job.see(NULLS) == []
     assert [job.see(), job.see()] == [[], []]

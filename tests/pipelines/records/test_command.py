@@ -9,7 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from sparsewatch.pipelines.records.command import alerts, incidents, results, windows
+from sparsewatch.pipelines.incidents.command import incidents
+from sparsewatch.pipelines.records.command import alerts, results, windows
 from sparsewatch.pipelines.records.reading import Recent, following_records, newest_records, read_record
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings

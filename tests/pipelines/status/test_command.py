@@ -4,56 +4,29 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
-from click.testing import CliRunner
 
-from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.pipelines.status.command import status, status_lines
 from sparsewatch.pipelines.status.status import Status
 from sparsewatch.testing import FakeBroker
-from tests.kit.job_files import write_click_job
-
-MINUTE_MS = 60_000
-START_MS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
-
-
-class Watched:
-    """A job on a broker in memory."""
-
-    def __init__(self, broker: FakeBroker, folder: Path) -> None:
-        self.broker = broker
-        broker.create("clicks", 2)
-        server = broker.settings.bootstrap_servers[0]
-        self.file = write_click_job(folder, server, "clicks", {"ad": "int", "label": "int"})
-
-    def send(self, minutes: range, *, broken: int = 0) -> None:
-        """Twenty clicks a minute, some of them broken."""
-        writer = self.broker.writer()
-        for minute in minutes:
-            for i in range(20):
-                at = START_MS + minute * MINUTE_MS + i
-                value = b"{" if i < broken else msgspec.json.encode({"t": at, "ad": i % 3, "label": i % 2})
-                writer.send("clicks", None, value, partition=i % 2, timestamp_ms=at)
-        writer.flush()
-
-    def run(self) -> None:
-        run_job(load_job(self.file, ["incidents.resolve_after=6"]), "latest", "inprocess")
-
-    def shown(self, *options: str) -> str:
-        return CliRunner().invoke(status, [str(self.file), *options], catch_exceptions=False).stdout
+from tests.kit.watched_jobs import WatchedJob
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def watched(tmp_path: Path) -> Iterator[WatchedJob]:
     with FakeBroker() as broker:
-        yield Watched(broker, tmp_path)
+        watched = WatchedJob(broker, tmp_path)
+        watched.settings = ["incidents.resolve_after=6"]
+        yield watched
 
 
-def test_a_job_that_never_ran_says_so(watched: Watched) -> None:
+def shown(watched: WatchedJob, *options: str) -> str:
+    return watched.asked(status, str(watched.file), *options)
+
+
+def test_a_job_that_never_ran_says_so(watched: WatchedJob) -> None:
     watched.send(range(2))
-    lines = watched.shown().splitlines()
+    lines = shown(watched).splitlines()
     assert lines == [
         "job        clicks, reads 'clicks'",
         "run by     nobody yet",
@@ -65,27 +38,27 @@ def test_a_job_that_never_ran_says_so(watched: Watched) -> None:
     ]
 
 
-def test_what_fires_is_shown_and_what_is_over_is_not(watched: Watched) -> None:
+def test_what_fires_is_shown_and_what_is_over_is_not(watched: WatchedJob) -> None:
     watched.send(range(3))
     watched.send(range(3, 5), broken=12)
     watched.send(range(5, 6))
     watched.run()
-    found = json.loads(watched.shown("--json"))
+    found = json.loads(shown(watched, "--json"))
     [firing] = found["firing"]
     assert (firing["id"], firing["rule"], firing["severity"]) == ("clicks-1", "rejects_high", "warning")
     assert found["counted"] + found["rejected"] == 6 * 20 == 120
     assert found["rejected"] == 24
     assert found["lag"] == {"0": 0, "1": 0}
-    shown = watched.shown()
-    assert "behind     nothing is unread" in shown
-    assert "incidents  1 incident firing" in shown
-    assert "rejects_high stream" in shown
+    said = shown(watched)
+    assert "behind     nothing is unread" in said
+    assert "incidents  1 incident firing" in said
+    assert "rejects_high stream" in said
     watched.send(range(6, 12))
-    behind = json.loads(watched.shown("--json"))
+    behind = json.loads(shown(watched, "--json"))
     assert behind["lag"] == {"0": 60, "1": 60}
     watched.run()
-    assert "incidents  none fires" in watched.shown()
-    assert "run by     process" in watched.shown()
+    assert "incidents  none fires" in shown(watched)
+    assert "run by     process" in shown(watched)
 
 
 def test_the_furthest_behind_and_the_losses_are_named() -> None:

@@ -29,9 +29,11 @@ from sparsewatch.schemas.accounts import (
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Incident, Incidents, member_of
 from sparsewatch.schemas.jobs import JobIdentity, Topics
+from sparsewatch.schemas.orders import Named, Order, identified
 from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.kafka.instances import write_standing
+from sparsewatch.transforms.kafka.orders import send_order
 from sparsewatch.transforms.window.close_windows import CloseWindows, close_window
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
 from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
@@ -130,7 +132,7 @@ class Broker(FakeBroker):
 
     def __init__(self) -> None:
         super().__init__()
-        for topic in ("progress", "panes", "windows", "metrics", "alerts", "incidents"):
+        for topic in ("progress", "panes", "windows", "metrics", "alerts", "incidents", "orders"):
             self.create(TOPICS.named(topic))
         self.identity = JobIdentity(
             job="j", settings_digest="d", kafka=self.settings, topics=TOPICS, instance=instance(1)
@@ -305,6 +307,33 @@ def test_an_incident_told_at_a_start_counts_beside_the_state_of_before(broker: B
     runner.pass_watermark(broker.step(), windows[-1].start_us + LENGTH_US)
     known, _ = broker.incidents()
     assert [(one.number, one.is_resolved) for one in known.known] == [(1, True)]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["goes on", "is killed"])
+def test_an_order_given_to_a_running_step_acts_from_its_next_window_on(broker: Broker, killed: bool) -> None:
+    windows = [Closing(n, {0: ODD}) for n in range(6)]
+    runner, step, closed = KeyedStep(), broker.step(), closed_of(windows)
+    runner.deliver(step, closed[:2])
+    runner.pass_watermark(step, windows[1].start_us + LENGTH_US)
+    names = (Named("feature_nulls", "f0"),)
+    order = Order(job="j", verb="mute", by="ada", at_us=1, from_us=windows[2].start_us, incident="j-1", findings=names)
+    writer = broker.writer()
+    send_order(identified(order), broker.identity, writer)
+    writer.flush()
+    saved = runner.saved()
+    runner.deliver(step, closed[2:4])
+    if killed:
+        # The runner goes back to before, and another instance takes over.
+        step = broker.step()
+        runner.restore(saved)
+        runner.deliver(step, closed[2:4])
+    runner.deliver(step, closed[4:])
+    runner.pass_watermark(step, windows[-1].start_us + LENGTH_US)
+    alerts = {alert["window_start_us"] for alert in broker.of(TOPICS.alerts)}
+    assert alerts == {window.start_us for window in windows[:2]}
+    known, told = broker.incidents()
+    assert told["j-1"]["change"] == "muted"
+    assert (known.known[0].windows, known.known[0].is_resolved) == (6, False)
 
 
 def test_an_unbalanced_window_stops_commits_once_and_later_windows_are_written(broker: Broker) -> None:

@@ -1,0 +1,1 @@
+"""Incidents of a job, for people: listed, shown, and decided about."""

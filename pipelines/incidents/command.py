@@ -1,0 +1,100 @@
+"""`sparsewatch incidents`: what is wrong with a stream, since when, and what people decided about it."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from sparsewatch.pipelines.console.printable import printable
+from sparsewatch.pipelines.console.tables import output, table
+from sparsewatch.pipelines.incidents.order_commands import ack, close, mute, unmute
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.orders.desk import Desk
+from sparsewatch.pipelines.orders.wording import described
+from sparsewatch.pipelines.records.listing import FINDINGS, INCIDENTS
+from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, newest_records
+from sparsewatch.pipelines.records.showing import Shown, list_options, show_records, since_us
+from sparsewatch.schemas.alerts import Severity
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.incidents import SEVERITIES
+from sparsewatch.schemas.units import moment_text
+from sparsewatch.transforms.kafka.compacted import Compacted
+from sparsewatch.transforms.kafka.orders import read_orders
+
+_EXAMPLES = """
+\b
+Examples:
+  sparsewatch incidents list clicks.toml --firing
+  sparsewatch incidents show clicks.toml clicks-17
+  sparsewatch incidents ack clicks.toml clicks-17 --why "the feed is down, ticket 4711"
+  sparsewatch incidents mute clicks.toml clicks-17 --for 2h
+"""
+
+
+@click.group(epilog=_EXAMPLES)
+def incidents() -> None:
+    """Incidents of a job: findings of one cause, since when, and whether they are over."""
+
+
+@incidents.command("list", epilog=_EXAMPLES)
+@list_options
+@click.option("--firing", is_flag=True, help="Only incidents that are not over.")
+@click.option("--muted", is_flag=True, help="Only incidents whose findings are silent now, by order of a person.")
+@click.option("--severity", type=click.Choice(SEVERITIES), help="Only incidents at least as severe.")
+def list_incidents(
+    job_file: Path,
+    last: int | None,
+    follow: bool,
+    as_json: bool,
+    since: str | None,
+    firing: bool,
+    muted: bool,
+    severity: Severity | None,
+) -> None:
+    """List incidents as they stand; docs/alerts.md explains them.
+
+    With --follow each change is a line: opened, grew, worse, lasts, resolved, reopened, and what people ordered.
+    """
+    job = load_job(job_file)
+    least = 0 if severity is None else SEVERITIES.index(severity)
+    silent = {order.incident for order in Desk.of(job).silencing()} if muted else set()
+
+    def wanted(incident: Record) -> bool:
+        return (
+            (not firing or incident["state"] == "firing")
+            and (not muted or incident["id"] in silent)
+            and SEVERITIES.index(incident["severity"]) >= least
+        )
+
+    topic = ready(job).topics.incidents
+    show_records(job, Shown(topic, INCIDENTS, last, follow, as_json, since_us(since), stands=True), "incident", wanted)
+
+
+@incidents.command("show", epilog=_EXAMPLES)
+@click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("incident", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="The record, whole, as the job wrote it.")
+def show_incident(job_file: Path, incident: str, as_json: bool) -> None:
+    """Show an incident: its root suspect, all else that was found, and what people ordered about it."""
+    job = load_job(job_file)
+    made = ready(job)
+    topic = made.topics.incidents
+    with Compacted(job.kafka, topic, MAX_BYTES) as records:
+        found = list(newest_records(records, 1, lambda record: bool(record["id"] == incident)))
+    if not found:
+        raise ConfigError(
+            f"topic {topic!r}: expected an incident {incident!r}, found none; see `sparsewatch incidents list`"
+        )
+    if as_json:
+        click.echo(msgspec.json.encode(found[0]).decode())
+        return
+    click.echo(printable(INCIDENTS.line(found[0])))
+    output().print(table(FINDINGS.columns, map(FINDINGS.cells, found[0]["findings"]), title=FINDINGS.title))
+    for order in read_orders(made.identity):
+        if order.incident == incident:
+            click.echo(printable(f"{described(order)} (acts from {moment_text(order.from_us)} UTC on)"))
+
+
+for order_command in (ack, mute, unmute, close):
+    incidents.add_command(order_command)

@@ -1,0 +1,1 @@
+"""Orders of people to a job: given by commands, and shown."""
