@@ -118,7 +118,7 @@ def feature_appeared(view: View) -> Finding | None:
         message,
         p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.z),
         listed=view.listed,
-        top_values=_top(view.counts.table(view.name).drop_nulls("value")),
+        top_values=_top(view, view.counts.table(view.name).drop_nulls("value")),
     )
 
 
@@ -173,7 +173,7 @@ def feature_cardinality(view: View) -> Finding | None:
         message,
         p_value(excludes_chance, settings.z),
         listed=view.listed,
-        top_values=_top(view.counts.table(view.name).drop_nulls("value")),
+        top_values=_top(view, view.counts.table(view.name).drop_nulls("value")),
     )
 
 
@@ -203,7 +203,7 @@ def feature_unseen_values(view: View) -> Finding | None:
         message,
         p_value(lambda z: share >= excluded(z), view.settings.z),
         unseen=distinct,
-        top_values=_top(unseen),
+        top_values=_top(view, unseen),
     )
 
 
@@ -315,7 +315,12 @@ def _signal_tolerance_at(view: View, z: float, *, upwards: bool) -> float:
 
 
 def _resolution_changed(view: View) -> bool:
-    """Whether the volume alone changes how much information a feature of many values can carry."""
+    """Whether the volume alone changes how much information a feature of many values can carry.
+
+    It does not where values are bins: as many groups of them are ranked, whatever the volume.
+    """
+    if view.name in view.counts.bins.features:
+        return False
     abundances, reference = view.reference.abundances[view.name], view.before
     baseline = abundances.expected_distinct(reference.listed // view.windows)
     now = abundances.expected_distinct(view.listed)
@@ -340,10 +345,11 @@ def _signal(view: View, rule: str, severity: Severity, threshold: float, message
     )
 
 
-def _top(table: pl.DataFrame) -> list[dict[str, Any]]:
+def _top(view: View, table: pl.DataFrame) -> list[dict[str, Any]]:
     """The most frequent values, ties by value."""
     top = table.sort(["rows", "value"], descending=[True, False]).head(EXAMPLES)
-    return [{"value": _shown(value), "rows": rows} for value, rows in top.select("value", "rows").iter_rows()]
+    values = top.select("value", "rows").iter_rows()
+    return [{"value": _shown(view.counts.value_text(view.name, value)), "rows": rows} for value, rows in values]
 
 
 def _shown(value: Any) -> Any:

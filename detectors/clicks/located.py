@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins, binned
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 from sparsewatch.detectors.slices.columns import code_columns
 from sparsewatch.detectors.slices.scan import Change
@@ -47,6 +48,8 @@ class Samples:
     #: Known values of each feature, and the limit of their hashes; see `sparsewatch.detectors.clicks.reference`.
     known_values: Mapping[str, pl.Series]
     hash_limits: Mapping[str, int]
+    #: Features whose known values are bins.
+    bins: NumberBins = NO_BINS
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ class _Rows:
         known = self.samples.known_values.get(name)
         if known is None:
             return np.zeros(self.rows.num_rows, np.bool_)
-        column = self.rows.column(name)
+        column, bins = self.rows.column(name), self.samples.bins
+        if name in bins.features:
+            column = binned(column, bins.bits)
         held = known.to_arrow(compat_level=pl.CompatLevel.oldest())
         hashes = hash_values(column, name)
         limit = self.samples.hash_limits.get(name, HASH_RANGE)

@@ -21,6 +21,7 @@ from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
 from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic, statistic
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.detectors.sequential.steadiness import Steadiness
@@ -85,6 +86,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     click_rate_steadiness: Steadiness | None = None
     #: Features and label of some rows of its windows, to tell which rows a change is in; None if they are not kept.
     sample: pa.RecordBatch | None = None
+    #: Features that were counted in bins.
+    bins: NumberBins = NO_BINS
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -117,6 +120,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "click_rate_by_hour": self.click_rate_by_hour,
             "span_us": self.span_us,
             "click_rate_steadiness": self.click_rate_steadiness,
+            "bins": self.bins,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -161,6 +165,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 span_us=msgspec.convert(meta.get("span_us"), tuple[int, int] | None),
                 click_rate_steadiness=msgspec.convert(meta.get("click_rate_steadiness"), Steadiness | None),
                 sample=batch_from_bytes(tensors[_SAMPLE].tobytes()) if _SAMPLE in tensors else None,
+                bins=msgspec.convert(meta.get("bins", NO_BINS), NumberBins),
             )
 
 
@@ -230,6 +235,7 @@ def fit_stretch(
         ),
         span_us=_span(kept.starts_us, window_us),
         sample=None if sample is None else _of_windows(sample, kept, window_us),
+        bins=kept.windows[0].bins,
     )
 
 

@@ -9,10 +9,11 @@ and pending: up to `max_values` of each a feature. A feature with more takes 16 
 besides: 3 to 6 MiB at 65,536.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from sparsewatch.detectors.counts.counts import Bucket
 from sparsewatch.detectors.counts.distinct import Clicks
 from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
+from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bin_text, binned, is_number
 from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
@@ -30,7 +32,7 @@ from sparsewatch.detectors.counts.value_estimates import (
 )
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
-from sparsewatch.schemas.settings import Count, check_range
+from sparsewatch.schemas.settings import Count, Range, check_range
 
 #: Rows gathered before they are counted: counting fewer at a time costs more a row.
 BUFFER_ROWS = 65_536
@@ -46,6 +48,8 @@ THREADS = 2
 GROUPS = 16
 #: Distinct values stored for a feature.
 MAX_VALUES = 65_536
+#: Binary digits that tell bins of numbers apart.
+Bits = Annotated[int, Range(at_least=1, at_most=20)]
 
 
 class FeatureCounts:
@@ -56,6 +60,9 @@ class FeatureCounts:
         label: Column of clicks, 0 or 1.
         max_values: Distinct values of a feature that are stored; of a feature with more, a sample of its values and
             hashed counters are stored (see `sparsewatch.detectors.counts.capped_counts`).
+        numbers: Features, of integers or floats, that are counted in bins: a bin is the value then (see
+            `sparsewatch.detectors.counts.number_bins`).
+        number_bits: Binary digits that tell bins apart.
 
     Example:
         >>> counts = FeatureCounts(["ad"], label="click")
@@ -64,20 +71,34 @@ class FeatureCounts:
         [('a', 2, 1), ('b', 1, 0)]
     """
 
-    def __init__(self, features: Sequence[str], label: str, *, max_values: int = MAX_VALUES) -> None:
+    def __init__(
+        self,
+        features: Sequence[str],
+        label: str,
+        *,
+        max_values: int = MAX_VALUES,
+        numbers: Collection[str] = (),
+        number_bits: int = BITS,
+    ) -> None:
         if not features or len({*features, label}) != len(features) + 1:
             raise ConfigError(f"features: expected distinct names other than the label {label!r}, got {list(features)}")
         check_range(Count, max_values, "max_values")
+        check_range(Bits, number_bits, "number_bits")
+        if unknown := sorted(set(numbers) - set(features)):
+            raise ConfigError(f"numbers: expected some of the features {list(features)}, got {unknown}")
         self.features = tuple(features)
         self.label = label
         self.max_values = max_values
+        self.bins = NumberBins(tuple(name for name in features if name in numbers), number_bits)
         self.rows = 0
         self.clicks = 0
         self._buffer: list[pa.RecordBatch] = []
         self._buffered = 0
         self._schema: pa.Schema | None = None
         pending = min(PARTS_VALUES, PENDING_VALUES // len(self.features))
-        self._columns = {name: ValueCounts(max_values, pending) for name in self.features}
+        self._columns = {
+            name: ValueCounts(max_values, pending, number_bits if name in numbers else None) for name in self.features
+        }
 
     def __repr__(self) -> str:
         """In a line: rows, clicks, features."""
@@ -123,7 +144,13 @@ class FeatureCounts:
 
     def without_rows(self) -> Self:
         """Counts of no rows that take the same features, label and kinds of values."""
-        counts = type(self)(self.features, self.label, max_values=self.max_values)
+        counts = type(self)(
+            self.features,
+            self.label,
+            max_values=self.max_values,
+            numbers=self.bins.features,
+            number_bits=self.bins.bits,
+        )
         counts._expect({name: column.kind for name, column in self._columns.items()})
         return counts
 
@@ -157,11 +184,20 @@ class FeatureCounts:
         return sampled_values(self._counted(feature), limit)
 
     def heavy_values(self, feature: str, candidates: Any) -> pl.DataFrame:
-        """Counts of those of `candidates` that are stored or known to be heavy."""
-        return heavy_values(self._counted(feature), candidates)
+        """Counts of those of `candidates`, values or rows of them, that are stored or known to be heavy."""
+        column = self._counted(feature)
+        if column.bits is not None:
+            candidates = binned(candidates, column.bits)
+        return heavy_values(column, pl.Series(candidates).unique())
+
+    def value_text(self, feature: str, value: Any) -> Any:
+        """A value of `table` for people to read: a bin is shown as its interval, another value as it is."""
+        if value is None or feature not in self.bins.features:
+            return value
+        return bin_text(value, self.bins.bits)
 
     def cardinality(self, feature: str) -> int:
-        """Distinct values without the missing one; above the cap an estimate, sd 0.4 % at 65,536."""
+        """Distinct values, or bins, without the missing one; above the cap an estimate, sd 0.4 % at 65,536."""
         return self._counted(feature).cardinality()
 
     def nulls(self, feature: str) -> int:
@@ -184,6 +220,8 @@ class FeatureCounts:
             sizes=tuple(part.rows.size for part in parts),
             hashed=tuple(column.hashed is not None for column in columns),
             hash_mark=hash_mark(),
+            numbers=self.bins.features or msgspec.UNSET,
+            number_bits=self.bins.bits if self.bins.features else msgspec.UNSET,
         )
         return encode(header, parts, [column.hashed for column in columns if column.hashed is not None])
 
@@ -196,7 +234,13 @@ class FeatureCounts:
         """
         header, parts, tails = decode(data)
         with FORMAT.reading(data):
-            counts = cls(header.features, header.label, max_values=header.max_values)
+            counts = cls(
+                header.features,
+                header.label,
+                max_values=header.max_values,
+                numbers=header.numbers or (),
+                number_bits=header.number_bits or BITS,
+            )
             counts.rows, counts.clicks = header.rows, header.clicks
             for i, column in enumerate(counts._columns.values()):
                 column.kind = header.kinds[i]
@@ -204,12 +248,14 @@ class FeatureCounts:
         return counts
 
     def _identity(self) -> tuple[Any, ...]:
-        return (self.features, self.label, self.max_values)
+        # The bits of no bins are no difference.
+        return (self.features, self.label, self.max_values, *(self.bins if self.bins.features else ()))
 
     def _kinds_of(self, schema: pa.Schema) -> dict[str, str | None]:
         if missing := {*self.features, self.label} - set(schema.names):
             raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(schema.names)}")
-        return {name: kind_of(name, schema.field(name).type) for name in self.features}
+        kinds = {name: kind_of(name, schema.field(name).type) for name in self.features}
+        return kinds | {name: _number_kind(name, schema.field(name).type) for name in self.bins.features}
 
     def _expect(self, kinds: dict[str, str | None]) -> None:
         """Take note of kinds, of all or of none; None says nothing."""
@@ -256,6 +302,19 @@ class FeatureCounts:
     def _count_columns(self, rows: pa.Table, clicks: Clicks, features: Sequence[str]) -> None:
         for name in features:
             self._columns[name].count(rows.column(name), clicks)
+
+
+def _number_kind(name: str, arrow_type: Any) -> str | None:
+    """Kind of a feature whose numbers are counted in bins, which are floats; None for a column of nulls.
+
+    Raises:
+        SchemaError: If the type is not of numbers.
+    """
+    if is_number(arrow_type):
+        return "float"
+    if pa.types.is_null(arrow_type):
+        return None
+    raise SchemaError(f"feature {name!r}: expected integers or floats, to be counted in bins, got {arrow_type}")
 
 
 def _clicks(name: str, label: Any) -> int:

@@ -40,6 +40,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hashed: tuple[bool, ...]
     #: See `sparsewatch.detectors.counts.value_hashes.hash_mark`.
     hash_mark: int
+    #: Features whose numbers are counted in bins, and the bits of these; not written where there are none, so that such
+    #: counts have the bytes they had before there were bins.
+    numbers: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    number_bits: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode(header: Header, parts: Sequence[Part], counters: Sequence[HashedCounters]) -> bytes:

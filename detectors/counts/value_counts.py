@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from sparsewatch.detectors.counts.capped_counts import HashedCounters
 from sparsewatch.detectors.counts.counts import Bucket, Part
 from sparsewatch.detectors.counts.distinct import Clicks, count_distinct, join_parts
+from sparsewatch.detectors.counts.number_bins import binned
 from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, HASH_RANGE, Hashes, hash_values, is_text
 from sparsewatch.detectors.counts.value_order import ascending
 
@@ -47,10 +48,13 @@ class ValueCounts:
     Args:
         max_values: Distinct values that are stored.
         pending: Distinct values in unmerged parts before they are merged, at least.
+        bits: Of the bins in which numbers are counted (`sparsewatch.detectors.counts.number_bins`); None to count
+            values.
     """
 
-    def __init__(self, max_values: int, pending: int = PARTS_VALUES) -> None:
+    def __init__(self, max_values: int, pending: int = PARTS_VALUES, bits: int | None = None) -> None:
         self.max_values = max_values
+        self.bits = bits
         #: Key of `ARROW_TYPES`, or None while the type is not known.
         self.kind: str | None = None
         self.nulls = Bucket(0, 0)
@@ -72,9 +76,9 @@ class ValueCounts:
             # A column without a type holds nothing but nulls.
             self.nulls = self.nulls.plus(Bucket(len(column), int(np.count_nonzero(clicks))))
         elif self.hashed is None:
-            self.add(*count_distinct(_comparable(column, self.kind), self.kind, clicks))
+            self.add(*count_distinct(self._comparable(column, self.kind), self.kind, clicks))
         else:
-            self._count_above_cap(_comparable(column, self.kind), self.kind, clicks, self.hashed)
+            self._count_above_cap(self._comparable(column, self.kind), self.kind, clicks, self.hashed)
 
     def add(self, part: Part, nulls: Bucket) -> None:
         """Add counts, whose arrays are not copied."""
@@ -147,6 +151,9 @@ class ValueCounts:
             int(self.hashed.rows.sum() - part.rows.sum()),
             int(self.hashed.clicks.sum() - part.clicks.sum()),
         )
+
+    def _comparable(self, column: Any, kind: str) -> Any:
+        return _comparable(column, kind) if self.bits is None else binned(column, self.bits)
 
     def _count_above_cap(self, values: Any, kind: str, clicks: Clicks, hashed: HashedCounters) -> None:
         """Add rows of a column above the cap: hashing each value costs less than finding the distinct values."""

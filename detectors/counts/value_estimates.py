@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.capped_counts import STANDS_OUT, Background, Floats, HashedCounters, estimate
 from sparsewatch.detectors.counts.counts import Bucket, Counts, Part
+from sparsewatch.detectors.counts.number_bins import grouped
 from sparsewatch.detectors.counts.value_counts import ValueCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 
@@ -66,10 +67,11 @@ class SampledValues(NamedTuple):
 
 
 def marginals(column: ValueCounts) -> Marginals:
-    """All values, the missing one among them, in no order."""
+    """All values, the missing one among them, in no order; bins of numbers in groups, up to the cap."""
     part, hashes, limit = column.sample()
     if column.hashed is None:
-        return Marginals.exact(part.rows, part.clicks).and_value(column.nulls)
+        rows, clicks = part[1:] if column.bits is None else grouped(column.sorted())
+        return Marginals.exact(rows, clicks).and_value(column.nulls)
     found = estimate(column.hashed, hashes, part.rows, part.clicks, limit)
     order = np.argsort(found.heavy, kind="stable")
     light = order[: np.count_nonzero(~found.heavy)]

@@ -64,7 +64,10 @@ class ClickMeasure(Composite):
         declared: Mapping[str, str] = MappingProxyType({}),
         sample_rows: int = 0,
     ) -> None:
-        counts = FeatureCounts(features, label, max_values=ranking.max_values)
+        bins = ranking.number_bins_of(features, declared)
+        counts = FeatureCounts(
+            features, label, max_values=ranking.max_values, numbers=bins.features, number_bits=bins.bits
+        )
         self.counts = Accumulated(counts, FeatureCounts.update)
         rows = max(ranking.sample_rows, sample_rows)
         self.rows = sample_measure(features, label, rows) if rows else None
@@ -159,6 +162,7 @@ class ConcludeClicks:
             label=self.label,
             known_values=reference.known_values,
             hash_limits=reference.hash_limits,
+            bins=reference.bins,
         )
         return locate(findings, samples)
 

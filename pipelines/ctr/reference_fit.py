@@ -32,7 +32,7 @@ def check_reference_fits(reference: Reference, job: CtrJob, window_us: int) -> N
     Raises:
         ConfigError: If label, window length or the type of a feature differ, or if they share no feature.
     """
-    faults = [*_of_windows(reference, job, window_us), *_of_types(reference, job)]
+    faults = [*_of_windows(reference, job, window_us), *_of_types(reference, job), *_of_numbers(reference, job)]
     if not set(job.ranked_features) & set(reference.features):
         faults.append(f"expected some of the features {sorted(job.ranked_features)}, got {sorted(reference.features)}")
     if faults:
@@ -54,8 +54,23 @@ def _of_types(reference: Reference, job: CtrJob) -> list[str]:
     return [
         f"column {name!r}: expected values of type {job.columns[name]!r}, got {found!r}"
         for name, found in known.items()
-        if found is not None and name in job.ranked_features and found != job.columns[name]
+        if found is not None
+        and name in job.ranked_features
+        and found != job.columns[name]
+        # Bins of integers are floats.
+        and name not in reference.bins.features
     ]
+
+
+def _of_numbers(reference: Reference, job: CtrJob) -> list[str]:
+    """Features that the reference counts in bins, and the job by value, or the other way round."""
+    both = set(reference.features) & set(job.ranked_features)
+    learned, counted = (both & set(bins.features) for bins in (reference.bins, job.number_bins))
+    if learned and counted and reference.bins.bits != job.number_bins.bits:
+        return [f"expected bins of {job.number_bins.bits} bits, got {reference.bins.bits} (ranking.number_bits)"]
+    faults = [f"column {name!r}: expected counts in bins, got counts by value" for name in sorted(counted - learned)]
+    faults += [f"column {name!r}: expected counts by value, got counts in bins" for name in sorted(learned - counted)]
+    return [*faults[:-1], f"{faults[-1]} (ranking.numbers, ranking.number_columns)"] if faults else []
 
 
 def reference_remarks(reference: Reference, job: CtrJob) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
 """Settings of the click-through job, `kind = "ctr"`, and what follows from them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
+from sparsewatch.detectors.counts.feature_counts import Bits
+from sparsewatch.detectors.counts.number_bins import BITS, Counted, NumberBins, Numbers
 from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, sampled_rows
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
 from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, learned_rows, row_topics
@@ -35,6 +38,12 @@ class RankingSettings(Settings, frozen=True, kw_only=True):
     max_combinations: Annotated[int, Range(at_least=1, at_most=1 << 20)] = 256
     #: Distinct values of a feature that are counted exactly.
     max_values: Annotated[int, Range(at_least=1_024, at_most=1 << 24)] = 65_536
+    #: How float columns are counted and ranked: numbers in bins, or each value as a name.
+    numbers: Counted = "bins"
+    #: Integer columns whose values are amounts, not names: counted as float columns are.
+    number_columns: tuple[str, ...] = ()
+    #: Binary digits that tell bins apart: a bin is at most 2**-number_bits of its values wide.
+    number_bits: Bits = BITS
     #: Bytes of each feature, and its score per byte.
     costs: bool = False
     #: Least, greatest and mean value of numeric features, and quantiles.
@@ -47,6 +56,23 @@ class RankingSettings(Settings, frozen=True, kw_only=True):
             raise SettingError("panes: expected 0 or at least 2, got 1: a single window is no sliding view")
         if self.interactions > 1 and not self.sample_rows:
             raise SettingError("interactions: expected 1, combinations need whole rows, but sample_rows is 0")
+        if self.number_columns and self.numbers == "values":
+            raise SettingError('number_columns: expected none where numbers = "values", which counts all by value')
+
+    def number_bins_of(self, features: Sequence[str], declared: Mapping[str, str]) -> NumberBins:
+        """Features that are counted in bins.
+
+        Args:
+            features: Those that are counted.
+            declared: Types of columns.
+        """
+        floats = [name for name, kind in declared.items() if kind == "float"]
+        return self.counted_numbers.bins(features, floats)
+
+    @property
+    def counted_numbers(self) -> Numbers:
+        """How numbers are counted."""
+        return Numbers(self.numbers, self.number_columns, self.number_bits)
 
     @property
     def needs_rows(self) -> bool:
@@ -77,6 +103,16 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
         if self.features is not None:
             return tuple(self.features)
         return tuple(c for c in self.columns if c not in (self.label, self.source.time_column))
+
+    @property
+    def counted_numbers(self) -> Numbers:
+        """See `Job`."""
+        return self.ranking.counted_numbers
+
+    @property
+    def number_bins(self) -> NumberBins:
+        """Features that are counted in bins."""
+        return self.ranking.number_bins_of(self.ranked_features, self.columns)
 
     def learned(self) -> list[Learned]:
         """See `Job`."""
@@ -116,6 +152,9 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
             raise ConfigError(f"features: expected each column once, without the label, got {self.features}")
         if not self.ranked_features:
             raise ConfigError("columns: expected at least one feature besides the label")
+        counted = {name for name in self.ranked_features if self.columns[name] in ("int", "float")}
+        if unknown := sorted(set(self.ranking.number_columns) - counted):
+            raise ConfigError(f"ranking.number_columns: expected ranked columns of type 'int', got {unknown}")
         check_scoring_settings(self.rows, self.columns)
 
     def event_columns(self) -> EventColumns:

@@ -15,6 +15,7 @@ from sparsewatch.detectors.clicks.ranking_checks import leak_findings
 from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.column_sketches import ColumnSketches
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.number_bins import NumberBins
 from sparsewatch.detectors.counts.row_sample import RowSample, stretch_identities
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.detectors.outrank.columns.codes import Codes, encode
@@ -142,12 +143,12 @@ def conclude_samples(
     length_us = window.end_us - window.start_us
     # The first rows of a larger sample are the sample of so many.
     rows = sample.rows().slice(0, settings.sample_rows)
-    columns = encode_table(rows, measure.features)
+    columns = encode_table(rows, measure.features, bins=counts.bins)
     if settings.interactions > 1:
         number = window.start_us // length_us % _ROUNDS
         summary["combinations"] = rank_combinations(columns, encode(rows.column(measure.label)), settings, number)
     summary["twins"] = _twins(columns, ranking, summary.get("costs"), thresholds.twins)
-    report = _leaks(measure.stretches.state.rows(), measure.label, thresholds, length_us)
+    report = _leaks(measure.stretches.state.rows(), measure.label, counts.bins, thresholds, length_us)
     summary["leakage"] = report
     if heavy := _heavy_values(counts, rows):
         summary["heavy_values"] = heavy
@@ -197,10 +198,12 @@ def _twins(
     return {"rows": next(iter(columns.values())).codes.size, "features": len(best), "groups": groups}
 
 
-def _leaks(rows: pa.RecordBatch, label: str, thresholds: RankingThresholds, length_us: int) -> LeakReport:
+def _leaks(
+    rows: pa.RecordBatch, label: str, bins: NumberBins, thresholds: RankingThresholds, length_us: int
+) -> LeakReport:
     features = [name for name in rows.schema.names if name not in (label, EVENT_TIME_US)]
     return suspect_leaks(
-        encode_table(rows, features),
+        encode_table(rows, features, bins=bins),
         rows.column(label).to_numpy(),
         rows.column(EVENT_TIME_US).to_numpy(),
         thresholds.leak_settings(length_us),

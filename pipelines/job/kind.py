@@ -8,6 +8,7 @@ the function that it names as `prepared_by`, which loads its models and gives th
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sparsewatch.detectors.counts.number_bins import Numbers
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.jobs import JobSettings
@@ -54,6 +55,11 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     #: Whether rows are scored by a row model, which `sparsewatch train rows --job` trains for `scored_columns`.
     scores_rows: ClassVar[bool] = False
+
+    @property
+    def counted_numbers(self) -> Numbers:
+        """How columns of numbers are counted where they are ranked."""
+        return Numbers()
 
     @property
     def scored_columns(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from sparsewatch.detectors.counts.feature_counts import MAX_VALUES
+from sparsewatch.detectors.counts.number_bins import Counted, Numbers
 from sparsewatch.detectors.outrank.heuristics import DEFAULT_HEURISTIC, HEURISTICS
 from sparsewatch.detectors.outrank.reference_model import ReferenceModel, parse_reference_model
 from sparsewatch.pipelines.console.numbers import ranged
@@ -114,7 +115,13 @@ def _orders(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[i
     default="",
     callback=_names,
     metavar="A,B",
-    help="Numeric columns, besides declared ones; patterns, too.",
+    help="Numeric columns, besides declared ones; patterns, too. Integers among them are ranked as --numbers says.",
+)
+@click.option(
+    "--numbers",
+    type=click.Choice(get_args(Counted)),
+    help="Rank columns of floats, and integers of --numeric, as numbers in bins, or each value as a name.  "
+    "[default: bins, or as the job of --job]",
 )
 @click.option("--noise-controls", is_flag=True, help="Add control columns: noise, a copy of the label …")
 @click.option(
@@ -173,7 +180,7 @@ def rank(path: Path, output: str, out: Path | None, top: int, **options: Any) ->
     model = _reference_model(options["reference_model"])
     inputs = _input_settings(options, model, job)
     source = open_input(path, inputs)
-    settings = _settings(options, source, model, reports=output in ("json", "html"))
+    settings = _settings(options, source, model, job, reports=output in ("json", "html"))
     ranked = _ranked(path, source, settings)
     result = ranked.result
     if (against := options["against"]) is not None:
@@ -227,7 +234,7 @@ def _needed(options: dict[str, Any], model: ReferenceModel | None) -> list[str] 
 
 
 def _settings(
-    options: dict[str, Any], source: RankInput, model: ReferenceModel | None, *, reports: bool
+    options: dict[str, Any], source: RankInput, model: ReferenceModel | None, job: Job | None, *, reports: bool
 ) -> RankSettings:
     wanted = [options["label"], *options["features"], *([options["time_column"]] if options["time_column"] else [])]
     files = options["outrank_files"] is not None
@@ -251,6 +258,7 @@ def _settings(
             seed=options["seed"],
         ),
         max_values=options["max_values"],
+        numbers=_numbers(options, job),
         sample_rows=options["sample_rows"],
         pairs=options["pairs"] or options["pictures"] is not None,
         pair_scores=options["pairs"] and files,
@@ -259,6 +267,11 @@ def _settings(
         rare_examples=_RARE_VALUES if files else 5,
         seed=options["seed"],
     )
+
+
+def _numbers(options: dict[str, Any], job: Job | None) -> Numbers:
+    said = Numbers() if job is None else job.counted_numbers
+    return Numbers(options["numbers"] or said.floats, (*options["numeric"], *said.columns), said.bits)
 
 
 def _expect(names: list[str], source: RankInput) -> None:

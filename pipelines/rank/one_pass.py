@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.feature_counts import MAX_VALUES, FeatureCounts
+from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins, Numbers, is_number
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities, stretch_identities
 from sparsewatch.detectors.outrank.feature_cost import ColumnSize, add_sizes, column_sizes
 from sparsewatch.detectors.outrank.heuristics import DEFAULT_HEURISTIC, heuristic
@@ -56,6 +57,8 @@ class RankSettings:
     construction: Construction = field(default_factory=Construction)
     #: Distinct values of a feature that are counted exactly.
     max_values: SampleRows = MAX_VALUES
+    #: How columns of numbers are counted and ranked.
+    numbers: Numbers = field(default_factory=Numbers)
     #: Rows of the sample, if a sample is needed.
     sample_rows: SampleRows = 131_072
     #: Redundancy of all pairs of columns, and twins.
@@ -97,6 +100,8 @@ class Pass:
         self.without_label = 0
         self.labels = LabelValues(settings.label) if many_labels else LabelValues(settings.label, most=2)
         self.counts: FeatureCounts | None = None
+        #: Counts by value of columns that `counts` has in bins, for reports.
+        self.values: FeatureCounts | None = None
         self.sample: RowSample | None = None
         self.batches: BatchScores | None = None
         #: Whole stretches of time, for leakage.
@@ -160,7 +165,10 @@ class Pass:
         self._features = self._chosen(rows.schema.names)
         if not self._features:
             raise ConfigError(f"expected at least one column besides the label {s.label!r}, got none")
-        self.counts = FeatureCounts(self._features, LABEL, max_values=s.max_values)
+        numbers, bits = self._number_bins(rows.schema)
+        self.counts = FeatureCounts(self._features, LABEL, max_values=s.max_values, numbers=numbers, number_bits=bits)
+        if s.reports and numbers:
+            self.values = FeatureCounts(numbers, LABEL, max_values=s.max_values)
         if self.needs_sample:
             self.sample = self._new_sample([*self._features, *s.reference, s.label])
         if s.time_column is not None and not self.many_labels:
@@ -168,6 +176,14 @@ class Pass:
             self.stretches = self._new_sample([*columns, LABEL, TIME_US])
         if self._is_batched:
             self.batches = BatchScores(s.heuristic, self._features, s.label, s.combinations)
+
+    def _number_bins(self, schema: pa.Schema) -> NumberBins:
+        """Columns to rank in bins; texts stay names. Batches are scored as the public tool scores them, by value."""
+        if self._is_batched:
+            return NO_BINS
+        types = {name: schema.field(name).type for name in self._features}
+        floats = [name for name, column in types.items() if pa.types.is_floating(column)]
+        return self._settings.numbers.bins([name for name, column in types.items() if is_number(column)], floats)
 
     def _new_sample(self, columns: Sequence[str]) -> RowSample:
         rows = min(self._settings.sample_rows, SAMPLE_CELLS // len(columns))
@@ -196,4 +212,7 @@ class Pass:
         # With many labels only the values are used here.
         clicks = np.zeros(codes.size, np.int8) if self.many_labels else codes.astype(np.int8)
         columns = [rows.column(name) for name in self._features]
-        self.counts.update(pa.RecordBatch.from_arrays([*columns, pa.array(clicks)], names=[*self._features, LABEL]))
+        counted = pa.RecordBatch.from_arrays([*columns, pa.array(clicks)], names=[*self._features, LABEL])
+        self.counts.update(counted)
+        if self.values is not None:
+            self.values.update(counted)

@@ -12,7 +12,8 @@ from scipy.special import entr
 
 from sparsewatch.detectors.clicks.ranking_checks import compare_at_equal_rows
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.outrank.column_report import report_columns
+from sparsewatch.detectors.counts.number_bins import NumberBins
+from sparsewatch.detectors.outrank.column_report import ColumnReport, report_columns
 from sparsewatch.detectors.outrank.columns.codes import combine, encode
 from sparsewatch.detectors.outrank.feature_cost import feature_costs
 from sparsewatch.detectors.outrank.heuristics import DEFAULT_HEURISTIC, score
@@ -62,7 +63,7 @@ def rank_input(source: RankInput, settings: RankSettings, name: str, on_block: C
     labels.expect_two_or_more()
     if counts is None:
         raise ConfigError(f"{name}: expected rows, got none")
-    sample = _Sample.of(gathered, settings)
+    sample = _Sample.of(gathered, settings, counts.bins)
     with _timed(seconds, "rank"):
         ranking = _rank(gathered, counts, sample, settings)
     result = RankResult(
@@ -127,18 +128,18 @@ def _gather(source: RankInput, settings: RankSettings, on_block: Callable[[], No
 class _Sample:
     """The sampled rows as codes."""
 
-    def __init__(self, rows: pa.RecordBatch, features: Sequence[str], settings: RankSettings) -> None:
+    def __init__(self, rows: pa.RecordBatch, features: Sequence[str], settings: RankSettings, bins: NumberBins) -> None:
         self.rows = rows.num_rows
-        self.columns = encode_table(rows, features)
+        self.columns = encode_table(rows, features, bins=bins)
         self.label = encode(rows.column(settings.label))
-        self.reference = [encode(rows.column(name)) for name in settings.reference]
+        self.reference = list(encode_table(rows, settings.reference, bins=bins).values())
         self.missing = {name: rows.column(name).null_count for name in features}
 
     @classmethod
-    def of(cls, gathered: Pass, settings: RankSettings) -> "_Sample | None":
+    def of(cls, gathered: Pass, settings: RankSettings, bins: NumberBins) -> "_Sample | None":
         if gathered.sample is None:
             return None
-        return cls(gathered.sample.rows(), gathered.features, settings)
+        return cls(gathered.sample.rows(), gathered.features, settings, bins)
 
 
 def _rank(gathered: Pass, counts: FeatureCounts, sample: _Sample | None, s: RankSettings) -> list[Any]:
@@ -229,7 +230,7 @@ def _with_findings(
     found: dict[str, Any] = {}
     if s.reports:
         with _timed(result.seconds, "reports"):
-            found["columns"] = report_columns(counts, examples=s.rare_examples, top=5)
+            found["columns"] = _reports(counts, gathered.values, s.rare_examples)
             own = [feature for feature in result.ranking if feature.feature in gathered.sizes]
             found["costs"] = feature_costs(own, gathered.sizes)
     if s.pairs and sample is not None:
@@ -243,17 +244,24 @@ def _with_findings(
             found["pair_scores"] = pairwise_scores(sample.columns, measure="score")
     if gathered.stretches is not None:
         with _timed(result.seconds, "leakage"):
-            report = _leaks(gathered.stretches.rows())
+            report = _leaks(gathered.stretches.rows(), counts.bins)
             found |= {"leaks": report.suspicions, "untold": report.untold}
     elif s.time_column is not None:
         found["untold"] = f"the label has {result.label_values} values, leakage is tested for two only"
     return msgspec.structs.replace(result, **found)
 
 
-def _leaks(rows: pa.RecordBatch) -> LeakReport:
+def _reports(counts: FeatureCounts, values: FeatureCounts | None, examples: int) -> list[ColumnReport]:
+    """Reports of all columns, of numbers by value."""
+    parts = [part for part in (counts, values) if part is not None]
+    reports = {one.feature: one for part in parts for one in report_columns(part, examples=examples, top=5)}
+    return list(reports.values())
+
+
+def _leaks(rows: pa.RecordBatch, bins: NumberBins) -> LeakReport:
     features = [name for name in rows.schema.names if name not in (LABEL, TIME_US)]
     label, times = rows.column(LABEL).to_numpy(), rows.column(TIME_US).to_numpy()
-    return suspect_leaks(encode_table(rows, features), label, times)
+    return suspect_leaks(encode_table(rows, features, bins=bins), label, times)
 
 
 @contextmanager

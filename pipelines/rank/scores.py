@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.outrank.columns.codes import Codes, combine, encode, encode_as_text
 from sparsewatch.detectors.outrank.columns.interactions import interaction_name
 from sparsewatch.detectors.outrank.columns.pair_schedule import CombinationSchedule
+from sparsewatch.detectors.outrank.columns.quantile_bins import code_number
 from sparsewatch.detectors.outrank.heuristics import heuristic, score
 from sparsewatch.schemas.errors import ConfigError
 
@@ -64,10 +66,15 @@ def combined(columns: Mapping[str, Codes], combinations: Combinations, number: i
         yield name, combine([columns[one] for one in members])
 
 
-def encode_table(rows: pa.RecordBatch, features: Sequence[str], *, text_order: bool = False) -> dict[str, Codes]:
-    """Columns of a table as codes."""
+def encode_table(
+    rows: pa.RecordBatch, features: Sequence[str], *, bins: NumberBins = NO_BINS, text_order: bool = False
+) -> dict[str, Codes]:
+    """Columns of a table as codes, those of `bins` by groups of them."""
     number = encode_as_text if text_order else encode
-    return {name: number(rows.column(name)) for name in features}
+    return {
+        name: code_number(rows.column(name), bins.bits) if name in bins.features else number(rows.column(name))
+        for name in features
+    }
 
 
 def score_columns(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, RowSample, row_identities, sampled_rows
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.ctr.settings import CtrJob
@@ -39,12 +40,19 @@ class WindowedCounts:
         features: Columns to count.
         label: Column of clicks.
         sample_rows: Rows that are kept with the reference, at most; 0 for none.
+        bins: Features that are counted in bins.
     """
 
     def __init__(
-        self, window_us: int, features: Sequence[str], label: str, sample_rows: int = DEFAULT_SAMPLE_ROWS
+        self,
+        window_us: int,
+        features: Sequence[str],
+        label: str,
+        sample_rows: int = DEFAULT_SAMPLE_ROWS,
+        bins: NumberBins = NO_BINS,
     ) -> None:
         self._window_us = window_us
+        self._bins = bins
         self._features = tuple(features)
         self._label = label
         self._windows: dict[int, FeatureCounts] = {}
@@ -71,7 +79,9 @@ class WindowedCounts:
         ordered = rows.take(pa.array(order))
         for start, begin, end in zip(starts.tolist(), first, [*first[1:], rows.num_rows], strict=True):
             if start not in self._windows:
-                self._windows[start] = FeatureCounts(self._features, self._label)
+                self._windows[start] = FeatureCounts(
+                    self._features, self._label, numbers=self._bins.features, number_bits=self._bins.bits
+                )
             self._windows[start].update(ordered.slice(begin, end - begin))
 
     def reference(self) -> Reference:
@@ -105,6 +115,7 @@ def fit_reference_from_table(
     features: Sequence[str],
     label: str,
     sample_rows: int = DEFAULT_SAMPLE_ROWS,
+    bins: NumberBins = NO_BINS,
 ) -> Reference:
     """A reference of the windows of a table.
 
@@ -115,12 +126,13 @@ def fit_reference_from_table(
         features: Columns to learn.
         label: Column of clicks, 0 or 1.
         sample_rows: As for `WindowedCounts`.
+        bins: Features that are counted in bins.
 
     Raises:
         ConfigError: If there are no rows.
         SchemaError: If a column is missing or does not fit.
     """
-    counts = WindowedCounts(window_us, features, label, sample_rows)
+    counts = WindowedCounts(window_us, features, label, sample_rows, bins)
     for rows in table.to_batches():
         counts.add(rows, rows.column(time_column_us).to_numpy())
     return counts.reference()
@@ -171,7 +183,7 @@ def count_rows(
     """
     time, label = job.source.time_column, job.label
     columns = (*job.ranked_features, label)
-    counts = WindowedCounts(ready(job).windows.length_us, job.ranked_features, label, sample_rows)
+    counts = WindowedCounts(ready(job).windows.length_us, job.ranked_features, label, sample_rows, job.number_bins)
     unusable = 0
     for rows in source.pieces(on_bytes):
         times, usable = written.read(rows.column(time))

@@ -171,9 +171,9 @@ def clicks(n: int) -> pa.RecordBatch:
 FEATURES = ("site", "hour", "price", "flag", "none")
 
 
-def feature_counts(max_values: int) -> FeatureCounts:
+def feature_counts(max_values: int, numbers: tuple[str, ...] = ()) -> FeatureCounts:
     """Counts of `clicks`, which has up to 120 values a feature."""
-    counts = FeatureCounts(FEATURES, "click", max_values=max_values)
+    counts = FeatureCounts(FEATURES, "click", max_values=max_values, numbers=numbers)
     counts.update(clicks(120))
     return counts
 

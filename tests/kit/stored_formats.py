@@ -198,6 +198,13 @@ STORED: tuple[Stored, ...] = (
         exact=False,
     ),
     Stored(
+        file="feature-counts-2-in-bins.arrow",
+        of=feature_counts_codec.FORMAT,
+        encode=lambda: feature_counts(1_000, numbers=("hour", "price")).to_bytes(),
+        decode=_counts_said,
+        exact=False,
+    ),
+    Stored(
         file="row-sample-1.arrow",
         of=row_sample_module.FORMAT,
         encode=lambda: row_sample().to_bytes(),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparsewatch.detectors.counts.number_bins import binned, groups_of
 from sparsewatch.detectors.outrank.columns.codes import Codes, encode, encode_as_text
 
 
@@ -40,6 +41,24 @@ def code_column(values: Any, bins: int, *, text_order: bool = False) -> CodedCol
     if pa.types.is_floating(column.type) and cardinality > bins:
         codes = _binned(column.to_numpy(zero_copy_only=False), missing, bins)
     return CodedColumn(codes, cardinality, 1 - float(missing.mean()) if missing.size else 0.0)
+
+
+def code_number(column: Any, bits: int) -> Codes:
+    """Codes of a column of numbers as counts of bins are ranked: in groups of bins, ascending; the missing value first.
+
+    Args:
+        column: An Arrow array of integers or floats.
+        bits: See `sparsewatch.detectors.counts.number_bins.bins_of`.
+    """
+    bins = binned(column, bits)
+    held, places, rows = np.unique(
+        bins.drop_null().to_numpy(zero_copy_only=False), return_inverse=True, return_counts=True
+    )
+    missing = bins.is_null().to_numpy(zero_copy_only=False)
+    groups = groups_of(rows) + bool(missing.any())
+    codes = np.zeros(missing.size, np.int32)
+    codes[~missing] = groups[places]
+    return Codes(codes, int(groups[-1]) + 1 if held.size else int(missing.any()))
 
 
 def _binned(numbers: Any, missing: Any, bins: int) -> Codes:

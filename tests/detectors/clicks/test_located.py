@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sparsewatch.detectors.clicks.located import INDICATORS, MOST_LOCATED, MOST_OFFSETS, Samples, locate
+from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bins_of
 from sparsewatch.detectors.incidents.causes import RULES
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import OFFSET, PARTITION
@@ -91,6 +93,22 @@ def test_offsets_are_of_rows_that_show_the_change() -> None:
 
 def test_values_that_the_baseline_does_not_know_are_located() -> None:
     told = located(finding("feature_unseen_values"), with_values("ad", "salted"))
+    assert told.evidence["slice"]["where"] == "site = 4 and sdk = 3.2"
+
+
+def test_numbers_in_bins_that_the_baseline_does_not_know_are_located() -> None:
+    prices = np.random.default_rng(3).lognormal(size=2 * ROWS)
+    now, before = (
+        rows.append_column("price", pa.array(price)) for rows, price in ((NOW, prices[:ROWS]), (BEFORE, prices[ROWS:]))
+    )
+    now = now.set_column(now.num_columns - 1, "price", pa.array(np.where(INSIDE, -prices[:ROWS], prices[:ROWS])))
+    known = {**KNOWN, "price": pl.Series(bins_of(np.geomspace(1e-6, 1e6, 100_000), BITS)).unique()}
+    of_price = msgspec.structs.replace(finding("feature_unseen_values", "price"), value=float(INSIDE.mean()))
+    bins = NumberBins(("price",), BITS)
+    (told,) = locate(
+        [of_price],
+        dataclasses.replace(samples(now, before), known_values=known, bins=bins, features=(*FEATURES, "price")),
+    )
     assert told.evidence["slice"]["where"] == "site = 4 and sdk = 3.2"
 
 

@@ -13,6 +13,7 @@ from tests.kit.row_models import ordinary_rows, tiny_model
 
 COLUMNS = {"amount": "float", "weight": "float", "site": "str", "click": "int"}
 FEATURES = ("amount", "weight", "site")
+NUMBERS = ("amount", "weight")
 
 
 def events(number: int, seed: int) -> pa.RecordBatch:
@@ -26,7 +27,7 @@ def all_settings(folder: Path) -> dict[str, Any]:
     """A job with reference, row model, panes and everything of whole rows that merges to the same bytes."""
     windows = []
     for seed in range(4):
-        counts = FeatureCounts(FEATURES, "click")
+        counts = FeatureCounts(FEATURES, "click", numbers=NUMBERS)
         counts.update(events(200, seed))
         windows.append(counts)
     fit_reference(windows).save(folder / "reference")

@@ -7,7 +7,7 @@ from pathlib import Path
 from sparsewatch.detectors.clicks.reference import fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from tests.kit.job_files import write_click_job
-from tests.pipelines.ctr.example import COLUMNS, FEATURES, events
+from tests.pipelines.ctr.example import COLUMNS, FEATURES, NUMBERS, events
 
 #: What takes long to import; pandas is not among it, since Beam imports it.
 HEAVY = {"torch", "sklearn", "scipy.stats", "scipy.sparse", "scipy.spatial", "scipy.optimize", "matplotlib", "numba"}
@@ -50,7 +50,7 @@ def test_a_click_job_runs_without_networks_and_models(tmp_path: Path) -> None:
 
 
 def test_views_and_samples_need_no_networks(tmp_path: Path) -> None:
-    windows = [FeatureCounts(FEATURES, "click") for _ in range(2)]
+    windows = [FeatureCounts(FEATURES, "click", numbers=NUMBERS) for _ in range(2)]
     for seed, counts in enumerate(windows):
         counts.update(events(100, seed))
     fit_reference(windows).save(tmp_path / "reference")

@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,9 +15,10 @@ import pyarrow as pa
 import pytest
 
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
+from sparsewatch.detectors.counts.number_bins import NumberBins
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.pipelines.ctr.job import ClickMeasure, ConcludeClicks
-from sparsewatch.pipelines.ctr.settings import RankingSettings
+from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import prepare, ready
@@ -44,11 +46,15 @@ def block(columns: Mapping[str, Any], times_us: np.ndarray | None = None, first:
 
 
 def conclusion_of(
-    columns: Mapping[str, Any], settings: RankingSettings, times_us: np.ndarray | None = None, number: int = 0
+    columns: Mapping[str, Any],
+    settings: RankingSettings,
+    times_us: np.ndarray | None = None,
+    number: int = 0,
+    declared: Mapping[str, str] = MappingProxyType({}),
 ) -> Conclusion:
     """A window of one block, concluded."""
     features = tuple(name for name in columns if name != "click")
-    measure = ClickMeasure(features, "click", settings)
+    measure = ClickMeasure(features, "click", settings, declared=declared)
     measure.add(block(columns, times_us))
     conclude = ConcludeClicks(
         features=features,
@@ -57,6 +63,7 @@ def conclusion_of(
         checks=ClickThresholds(),
         ranking=settings,
         thresholds=RankingThresholds(),
+        declared=declared,
     )
     return conclude(Window(number * LENGTH, (number + 1) * LENGTH), [measure.to_bytes()])
 
@@ -287,6 +294,51 @@ def test_panes_of_other_settings_are_left_out() -> None:
         dataclasses.replace(stream.kept[1], start_us=5 * LENGTH, end_us=6 * LENGTH), stream.kept
     ).summary["sliding"]
     assert (sliding["panes"], sliding["rows"]) == (3, 12_000)
+
+
+def test_windows_counted_by_value_are_no_baseline_of_windows_in_bins() -> None:
+    def pane(number: int, settings: RankingSettings) -> Pane:
+        columns = {"price": np.random.default_rng(number).lognormal(size=500), "click": np.arange(500) % 2}
+        state = conclusion_of(columns, settings, declared={"price": "float"}).pane
+        assert state is not None
+        return Pane(number * LENGTH, (number + 1) * LENGTH, state, learned=True)
+
+    in_bins = RankingSettings(panes=8)
+    earlier = [pane(0, RankingSettings(panes=8, numbers="values")), pane(1, in_bins)]
+    earlier.append(pane(2, RankingSettings(panes=8, number_bits=6)))
+    view = SlidingRanking(8, RankingThresholds())(pane(3, in_bins), earlier)
+    assert (view.summary["sliding"]["panes"], view.summary["sliding"]["rows"]) == (2, 1_000)
+
+
+def test_which_columns_are_numbers_is_checked(tmp_path: Path) -> None:
+    path = job_file(tmp_path, "nowhere:1", "checked")
+    job = load_job(path, ['ranking.number_columns=["noise"]', 'columns.price="float"'])
+    assert isinstance(job, CtrJob)
+    assert job.number_bins == NumberBins(("noise", "price"), 5)
+    with pytest.raises(
+        ConfigError, match=r"ranking\.number_columns: expected ranked columns of type 'int', got \['site'\]"
+    ):
+        load_job(path, ['ranking.number_columns=["site"]'])
+    with pytest.raises(ConfigError, match=r'number_columns: expected none where numbers = "values"'):
+        load_job(path, ['ranking.number_columns=["noise"]', "ranking.numbers=values"])
+    with pytest.raises(ConfigError, match=r"ranking\.number_bits: expected a whole number from 1 to 20, got 0"):
+        load_job(path, ["ranking.number_bits=0"])
+
+
+def test_whole_rows_of_numbers_are_compared_in_bins() -> None:
+    """A combination and twins of two copies of a price that differ in their last digits."""
+    rng = np.random.default_rng(0)
+    price = rng.lognormal(size=4_000)
+    columns = {"price": price, "copy": price * (1 + 1e-9), "other": rng.normal(size=4_000)}
+    clicks = (rng.random(4_000) < np.where(price > 1, 0.5, 0.2)).astype(int)
+    settings = RankingSettings(sample_rows=4_000, interactions=2)
+    declared = dict.fromkeys(columns, "float")
+    found = conclusion_of({**columns, "click": clicks}, settings, declared=declared).summary
+    (twins,) = found["twins"]["groups"]
+    assert {twins.keep, *twins.drop} == {"price", "copy"}
+    by_name = {one.feature: one for one in found["combinations"]["ranking"]}
+    assert by_name["price AND other"].mutual_information > 0.05
+    assert found["leakage"].suspicions == []
 
 
 def test_thresholds_are_checked_before_anything_is_read(tmp_path: Path) -> None:

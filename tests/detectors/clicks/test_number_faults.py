@@ -1,0 +1,91 @@
+"""Faults of a column of numbers at full precision: found where it is counted in bins, and not where by value."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sparsewatch.detectors.clicks.checks import check_window
+from sparsewatch.detectors.clicks.profile import profile_window
+from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.outrank.ranking import rank_features
+from sparsewatch.schemas.alerts import Finding
+
+ROWS = 2_000
+WINDOWS = 24
+Fault = Callable[[Any, np.random.Generator], Any]
+
+
+def window(seed: int, *, numbers: tuple[str, ...] = ("price",), fault: Fault | None = None) -> FeatureCounts:
+    """Clicks that depend on the price, which is log-normal, and a site that says nothing."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=ROWS)
+    clicks = rng.random(ROWS) < 1 / (1 + np.exp(2 - z))
+    price = 10 * np.exp(z)
+    counts = FeatureCounts(["price", "site"], "click", numbers=numbers)
+    counts.update(
+        pa.record_batch(
+            {
+                "price": price if fault is None else fault(price, rng),
+                "site": rng.integers(0, 20, ROWS),
+                "click": clicks.astype(np.int8),
+            }
+        )
+    )
+    return counts
+
+
+def findings(reference: Reference, counts: FeatureCounts) -> list[Finding]:
+    profile = profile_window(counts, rank_features(counts), reference.known_values, reference.hash_limits)
+    return check_window(counts, profile, reference, ClickThresholds(), complete=True, start_us=0)
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    return fit_reference([window(seed) for seed in range(WINDOWS)])
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("feature_unseen_values", lambda x, _: 1000 * x),
+        ("feature_unseen_values", lambda x, _: -x),
+        ("feature_unseen_values", lambda x, rng: np.where(rng.random(x.size) < 0.3, 0, x)),
+        ("feature_unseen_values", lambda x, rng: np.where(rng.random(x.size) < 0.1, np.inf, x)),
+        ("feature_signal_lost", lambda x, rng: rng.permutation(x)),
+        ("feature_cardinality", lambda x, _: np.full(x.size, x[0])),
+        ("feature_cardinality", lambda x, _: np.round(x)),
+    ],
+    ids=["x1000", "negated", "30 % zeros", "10 % infinite", "shuffled", "constant", "rounded"],
+)
+def test_a_fault_of_numbers_is_found_in_its_window(reference: Reference, rule: str, fault: Fault) -> None:
+    for seed in range(100, 105):
+        found = findings(reference, window(seed, fault=fault))
+        assert [(one.rule, one.subject) for one in found] == [(rule, "price")]
+
+
+def test_ordinary_windows_raise_nothing(reference: Reference) -> None:
+    assert [found for seed in range(100, 160) for found in findings(reference, window(seed))] == []
+    assert reference.features["price"].normalised.mean > 0.1
+
+
+def test_examples_of_numbers_are_intervals(reference: Reference) -> None:
+    (found,) = findings(reference, window(100, fault=lambda x, _: -x))
+    assert found.evidence["top_values"][0]["value"] == "(-8.25, -8]"
+
+
+def test_values_as_names_tell_nothing_of_a_number() -> None:
+    by_value = fit_reference([window(seed, numbers=()) for seed in range(WINDOWS)])
+    assert abs(by_value.features["price"].normalised.mean) < 1e-6
+    assert findings(by_value, window(100, numbers=(), fault=lambda x, _: 1000 * x)) == []
+
+
+def test_a_saved_reference_knows_what_it_counted_in_bins(reference: Reference, tmp_path: Path) -> None:
+    loaded = Reference.load(reference.save(tmp_path))
+    assert loaded.bins == reference.bins == window(0).bins
+    assert fit_reference([window(0, numbers=())]).bins.features == ()
