@@ -16,7 +16,7 @@ import msgspec
 from sparsewatch.schemas.stored import Format
 
 ORDER = Format("an order")
-#: Orders that a job follows, the newest. The command that gives one more removes the oldest.
+#: Orders that a job follows, the newest. The command that gives one more removes another, see `superfluous`.
 MOST_ORDERS = 1_000
 #: Subjects or findings that an order names; characters of a person's name and of a reason.
 MOST_NAMED = 50
@@ -88,3 +88,23 @@ def in_force(orders: Iterable[Order], start_us: int, compares: Sequence[str] = (
         for order in given
         if order.id not in cancelled
     )
+
+
+def superfluous(orders: Sequence[Order], start_us: int) -> list[Order]:
+    """Orders beyond `MOST_ORDERS`: those that act no more come first, then the oldest.
+
+    What an order cancels is removed before it, so it never comes back.
+
+    Args:
+        orders: All of a job.
+        start_us: Start of the window that acts next, microseconds since the epoch.
+    """
+    cancelled = {id_ for order in orders for id_ in order.cancels}
+
+    def is_over(order: Order) -> bool:
+        return order.id in cancelled or (
+            order.verb == "mute" and order.until_us is not None and order.until_us <= start_us
+        )
+
+    by_use = sorted(orders, key=lambda order: (not is_over(order), order.at_us, order.id))
+    return by_use[: max(0, len(orders) - MOST_ORDERS)]

@@ -10,16 +10,14 @@ from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.incidents.order_commands import ack, close, mute, unmute
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.pipelines.orders.desk import Desk
+from sparsewatch.pipelines.orders.desk import Desk, find_incident, incidents_of
 from sparsewatch.pipelines.orders.wording import described
 from sparsewatch.pipelines.records.listing import FINDINGS, INCIDENTS
-from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, newest_records
+from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.pipelines.records.showing import Shown, list_options, show_records, since_us
 from sparsewatch.schemas.alerts import Severity
-from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.incidents import SEVERITIES
 from sparsewatch.schemas.units import moment_text
-from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.orders import read_orders
 
 _EXAMPLES = """
@@ -77,22 +75,15 @@ def list_incidents(
 @click.option("--json", "as_json", is_flag=True, help="The record, whole, as the job wrote it.")
 def show_incident(job_file: Path, incident: str, as_json: bool) -> None:
     """Show an incident: its root suspect, all else that was found, and what people ordered about it."""
-    job = load_job(job_file)
-    made = ready(job)
-    topic = made.topics.incidents
-    with Compacted(job.kafka, topic, MAX_BYTES) as records:
-        found = list(newest_records(records, 1, lambda record: bool(record["id"] == incident)))
-    if not found:
-        raise ConfigError(
-            f"topic {topic!r}: expected an incident {incident!r}, found none; see `sparsewatch incidents list`"
-        )
+    made = ready(load_job(job_file))
+    found = find_incident(incidents_of(made), incident, made.identity.job)
     if as_json:
-        click.echo(msgspec.json.encode(found[0]).decode())
+        click.echo(msgspec.json.encode(found).decode())
         return
-    click.echo(printable(INCIDENTS.line(found[0])))
-    output().print(table(FINDINGS.columns, map(FINDINGS.cells, found[0]["findings"]), title=FINDINGS.title))
+    click.echo(printable(INCIDENTS.line(found)))
+    output().print(table(FINDINGS.columns, map(FINDINGS.cells, found["findings"]), title=FINDINGS.title))
     for order in read_orders(made.identity):
-        if order.incident == incident:
+        if order.incident == found["id"]:
             click.echo(printable(f"{described(order)} (acts from {moment_text(order.from_us)} UTC on)"))
 
 

@@ -62,7 +62,9 @@ def mute(job_file: Path, ids: tuple[str, ...], by: str, why: str, span: str | No
     until = "until it is unmuted" if until_us is None else f"until {moment_text(until_us)} UTC"
 
     def order(record: Record) -> Order:
-        return desk.order("mute", Asker(by, why), until_us=until_us, **_silenced(desk, record))
+        # The newest holds: it may be shorter than one before.
+        before = tuple(one.id for one in desk.silencing() if (one.verb, one.incident) == ("mute", record["id"]))
+        return desk.order("mute", Asker(by, why), until_us=until_us, cancels=before, **_silenced(desk, record))
 
     _give(desk, ids, order, f"is muted {until}")
 

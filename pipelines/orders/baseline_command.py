@@ -192,6 +192,8 @@ def _accept_lines(desk: Desk, records: list[Record], orders: list[Order]) -> Ite
         first = min(order.since_us or 0 for order in orders)
         yield f"windows from {moment_text(first)} UTC on become the baseline; until it is learned they are silent"
         return
+    if not job.learned():
+        yield "this job has no baseline: it is silent for as long as it goes on, as if closed by hand"
     for learned in job.learned():
         yield f"nothing is learned: it is silent until the job runs with another version of its {learned.what}"
         yield f"`{learned.made_by} --out {learned.path}` trains one on what is normal now"

@@ -2,7 +2,7 @@
 
 import getpass
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -16,7 +16,16 @@ from sparsewatch.pipelines.job.ready import Ready, compared_with, output_topics,
 from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, standing_records
 from sparsewatch.schemas.accounts import PREFACE_US, Progress
 from sparsewatch.schemas.errors import ConfigError, ModelError
-from sparsewatch.schemas.orders import MOST_OF_NAME, MOST_OF_REASON, Named, Order, Verb, identified, in_force, in_turn
+from sparsewatch.schemas.orders import (
+    MOST_OF_NAME,
+    MOST_OF_REASON,
+    Named,
+    Order,
+    Verb,
+    identified,
+    in_force,
+    superfluous,
+)
 from sparsewatch.schemas.settings import nearest
 from sparsewatch.schemas.units import moment_text
 from sparsewatch.transforms.kafka.compacted import Compacted
@@ -80,9 +89,7 @@ class Desk:
                 f"job {job.name!r} has not committed a window yet, so no order can say from which one on it acts: run "
                 "the job first"
             )
-        with Compacted(job.kafka, made.topics.incidents, MAX_BYTES) as topic:
-            found = standing_records(topic, None, lambda record: record["job"] == job.name)
-        return cls(made, progress, {record["id"]: record for record in found}, read_orders(made.identity))
+        return cls(made, progress, incidents_of(made), read_orders(made.identity))
 
     @property
     def from_us(self) -> int:
@@ -98,17 +105,9 @@ class Desk:
         """The incident of an id, or of its number alone.
 
         Raises:
-            ConfigError: If there is none; names the nearest, and those that fire.
+            ConfigError: If there is none.
         """
-        for id_ in (named, f"{self.made.identity.job}-{named}"):
-            if id_ in self.incidents:
-                return self.incidents[id_]
-        firing = [id_ for id_, record in self.incidents.items() if record["state"] == "firing"]
-        there = ", ".join(firing[-_NAMED:]) or "none"
-        raise ConfigError(
-            f"expected the id of an incident of job {self.made.identity.job!r}, got {named!r}"
-            f"{nearest(named, self.incidents)}; firing: {there} (`sparsewatch incidents list` shows all)"
-        )
+        return find_incident(self.incidents, named, self.made.identity.job)
 
     def order(self, verb: Verb, asker: Asker, **about: Any) -> Order:
         """An order that acts from the next window on.
@@ -141,21 +140,19 @@ class Desk:
         return silencing(self.made.job, self.orders, self.from_us)
 
     def give(self, orders: Sequence[Order]) -> None:
-        """Write orders, and remove the oldest where there are too many.
+        """Write orders, and remove others where there are too many.
 
         Raises:
             ConfigError: If the topic is missing and the job makes none.
             SinkError: If the broker refuses one.
         """
         self._ensure_topic()
-        kept = {order.id for order in in_turn([*self.orders, *orders])}
         own = self.made.identity
         with closing(open_writer(own.kafka)) as writer:
             for order in orders:
                 send_order(order, own, writer)
-            for old in self.orders:
-                if old.id not in kept:
-                    send_removal(old, own, writer)
+            for old in superfluous([*self.orders, *orders], self.from_us):
+                send_removal(old, own, writer)
             writer.flush()
 
     def _ensure_topic(self) -> None:
@@ -167,6 +164,36 @@ class Desk:
         wanted = [topic for topic in output_topics(self.made) if topic.name == own.topics.orders]
         with closing(open_admin(own.kafka)) as admin:
             ensure_topics(admin, wanted, output.replication)
+
+
+def incidents_of(made: Ready) -> dict[str, Record]:
+    """The incidents of a job as they stand, by id, those that changed last at the end.
+
+    Raises:
+        ConfigError: If there is no topic of them: the job has not run yet.
+        SourceError: If the broker does not answer.
+    """
+    own = made.identity
+    with Compacted(own.kafka, own.topics.incidents, MAX_BYTES) as topic:
+        found = standing_records(topic, None, lambda record: record["id"].rpartition("-")[0] == own.job)
+    return {record["id"]: record for record in found}
+
+
+def find_incident(incidents: Mapping[str, Record], named: str, job: str) -> Record:
+    """The incident of an id, or of its number alone.
+
+    Raises:
+        ConfigError: If there is none; names the nearest, and those that fire.
+    """
+    for id_ in (named, f"{job}-{named}"):
+        if id_ in incidents:
+            return incidents[id_]
+    firing = [id_ for id_, record in incidents.items() if record["state"] == "firing"]
+    there = ", ".join(firing[-_NAMED:]) or "none"
+    raise ConfigError(
+        f"expected the id of an incident of job {job!r}, got {named!r}{nearest(named, incidents)}; "
+        f"firing: {there} (`sparsewatch incidents list` shows all)"
+    )
 
 
 def committed(made: Ready) -> Progress | None:

@@ -112,8 +112,11 @@ def window_line(window: WindowClosed, now_s: float) -> str:
 
 def incident_line(incident: IncidentRecord) -> str:
     """What a window did to an incident, as a line of a log."""
+    ordered = {"acked": incident.acked, "muted": incident.muted, "closed": incident.closed, "accepted": incident.closed}
+    person = ordered.get(incident.change)
+    by = "" if person is None else f" by {person.by}"
     suspect = f"{incident.rule} {incident.subject}"
-    return f"  {incident.id} {incident.change}: {incident.severity}, {suspect}, {incident.message}"
+    return f"  {incident.id} {incident.change}{by}: {incident.severity}, {suspect}, {incident.message}"
 
 
 class RunReport:

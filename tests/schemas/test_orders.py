@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsewatch.schemas.orders import MOST_ORDERS, Order, identified, in_force, in_turn
+from sparsewatch.schemas.orders import MOST_ORDERS, Order, identified, in_force, in_turn, superfluous
 
 
 def order(at_us: int = 0, from_us: int = 0, **more: Any) -> Order:
@@ -39,3 +39,12 @@ def test_on_a_window_act_the_orders_from_then_or_before_but_for_those_that_are_c
 def test_the_newest_orders_are_followed() -> None:
     orders = in_turn(order(at_us) for at_us in range(MOST_ORDERS + 5))
     assert [orders[0].at_us, orders[-1].at_us, len(orders)] == [5, MOST_ORDERS + 4, MOST_ORDERS]
+
+
+def test_room_is_made_by_orders_that_act_no_more_and_then_by_the_oldest() -> None:
+    orders = [order(at_us) for at_us in range(MOST_ORDERS)]
+    assert superfluous(orders, 0) == []
+    over, later = order(MOST_ORDERS, until_us=50), order(MOST_ORDERS + 1, until_us=51)
+    by = order(MOST_ORDERS + 2, cancels=(orders[7].id,))
+    found = superfluous([*orders, over, later, by], 50)
+    assert found == [orders[7], over, orders[0]]

@@ -73,6 +73,13 @@ def test_a_closed_incident_is_resolved_and_opens_again_when_it_comes_back(job: F
     assert job.incidents()[-1]["change"] == "reopened"
 
 
+def test_a_new_mute_takes_the_place_of_the_one_before(job: FaultyJob) -> None:
+    ordered(job, "mute", "clicks-1")
+    ordered(job, "mute", "clicks-1", "--for", "1m")
+    assert job.asked(status, str(job.file)).count("muted      ") == 1
+    assert job.goes_on(range(4, 6)) == [5]
+
+
 def test_orders_are_given_for_all_incidents_or_for_none(job: FaultyJob) -> None:
     with pytest.raises(ConfigError, match=r"got 'clicks-11'; did you mean 'clicks-1'\?; firing: clicks-1 "):
         ordered(job, "ack", "clicks-1", "clicks-11")

@@ -148,7 +148,7 @@ def test_incidents_are_listed_as_they_stand_and_shown_with_all_that_was_found(
     assert [row[5] for row in cells(shown)] == ["1.3e-09", ""]
     shown = CliRunner().invoke(incidents, ["show", str(job), "incidents-2", "--json"], catch_exceptions=False)
     assert json.loads(shown.stdout) == found[1][1]
-    with pytest.raises(ConfigError, match=r"expected an incident 'incidents-9', found none"):
+    with pytest.raises(ConfigError, match=r"got 'incidents-9'; did you mean .*; firing: incidents-2 "):
         CliRunner().invoke(incidents, ["show", str(job), "incidents-9"], catch_exceptions=False)
 
 

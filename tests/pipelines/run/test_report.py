@@ -9,8 +9,10 @@ from rich.console import Console
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.run import report
-from sparsewatch.pipelines.run.report import RunReport, start_lines, window_line
+from sparsewatch.pipelines.run.report import RunReport, incident_line, start_lines, window_line
 from sparsewatch.schemas.accounts import Account, Progress, ResumePoint
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.incidents import Decided, Incident, incident_record, member_of
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.transforms.listening import WindowClosed, listening, report_aside, report_window
 from tests.kit.job_files import write_click_job, write_rows_job
@@ -133,3 +135,10 @@ def test_a_terminal_shows_a_table_of_the_last_windows(monkeypatch: pytest.Monkey
     assert last.count("volume_low") == 12
     assert "00:29:00 to 00:30:00" in last
     assert "36,090 read = 36,000 counted + 30 rejected + 60 late" in last
+
+
+def test_what_a_person_decided_about_an_incident_names_them() -> None:
+    found = Finding(rule="r", subject="s", severity="info", value=1, threshold=1, baseline=0, message="odd")
+    incident = Incident(3, (member_of(found, 0, 1),), 0, 1, acked=Decided("ada", 5, "known"))
+    assert incident_line(incident_record(incident, "acked", "j", 0, 1)) == "  j-3 acked by ada: info, r s, odd"
+    assert incident_line(incident_record(incident, "grew", "j", 0, 1)) == "  j-3 grew: info, r s, odd"
