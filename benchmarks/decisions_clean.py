@@ -112,11 +112,13 @@ def _clicks(stream: Stream, learned: int, folder: Path) -> Iterator[tuple[str, D
 def _rows(stream: Stream, learned: int, folder: Path) -> Iterator[tuple[str, Decided]]:
     fixed: Running | None = None
     first: list[pl.DataFrame] = []
+    seen = 0
     for number, rows in enumerate(stream.windows()):
         if number < learned:
             first.append(some_rows(rows, learned))
+            seen += rows.height
             continue
-        fixed = fixed or Running(rows_job(stream, first, folder))
+        fixed = fixed or Running(rows_job(stream, first, folder, seen))
         first.clear()
         yield "row model", fixed.next(measure_window(fixed.job.new, stream.columns, rows, span_of(number)))
 

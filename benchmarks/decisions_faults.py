@@ -147,7 +147,7 @@ def _learned(
 ) -> Iterator[tuple[str, WindowedJob, Remembered]]:
     """The jobs of a stream's kind, at the end of what is learned; all of a kind measure alike."""
     if stream.kind == "rows":
-        job = rows_job(stream, windows, folder)
+        job = rows_job(stream, windows, folder, sum(rows.height for rows in windows))
         measured = _measure_all(job, stream, windows)
         # A job of rows knows the volume of its own windows.
         yield "row model", job, _after(job, measured)

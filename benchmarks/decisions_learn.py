@@ -32,11 +32,12 @@ def reference_job(stream: Stream, learned: Sequence[Measured], folder: Path) -> 
     return WindowedJob({**_click_settings(stream), "checks": {"reference": str(saved)}}, WINDOW_US)
 
 
-def rows_job(stream: Stream, learned: Sequence[pl.DataFrame], folder: Path) -> WindowedJob:
-    """A job of rows with a model of some windows, by the default method."""
+def rows_job(stream: Stream, learned: Sequence[pl.DataFrame], folder: Path, seen: int) -> WindowedJob:
+    """A job of rows with a model of some windows of so many rows in all, by the default method."""
     rows = pl.concat(some_rows(one, len(learned)) for one in learned)
     batch = block_of(rows, stream.columns, {}).rows.select(list(stream.columns))
-    saved = train_row_model(pa.Table.from_batches([batch])).save(folder / "rows")
+    model = train_row_model(pa.Table.from_batches([batch]), rows_each=seen / rows.height)
+    saved = model.save(folder / "rows")
     return WindowedJob({"kind": "rows", "columns": _columns(stream), "rows": {"model": str(saved)}}, WINDOW_US)
 
 

@@ -23,6 +23,7 @@ from sparsewatch.detectors.artefacts.artefact import (
 from sparsewatch.detectors.rows.encoding.encode import RowEncoder
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer
+from sparsewatch.detectors.rows.windows.blocks import BlockSpread
 from sparsewatch.detectors.rows.windows.column_drift import ColumnSpread
 from sparsewatch.schemas.errors import ModelError
 
@@ -31,6 +32,7 @@ KIND = "rows"
 _LEAST_FALL = 0.25
 _SMOKE_ROWS = 32
 _ENCODER, _SCORER = "encoder.", "scorer."
+_COLUMN_BLOCKS, _SCORE_BLOCKS = "column_blocks.", "score_blocks."
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True, repr=False)
@@ -47,6 +49,10 @@ class RowModel:
     baseline: np.ndarray
     #: How held-out rows spread over each feature.
     spread: ColumnSpread
+    #: How much more stretches of the training data vary than independent rows: the shares of `spread` below and up to
+    #: each cut, and the shares of rows up to each of `conformal.EDGES`; None where that was not measured.
+    column_blocks: BlockSpread | None = None
+    score_blocks: BlockSpread | None = None
     #: Name and version once stored, as results state it.
     id: str = ""
 
@@ -128,6 +134,8 @@ class RowModel:
         tensors |= {_SCORER + name: weight for name, weight in weights.items()}
         tensors |= {"calibration": self.calibration, "usual": self.baseline}
         tensors |= {"spread.cuts": self.spread.cuts, "spread.counts": self.spread.counts}
+        for prefix, blocks in ((_COLUMN_BLOCKS, self.column_blocks), (_SCORE_BLOCKS, self.score_blocks)):
+            tensors |= {} if blocks is None else {prefix + name: array for name, array in blocks.to_arrays().items()}
         tensors |= smoke_tensors({"rows": _smoke_rows(self.encoder.n_features)}, self._smoke_scores)
         meta: dict[str, Any] = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
         meta |= {"spread_rows": self.spread.rows}
@@ -154,6 +162,8 @@ class RowModel:
                 calibration=tensors["calibration"],
                 baseline=tensors["usual"],
                 spread=ColumnSpread(tensors["spread.cuts"], tensors["spread.counts"], meta["spread_rows"]),
+                column_blocks=BlockSpread.from_arrays(_with_prefix(tensors, _COLUMN_BLOCKS)),
+                score_blocks=BlockSpread.from_arrays(_with_prefix(tensors, _SCORE_BLOCKS)),
                 id=artefact.id,
             )
         if scorer.n_features != encoder.n_features:

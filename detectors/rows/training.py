@@ -1,10 +1,12 @@
 """Fitting a row model: encoder and scorer on one part of the rows, calibration on the rest."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from sparsewatch.detectors.rows.block_folds import with_spread
 from sparsewatch.detectors.rows.encoding.encode import EncoderConfig, fit_encoder, one_batch
 from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 from sparsewatch.detectors.rows.methods.scorer import Fit, Report
@@ -26,19 +28,22 @@ def train_row_model(
     seed: int = 0,
     calibration_share: float = 0.2,
     report: Report | None = None,
+    rows_each: float = 1.0,
 ) -> RowModel:
     """Fit and calibrate a model on all columns of `table`.
 
-    Rows are permuted by the seed; encoder and scorer see the first part, the rest calibrates.
+    Rows are permuted by the seed; encoder and scorer see the first part, the rest calibrates. How far stretches of the
+    rows differ is measured in their own order, see `sparsewatch.detectors.rows.block_folds`.
 
     Args:
-        table: Rows to call normal; some contamination is tolerated.
+        table: Rows to call normal, in the order of the stream; some contamination is tolerated.
         method: Name in `registry.METHODS`.
         fit: The method's fit with other settings; with its defaults if None.
         encoder: Categories and scaling; the method's own scaling if None.
         seed: Source of all randomness, from 0.
         calibration_share: Share of the rows held out, between 0 and 1.
         report: Progress callback.
+        rows_each: Rows of the stream that each row stands for, where they are a sample.
 
     Raises:
         ConfigError: If the method is unknown, there are too few rows, or a column cannot be encoded.
@@ -56,13 +61,16 @@ def train_row_model(
         raise ConfigError(f"expected at least {MIN_ROWS} rows to train on, got {table.num_rows}")
     check_range(Range(above=0, below=1), calibration_share, "calibration_share")
     check_range(CountOrNone, seed, "seed")
+    check_range(Range(at_least=1), rows_each, "rows_each")
     order = np.random.default_rng(seed).permutation(table.num_rows)
     n_held_out = max(1, round(calibration_share * table.num_rows))
     held_out = one_batch(table.take(np.sort(order[:n_held_out])))
     rows = table.take(np.sort(order[n_held_out:]))
     model = fit_row_model(rows, method=method, fit=fit, encoder=encoder, seed=seed, report=report)
     X = model.encoder.transform(held_out)
-    return calibrated(model, model.score_matrix(X), model.attribute_matrix(X), X)
+    whole = calibrated(model, model.score_matrix(X), model.attribute_matrix(X), X)
+    refit = partial(fit_row_model, method=method, fit=fit, encoder=encoder, seed=seed)
+    return with_spread(whole, table, refit, rows_each)
 
 
 def fit_row_model(

@@ -191,7 +191,7 @@ def _learner(plan: Plan) -> Callable[[Pane], bool]:
 
     def may_learn(pane: Pane) -> bool:
         record = records.get(pane.start_us)
-        return pane.learned or (record is not None and record.only_drifted)
+        return pane.learned or (record is not None and record.only_drifted(plan.job.scored_columns))
 
     return may_learn
 

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
-from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT
+from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT, has_drifted
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.ready import ready
@@ -36,6 +36,7 @@ class DriftFigures(msgspec.Struct, frozen=True):
 
     distance: float
     chance: float
+    stretch_chance: float = 0.0
 
 
 class ScoreFigures(msgspec.Struct, frozen=True):
@@ -57,10 +58,10 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
     row_scores: ScoreFigures | None = None
     shadow: tuple[ShadowScores, ...] = ()
 
-    @property
-    def only_drifted(self) -> bool:
-        """Whether its only finding is that p-values have drifted."""
-        moved = {alert_id(self.job, rule, SUBJECT, self.window_start_us) for rule in (DRIFT, MOVED)}
+    def only_drifted(self, columns: Iterable[str]) -> bool:
+        """Whether it found nothing but that p-values or some of the columns have moved."""
+        subjects = [(DRIFT, SUBJECT), *((MOVED, name) for name in (SUBJECT, *columns))]
+        moved = {alert_id(self.job, rule, subject, self.window_start_us) for rule, subject in subjects}
         return bool(self.alerts) and set(self.alerts) <= moved
 
     def is_judged_by(self, model: str) -> bool:
@@ -72,7 +73,7 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
         if self.row_scores is None:
             return False
         drift = self.row_scores.drift
-        return drift.distance >= check.least_drift and drift.chance <= check.drift_level
+        return has_drifted(drift.distance, drift.chance, drift.stretch_chance, check)
 
 
 class WindowsTopic:

@@ -91,7 +91,7 @@ class ConcludeRows:
 
     def _of_sample(self, rows: int, sample: RowSample) -> Conclusion:
         """Columns whose distribution changed, and the pane with the sample."""
-        changed = check_columns(self.scores.scoring.model.now(), sample.rows(), self.scores.check)
+        changed = check_columns(self.scores.scoring.model.now(), sample.rows(), rows, self.scores.check)
         return Conclusion(findings=changed, pane=RowPane(rows=rows, sample=sample.to_bytes()).to_bytes())
 
 

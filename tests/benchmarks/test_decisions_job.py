@@ -44,7 +44,7 @@ def _with_faults(windows: Sequence[pl.DataFrame], label: str | None) -> Stretch:
 
 def _job(kind: str, stream: Stream, windows: Sequence[pl.DataFrame], folder: Path) -> WindowedJob:
     if kind == "row model":
-        return rows_job(stream, windows, folder)
+        return rows_job(stream, windows, folder, sum(rows.height for rows in windows))
     sliding = sliding_job(stream)
     if kind == "sliding":
         return sliding

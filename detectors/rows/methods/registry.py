@@ -27,6 +27,8 @@ class Method:
     #: Tensors and JSON of `RowScorer.to_state` to the scorer; raises KeyError, TypeError, ValueError or RuntimeError
     #: where something is missing or odd.
     read: Callable[[Tensors, dict[str, Any]], RowScorer]
+    #: Whether a fit takes so little time that a training may make several.
+    is_quick: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -77,24 +79,28 @@ METHODS: dict[str, Method] = {
         scaling="plain",
         fit=fit_apre,
         read=read_autoencoder,
+        is_quick=False,
     ),
     "apre_mss": Method(
         summary="apre that compares with the row shifted towards its neighbours, if a guard agrees",
         scaling="plain",
         fit=fit_apre_mss,
         read=read_shifted,
+        is_quick=False,
     ),
     "autoencoder": Method(
         summary="plain autoencoder, squared reconstruction error",
         scaling="plain",
         fit=fit_autoencoder,
         read=read_autoencoder,
+        is_quick=False,
     ),
     "autoencoder_mss": Method(
         summary="autoencoder that compares with the row shifted towards its neighbours, if a guard agrees",
         scaling="plain",
         fit=fit_autoencoder_mss,
         read=read_shifted,
+        is_quick=False,
     ),
 }
 

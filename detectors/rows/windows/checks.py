@@ -15,6 +15,8 @@ windows. Windows judged by the same calibration share its sampling error.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,8 +27,9 @@ from scipy import stats
 from sparsewatch.detectors.budget.chance import alpha_of, p_value, z_of
 from sparsewatch.detectors.conformal import EDGES, Counts, equal_counts
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.column_drift import moved_columns
-from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores
+from sparsewatch.detectors.rows.windows.blocks import Known, StoredSpread, Surplus, spread_of_stored
+from sparsewatch.detectors.rows.windows.column_drift import ColumnDrift, moved_columns, stretch_chance
+from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, ModelScores, RowScores
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.alerts import Finding
 
@@ -49,27 +52,44 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     share: float
     usual: float
+    #: Upper bound on the probability of so large a difference by the spread between stretches of the training data;
+    #: 0 where that is not known.
+    stretch_chance: float = 0.0
+
+    @property
+    def p_value(self) -> float:
+        """Upper bound on the probability that chance and the spread between stretches explain it."""
+        return max(self.chance, self.stretch_chance)
 
 
 def window_drift(scores: RowScores) -> Drift | None:
     """The strongest drift among the models that scored in a window; None without rows.
 
-    Each model's rows are compared with its own calibration, and `chance` is multiplied by the number of models.
+    Each model's rows are compared with its own calibration, and chances are multiplied by the number of models.
     """
-    found = [p_value_drift(model.p_values, model.calibration, model.model) for model in scores.models if model.rows]
+    found = [
+        p_value_drift(model.p_values, model.calibration, model.model, model.blocks)
+        for model in scores.models
+        if model.rows
+    ]
     if not found:
         return None
-    strongest = min(found, key=lambda drift: (drift.chance, -drift.distance, drift.model))
-    return msgspec.structs.replace(strongest, chance=min(1.0, strongest.chance * len(found)))
+    strongest = min(found, key=lambda drift: (drift.p_value, drift.chance, -drift.distance, drift.model))
+    return msgspec.structs.replace(
+        strongest,
+        chance=min(1.0, strongest.chance * len(found)),
+        stretch_chance=min(1.0, strongest.stretch_chance * len(found)),
+    )
 
 
-def p_value_drift(rows: Counts, calibration: Counts, model: str = "") -> Drift:
+def p_value_drift(rows: Counts, calibration: Counts, model: str = "", blocks: StoredSpread | None = None) -> Drift:
     """Drift of the rows of one model.
 
     Args:
         rows: Rows by p-value in the fine bins, at least one row.
         calibration: Calibration rows in the same bins.
         model: Name and version.
+        blocks: Spread of the same shares between stretches of the training data.
     """
     observed, baseline = np.cumsum(rows)[:-1], np.cumsum(calibration)[:-1]
     n, m = sum(rows), sum(calibration)
@@ -84,6 +104,7 @@ def p_value_drift(rows: Counts, calibration: Counts, model: str = "") -> Drift:
         at=EDGES[widest],
         share=float(shares[widest]),
         usual=float(baseline_shares[widest]),
+        stretch_chance=0.0 if blocks is None else _stretch_chance(blocks, shares, n, baseline_shares, m),
     )
 
 
@@ -120,14 +141,21 @@ def _chance(observed: NDArray[np.int64], n: int, baseline: NDArray[np.int64], m:
     return float(min(1.0, 2 * len(draws) * min(many.min(), few.min())))
 
 
+def _stretch_chance(
+    blocks: StoredSpread, shares: NDArray[np.float64], n: int, baseline: NDArray[np.float64], m: int
+) -> float:
+    chance = spread_of_stored(blocks).of_span(n).chance(shares, Known(baseline, m, n))
+    return float(min(1.0, len(shares) * chance.min()))
+
+
 UNLIKE_TRAINING = "rows_unlike_training"
 DRIFT = "row_scores_drift"
 MOVED = "columns_moved"
 SUBJECT = "rows"
 
 
-#: Columns named in a finding, the furthest first.
-_MOST_COLUMNS = 50
+#: Findings of a window on columns, the furthest first; the first names the other columns.
+MOST_COLUMNS = 50
 
 
 def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
@@ -144,48 +172,48 @@ def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
     return [msgspec.structs.replace(first, evidence={**first.evidence, "also": also})]
 
 
-def check_columns(model: RowModel, rows: pa.RecordBatch, settings: RowCheck) -> list[Finding]:
-    """At most one finding: columns that have moved, each tested by itself.
+def check_columns(model: RowModel, sample: pa.RecordBatch, rows: int, settings: RowCheck) -> list[Finding]:
+    """A finding for each column that has moved, the furthest first; each column is tested by itself.
 
     Args:
         model: Holds the baseline of each column.
-        rows: A uniform sample of the window's rows.
+        sample: A uniform sample of the window's rows.
+        rows: Of the window.
         settings: Levels and least distances.
     """
-    if not rows.num_rows:
+    if not sample.num_rows:
         return []
+    X, blocks = model.encoder.transform(sample), model.column_blocks
     moved = moved_columns(
         model.spread,
-        model.encoder.transform(rows),
+        X,
         model.encoder.names,
         model.encoder.first_features,
         least=settings.least_column_drift,
         level=settings.column_level,
+        stretch_chances=None if blocks is None else stretch_chance(model.spread, X, blocks, rows),
+        stretch_level=settings.stretch_level,
     )
-    if not moved:
-        return []
-    named = ", ".join(f"{drift.column} ({drift.what}, {drift.distance:.0%})" for drift in moved[:3])
-    return [
-        Finding(
-            rule=MOVED,
-            subject=SUBJECT,
-            severity="warning",
-            value=moved[0].distance,
-            threshold=settings.least_column_drift,
-            baseline=0.0,
-            message=(
-                f"the distribution of {len(moved)} of {len(model.encoder.names)} columns differs from the training "
-                f"data; largest distances: {named}"
-            ),
-            evidence={
-                "model": model.id,
-                "rows": rows.num_rows,
-                "moved": len(moved),
-                "columns": moved[:_MOST_COLUMNS],
-            },
-            p_value=min(drift.chance for drift in moved),
-        )
-    ]
+    evidence = {"model": model.id, "rows": sample.num_rows, "moved": len(moved)}
+    found = [_column_moved(drift, evidence, settings.least_column_drift) for drift in moved[:MOST_COLUMNS]]
+    if len(moved) > len(found):
+        others = [drift.column for drift in moved[MOST_COLUMNS:]]
+        found[0] = msgspec.structs.replace(found[0], evidence={**found[0].evidence, "other_columns": others})
+    return found
+
+
+def _column_moved(drift: ColumnDrift, evidence: Mapping[str, Any], least: float) -> Finding:
+    return Finding(
+        rule=MOVED,
+        subject=drift.column,
+        severity="warning",
+        value=drift.distance,
+        threshold=least,
+        baseline=0.0,
+        message=f"{drift.column}: the distribution of its {drift.what} moved by {drift.distance:.0%} since training",
+        evidence={**evidence, **msgspec.structs.asdict(drift), "effect": drift.distance},
+        p_value=max(drift.chance, drift.stretch_chance),
+    )
 
 
 def carriers(scores: RowScores) -> dict[str, float]:
@@ -229,7 +257,7 @@ def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
 
 def _drifted(scores: RowScores, settings: RowCheck) -> Finding | None:
     drift = window_drift(scores)
-    if drift is None or drift.distance < settings.least_drift or drift.chance > settings.drift_level:
+    if drift is None or not has_drifted(drift.distance, drift.chance, drift.stretch_chance, settings):
         return None
     return Finding(
         rule=DRIFT,
@@ -240,7 +268,14 @@ def _drifted(scores: RowScores, settings: RowCheck) -> Finding | None:
         baseline=0.0,
         message=_moved(drift),
         evidence={**msgspec.structs.asdict(drift), "p_values": list(scores.p_values)},
-        p_value=drift.chance,
+        p_value=drift.p_value,
+    )
+
+
+def has_drifted(distance: float, chance: float, stretch_chance: float, settings: RowCheck) -> bool:
+    """Whether p-values have drifted far enough to alarm; arguments as the fields of `Drift`."""
+    return (
+        distance >= settings.least_drift and chance <= settings.drift_level and stretch_chance <= settings.stretch_level
     )
 
 
@@ -257,7 +292,11 @@ def _alarm_count(scores: RowScores, settings: RowCheck) -> int:
     Half of the level is spent on the threshold's true rate, divided among the models, the other half on the binomial
     test at the upper bound of that rate: trials at several rates succeed no more often than as many at the highest.
     """
-    return max(_improbable_count(scores, settings.level), math.ceil(settings.least_ratio * _expected(scores)))
+    return max(
+        _improbable_count(scores, settings.level),
+        _wandering_count(scores, settings.stretch_level),
+        math.ceil(settings.least_ratio * _expected(scores)),
+    )
 
 
 def _improbable_count(scores: RowScores, level: float) -> int:
@@ -266,9 +305,39 @@ def _improbable_count(scores: RowScores, level: float) -> int:
     return int(stats.binom.isf(level / 2, scores.rows, highest_rate)) + 1
 
 
+def _wandering_count(scores: RowScores, level: float) -> int:
+    """Fewest rows above the threshold that the spread between stretches of the training data does not explain."""
+    known = [model for model in scores.models if model.rows and model.blocks is not None]
+    return math.floor(sum(_wandering(model, level / len(scores.models)) for model in known)) + 1 if known else 0
+
+
+def _wandering(model: ModelScores, level: float) -> float:
+    """Rows of a model above its threshold up to which the spread explains them."""
+    surplus, known = _of_rate(model)
+    return model.rows * float(surplus.highest(known, level)[0])
+
+
+def _of_rate(model: ModelScores) -> tuple[Surplus, Known]:
+    """The surplus of the share of a model's rows above its threshold, and the share that is expected."""
+    assert model.blocks is not None
+    surplus = spread_of_stored(model.blocks).of_span(model.rows).at(EDGES, model.alarm_rate)
+    return surplus, Known(np.array([model.alarm_rate]), model.calibration_rows, model.rows)
+
+
 def _chance_of_above(scores: RowScores, settings: RowCheck) -> float:
-    """The smallest level at which so many rows above the threshold are improbable."""
-    return p_value(lambda z: scores.above >= _improbable_count(scores, alpha_of(z)), z_of(settings.level))
+    """Bound on the probability of so many rows above the threshold."""
+    by_chance = p_value(lambda z: scores.above >= _improbable_count(scores, alpha_of(z)), z_of(settings.level))
+    return max(by_chance, _stretch_chance_of_above(scores))
+
+
+def _stretch_chance_of_above(scores: RowScores) -> float:
+    """The same by the spread between stretches of the training data; 0 where that is not known."""
+    known = [model for model in scores.models if model.rows and model.blocks is not None]
+    chances = []
+    for model in known:
+        surplus, rate = _of_rate(model)
+        chances.append(float(surplus.chance(np.array([model.above / model.rows]), rate)[0]))
+    return min(1.0, len(chances) * min(chances)) if chances else 0.0
 
 
 def _highest_rate(alarm_rate: float, m: int, level: float) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sparsewatch.detectors.rows.methods.scorer import Rows
+from sparsewatch.detectors.rows.windows.blocks import BlockSpread, Known
 
 #: Deciles.
 CUTS = 9
@@ -40,6 +41,8 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     distance: float
     #: Upper bound on the probability of so large a difference at any cut of any column, if nothing has changed.
     chance: float
+    #: Upper bound on its probability by the spread between stretches of the training data; 0 where that is not known.
+    stretch_chance: float
     #: What moved: the column's values, or how often they are missing.
     what: str
 
@@ -77,6 +80,21 @@ def drift_of_features(baseline: ColumnSpread, X: Rows, least: float) -> tuple[ND
     return distance, chance
 
 
+def stretch_chance(baseline: ColumnSpread, X: Rows, blocks: BlockSpread, rows: int) -> NDArray[np.float64]:
+    """Chance of each feature by the spread between stretches of the training data, all features together; shape (d,).
+
+    Args:
+        baseline: Spread of held-out rows.
+        X: Encoded rows of the window, shape (n, d), n >= 1.
+        blocks: Spread of the same shares between blocks.
+        rows: Of the window; X is a sample of them.
+    """
+    known = Known(baseline.counts / baseline.rows, baseline.rows, len(X))
+    chance = blocks.of_span(rows).chance(_counts(X, baseline.cuts) / len(X), known)
+    found: NDArray[np.float64] = np.minimum(1.0, chance.size * chance.min(axis=(0, 2)))
+    return found
+
+
 def moved_columns(
     baseline: ColumnSpread,
     X: Rows,
@@ -85,8 +103,10 @@ def moved_columns(
     *,
     least: float,
     level: float,
+    stretch_chances: NDArray[np.float64] | None = None,
+    stretch_level: float = 1.0,
 ) -> list[ColumnDrift]:
-    """Columns that moved by at least `least` with a chance of at most `level`, furthest first.
+    """Columns that moved by at least `least` with chances of at most the levels, furthest first.
 
     Args:
         baseline: Spread of held-out rows.
@@ -95,14 +115,21 @@ def moved_columns(
         first_features: Index of each column's first feature; a second feature indicates missing values.
         least: Least distance.
         level: Chance of a false alarm a window, all columns together.
+        stretch_chances: As from `stretch_chance`; None where that is not known.
+        stretch_level: As `level`, for these.
     """
     distance, chance = drift_of_features(baseline, X, least)
+    by_stretch = np.zeros(len(distance)) if stretch_chances is None else stretch_chances
+    moved = np.flatnonzero((chance <= level) & (by_stretch <= stretch_level))
     owner = np.searchsorted(first_features, np.arange(len(distance)), side="right") - 1
     found: dict[int, ColumnDrift] = {}
-    for feature in np.flatnonzero(chance <= level)[np.argsort(-distance[chance <= level], kind="stable")].tolist():
+    for feature in moved[np.argsort(-distance[moved], kind="stable")].tolist():
         column = int(owner[feature])
         what = "values" if feature == first_features[column] else "missing values"
-        figures = {"distance": float(distance[feature]), "chance": float(chance[feature])}
+        figures = {
+            name: float(values[feature])
+            for name, values in (("distance", distance), ("chance", chance), ("stretch_chance", by_stretch))
+        }
         found.setdefault(column, ColumnDrift(column=names[column], what=what, **figures))
     return list(found.values())
 

@@ -20,6 +20,7 @@ from sparsewatch.detectors.conformal import (
     fine_counts,
 )
 from sparsewatch.detectors.rows.model import RowModel, to_blame
+from sparsewatch.detectors.rows.windows.blocks import StoredSpread
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, SOURCE
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.stored import Format
@@ -59,7 +60,7 @@ class WorstRow(msgspec.Struct, frozen=True, array_like=True):
         return plain | time | {"columns": dict(self.columns), "identity": context}
 
 
-class ModelScores(msgspec.Struct, frozen=True, kw_only=True):
+class ModelScores(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Counts of the rows that one model scored."""
 
     model: str
@@ -76,6 +77,8 @@ class ModelScores(msgspec.Struct, frozen=True, kw_only=True):
     #: How many of these each column accounts for: as the column without which the score falls most.
     #: Same order as `columns`.
     carried: Counts
+    #: `RowModel.score_blocks`.
+    blocks: StoredSpread | None = None
 
     @property
     def rows(self) -> int:
@@ -216,6 +219,7 @@ def score_encoded(
         p_values=fine_counts(scores, model.calibration),
         above=int(above.sum()),
         carried=tuple(np.bincount(blamed[above[shown], 0], minlength=len(names)).tolist()),
+        blocks=None if model.score_blocks is None else model.score_blocks.stored(),
     )
     n = len(worst)
     worst_rows = _worst_rows(model, scores[worst], positions[worst], blamed[:n], falls[:n])

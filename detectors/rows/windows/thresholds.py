@@ -23,6 +23,8 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     column_level: Level = 1e-6
     #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
     least_column_drift: _Distance = 0.3
+    #: As `level`, for each of the three by the spread between stretches of the training data; see `blocks`.
+    stretch_level: Level = 1e-4
     #: A column's type has changed from this share of its values, and from so many cells.
     mistyped_share: Annotated[float, Range(above=0, below=1)] = 0.05
     mistyped_cells: Count = 10
