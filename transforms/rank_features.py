@@ -25,7 +25,7 @@ A batch is counted once in each window it is in. Windows that overlap much are c
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import apache_beam as beam
@@ -56,20 +56,24 @@ class CountFeaturesFn(beam.CombineFn):
         features: Columns to count.
         label: Column of clicks, 0 or 1.
         max_values: Distinct values a feature may hold; see `FeatureCounts`.
+        numbers: Features whose numbers are counted in bins; see `FeatureCounts`.
 
     Raises:
-        ConfigError: At once, if a name comes twice or `max_values` is below 1.
+        ConfigError: At once, if a name comes twice, `max_values` is below 1 or a number is no feature.
     """
 
-    def __init__(self, features: Sequence[str], label: str, *, max_values: int = MAX_VALUES) -> None:
+    def __init__(
+        self, features: Sequence[str], label: str, *, max_values: int = MAX_VALUES, numbers: Collection[str] = ()
+    ) -> None:
         self._features = tuple(features)
         self._label = label
         self._max_values = max_values
+        self._numbers = tuple(numbers)
         self.create_accumulator()
 
     def create_accumulator(self) -> FeatureCounts:
         """Counts of no rows."""
-        return FeatureCounts(self._features, self._label, max_values=self._max_values)
+        return FeatureCounts(self._features, self._label, max_values=self._max_values, numbers=self._numbers)
 
     def add_input(self, counts: FeatureCounts, element: Countable) -> FeatureCounts:
         """`counts`, with the rows of the element.
@@ -132,6 +136,7 @@ class RankFeatures(beam.PTransform):
         features: Columns to rank.
         label: Column of clicks, 0 or 1.
         max_values: Distinct values a feature may hold; see `FeatureCounts`.
+        numbers: Features whose numbers are counted in bins; see `FeatureCounts`.
         fanout: Workers that add up partial counts of a window before a single worker joins them. More than 1 pays where
             a window has hundreds of bundles, or features hold many values.
 
@@ -139,11 +144,19 @@ class RankFeatures(beam.PTransform):
         ConfigError: At once, if one of these is out of range.
     """
 
-    def __init__(self, features: Sequence[str], label: str, *, max_values: int = MAX_VALUES, fanout: int = 1) -> None:
+    def __init__(
+        self,
+        features: Sequence[str],
+        label: str,
+        *,
+        max_values: int = MAX_VALUES,
+        numbers: Collection[str] = (),
+        fanout: int = 1,
+    ) -> None:
         super().__init__()
         check_range(Count, fanout, "fanout")
-        self._count = CountFeaturesFn(features, label, max_values=max_values)
-        self._rank = _RankFn(features, label, max_values=max_values)
+        self._count = CountFeaturesFn(features, label, max_values=max_values, numbers=numbers)
+        self._rank = _RankFn(features, label, max_values=max_values, numbers=numbers)
         self._fanout = fanout
 
     def expand(self, batches: PCollection[Countable]) -> PCollection[list[RankedFeature]]:

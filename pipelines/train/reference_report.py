@@ -3,9 +3,13 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
 from sparsewatch.detectors.clicks.sensitivity import Sensitivity, sensitivity
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.counts.number_bins import BITS
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.schemas.alerts import counted
@@ -13,6 +17,8 @@ from sparsewatch.schemas.errors import ConfigError
 
 #: Windows below which the spread between windows is so uncertain that the tolerances grow by a third or more.
 _FEW_WINDOWS = 10
+#: Numbers whose greatest is less than so many times the least lie close together: 16 bins of 3 % hold them.
+_NARROW = 1.5
 #: Features the report shows.
 _SHOWN = 10
 
@@ -39,7 +45,7 @@ def check_worth(reference: Reference, job: CtrJob) -> list[str]:
             f"expected windows of enough rows to find a loss, got {seen.rows:.0f} rows on average in windows of "
             f"{length}: not even a window without rows would be found. Take longer windows (windows.length)"
         )
-    return [*_left_out(reference), *_few_rows(seen, job), *_few_windows(reference)]
+    return [*_left_out(reference), *_few_rows(seen, job), *_few_windows(reference), *_coarse_bins(reference)]
 
 
 def _left_out(reference: Reference) -> Iterator[str]:
@@ -70,6 +76,27 @@ def _few_windows(reference: Reference) -> Iterator[str]:
             f"{counted(reference.windows, 'window')}: how much figures vary between windows is uncertain, and hours "
             "that the files lack will look odd. Better is a stretch with all hours of a day or week"
         )
+
+
+def _coarse_bins(reference: Reference) -> Iterator[str]:
+    """Remark on numbers that lie so close together, far from zero, that a few bins hold them all."""
+    coarse = [
+        name
+        for name in reference.bins.features
+        if name in reference.features and _is_coarse(reference.known_values[name].to_numpy())
+    ]
+    if coarse and reference.bins.bits == BITS:
+        shown = ", ".join(f"{name} ({counted(reference.known_values[name].len(), 'bin')})" for name in coarse[:_SHOWN])
+        yield (
+            f"numbers that lie so close together, far from 0, that few bins tell them apart: {shown}. Take finer bins "
+            f"(ranking.number_bits = 12), or send them less an offset"
+        )
+
+
+def _is_coarse(bins: NDArray[np.float64]) -> bool:
+    """Whether all bins lie within a narrow range to one side of zero; a single one may be that of a constant."""
+    sizes = np.abs(bins)
+    return bool(bins.size > 1 and abs(np.sign(bins).sum()) == bins.size and sizes.max() < _NARROW * sizes.min())
 
 
 def losses_seen(reference: Reference, thresholds: ClickThresholds) -> str:

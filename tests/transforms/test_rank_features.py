@@ -133,6 +133,14 @@ def test_blocks_are_ranked_as_their_rows(tmp_path: Path) -> None:
     assert run(tmp_path / "rankings", build, blocks) == expected(fixed)
 
 
+def test_numbers_are_ranked_in_bins_where_they_are_named(tmp_path: Path) -> None:
+    counts = FeatureCounts(FEATURES, "click", numbers=["price"])
+    for _, rows in BATCHES:
+        counts.update(rows)
+    build = beam.WindowInto(GlobalWindows()) | RankFeatures(FEATURES, "click", numbers=["price"], fanout=2)
+    assert run(tmp_path / "rankings", build) == {(): rank_features(counts)}
+
+
 def test_panes_counted_once_give_the_same_sliding_rankings(tmp_path: Path) -> None:
     build = (
         beam.WindowInto(FixedWindows(60))
@@ -219,6 +227,7 @@ def test_merging_changes_no_accumulator_but_the_new_one() -> None:
         ({"features": ()}, "features: expected distinct names"),
         ({"features": ("click",)}, "features: expected distinct names"),
         ({"max_values": 0}, "max_values: expected a whole number of at least 1"),
+        ({"numbers": ("other",)}, r"numbers: expected some of the features .*, got \['other'\]"),
         ({"fanout": 0}, "fanout: expected a whole number of at least 1, got 0"),
     ],
 )

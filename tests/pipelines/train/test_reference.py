@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.counts.number_bins import NumberBins
 from sparsewatch.pipelines.train.reference import fit_reference_from_table, train_reference
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
@@ -199,6 +200,24 @@ def test_small_windows_and_few_windows_are_remarked_on(tmp_path: Path) -> None:
     rows(60_000).write_parquet(file)
     _, output = run(job, file)
     assert "uncertain" not in output
+
+
+def test_numbers_that_few_bins_tell_apart_are_remarked_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    numbers = {"kelvin": rng.normal(290, 5, 6_000), "price": rng.lognormal(size=6_000), "flag": np.ones(6_000)}
+    file, job = tmp_path / "clicks.parquet", tmp_path / "job.toml"
+    rows().with_columns(**numbers).write_parquet(file)
+    columns = JOB.replace("FORMAT", "epoch_us").replace(
+        "number = ", 'kelvin = "float", price = "float", flag = "float", n = '
+    )
+    job.write_text(columns.replace(', n = "int"', ""))
+    reference, output = run(job, file)
+    assert reference.bins == NumberBins(("kelvin", "price", "flag"), 5)
+    assert "few bins tell them apart: kelvin (" in output
+    assert "price (" not in output
+    job.write_text(job.read_text() + "ranking.number_bits = 12\n")
+    reference, output = run(job, file)
+    assert reference.known_values["kelvin"].len() > 100
 
 
 def test_the_losses_that_a_reference_can_see_are_shown(tmp_path: Path) -> None:
