@@ -9,6 +9,8 @@
 | `feature_nulls` | share of rows without a value | it rises |
 | `feature_cardinality` | distinct values | it collapses or explodes, for the number of rows |
 | `feature_unseen_values` | share of values that are new | it rises |
+| `value_vanished` | share of a known value | it is gone |
+| `feature_values_moved` | share of values that moved | known values got or lost rows |
 | `feature_signal_lost`, `feature_signal_gained` | share of the label's entropy explained | it falls or rises |
 
 A rule fires where chance is excluded (see `sparsewatch.detectors.clicks.tolerances`) and the effect is large enough to
@@ -25,6 +27,7 @@ from sparsewatch.detectors.clicks.feature_checks import RULES, View
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.clicks.value_shares import Movement, movement
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity, counted
 
@@ -70,6 +73,7 @@ def check_window(
                     figures=profile.features[name],
                     reference=reference,
                     settings=settings,
+                    movement=_movement(counts, name, reference),
                 )
             )
             for name in counts.features
@@ -150,6 +154,11 @@ def _click_rate(
         evidence={"rows": counts.rows, "clicks": counts.clicks, "effect": rate - expected, **baseline.evidence()},
         p_value=p_value(lambda z: abs(rate - expected) >= baseline.share_tolerance(counts.rows, z), settings.z),
     )
+
+
+def _movement(counts: FeatureCounts, name: str, reference: Reference) -> Movement | None:
+    shares = reference.shares.get(name)
+    return None if shares is None else movement(shares, counts, name)
 
 
 def _strongest(view: View) -> Finding | None:

@@ -4,14 +4,15 @@ Each rule is a function of a `View` and returns a finding or None; `RULES` lists
 weakest explanation of what happened.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from sparsewatch.detectors.budget.chance import p_value
+from sparsewatch.detectors.clicks.moved_values import EXAMPLES, Moved, most_moved, moved_at, shown, taker
 from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
@@ -22,12 +23,9 @@ from sparsewatch.detectors.clicks.tolerances import (
     information_tolerance,
     share_tolerance,
 )
+from sparsewatch.detectors.clicks.value_shares import Movement
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.schemas.alerts import Finding, Severity
-
-#: Values an alert shows, and characters of each.
-EXAMPLES = 5
-EXAMPLE_CHARACTERS = 120
+from sparsewatch.schemas.alerts import Finding, Severity, counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +37,8 @@ class View:
     figures: FeatureProfile
     reference: Reference
     settings: ClickThresholds
+    #: How the shares of its values changed; None where the reference does not know them.
+    movement: Movement | None = None
 
     @property
     def before(self) -> FeatureReference:
@@ -59,6 +59,17 @@ class View:
         """How far the share of rows without a value may lie from its reference, at the settings' `z` if absent."""
         z = self.settings.z if z is None else z
         return _null_tolerance(self.before, self.reference, self.counts.rows, z)
+
+    def moved_values(self) -> list[Moved]:
+        """The values whose shares of the rows with a value changed most, with these before and now."""
+        if self.movement is None:
+            return []
+        found = most_moved(self.movement, self.counts.table(self.name).drop_nulls("value"))
+        return [self.told(one) for one in found]
+
+    def told(self, moved: Moved) -> Moved:
+        """With the value as alerts show it."""
+        return msgspec.structs.replace(moved, value=shown(self.counts.value_text(self.name, moved.value)))
 
     def cause(self) -> str:
         """Why rows lack a value, where values of another type have a part in it."""
@@ -85,7 +96,12 @@ class View:
             threshold=threshold,
             baseline=baseline,
             message=f"{self.name}: {message}",
-            evidence={"rows": self.counts.rows, "effect": value - baseline, **evidence},
+            evidence={
+                "rows": self.counts.rows,
+                "effect": value - baseline,
+                **evidence,
+                "moved": [msgspec.structs.asdict(one) for one in self.moved_values()],
+            },
             p_value=p_value,
         )
 
@@ -207,6 +223,46 @@ def feature_unseen_values(view: View) -> Finding | None:
     )
 
 
+def value_vanished(view: View) -> Finding | None:
+    """A value that many rows of every window of the reference had is gone: lost with its rows, merged or renamed."""
+    movement, settings = view.movement, view.settings
+    if movement is None:
+        return None
+
+    def gone(z: float) -> list[int]:
+        places: list[int] = movement.vanished(settings.value_share, settings.value_left, z).tolist()
+        return places
+
+    lost = gone(settings.z)
+    if not lost:
+        return None
+    vanished, taken = [view.told(moved_at(movement, place)) for place in lost[:EXAMPLES]], taker(movement, lost)
+    first, into = vanished[0], None if taken is None else view.told(taken)
+    more = f" and {counted(len(lost) - 1, 'other')} vanished" if len(lost) > 1 else ""
+    return view.finding(
+        "value_vanished",
+        "warning",
+        first.now,
+        settings.value_left * float(movement.shares.least[lost[0]]),
+        first.before,
+        f"{first.wording()} of values{more}{'' if into is None else f'; {into.wording()}'}",
+        p_value(lambda z: lost[0] in gone(z), settings.z),
+        vanished=[one.value for one in vanished],
+        count=len(lost),
+        into=None if into is None else into.value,
+    )
+
+
+def feature_values_moved(view: View) -> Finding | None:
+    """Rows moved from some known values to others, in values whose change is no chance."""
+    movement, z, threshold = view.movement, view.settings.z, view.settings.values_moved
+    if movement is None or view.listed < view.settings.min_rows or (moved := movement.moved(z)) < threshold:
+        return None
+    message = f"{moved:.1%} of values moved; {view.moved_values()[0].wording()}"
+    chance = p_value(lambda at: movement.moved(at) >= threshold, z)
+    return view.finding("feature_values_moved", "warning", moved, threshold, 0.0, message, chance, listed=view.listed)
+
+
 def feature_signal_lost(view: View) -> Finding | None:
     """A feature carries much less information about the label than in the reference."""
     baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
@@ -245,8 +301,10 @@ RULES: tuple[Rule, ...] = (
     feature_nulls,
     feature_cardinality,
     feature_unseen_values,
-    feature_signal_lost,
+    value_vanished,
     feature_signal_gained,
+    feature_values_moved,
+    feature_signal_lost,
 )
 
 
@@ -349,10 +407,4 @@ def _top(view: View, table: pl.DataFrame) -> list[dict[str, Any]]:
     """The most frequent values, ties by value."""
     top = table.sort(["rows", "value"], descending=[True, False]).head(EXAMPLES)
     values = top.select("value", "rows").iter_rows()
-    return [{"value": _shown(view.counts.value_text(view.name, value)), "rows": rows} for value, rows in values]
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value[:EXAMPLE_CHARACTERS] if isinstance(value, str) else value
+    return [{"value": shown(view.counts.value_text(view.name, value)), "rows": rows} for value, rows in values]

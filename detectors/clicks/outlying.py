@@ -70,17 +70,23 @@ def winsorised(values: NDArray[np.float64], most: int) -> Statistic:
         values: At least 2 * most + 1 values.
         most: Values at each end that are replaced by the nearest one further in.
     """
-    ordered = np.sort(values)
-    ordered[:most], ordered[ordered.size - most :] = ordered[most], ordered[-most - 1]
+    ordered = clipped(values, most)
     return Statistic(
         mean=float(ordered.mean()),
-        sd=float(ordered.std(ddof=1)) / _consistency(most / ordered.size),
+        sd=float(ordered.std(ddof=1)) / consistency(most / ordered.size),
         min=float(ordered[0]),
         max=float(ordered[-1]),
     )
 
 
-def _consistency(part: float) -> float:
+def clipped(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """The values of each column, ascending, up to `most` at each end replaced by the nearest one further in."""
+    ordered = np.sort(values, axis=0)
+    ordered[:most], ordered[len(ordered) - most :] = ordered[most], ordered[-most - 1]
+    return ordered
+
+
+def consistency(part: float) -> float:
     """Deviation of a standard Gaussian variable that is winsorised by `part` at each end."""
     if not part:
         return 1.0

@@ -20,6 +20,7 @@ from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
 from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
 from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic, statistic
+from sparsewatch.detectors.clicks.value_shares import SharesOver, ValueShares, fit_shares
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
@@ -88,6 +89,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     sample: pa.RecordBatch | None = None
     #: Features that were counted in bins.
     bins: NumberBins = NO_BINS
+    #: Shares of the most frequent values of each feature; empty in references of earlier releases.
+    shares: Mapping[str, ValueShares] = {}
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -106,6 +109,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             tensors[f"times/{name}"] = self.abundances[name].times
         if self.sample is not None:
             tensors[_SAMPLE] = np.frombuffer(table_to_bytes(self.sample, compression="lz4"), np.uint8)
+        for name, shares in self.shares.items():
+            tensors[f"frequent/{name}"] = _to_tensor(shares.values)
+            tensors[f"shares/{name}"] = shares.figures
         meta = {
             "label": self.label,
             "windows": self.windows,
@@ -121,6 +127,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "span_us": self.span_us,
             "click_rate_steadiness": self.click_rate_steadiness,
             "bins": self.bins,
+            "shares": {name: shares.over for name, shares in self.shares.items()},
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -166,6 +173,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 click_rate_steadiness=msgspec.convert(meta.get("click_rate_steadiness"), Steadiness | None),
                 sample=batch_from_bytes(tensors[_SAMPLE].tobytes()) if _SAMPLE in tensors else None,
                 bins=msgspec.convert(meta.get("bins", NO_BINS), NumberBins),
+                shares={
+                    name: ValueShares(_from_tensor(tensors[f"frequent/{name}"]), tensors[f"shares/{name}"], over)
+                    for name, over in msgspec.convert(meta.get("shares", {}), dict[str, SharesOver]).items()
+                },
             )
 
 
@@ -226,6 +237,7 @@ def fit_stretch(
         known_values={name: values.values for name, (_, values) in fitted.items()},
         hash_limits={name: values.limit for name, (_, values) in fitted.items() if values.limit < HASH_RANGE},
         abundances={name: values.abundances for name, (_, values) in fitted.items()},
+        shares={name: fit_shares(values) for name, (_, values) in fitted.items()},
         window_us=window_us,
         left_out=len(odd),
         volume_by_hour=_rhythm([profile.rows for profile in kept.profiles], kept, window_us, share=False),

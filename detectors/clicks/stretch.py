@@ -13,6 +13,9 @@ from sparsewatch.detectors.clicks.tolerances import Abundances
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 
+#: Values of a feature whose shares are known, and the share from which on they are.
+MOST_FREQUENT, LEAST_SHARE = 64, 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -66,6 +69,9 @@ class StretchValues:
         self.abundances = Abundances.of(
             by_value["rows"].to_numpy(), scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
         )
+        #: The values with most rows, most first, and their rows in each window, shape (n_windows, n).
+        self.frequent = _frequent(by_value, LEAST_SHARE * self.abundances.rows)
+        self.frequent_rows = _rows_by_window(rows, self.frequent, len(windows))
 
     def distinct_ratios(self, cardinalities: Sequence[int], listed: Sequence[int]) -> list[float]:
         """Distinct values of windows, divided by those expected of as many rows; windows without a value have none."""
@@ -81,3 +87,16 @@ def _rows_of(rows: pl.DataFrame, by_value: pl.DataFrame, most: int, windows: int
     few = by_value.lazy().filter(pl.col("windows") <= most).select("value")
     found = rows.lazy().join(few, on="value", how="semi").select("window", pl.col("rows") * pl.col("weight")).collect()
     return np.bincount(found["window"].to_numpy(), found["rows"].to_numpy(), minlength=windows)
+
+
+def _frequent(by_value: pl.DataFrame, least_rows: float) -> pl.Series:
+    frequent = by_value.filter(pl.col("rows") >= max(least_rows, 1))
+    return frequent.sort(["rows", "value"], descending=[True, False]).head(MOST_FREQUENT)["value"]
+
+
+def _rows_by_window(rows: pl.DataFrame, values: pl.Series, windows: int) -> np.ndarray:
+    places = values.to_frame("value").with_row_index("place")
+    found = rows.lazy().join(places.lazy(), on="value").select("window", "place", "rows").collect()
+    by_window = np.zeros((windows, values.len()))
+    by_window[found["window"].to_numpy(), found["place"].to_numpy()] = found["rows"].to_numpy()
+    return by_window

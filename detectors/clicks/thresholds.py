@@ -47,6 +47,11 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     appeared_share: _Part = 0.05
     #: Rise of the share of rows with a value that is not in the reference.
     unseen_rise: _Part = 0.05
+    #: Share of the rows with a value that moved from some known values to others.
+    values_moved: _Part = 0.05
+    #: A known value of at least this share, in every window of the reference, vanished at this part of the least.
+    value_share: _Part = 0.02
+    value_left: _Part = 0.05
     #: Cardinality, divided by that expected of the window's rows.
     cardinality_low: _Part = 0.5
     cardinality_high: _Multiple = 2.0

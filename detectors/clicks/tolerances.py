@@ -12,7 +12,7 @@ sample's size, Chao's extrapolation above it (Chao et al., Ecological Monographs
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,6 +21,9 @@ from scipy.special import betainc, chdtri, entr, gammaincc, gammaln, ndtr, stdtr
 
 from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.sequential.steadiness import PRIOR_WINDOWS
+
+Floats = NDArray[np.float64]
+_Deviations = TypeVar("_Deviations", float, Floats)
 
 
 class Statistic(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +61,14 @@ def chance_bound(variance: float, rows: float, z: float) -> float:
         rows: Values averaged, > 0.
         z: Strictness, in standard errors.
     """
+    return float(_chance_bounds(np.array([variance]), rows, z)[0])
+
+
+def _chance_bounds(variances: Floats, rows: float, z: float) -> Floats:
     log_p = z * z / 2
     third = log_p / (3 * rows)
-    return third + math.sqrt(third * third + 2 * log_p * variance / rows)
+    bounds: Floats = third + np.sqrt(third * third + 2 * log_p * variances / rows)
+    return bounds
 
 
 def between_windows(sd: float, sampling_sd: float, windows: int, z: float) -> float:
@@ -76,7 +84,7 @@ def between_windows(sd: float, sampling_sd: float, windows: int, z: float) -> fl
     return float(-stdtrit(freedom, ndtr(-z))) * math.sqrt(variance)
 
 
-def _shrunken(sd: float, sampling_sd: float, windows: int) -> tuple[float, int]:
+def _shrunken(sd: _Deviations, sampling_sd: _Deviations, windows: int) -> tuple[_Deviations, int]:
     """Variance between windows with the sampling error as prior, and its degrees of freedom."""
     freedom = windows - 1 + PRIOR_WINDOWS
     return (PRIOR_WINDOWS * sampling_sd**2 + (windows - 1) * sd**2) / freedom, freedom
@@ -116,7 +124,7 @@ def chance_of_at_most(rows: float, mean: float, excess: float) -> float:
     return float(betainc(mean * mean / excess, whole + 1, mean / (mean + excess)))
 
 
-def widen(tolerance: float, windows: int) -> float:
+def widen(tolerance: float, windows: float) -> float:
     """Tolerance that also allows for the error of the reference's own mean."""
     return tolerance * math.sqrt(1 + 1 / windows)
 
@@ -134,14 +142,47 @@ def share_tolerance(
         z: Strictness, in standard deviations.
         backing: Windows that know the mean, where they are fewer than those that know the deviation.
     """
+    mean, sd = np.array([[reference.mean], [reference.sd]])
+    return float(share_tolerances(mean, sd, windows, rows, reference_rows, z, backing=backing)[0])
+
+
+def share_tolerances(
+    means: Floats,
+    sds: Floats,
+    windows: int,
+    rows: float,
+    reference_rows: float,
+    z: float,
+    *,
+    backing: float | None = None,
+    freedom: float | None = None,
+) -> Floats:
+    """As `share_tolerance`, of several shares of the same rows.
+
+    Args:
+        means: Of each share over the reference's windows, shape (n,).
+        sds: Its deviation between them, shape (n,).
+        windows: As there, and so are the others.
+        rows: Rows.
+        reference_rows: Rows.
+        z: Standard deviations.
+        backing: Windows.
+        freedom: Degrees of freedom of the deviation, where its windows depend on one another.
+    """
     known = windows if backing is None else backing
     total = known * reference_rows
-    share = (reference.mean * total + 1) / (total + 2)
-    variance = share * (1 - share)
-    spread = reference.sd * math.sqrt(max(1.0, reference_rows / rows))
-    sampling = chance_bound(variance, rows, z)
-    between = between_windows(spread, math.sqrt(variance / rows), windows, z)
-    return widen(max(sampling, between), known)
+    shares = (means * total + 1) / (total + 2)
+    variances = shares * (1 - shares)
+    spreads = sds * math.sqrt(max(1.0, reference_rows / rows))
+    shrunken, most = _shrunken(spreads, np.sqrt(variances / rows), windows)
+    degrees: float | Floats = most
+    if freedom is not None:
+        # Of a sum of two variances (Satterthwaite, Biometrics Bulletin 2, 1946); one window has no deviation.
+        prior = PRIOR_WINDOWS * variances / rows / most / shrunken
+        degrees = 1 / (prior**2 / PRIOR_WINDOWS + (1 - prior) ** 2 / max(freedom, 1.0))
+    between = -stdtrit(degrees, ndtr(-z)) * np.sqrt(shrunken)
+    widened: Floats = widen(1.0, known) * np.maximum(_chance_bounds(variances, rows, z), between)
+    return widened
 
 
 class Information(NamedTuple):

@@ -38,7 +38,9 @@ RULES: dict[str, Kind] = {
     "feature_nulls": "data",
     "feature_cardinality": "data",
     "feature_unseen_values": "data",
+    "value_vanished": "data",
     "leakage_suspected": "data",
+    "feature_values_moved": "data",
     "feature_signal_lost": "data",
     "feature_signal_gained": "data",
     "rank_drift": "data",
@@ -54,6 +56,18 @@ RULES: dict[str, Kind] = {
 }
 #: Rules on the stream itself: what the rows of the same window show follows from them.
 STREAM_RULES = frozenset({"rejects_high", "no_data", "volume_low"})
+#: Rules whose value is a share of rows: of two subjects the one of which more rows changed comes first.
+_SHARES = frozenset(
+    {
+        "feature_type_changed",
+        "feature_vanished",
+        "feature_appeared",
+        "feature_nulls",
+        "feature_unseen_values",
+        "value_vanished",
+        "feature_values_moved",
+    }
+)
 #: Subjects that no one thing has: findings on them are alike only by the same rule.
 _WHOLES = frozenset({"stream", "rows", "wafers"})
 _ORDER = {rule: place for place, rule in enumerate(RULES)}
@@ -82,10 +96,13 @@ def cause_key(found: Finding) -> tuple[str, ...]:
     return (kind, found.rule, found.subject) if kind == "pattern" else (kind,)
 
 
-def by_suspicion(member: Member) -> tuple[int, int, int, str]:
+def by_suspicion(member: Member) -> tuple[int, int, int, float, str]:
     """Sort key of the members of an incident, the root suspect first.
 
     What was found first explains what was found later; of the same window the strongest explanation counts, then the
-    severity.
+    severity, then, by the same rule, of how many more rows the subject shows it. Example: without one source its
+    `site` is gone with all its rows, and so are other features' values that few other sources have.
     """
-    return (member.since_us, _ORDER.get(member.rule, len(_ORDER)), -SEVERITIES.index(member.severity), member.subject)
+    changed = abs(member.value - member.baseline) if member.rule in _SHARES else 0.0
+    severity = SEVERITIES.index(member.severity)
+    return (member.since_us, _ORDER.get(member.rule, len(_ORDER)), -severity, -changed, member.subject)

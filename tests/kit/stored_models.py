@@ -114,6 +114,7 @@ def _save_row_model(method: str, folder: Path) -> Path:
 #: How each artefact is made in its folder of `MODELS`.
 STORED: dict[str, Callable[[Path], Path]] = {
     "reference": lambda folder: fit_reference(windows(64)).save(folder),
+    "reference-with-shares": lambda folder: fit_reference(windows(64)).save(folder),
     "reference-beyond-the-cap": lambda folder: fit_reference(windows(8)).save(folder),
     "reference-with-rows": lambda folder: reference_with_rows().save(folder),
     "reference-by-hour": lambda folder: reference_by_hour().save(folder),

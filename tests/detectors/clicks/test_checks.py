@@ -155,7 +155,12 @@ def test_only_the_strongest_explanation_is_reported(clicks: Clicks, reference: R
     counts = clicks.window(ROWS, fault("strong", lambda v, m: (np.arange(v.size) + 10**6, m)))
     (exploded,) = findings(counts, reference)
     assert exploded.rule == "feature_cardinality"
-    assert exploded.evidence["also"] == ["feature_unseen_values", "feature_signal_lost"]
+    assert exploded.evidence["also"] == [
+        "feature_unseen_values",
+        "value_vanished",
+        "feature_values_moved",
+        "feature_signal_lost",
+    ]
 
 
 def test_unseen_values_are_shown_with_their_rows(clicks: Clicks, reference: Reference) -> None:

@@ -36,6 +36,7 @@ FAULTS = {
     "another unit": Fault("campaign", lambda v, m: (v * 1_000, m)),
     "another salt": Fault("country", lambda v, m: (v + 10**6, m)),
     "a bot": Fault("site", lambda v, m: (np.where(np.arange(v.size) % 5 == 0, 10**7, v), m)),
+    "values merged": Fault("strong", lambda v, m: (np.where(v == 3, 4, v), m)),
     "values that appear": Fault("empty", lambda v, m: (v, np.zeros_like(m))),
     "signal gone": Fault("strong", lambda v, m: (np.random.default_rng(0).permutation(v), m)),
     "a tenth of the rows": Fault("stream", rows=ROWS // 10),

@@ -1,0 +1,76 @@
+"""The values whose shares changed most, as alerts show them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from sparsewatch.detectors.clicks.value_shares import Movement
+
+#: Values an alert shows, and characters of each; those of a value in a message.
+EXAMPLES = 5
+EXAMPLE_CHARACTERS = 120
+_MESSAGE_CHARACTERS = 40
+#: A value has taken another's rows where its share rose by this part of theirs, and so many times as far as it would
+#: have if they were lost.
+_TAKEN, _BEYOND_LOSS = 0.8, 2.0
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """A value, and its shares of the rows with a value."""
+
+    value: Any
+    #: Mean of the reference; 0 where the value is none of its more frequent ones.
+    before: float
+    now: float
+
+    def wording(self) -> str:
+        """For a message."""
+        return f"`{str(self.value)[:_MESSAGE_CHARACTERS]}` went from {self.before:.1%} to {self.now:.1%}"
+
+
+def most_moved(movement: Movement, table: pl.DataFrame) -> list[Moved]:
+    """The values whose shares changed most, the furthest first.
+
+    Args:
+        movement: Of the feature in the window.
+        table: Its values there, with their rows.
+    """
+    values = movement.shares.values
+    known = [moved_at(movement, place) for place in _furthest(movement)]
+    news = table if table["value"].dtype != values.dtype else table.filter(~pl.col("value").is_in(values.implode()))
+    found = news.sort(["rows", "value"], descending=[True, False]).head(EXAMPLES).select("value", "rows").iter_rows()
+    new = [Moved(value=value, before=0.0, now=rows / movement.listed) for value, rows in found]
+    return sorted([*known, *new], key=lambda one: -abs(one.now - one.before))[:EXAMPLES]
+
+
+def moved_at(movement: Movement, place: int) -> Moved:
+    """The value at a place."""
+    shares = movement.shares
+    return Moved(value=shares.values[place], before=float(shares.means[place]), now=float(movement.now[place]))
+
+
+def taker(movement: Movement, lost: Sequence[int]) -> Moved | None:
+    """The one value that has the rows of values that vanished; None if no value has, or if they may as well be lost."""
+    share = float(-movement.changes[lost].sum())
+    rises = movement.changes[:-1]
+    if not rises.size or share <= 0:
+        return None
+    place = int(np.argmax(rises))
+    by_loss = float(movement.shares.means[place]) * share / max(1 - share, share)
+    return moved_at(movement, place) if rises[place] >= max(_TAKEN * share, _BEYOND_LOSS * by_loss) else None
+
+
+def shown(value: Any) -> Any:
+    """A value as JSON can state it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value[:EXAMPLE_CHARACTERS] if isinstance(value, str) else value
+
+
+def _furthest(movement: Movement) -> list[int]:
+    places: list[int] = np.argsort(-np.abs(movement.changes[:-1]), kind="stable")[:EXAMPLES].tolist()
+    return places
