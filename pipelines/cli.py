@@ -68,7 +68,10 @@ _COMMANDS = {
 _TRAIN = {
     "wafer": ("sparsewatch.pipelines.train.wafer:train_wafer", "Wafer patterns: sparse network and novelty detector."),
     "rows": ("sparsewatch.pipelines.train.rows:train_rows", "Rows: a model that scores them, with its calibration."),
-    "reference": ("sparsewatch.pipelines.train.reference:train_reference", "Reference of a click job, from files."),
+    "reference": (
+        "sparsewatch.pipelines.train.reference:train_reference",
+        "Reference of a click job, of files or its topic.",
+    ),
 }
 _WAFERS = {
     "import": (

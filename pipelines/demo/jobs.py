@@ -11,7 +11,7 @@ from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.detectors.sparse_net.train import Epoch, TrainConfig
 from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
 from sparsewatch.pipelines.demo import clicks, fab
-from sparsewatch.pipelines.train.reference import fit_reference_from_table
+from sparsewatch.pipelines.train.windowed_counts import fit_reference_from_table
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
 #: Clean windows the reference is learnt from.

@@ -4,18 +4,17 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+from sparsewatch.pipelines.job.source_topic import expect_topic
 from sparsewatch.schemas.errors import ConfigError, SchemaError, SourceError
 from sparsewatch.schemas.jobs import KafkaSettings, SourceSettings
-from sparsewatch.schemas.settings import nearest, parse_size
+from sparsewatch.schemas.settings import parse_size
 from sparsewatch.transforms.codecs.arrow import read_arrow
 from sparsewatch.transforms.codecs.decode import are_arrow
 from sparsewatch.transforms.kafka.client import Reader
-from sparsewatch.transforms.kafka.open import open_admin, open_reader
+from sparsewatch.transforms.kafka.open import open_reader
+from sparsewatch.transforms.kafka.spans import Spans
 from sparsewatch.transforms.records import Fetched
 
-_POLL_S = 0.5
-#: Empty polls in a row after which a partition that has more counts as silent.
-_PATIENCE = 20
 #: Records requested at once, and while their size is not known.
 _MOST_RECORDS, _FIRST_RECORDS = 10_000, 16
 #: Bytes of values that are read at most.
@@ -50,11 +49,7 @@ def look_at_topic(
         ConfigError: If there is no such topic, or it is empty.
         SourceError: If the broker does not answer, or sends nothing of what it says it has.
     """
-    with closing(open_admin(kafka)) as admin:
-        topics = admin.topics()
-        partitions = admin.partitions(topic)
-    if not partitions:
-        raise ConfigError(f"the broker has no topic {topic!r}{nearest(topic, topics) or _listed(topics)}")
+    partitions, topics = expect_topic(kafka, topic)
     largest = parse_size(SourceSettings(topic=topic, time_column="").max_record_bytes)
     with closing(open_reader(kafka, topic, largest)) as reader:
         reader.assign(dict.fromkeys(partitions, 0))
@@ -64,7 +59,7 @@ def look_at_topic(
             raise ConfigError(_empty(topic, had_records=any(end.values())))
         fetched = _Stretches(reader, topic, on_records).read(filled, most_events)
     total = sum(last - first for first, last in filled.values())
-    return Looked(fetched, len(partitions), total, frozenset(topics))
+    return Looked(fetched, len(partitions), total, topics)
 
 
 class _Stretches:
@@ -105,23 +100,13 @@ class _Stretches:
 
     def _stretch(self, spans: Mapping[int, tuple[int, int]], most_bytes: int) -> None:
         """Read records between offsets, until all are read, or so many bytes in all, or the broker is silent."""
-        stops = {p: stop for p, (_, stop) in spans.items()}
-        at = {p: start for p, (start, _) in spans.items()}
-        self._reader.assign(at)
-        silent = 0
-        while at and self._bytes < most_bytes and silent < _PATIENCE:
-            got = [run for run in self._reader.fetch(_POLL_S, self._fit(most_bytes)) if run.partition in at]
-            silent = 0 if got else silent + 1
-            for run in got:
-                self._take(run.before(stops[run.partition]))
-                at[run.partition] = run.next_offset
-            left = {p: offset for p, offset in at.items() if offset < stops[p]}
-            if left and len(left) < len(at):
-                # What is fetched ahead of partitions that are read is dropped.
-                self._reader.assign(left)
-            at = left
+        for run in Spans(self._reader, spans).runs(lambda: self._fit(most_bytes)):
+            self._take(run)
 
     def _fit(self, most_bytes: int) -> int:
+        """Records of the next request; 0 for none."""
+        if self._bytes >= most_bytes:
+            return 0
         if not self._bytes:
             return _FIRST_RECORDS
         return max(1, min(_MOST_RECORDS, (most_bytes - self._bytes) * self._records // self._bytes))
@@ -133,11 +118,6 @@ class _Stretches:
         self._records += len(run)
         self._bytes += int(run.sizes().clip(0).sum())
         self._on_records(len(run))
-
-
-def _listed(topics: Mapping[str, object]) -> str:
-    own = sorted(topic for topic in topics if not topic.startswith("_"))
-    return f", it has {', '.join(own[:10])}{' and others' if own[10:] else ''}" if own else ", it has none"
 
 
 def _empty(topic: str, *, had_records: bool) -> str:

@@ -1,21 +1,17 @@
-"""`sparsewatch train reference`: learn from files what is normal for a click-through job.
+"""`sparsewatch train reference`: learn what is normal for a click-through job from files, or from its topic.
 
-The files are cut into the job's windows; every window but the first and the last, which may be partial, is one
-measurement of each figure.
+Files are read in the job's types, a topic as the job decodes it (`sparsewatch.pipelines.train.topic_stretch`); both are
+counted by the job's windows (`sparsewatch.pipelines.train.windowed_counts`).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
-from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, RowSample, row_identities, sampled_rows
+from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
@@ -26,116 +22,17 @@ from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.pipelines.tables.table import Table, open_table
 from sparsewatch.pipelines.tables.times import Written, find_written, times_of
 from sparsewatch.pipelines.train.reference_report import check_worth, report
-from sparsewatch.schemas.block import EVENT_TIME_US
+from sparsewatch.pipelines.train.topic_stretch import Asked, OnRecords, TopicStretch
+from sparsewatch.pipelines.train.windowed_counts import WindowedCounts
+from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
+from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.jobs import read_password
+from sparsewatch.schemas.settings import parse_duration_us
+from sparsewatch.transforms.codecs.stretch import Stretch
 
-#: Fewest windows of which the first and the last are left out.
-_TRIMMED_FROM = 4
-
-
-class WindowedCounts:
-    """Counts of rows by window.
-
-    Args:
-        window_us: Length of a window; windows start at multiples of it since the epoch.
-        features: Columns to count.
-        label: Column of clicks.
-        sample_rows: Rows that are kept with the reference, at most; 0 for none.
-        bins: Features that are counted in bins.
-    """
-
-    def __init__(
-        self,
-        window_us: int,
-        features: Sequence[str],
-        label: str,
-        sample_rows: int = DEFAULT_SAMPLE_ROWS,
-        bins: NumberBins = NO_BINS,
-    ) -> None:
-        self._window_us = window_us
-        self._bins = bins
-        self._features = tuple(features)
-        self._label = label
-        self._windows: dict[int, FeatureCounts] = {}
-        columns = (*self._features, label, EVENT_TIME_US)
-        self._sample = RowSample(columns, sampled_rows(sample_rows, len(columns))) if sample_rows else None
-        self._rows = 0
-
-    def add(self, rows: pa.RecordBatch, times_us: np.ndarray) -> None:
-        """Count rows.
-
-        Args:
-            rows: The features and the label, n rows.
-            times_us: Event times in microseconds since the epoch, shape (n,).
-
-        Raises:
-            SchemaError: If a row does not fit; see `FeatureCounts.update`.
-        """
-        if not rows.num_rows:
-            return
-        self._take(rows, times_us)
-        windows = times_us // self._window_us
-        order = np.argsort(windows, kind="stable")
-        starts, first = np.unique(windows[order], return_index=True)
-        ordered = rows.take(pa.array(order))
-        for start, begin, end in zip(starts.tolist(), first, [*first[1:], rows.num_rows], strict=True):
-            if start not in self._windows:
-                self._windows[start] = FeatureCounts(
-                    self._features, self._label, numbers=self._bins.features, number_bits=self._bins.bits
-                )
-            self._windows[start].update(ordered.slice(begin, end - begin))
-
-    def reference(self) -> Reference:
-        """A reference of the windows, less the first and the last where there are at least four.
-
-        Raises:
-            ConfigError: If there are no rows.
-        """
-        starts = sorted(self._windows)
-        whole = starts[1:-1] if len(starts) >= _TRIMMED_FROM else starts
-        return fit_reference(
-            [self._windows[start] for start in whole],
-            self._window_us,
-            [start * self._window_us for start in whole],
-            None if self._sample is None else self._sample.rows(),
-        )
-
-    def _take(self, rows: pa.RecordBatch, times_us: np.ndarray) -> None:
-        """Sample rows by their place in the stream, whatever the pieces it comes in."""
-        places = np.arange(self._rows, self._rows + rows.num_rows)
-        self._rows += rows.num_rows
-        if self._sample is not None:
-            whole = rows.select([*self._features, self._label]).append_column(EVENT_TIME_US, pa.array(times_us))
-            self._sample.update(whole, row_identities(places))
-
-
-def fit_reference_from_table(
-    table: pa.Table,
-    time_column_us: str,
-    window_us: int,
-    features: Sequence[str],
-    label: str,
-    sample_rows: int = DEFAULT_SAMPLE_ROWS,
-    bins: NumberBins = NO_BINS,
-) -> Reference:
-    """A reference of the windows of a table.
-
-    Args:
-        table: Rows with features, label and event time.
-        time_column_us: Column of event times, microseconds since the epoch as integers, never null.
-        window_us: Length of a window.
-        features: Columns to learn.
-        label: Column of clicks, 0 or 1.
-        sample_rows: As for `WindowedCounts`.
-        bins: Features that are counted in bins.
-
-    Raises:
-        ConfigError: If there are no rows.
-        SchemaError: If a column is missing or does not fit.
-    """
-    counts = WindowedCounts(window_us, features, label, sample_rows, bins)
-    for rows in table.to_batches():
-        counts.add(rows, rows.column(time_column_us).to_numpy())
-    return counts.reference()
+_ALL = Stretch()
+#: Seconds between two lines of progress where there is no terminal.
+_LINE_S = 5.0
 
 
 def open_files(job: CtrJob, files: Sequence[Path], reading: Reading = PLAIN, on_bytes: OnBytes | None = None) -> Table:
@@ -163,39 +60,80 @@ def open_files(job: CtrJob, files: Sequence[Path], reading: Reading = PLAIN, on_
 
 
 def count_rows(
+    counts: WindowedCounts,
     job: CtrJob,
     source: Table,
     written: Written,
     on_bytes: OnBytes | None = None,
-    sample_rows: int = DEFAULT_SAMPLE_ROWS,
-) -> tuple[WindowedCounts, int]:
-    """Counts of rows by the job's windows, and how many rows have no usable time or label.
+    stretch: Stretch = _ALL,
+) -> int:
+    """Count rows by the job's windows; gives how many rows have no usable time or label.
 
     Args:
+        counts: Counts them.
         job: The job.
         source: As from `open_files`.
         written: How the files write event times.
         on_bytes: Called with the bytes read so far and in all.
-        sample_rows: As for `WindowedCounts`.
+        stretch: Only rows of this stretch of time, and those without a time.
 
     Raises:
         SchemaError: If a value is not of the job's type.
     """
     time, label = job.source.time_column, job.label
     columns = (*job.ranked_features, label)
-    counts = WindowedCounts(ready(job).windows.length_us, job.ranked_features, label, sample_rows, job.number_bins)
     unusable = 0
     for rows in source.pieces(on_bytes):
         times, usable = written.read(rows.column(time))
+        inside = ~usable | stretch.holds(times)
+        rows, times, usable = rows.filter(pa.array(inside)), times[inside], usable[inside]
         usable &= pc.is_in(rows.column(label), pa.array([0, 1])).to_numpy(zero_copy_only=False)
         unusable += rows.num_rows - int(usable.sum())
         counts.add(rows.select(columns).filter(pa.array(usable)), times[usable])
-    return counts, unusable
+    return unusable
 
 
-@click.command("reference")
+def count_events(counts: WindowedCounts, job: CtrJob, stretch: TopicStretch, on_records: OnRecords) -> int:
+    """Count the events of a topic by the job's windows; gives how many are rejects.
+
+    Args:
+        counts: Counts them.
+        job: The job.
+        stretch: Of its topic.
+        on_records: Called with the number of records just read, and with that of all.
+
+    Raises:
+        ConfigError: If there is no event in the stretch.
+        SourceError: If the broker does not answer.
+    """
+    columns = (*job.ranked_features, job.label)
+    read = rejected = 0
+    for decoded in stretch.decoded(on_records):
+        rows = decoded.rows
+        places = [rows.column(name).to_numpy() for name in (PARTITION, OFFSET, ROW)]
+        counts.add(rows.select(columns), rows.column(EVENT_TIME_US).to_numpy(), places)
+        read += rows.num_rows
+        rejected += sum(reject.events for reject in decoded.rejects)
+    if not read:
+        raise ConfigError(f"expected events in the stretch of time, got none: {stretch.held()}")
+    return rejected
+
+
+_EXAMPLES = """\b
+Examples:
+  sparsewatch train reference clicks.toml last_week.parquet --out models/reference
+  sparsewatch train reference clicks.toml --topic --last 2d --out models/reference
+  sparsewatch train reference clicks.toml --topic --since 2026-01-05 --until 2026-01-12 --out models/reference
+"""
+
+
+@click.command("reference", epilog=_EXAMPLES)
 @click.argument("job_file", metavar="JOB.toml", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE...]", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--topic", "of_topic", is_flag=True, help="Read the job's source topic; the default without a FILE.")
+@click.option("--since", metavar="TIME", help="Only events of this time or later, e.g. 2026-01-31T08:00Z.")
+@click.option("--until", metavar="TIME", help="Only events before this time.")
+@click.option("--last", metavar="DURATION", help="Only the last so long of the topic, by its newest event, e.g. 2d.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the reference.")
 @click.option("--no-sample", is_flag=True, help="Keep no rows with the reference: alerts then name no slice of rows.")
 @INPUT_TIME_FORMAT_OPTION
@@ -203,23 +141,64 @@ def count_rows(
 def train_reference(
     job_file: Path,
     files: tuple[Path, ...],
+    of_topic: bool,
+    since: str | None,
+    until: str | None,
+    last: str | None,
     out: Path,
     no_sample: bool,
     input_time_format: str | None,
     reading: Reading,
 ) -> None:
-    """Learn what is normal for the job JOB.toml from FILEs of normal operation.
+    """Learn what is normal for the job JOB.toml from FILEs of normal operation, or from its own topic.
 
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
-    them.
+    them. Without a FILE the job's source topic is read, as the job would decode it; it keeps no place there.
 
-    Prints which losses the reference could find in an average window. Files of a single window, and windows too small
+    Prints which losses the reference could find in an average window. Events of a single window, and windows too small
     to find anything, are refused.
 
     Some thousand rows are kept with the reference as they are, so that alerts can say in which rows a change is; none
     with --no-sample.
     """
     job = load_job_of(CtrJob, job_file, why="the only kind that has a reference")
+    asked = _asked(since, until, last)
+    if files and (of_topic or last is not None):
+        raise ConfigError(f"{'--topic' if of_topic else '--last'}: reads the job's topic, expected no FILE")
+    if not files and input_time_format is not None:
+        raise ConfigError("--input-time-format: says how FILEs write event times, expected some")
+    made, sample_rows = ready(job), 0 if no_sample else DEFAULT_SAMPLE_ROWS
+    counts = WindowedCounts(made.windows.length_us, job.ranked_features, job.label, sample_rows, job.number_bins)
+    if files:
+        unusable = _of_files(counts, job, files, reading, input_time_format, asked.stretch)
+    else:
+        unusable = _of_topic(counts, job, asked)
+    reference = counts.reference()
+    for remark in check_worth(reference, job):
+        click.echo(remark, err=True)
+    report(reference, job.checks.thresholds, unusable)
+    click.echo(f"saved as {reference.save(out)}")
+
+
+def _asked(since: str | None, until: str | None, last: str | None) -> Asked:
+    if last is None:
+        return Asked(Stretch.parse(since, until))
+    if since is not None or until is not None:
+        raise ConfigError("--last: says how long the stretch is, expected neither --since nor --until")
+    try:
+        return Asked(last_us=parse_duration_us(last))
+    except ConfigError as error:
+        raise ConfigError(f"--last: {error}") from error
+
+
+def _of_files(
+    counts: WindowedCounts,
+    job: CtrJob,
+    files: Sequence[Path],
+    reading: Reading,
+    input_time_format: str | None,
+    stretch: Stretch,
+) -> int:
     with progress_bar("scanning", unit=BYTES) as bar:
         source = open_files(job, files, reading, bar.move)
     names, time = ", ".join(map(str, files[:3])), job.source
@@ -227,11 +206,23 @@ def train_reference(
         names, times_of(source, time.time_column), time.time_column, time.time_format, input_time_format
     )
     with progress_bar("counting", unit=BYTES) as bar:
-        counts, unusable = count_rows(job, source, written, bar.move, 0 if no_sample else DEFAULT_SAMPLE_ROWS)
+        unusable = count_rows(counts, job, source, written, bar.move, stretch)
     for remark in (*source.remarks(), *written.remarks):
         click.echo(remark, err=True)
-    reference = counts.reference()
-    for remark in check_worth(reference, job):
+    return unusable
+
+
+def _of_topic(counts: WindowedCounts, job: CtrJob, asked: Asked) -> int:
+    read_password(job.kafka)
+    stretch = TopicStretch(ready(job), asked)
+    for remark in stretch.remarks():
         click.echo(remark, err=True)
-    report(reference, job.checks.thresholds, unusable)
-    click.echo(f"saved as {reference.save(out)}")
+    done = 0
+    with progress_bar(f"reading {job.source.topic}", unit="records", lines_s=_LINE_S) as bar:
+
+        def moved(records: int, of: int) -> None:
+            nonlocal done
+            done += records
+            bar.move(done, of)
+
+        return count_events(counts, job, stretch, moved)

@@ -38,20 +38,29 @@ class Stretch:
             raise ConfigError(f"--until: expected a time behind --since {since}, got {until}")
         return cls(first, last)
 
+    @property
+    def is_all(self) -> bool:
+        """Whether it has neither begin nor end."""
+        return self.since_us is None and self.until_us is None
+
+    def holds(self, times_us: np.ndarray) -> np.ndarray:
+        """Which event times are of it, bool of the same shape."""
+        inside = np.ones(len(times_us), bool)
+        if self.since_us is not None:
+            inside &= times_us >= self.since_us
+        if self.until_us is not None:
+            inside &= times_us < self.until_us
+        return inside
+
     def of(self, decoded: Decoded) -> Decoded:
         """The events of the stretch, and those rejects that lie between events of it in their partition.
 
         A reject has no time: where a batch holds no event of the stretch, its rejects are not of it.
         """
-        if self.since_us is None and self.until_us is None:
+        if self.is_all:
             return decoded
-        times = decoded.rows.column(EVENT_TIME_US).to_numpy()
-        inside = np.ones(len(times), bool)
-        if self.since_us is not None:
-            inside &= times >= self.since_us
-        if self.until_us is not None:
-            inside &= times < self.until_us
-        return decoded if inside.all() and len(times) else _only(decoded, inside)
+        inside = self.holds(decoded.rows.column(EVENT_TIME_US).to_numpy())
+        return decoded if inside.all() and len(inside) else _only(decoded, inside)
 
 
 def _only(decoded: Decoded, inside: np.ndarray) -> Decoded:

@@ -15,6 +15,7 @@ from sparsewatch.pipelines.init import topic as topic_module
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.testing import FakeBroker, FakeReader
 from sparsewatch.testing.child_process import free_port
+from sparsewatch.transforms.kafka import spans
 from tests.kit.command_line import Command, assert_refused
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import create_topic, produce
@@ -183,7 +184,7 @@ def test_the_look_at_a_large_topic_is_bounded_by_bytes(monkeypatch: pytest.Monke
 def test_a_broker_that_sends_nothing_of_what_it_has_is_an_error(
     sparsewatch: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topic_module, "_PATIENCE", 2)
+    monkeypatch.setattr(spans, "_PATIENCE", 2)
     monkeypatch.setattr(FakeReader, "fetch", lambda *_: [])
     with FakeBroker() as broker:
         broker.create("clicks")

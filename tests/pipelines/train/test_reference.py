@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.counts.number_bins import NumberBins
-from sparsewatch.pipelines.train.reference import fit_reference_from_table, train_reference
+from sparsewatch.pipelines.train.reference import train_reference
+from sparsewatch.pipelines.train.windowed_counts import fit_reference_from_table
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 WINDOW_US = 60_000_000
