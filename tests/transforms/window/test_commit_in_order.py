@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import apache_beam as beam
 import msgspec
@@ -29,7 +29,7 @@ from sparsewatch.schemas.accounts import (
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Incident, Incidents, member_of
 from sparsewatch.schemas.jobs import JobIdentity, Topics
-from sparsewatch.schemas.orders import Named, Order, identified
+from sparsewatch.schemas.orders import Named, Order, Verb, identified
 from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.kafka.instances import write_standing
@@ -154,6 +154,17 @@ class Broker(FakeBroker):
         last = [r.value or b"" for r in self.records(TOPICS.progress) if r.key == b"j"][-1]
         return PROGRESS.parse(last, Progress).incidents, {one["id"]: one for one in self.of(TOPICS.incidents)}
 
+    def alerts(self) -> set[tuple[str, str]]:
+        """Alerts and the incident of each, by id."""
+        return {(alert["id"], alert["incident"]) for alert in self.of(TOPICS.alerts)}
+
+    def give(self, *orders: Order) -> None:
+        """Give orders to the job."""
+        writer = self.writer()
+        for order in orders:
+            send_order(order, self.identity, writer)
+        writer.flush()
+
     def waiting(self) -> list[float]:
         return [s["value"] for s in self.of(TOPICS.metrics) if s["name"] == "sparsewatch_windows_waiting"]
 
@@ -177,6 +188,35 @@ WINDOWS = st.lists(
         Closing(sum(s[0] for s in steps[: i + 1]), rows, {min(rows): late}) for i, (_, rows, late) in enumerate(steps)
     ]
 )
+
+
+def orders_of(given: Sequence[tuple[int, Verb, int, str]]) -> list[Order]:
+    """Orders from their windows on, about incidents and features; an unmute cancels all before it."""
+    orders: list[Order] = []
+    for at_us, (window, verb, number, feature) in enumerate(given):
+        order = Order(
+            job="j",
+            verb=verb,
+            by="ada",
+            at_us=at_us,
+            from_us=FIRST_US + window * LENGTH_US,
+            incident=f"j-{number}",
+            findings=(Named("feature_nulls", feature),) if verb == "mute" else (),
+            cancels=tuple(order.id for order in orders) if verb == "unmute" else (),
+        )
+        orders.append(identified(order))
+    return orders
+
+
+ORDERS = st.lists(
+    st.tuples(
+        st.integers(0, 20),
+        st.sampled_from(get_args(Verb)),
+        st.integers(1, 3),
+        st.sampled_from(["f0", "f1"]),
+    ),
+    max_size=4,
+).map(orders_of)
 
 
 def progress_after(windows: Sequence[Closing]) -> Progress:
@@ -205,13 +245,14 @@ def view(windows: Sequence[Closing], number: int) -> list[int]:
 
 
 # The state of before comes back to the very instance that had written it, while another one has committed since.
-@example(windows=[Closing(n, {0: 0}, {0: 0}) for n in range(1, 10)], seed=0, views=True)
-@given(windows=WINDOWS, seed=st.integers(0, 2**32 - 1), views=st.booleans())
+@example(windows=[Closing(n, {0: 0}, {0: 0}) for n in range(1, 10)], seed=0, views=True, orders=[])
+@given(windows=WINDOWS, seed=st.integers(0, 2**32 - 1), views=st.booleans(), orders=ORDERS)
 def test_any_order_over_any_instances_gives_what_the_windows_give_in_their_order(
-    windows: list[Closing], seed: int, views: bool
+    windows: list[Closing], seed: int, views: bool, orders: list[Order]
 ) -> None:
     rng = random.Random(seed)
     with Broker() as broker:
+        broker.give(*orders)
         instances = [broker.step(Rows() if views else None) for _ in range(3)]
         runner, left = KeyedStep(), list(zip(windows, closed_of(windows), strict=True))
         rng.shuffle(left)
@@ -237,21 +278,24 @@ def test_any_order_over_any_instances_gives_what_the_windows_give_in_their_order
         for commit in broker.commits():
             assert commit == progress_after(windows[: commit.windows])
         assert broker.waiting()[-1] == 0
-        assert broker.incidents() == incidents_in_order(windows, views)
-        of_alerts = {(alert["id"], alert["incident"]) for alert in broker.of(TOPICS.alerts)}
+        assert (broker.incidents(), broker.alerts()) == told_in_order(windows, views, orders)
+        of_alerts = broker.alerts()
         assert len(of_alerts) == len(dict(of_alerts))
         # Windows are drawn with gaps: a long one is a silence.
         assert {alert["rule"] for alert in broker.of(TOPICS.alerts)} <= {"no_data", "feature_nulls"}
 
 
-def incidents_in_order(windows: Sequence[Closing], views: bool) -> tuple[Incidents, dict[str, Any]]:
-    """The slow way: each window in its turn, to one instance that lives as long as the job."""
+def told_in_order(
+    windows: Sequence[Closing], views: bool, orders: Sequence[Order]
+) -> tuple[tuple[Incidents, dict[str, Any]], set[tuple[str, str]]]:
+    """The slow way, incidents and alerts: each window in its turn, to one instance that lives as long as the job."""
     with Broker() as broker:
+        broker.give(*orders)
         runner, step = KeyedStep(), broker.step(Rows() if views else None)
         for window, data in zip(windows, closed_of(windows), strict=True):
             runner.deliver(step, [data])
             runner.pass_watermark(step, window.start_us + LENGTH_US)
-        return broker.incidents()
+        return broker.incidents(), broker.alerts()
 
 
 def windows_of(number: int, **more: Any) -> list[Closing]:
@@ -317,9 +361,7 @@ def test_an_order_given_to_a_running_step_acts_from_its_next_window_on(broker: B
     runner.pass_watermark(step, windows[1].start_us + LENGTH_US)
     names = (Named("feature_nulls", "f0"),)
     order = Order(job="j", verb="mute", by="ada", at_us=1, from_us=windows[2].start_us, incident="j-1", findings=names)
-    writer = broker.writer()
-    send_order(identified(order), broker.identity, writer)
-    writer.flush()
+    broker.give(identified(order))
     saved = runner.saved()
     runner.deliver(step, closed[2:4])
     if killed:
