@@ -133,7 +133,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("clean", ["away", pytest.param("installed", marks=pytest.mark.slow)], indirect=True)
 def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_broker: KafkaBroker, clean: Clean) -> None:
     job, commands = first_job()
-    init, check, run, train, run_bounded, status, windows, incidents, exporter, rejects = commands
+    init, check, run, train, backtest, run_bounded, status, windows, incidents, *orders, exporter, rejects = commands
     assert run == "sparsewatch run clicks.toml"
     bootstrap = kafka_broker.bootstrap
     create_topic(bootstrap, "clicks", 2)
@@ -152,6 +152,8 @@ def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_brok
     clicks(range(12)).write_parquet(clean.folder / "last_week.parquet")
     clean.run(train)
     assert "is sound" in clean.run(check)
+    assert "clicks: 12 windows" in clean.run(backtest)
+    assert "Click rate" in (clean.folder / "last_week.html").read_text()
 
     with clean.running(run) as log:
         wait_for(lambda: rows_of_windows(bootstrap) == [ROWS, ROWS], 120, "windows that were there before")
@@ -168,6 +170,10 @@ def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_brok
     assert f"{ROWS:,}" in clean.run(windows) or str(ROWS) in clean.run(windows)
     assert "feature_nulls" in clean.run(incidents)
     assert "feature_nulls" in clean.run(status)
+    [known] = set(re.findall(r"clicks-\d+", clean.run(incidents)))
+    assert [order.split()[2] for order in orders] == ["mute", "accept"]
+    for order in orders:
+        assert known in clean.run(order.replace("clicks-17", known))
     with clean.running("sparsewatch alerts list clicks.toml --follow") as log:
         wait_for(lambda: "feature_nulls" in log.read_text(), 60, "the alert that was planted")
     with clean.running(f"{exporter} --port 0") as log:
