@@ -13,7 +13,7 @@ import msgspec
 from sparsewatch.pipelines.backtest.history import PARTITION
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.run.run import read_specs
-from sparsewatch.schemas.accounts import Account, Marker, ack_part, marker_part, sort_parts
+from sparsewatch.schemas.accounts import Account, Marker, WindowParts, ack_part, marker_part, sort_parts
 from sparsewatch.schemas.set_aside import ack_of
 from sparsewatch.transforms.codecs.decode import Decoded
 from sparsewatch.transforms.kafka.closing import close_bounded
@@ -31,8 +31,16 @@ from sparsewatch.transforms.window.measure import BlockParts, measuring
 _FAR = 2**62
 
 
+class Passed(NamedTuple):
+    """A window that has passed, as its readers and workers leave it; its end is exclusive."""
+
+    start_us: int
+    end_us: int
+    parts: WindowParts
+
+
 class Told(NamedTuple):
-    """A window and what the job decides of it."""
+    """A window and what a job decides of it."""
 
     closed: Closed
     decided: Decided
@@ -43,8 +51,8 @@ class Told(NamedTuple):
         return sum((marker.account for marker in self.closed.markers), Account())
 
 
-class Replay:
-    """A job's run over records, batch by batch. Memory: the measures of open windows, and what a job remembers.
+class Windows:
+    """The windows of a job's run over records, batch by batch. Memory: the measures of those that are open.
 
     Args:
         made: The job.
@@ -55,17 +63,12 @@ class Replay:
         [self._spec] = read_specs(made, [PARTITION], "latest")
         self._state = start_state(None, [PARTITION], {PARTITION: 0}, self._spec.reader)
         self._new = measuring(prepared.measure).new_parts
-        self._conclude = prepared.conclude
-        view = view_in_memory(prepared.look_back)
-        stream = StreamRules(made.job.stream, prepared.own_volume)
-        self._decide = DecideInOrder(made.identity, view, stream, made.job.incidents)
-        self._remembered = self._decide.first
         #: By start of their window.
         self._open: dict[int, BlockParts] = {}
         self._acks: dict[int, list[bytes]] = {}
 
-    def take(self, decoded: Decoded, *, is_last: bool) -> Iterator[Told]:
-        """Windows that are closed behind a batch.
+    def take(self, decoded: Decoded, *, is_last: bool) -> Iterator[Passed]:
+        """Windows that have passed behind a batch.
 
         Args:
             decoded: The batch: records of `PARTITION` that follow those before.
@@ -78,7 +81,7 @@ class Replay:
         self._state, step.markers = close_bounded(step.state, self._spec, now_us=0)
         self._measure(step)
         for marker in step.markers:
-            yield self._close(marker)
+            yield self._passed(marker)
 
     def _measure(self, step: Step) -> None:
         for window_us, block in step.blocks:
@@ -86,12 +89,32 @@ class Replay:
         if step.aside:
             self._acks.setdefault(step.aside_window_us, []).append(ack_part(ack_of(step.aside)))
 
-    def _close(self, marker: Marker) -> Told:
+    def _passed(self, marker: Marker) -> Passed:
         start_us = marker.window_us
         measured = self._open.pop(start_us, None)
         parts = [*self._acks.pop(start_us, []), *(() if measured is None else measured.parts()), marker_part(marker)]
-        closed = close_window(start_us, start_us + self._spec.windows.length_us, sort_parts(parts), self._conclude)
-        assert closed is not None, "it has a marker"
+        return Passed(start_us, start_us + self._spec.windows.length_us, sort_parts(parts))
+
+
+class Judge:
+    """Decides of the windows of a run, in their order, by the settings of a job; it remembers what the job would.
+
+    Args:
+        made: The job.
+        prepared: What its kind does with windows.
+    """
+
+    def __init__(self, made: Ready, prepared: Prepared) -> None:
+        self._conclude = prepared.conclude
+        view = view_in_memory(prepared.look_back)
+        stream = StreamRules(made.job.stream, prepared.own_volume)
+        self._decide = DecideInOrder(made.identity, view, stream, made.job.incidents)
+        self._remembered = self._decide.first
+
+    def __call__(self, passed: Passed) -> Told:
+        """What the job decides of the window that follows."""
+        closed = close_window(*passed, self._conclude)
+        assert closed is not None, "its reader closed it"
         # As it travels between the steps of a job: of a number 0 that is read as a float, a record says 0.0.
         closed = Closed.from_bytes(closed.to_bytes())
         decided, self._remembered = self._decide(self._remembered, closed)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, pairwise
 
 from sparsewatch.pipelines.backtest.history import History
-from sparsewatch.pipelines.backtest.replay import Replay, Told
+from sparsewatch.pipelines.backtest.replay import Judge, Passed, Told, Windows
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.tables.streams import OnBytes
 from sparsewatch.schemas.errors import SchemaError
@@ -19,6 +19,14 @@ def replay(
     stretch: Stretch,
     on_bytes: OnBytes = lambda _done, _total: None,
 ) -> Iterator[Told]:
+    """What a job decides of the windows of a stretch of history, see `windows_of`."""
+    judge = Judge(made, prepared)
+    return map(judge, windows_of(made, prepared, history, stretch, on_bytes))
+
+
+def windows_of(
+    made: Ready, prepared: Prepared, history: History, stretch: Stretch, on_bytes: OnBytes
+) -> Iterator[Passed]:
     """The windows of a stretch of history, each as soon as the job would have closed it.
 
     Args:
@@ -31,11 +39,11 @@ def replay(
     Raises:
         SchemaError: If there is no event in the stretch, or a file is damaged.
     """
-    run, events = Replay(made, prepared), 0
+    windows, events = Windows(made, prepared), 0
     for decoded, after in pairwise(chain(_batches(made, history, stretch, on_bytes), [None])):
         assert decoded is not None, "only the end is none"
         events += decoded.rows.num_rows
-        yield from run.take(decoded, is_last=after is None)
+        yield from windows.take(decoded, is_last=after is None)
     if not events:
         raise SchemaError(f"{history.name}: expected events that the job can use, got none in this stretch of time")
 

@@ -11,7 +11,7 @@ import pytest
 
 from sparsewatch import run_job
 from sparsewatch.pipelines.backtest.history import open_history, time_rule
-from sparsewatch.pipelines.backtest.replay import Replay, Told
+from sparsewatch.pipelines.backtest.replay import Passed, Told, Windows
 from sparsewatch.pipelines.backtest.run import replay
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
@@ -127,14 +127,14 @@ def test_windows_are_closed_as_they_pass_and_leave_nothing(tmp_path: Path, monke
     file = tmp_path / "clicks.jsonl"
     file.write_bytes(b"\n".join(map(msgspec.json.encode, clicks(9_000))))
     job = _click_job(tmp_path, "none:1", "source.block_rows=200")
-    most, close = 0, Replay._close
+    most, passed = 0, Windows._passed
 
-    def counting(run: Replay, marker: Any) -> Told:
+    def counting(run: Windows, marker: Any) -> Passed:
         nonlocal most
         most = max(most, len(run._open))
-        return close(run, marker)
+        return passed(run, marker)
 
-    monkeypatch.setattr(Replay, "_close", counting)
+    monkeypatch.setattr(Windows, "_passed", counting)
     assert len(told(job, file)) == 15
     assert most <= 2
 
