@@ -14,7 +14,7 @@ import polars as pl
 from scipy import stats
 
 from benchmarks.decisions_job import Decided, Measured, WindowedJob, measure_window
-from benchmarks.decisions_learn import reference_job, rows_job, sliding_job, some_rows
+from benchmarks.decisions_learn import learning_job, reference_job, rows_job, some_rows
 from benchmarks.decisions_streams import Stream, span_of
 from sparsewatch.transforms.window.in_memory import Remembered
 
@@ -26,7 +26,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """What a job made of the windows of a stretch."""
 
     windows: int = 0
-    #: Windows that were compared with anything: a sliding view may have too few rows, or too few earlier windows.
+    #: Windows that were compared with anything: a job may still have been learning.
     compared: int = 0
     alerts: int = 0
     #: Windows with an alert.
@@ -94,19 +94,19 @@ def clean(stream: Stream, learned: int, folder: Path) -> dict[str, Tally]:
 
 
 def _clicks(stream: Stream, learned: int, folder: Path) -> Iterator[tuple[str, Decided]]:
-    sliding = Running(sliding_job(stream))
+    learning = Running(learning_job(stream))
     fixed: Running | None = None
     first: list[Measured] = []
     for number, rows in enumerate(stream.windows()):
-        window = measure_window(sliding.job.new, stream.columns, rows, span_of(number))
-        slid = sliding.next(window)
+        window = measure_window(learning.job.new, stream.columns, rows, span_of(number))
+        own = learning.next(window)
         if number < learned:
             first.append(window)
             continue
         fixed = fixed or Running(reference_job(stream, first, folder))
         first.clear()
         yield "reference", fixed.next(window)
-        yield "sliding", slid
+        yield "learning", own
 
 
 def _rows(stream: Stream, learned: int, folder: Path) -> Iterator[tuple[str, Decided]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.decisions_clean import Running
 from benchmarks.decisions_job import Decided, Measured, WindowedJob, measure_window
-from benchmarks.decisions_learn import reference_job, rows_job, sliding_job
+from benchmarks.decisions_learn import learning_job, reference_job, rows_job
 from benchmarks.decisions_streams import START_US, WINDOW_US, Stream, span_of
 from benchmarks.faults.library import Fault
 from benchmarks.faults.stretch import TIME, Stretch, Target
@@ -152,11 +152,11 @@ def _learned(
         # A job of rows knows the volume of its own windows.
         yield "row model", job, _after(job, measured)
         return
-    sliding = sliding_job(stream)
-    measured = _measure_all(sliding, stream, windows)
+    learning = learning_job(stream)
+    measured = _measure_all(learning, stream, windows)
     fixed = reference_job(stream, measured, folder)
     yield "reference", fixed, _after(fixed, measured)
-    yield "sliding", sliding, _after(sliding, measured)
+    yield "learning", learning, _after(learning, measured)
 
 
 def _measure_all(job: WindowedJob, stream: Stream, windows: Sequence[pl.DataFrame], first: int = 0) -> list[Measured]:

@@ -61,9 +61,9 @@ class Decided:
 
     @property
     def untold(self) -> str | None:
-        """Why the sliding view compared nothing; None where it did, or where there is none."""
-        drift = self.summary.get("drift", {})
-        return cast("str | None", drift.get("untold"))
+        """Why nothing was compared; None where something was."""
+        baseline = self.summary.get("baseline", {})
+        return "learning" if baseline.get("kind") == "learning" else None
 
 
 class WindowedJob:
@@ -89,7 +89,9 @@ class WindowedJob:
         self._made = ready(self.job)
         self._parts = prepare(self._made)
         stream = StreamRules(self.job.stream, self._parts.own_volume)
-        self._decide = DecideInOrder(self._made.identity, self._parts.look_back, stream, self.job.incidents)
+        self._decide = DecideInOrder(
+            self._made.identity, self._parts.look_back, stream, self.job.incidents, self._parts.learning
+        )
         # With its label a transform is wrapped; the measure is the callable that workers get.
         self.new: Callable[[], Measure] = cast("Any", measuring(self._parts.measure)).new
         self.first = self._decide.first

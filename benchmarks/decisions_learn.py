@@ -14,15 +14,13 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.transforms.window.measure import unpack_parts
 
-#: Windows of the sliding baseline, the newest among them.
-PANES = 24
 #: Most rows that a row model is trained on here.
 _MOST_ROWS = 20_000
 
 
-def sliding_job(stream: Stream) -> WindowedJob:
-    """A job of clicks without a reference: each window against those before it."""
-    return WindowedJob({**_click_settings(stream), "ranking": {"panes": PANES}}, WINDOW_US)
+def learning_job(stream: Stream) -> WindowedJob:
+    """A job of clicks without a reference: it learns its baseline of the windows before."""
+    return WindowedJob(_click_settings(stream), WINDOW_US)
 
 
 def reference_job(stream: Stream, learned: Sequence[Measured], folder: Path) -> WindowedJob:

@@ -71,7 +71,7 @@ def _before(before: Sequence[Before]) -> Iterator[Result]:
 
 
 def _faults(outcomes: Sequence[Outcome]) -> Iterator[Result]:
-    for kind, jobs in (("ctr", ("reference", "sliding")), ("rows", ("row model",))):
+    for kind, jobs in (("ctr", ("reference", "learning")), ("rows", ("row model",))):
         own = [one for one in outcomes if one.job in jobs]
         if own:
             yield from _summary(kind, own)
@@ -133,7 +133,7 @@ def strength_line(job: str, outcomes: Sequence[Outcome]) -> str:
 
 def _weak(found: Found) -> Iterator[Result]:
     """What no job found in any run, at its greatest strength and at all."""
-    for kind, jobs in (("ctr", ("reference", "sliding")), ("rows", ("row model",))):
+    for kind, jobs in (("ctr", ("reference", "learning")), ("rows", ("row model",))):
         own = [one for one in found.outcomes if one.job in jobs]
         if not own:
             continue

@@ -170,6 +170,11 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
         return self.named("panes")
 
     @property
+    def baseline(self) -> str:
+        """Saved windows of which the job learns its baseline."""
+        return self.named("baseline")
+
+    @property
     def rejects(self) -> str:
         """Records that cannot be used."""
         return rejects_topic(self.source)

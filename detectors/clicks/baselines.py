@@ -23,6 +23,8 @@ class Baseline(NamedTuple):
     backing: int
     #: Mean rows of these.
     rows: float
+    #: How messages call it.
+    name: str
 
     def evidence(self) -> dict[str, float | str]:
         """For an alert."""
@@ -34,7 +36,7 @@ class Baseline(NamedTuple):
 
     def wording(self) -> str:
         """For a message."""
-        return "in the reference" if self.kind is None else f"in the reference at this {self.kind}"
+        return f"in {self.name}" if self.kind is None else f"in {self.name} at this {self.kind}"
 
     def low_volume(self, low: float, z: float) -> float:
         """See `sparsewatch.detectors.clicks.volume.low_volume`."""
@@ -84,7 +86,7 @@ def volume_baseline(reference: Reference, start_us: int | None) -> Baseline:
         start_us: Start of the window; None for any.
     """
     hour = _hour(reference.volume_by_hour, start_us)
-    return _flat(reference, reference.volume) if hour is None else _volume(*hour)
+    return _flat(reference, reference.volume) if hour is None else _volume(*hour, reference.name)
 
 
 def click_rate_baseline(reference: Reference, start_us: int | None) -> Baseline:
@@ -95,23 +97,27 @@ def click_rate_baseline(reference: Reference, start_us: int | None) -> Baseline:
         start_us: Start of the window; None for any.
     """
     hour = _hour(reference.click_rate_by_hour, start_us)
-    return _flat(reference, reference.click_rate) if hour is None else _click_rate(*hour)
+    return _flat(reference, reference.click_rate) if hour is None else _click_rate(*hour, reference.name)
 
 
 def volume_baselines(reference: Reference) -> list[Baseline]:
     """Of each hour, or of any window."""
     rhythm = reference.volume_by_hour
-    return [_flat(reference, reference.volume)] if rhythm is None else [_volume(rhythm, hour) for hour in rhythm.hours]
+    return (
+        [_flat(reference, reference.volume)]
+        if rhythm is None
+        else [_volume(rhythm, hour, reference.name) for hour in rhythm.hours]
+    )
 
 
 def click_rate_baselines(reference: Reference) -> list[Baseline]:
     """Of each hour, or of any window."""
     rhythm, flat = reference.click_rate_by_hour, _flat(reference, reference.click_rate)
-    return [flat] if rhythm is None else [_click_rate(rhythm, hour) for hour in rhythm.hours]
+    return [flat] if rhythm is None else [_click_rate(rhythm, hour, reference.name) for hour in rhythm.hours]
 
 
 def _flat(reference: Reference, figure: Statistic) -> Baseline:
-    return Baseline(None, figure, reference.windows, reference.windows, reference.volume.mean)
+    return Baseline(None, figure, reference.windows, reference.windows, reference.volume.mean, reference.name)
 
 
 def _hour(rhythm: Rhythm | None, start_us: int | None) -> tuple[Rhythm, Hour] | None:
@@ -120,19 +126,19 @@ def _hour(rhythm: Rhythm | None, start_us: int | None) -> tuple[Rhythm, Hour] | 
     return rhythm, hour
 
 
-def _volume(rhythm: Rhythm, hour: Hour) -> Baseline:
-    return _of_hour(rhythm, hour, hour.mean)
+def _volume(rhythm: Rhythm, hour: Hour, name: str) -> Baseline:
+    return _of_hour(rhythm, hour, hour.mean, name)
 
 
-def _click_rate(rhythm: Rhythm, hour: Hour) -> Baseline:
-    return _of_hour(rhythm, hour, hour.mean * (1 - hour.mean) / hour.rows)
+def _click_rate(rhythm: Rhythm, hour: Hour, name: str) -> Baseline:
+    return _of_hour(rhythm, hour, hour.mean * (1 - hour.mean) / hour.rows, name)
 
 
-def _of_hour(rhythm: Rhythm, hour: Hour, sampling: float) -> Baseline:
+def _of_hour(rhythm: Rhythm, hour: Hour, sampling: float, name: str) -> Baseline:
     figure = Statistic(
         mean=hour.mean,
         sd=math.sqrt(sampling + (rhythm.spread * hour.mean) ** 2),
         min=rhythm.least * hour.mean,
         max=rhythm.most * hour.mean,
     )
-    return Baseline(rhythm.kind, figure, rhythm.windows, hour.days, hour.rows)
+    return Baseline(rhythm.kind, figure, rhythm.windows, hour.days, hour.rows, name)

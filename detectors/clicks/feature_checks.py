@@ -112,7 +112,7 @@ def feature_vanished(view: View) -> Finding | None:
     threshold = min(view.settings.absent_share, baseline / 2, baseline - view.null_tolerance())
     if share > threshold or 1 - view.before.null_share.max <= threshold:
         return None
-    message = f"{share:.1%} of rows have a value, {baseline:.1%} in the reference{view.cause()}"
+    message = f"{share:.1%} of rows have a value, {baseline:.1%} in {view.reference.name}{view.cause()}"
     chance = p_value(lambda z: share <= baseline - view.null_tolerance(z), view.settings.z)
     return view.finding("feature_vanished", "critical", share, threshold, baseline, message, chance, listed=view.listed)
 
@@ -124,7 +124,7 @@ def feature_appeared(view: View) -> Finding | None:
     absent = 1 - view.before.null_share.min <= view.settings.absent_share
     if not absent or share < threshold:
         return None
-    message = f"{share:.1%} of rows have a value, {baseline:.1%} in the reference"
+    message = f"{share:.1%} of rows have a value, {baseline:.1%} in {view.reference.name}"
     return view.finding(
         "feature_appeared",
         "warning",
@@ -144,7 +144,7 @@ def feature_nulls(view: View) -> Finding | None:
     threshold = null_limit(view.before, view.reference, view.counts.rows, view.settings)
     if share < threshold:
         return None
-    message = f"{share:.1%} of rows lack a value, {baseline:.1%} in the reference{view.cause()}"
+    message = f"{share:.1%} of rows lack a value, {baseline:.1%} in {view.reference.name}{view.cause()}"
     return view.finding(
         "feature_nulls",
         "warning",
@@ -209,7 +209,7 @@ def feature_unseen_values(view: View) -> Finding | None:
     reference = view.reference
     unseen = unseen_values(view.counts, view.name, reference.known_values[view.name], reference.hash_limit(view.name))
     distinct = round(float(unseen["weight"].sum()))
-    message = f"{share:.1%} of values are not in the reference, {baseline.mean:.1%} expected; {distinct} distinct"
+    message = f"{share:.1%} of values are not in {reference.name}, {baseline.mean:.1%} expected; {distinct} distinct"
     return view.finding(
         "feature_unseen_values",
         "warning",
@@ -272,8 +272,8 @@ def feature_signal_lost(view: View) -> Finding | None:
     if threshold <= 0 or view.figures.normalised > threshold:
         return None
     message = (
-        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in the "
-        f"reference; rank {view.figures.rank}, was {view.before.rank}"
+        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in "
+        f"{view.reference.name}; rank {view.figures.rank}, was {view.before.rank}"
     )
     return _signal(view, "feature_signal_lost", "warning", threshold, message, upwards=False)
 
@@ -287,8 +287,8 @@ def feature_signal_gained(view: View) -> Finding | None:
     if view.figures.normalised < threshold:
         return None
     message = (
-        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in the "
-        f"reference; rank {view.figures.rank}, was {view.before.rank}"
+        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in "
+        f"{view.reference.name}; rank {view.figures.rank}, was {view.before.rank}"
     )
     return _signal(view, "feature_signal_gained", "info", threshold, message, upwards=True)
 

@@ -44,7 +44,8 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
     cardinality_ratio: Statistic
     score: Statistic
     normalised: Statistic
-    #: Share of a window's rows with a value whose value is in no other window; None for a single window or no value.
+    #: Share of a window's rows with a value whose value is in no window before it, over the later half of the windows;
+    #: None for fewer than three windows with a value.
     unseen_share: Statistic | None
     #: Place by mean normalised score, 1 is best.
     rank: int
@@ -91,6 +92,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     bins: NumberBins = NO_BINS
     #: Shares of the most frequent values of each feature; empty in references of earlier releases.
     shares: Mapping[str, ValueShares] = {}
+    #: How messages call it.
+    name: str = "the reference"
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -290,14 +293,16 @@ def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues
     figures = [profile.features[name] for profile in profiles]
     cardinalities = [figure.cardinality for figure in figures]
     some = values.listed > 0
-    alone = (values.alone[some] / values.listed[some]).tolist()
+    # In a stream whose values change the windows to come have more new ones than those between others: a window is
+    # compared with those before it. Of the first half few are known.
+    new = (values.new[some] / values.listed[some])[int(some.sum()) // 2 :].tolist()
     return FeatureReference(
         null_share=statistic([figure.null_share for figure in figures]),
         cardinality=statistic(cardinalities),
         cardinality_ratio=statistic(values.distinct_ratios(cardinalities, values.listed.tolist()) or [1.0]),
         score=statistic([figure.score for figure in figures]),
         normalised=statistic([figure.normalised for figure in figures]),
-        unseen_share=statistic(alone) if len(alone) > 1 else None,
+        unseen_share=statistic(new) if len(new) > 1 else None,
         rank=0,
         listed=int(values.listed.sum()),
         left_out=left_out,

@@ -57,7 +57,11 @@ class StretchValues:
         ]
         rows = pl.concat(tables, how="vertical_relaxed").collect()
         by_value = (
-            rows.lazy().group_by("value").agg(pl.col("rows").sum(), pl.len().alias("windows")).sort("value").collect()
+            rows.lazy()
+            .group_by("value")
+            .agg(pl.col("rows").sum(), pl.len().alias("windows"), pl.col("window").min().alias("first"))
+            .sort("value")
+            .collect()
         )
         self.values = by_value["value"]
         #: Rows with a value in each window, those whose value is in no other window, and those whose value is in no
@@ -66,6 +70,8 @@ class StretchValues:
         self.alone = _rows_of(rows, by_value, 1, len(windows))
         most = len(windows) // PART
         self.rare = self.alone if most <= 1 else _rows_of(rows, by_value, most, len(windows))
+        #: Rows in each window of values that no window before it has.
+        self.new = _new_rows(rows, by_value, len(windows))
         self.abundances = Abundances.of(
             by_value["rows"].to_numpy(), scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
         )
@@ -82,10 +88,20 @@ class StretchValues:
         ]
 
 
+def _new_rows(rows: pl.DataFrame, by_value: pl.DataFrame, windows: int) -> np.ndarray:
+    """Rows in each window of values that no window before it has."""
+    first = by_value.lazy().select("value", pl.col("first").alias("window"))
+    return _by_window(rows.lazy().join(first, on=["value", "window"], how="semi"), windows)
+
+
 def _rows_of(rows: pl.DataFrame, by_value: pl.DataFrame, most: int, windows: int) -> np.ndarray:
     """Rows in each window of values that are in at most so many windows."""
     few = by_value.lazy().filter(pl.col("windows") <= most).select("value")
-    found = rows.lazy().join(few, on="value", how="semi").select("window", pl.col("rows") * pl.col("weight")).collect()
+    return _by_window(rows.lazy().join(few, on="value", how="semi"), windows)
+
+
+def _by_window(rows: pl.LazyFrame, windows: int) -> np.ndarray:
+    found = rows.select("window", pl.col("rows") * pl.col("weight")).collect()
     return np.bincount(found["window"].to_numpy(), found["rows"].to_numpy(), minlength=windows)
 
 

@@ -52,6 +52,11 @@ class HashedCounters(NamedTuple):
         """Sum of both."""
         return HashedCounters(self.rows + other.rows, self.clicks + other.clicks)
 
+    def folded(self, max_values: int) -> "HashedCounters":
+        """The same counts in as many counters as a feature of fewer stored values has, at most as many as these."""
+        size = number_of_counters(max_values)
+        return HashedCounters(self.rows.reshape(-1, size).sum(axis=0), self.clicks.reshape(-1, size).sum(axis=0))
+
     def counters(self, hashes: Hashes) -> NDArray[np.int64]:
         """Position of each value's counter."""
         return counters_of(hashes, self.rows.size)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Self
 
 import msgspec
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,6 +51,8 @@ GROUPS = 16
 MAX_VALUES = 65_536
 #: Binary digits that tell bins of numbers apart.
 Bits = Annotated[int, Range(at_least=1, at_most=20)]
+#: Distinct values of a feature that are stored however few cells there are.
+LEAST_VALUES = 64
 
 
 class FeatureCounts:
@@ -144,14 +147,23 @@ class FeatureCounts:
 
     def without_rows(self) -> Self:
         """Counts of no rows that take the same features, label and kinds of values."""
-        counts = type(self)(
-            self.features,
-            self.label,
-            max_values=self.max_values,
-            numbers=self.bins.features,
-            number_bits=self.bins.bits,
-        )
+        counts = self._empty(self.max_values)
         counts._expect({name: column.kind for name, column in self._columns.items()})
+        return counts
+
+    def thinned(self, cells: int) -> Self:
+        """The same counts with fewer values stored: as many a feature as fit into `cells` values of all features.
+
+        A feature with more has a sample of its values and hashed counters, as above `max_values`.
+        """
+        self._count_buffer()
+        sizes = np.array([column.merged().rows.size for column in self._columns.values()])
+        most = self.max_values
+        while most > LEAST_VALUES and np.minimum(sizes, most).sum() > cells:
+            most //= 2
+        counts = self._empty(most)
+        counts.rows, counts.clicks = self.rows, self.clicks
+        counts._columns = {name: column.thinned(most) for name, column in self._columns.items()}
         return counts
 
     def table(self, feature: str) -> pl.DataFrame:
@@ -246,6 +258,12 @@ class FeatureCounts:
                 column.kind = header.kinds[i]
                 column.restore(parts[i], header.nulls[i], tails[i])
         return counts
+
+    def _empty(self, max_values: int) -> Self:
+        bins = self.bins
+        return type(self)(
+            self.features, self.label, max_values=max_values, numbers=bins.features, number_bits=bins.bits
+        )
 
     def _identity(self) -> tuple[Any, ...]:
         # The bits of no bins are no difference.

@@ -104,6 +104,16 @@ class ValueCounts:
                 self._append(part)
         self.nulls = self.nulls.plus(other.nulls)
 
+    def thinned(self, max_values: int) -> "ValueCounts":
+        """The same counts with at most so many values stored, no more than `self.max_values`."""
+        part = self.merged()
+        thin = ValueCounts(max_values, self._pending)
+        thin.kind, thin.nulls, thin._limit = self.kind, self.nulls, self._limit
+        thin.hashed = None if self.hashed is None else self.hashed.folded(max_values)
+        thin._parts = [part] if part.rows.size else []
+        thin.merged()
+        return thin
+
     def merged(self) -> Part:
         """Counts of the stored values, each once, in no order."""
         if not self._parts:

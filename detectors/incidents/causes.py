@@ -6,6 +6,7 @@ Rules fall into kinds; findings of different kinds have different causes:
   begin within one window, while one fault seldom shows in one rule on one feature. The edge of a fault may lie inside a
   window, so findings of the next window belong to it, too. While the stream itself is at fault (no rows, few rows, many
   rejects), all that rows show follows from it.
+  New values come one after the other as a stream's population changes: those of one feature join those of another.
 * *pattern*: each pattern of defects is one of its own.
 * *source*: what happened to the source topic, told once.
 * *books*: the accounts do not balance. The job commits nothing from there on, so its next run ends it.
@@ -70,6 +71,8 @@ _SHARES = frozenset(
 )
 #: Subjects that no one thing has: findings on them are alike only by the same rule.
 _WHOLES = frozenset({"stream", "rows", "wafers"})
+#: Share of a feature's rows from which on unseen values are no news.
+_MOSTLY_UNSEEN = 0.5
 _ORDER = {rule: place for place, rule in enumerate(RULES)}
 
 
@@ -88,6 +91,14 @@ def is_about(found: Finding, member: Member) -> bool:
     if kind_of(found.rule) == "pattern" or found.subject in _WHOLES:
         return found.rule == member.rule
     return True
+
+
+def is_news(found: Finding | Member) -> bool:
+    """Whether it tells of new values that are no fault of their feature: a campaign begins, a release comes out.
+
+    If most rows have new values, that is no news but a fault, such as another hash.
+    """
+    return found.rule == "feature_unseen_values" and found.value < _MOSTLY_UNSEEN
 
 
 def cause_key(found: Finding) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sparsewatch.detectors.incidents.causes import STREAM_RULES, by_suspicion, cause_key, is_about, kind_of
+from sparsewatch.detectors.incidents.causes import STREAM_RULES, by_suspicion, cause_key, is_about, is_news, kind_of
 from sparsewatch.detectors.incidents.follow_orders import follow, name_of, silent_names
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.alerts import Finding
@@ -122,6 +122,9 @@ def _home(finding: Finding, known: Sequence[Incident], window: Seen, findings: S
     """The known incident that a finding belongs to."""
     for incident in reversed(known):
         if any(is_about(finding, member) for member in incident.members):
+            return incident.number
+    for incident in reversed(known):
+        if is_news(finding) and all(is_news(member) for member in incident.members):
             return incident.number
     for incident in reversed(known):
         if kind_of(finding.rule) == "data" and _explains(incident, window, findings):

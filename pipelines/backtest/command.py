@@ -104,14 +104,14 @@ def backtest(
     )
     with progress_bar("scanning", unit=BYTES, lines_s=_LINE_S) as bar:
         history = open_history(job, files, rule, reading, bar.move)
-    outcome, alerts = Outcome(), bytearray()
-    for told in _replayed(job, history, stretch):
+    outcome, alerts, remarks = Outcome(), bytearray(), list[str]()
+    for told in _replayed(job, history, stretch, remarks):
         outcome.add(told)
         if alerts_file is not None:
             alerts += b"".join(msgspec.json.encode(alert) + b"\n" for alert in told.decided.raised.alerts)
-    for remark in history.remarks():
-        click.echo(remark, err=True)
     scored = None if known is None else score(outcome, known)
+    for remark in [*remarks, *history.remarks()]:
+        click.echo(remark, err=True)
     if alerts_file is not None:
         save(alerts_file, bytes(alerts))
     said = list(sentences(job.name, outcome, job.windows.disorder, scored))
@@ -127,14 +127,14 @@ def backtest(
         click.echo(printable(sentence))
 
 
-def _replayed(job: Job, history: History, stretch: Stretch) -> Iterator["Told"]:
+def _replayed(job: Job, history: History, stretch: Stretch, remarks: list[str]) -> Iterator["Told"]:
+    """What the job tells, window by window; `remarks` gets those on what it names."""
     # Beam is imported once the settings and files are sound: it takes seconds.
     from sparsewatch.pipelines.backtest.run import replay
     from sparsewatch.pipelines.job.ready import prepare, ready
 
     made = ready(job)
     prepared = prepare(made)
-    for remark in prepared.remarks:
-        click.echo(remark, err=True)
+    remarks += prepared.remarks
     with progress_bar(history.name, unit=BYTES, lines_s=_LINE_S) as bar:
         yield from replay(made, prepared, history, stretch, bar.move)

@@ -108,7 +108,7 @@ class Judge:
         self._conclude = prepared.conclude
         view = view_in_memory(prepared.look_back)
         stream = StreamRules(made.job.stream, prepared.own_volume)
-        self._decide = DecideInOrder(made.identity, view, stream, made.job.incidents)
+        self._decide = DecideInOrder(made.identity, view, stream, made.job.incidents, prepared.learning)
         self._remembered = self._decide.first
 
     def __call__(self, passed: Passed) -> Told:

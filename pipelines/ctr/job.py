@@ -23,6 +23,7 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.detectors.type_changes import explained, type_findings
+from sparsewatch.pipelines.ctr.learning import LearnedBaseline
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
 from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
@@ -105,6 +106,8 @@ class ConcludeClicks:
     declared: Mapping[str, str] = field(default_factory=dict)
     #: Rows sampled to tell in which rows a change is; 0 for none.
     sample_rows: int = 0
+    #: Whether a baseline is learned of its windows.
+    learns: bool = False
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
@@ -145,7 +148,7 @@ class ConcludeClicks:
             types, self.declared, least_share=checks.mistyped_share, least_cells=checks.mistyped_cells
         )
         whole = replace(whole, findings=self._located(explained(whole.findings, changes), measure))
-        if not self.ranking.panes:
+        if not self.ranking.panes and not self.learns:
             return whole
         return whole + Conclusion(pane=pane_state(window, counts, ranking, whole.findings))
 
@@ -240,15 +243,30 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         scores=scores,
         declared=declared,
         sample_rows=job.sample_rows,
+        learns=job.learns,
     )
     return Prepared(
         events="Clicks",
         measure="CountFeatures" >> MeasureWindows(job.name, measure),
         conclude=conclude,
         look_back=SlidingRanking(job.ranking.panes, thresholds) if job.ranking.panes else None,
+        learning=_learning(job),
+        remarks=(*remarks, *_learning_remarks(job)),
         own_volume=reference is None,
-        remarks=remarks,
     )
+
+
+def _learning_remarks(job: CtrJob) -> tuple[str, ...]:
+    if not job.learns:
+        return ()
+    least = job.checks.learning.least
+    return (f"no reference is named: the job learns what is usual from its first {least} complete windows",)
+
+
+def _learning(job: CtrJob) -> LearnedBaseline | None:
+    if not job.learns:
+        return None
+    return LearnedBaseline(job.ranked_features, job.checks.learning, job.checks.thresholds)
 
 
 def _reference(job: CtrJob, made: Ready) -> tuple[ModelInUse[Reference] | None, tuple[str, ...]]:

@@ -15,6 +15,22 @@ from sparsewatch.schemas.settings import Range, Settings, nearest
 from sparsewatch.transforms.codecs.events import EventColumns, named_fields
 
 
+class LearningSettings(Settings, frozen=True, kw_only=True):
+    """The baseline that a job without a reference learns of its own windows; see docs/alerts.md."""
+
+    #: Whether it learns one.
+    enabled: bool = True
+    #: Windows of the baseline: the last ones in which nothing was wrong.
+    windows: Annotated[int, Range(at_least=10, at_most=500)] = 24
+    #: Windows that are learned before the first is checked.
+    least: Annotated[int, Range(at_least=4, at_most=500)] = 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.least > self.windows:
+            raise SettingError(f"least: expected at most windows ({self.windows}), got {self.least}")
+
+
 class CheckSettings(Settings, frozen=True, kw_only=True):
     """The click-through job's reference and what is checked against it; see docs/alerts.md."""
 
@@ -22,6 +38,7 @@ class CheckSettings(Settings, frozen=True, kw_only=True):
     reference: str | None = None
     #: Rows of a window sampled to tell in which rows a change is; 0 for none. Fewer of more than 500 columns.
     sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 16)] = DEFAULT_SAMPLE_ROWS
+    learning: LearningSettings = LearningSettings()
     thresholds: ClickThresholds = ClickThresholds()
 
 
@@ -98,6 +115,11 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
     rows: RowSettings = RowSettings()
 
     @property
+    def learns(self) -> bool:
+        """Whether it learns its baseline: it is given none."""
+        return self.checks.reference is None and self.checks.learning.enabled
+
+    @property
     def ranked_features(self) -> tuple[str, ...]:
         """Columns to rank, in a fixed order."""
         if self.features is not None:
@@ -169,4 +191,5 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""
         panes = [SideTopic("panes", state=True)] if self.ranking.panes else []
-        return row_topics(self.rows) + panes
+        baseline = [SideTopic("baseline", state=True)] if self.learns else []
+        return row_topics(self.rows) + panes + baseline

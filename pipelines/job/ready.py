@@ -21,7 +21,7 @@ from sparsewatch.transforms.kafka.client import NewTopic
 if TYPE_CHECKING:
     from apache_beam import PTransform
 
-    from sparsewatch.transforms.window.measure import Conclude, LookBack
+    from sparsewatch.transforms.window.measure import Conclude, Learning, LookBack
 
 
 #: Side records carry headers on top of the original record.
@@ -61,6 +61,8 @@ class Prepared:
     conclude: "Conclude"
     #: The job's view over its last windows, if it has one.
     look_back: "LookBack | None" = None
+    #: The baseline that it learns of its own windows, if it is given none and has one.
+    learning: "Learning | None" = None
     #: Whether volume is compared with the job's own windows: what it concludes does not compare it with a reference.
     own_volume: bool = True
     #: What a person should know about the models and references, a sentence each.

@@ -296,7 +296,13 @@ def build_graph(pipeline: beam.Pipeline, made: Ready, prepared: Prepared, specs:
     )
     stream = StreamRules(job.stream, prepared.own_volume)
     close = CloseWindows(
-        made.identity, prepared.conclude, prepared.look_back, job.output.alerts_file, stream, job.incidents
+        made.identity,
+        prepared.conclude,
+        prepared.look_back,
+        job.output.alerts_file,
+        stream,
+        job.incidents,
+        prepared.learning,
     )
     # Labels stay as they are, whatever the classes are called: an update of a running job matches them.
     _ = (measures, aside, markers) | "AllParts" >> beam.Flatten() | "CloseBooks" >> close

@@ -64,7 +64,7 @@ def status_lines(found: Status, now_s: float) -> Iterator[str]:
         + (f"; up to {number(found.lost)} lost before they were read" if found.lost else "")
     )
     yield f"behind     {_lag(found.lag)}"
-    yield f"compares   {_learned(found.learned)}"
+    yield f"compares   {_learned(found.learned, found.baseline)}"
     if found.silent_us:
         yield f"silent     no event for {span(found.silent_us / 1e6)}"
     for muted in found.muted:
@@ -89,8 +89,16 @@ def _lag(lag: dict[int, int]) -> str:
     return f"{total}: {named}{more}" if len(behind) > 1 else f"{total}, in partition {behind[0][1]}"
 
 
-def _learned(learned: dict[str, str]) -> str:
+def _learned(learned: dict[str, str], baseline: tuple[int, int] | None) -> str:
     named = ", ".join(f"{key} {path!r}" for key, path in learned.items())
+    if baseline is not None:
+        windows, needed = baseline
+        named += ", " if named else ""
+        if not needed or windows < needed:
+            return (
+                f"with {named}nothing of its own yet: it is learning, {windows} of {needed or 'a few'} windows so far"
+            )
+        return f"with {named}its last {counted(windows, 'window')} in which nothing was wrong"
     return f"with {named}" if named else "only with its own earlier windows: it names no reference and no model"
 
 

@@ -5,17 +5,21 @@ from contextlib import closing
 
 import msgspec
 
-from sparsewatch.pipelines.job.ready import Ready
+from sparsewatch.pipelines.job.ready import Ready, state_topics
 from sparsewatch.pipelines.orders.desk import silencing
 from sparsewatch.pipelines.orders.wording import held_until
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
-from sparsewatch.schemas.alerts import Severity
+from sparsewatch.schemas.alerts import SAMPLE, MetricSample, Severity
 from sparsewatch.schemas.incidents import SEVERITIES, Incident, incident_id
 from sparsewatch.schemas.orders import Named, Order
+from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.instances import progress_records, standings
 from sparsewatch.transforms.kafka.open import open_quick_reader
 from sparsewatch.transforms.kafka.orders import read_orders
 from sparsewatch.transforms.kafka.progress import progress_of
+from sparsewatch.transforms.window.job_metrics import BASELINE_NEEDED, BASELINE_WINDOWS
+
+_MAX_RECORD_BYTES = 1 << 20
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +75,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     silent_us: int
     #: Folders of models and references that it compares with, by their keys in the job file.
     learned: dict[str, str]
+    #: Windows that a baseline of the job's own is learned of, and windows that it needs; None for a job without one.
+    baseline: tuple[int, int] | None
     #: Incidents that fire, the most severe first, then the oldest.
     firing: list[Firing]
     #: What is silent, in the order in which people said so.
@@ -111,9 +117,20 @@ def status_of(made: Ready) -> Status:
         lag=lag(progress, begins, ends),
         silent_us=_silent_us(progress),
         learned={learned.key: learned.path for learned in made.job.learned()},
+        baseline=_baseline(made),
         firing=[] if progress is None else firing(progress, own.job),
         muted=[] if progress is None else [_muted(o) for o in silencing(made.job, orders, progress.closed_end_us)],
     )
+
+
+def _baseline(made: Ready) -> tuple[int, int] | None:
+    own = made.identity
+    if own.topics.baseline not in {topic.name for topic in state_topics(made)}:
+        return None
+    with Compacted(own.kafka, own.topics.metrics, _MAX_RECORD_BYTES, prefix=BASELINE_WINDOWS.encode()) as records:
+        samples = [SAMPLE.parse(value, MetricSample) for value in records.newest().values()]
+    found = {sample.name: int(sample.value) for sample in samples if sample.labels.get("job") == own.job}
+    return found.get(BASELINE_WINDOWS, 0), found.get(BASELINE_NEEDED, 0)
 
 
 def lag(progress: Progress | None, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from benchmarks.decisions_clean import Tally, clean, episodes, rate_bounds, tally
 from benchmarks.decisions_faults import WINDOWS, Base, Before, FaultBench, Outcome, divided
 from benchmarks.decisions_job import Decided
-from benchmarks.decisions_learn import sliding_job, some_rows
+from benchmarks.decisions_learn import learning_job, some_rows
 from benchmarks.decisions_plan import CleanRun, CleanTask, Found, clean_stream, tasks
 from benchmarks.decisions_results import results
 from benchmarks.decisions_seeded import RECIPES, Recipe, seeded
@@ -142,7 +142,7 @@ def test_late_rows_and_rows_without_a_label_are_accounted_where_they_arrive() ->
     times, clicks = arrived.to_list(), rows[LABEL].to_list()
     times[third], clicks[second] = times[0], None
     changed = rows.with_columns(pl.Series(TIME, times), pl.Series(LABEL, clicks))
-    windows = divided(sliding_job(stream), stream.columns, Stretch(changed, arrived=arrived), 0, 3, LABEL)
+    windows = divided(learning_job(stream), stream.columns, Stretch(changed, arrived=arrived), 0, 3, LABEL)
     heights = [one.height for one in stream.windows()]
     assert [one.rows for one in windows] == [heights[0], heights[1] - 1, heights[2] - 1]
     assert [one.late for one in windows] == [0, 0, 1]
@@ -154,7 +154,7 @@ def test_a_planted_fault_is_found_by_name_and_a_clean_twin_raises_nothing(tmp_pa
     target = Target(column="f001", other="f002", number="f000", group=("f001",), label=LABEL)
     stream = seeded(RECIPES[0], "ctr", features=3, a_window=400, count=WINDOWS, seed=5)
     bench = FaultBench(Base(stream, target, seed=5), tmp_path)
-    assert {one.job for one in bench.before} == {"reference", "sliding"}
+    assert {one.job for one in bench.before} == {"reference", "learning"}
     assert sum(one.alerts for one in bench.before) == 0
     nulls = next(fault for fault in FAULTS if fault.name == "nulls")
     reference = next(one for one in bench.plant(nulls, 1.0) if one.job == "reference")
@@ -164,7 +164,7 @@ def test_a_planted_fault_is_found_by_name_and_a_clean_twin_raises_nothing(tmp_pa
 
 @pytest.mark.torch
 @pytest.mark.long
-@pytest.mark.parametrize(("kind", "jobs"), [("ctr", {"reference", "sliding"}), ("rows", {"row model"})])
+@pytest.mark.parametrize(("kind", "jobs"), [("ctr", {"reference", "learning"}), ("rows", {"row model"})])
 def test_a_clean_stretch_is_judged_behind_what_is_learned(kind: Kind, jobs: set[str], tmp_path: Path) -> None:
     task = CleanTask(stream="day_cycle", kind=kind, part="choose", a_window=60, features=2, judged=5)
     stream, learned = clean_stream(task)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.decisions_faults import divided
 from benchmarks.decisions_job import Measured, WindowedJob, measure_window
-from benchmarks.decisions_learn import reference_job, rows_job, sliding_job
+from benchmarks.decisions_learn import learning_job, reference_job, rows_job
 from benchmarks.decisions_seeded import RECIPES, seeded
 from benchmarks.decisions_streams import LABEL, WINDOW_US, Kind, Stream, span_of
 from benchmarks.faults import cells
@@ -20,7 +20,7 @@ from sparsewatch import run_job
 from sparsewatch.testing import FakeBroker
 
 pytestmark = [pytest.mark.torch, pytest.mark.long]
-_LEARNED, _CLEAN, _ODD = 4, 2, 3
+_LEARNED, _CLEAN, _ODD = 4, 10, 3
 #: Behind all events: none of them is of a clock that is ahead.
 _NOW_S = span_of(_LEARNED + _CLEAN + _ODD)[1] / 1e6
 _TARGET = Target(column="f001", other="f002", number="f000", group=("f001",), label=LABEL)
@@ -45,10 +45,10 @@ def _with_faults(windows: Sequence[pl.DataFrame], label: str | None) -> Stretch:
 def _job(kind: str, stream: Stream, windows: Sequence[pl.DataFrame], folder: Path) -> WindowedJob:
     if kind == "row model":
         return rows_job(stream, windows, folder, sum(rows.height for rows in windows))
-    sliding = sliding_job(stream)
-    if kind == "sliding":
-        return sliding
-    measured = [measure_window(sliding.new, stream.columns, one, span_of(at)) for at, one in enumerate(windows)]
+    learning = learning_job(stream)
+    if kind == "learning":
+        return learning
+    measured = [measure_window(learning.new, stream.columns, one, span_of(at)) for at, one in enumerate(windows)]
     return reference_job(stream, measured, folder)
 
 
@@ -80,12 +80,12 @@ def _alerts(job: WindowedJob, stretch: Stretch) -> set[Alert]:
     return {(one["window_start_us"], one["rule"], one["subject"], one["incident"]) for one in alerts}
 
 
-@pytest.mark.parametrize(("kind", "of"), [("reference", "ctr"), ("sliding", "ctr"), ("row model", "rows")])
+@pytest.mark.parametrize(("kind", "of"), [("reference", "ctr"), ("learning", "ctr"), ("row model", "rows")])
 def test_the_findings_are_the_alerts_of_the_whole_job(kind: str, of: Kind, tmp_path: Path) -> None:
     stream = _stream(of)
     windows = list(stream.windows())
     learned, rest = windows[:_LEARNED], windows[_LEARNED:]
-    if kind == "sliding":
+    if kind == "learning":
         # It learns as it goes.
         learned, rest = [], windows
     label = LABEL if of == "ctr" else None

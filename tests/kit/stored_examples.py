@@ -25,6 +25,7 @@ from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, W
 from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
 from sparsewatch.detectors.wafers.window_counts import NovelWafer, WaferCounts
 from sparsewatch.pipelines.ctr import whole_rows
+from sparsewatch.pipelines.ctr.learning import LearnedPane
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.pipelines.retrain.log import LOG, Entry, note
 from sparsewatch.pipelines.rows.kept_rows import RowPane
@@ -466,12 +467,23 @@ def _click_pane() -> ClickPane:
     return ClickPane(complete=True, reported=["site"], ranking=[RANKED], counts=feature_counts(1_000).to_bytes())
 
 
+def _learned_pane() -> LearnedPane:
+    history = np.array([[60_000_000, 1_000, 100]], np.int64).tobytes()
+    counts = feature_counts(1_000).to_bytes()
+    return LearnedPane(suspect=["site"], ranking=[RANKED], counts=counts, history=history)
+
+
+def _learned_pane_said(data: bytes) -> Any:
+    pane = LearnedPane.of(data)
+    return pane.suspect, pane.ranking, _counts_said(pane.counts), pane.history
+
+
 def _row_pane() -> RowPane:
     return RowPane(rows=120, sample=row_sample().to_bytes())
 
 
 def _pane() -> bytes:
-    ((_, chunk),) = _chunks(PANE, "clicks", 4)
+    ((_, chunk),) = _chunks(PANE, "clicks", PANE.start_us // (PANE.end_us - PANE.start_us) % 4)
     return msgspec.msgpack.encode(chunk)
 
 
@@ -488,7 +500,7 @@ def _history(data: bytes) -> Any:
 
 
 def _pane_said(data: bytes) -> Any:
-    return _joined({b"clicks/0/0": data})
+    return list(_joined({b"clicks/0/0": data}).values())
 
 
 def _checkpoint() -> bytes:

@@ -26,7 +26,7 @@ from sparsewatch.detectors.rows.windows.shadow import Shadows
 from sparsewatch.detectors.rows.windows.summary import RowScores
 from sparsewatch.detectors.wafers import window_counts
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
-from sparsewatch.pipelines.ctr import sliding
+from sparsewatch.pipelines.ctr import learning, sliding
 from sparsewatch.pipelines.rejects import replay_log
 from sparsewatch.pipelines.retrain import window_records
 from sparsewatch.pipelines.retrain.log import Entry
@@ -98,6 +98,8 @@ from tests.kit.stored_examples import (
     _counts_said,
     _file_sample_said,
     _history,
+    _learned_pane,
+    _learned_pane_said,
     _note,
     _pane,
     _pane_said,
@@ -283,6 +285,13 @@ STORED: tuple[Stored, ...] = (
         of=sliding.FORMAT,
         encode=lambda: msgspec.msgpack.encode(_click_pane()),
         decode=_click_pane_said,
+        exact=False,
+    ),
+    Stored(
+        file="learned-pane-1.msgpack",
+        of=learning.FORMAT,
+        encode=lambda: _learned_pane().to_bytes(),
+        decode=_learned_pane_said,
         exact=False,
     ),
     Stored(

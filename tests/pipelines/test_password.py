@@ -59,6 +59,7 @@ def topic(guarded_broker: GuardedBroker) -> str:
         "metrics",
         "progress",
         "orders",
+        "baseline",
         "panes",
         "rejects",
         "late",

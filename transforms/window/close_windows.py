@@ -22,7 +22,7 @@ from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
 from sparsewatch.transforms.window.judge_stream import StreamRules
-from sparsewatch.transforms.window.measure import Conclude, Conclusion, LookBack, Window
+from sparsewatch.transforms.window.measure import Conclude, Conclusion, Learning, LookBack, Window
 
 #: A job's name and a closed window of it as bytes.
 _KeyedClosed = tuple[str, bytes]
@@ -85,6 +85,8 @@ class CloseWindows(beam.PTransform):
     stream: StreamRules = field(default_factory=StreamRules)
     #: When an incident is over.
     incidents: IncidentSettings = field(default_factory=IncidentSettings)
+    #: The baseline that the job learns, if it does.
+    learning: Learning | None = None
 
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
@@ -100,4 +102,6 @@ class CloseWindows(beam.PTransform):
         )
 
     def _commit_in_order(self) -> CommitInOrder:
-        return CommitInOrder(self.identity, self.look_back, self.alerts_file, self.stream, self.incidents)
+        return CommitInOrder(
+            self.identity, self.look_back, self.alerts_file, self.stream, self.incidents, self.learning
+        )

@@ -31,7 +31,7 @@ from sparsewatch.transforms.window.books import FORMAT, Books, books_of
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.decide import take_window
 from sparsewatch.transforms.window.judge_stream import StreamRules
-from sparsewatch.transforms.window.measure import LookBack
+from sparsewatch.transforms.window.measure import Learning, LookBack
 from sparsewatch.transforms.window.write_windows import WindowWriter
 
 _STREAM_RULES = StreamRules()
@@ -50,6 +50,7 @@ class CommitInOrder(beam.DoFn):
         alerts_file: File that alerts are added to as JSON lines, besides their topic.
         stream: How the stream as such is judged.
         incidents: When an incident is over.
+        learning: The baseline that it learns, if it does.
     """
 
     HELD = BagStateSpec("held", BytesCoder())
@@ -63,11 +64,12 @@ class CommitInOrder(beam.DoFn):
         alerts_file: str | None,
         stream: StreamRules = _STREAM_RULES,
         incidents: IncidentSettings = _INCIDENT_SETTINGS,
+        learning: Learning | None = None,
     ) -> None:
         self._identity = identity
-        self._at_once = _WINDOWS_A_COMMIT if look_back is None else 1
+        self._at_once = _WINDOWS_A_COMMIT if look_back is None and learning is None else 1
         self._stream = stream
-        self._writer = WindowWriter(identity, look_back, alerts_file, incidents)
+        self._writer = WindowWriter(identity, look_back, alerts_file, incidents, learning)
         self._books = books_of(no_progress(identity))
         self._looked = False
         #: End of the windows that were committed when the state was read. A runner may go back to a state before them:

@@ -5,20 +5,22 @@ whether another instance has committed the window already (`sparsewatch.transfor
 broker nothing does (`sparsewatch.transforms.window.in_memory`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.incidents import Incidents, Member
+from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.books import Books, post
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.judge_stream import Judged, StreamRules, judge_stream
-from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
-from sparsewatch.transforms.window.panes import Pane
+from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
+from sparsewatch.transforms.window.panes import KeptPanes, Pane
 from sparsewatch.transforms.window.raise_alerts import Raised, raise_alerts
 
 
@@ -48,6 +50,8 @@ class Decided(NamedTuple):
     raised: Raised
     #: What it leaves for later views; None where there are none, or it leaves nothing.
     pane: Pane | None
+    #: What it leaves to be learned, likewise.
+    learned: Pane | None
 
 
 #: Saved windows before one that its view reaches, oldest first.
@@ -70,6 +74,16 @@ def take_window(books: Books, closed: Closed, rules: StreamRules, source: str) -
     return Taken(closed, books, judged, [*changes, *own])
 
 
+def kept_panes(identity: JobIdentity, learning: Learning | None, earlier: Mapping[int, Pane]) -> KeptPanes:
+    """The windows that a job learns of, in their slots; of a job that learns nothing there are none."""
+    size, spare = (0, _none) if learning is None else (learning.size, learning.spare)
+    return KeptPanes(identity.job, identity.topics.baseline, size, spare, earlier)
+
+
+def _none(kept: Sequence[Pane]) -> Pane:
+    raise AssertionError(f"no window is let go by a job that keeps none, of {len(kept)}")
+
+
 @dataclass(frozen=True)
 class DecideWindow:
     """Decides of windows that were taken."""
@@ -77,34 +91,47 @@ class DecideWindow:
     job: str
     look_back: LookBack | None
     incidents: IncidentSettings
+    learning: Learning | None = None
 
     @property
     def panes(self) -> int:
         """Windows that are saved for views."""
         return 0 if self.look_back is None else self.look_back.panes
 
-    def __call__(self, taken: Taken, before: Before, orders: Sequence[Order] = ()) -> Decided:
+    def __call__(self, taken: Taken, before: Before, learned: Before, orders: Sequence[Order] = ()) -> Decided:
         """What the job decides of a window.
 
         Args:
             taken: The window.
             before: Gives the saved windows; called only for a view.
+            learned: Gives the windows that a baseline is learned of; called only by a job that learns one.
             orders: Those in force on the window.
         """
         closed, window = taken.closed, taken.closed.window
         # What is odd about the stream is found before the view: such a window is no baseline of later ones.
         whole, pane = closed.conclusion + Conclusion(findings=taken.judged.findings), None
+        learns = self.learning is not None and whole.pane is not None and not closed.is_preface
+        kept = learned(window) if learns else ()
+        if self.learning is not None and whole.pane is not None and learns:
+            whole += self.learning(window, whole, kept, orders)
         if not closed.is_preface:
             whole, pane = self._with_view(window, whole, before)
         seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0 and not closed.is_preface)
         known = taken.books.progress.incidents
         raised = raise_alerts(self.job, seen, (*whole.findings, *taken.findings), known, self.incidents, orders)
-        return Decided(whole, raised, pane)
+        return Decided(whole, raised, pane, self._learned(window, whole, kept, raised.known) if learns else None)
 
     def close(self) -> None:
         """Release what the view holds open."""
         if self.look_back is not None:
             self.look_back.close()
+
+    def _learned(self, window: Window, whole: Conclusion, kept: Sequence[Pane], incidents: Incidents) -> Pane | None:
+        """What is to be learned of a window: nothing of what is wrong in it."""
+        firing = [member for one in incidents.known if not one.is_resolved for member in one.members]
+        wrong: list[Finding | Member] = [*whole.findings, *firing]
+        state = None if self.learning is None else self.learning.learn(window, whole, kept, wrong)
+        return None if state is None else Pane(window.start_us, window.end_us, state, learned=not wrong)
 
     def _with_view(self, window: Window, conclusion: Conclusion, before: Before) -> tuple[Conclusion, Pane | None]:
         """The conclusion with what the view over earlier windows adds to it, and the window's own state."""

@@ -4,6 +4,7 @@ The step of a job that keeps the order of windows decides by the same two functi
 (`sparsewatch.transforms.window.decide`); there progress and saved windows lie in topics.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sparsewatch.detectors.incidents.settings import IncidentSettings
@@ -11,9 +12,9 @@ from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.window.books import Books, books_of
 from sparsewatch.transforms.window.closed import Closed
-from sparsewatch.transforms.window.decide import Decided, DecideWindow, take_window
+from sparsewatch.transforms.window.decide import Decided, DecideWindow, kept_panes, take_window
 from sparsewatch.transforms.window.judge_stream import StreamRules
-from sparsewatch.transforms.window.measure import KeepsRecords, LookBack
+from sparsewatch.transforms.window.measure import KeepsRecords, Learning, LookBack
 from sparsewatch.transforms.window.panes import Pane, PaneLog
 
 
@@ -23,6 +24,8 @@ class Remembered:
 
     books: Books
     panes: tuple[Pane, ...] = ()
+    #: What is learned, by slot.
+    learned: Mapping[int, Pane] = field(default_factory=dict)
 
 
 def view_in_memory(look_back: LookBack | None) -> LookBack | None:
@@ -38,6 +41,7 @@ class DecideInOrder:
     look_back: LookBack | None = None
     stream: StreamRules = field(default_factory=StreamRules)
     incidents: IncidentSettings = field(default_factory=IncidentSettings)
+    learning: Learning | None = None
 
     @property
     def first(self) -> Remembered:
@@ -47,10 +51,17 @@ class DecideInOrder:
     def __call__(self, before: Remembered, closed: Closed) -> tuple[Decided, Remembered]:
         """What the job decides of the window that follows, and what it remembers behind it."""
         own = self.identity
-        decide = DecideWindow(own.job, self.look_back, self.incidents)
+        decide = DecideWindow(own.job, self.look_back, self.incidents, self.learning)
         saved = PaneLog(own.job, own.topics.panes, decide.panes, before.panes)
         taken = take_window(before.books, closed, self.stream, own.topics.source)
-        decided = decide(taken, lambda window: saved.before(window.start_us, window.end_us - window.start_us))
+        kept = kept_panes(own, self.learning, before.learned)
+        decided = decide(
+            taken,
+            lambda window: saved.before(window.start_us, window.end_us - window.start_us),
+            lambda window: kept.before(window.start_us),
+        )
         if decided.pane is not None:
             saved.add(decided.pane)
-        return decided, Remembered(taken.books.with_incidents(decided.raised.known), saved.stored)
+        if decided.learned is not None:
+            kept.add(decided.learned)
+        return decided, Remembered(taken.books.with_incidents(decided.raised.known), saved.stored, kept.stored)

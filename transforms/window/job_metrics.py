@@ -8,6 +8,9 @@ from sparsewatch.schemas.accounts import Progress
 from sparsewatch.schemas.alerts import Alert, MetricSample, gauge
 from sparsewatch.schemas.incidents import SEVERITIES, Incidents
 
+#: Names of the series of what a job has learned of its own windows.
+BASELINE_WINDOWS, BASELINE_NEEDED = "sparsewatch_baseline_windows", "sparsewatch_baseline_windows_needed"
+
 
 def window_metrics(alerts: Sequence[Alert], muted: int) -> list[MetricSample]:
     """Samples of a window that is committed.
@@ -78,3 +81,11 @@ def lost_metric(progress: Progress) -> MetricSample:
 def windows_waiting(number: int) -> MetricSample:
     """The sample of windows that are closed and not committed."""
     return gauge("sparsewatch_windows_waiting", "Windows that are closed and not committed.", number)
+
+
+def baseline_metrics(windows: int, needed: int) -> list[MetricSample]:
+    """How far a job has learned: windows of its baseline, and windows that it needs."""
+    return [
+        gauge(BASELINE_WINDOWS, "Windows that the baseline is learned of.", windows),
+        gauge(BASELINE_NEEDED, "Windows that a baseline needs before one is checked.", needed),
+    ]

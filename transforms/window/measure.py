@@ -20,6 +20,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from sparsewatch.schemas.accounts import Part, measure_part
 from sparsewatch.schemas.alerts import Finding, MetricSample
 from sparsewatch.schemas.block import Block
+from sparsewatch.schemas.incidents import Member
+from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.slow_changes import Observed
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane
@@ -128,6 +130,28 @@ class KeepsRecords(Protocol):
 
     def in_memory(self) -> LookBack:
         """The same view, which has written nothing yet and remembers here what it writes."""
+
+
+class Learning(Protocol):
+    """A job's baseline of its own windows, where it is given none.
+
+    Which windows are kept is its own choice: those of the last quiet hours are worth more than those of a long fault.
+    """
+
+    @property
+    def size(self) -> int:
+        """Windows that are kept."""
+
+    def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
+        """What a window shows beside those that are kept, oldest first; `rows` is 0, `found` has a pane."""
+
+    def learn(
+        self, window: Window, found: Conclusion, kept: Sequence[Pane], wrong: Sequence[Finding | Member]
+    ) -> bytes | None:
+        """What is kept of a window, None for nothing; `wrong` is what was found in it, and incidents that fire."""
+
+    def spare(self, kept: Sequence[Pane]) -> Pane:
+        """Of the windows that are kept, oldest first, the one that is let go for a new one."""
 
 
 class Mergeable(Protocol):

@@ -7,7 +7,7 @@ them. Saving a window again writes the same bytes.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeVar
 
@@ -120,13 +120,80 @@ class PaneLog:
         """Add a saved window and send it; the caller flushes. A window older than all that are stored is ignored."""
         self.add(pane)
         if pane.start_us in self._by_start:
-            for key, chunk in _chunks(pane, self._job, self._panes):
-                writer.send(self._topic, key, msgspec.msgpack.encode(chunk))
+            slot = pane.start_us // (pane.end_us - pane.start_us) % self._panes
+            _send(pane, self._job, slot, self._topic, writer)
 
     def before(self, start_us: int, length_us: int) -> list[Pane]:
         """Saved windows before `start_us` that a view of `panes` windows reaches, oldest first."""
         reach = start_us - (self._panes - 1) * length_us
         return [self._by_start[start] for start in sorted(self._by_start) if reach <= start < start_us]
+
+
+class KeptPanes:
+    """The saved windows of a job that it chooses to keep.
+
+    A window that is let go for a new one is not seen by that one either: read again, it sees the same windows.
+
+    Args:
+        job: Name of the job.
+        topic: Compacted topic of its saved windows.
+        size: How many are kept, at least 1.
+        spare: Chooses the window that is let go, of all kept ones, oldest first.
+        earlier: Those of earlier runs, by slot.
+    """
+
+    def __init__(
+        self, job: str, topic: str, size: int, spare: Callable[[Sequence[Pane]], Pane], earlier: Mapping[int, Pane]
+    ) -> None:
+        self._job = job
+        self._topic = topic
+        self._size = size
+        self._spare = spare
+        self._slots = {slot: pane for slot, pane in earlier.items() if slot < size}
+
+    def before(self, start_us: int) -> list[Pane]:
+        """The windows that one is compared with, oldest first."""
+        slot = self._slot(start_us)
+        earlier = [pane for own, pane in self._slots.items() if pane.start_us < start_us and own != slot]
+        return sorted(earlier, key=lambda pane: pane.start_us)
+
+    @property
+    def stored(self) -> dict[int, Pane]:
+        """All of them, by slot."""
+        return dict(self._slots)
+
+    def add(self, pane: Pane) -> int | None:
+        """Keep a window; its slot, None for one that is older than all that are kept."""
+        slot = self._slot(pane.start_us)
+        if slot is not None:
+            self._slots[slot] = pane
+        return slot
+
+    def put(self, pane: Pane, writer: Writer) -> None:
+        """Keep a window and send it; the caller flushes."""
+        slot = self.add(pane)
+        if slot is not None:
+            _send(pane, self._job, slot, self._topic, writer)
+
+    def _slot(self, start_us: int) -> int | None:
+        """Where a window is kept: where it was, in a free slot, or in place of another."""
+        for slot, pane in self._slots.items():
+            if pane.start_us == start_us:
+                return slot
+        if len(self._slots) < self._size:
+            return next(slot for slot in range(self._size) if slot not in self._slots)
+        earlier = sorted(
+            (pane for pane in self._slots.values() if pane.start_us < start_us), key=lambda pane: pane.start_us
+        )
+        if not earlier:
+            return None
+        gone = self._spare(earlier)
+        return next(slot for slot, pane in self._slots.items() if pane.start_us == gone.start_us)
+
+
+def _send(pane: Pane, job: str, slot: int, topic: str, writer: Writer) -> None:
+    for key, chunk in _chunks(pane, job, slot):
+        writer.send(topic, key, msgspec.msgpack.encode(chunk))
 
 
 def load_panes(settings: KafkaSettings, topic: str, job: str) -> list[Pane]:
@@ -135,28 +202,43 @@ def load_panes(settings: KafkaSettings, topic: str, job: str) -> list[Pane]:
     Raises:
         SourceError: If the broker does not answer.
     """
+    return sorted(load_kept(settings, topic, job).values(), key=lambda pane: pane.start_us)
+
+
+def load_kept(settings: KafkaSettings, topic: str, job: str) -> dict[int, Pane]:
+    """As `load_panes`, by slot.
+
+    Raises:
+        SourceError: If the broker does not answer.
+    """
     with Compacted(settings, topic, _MAX_RECORD_BYTES, prefix=f"{job}/".encode()) as chunks:
         return _joined(chunks.newest())
 
 
-def _joined(chunks: Mapping[bytes, bytes]) -> list[Pane]:
-    found: dict[int, dict[int, _Chunk]] = {}
-    for value in chunks.values():
+def _joined(chunks: Mapping[bytes, bytes]) -> dict[int, Pane]:
+    found: dict[tuple[int, int], dict[int, _Chunk]] = {}
+    for key, value in chunks.items():
         chunk = FORMAT.unpack(value, _Chunk)
-        found.setdefault(chunk.start_us, {})[chunk.place] = chunk
-    panes = []
-    for start in sorted(found):
-        parts = found[start]
+        found.setdefault((chunk.start_us, _slot(key)), {})[chunk.place] = chunk
+    panes = {}
+    for start, slot in sorted(found):
+        parts = found[start, slot]
         first = next(iter(parts.values()))
         # Compared by number first: a damaged chunk may state billions.
         if len(parts) == first.chunks and set(parts) == set(range(len(parts))):
             state = b"".join(parts[place].state for place in range(len(parts)))
-            panes.append(Pane(start, first.end_us, state, first.learned))
+            panes[slot] = Pane(start, first.end_us, state, first.learned)
     return panes
 
 
-def _chunks(pane: Pane, job: str, panes: int) -> Iterator[tuple[bytes, _Chunk]]:
-    slot = pane.start_us // (pane.end_us - pane.start_us) % panes
+def _slot(key: bytes) -> int:
+    try:
+        return int(key.split(b"/")[-2])
+    except (ValueError, IndexError) as error:
+        raise StateError(f"expected the key job/slot/place of {FORMAT.what}, got {key!r}") from error
+
+
+def _chunks(pane: Pane, job: str, slot: int) -> Iterator[tuple[bytes, _Chunk]]:
     pieces = [pane.state[i : i + CHUNK_BYTES] for i in range(0, len(pane.state), CHUNK_BYTES)] or [b""]
     for place, piece in enumerate(pieces):
         key = f"{job}/{slot}/{place}".encode()

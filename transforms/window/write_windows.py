@@ -24,10 +24,10 @@ from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.closed import Closed
-from sparsewatch.transforms.window.decide import DecideWindow, Taken
+from sparsewatch.transforms.window.decide import DecideWindow, Taken, kept_panes
 from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
-from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
-from sparsewatch.transforms.window.panes import Pane, PaneLog, load_panes
+from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
+from sparsewatch.transforms.window.panes import KeptPanes, Pane, PaneLog, load_kept, load_panes
 from sparsewatch.transforms.window.raise_alerts import Raised, send_raised
 from sparsewatch.transforms.window.standing_gauges import StandingGauges
 
@@ -43,6 +43,7 @@ class WindowWriter:
         look_back: Its view over several windows, if it has one; closed with the writer.
         alerts_file: File that alerts are added to as JSON lines, besides their topic.
         incidents: When an incident is over.
+        learning: The baseline that it learns, if it does.
     """
 
     def __init__(
@@ -51,13 +52,15 @@ class WindowWriter:
         look_back: LookBack | None,
         alerts_file: str | None,
         incidents: IncidentSettings = _INCIDENT_SETTINGS,
+        learning: Learning | None = None,
     ) -> None:
         self._identity = identity
-        self._decide = DecideWindow(identity.job, look_back, incidents)
+        self._decide = DecideWindow(identity.job, look_back, incidents, learning)
         self._alerts_file = AlertsFile(alerts_file)
         self._writer: Writer | None = None
         self._admin: Admin | None = None
         self._panes: PaneLog | None = None
+        self._kept: KeptPanes | None = None
         self._watch = Watch(identity)
         self._orders = OrderBook(identity)
         #: Windows written since the last call of `commit`.
@@ -75,7 +78,7 @@ class WindowWriter:
 
     def forget(self) -> None:
         """Read saved windows and standing gauges again before they are used: another instance may have written some."""
-        self._panes = None
+        self._panes = self._kept = None
         self._gauges.forget()
 
     def committed(self) -> Progress | None:
@@ -104,9 +107,17 @@ class WindowWriter:
             # Windows of one commit follow the same orders.
             patiently(self._orders.look)
         self._is_flushed = False
-        decided = self._decide(taken, self._before, self._orders.in_force(taken.from_us))
+        decided = self._decide(
+            taken,
+            self._before,
+            lambda window: self._kept_panes().before(window.start_us),
+            self._orders.in_force(taken.from_us),
+        )
         if decided.pane is not None:
             self._pane_log().put(decided.pane, writer)
+        # A run that commits nothing more is read again from where it stopped, and then meets what it met.
+        if decided.learned is not None and not taken.books.stopped:
+            self._kept_panes().put(decided.learned, writer)
         whole, raised = decided.whole, decided.raised
         self._send(closed, whole, taken.judged.passed_over, raised, writer)
         self._alerts += raised.alerts
@@ -190,6 +201,13 @@ class WindowWriter:
             saved = patiently(lambda: load_panes(own.kafka, own.topics.panes, own.job))
             self._panes = PaneLog(own.job, own.topics.panes, self._decide.panes, saved)
         return self._panes
+
+    def _kept_panes(self) -> KeptPanes:
+        if self._kept is None:
+            own = self._identity
+            saved = patiently(lambda: load_kept(own.kafka, own.topics.baseline, own.job))
+            self._kept = kept_panes(own, self._decide.learning, saved)
+        return self._kept
 
     def _send(self, closed: Closed, conclusion: Conclusion, passed_over: int, raised: Raised, writer: Writer) -> None:
         job, topics, window = self._identity.job, self._identity.topics, closed.window

@@ -34,7 +34,7 @@ def test_statistics_are_over_windows() -> None:
     assert sorted(feature.rank for feature in reference.features.values()) == list(range(1, len(NAMES) + 1))
 
 
-def test_unseen_share_counts_rows_of_values_no_other_window_has() -> None:
+def test_unseen_share_counts_rows_of_values_no_window_before_has_in_the_later_half() -> None:
     windows = [
         window(["a", "a", "b", None], [0, 1, 0, 0]),
         window(["a", "c", "c", "c"], [0, 1, 0, 0]),
@@ -43,8 +43,8 @@ def test_unseen_share_counts_rows_of_values_no_other_window_has() -> None:
     reference = fit_reference(windows)
     unseen = reference.features["x"].unseen_share
     assert unseen is not None
-    assert unseen.mean == pytest.approx((0 + 0.75 + 0.5) / 3)
-    assert (unseen.min, unseen.max) == (0.0, 0.75)
+    assert unseen.mean == pytest.approx((0.75 + 0.5) / 2)
+    assert (unseen.min, unseen.max) == (0.5, 0.75)
     assert reference.known_values["x"].to_list() == ["a", "b", "c", "d", "e"]
     assert reference.features["x"].listed == 11
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparsewatch.detectors.counts import feature_counts, value_counts
 from sparsewatch.detectors.counts import feature_counts_codec as count_bytes
-from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.feature_counts import LEAST_VALUES, FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.stored import Format
@@ -347,3 +347,21 @@ def test_a_thousand_features_do_not_wait_in_the_buffer(monkeypatch: pytest.Monke
         counts.update(rows)
         assert counts._buffered < 2_000 // 100
     assert counts.table("f99")["rows"].to_list() == [9] * 5
+
+
+@pytest.mark.parametrize("cells", [10_000, 900, 300, 1])
+def test_thinned_counts_are_those_of_a_lower_cap(cells: int) -> None:
+    rng = np.random.default_rng(3)
+    columns = {"few": rng.integers(0, 5, 4_000), "many": rng.integers(0, 700, 4_000), "most": rng.permutation(4_000)}
+    rows = pa.RecordBatch.from_pydict({**columns, "click": rng.integers(0, 2, 4_000)})
+
+    def counted(max_values: int) -> FeatureCounts:
+        counts = FeatureCounts(list(columns), "click", max_values=max_values)
+        counts.update(rows)
+        return counts
+
+    for whole in (2_048, 1_024):
+        thin = counted(whole).thinned(cells)
+        assert thin.to_bytes() == counted(thin.max_values).to_bytes()
+        sizes = [min(thin.cardinality(name), thin.max_values) for name in columns]
+        assert sum(sizes) <= 1.1 * cells or thin.max_values == LEAST_VALUES

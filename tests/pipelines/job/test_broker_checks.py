@@ -80,9 +80,9 @@ def test_a_topic_that_takes_too_small_records_is_refused_with_the_command() -> N
 
 def test_the_topics_of_state_are_those_that_a_kind_reads_back(tmp_path: Path) -> None:
     clicks = write_click_job(tmp_path, "b:9092", "c")
-    assert [topic.name for topic in state_topics(ready(load_job(clicks)))] == ["c.progress", "c.orders"]
+    assert [topic.name for topic in state_topics(ready(load_job(clicks)))] == ["c.progress", "c.orders", "c.baseline"]
     views = state_topics(ready(load_job(clicks, ["ranking.panes=4"])))
-    assert [topic.name for topic in views] == ["c.progress", "c.orders", "c.panes"]
+    assert [topic.name for topic in views] == ["c.progress", "c.orders", "c.panes", "c.baseline"]
     wafers = state_topics(ready(load_job(write_wafer_job(tmp_path, "b:9092", "w", tmp_path))))
     sizes = {t.name: t.max_record_bytes for t in wafers}
     assert sizes == {"w.progress": 0, "w.orders": 0, "w.patterns": 4 << 20, "w.panes": 0}

@@ -33,7 +33,7 @@ def test_a_job_that_never_ran_says_so(watched: WatchedJob) -> None:
         "windows    none closed yet",
         "records    0 read = 0 counted + 0 rejected + 0 late",
         "behind     40 records at most: 20 in partition 0, 20 in partition 1",
-        "compares   only with its own earlier windows: it names no reference and no model",
+        "compares   with nothing of its own yet: it is learning, 0 of a few windows so far",
         "incidents  none fires",
     ]
 
@@ -75,6 +75,7 @@ def test_the_furthest_behind_and_the_losses_are_named() -> None:
         lag={0: 1, 1: 0, 2: 5_000, 3: 9, 4: 2},
         silent_us=600_000_000,
         learned={"checks.reference": "models/reference"},
+        baseline=None,
         firing=[],
     )
     lines = list(status_lines(found, 3 * 3_600.0))
@@ -84,3 +85,31 @@ def test_the_furthest_behind_and_the_losses_are_named() -> None:
     assert lines[4] == f"behind     5,012 records at most: {behind}"
     assert lines[5] == "compares   with checks.reference 'models/reference'"
     assert lines[6] == "silent     no event for 10 min"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ((0, 0), "with nothing of its own yet: it is learning, 0 of a few windows so far"),
+        ((5, 12), "with nothing of its own yet: it is learning, 5 of 12 windows so far"),
+        ((24, 12), "with its last 24 windows in which nothing was wrong"),
+    ],
+)
+def test_what_a_job_has_learned_is_said(baseline: tuple[int, int], said: str) -> None:
+    found = Status(
+        job="j",
+        topic="t",
+        instance=None,
+        windows=0,
+        closed_end_us=None,
+        counted=0,
+        rejected=0,
+        late=0,
+        lost=0,
+        lag={},
+        silent_us=0,
+        learned={},
+        baseline=baseline,
+        firing=[],
+    )
+    assert list(status_lines(found, 0.0))[5] == f"compares   {said}"

@@ -1,0 +1,182 @@
+"""The baseline that a stream of clicks learns of itself: the last windows in which nothing was wrong.
+
+Example: of windows of five minutes the first twelve are learned, an hour; the thirteenth is checked. From then on each
+window is compared with the last `windows` of those in which nothing was found.
+
+A window is left out of the baseline of those *subjects* on which something was found in it, or whose incident still
+fired. Were it left out as a whole, drift in one feature would keep all others from being learned; were it learned, a
+fault would become normal. What is found on the stream as such (its volume, its click rate) concerns all features. New
+values are told and then learned: a campaign begins, and is known from the next renewal on; if they are most of a window
+they are no news but a fault, such as another hash.
+
+The baseline is renewed with every `RENEWAL`-th window, so that most windows are compared without fitting it anew. A bad
+beginning heals: a change that lasted twice as long as all that was learned before it is what is normal, as long as
+less than a whole baseline was learned.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sparsewatch.detectors.clicks.profile import WindowProfile
+from sparsewatch.detectors.clicks.reference import Reference, fit_stretch
+from sparsewatch.detectors.clicks.stretch import Stretch
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.incidents.causes import is_news
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.incidents import Member
+from sparsewatch.schemas.orders import Order
+
+#: Subject of what is found on the stream as such.
+STREAM = "stream"
+#: Windows between renewals of the baseline, once a whole one is learned.
+RENEWAL = 6
+#: A change is normal when it lasted so many times as long as what was learned before it, and so many windows.
+_OUTLASTS, _LEAST_LASTING = 2, 12
+#: Newest windows that are kept whatever was found in them: an order may accept them.
+KEPT_NEWEST = 24
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedWindow:
+    """A window that may be learned."""
+
+    start_us: int
+    counts: FeatureCounts
+    profile: WindowProfile
+    #: Subjects on which something was wrong in it.
+    suspect: frozenset[str] = frozenset()
+
+
+def suspects(wrong: Iterable[Finding | Member]) -> frozenset[str]:
+    """Subjects that a window is not learned of, of what was found in it and what incidents still fire on."""
+    return frozenset(one.subject for one in wrong if not is_news(one))
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Start of a window, and the subjects it is not to be learned of; `STREAM` for all."""
+
+    start_us: int
+    #: By what was found in it.
+    suspect: frozenset[str]
+    #: By order.
+    barred: frozenset[str] = frozenset()
+
+    def is_barred(self, subject: str) -> bool:
+        """Whether it must not be learned of a subject."""
+        return STREAM in self.barred or subject in self.barred
+
+    def is_good(self, subject: str) -> bool:
+        """Whether it may be learned of a subject."""
+        return not (STREAM in self.suspect or subject in self.suspect or self.is_barred(subject))
+
+
+def ordered(marked: Sequence[Marked], orders: Sequence[Order]) -> list[Marked]:
+    """Windows as people want them learned.
+
+    What is *accepted* is learned from where it began, whatever was found in it, and nothing before it; what is
+    *excluded* is not learned; after a *reset* nothing before it is.
+
+    Args:
+        marked: The windows.
+        orders: Those in force, in the order given; others than these are passed over.
+    """
+    return [_as_ordered(one, orders) for one in marked]
+
+
+def _as_ordered(one: Marked, orders: Sequence[Order]) -> Marked:
+    suspect, barred = one.suspect, one.barred
+    for order in orders:
+        subjects = frozenset(order.subjects or (STREAM,))
+        since_us = order.from_us if order.since_us is None else order.since_us
+        if order.verb == "accept" and since_us <= one.start_us < order.from_us:
+            suspect = suspect - subjects if order.subjects else frozenset()
+        elif _bars(order, one.start_us, since_us):
+            barred |= subjects
+    return Marked(one.start_us, suspect, barred)
+
+
+def _bars(order: Order, start_us: int, since_us: int) -> bool:
+    if order.verb == "exclude":
+        return (order.since_us or 0) <= start_us and (order.until_us is None or start_us < order.until_us)
+    return order.verb in ("accept", "reset") and start_us < since_us
+
+
+def chosen(
+    marked: Sequence[Marked], subjects: Iterable[str], most: int, boundary_us: int
+) -> dict[str, tuple[int, ...]]:
+    """Starts of the windows that the baseline of each subject is fitted to.
+
+    Args:
+        marked: Earlier windows, in the order of time.
+        subjects: Features of the stream; `STREAM` need not be among them.
+        most: Windows of a whole baseline.
+        boundary_us: The baseline was last renewed at this window: of later ones none is in it, once it is whole.
+    """
+    suspects = frozenset(name for one in marked for name in one.suspect | one.barred)
+    usual = _last([one for one in marked if one.is_good(STREAM)], most, boundary_us)
+    return {
+        name: _of_subject(name, marked, most, boundary_us) if suspects & {name, STREAM} else usual
+        for name in (STREAM, *subjects)
+    }
+
+
+def _of_subject(subject: str, marked: Sequence[Marked], most: int, boundary_us: int) -> tuple[int, ...]:
+    good = [one for one in marked if one.is_good(subject)]
+    open_ = [one for one in marked if not one.is_barred(subject)]
+    lasting = [one for one in open_ if not good or one.start_us > good[-1].start_us]
+    if len(good) < most and len(lasting) >= max(_OUTLASTS * len(good), _LEAST_LASTING):
+        good = lasting
+    return _last(good, most, boundary_us)
+
+
+def _last(good: Sequence[Marked], most: int, boundary_us: int) -> tuple[int, ...]:
+    before = [one for one in good if one.start_us < boundary_us]
+    return tuple(one.start_us for one in (before if len(before) >= most else good)[-most:])
+
+
+def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
+    """Start of the window that is let go for a new one: the oldest that no baseline needs.
+
+    Args:
+        marked: All windows that are kept, in the order of time, at least one.
+        subjects: Features of the stream.
+        most: Windows of a whole baseline.
+    """
+    names = (STREAM, *subjects)
+    needed = {one.start_us for one in marked[-KEPT_NEWEST:]}
+    for starts in chosen(marked, names, most, marked[-1].start_us).values():
+        needed.update(starts)
+    # Until it is renewed a baseline holds windows that are no longer among the newest.
+    for name in names if any(one.suspect or one.barred for one in marked) else (STREAM,):
+        needed.update([one.start_us for one in marked if one.is_good(name)][-most - RENEWAL :])
+    return next((one.start_us for one in marked if one.start_us not in needed), marked[0].start_us)
+
+
+def fit_learned(
+    windows: Sequence[LearnedWindow], of: dict[str, tuple[int, ...]], window_us: int, least: int
+) -> Reference | None:
+    """The baseline fitted to chosen windows; None while too few are learned.
+
+    Args:
+        windows: All that are chosen for a subject, in the order of time.
+        of: Starts of the chosen windows, by subject, see `chosen`.
+        window_us: Length of a window, microseconds.
+        least: Windows that a baseline needs; features with fewer are not in it.
+    """
+    if len(of[STREAM]) < least:
+        return None
+    places = {name: set(starts) for name, starts in of.items() if name != STREAM}
+    without = {
+        name: {place for place, one in enumerate(windows) if len(starts) < least or one.start_us not in starts}
+        for name, starts in places.items()
+    }
+    stretch = Stretch(
+        [one.counts for one in windows], [one.profile for one in windows], [one.start_us for one in windows]
+    )
+    return fit_stretch(stretch, window_us, without)
+
+
+def renewed_us(start_us: int, window_us: int) -> int:
+    """Start of the window, at or before this one, with which the baseline was last renewed."""
+    return start_us // (RENEWAL * window_us) * RENEWAL * window_us

@@ -1,0 +1,141 @@
+"""The baseline that a stream learns of itself: which windows are in it, which are let go, and what orders change."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsewatch.detectors.clicks.learned import (
+    KEPT_NEWEST,
+    RENEWAL,
+    STREAM,
+    Marked,
+    chosen,
+    ordered,
+    renewed_us,
+    spare,
+    suspects,
+)
+from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.orders import Order, Verb
+
+MOST, LEAST = 10, 5
+NOW = 1_000
+
+
+def windows(count: int, **wrong: Sequence[int]) -> list[Marked]:
+    """Windows 0, 1, 2 …, of which some are suspect of a subject."""
+    return [
+        Marked(start, frozenset(name for name, starts in wrong.items() if start in starts)) for start in range(count)
+    ]
+
+
+def of(marked: Sequence[Marked], subject: str, boundary: int = NOW) -> tuple[int, ...]:
+    return chosen(marked, ("a", "b"), MOST, boundary)[subject]
+
+
+def order(
+    verb: Verb, *subjects: str, from_us: int = 20, since_us: int | None = None, until_us: int | None = None
+) -> Order:
+    return Order(
+        job="j", verb=verb, by="me", at_us=0, from_us=from_us, subjects=subjects, since_us=since_us, until_us=until_us
+    )
+
+
+def test_the_last_windows_are_the_baseline() -> None:
+    assert of(windows(30), "a") == tuple(range(20, 30))
+    assert of(windows(4), "a") == (0, 1, 2, 3)
+
+
+def test_a_whole_baseline_is_as_it_was_when_it_was_renewed() -> None:
+    assert of(windows(30), "a", boundary=27) == tuple(range(17, 27))
+    # Before it is whole each window helps.
+    assert of(windows(8), "a", boundary=6) == tuple(range(8))
+    assert renewed_us(RENEWAL * 50 + 70, 10) == RENEWAL * 50 + 60 - (RENEWAL * 50 + 60) % (RENEWAL * 10)
+
+
+def test_a_window_is_left_out_of_the_subjects_concerned() -> None:
+    marked = windows(30, a=range(25, 30))
+    assert of(marked, "a") == tuple(range(15, 25))
+    assert of(marked, "b") == of(marked, STREAM) == tuple(range(20, 30))
+
+
+def test_what_is_wrong_on_the_stream_concerns_all() -> None:
+    marked = windows(30, stream=[28])
+    assert of(marked, "a") == of(marked, STREAM) == (*range(19, 28), 29)
+
+
+def test_a_fault_that_lasts_is_not_learned() -> None:
+    marked = windows(60, a=range(30, 60))
+    assert of(marked, "a") == tuple(range(20, 30))
+
+
+def test_a_bad_beginning_heals_once_what_followed_outlasts_it() -> None:
+    assert of(windows(5 + 11, a=range(5, 60)), "a") == (0, 1, 2, 3, 4)
+    assert of(windows(5 + 12, a=range(5, 60)), "a") == tuple(range(7, 17))
+    # As long as fewer than a whole baseline were learned.
+    assert of(windows(60, a=range(10, 60)), "a") == tuple(range(10))
+
+
+def test_new_values_are_learned_unless_they_are_most_of_the_rows() -> None:
+    def finding(rule: str, subject: str, value: float) -> Finding:
+        return Finding(
+            rule=rule, subject=subject, severity="info", value=value, threshold=0.0, baseline=0.0, message="m"
+        )
+
+    wrong = [
+        finding("feature_unseen_values", "campaign", 0.2),
+        finding("feature_unseen_values", "user", 0.98),
+        finding("feature_nulls", "site", 0.2),
+    ]
+    assert suspects(wrong) == {"user", "site"}
+
+
+@pytest.mark.parametrize(
+    ("given_order", "chosen_of_a"),
+    [
+        (order("accept", "a", since_us=12), tuple(range(12, 20))),
+        (order("reset", "a"), ()),
+        (order("exclude", "a", since_us=2, until_us=5), (0, 1, *range(5, 10))),
+        (order("exclude", "b", since_us=2, until_us=5), tuple(range(10))),
+        (order("ack"), tuple(range(10))),
+    ],
+)
+def test_orders_say_what_is_learned(given_order: Order, chosen_of_a: tuple[int, ...]) -> None:
+    marked = windows(20, a=range(10, 20))
+    assert of(ordered(marked, [given_order]), "a") == chosen_of_a
+
+
+def test_what_is_accepted_for_all_begins_anew_for_all() -> None:
+    accepted = ordered(windows(20, a=range(10, 20)), [order("accept", since_us=12)])
+    assert of(accepted, "a") == of(accepted, "b") == of(accepted, STREAM) == tuple(range(12, 20))
+    # The order says nothing of windows that came after it.
+    later = ordered(windows(22, a=[21]), [order("accept", since_us=12)])
+    assert of(later, "a")[-1] == 20
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    count=st.integers(1, 60),
+    a=st.sets(st.integers(0, 59)),
+    b=st.sets(st.integers(0, 59)),
+    stream=st.sets(st.integers(0, 59), max_size=10),
+)
+def test_what_is_let_go_is_in_no_baseline_if_any_window_is_not(
+    count: int, a: set[int], b: set[int], stream: set[int]
+) -> None:
+    marked = windows(count, a=list(a), b=list(b), stream=list(stream))
+    gone = spare(marked, ("a", "b"), MOST)
+    assert gone in range(count)
+    needed = {
+        start
+        for boundary in (count, count - RENEWAL)
+        for name in (STREAM, "a", "b")
+        for start in of(marked, name, boundary)
+    }
+    newest = set(range(max(0, count - KEPT_NEWEST), count))
+    if set(range(count)) - needed - newest and gone != 0:
+        assert gone not in newest
+        assert gone not in of(marked, "a", count)
+        assert gone not in of(marked, "b", count)
