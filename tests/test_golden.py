@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.schemas.errors import ModelError, StateError
@@ -175,6 +176,16 @@ def test_a_stored_reference_knows_its_hours_and_an_older_one_has_none() -> None:
     older = Reference.load(MODELS / "reference")
     assert older.sample is None
     assert (older.volume_by_hour, older.click_rate_by_hour, older.left_out) == (None, None, 0)
+
+
+def test_a_stored_reference_knows_where_its_numbers_lie_and_an_older_one_counts_by_value() -> None:
+    stored = Reference.load(MODELS / "reference-in-bins")
+    fitted = fit_reference(stored_models.windows(64, numbers=("hour",)))
+    assert stored.bins == fitted.bins == NumberBins(("hour",), 5)
+    assert stored.numbers.keys() == {"hour"}
+    assert stored.numbers["hour"].borders.tolist() == fitted.numbers["hour"].borders.tolist()
+    assert stored.numbers["hour"].figures.tolist() == fitted.numbers["hour"].figures.tolist()
+    assert (Reference.load(MODELS / "reference").bins, Reference.load(MODELS / "reference").numbers) == (NO_BINS, {})
 
 
 def test_a_stored_reference_holds_the_rows_it_was_given() -> None:

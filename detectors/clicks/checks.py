@@ -9,6 +9,7 @@
 | `feature_nulls` | share of rows without a value | it rises |
 | `feature_cardinality` | distinct values | it collapses or explodes, for the number of rows |
 | `feature_unseen_values` | share of values that are new | it rises |
+| `feature_numbers_moved` | share of numbers that moved across a border | it is large |
 | `value_vanished` | share of a known value | it is gone |
 | `feature_values_moved` | share of values that moved | known values got or lost rows |
 | `feature_signal_lost`, `feature_signal_gained` | share of the label's entropy explained | it falls or rises |
@@ -24,6 +25,7 @@ import msgspec
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.baselines import Baseline, click_rate_baseline, volume_baseline
 from sparsewatch.detectors.clicks.feature_checks import RULES, View
+from sparsewatch.detectors.clicks.number_shares import NumberMovement, numbers_now
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
@@ -74,6 +76,7 @@ def check_window(
                     reference=reference,
                     settings=settings,
                     movement=_movement(counts, name, reference),
+                    numbers=_numbers(counts, name, reference),
                 )
             )
             for name in counts.features
@@ -159,6 +162,11 @@ def _click_rate(
 def _movement(counts: FeatureCounts, name: str, reference: Reference) -> Movement | None:
     shares = reference.shares.get(name)
     return None if shares is None else movement(shares, counts, name)
+
+
+def _numbers(counts: FeatureCounts, name: str, reference: Reference) -> NumberMovement | None:
+    shares = reference.numbers.get(name)
+    return None if shares is None else numbers_now(shares, counts, name)
 
 
 def _strongest(view: View) -> Finding | None:

@@ -13,6 +13,7 @@ import polars as pl
 
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.moved_values import EXAMPLES, Moved, most_moved, moved_at, shown, taker
+from sparsewatch.detectors.clicks.number_shares import NumberMovement
 from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
@@ -39,6 +40,8 @@ class View:
     settings: ClickThresholds
     #: How the shares of its values changed; None where the reference does not know them.
     movement: Movement | None = None
+    #: Where its numbers lie and lay; None where they are counted by value.
+    numbers: NumberMovement | None = None
 
     @property
     def before(self) -> FeatureReference:
@@ -69,7 +72,11 @@ class View:
 
     def told(self, moved: Moved) -> Moved:
         """With the value as alerts show it."""
-        return msgspec.structs.replace(moved, value=shown(self.counts.value_text(self.name, moved.value)))
+        return msgspec.structs.replace(moved, value=self.told_value(moved.value))
+
+    def told_value(self, value: Any) -> Any:
+        """A value as alerts show it."""
+        return shown(self.counts.value_text(self.name, value))
 
     def cause(self) -> str:
         """Why rows lack a value, where values of another type have a part in it."""
@@ -223,6 +230,31 @@ def feature_unseen_values(view: View) -> Finding | None:
     )
 
 
+def feature_numbers_moved(view: View) -> Finding | None:
+    """Numbers lie higher or lower than in the reference, or closer together."""
+    numbers, z, threshold = view.numbers, view.settings.z, view.settings.numbers_moved
+    if numbers is None or view.listed < view.settings.min_rows or (moved := numbers.distance(z)) < threshold:
+        return None
+    border, below = view.counts.bins.upper(numbers.border), float(numbers.now[numbers.place])
+    median, median_before = (view.told_value(one) for one in (numbers.median, numbers.shares.median))
+    return view.finding(
+        "feature_numbers_moved",
+        "warning",
+        moved,
+        threshold,
+        0.0,
+        f"{moved:.1%} of values moved {'down' if numbers.changes[numbers.place] > 0 else 'up'} across {border:g}; the "
+        f"median is {median}, {median_before} in the reference",
+        p_value(lambda at: numbers.distance(at) >= threshold, z),
+        listed=view.listed,
+        border=border,
+        below=below,
+        below_before=float(numbers.shares.figures[0][numbers.place]),
+        median=median,
+        median_before=median_before,
+    )
+
+
 def value_vanished(view: View) -> Finding | None:
     """A value that many rows of every window of the reference had is gone: lost with its rows, merged or renamed."""
     movement, settings = view.movement, view.settings
@@ -301,6 +333,7 @@ RULES: tuple[Rule, ...] = (
     feature_nulls,
     feature_cardinality,
     feature_unseen_values,
+    feature_numbers_moved,
     value_vanished,
     feature_signal_gained,
     feature_values_moved,

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
+from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
@@ -88,8 +89,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     click_rate_steadiness: Steadiness | None = None
     #: Features and label of some rows of its windows, to tell which rows a change is in; None if they are not kept.
     sample: pa.RecordBatch | None = None
-    #: Features that were counted in bins.
+    #: Features that were counted in bins, and where their numbers lie.
     bins: NumberBins = NO_BINS
+    numbers: Mapping[str, NumberShares] = {}
     #: Shares of the most frequent values of each feature; empty in references of earlier releases.
     shares: Mapping[str, ValueShares] = {}
     #: How messages call it.
@@ -115,6 +117,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         for name, shares in self.shares.items():
             tensors[f"frequent/{name}"] = _to_tensor(shares.values)
             tensors[f"shares/{name}"] = shares.figures
+        for name, numbers in self.numbers.items():
+            tensors[f"borders/{name}"] = numbers.borders
+            tensors[f"below/{name}"] = numbers.figures
         meta = {
             "label": self.label,
             "windows": self.windows,
@@ -130,6 +135,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "span_us": self.span_us,
             "click_rate_steadiness": self.click_rate_steadiness,
             "bins": self.bins,
+            "numbers": {name: numbers.over for name, numbers in self.numbers.items()},
             "shares": {name: shares.over for name, shares in self.shares.items()},
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
@@ -176,6 +182,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 click_rate_steadiness=msgspec.convert(meta.get("click_rate_steadiness"), Steadiness | None),
                 sample=batch_from_bytes(tensors[_SAMPLE].tobytes()) if _SAMPLE in tensors else None,
                 bins=msgspec.convert(meta.get("bins", NO_BINS), NumberBins),
+                numbers={
+                    name: NumberShares(tensors[f"borders/{name}"], tensors[f"below/{name}"], over)
+                    for name, over in msgspec.convert(meta.get("numbers", {}), dict[str, SharesOver]).items()
+                },
                 shares={
                     name: ValueShares(_from_tensor(tensors[f"frequent/{name}"]), tensors[f"shares/{name}"], over)
                     for name, over in msgspec.convert(meta.get("shares", {}), dict[str, SharesOver]).items()
@@ -229,6 +239,7 @@ def fit_stretch(
         out = {at for at, place in enumerate(places) if place in without.get(name, ())}
         if len(out) < len(places):
             fitted[name] = _fit(name, kept.without(out), len(out))
+    bins = kept.windows[0].bins
     rates = [profile.click_rate for profile in kept.profiles]
     rates_by_hour = _rhythm(rates, kept, window_us, share=True)
     return Reference(
@@ -250,7 +261,12 @@ def fit_stretch(
         ),
         span_us=_span(kept.starts_us, window_us),
         sample=None if sample is None else _of_windows(sample, kept, window_us),
-        bins=kept.windows[0].bins,
+        bins=bins,
+        numbers={
+            name: numbers
+            for name, (_, values) in fitted.items()
+            if name in bins.features and (numbers := fit_numbers(values.windows, name)) is not None
+        },
     )
 
 

@@ -50,6 +50,7 @@ class StretchValues:
     """Values of one feature over all windows: all, or those below a limit of the hash that every window has."""
 
     def __init__(self, windows: Sequence[FeatureCounts], feature: str) -> None:
+        self.windows = windows
         self.limit = min(window.hash_limit(feature) for window in windows)
         tables = [
             window.sampled_values(feature, self.limit).table.lazy().with_columns(window=pl.lit(i, pl.Int64))

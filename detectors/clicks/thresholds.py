@@ -49,6 +49,8 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     unseen_rise: _Part = 0.05
     #: Share of the rows with a value that moved from some known values to others.
     values_moved: _Part = 0.05
+    #: Share of the rows with a number that moved across a border.
+    numbers_moved: _Part = 0.05
     #: A known value of at least this share, in every window of the reference, vanished at this part of the least.
     value_share: _Part = 0.02
     value_left: _Part = 0.05

@@ -130,7 +130,7 @@ def fit_shares(values: StretchValues) -> ValueShares:
     some = np.flatnonzero(values.listed)
     listed = values.listed[some].astype(np.float64)
     shares = _with_others(values.frequent_rows[some] / listed[:, None])
-    kept = np.delete(np.arange(len(shares)), _odd(shares, listed))
+    kept = np.delete(np.arange(len(shares)), odd_shares(shares, listed))
     shares, listed = shares[kept], listed[kept]
     if not kept.size:
         return ValueShares(
@@ -205,8 +205,13 @@ def _inflation(shares: Floats, blocks: Sequence[Floats]) -> float:
     return min(max(1.0, between / within, (1 + common) / (1 - common)), len(blocks[0]))
 
 
-def _odd(shares: Floats, listed: Floats) -> tuple[int, ...]:
-    """Places of the windows in which values have moved, by what is usual in most windows."""
+def odd_shares(shares: Floats, listed: Floats) -> tuple[int, ...]:
+    """Places of the windows in which values have moved, by what is usual in most windows.
+
+    Args:
+        shares: Of each value in each window, shape (n_windows, n_values).
+        listed: Rows with a value in each window, shape (n_windows,).
+    """
     most = len(shares) // PART
     if not most:
         return ()

@@ -37,6 +37,10 @@ class NumberBins(NamedTuple):
     #: See `bins_of`.
     bits: int = BITS
 
+    def upper(self, bin_: float) -> float:
+        """The greater border of a bin."""
+        return max(bin_, float(far_borders(np.array([bin_]), self.bits)[0]))
+
 
 NO_BINS = NumberBins()
 Counted = Literal["bins", "values"]

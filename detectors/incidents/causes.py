@@ -39,6 +39,7 @@ RULES: dict[str, Kind] = {
     "feature_nulls": "data",
     "feature_cardinality": "data",
     "feature_unseen_values": "data",
+    "feature_numbers_moved": "data",
     "value_vanished": "data",
     "leakage_suspected": "data",
     "feature_values_moved": "data",
@@ -65,6 +66,7 @@ _SHARES = frozenset(
         "feature_appeared",
         "feature_nulls",
         "feature_unseen_values",
+        "feature_numbers_moved",
         "value_vanished",
         "feature_values_moved",
     }

@@ -38,12 +38,12 @@ _GRID = 32
 _PATTERNS = ("center", "normal")
 
 
-def windows(max_values: int) -> list[FeatureCounts]:
+def windows(max_values: int, numbers: tuple[str, ...] = ()) -> list[FeatureCounts]:
     """Two windows of clicks with some values in common."""
     found = []
     for seed in (1, 2):
         rng = np.random.default_rng(seed)
-        counts = FeatureCounts(("site", "hour"), "click", max_values=max_values)
+        counts = FeatureCounts(("site", "hour"), "click", max_values=max_values, numbers=numbers)
         site = [f"site {i}" for i in rng.integers(0, 40, 200)]
         rows = {"site": site, "hour": rng.integers(0, 12, 200), "click": rng.integers(0, 2, 200)}
         counts.update(pa.record_batch(rows))
@@ -116,6 +116,7 @@ STORED: dict[str, Callable[[Path], Path]] = {
     "reference": lambda folder: fit_reference(windows(64)).save(folder),
     "reference-with-shares": lambda folder: fit_reference(windows(64)).save(folder),
     "reference-beyond-the-cap": lambda folder: fit_reference(windows(8)).save(folder),
+    "reference-in-bins": lambda folder: fit_reference(windows(64, numbers=("hour",))).save(folder),
     "reference-with-rows": lambda folder: reference_with_rows().save(folder),
     "reference-by-hour": lambda folder: reference_by_hour().save(folder),
     "wafer": lambda folder: wafer_model().save(folder, metrics={}, training=ABOUT),
