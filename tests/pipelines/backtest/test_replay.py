@@ -86,11 +86,13 @@ def _publish(broker: FakeBroker, job: Job, file: Path) -> None:
     publish_batches(broker.writer(), events, Plan(topic="events", partitions=1))
 
 
-def _lines(number: int = 9_000) -> Iterator[bytes]:
-    """Clicks among which some are late, broken, or hold a value of another type."""
+def _lines(number: int = 12_000) -> Iterator[bytes]:
+    """Clicks among which some are late, broken, or hold a value of another type; at the end they lose their site."""
     for at, event in enumerate(clicks(number)):
         if at > 6_000 and at % 3 == 0:
             event["ad"] = "x"
+        if at > 9_600:
+            event["site"] = None
         if at % 500 == 7:
             event["ts"] -= 300_000
         yield b"{" if at % 900 == 5 else msgspec.json.encode(event)
@@ -116,10 +118,12 @@ def test_lines_are_the_records_that_they_would_be(tmp_path: Path) -> None:
         run_job(job, "latest", "inprocess")
         expected = written(broker, job)
     found = told(job, file)
-    assert any(b"feature_type_changed" in alert for alert in expected[0])
+    rules = {msgspec.json.decode(alert)["rule"] for alert in expected[0]}
+    # The one is promised by the job, the other it has learned.
+    assert rules >= {"feature_type_changed", "feature_vanished"}
     assert records(found) == expected
-    assert sum(one.account.late for one in found) == 17
-    assert sum(one.account.rejected for one in found) == 10
+    assert sum(one.account.late for one in found) == 23
+    assert sum(one.account.rejected for one in found) == 14
 
 
 def test_windows_are_closed_as_they_pass_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
