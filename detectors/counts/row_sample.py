@@ -156,6 +156,11 @@ class RowSample:
         columns = self._lowest().columns[1:]
         return pa.record_batch([_plain(column) for column in columns], names=list(self.columns))
 
+    def identities(self) -> Identities:
+        """Identities of `rows`, ascending."""
+        found: Identities = self._lowest().column(0).to_numpy()
+        return found
+
     def to_bytes(self) -> bytes:
         """The state as one Arrow IPC stream; equal states give equal bytes."""
         header = _Header(

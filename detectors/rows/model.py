@@ -24,7 +24,7 @@ from sparsewatch.detectors.rows.encoding.encode import RowEncoder
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer
 from sparsewatch.detectors.rows.windows.blocks import BlockSpread
-from sparsewatch.detectors.rows.windows.column_drift import ColumnSpread
+from sparsewatch.detectors.rows.windows.column_drift import CUTS, ColumnSpread
 from sparsewatch.schemas.errors import ModelError
 
 KIND = "rows"
@@ -116,6 +116,16 @@ class RowModel:
             ConfigError: If `rate` is not a share, or too small for the calibration sample.
         """
         return conformal.alarm_threshold(self.calibration, rate)
+
+    def independent_rows(self, rows: int) -> dict[str, float]:
+        """How many independent rows tell as much of each column, its median, as a window of so many; empty if unknown.
+
+        Example: 1,000 readings of a sensor that changes slowly may tell as much as 10 independent ones.
+        """
+        if self.column_blocks is None:
+            return {}
+        up_to_median = self.column_blocks.independent_rows(rows)[1, self.encoder.first_features, CUTS // 2]
+        return dict(zip(self.encoder.names, up_to_median.tolist(), strict=True))
 
     def save(self, folder: Path | str, *, about: dict[str, Any] | None = None, promote: bool = True) -> Path:
         """Store as the next version below `folder`, `<root>/<name>`.

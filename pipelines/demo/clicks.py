@@ -122,7 +122,7 @@ _PLANS: tuple[tuple[str, tuple[str, ...], str, float, Change], ...] = (
     ("four of five events missing", ("volume_low",), "stream", 0.62, _fewer_rows),
     ("weekday becomes a number", ("feature_type_changed",), "weekday", 0.71, _as_number),
     ("no event at all", ("no_data", "volume_low"), "stream", 0.8, _no_rows),
-    ("15 % of rows are outliers", ("rows_unlike_training",), "rows", 0.9, _odd_rows),
+    ("15 % of rows are outliers", ("rows_unlike_training",), "bid_price", 0.9, _odd_rows),
 )
 #: The topic is deleted and made anew while no event comes, before the last window of this fault ends.
 _SILENT = "no event at all"

@@ -45,6 +45,8 @@ class Collected:
     summary: str
     #: The same figures for the log and the manifest; JSON types.
     about: dict[str, int | list[str]]
+    #: Rows that those to learn from are a sample of.
+    rows_seen: int
 
 
 def collect(plan: Plan, columns: Iterable[str]) -> Collected:
@@ -120,6 +122,7 @@ def collect_panes(
             "windows_left_out": len(left_out),
             "rows_left_out": sum(left_out),
         },
+        rows_seen=seen,
     )
 
 
@@ -151,14 +154,15 @@ def collect_files(
             sample.add_file(part.path, table.pieces_of(part), bar.add)
     left_out = [f"left out: {counted(number, 'row')}, {why}" for why, number in table.rejected.counts.items()]
     remarks = "".join(f"; {remark}" for remark in (*left_out, *table.rejected.infinities()))
-    rows = sample.table().cast(pa.schema(list(settings.types.items())))
+    rows, places = sample.table().cast(pa.schema(list(settings.types.items()))), sample.places()
     # Rows are ordered by hash, so the last are a random choice.
     cut = rows.num_rows - round(_HELD_OUT_SHARE * rows.num_rows) if hold_out else rows.num_rows
     return Collected(
-        table=rows.slice(0, cut),
+        table=rows.take(pa.array(np.argsort(places[:cut], kind="stable"))),
         held_out=rows.slice(cut) if hold_out else None,
         summary=f"{counted(cut, 'row')} of {sample.rows_seen:,} in {counted(len(sample.files), 'file')}{remarks}",
         about={"rows": cut, "rows_seen": sample.rows_seen, "files": [file.name for file in sample.files]},
+        rows_seen=sample.rows_seen,
     )
 
 

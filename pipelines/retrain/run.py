@@ -89,7 +89,7 @@ class _Retraining:
         settings = {name: about_before.get(name) for name in ("scaling", "steps", "trim")}
         method, fit = method_of(plan.method or present.method, settings["steps"], settings["trim"])
         encoder = _encoder(present, method, settings["scaling"])
-        trained, seconds = train_with_progress(rows.table, method, fit, encoder, plan.seed)
+        trained, seconds = train_with_progress(rows.table, method, fit, encoder, plan.seed, rows.rows_seen)
         about = {**rows.about, **settings, "method": method, "seed": plan.seed, "retrained_from": present.id}
         path = trained.save(self._folder, about=about, promote=False)
         click.echo(f"candidate {path.name}: {method}, trained in {seconds:.1f} s; {self._before} is the latest")

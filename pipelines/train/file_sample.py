@@ -8,6 +8,8 @@ without folder and suffix, and its first rows.
 
 import hashlib
 import itertools
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +17,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sparsewatch.detectors.artefacts.atomic import write_file
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
@@ -27,6 +30,8 @@ FORMAT = Format("a sealed sample")
 SUFFIX = ".sample"
 #: First rows that distinguish files of the same name.
 _KNOWN_BY = 16
+#: Rows whose identities are computed at once.
+_AT_ONCE = 1 << 20
 
 
 class SampledFile(msgspec.Struct, frozen=True):
@@ -144,6 +149,30 @@ class FileSample:
         ]
         return pa.table(columns, names=rows.schema.names)
 
+    def places(self) -> NDArray[np.int64]:
+        """Place of each row of `table` among the rows of all files, files by name and their numbers; shape (rows,).
+
+        The identities of all rows are computed again: a sample need not hold its places.
+        """
+        identities = self._sample.identities()
+        places = np.full(len(identities), self.rows_seen)
+        first, known = 0, Counter[int]()
+        for file in sorted(self.files, key=lambda file: (_in_order(file.name), file.key)):
+            begin = row_identities(self.seed, file.key, known[file.key])[0]
+            known[file.key] += 1
+            for start in range(0, file.rows, _AT_ONCE):
+                rows = np.arange(start, min(start + _AT_ONCE, file.rows))
+                own = row_identities(begin, rows)
+                at = np.minimum(np.searchsorted(identities, own), len(identities) - 1)
+                is_sampled = identities[at] == own
+                places[at[is_sampled]] = first + rows[is_sampled]
+            first += file.rows
+        return places
+
+    def in_order(self) -> pa.Table:
+        """The rows of `table` in the order of the files by name, and of the rows in each."""
+        return self.table().take(pa.array(np.argsort(self.places(), kind="stable")))
+
     def to_bytes(self) -> bytes:
         """The sample with a digest; equal samples give equal bytes."""
         content = msgspec.msgpack.encode(
@@ -221,6 +250,15 @@ def _recognised(file: Path, pieces: Iterator[pa.RecordBatch]) -> tuple[int, Iter
         first += piece.slice(0, _KNOWN_BY - len(first)).to_pylist()
     digest = hashlib.sha256(repr((Path(unpacked_name(file)).stem, first)).encode()).digest()
     return int.from_bytes(digest[:8]), itertools.chain(head, pieces)
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """Sort key of a name: numbers in it count as numbers.
+
+    >>> sorted(["day10", "day9"], key=_in_order)
+    ['day9', 'day10']
+    """
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def _held(piece: pa.RecordBatch) -> pa.RecordBatch:

@@ -132,7 +132,9 @@ def train_rows(
     A FILE is Parquet, CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson), plain or packed (.gz, .zst), or a folder of
     them.
 
-    The rows should be of normal operation; a few outliers do no harm. A fifth of the sample is held out of the fit and
+    The rows should be of normal operation; a few outliers do no harm. They are taken in the order of the stream: files
+    by name, and the rows as a file has them. How far stretches of them differ is what windows of the job may differ by,
+    too. A fifth of the sample is held out of the fit and
     calibrates the scores. A column with a single value is learned, too: it changes no score until its value changes.
     """
     _check_targets(out, sample_out)
@@ -149,9 +151,9 @@ def train_rows(
     if out is None or chosen is None:
         return
     name, fit = chosen
-    table = sample.table()
+    table = sample.in_order()
     encoder = EncoderConfig(categorical=_categorical(categorical, sample.columns), scaling=_scaling(name, scaling))  # type: ignore[arg-type]
-    model, fit_s = train_with_progress(table, name, fit, encoder, seed)
+    model, fit_s = train_with_progress(table, name, fit, encoder, seed, sample.rows_seen)
     threshold = model.threshold(alarm_rate)
     about = {"files": [file.name for file in sample.files], "rows_seen": sample.rows_seen, "rows": table.num_rows}
     settings = {"method": name, "scaling": encoder.scaling, "steps": steps, "trim": trim, "seed": seed}
@@ -259,9 +261,9 @@ def _categorical(names: str, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def train_with_progress(
-    table: pa.Table, method: str, fit: "Fit", encoder: EncoderConfig, seed: int
+    table: pa.Table, method: str, fit: "Fit", encoder: EncoderConfig, seed: int, rows_seen: int
 ) -> "tuple[RowModel, float]":
-    """The model, and the seconds that encoding, fit and calibration took."""
+    """The model of a sample of so many rows, and the seconds that encoding, fit and calibration took."""
     from sparsewatch.detectors.rows.training import train_row_model
 
     started = time.monotonic()
@@ -273,6 +275,7 @@ def train_with_progress(
             encoder=encoder,
             seed=seed,
             report=bar.move,
+            rows_each=max(1.0, rows_seen / table.num_rows),
         )
     return model, time.monotonic() - started
 
@@ -305,11 +308,20 @@ def _report(
         ("constant columns", _named(encoder.constant)),
         ("scores (quartiles)", " ".join(f"{q:.3f}" for q in np.quantile(model.calibration, (0.25, 0.5, 0.75)))),
         ("threshold", f"{threshold:.3f}, exceeded by {rate:.2%} of rows like these"),
+        ("1,000 rows tell", independent_rows(model)),
         ("hardest columns", ", ".join(name for _, name in hardest[:_SHOWN])),
         ("time", f"reading {read_s:.1f} s, fitting {fit_s:.1f} s"),
         ("speed", f"{rows_per_s:,.0f} rows/s scored"),
     ):
         click.echo(f"{what:<20}{value}")
+
+
+def independent_rows(model: "RowModel", rows: int = 1_000) -> str:
+    """How many independent rows a stretch of so many tells as much as, in words."""
+    if not (by_column := model.independent_rows(rows)):
+        return "not known: too few rows to compare stretches of them"
+    least = min(by_column, key=lambda name: by_column[name])
+    return f"as much as {np.median([*by_column.values()]):,.0f} independent ones; {least} {by_column[least]:,.0f}"
 
 
 def _named(names: tuple[str, ...]) -> str:

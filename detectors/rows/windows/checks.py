@@ -15,7 +15,7 @@ windows. Windows judged by the same calibration share its sampling error.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -154,8 +154,10 @@ MOVED = "columns_moved"
 SUBJECT = "rows"
 
 
-#: Findings of a window on columns, the furthest first; the first names the other columns.
-MOST_COLUMNS = 50
+#: Share of the outliers that a column accounts for, from which on the finding is about it.
+_MOST = 2 / 3
+#: Columns that have moved of which each has a finding; of more there is one on all rows, which names so many.
+_MOST_COLUMNS, _NAMED_COLUMNS = 10, 50
 
 
 def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
@@ -173,7 +175,7 @@ def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
 
 
 def check_columns(model: RowModel, sample: pa.RecordBatch, rows: int, settings: RowCheck) -> list[Finding]:
-    """A finding for each column that has moved, the furthest first; each column is tested by itself.
+    """A finding for each column that has moved, the furthest first; one on all rows if they are many.
 
     Args:
         model: Holds the baseline of each column.
@@ -195,11 +197,23 @@ def check_columns(model: RowModel, sample: pa.RecordBatch, rows: int, settings: 
         stretch_level=settings.stretch_level,
     )
     evidence = {"model": model.id, "rows": sample.num_rows, "moved": len(moved)}
-    found = [_column_moved(drift, evidence, settings.least_column_drift) for drift in moved[:MOST_COLUMNS]]
-    if len(moved) > len(found):
-        others = [drift.column for drift in moved[MOST_COLUMNS:]]
-        found[0] = msgspec.structs.replace(found[0], evidence={**found[0].evidence, "other_columns": others})
-    return found
+    if len(moved) > _MOST_COLUMNS:
+        return [_many_moved(moved, len(model.encoder.names), evidence, settings.least_column_drift)]
+    return [_column_moved(drift, evidence, settings.least_column_drift) for drift in moved]
+
+
+def _many_moved(moved: Sequence[ColumnDrift], columns: int, evidence: Mapping[str, Any], least: float) -> Finding:
+    named = ", ".join(f"{drift.column} ({drift.what}, {drift.distance:.0%})" for drift in moved[:3])
+    one = _column_moved(moved[0], evidence, least)
+    return msgspec.structs.replace(
+        one,
+        subject=SUBJECT,
+        message=(
+            f"the distribution of {len(moved)} of {columns} columns moved since training; largest distances: {named}"
+        ),
+        evidence={**one.evidence, "columns": moved[:_NAMED_COLUMNS]},
+        p_value=min(drift.p_value for drift in moved),
+    )
 
 
 def _column_moved(drift: ColumnDrift, evidence: Mapping[str, Any], least: float) -> Finding:
@@ -212,7 +226,7 @@ def _column_moved(drift: ColumnDrift, evidence: Mapping[str, Any], least: float)
         baseline=0.0,
         message=f"{drift.column}: the distribution of its {drift.what} moved by {drift.distance:.0%} since training",
         evidence={**evidence, **msgspec.structs.asdict(drift), "effect": drift.distance},
-        p_value=max(drift.chance, drift.stretch_chance),
+        p_value=drift.p_value,
     )
 
 
@@ -236,7 +250,7 @@ def _unlike_training(scores: RowScores, settings: RowCheck) -> Finding | None:
     named = ", ".join(f"{name} ({part:.0%})" for name, part in list(carried.items())[:3])
     return Finding(
         rule=UNLIKE_TRAINING,
-        subject=SUBJECT,
+        subject=next((name for name, part in carried.items() if part >= _MOST), SUBJECT),
         severity="warning",
         value=share,
         threshold=least / scores.rows,

@@ -46,6 +46,11 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     #: What moved: the column's values, or how often they are missing.
     what: str
 
+    @property
+    def p_value(self) -> float:
+        """Upper bound on the probability that chance and the spread between stretches explain it."""
+        return max(self.chance, self.stretch_chance)
+
 
 def spread_of(X: Rows) -> ColumnSpread:
     """The spread of encoded rows, shape (n, d), n >= 1."""

@@ -22,7 +22,7 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     #: As `level`, for single columns that have moved, all of them together.
     column_level: Level = 1e-6
     #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
-    least_column_drift: _Distance = 0.3
+    least_column_drift: _Distance = 0.15
     #: As `level`, for each of the three by the spread between stretches of the training data; see `blocks`.
     stretch_level: Level = 1e-4
     #: A column's type has changed from this share of its values, and from so many cells.

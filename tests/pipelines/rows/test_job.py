@@ -298,7 +298,7 @@ def test_a_job_whose_settings_do_not_fit_stops_before_it_reads(
         prepare(ready(load_job(path, [override])))
 
 
-def test_a_sensor_sent_as_text_is_told_and_the_alerts_on_rows_name_it(publish: Publish) -> None:
+def test_a_sensor_sent_as_text_is_told_and_explains_what_else_its_rows_show(publish: Publish) -> None:
     lines = events({0: 0.0, 1: 0.0, 2: 0.0})
     texts = [json.loads(line) for line in lines[A_WINDOW : 2 * A_WINDOW]]
     lines[A_WINDOW : 2 * A_WINDOW] = [json.dumps({**e, "flow": f"{e['flow']:.2f}"}).encode() for e in texts]
@@ -317,10 +317,7 @@ def test_a_sensor_sent_as_text_is_told_and_the_alerts_on_rows_name_it(publish: P
     assert (changed["subject"], changed["window_start_us"]) == ("flow", second["window_start_us"])
     assert changed["evidence"]["expected"] == "float"
     # Each row now lacks its flow, as none did in training.
-    assert changed["evidence"]["also"] == ["columns_moved"]
-    assert set(alerts) == {"rows_unlike_training"}
-    for alert in alerts.values():
-        assert alert["message"].endswith("; values of another type, which count as missing: flow (100%)")
-        assert alert["evidence"]["mistyped"] == {"flow": 1.0}
+    assert {"rows_unlike_training", "columns_moved"} <= set(changed["evidence"]["also"])
+    assert alerts == {}
     metrics = [m for m in written(job, "metrics").values() if m["name"] == "sparsewatch_feature_mistyped_ratio"]
     assert {m["labels"]["feature"]: m["value"] for m in metrics} == dict.fromkeys(COLUMNS, 0.0)

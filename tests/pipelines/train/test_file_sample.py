@@ -134,3 +134,17 @@ def test_a_sealed_sample_says_when_it_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write"):
         write_sample(sample, tmp_path / "file" / "a.sample")
+
+
+@pytest.mark.parametrize("capacity", [150, 5_000])
+def test_rows_are_in_the_order_of_files_by_number_and_of_rows_in_them(capacity: int) -> None:
+    files = [(9, pa.table({"i": np.arange(1000)})), (10, pa.table({"i": np.arange(1000, 1700)}))]
+    whole = sampled(files, capacity, 64)
+    found = whole.in_order()["i"].to_numpy()
+    assert len(found) == min(capacity, 1700)
+    assert np.all(np.diff(found) > 0)
+    assert np.array_equal(np.sort(whole.places()), found)
+
+    merged = FileSample.from_bytes(sampled(files[1:], capacity).to_bytes())
+    merged.merge(sampled(files[:1], capacity))
+    assert merged.in_order().equals(whole.in_order())

@@ -52,7 +52,7 @@ def test_a_finding_names_columns_rows_and_models() -> None:
     worst = WorstRow(0.001, 9.0, 2, 77, 0, (("a", 3.0),), "rows/0001", {"wafer": "w7"})
     scores = msgspec.structs.replace(summary(4000, 600), worst=(worst,))
     (finding,) = check_rows(scores, RowCheck())
-    assert (finding.rule, finding.subject) == ("rows_unlike_training", "rows")
+    assert (finding.rule, finding.subject) == ("rows_unlike_training", "a")
     assert finding.value == 0.15 >= finding.threshold >= 0.03
     assert finding.baseline == 0.01
     assert finding.evidence["carried_by"] == {"a": 0.75, "b": 0.25}
