@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("choose", "report"), default="choose", help="of the streams and seeds")
     parser.add_argument("--quick", action="store_true", help="some stretches; writes no results")
-    parser.add_argument("--only", choices=("clean", "faults"), help="leave the other figures as they are")
+    parser.add_argument("--only", choices=("clean", "faults", "delay"), help="leave the other figures as they are")
     arguments = parser.parse_args()
     for name in absent(arguments.part):
         print(f"{name} is not at hand below SPARSEWATCH_DATA and is left out")

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from benchmarks.decisions_clean import Tally, clean
+from benchmarks.decisions_delay import AlarmTask, Delay, DelayTask, FalseAlarms, delay_tasks, delays, false_alarms
 from benchmarks.decisions_faults import WINDOWS, Base, Before, FaultBench, Outcome
 from benchmarks.decisions_seeded import RECIPES, seeded
 from benchmarks.decisions_streams import (
@@ -76,7 +77,7 @@ class FaultTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     seed: int
 
 
-Task = CleanTask | FaultTask
+Task = CleanTask | FaultTask | DelayTask | AlarmTask
 
 
 class CleanRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     clean: tuple[CleanRun, ...] = ()
     before: tuple[Before, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    delays: tuple[Delay, ...] = ()
+    false_alarms: tuple[FalseAlarms, ...] = ()
 
     def __add__(self, other: "Found") -> "Found":
         """Both."""
@@ -100,18 +103,24 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
             clean=self.clean + other.clean,
             before=self.before + other.before,
             outcomes=self.outcomes + other.outcomes,
+            delays=self.delays + other.delays,
+            false_alarms=self.false_alarms + other.false_alarms,
         )
 
 
-def tasks(part: Part, *, quick: bool = False, only: Literal["clean", "faults"] | None = None) -> list[Task]:
+Only = Literal["clean", "faults", "delay"]
+
+
+def tasks(part: Part, *, quick: bool = False, only: Only | None = None) -> list[Task]:
     """The tasks of a part; a quick run has a stretch of each kind, one seed and no wide stream."""
-    clean_ones = [*_real(part), *_seeded(part)] if only != "faults" else []
-    faults = list(_faults(part)) if only != "clean" else []
+    clean_ones = [*_real(part), *_seeded(part)] if only in (None, "clean") else []
+    faults = list(_faults(part)) if only in (None, "faults") else []
+    delayed = delay_tasks(part, quick=quick) if only in (None, "delay") else []
     if not quick:
         # Those that take longest first, so that no process waits at the end.
-        return [*faults, *sorted(clean_ones, key=lambda task: -task.features * task.a_window)]
+        return [*faults, *sorted(clean_ones, key=lambda task: -task.features * task.a_window), *delayed]
     few = [msgspec.structs.replace(task, judged=min(task.judged, _QUICK)) for task in clean_ones if _is_quick(task)]
-    return [*(task for task in faults if task.stream == "steady" and task.seed == SEEDS[part][0]), *few]
+    return [*(task for task in faults if task.stream == "steady" and task.seed == SEEDS[part][0]), *few, *delayed]
 
 
 def _is_quick(task: CleanTask) -> bool:
@@ -155,6 +164,10 @@ def _at_hand(part: Part) -> list[RealTable]:
 
 def run_task(task: Task) -> Found:
     """Run a task in this process."""
+    if isinstance(task, DelayTask):
+        return Found(delays=tuple(delays(task)))
+    if isinstance(task, AlarmTask):
+        return Found(false_alarms=(false_alarms(task),))
     with tempfile.TemporaryDirectory() as folder:
         return _run_clean(task, Path(folder)) if isinstance(task, CleanTask) else _run_faults(task, Path(folder))
 

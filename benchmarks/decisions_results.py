@@ -4,20 +4,30 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from benchmarks.decisions_clean import Tally, rate_bounds
+from benchmarks.decisions_delay import LEARNED, REACH, Delay, FalseAlarms
 from benchmarks.decisions_faults import Before, Outcome
 from benchmarks.decisions_plan import CleanRun, Found
 from benchmarks.harness import Result, cost, number, rate
 
 #: What one would want: an incident a day, hardly more than one a fault, and the right root suspect.
 INCIDENTS_A_DAY, INCIDENTS_PER_FAULT, ROOT_SUSPECT_SHARE = 1.0, 1.2, 0.9
+#: Likewise, how long a change takes beside the best possible test.
+DELAY_OVER_CUSUM = 2.0
 #: Windows a day where a stream is judged by the hour.
 _HOURS = 24
 _THOUSAND = 1_000
 
 
 def results(found: Found) -> list[Result]:
-    """All results: stretches without a fault, then faults, then what is weak."""
-    return [*_clean(found.clean), *_before(found.before), *_faults(found.outcomes), *_weak(found)]
+    """All results: stretches without a fault, then faults, then what is weak, then delays."""
+    return [
+        *_clean(found.clean),
+        *_before(found.before),
+        *_faults(found.outcomes),
+        *_weak(found),
+        *_delays(found.delays),
+        *_false_alarms(found.false_alarms),
+    ]
 
 
 def _clean(runs: Sequence[CleanRun]) -> Iterator[Result]:
@@ -148,6 +158,51 @@ def _weak(found: Found) -> Iterator[Result]:
             met=not missed,
             note=f"in none of the runs: {named}.",
         )
+
+
+def _delays(delays: Sequence[Delay]) -> Iterator[Result]:
+    within = [one for one in delays if one.ratio is not None]
+    if not within:
+        return
+    worst = max(within, key=lambda one: one.ratio or 0.0)
+    note = (
+        f"the longest of {len(within)} rates, volumes and losses that the best test finds within {REACH} windows, of "
+        f"{len(delays)}; median {statistics.median(one.ratio or 0.0 for one in within):.2f}; longest at a rate of "
+        f"{worst.rate:g}, {worst.rows:,} rows, {worst.change:.0%}. A reference of {LEARNED} windows; mean delays."
+    )
+    yield cost("delay_over_cusum", worst.ratio or 0.0, "times", target=DELAY_OVER_CUSUM, note=note)
+    for rate_of in dict.fromkeys(one.rate for one in delays):
+        own = [one for one in delays if one.rate == rate_of]
+        longest = max((one.ratio for one in own if one.ratio is not None), default=0.0)
+        lines = [
+            _of_rows(rows, [one for one in own if one.rows == rows]) for rows in dict.fromkeys(d.rows for d in own)
+        ]
+        name = f"delay_over_cusum_{1_000 * rate_of:g}_clicks_in_1000"
+        yield cost(name, longest, "times", target=DELAY_OVER_CUSUM, note=f"{'; '.join(lines)}.")
+
+
+def _of_rows(rows: int, delays: Sequence[Delay]) -> str:
+    cells = [f"{one.change:.0%} {_beside(one)}" for one in delays]
+    return f"{rows:,} rows: {', '.join(cells)}"
+
+
+def _beside(one: Delay) -> str:
+    if one.own is None or one.best is None:
+        return "beyond reach"
+    missed = f", {one.missed:.0%} not found" if one.missed else ""
+    return f"{one.own:.1f} (best {one.best:.1f}{missed})"
+
+
+def _false_alarms(runs: Sequence[FalseAlarms]) -> Iterator[Result]:
+    if not runs:
+        return
+    ratios = [one.windows / max(one.alarms, 1) / one.asked for one in runs]
+    lines = [
+        f"{one.name}: {one.alarms} in {one.windows:,} windows ({ratio:.1f})"
+        for one, ratio in zip(runs, ratios, strict=True)
+    ]
+    note = f"windows to a false alarm over those asked for, {runs[0].asked:,.0f}. {'; '.join(lines)}."
+    yield rate("slow_windows_to_false_alarm", min(ratios), "times those asked for", target=1.0, note=note)
 
 
 def _any_found(outcomes: Sequence[Outcome], fault: str, strength: float) -> bool:

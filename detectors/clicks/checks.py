@@ -66,7 +66,7 @@ def check_window(
     """
     findings = [check_volume(counts.rows, reference, settings, complete=complete, start_us=start_us)]
     if counts.rows >= max(settings.min_rows, 1):
-        findings.append(_click_rate(counts, reference, settings, start_us))
+        findings.append(check_click_rate(counts.clicks, counts.rows, reference, settings, start_us=start_us))
         findings.extend(
             _strongest(
                 View(
@@ -139,11 +139,20 @@ def check_volume(
     )
 
 
-def _click_rate(
-    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, start_us: int | None
+def check_click_rate(
+    clicks: int, rows: int, reference: Reference, settings: ClickThresholds, *, start_us: int | None = None
 ) -> Finding | None:
-    baseline, rate = click_rate_baseline(reference, start_us), counts.clicks / counts.rows
-    expected, tolerance = baseline.figure.mean, click_rate_tolerance(baseline, counts.rows, settings)
+    """Rule `click_rate_shift` on one window.
+
+    Args:
+        clicks: Of the window.
+        rows: Of the window, > 0.
+        reference: The baseline.
+        settings: When a deviation matters.
+        start_us: As in `check_window`.
+    """
+    baseline, rate = click_rate_baseline(reference, start_us), clicks / rows
+    expected, tolerance = baseline.figure.mean, click_rate_tolerance(baseline, rows, settings)
     if abs(rate - expected) < tolerance:
         return None
     return Finding(
@@ -154,8 +163,8 @@ def _click_rate(
         threshold=expected + math.copysign(tolerance, rate - expected),
         baseline=expected,
         message=f"{rate:.2%} of rows are clicks, {expected:.2%} {baseline.wording()}",
-        evidence={"rows": counts.rows, "clicks": counts.clicks, "effect": rate - expected, **baseline.evidence()},
-        p_value=p_value(lambda z: abs(rate - expected) >= baseline.share_tolerance(counts.rows, z), settings.z),
+        evidence={"rows": rows, "clicks": clicks, "effect": rate - expected, **baseline.evidence()},
+        p_value=p_value(lambda z: abs(rate - expected) >= baseline.share_tolerance(rows, z), settings.z),
     )
 
 

@@ -36,32 +36,34 @@ def watched_shares(
     # Hours that a reference lacks look like a change.
     if reference.window_us is None or reference.windows * reference.window_us < DAY_US:
         return []
+    clicks = watched_click_rate(counts.clicks, counts.rows, reference, settings, start_us, end_us)
     alpha = settings.slow_alpha(end_us - start_us)
-    return [*_click_rate(counts, reference, settings, start_us, alpha), *_nulls(counts, reference, settings, alpha)]
+    return [*([] if clicks is None else [clicks]), *_nulls(counts, reference, settings, alpha)]
 
 
-def _click_rate(
-    counts: FeatureCounts, reference: Reference, settings: ClickThresholds, start_us: int, alpha: float
-) -> Iterator[Observation]:
+def watched_click_rate(
+    clicks: int, rows: int, reference: Reference, settings: ClickThresholds, start_us: int, end_us: int
+) -> Observation | None:
+    """The click rate of a window of so many clicks and rows, as `watched_shares`; None where it is not watched."""
     strays, baseline = reference.click_rate_steadiness, click_rate_baseline(reference, start_us)
     expected = baseline.figure.mean
     if strays is None or not settings.slow_click_rate or not 0 < expected < 1:
-        return
+        return None
     variance = (strays.spread * expected) ** 2
     if baseline.kind is not None:
         # The mean of an hour is known from its days.
-        variance += (variance + expected * (1 - expected) / counts.rows) / baseline.backing
-    yield Observation(
+        variance += (variance + expected * (1 - expected) / rows) / baseline.backing
+    return Observation(
         rule="click_rate_shift",
         subject="stream",
-        count=counts.clicks,
-        rows=counts.rows,
+        count=clicks,
+        rows=rows,
         expected=expected,
         step=settings.slow_click_rate * expected,
         spread=math.sqrt(variance),
         level=strays.level * expected,
         windows=baseline.windows,
-        alpha=alpha,
+        alpha=settings.slow_alpha(end_us - start_us),
     )
 
 

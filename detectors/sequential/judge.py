@@ -18,6 +18,7 @@ from sparsewatch.detectors.sequential.evidence import (
     Seen,
     alternatives,
     log_evidence,
+    log_needed,
     log_ratio,
     nothing,
     with_window,
@@ -81,13 +82,13 @@ def judge_shares(
 def _of_kind(observed: Observed, before: Sequence[Watched], span: _Span, *, falls: bool) -> Judged:
     seen, steps = _seen(observed.shares), alternatives(two_sided=falls)
     evidence = with_window(_evidence(before, steps.size), seen, steps)
-    values = log_evidence(evidence, seen)
+    values, needed = log_evidence(evidence, seen), log_needed(seen)
     findings, after = [], []
     for place, observation in enumerate(observed.shares):
         moved = before[place].moved
         if moved is not None:
             moved = _still_moved(moved, _seen([observation]))
-        elif values[place] >= -math.log(observation.alpha):
+        elif values[place] >= needed[place]:
             moved = _first_moved(evidence, place, math.exp(-values[place]), span)
         if moved is not None:
             findings.append(_finding(observation, moved, span, observed.baseline))
