@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.decisions_clean import Running
 from benchmarks.decisions_job import Decided, Measured, WindowedJob, measure_window
 from benchmarks.decisions_learn import learning_job, reference_job, rows_job
+from benchmarks.decisions_slices import is_same
 from benchmarks.decisions_streams import START_US, WINDOW_US, Stream, span_of
 from benchmarks.faults.library import Fault
 from benchmarks.faults.stretch import TIME, Stretch, Target
@@ -47,6 +48,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     #: subject of any alert.
     named: bool
     named_by_any: bool
+    #: Where it was planted in a slice of rows and is found: what the root suspect's alert in the first such window says
+    #: of it, and whether that is right. Empty if it says nothing.
+    place: str | None = None
+    is_placed: bool = False
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +117,8 @@ class FaultBench:
         for name, ready in self._jobs.items():
             decided = Running(ready.job, ready.state).through(measured)
             extra = [_new_alerts(one, twin) for one, twin in zip(decided, ready.twin, strict=True)]
-            yield self._outcome(fault, strength, name, decided, extra)
+            outcome = self._outcome(fault, strength, name, decided, extra)
+            yield outcome if stretch.slice is None else self._placed(outcome, stretch, decided, extra)
 
     def _outcome(
         self, fault: Fault, strength: float, job: str, decided: Sequence[Decided], extra: Sequence[list[Alert]]
@@ -132,6 +138,23 @@ class FaultBench:
             incidents=len({alert.incident for found in extra for alert in found}),
             named=delay is not None and _root(decided[delay], first) in subjects,
             named_by_any=any(alert.subject in subjects for alert in first),
+        )
+
+    def _placed(
+        self, outcome: Outcome, stretch: Stretch, decided: Sequence[Decided], extra: Sequence[list[Alert]]
+    ) -> Outcome:
+        if outcome.delay is None or stretch.slice is None:
+            return outcome
+        root = _root(decided[outcome.delay], extra[outcome.delay])
+        told = [
+            one.evidence["slice"] for one in extra[outcome.delay] if one.subject == root and "slice" in one.evidence
+        ]
+        planted = {name: value for name, value in stretch.slice.items() if name in self.base.stream.columns}
+        rows = pl.concat([self._stretch, stretch.rows.select(self._stretch.columns)])
+        return msgspec.structs.replace(
+            outcome,
+            place=told[0]["where"] if told else "",
+            is_placed=bool(told) and is_same(told[0]["conditions"], planted, rows),
         )
 
     def _as_before(self, job: str, decided: Sequence[Decided]) -> Before:
@@ -154,7 +177,7 @@ def _learned(
         return
     learning = learning_job(stream)
     measured = _measure_all(learning, stream, windows)
-    fixed = reference_job(stream, measured, folder)
+    fixed = reference_job(stream, measured, folder, windows)
     yield "reference", fixed, _after(fixed, measured)
     yield "learning", learning, _after(learning, measured)
 

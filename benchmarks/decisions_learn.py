@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -11,7 +12,9 @@ from benchmarks.decisions_job import Measured, WindowedJob, block_of
 from benchmarks.decisions_streams import LABEL, WINDOW_US, Stream
 from sparsewatch.detectors.clicks.reference import fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS
 from sparsewatch.detectors.rows.training import train_row_model
+from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
 from sparsewatch.transforms.window.measure import unpack_parts
 
 #: Most rows that a row model is trained on here.
@@ -23,10 +26,15 @@ def learning_job(stream: Stream) -> WindowedJob:
     return WindowedJob(_click_settings(stream), WINDOW_US)
 
 
-def reference_job(stream: Stream, learned: Sequence[Measured], folder: Path) -> WindowedJob:
-    """A job of clicks with a reference of some windows."""
+def reference_job(
+    stream: Stream, learned: Sequence[Measured], folder: Path, rows: Sequence[pl.DataFrame] = ()
+) -> WindowedJob:
+    """A job of clicks with a reference of some windows, which keeps some of their rows if they are given."""
     windows = [FeatureCounts.from_bytes(unpack_parts(one.state)["counts"]) for one in learned if one.rows]
-    saved = fit_reference(windows, WINDOW_US).save(folder / "reference")
+    reference = fit_reference(windows, WINDOW_US)
+    if rows:
+        reference = msgspec.structs.replace(reference, sample=_sampled(stream, pl.concat(rows)))
+    saved = reference.save(folder / "reference")
     return WindowedJob({**_click_settings(stream), "checks": {"reference": str(saved)}}, WINDOW_US)
 
 
@@ -37,6 +45,13 @@ def rows_job(stream: Stream, learned: Sequence[pl.DataFrame], folder: Path, seen
     model = train_row_model(pa.Table.from_batches([batch]), rows_each=seen / rows.height)
     saved = model.save(folder / "rows")
     return WindowedJob({"kind": "rows", "columns": _columns(stream), "rows": {"model": str(saved)}}, WINDOW_US)
+
+
+def _sampled(stream: Stream, rows: pl.DataFrame) -> pa.RecordBatch:
+    """As many rows as `train reference` keeps."""
+    sample = sample_measure(stream.features, LABEL, DEFAULT_SAMPLE_ROWS)
+    sample.add(block_of(rows, stream.columns, {}))
+    return sample.state.rows().select([*stream.features, LABEL])
 
 
 def some_rows(rows: pl.DataFrame, windows: int) -> pl.DataFrame:

@@ -41,16 +41,26 @@ _FAULT_ROWS = 2_000
 _QUICK = 48
 #: Where faults are planted. Label and window length are added.
 _TARGETS: dict[str, Target] = {
-    "steady ctr": Target(column="f001", other="f016", number="f010", group=("f001", "f002", "f006")),
+    "steady ctr": Target(column="f001", other="f016", third="f008", number="f010", group=("f001", "f002", "f006")),
     "steady rows": Target(column="f004", other="f009", number="f005", group=("f004", "f005", "f006")),
     "avazu": Target(
-        column="site_category", other="app_category", number="C14", group=("site_category", "site_id", "site_domain")
+        column="site_category",
+        other="app_category",
+        third="device_conn_type",
+        number="C14",
+        group=("site_category", "site_id", "site_domain"),
     ),
-    "open_bandit": Target(column="item_id", other="user_feature_1", group=("item_id", "position")),
+    "open_bandit": Target(
+        column="item_id", other="user_feature_1", third="user_feature_2", group=("item_id", "position")
+    ),
     "elec2": Target(column="feat_3", other="feat_5", number="feat_2", group=("feat_3", "feat_4", "feat_5")),
-    "talkingdata": Target(column="app", other="os", number="channel", group=("app", "channel")),
+    "talkingdata": Target(column="app", other="os", third="device", number="channel", group=("app", "channel")),
     "amazon_access": Target(
-        column="ROLE_FAMILY", other="ROLE_DEPTNAME", number="RESOURCE", group=("ROLE_FAMILY", "ROLE_CODE")
+        column="ROLE_FAMILY",
+        other="ROLE_DEPTNAME",
+        third="ROLE_ROLLUP_1",
+        number="RESOURCE",
+        group=("ROLE_FAMILY", "ROLE_CODE"),
     ),
     "noaa_weather": Target(column="f0", other="f1", number="f2", group=("f0", "f1", "f5")),
 }

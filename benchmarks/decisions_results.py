@@ -10,7 +10,7 @@ from benchmarks.decisions_plan import CleanRun, Found
 from benchmarks.harness import Result, cost, number, rate
 
 #: What one would want: an incident a day, hardly more than one a fault, and the right root suspect.
-INCIDENTS_A_DAY, INCIDENTS_PER_FAULT, ROOT_SUSPECT_SHARE = 1.0, 1.2, 0.9
+INCIDENTS_A_DAY, INCIDENTS_PER_FAULT, ROOT_SUSPECT_SHARE, SLICE_SHARE = 1.0, 1.2, 0.9, 0.8
 #: Likewise, how long a change takes beside the best possible test.
 DELAY_OVER_CUSUM = 2.0
 #: Windows a day where a stream is judged by the hour.
@@ -85,6 +85,7 @@ def _faults(outcomes: Sequence[Outcome]) -> Iterator[Result]:
         own = [one for one in outcomes if one.job in jobs]
         if own:
             yield from _summary(kind, own)
+            yield from _places([one for one in own if one.place is not None and one.job == "reference"])
             for fault in dict.fromkeys(one.fault for one in own):
                 yield _fault(f"{kind}_{fault}", [one for one in own if one.fault == fault])
 
@@ -110,6 +111,20 @@ def _summary(kind: str, outcomes: Sequence[Outcome]) -> Iterator[Result]:
                 target=ROOT_SUSPECT_SHARE,
                 note=f"in the first window; the subject of any of its alerts: {share(hits, _is_named_by_any):.2f}.",
             )
+
+
+def _places(outcomes: Sequence[Outcome]) -> Iterator[Result]:
+    """Of faults in a slice of rows that are found: whether the root suspect's alert names it."""
+    if not outcomes:
+        return
+    by_fault = {
+        name: [one for one in outcomes if one.fault == name] for name in dict.fromkeys(o.fault for o in outcomes)
+    }
+    shares = ", ".join(f"{name} {share(own, _is_placed):.2f} of {len(own)}" for name, own in by_fault.items())
+    silent = sum(not one.place for one in outcomes)
+    wrong = sum(bool(one.place) and not one.is_placed for one in outcomes)
+    note = f"the same rows to four fifths, in the first window: {shares}; {silent} name none, {wrong} another."
+    yield rate("ctr_reference_slice_share", share(outcomes, _is_placed), "of found", target=SLICE_SHARE, note=note)
 
 
 def _fault(name: str, outcomes: Sequence[Outcome]) -> Result:
@@ -220,6 +235,10 @@ def _is_found(one: Outcome) -> bool:
 
 def _is_named(one: Outcome) -> bool:
     return one.named
+
+
+def _is_placed(one: Outcome) -> bool:
+    return one.is_placed
 
 
 def _is_named_by_any(one: Outcome) -> bool:

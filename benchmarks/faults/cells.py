@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, progress, values_by_count, where
+from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, progress, source, values_by_count, where
 
 #: Of a column that appears.
 NEW_COLUMN = "new_column"
@@ -27,7 +27,13 @@ def nulls_of_client(rows: pl.DataFrame, at: Target, share: float, rng: np.random
 def nulls_of_source(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
     """All rows of a source lack a value: of the value of `Target.other` whose share of the rows is next to `share`."""
     del rng
-    return _filled(rows, at.column, of_source(rows, at.other, share), pl.lit(None))
+    return _without_value(rows, at.column, source(rows, [at.other], share))
+
+
+def nulls_of_slice(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
+    """As `nulls_of_source`, of the values of `Target.other` and `Target.third` together."""
+    del rng
+    return _without_value(rows, at.column, source(rows, [at.other, at.third or ""], share))
 
 
 def constant(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -53,6 +59,14 @@ def new_salt(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Genera
     """Values of a share of the rows are hashed anew: as many as before, none of them known."""
     values = values_by_count(rows, at.column)
     return _mapped(rows, at.column, chosen(rows.height, share, rng), values, _unknown(rows, at.column, len(values)))
+
+
+def salt_of_source(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
+    """As `new_salt`, of a source: of the value of `Target.other` whose share of the rows is next to `share`."""
+    del rng
+    values, found = values_by_count(rows, at.column), source(rows, [at.other], share)
+    salted = _mapped(rows, at.column, of_source(rows, found), values, _unknown(rows, at.column, len(values)))
+    return Stretch(salted.rows, slice=found)
 
 
 def merged(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -134,6 +148,10 @@ def _towards_second(rows: pl.DataFrame, at: Target, chance: NDArray[np.float64],
 
 def _filled(rows: pl.DataFrame, column: str, mask: NDArray[np.bool_], values: pl.Series | pl.Expr) -> Stretch:
     return Stretch(where(rows, mask, column, values))
+
+
+def _without_value(rows: pl.DataFrame, column: str, found: dict[str, object]) -> Stretch:
+    return Stretch(where(rows, of_source(rows, found), column, pl.lit(None)), slice=found)
 
 
 def _mapped(rows: pl.DataFrame, column: str, mask: NDArray[np.bool_], old: list[object], new: list[object]) -> Stretch:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, where
+from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, source, where
 
 
 def label_lost(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -35,7 +35,8 @@ def rate_down(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Gener
 def clicks_of_source(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
     """No click of one source comes: of the value of `Target.column` whose share of the rows is next to `share`."""
     del rng
-    return Stretch(where(rows, of_source(rows, at.column, share), _label(at), pl.lit(0)))
+    found = source(rows, [at.column], share)
+    return Stretch(where(rows, of_source(rows, found), _label(at), pl.lit(0)), slice=found)
 
 
 def _label(at: Target) -> str:

@@ -34,7 +34,12 @@ class Fault:
     def needs_values(self) -> bool:
         """Whether it concerns values that many rows share, and so no column of real numbers."""
         own = (cells.merged, cells.renamed, cells.nulls_of_source, labels.clicks_of_source, rows.source_dropped)
-        return self.plant in own
+        return self.plant in (*own, cells.nulls_of_slice, cells.salt_of_source)
+
+    @property
+    def needs_third(self) -> bool:
+        """Whether two columns tell the source that it concerns."""
+        return self.plant is cells.nulls_of_slice
 
     def subjects(self, at: Target) -> set[str]:
         """What a finding about it is right to name."""
@@ -62,10 +67,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="nulls", plant=cells.nulls, strengths=_SOME, names=("column",)),
     Fault(name="nulls_of_client", plant=cells.nulls_of_client, strengths=_SOME, names=("group",)),
     Fault(name="nulls_of_source", plant=cells.nulls_of_source, strengths=(0.05, 0.1, 0.3), names=("column",)),
+    Fault(name="nulls_of_slice", plant=cells.nulls_of_slice, strengths=(0.02, 0.05, 0.1), names=("column",)),
     Fault(name="constant", plant=cells.constant, strengths=_MOST, names=("column",)),
     Fault(name="unit_x1000", plant=cells.unit, strengths=_SOME, names=("number",)),
     Fault(name="out_of_range", plant=cells.out_of_range, strengths=(0.01, 0.05, 0.2), names=("number",)),
     Fault(name="new_salt", plant=cells.new_salt, strengths=_SOME, names=("column",)),
+    Fault(name="salt_of_source", plant=cells.salt_of_source, strengths=(0.05, 0.1, 0.3), names=("column",)),
     Fault(name="merged", plant=cells.merged, strengths=_MOST, names=("column",)),
     Fault(name="renamed", plant=cells.renamed, strengths=(0.01, 0.5, 1.0), names=("column",)),
     Fault(name="shuffled", plant=cells.shuffled, strengths=_MOST, names=("column",)),
@@ -101,6 +108,7 @@ def plantable(at: Target, columns: Mapping[str, str]) -> list[Fault]:
         return (
             (at.label is not None or not fault.needs_label)
             and (at.number is not None or "number" not in fault.names)
+            and (at.third is not None or not fault.needs_third)
             and (columns[at.column] != "float" or not fault.needs_values)
         )
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, values_by_count
+from benchmarks.faults.stretch import TIME, Stretch, Target, chosen, of_source, source, values_by_count
 
 
 def lost(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -24,19 +24,20 @@ def doubled(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generat
 def source_dropped(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
     """All rows of one source are lost: of the value of `Target.column` whose share of the rows is next to `share`."""
     del rng
-    return Stretch(rows.filter(~pl.Series(of_source(rows, at.column, share))))
+    found = source(rows, [at.column], share)
+    return Stretch(rows.filter(~pl.Series(of_source(rows, found))), slice=found)
 
 
 def bot_known(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
     """A bot adds a share of rows, all alike but for their times, with values that are known, and clicks on nothing."""
-    return Stretch(_with_bot(rows, at, share, rng, values_by_count(rows, at.column)[0]))
+    return _with_bot(rows, at, share, rng, values_by_count(rows, at.column)[0])
 
 
 def bot_new(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
     """As `bot_known`, with a value of the column that nobody has seen."""
     kind = rows.schema[at.column]
     new = "bot" if kind == pl.String else (rows[at.column].max() or 0) + 1  # type: ignore[operator]
-    return Stretch(_with_bot(rows, at, share, rng, new))
+    return _with_bot(rows, at, share, rng, new)
 
 
 def clock_skew(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator) -> Stretch:
@@ -46,7 +47,7 @@ def clock_skew(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Gene
     return Stretch(rows.with_columns(slow.alias(TIME)), arrived=rows[TIME])
 
 
-def _with_bot(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator, value: Any) -> pl.DataFrame:
+def _with_bot(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Generator, value: Any) -> Stretch:
     number = int(np.ceil(share * rows.height))
     behind = np.sort(rng.integers(0, rows.height, number))
     bot = rows[np.full(number, int(rng.integers(rows.height)))].with_columns(
@@ -55,4 +56,5 @@ def _with_bot(rows: pl.DataFrame, at: Target, share: float, rng: np.random.Gener
     if at.label is not None:
         bot = bot.with_columns(pl.lit(0).cast(rows.schema[at.label]).alias(at.label))
     order = np.argsort(np.concatenate([np.arange(rows.height), behind]), kind="stable")
-    return pl.concat([rows, bot])[order]
+    alike = [name for name in rows.columns if name not in (TIME, at.label)]
+    return Stretch(pl.concat([rows, bot])[order], slice=bot.select(alike).row(0, named=True))

@@ -1,6 +1,6 @@
 """What a fault gets and gives: a stretch of rows, and where in it the fault is planted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,8 @@ class Target:
     other: str
     #: Columns that one faulty client fills, `column` among them.
     group: tuple[str, ...]
+    #: A column that together with `other` tells a source from others.
+    third: str | None = None
     #: A column of numbers.
     number: str | None = None
     #: Column of clicks, 0 or 1.
@@ -37,6 +39,8 @@ class Stretch:
     wrong: Mapping[str, pl.Series] = field(default_factory=dict)
     #: When each row arrives, microseconds; at its event time if None.
     arrived: pl.Series | None = None
+    #: Value by column of what the rows concerned have in common, and no others; None if they are anywhere.
+    slice: Mapping[str, object] | None = None
 
 
 def chosen(rows: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -58,11 +62,18 @@ def values_by_count(rows: pl.DataFrame, column: str) -> list[object]:
     return _counted(rows, column)[column].to_list()
 
 
-def of_source(rows: pl.DataFrame, column: str, share: float) -> NDArray[np.bool_]:
-    """A mask of the rows that one source fills: of the value whose share of the rows is next to the one asked for."""
-    counted = _counted(rows, column)
-    value = counted[column][int(np.argmin(np.abs(counted["n"].to_numpy() / rows.height - share)))]
-    mask: NDArray[np.bool_] = (rows[column] == value).fill_null(value=False).to_numpy()
+def source(rows: pl.DataFrame, columns: Sequence[str], share: float) -> dict[str, object]:
+    """The source, value by column, whose share of the rows is next to the one asked for."""
+    counted = rows.select(columns).drop_nulls().group_by(columns).len("n")
+    counted = counted.sort(["n", *columns], descending=[True, *(False for _ in columns)])
+    nearest = int(np.argmin(np.abs(counted["n"].to_numpy() / rows.height - share)))
+    return counted.select(columns).row(nearest, named=True)
+
+
+def of_source(rows: pl.DataFrame, values: Mapping[str, object]) -> NDArray[np.bool_]:
+    """A mask of the rows of a source."""
+    held = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(value)) for name, value in values.items())
+    mask: NDArray[np.bool_] = rows.select(held).to_series().to_numpy()
     return mask
 
 

@@ -4,7 +4,7 @@ Each rule that says of single rows whether they show the change has an `Indicato
 reference does not know, a click. The slice is searched by `sparsewatch.detectors.slices.search`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.clicks.moved_values import shown
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins, binned
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 from sparsewatch.detectors.slices.columns import code_columns
@@ -81,12 +82,18 @@ class _Rows:
         found: Mask = ~self.missing(name) & is_stored & ~np.isin(hashes, hash_values(held, name))
         return found
 
+    def holds(self, name: str, values: Collection[Any]) -> Mask:
+        """Values as an alert shows them; of features in bins none, since an alert shows their bins."""
+        if name in self.samples.bins.features:
+            return np.zeros(self.rows.num_rows, np.bool_)
+        return np.array([shown(value) in values for value in self.rows.column(name).to_pylist()], np.bool_)
+
     def clicked(self) -> Mask:
         found: Mask = self.rows.column(self.samples.label).to_numpy(zero_copy_only=False) == 1
         return found
 
 
-Scope = Literal["feature", "label", "volume"]
+Scope = Literal["feature", "label", "volume", "others"]
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,11 @@ class Indicator:
     """Which rows show a change, by rule."""
 
     shows: Callable[[_Rows, Finding], Mask]
-    #: What changes: the part of the rows in which a feature shows it, or the label; or the number of rows.
+    #: What changes: the part of the rows in which a feature shows it, or the label; or the number of rows, against the
+    #: baseline's or against that of all others.
     scope: Scope = "feature"
+    #: What changes, where that is not what the finding is about.
+    what: str = "it"
 
 
 def _missing(rows: _Rows, finding: Finding) -> Mask:
@@ -108,6 +118,20 @@ def _listed(rows: _Rows, finding: Finding) -> Mask:
 
 def _unknown(rows: _Rows, finding: Finding) -> Mask:
     return rows.unknown(finding.subject)
+
+
+def _risen(rows: _Rows, finding: Finding) -> Mask:
+    rises = {one["value"]: one["now"] - one["before"] for one in finding.evidence.get("moved", ())}
+    most = max(rises.values(), default=0.0)
+    return rows.holds(finding.subject, {value for value, rise in rises.items() if rise > 0 and rise >= _RISEN * most})
+
+
+def _other_number(rows: _Rows, finding: Finding) -> Mask:
+    return _risen(rows, finding) if finding.value < finding.baseline else rows.unknown(finding.subject)
+
+
+def _vanished(rows: _Rows, finding: Finding) -> Mask:
+    return rows.holds(finding.subject, finding.evidence["vanished"])
 
 
 def _clicked(rows: _Rows, finding: Finding) -> Mask:
@@ -125,12 +149,20 @@ INDICATORS: dict[str, Indicator] = {
     "volume_low": Indicator(_all, "volume"),
     "volume_high": Indicator(_all, "volume"),
     "click_rate_shift": Indicator(_clicked, "label"),
+    "feature_signal_gained": Indicator(_clicked, "label", "the change in clicks"),
     "feature_type_changed": Indicator(_missing),
     "feature_vanished": Indicator(_missing),
     "feature_nulls": Indicator(_missing),
     "feature_appeared": Indicator(_listed),
     "feature_unseen_values": Indicator(_unknown),
+    "feature_cardinality": Indicator(_other_number),
+    "feature_values_moved": Indicator(_risen),
+    "value_vanished": Indicator(_vanished),
 }
+#: Where a value is gone with its rows, and no other value has them.
+_DROPPED = Indicator(_all, "others", "the lost rows")
+#: Part of the greatest rise of a value from which on another has risen, too.
+_RISEN = 0.2
 #: Rules by which it is news that a feature has no value: no slice then says that it has none.
 _LOSSES = frozenset({"feature_type_changed", "feature_vanished", "feature_nulls"})
 
@@ -152,7 +184,13 @@ def locate(findings: Sequence[Finding], samples: Samples) -> list[Finding]:
 
 
 def _is_sampled(finding: Finding, samples: Samples) -> bool:
-    return INDICATORS[finding.rule].scope != "feature" or finding.subject in samples.features
+    return _indicator(finding).scope in ("label", "volume") or finding.subject in samples.features
+
+
+def _indicator(finding: Finding) -> Indicator:
+    if finding.rule == "value_vanished" and finding.evidence.get("into") is None:
+        return _DROPPED
+    return INDICATORS[finding.rule]
 
 
 class _Search:
@@ -165,46 +203,55 @@ class _Search:
 
     def located(self, finding: Finding) -> Finding:
         """A finding with what is known of its place."""
-        shows = INDICATORS[finding.rule].shows(self._now, finding)
+        shows = _indicator(finding).shows(self._now, finding)
         found = None if self._before is None else self._found(finding, shows, self._before)
         added: dict[str, Any] = {}
         message = finding.message
         if found is not None and self._before is not None:
             a_row = self._samples.rows / shows.size
-            added["slice"] = evidence(found, a_row, a_row * self._scale(finding, self._before))
-            message = f"{message}; {text(found)}"
+            what = _indicator(finding).what
+            added["slice"] = evidence(found, a_row, a_row * self._scale(finding, self._before), what)
+            message = f"{message}; {text(found, what)}"
         if offsets := self._offsets(finding, shows, found):
             added["sample_offsets"] = offsets
         return msgspec.structs.replace(finding, message=message, evidence={**finding.evidence, **added})
 
     def _found(self, finding: Finding, shows: Mask, before: _Rows) -> Found | None:
-        indicator = INDICATORS[finding.rule]
+        indicator = _indicator(finding)
         expected = finding.baseline * shows.size if finding.rule == "feature_unseen_values" else 0.0
         change = Change(
             shows,
             indicator.shows(before, finding),
             scale=self._scale(finding, before),
             prior=1 + expected,
-            is_certain=indicator.scope == "volume",
+            is_certain=indicator.scope in ("volume", "others"),
+            of_rows=indicator.scope == "label",
         )
         is_feature = indicator.scope == "feature"
-        return find_slice(
+        found = find_slice(
             self._columns,
             change,
             without={finding.subject} if is_feature else (),
             never_missing=self._lost if is_feature else (),
         )
+        # Rows that are lost with a value are somewhere.
+        return None if found is not None and found.kind != "slice" and indicator.scope == "others" else found
 
     def _scale(self, finding: Finding, before: _Rows) -> float:
         """Rows of the window's sample that are expected for a row of the baseline's."""
-        now, rows = self._now.rows.num_rows, self._samples.rows
-        volume = finding.baseline if INDICATORS[finding.rule].scope == "volume" else rows
-        return float(volume / rows * now / before.rows.num_rows)
+        now, scope = self._now.rows.num_rows, _indicator(finding).scope
+        if scope == "others":
+            gone, gone_before = (_vanished(rows, finding) for rows in (self._now, before))
+            return float((~gone).sum() / max((~gone_before).sum(), 1))
+        volume = finding.baseline / self._samples.rows if scope == "volume" else 1.0
+        return float(volume * now / before.rows.num_rows)
 
     def _offsets(self, finding: Finding, shows: Mask, found: Found | None) -> list[list[int]]:
         """Partition and offset of rows in the slice that show the change; of a loss, of rows that came."""
-        if INDICATORS[finding.rule].scope == "label" and finding.value < finding.baseline:
-            shows = ~shows
+        if _indicator(finding).scope == "label":
+            if found is None:
+                return []
+            shows = shows if found.is_more else ~shows
         places = np.flatnonzero(shows if found is None else shows & found.inside)[:MOST_OFFSETS]
         columns = [self._samples.now.column(name).to_numpy()[places].tolist() for name in (PARTITION, OFFSET)]
         return sorted([partition, offset] for partition, offset in zip(*columns, strict=True))

@@ -2,13 +2,18 @@
 
 *Excess.* A change is a number of rows that show something (a missing value, a click, that they came at all) and is
 other than expected. The expected number of a slice is that of the sample from before, times the ratio of the samples.
-The part of the excess that a slice has is its explanatory power (Bhagwan et al., Adtributor, NSDI 2014, eq. 2).
+The part of the excess that a slice has is its explanatory power (Bhagwan et al., Adtributor, NSDI 2014, eq. 2). Of a
+rate (`of_rows`) the expected number is that of the slice's own rows at the rate that it had before: more or fewer rows
+of the slice are then no change.
 
 *Score.* Of the slices that have it the one that is no wider than need be is sought: the expectation-based scan
 statistic, C log(C / B) + B - C for C rows seen and B expected (Neill, Expectation-based scan statistics for monitoring
 spatial time series data, International Journal of Forecasting 25, 2009, sec. 3), is largest for the slice that holds
-the changed rows and no others. B is itself estimated, so the statistic is divided by the variance of C - B over B,
-which is 1 + the ratio of the samples.
+the changed rows and no others. Where rows are lost B and C change places. B is itself estimated, so the statistic is
+divided by the variance of C - B over B, which is 1 + the ratio of the samples.
+
+*Surprise.* That says little of small numbers. Given their sum, C and the rows seen before are binomial: the logarithm
+of their likelihood ratio bounds the probability of such a split by chance (Chernoff).
 """
 
 import math
@@ -17,6 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Rows of the overall rate that are added to those of a slice from before, which may have none.
+_RATE_ROWS = 10
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -62,6 +70,8 @@ class Change:
     prior: float = 1.0
     #: Whether it is certain without these samples, as where all rows were counted.
     is_certain: bool = False
+    #: Whether it is a change of a rate, whatever the mix of rows. `scale` is then the ratio of the samples.
+    of_rows: bool = False
 
 
 class Counts(NamedTuple):
@@ -91,11 +101,17 @@ class Judged(NamedTuple):
     carries: Mask
     #: As `score`, of having more of the excess than a slice of so many rows, or with so many expected, has by chance.
     lead: Floats
+    surprise: Floats
 
     def taken(self, places: NDArray[np.int64]) -> "Judged":
         """Some of them."""
         return Judged(
-            self.counts.taken(places), self.score[places], self.share[places], self.carries[places], self.lead[places]
+            self.counts.taken(places),
+            self.score[places],
+            self.share[places],
+            self.carries[places],
+            self.lead[places],
+            self.surprise[places],
         )
 
 
@@ -118,10 +134,17 @@ class Scan:
 
     def expected(self, counts: Counts) -> Floats:
         """Rows expected to show the change."""
-        now, before = self.whole.rows[0], self.whole.rows_before[0]
-        part: Floats = counts.rows / max(now, 1) / 2 + counts.rows_before / max(before, 1) / 2
-        expected: Floats = self._change.scale * counts.changed_before + self._change.prior * part
+        if self._change.of_rows:
+            rate = float(self.whole.changed_before[0] / self.whole.rows_before[0])
+            at_rate: Floats = counts.rows * (counts.changed_before + _RATE_ROWS * rate)
+            return at_rate / (counts.rows_before + _RATE_ROWS)
+        expected: Floats = self._change.scale * counts.changed_before + self._prior(counts)
         return expected
+
+    def _prior(self, counts: Counts) -> Floats:
+        now, before = max(self.whole.rows[0], 1), max(self.whole.rows_before[0], 1)
+        part: Floats = self._change.prior * (counts.rows / now + counts.rows_before / before) / 2
+        return part
 
     def could_carry(self, counts: Counts) -> Mask:
         """Whether slices inside may have a part of the excess worth stating."""
@@ -141,7 +164,14 @@ class Scan:
         is_most = (rest <= (1 - settings.carried) * abs(self.excess) + settings.slack * chance) & (
             share >= settings.least
         )
-        return Judged(counts, self._score(counts), share, is_unchanged & is_most, self._lead(counts, expected, share))
+        return Judged(
+            counts,
+            self._score(counts),
+            share,
+            is_unchanged & is_most,
+            self._lead(counts, expected, share),
+            self._surprise(counts, expected),
+        )
 
     def _lead(self, counts: Counts, expected: Floats, share: Floats) -> Floats:
         part = np.maximum(counts.rows / max(self.whole.rows[0], 1), expected / self._expected)
@@ -150,9 +180,22 @@ class Scan:
         lead: Floats = ahead**2 / chance / 2
         return lead
 
+    def _surprise(self, counts: Counts, expected: Floats) -> Floats:
+        before = expected / self._change.scale
+        both = np.maximum(counts.changed + before, 1e-12)
+        chance = self._change.scale / self._spread
+        parts = ((counts.changed, chance), (before, 1 - chance))
+        surprise: Floats = sum(
+            (k * np.log(np.maximum(k, 1e-12) / both / share) for k, share in parts), np.zeros(expected.size)
+        )
+        return surprise
+
     def _score(self, counts: Counts) -> Floats:
-        seen, expected = counts.changed, np.maximum(self.expected(counts), 1e-12)
-        raw = np.where(seen > 0, seen * np.log(np.maximum(seen, 1e-12) / expected), 0.0) + expected - seen
-        is_towards = (seen > expected) if self.excess > 0 else (seen < expected)
-        score: Floats = np.where(is_towards, raw, 0.0) / self._spread
+        many, few = counts.changed, self.expected(counts)
+        if self.excess < 0:
+            # A loss is a gain with now and before exchanged.
+            many, few = few, counts.changed + self._prior(counts)
+        few = np.maximum(few, 1e-12)
+        raw = np.where(many > few, many * np.log(np.maximum(many, 1e-12) / few) + few - many, 0.0)
+        score: Floats = raw / self._spread
         return score

@@ -3,8 +3,9 @@
 The rows of a slice that show the change are among those of each of its conditions, so conditions that have too few of
 them are in no slice worth stating (the bound of SliceLine: Sagadeeva and Boehm, SIGMOD 2021, sec. 3). Pairs of the best
 `most_conditions` that are left are all tried, triples only beyond the best `beam` pairs. Fewer conditions are preferred
-(as in Slice Finder: Chung et al., ICDE 2019): one more must raise the score of `sparsewatch.detectors.slices.scan` by
-more than the best of all slices that were looked at does by chance, log(looks / level), Bonferroni.
+(as in Slice Finder: Chung et al., ICDE 2019): a slice must surprise (`sparsewatch.detectors.slices.scan`) by more than
+the best of all slices that were looked at does by chance, log(looks / level), Bonferroni, and one more condition must
+raise its score by as much.
 
 Work is bounded by settings and never by time: the same samples give the same slice. At 500 columns and 4,096 rows in
 each sample it takes 0.1 s of a core to code the columns and 0.05 s for each change.
@@ -28,7 +29,7 @@ class Found(NamedTuple):
     #: `slice`: these rows carry it; `partly`: they have a part of it; `everywhere`: no slice is worse than others.
     kind: Literal["slice", "partly", "everywhere"]
     conditions: tuple[Condition, ...]
-    #: Part of the excess, in [0, 1].
+    #: Part of the excess; above 1 where the rest changed the other way.
     share: float
     #: Rows of the samples in the slice that show the change, and all.
     changed: int
@@ -39,6 +40,8 @@ class Found(NamedTuple):
     looks: int
     #: The slice's rows in the sample of now, shape (n_now,).
     inside: Mask
+    #: Whether more rows than expected show the change.
+    is_more: bool
 
 
 class _Best(NamedTuple):
@@ -84,7 +87,13 @@ def find_slice(
         None if a sample has no row or the samples show too little of a change.
     """
     scan = Scan(change, settings)
-    if not change.now.size or not change.before.size or not scan.excess or not scan.is_beyond(settings.least_z):
+    if (
+        not change.now.size
+        or not change.before.size
+        or not change.scale
+        or not scan.excess
+        or not scan.is_beyond(settings.least_z)
+    ):
         return None
     search = _Search(scan, change, settings)
     atoms = search.singles([one for one in columns if one.name not in without], frozenset(never_missing))
@@ -112,10 +121,11 @@ class _Search:
         return Found(
             "slice" if is_carried else "partly" if best.conditions else "everywhere",
             best.conditions,
-            float(min(1.0, best.share)),
+            best.share,
             *best.counts,
             self._looks,
             best.inside,
+            self._scan.excess > 0,
         )
 
     def singles(self, columns: Sequence[Coded], never_missing: frozenset[str]) -> _Atoms:
@@ -195,7 +205,7 @@ class _Search:
 
     def _look(self, judged: Judged, atoms: _Atoms, slices: Sequence[tuple[int, ...]]) -> None:
         gain = max(0.0, math.log(self._looks / self._settings.level))
-        carrying = np.where(judged.carries, judged.score, -np.inf)
+        carrying = np.where(judged.carries & (judged.surprise > gain), judged.score, -np.inf)
         leading = np.where(judged.share >= self._settings.stated, judged.lead, -np.inf)
         self._carrying = _better(self._carrying, carrying, judged, atoms, slices, gain)
         self._leading = _better(self._leading, leading, judged, atoms, slices, gain)

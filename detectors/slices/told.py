@@ -21,24 +21,27 @@ def where(found: Found) -> str:
     return text if len(text) <= _CHARACTERS else f"{text[: _CHARACTERS - 1]}…"
 
 
-def text(found: Found) -> str:
-    """What of the change is where, in a sentence's end.
+def text(found: Found, what: str = "it") -> str:
+    """Which part of what changed is where, as the end of a sentence.
 
     Example: `92 % of it where site = 14 and sdk = 3.2, nothing changed elsewhere`.
     """
     if found.kind == "everywhere":
-        return "everywhere alike"
+        return "everywhere alike" if what == "it" else f"{what} is everywhere alike"
+    if found.kind == "partly" and found.share > 1:
+        return f"more than all of {what} where {where(found)}, the other way elsewhere"
     elsewhere = ", nothing changed elsewhere" if found.kind == "slice" else ""
-    return f"{100 * found.share:.0f} % of it where {where(found)}{elsewhere}"
+    return f"{100 * min(1.0, found.share):.0f} % of {what} where {where(found)}{elsewhere}"
 
 
-def evidence(found: Found, rows: float, rows_before: float) -> dict[str, Any]:
+def evidence(found: Found, rows: float, rows_before: float, what: str = "it") -> dict[str, Any]:
     """The slice as JSON types.
 
     Args:
         found: The slice.
         rows: Rows of the window that one of the sample of now stands for.
         rows_before: Rows of such a window that one of the sample from before stands for.
+        what: What changed, as in `text`.
 
     Returns:
         `before` and `after` are the parts of the slice's rows that show the change, and None where it has none.
@@ -47,13 +50,13 @@ def evidence(found: Found, rows: float, rows_before: float) -> dict[str, Any]:
         "kind": found.kind,
         "conditions": [msgspec.to_builtins(condition) for condition in found.conditions],
         "where": where(found),
-        "share_of_change": round(found.share, 3),
+        "share_of_change": round(min(1.0, found.share), 3),
         "rows": round(found.rows * rows),
         "rows_before": round(found.rows_before * rows_before),
         "before": _part(found.changed_before, found.rows_before),
         "after": _part(found.changed, found.rows),
         "looks": found.looks,
-        "text": text(found),
+        "text": text(found, what),
     }
 
 

@@ -81,6 +81,8 @@ def show_incident(job_file: Path, incident: str, as_json: bool) -> None:
         click.echo(msgspec.json.encode(found).decode())
         return
     click.echo(printable(INCIDENTS.line(found)))
+    if where := found.get("where"):
+        click.echo(printable(f"where: {where}"))
     output().print(table(FINDINGS.columns, map(FINDINGS.cells, found["findings"]), title=FINDINGS.title))
     for order in read_orders(made.identity):
         if order.incident == found["id"]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import exp
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -217,6 +218,16 @@ def test_figures_are_shares_of_runs_and_rates_of_windows() -> None:
     assert found["ctr_reference_root_suspect_share"] == (0.5, False)
     assert found["weak_ctr_never_found"] == (2.0, False)
     assert found["ctr_merged"] == (0.0, None)
+
+
+def test_slices_are_counted_of_faults_that_are_found_in_one() -> None:
+    places = [("nulls_of_source", "site = 1", True), ("nulls_of_source", "site = 2", False), ("bot_new", "", False)]
+    found = [msgspec.structs.replace(outcome(name, 0), place=place, is_placed=placed) for name, place, placed in places]
+    whole = Found(outcomes=(*found, outcome("nulls", 0), outcome("source_dropped", None)))
+    (share,) = [one for one in results(whole) if one.name == "ctr_reference_slice_share"]
+    assert share.value == pytest.approx(1 / 3)
+    assert share.met is False
+    assert "nulls_of_source 0.50 of 2, bot_new 0.00 of 1; 1 name none, 1 another" in (share.note or "")
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -12,9 +12,11 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from benchmarks.faults import cells, labels, rows
 from benchmarks.faults.library import FAULTS, STREAM, Fault, plantable
-from benchmarks.faults.stretch import TIME, Stretch, Target, progress
+from benchmarks.faults.stretch import TIME, Stretch, Target, of_source, progress, source
 
-TARGET = Target(column="site", other="app", number="price", group=("site", "os"), label="click", window_us=1_000_000)
+TARGET = Target(
+    column="site", other="app", third="os", number="price", group=("site", "os"), label="click", window_us=1_000_000
+)
 CELLS = [fault for fault in FAULTS if fault.plant.__module__ != rows.__name__]
 ROWS = [fault for fault in FAULTS if fault.plant.__module__ == rows.__name__]
 EACH = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -253,5 +255,34 @@ def test_what_needs_a_label_a_number_or_values_is_not_planted_without() -> None:
     assert names == {f.name for f in FAULTS} - {
         *("unit_x1000", "out_of_range"),
         *("leak", "label_lost", "label_delayed", "rate_down", "clicks_lost", "clicks_of_source"),
-        *("merged", "renamed", "source_dropped", "nulls_of_source"),
+        *("merged", "renamed", "source_dropped", "nulls_of_source", "nulls_of_slice", "salt_of_source"),
     }
+
+
+@pytest.mark.parametrize("plant", [cells.nulls_of_source, cells.nulls_of_slice, cells.salt_of_source])
+@given(table=tables(), share=st.floats(0.01, 0.5))
+def test_a_fault_of_a_source_concerns_its_rows_and_no_others(
+    plant: Callable[..., Stretch], table: pl.DataFrame, share: float
+) -> None:
+    after = plant(table, TARGET, share, np.random.default_rng(0))
+    assert after.slice is not None
+    own = of_source(table, after.slice)
+    differs = (~table["site"].eq_missing(after.rows["site"])).to_numpy()
+    assert own.any()
+    assert np.array_equal(differs, own & table["site"].is_not_null().to_numpy())
+
+
+@given(table=tables(), share=st.floats(0.02, 0.5))
+def test_rows_of_a_dropped_source_and_of_a_bot_are_those_of_the_slice(table: pl.DataFrame, share: float) -> None:
+    dropped = rows.source_dropped(table, TARGET, share, np.random.default_rng(0))
+    assert dropped.slice is not None
+    assert dropped.rows.height == table.height - of_source(table, dropped.slice).sum()
+    added = rows.bot_new(table, TARGET, share, np.random.default_rng(0))
+    assert added.slice is not None
+    assert of_source(added.rows, added.slice).sum() == added.rows.height - table.height
+
+
+def test_a_source_is_the_one_whose_share_is_next() -> None:
+    table = pl.DataFrame({"a": ["x"] * 5 + ["y"] * 3 + ["z"] * 2, "b": [0, 1] * 5})
+    assert source(table, ["a"], 0.28) == {"a": "y"}
+    assert source(table, ["a", "b"], 0.3) == {"a": "x", "b": 0}

@@ -121,6 +121,19 @@ def test_lost_clicks_are_located_and_offsets_are_of_rows_without_one() -> None:
     assert mask[[offset - 1_000 for _, offset in told.evidence["sample_offsets"]]].all()
 
 
+def test_a_signal_that_is_gained_is_located_by_its_clicks() -> None:
+    now = with_values("click", 0, NOW.column("site").to_numpy() == 4)
+    told = located(finding("feature_signal_gained", "site", value=0.1, baseline=0.01), now)
+    assert told.message.endswith("of the change in clicks where site = 4, nothing changed elsewhere")
+
+
+def test_a_click_rate_is_compared_at_the_mix_of_now() -> None:
+    # Half of the rows of all sites but one are lost: no site clicks more or less often than it did.
+    kept = (NOW.column("site").to_numpy() == 4) | (np.arange(ROWS) % 2 == 0)
+    told = located(finding("click_rate_shift", "stream", value=0.19, baseline=0.2), NOW.filter(pa.array(kept)))
+    assert told == finding("click_rate_shift", "stream", value=0.19, baseline=0.2)
+
+
 def test_rows_that_did_not_come_are_located_among_all_columns() -> None:
     now = NOW.filter(pa.array(~INSIDE))
     low = finding("volume_low", "stream", value=10 * now.num_rows, baseline=10 * ROWS)
@@ -129,6 +142,35 @@ def test_rows_that_did_not_come_are_located_among_all_columns() -> None:
     assert (told["slice"]["rows"], told["slice"]["after"]) == (0, None)
     assert told["slice"]["rows_before"] == pytest.approx(10 * INSIDE.sum(), rel=0.3)
     assert "sample_offsets" not in told
+
+
+def told_of_values(rule: str, **evidence: Any) -> Finding:
+    return msgspec.structs.replace(finding(rule), evidence=evidence)
+
+
+def test_values_that_moved_are_located_by_those_that_rose() -> None:
+    moved = [{"value": "ad-1", "before": 0.02, "now": 0.06}, {"value": "ad-2", "before": 0.03, "now": 0.02}]
+    for rule in ("feature_values_moved", "feature_cardinality"):
+        found = msgspec.structs.replace(told_of_values(rule, moved=moved), value=3.0, baseline=40.0)
+        assert located(found, with_values("ad", "ad-1")).evidence["slice"]["where"] == "site = 4 and sdk = 3.2"
+
+
+def test_a_value_that_is_gone_with_its_rows_is_where_they_were() -> None:
+    now = NOW.filter(pa.array(NOW.column("site").to_numpy() != 4))
+    gone = msgspec.structs.replace(told_of_values("value_vanished", vanished=[4], into=None), subject="site")
+    told = located(gone, now)
+    assert told.evidence["slice"]["where"] == "site = 4"
+    assert told.message == "it changed; 100 % of the lost rows where site = 4, nothing changed elsewhere"
+
+
+def test_a_value_that_became_another_is_located_in_other_columns() -> None:
+    # The ad was shown at one site only, and is now another ad.
+    ads = np.array(BEFORE.column("ad").to_pylist(), object)
+    ads[BEFORE.column("site").to_numpy() == 4] = "ad-of-site-4"
+    before = BEFORE.set_column(2, "ad", pa.array(ads))
+    told = located(told_of_values("value_vanished", vanished=["ad-of-site-4"], into="ad-7"), NOW, before=before)
+    assert told.evidence["slice"]["where"] == "site = 4"
+    assert told.evidence["slice"]["after"] == 0.0
 
 
 def test_a_slice_names_neither_the_feature_itself_nor_another_that_is_lost() -> None:

@@ -111,6 +111,12 @@ def test_everywhere() -> None:
         assert found.inside.all()
 
 
+def test_chance_seldom_makes_a_slice() -> None:
+    changes = [Change(at_random(0.07, seed), at_random(0.1, seed + 500), scale=1.0) for seed in range(100)]
+    found = [find_slice(CODED, change) for change in changes]
+    assert sum(one is not None and one.kind != "everywhere" for one in found) <= DEFAULTS.level * 100
+
+
 def test_two_slices_are_told_in_part() -> None:
     changed = at_random(0.02, 1) | where(site=3) | where(site=5)
     found = find_slice(CODED, Change(changed, at_random(0.02, 2), scale=1.0))
@@ -121,7 +127,7 @@ def test_two_slices_are_told_in_part() -> None:
 
 
 def test_no_change_has_no_place() -> None:
-    for seed in range(10):
+    for seed in range(40):
         assert find_slice(CODED, Change(at_random(0.1, seed), at_random(0.1, seed + 100), scale=1.0)) is None
     nothing = np.zeros(0, np.bool_)
     empty = code_columns(NOW.slice(0, 0), BEFORE, NAMES)
