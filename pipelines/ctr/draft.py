@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from sparsewatch.pipelines.init.draft import Draft, Findings, column_tables
 from sparsewatch.pipelines.init.pace import EVENTS_A_WINDOW
 from sparsewatch.pipelines.init.sample import Column, words_of
-from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table
+from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table, toml
 from sparsewatch.pipelines.tables.columns import listed
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import nearest
@@ -26,6 +26,8 @@ _PANES = 12
 #: How well a click job suits where the label has a name of labels or is rare, and where it is any column of 0 and 1.
 _LIKELY, _POSSIBLE = 3, 1
 _RARE = 0.1
+#: Values from which on a column of whole numbers may be one of amounts.
+_MANY = 100
 #: Events with a 1 that a window is to hold, and with a 0: a change of ranks is told from 20 on (docs/ranking.md).
 _ONES = 30
 
@@ -54,7 +56,11 @@ def draft_clicks(findings: Findings) -> Draft:
     return Draft(
         suits=_LIKELY if findings.label or _is_named(label) or share_of_ones(label) <= _RARE else _POSSIBLE,
         keys=[Entry("label", label.name, told)],
-        tables=[column_tables(findings, columns, ids, {label.name: "the label"}), _ranking(), _reference(findings)],
+        tables=[
+            column_tables(findings, columns, ids, {label.name: "the label"}),
+            _ranking(features),
+            _reference(findings),
+        ],
         window_events=_window_events(share_of_ones(label)),
         told=[("label", f"{label.name}: {told}"), ("features", _told(features, ids))],
     )
@@ -127,8 +133,15 @@ def _window_events(share: float) -> int:
     return max(EVENTS_A_WINDOW, round(_ONES / rarer)) if rarer else EVENTS_A_WINDOW
 
 
-def _ranking() -> Lines:
-    return table("ranking", [Entry("panes", _PANES, "windows that each is compared with: which features drift")])
+def _ranking(features: Sequence[Column]) -> Lines:
+    lines = table("ranking", [Entry("panes", _PANES, "windows that each is compared with: which features drift")])
+    many = [column.name for column in features if column.kind == "int" and column.distinct >= _MANY]
+    if not many:
+        return lines
+    told = (
+        "Whole numbers of many values, taken as names. Those that are amounts, as times and prices, count in bins by:"
+    )
+    return [*lines, comment(told), comment(f"number_columns = {toml(many)}")]
 
 
 def _reference(findings: Findings) -> Lines:

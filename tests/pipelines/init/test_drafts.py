@@ -98,6 +98,14 @@ def test_ids_are_left_out_of_features_and_shown_with_outliers() -> None:
     assert rows["rows"] == {"model": "models/events", "id_columns": ["user"]}
 
 
+def test_whole_numbers_that_may_be_amounts_are_named() -> None:
+    text = text_of(site=SITE, click=RARE, dwell_ms=[i % 700 for i in range(N)], hour=[i % 24 for i in range(N)])
+    assert '# number_columns = ["dwell_ms"]\n' in text
+    job = tomllib.loads(text.replace("# number_columns", "number_columns"))
+    assert job["ranking"]["number_columns"] == ["dwell_ms"]
+    assert "number_columns" not in text_of(site=SITE, click=RARE, price=[i / 7 for i in range(N)])
+
+
 def test_columns_are_told_in_words() -> None:
     text = text_of(
         click=RARE,
