@@ -148,9 +148,12 @@ class ConcludeClicks:
             types, self.declared, least_share=checks.mistyped_share, least_cells=checks.mistyped_cells
         )
         whole = replace(whole, findings=self._located(explained(whole.findings, changes), measure))
-        if not self.ranking.panes and not self.learns:
-            return whole
-        return whole + Conclusion(pane=pane_state(window, counts, ranking, whole.findings))
+        if self.ranking.panes:
+            whole += Conclusion(pane=pane_state(window, counts, ranking, whole.findings))
+        if self.learns:
+            sample = None if measure.rows is None else measure.rows.state
+            whole += Conclusion(learnable=pane_state(window, counts, ranking, whole.findings, sample))
+        return whole
 
     def _located(self, findings: list[Finding], measure: ClickMeasure) -> list[Finding]:
         """The findings with the rows that each is about, where rows are sampled."""

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.clicks.baselines import with_baseline
+from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
 from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.learned import (
     KEPT_NEWEST,
@@ -29,18 +30,24 @@ from sparsewatch.detectors.clicks.learned import (
     spare,
     suspects,
 )
+from sparsewatch.detectors.clicks.located import Samples, locate
+from sparsewatch.detectors.clicks.past import Past
 from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference
-from sparsewatch.detectors.clicks.rhythm import Figures, fit_rhythm
+from sparsewatch.detectors.clicks.rhythm import fit_rhythm
+from sparsewatch.detectors.clicks.slow_changes import watched_shares
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.pipelines.ctr.settings import LearningSettings
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.schemas.alerts import Finding, counted
+from sparsewatch.schemas.block import OFFSET, PARTITION
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.orders import Order
-from sparsewatch.schemas.stored import Format
+from sparsewatch.schemas.slow_changes import Observed
+from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
 from sparsewatch.transforms.window.job_metrics import baseline_metrics
 from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
@@ -48,6 +55,8 @@ from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
 FORMAT = Format("a learned window of clicks")
 #: Values of all features in all windows that are kept: 24 bytes each for numbers, 40 to 80 for text.
 _CELLS = 2_000_000
+#: Sampled rows of a whole baseline.
+_SAMPLE_ROWS = 4_096
 #: Windows whose rows and clicks are kept: a week of windows of five minutes.
 _HISTORY = 2_016
 
@@ -65,6 +74,32 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
     #: Start, rows and clicks of the last windows with nothing wrong on the stream, this one among them: int64, shape
     #: (n_windows, 3).
     history: bytes
+    #: A sample of its rows, an Arrow IPC stream: features and label; empty where rows are not sampled.
+    sample: bytes = b""
+
+
+class _Own(NamedTuple):
+    """The window that is judged, decoded."""
+
+    pane: ClickPane
+    counts: FeatureCounts
+    #: With partition and offset.
+    sample: pa.RecordBatch | None
+
+    @classmethod
+    def of(cls, found: Conclusion) -> "_Own":
+        """Of what the window leaves."""
+        pane = ClickPane.of(found.learnable or b"")
+        sample = RowSample.from_bytes(pane.sample).rows() if pane.sample else None
+        return cls(pane, FeatureCounts.from_bytes(pane.counts), sample)
+
+
+class _Baseline(NamedTuple):
+    """What a window is compared with."""
+
+    reference: Reference
+    #: The same with the click rate of the whole history, for changes that many windows show.
+    slow: Reference
 
 
 class _Kept(NamedTuple):
@@ -84,7 +119,7 @@ class LearnedBaseline:
     _kept: dict[int, _Kept] = field(default_factory=dict, compare=False, repr=False)
     _windows: dict[int, LearnedWindow] = field(default_factory=dict, compare=False, repr=False)
     #: The last baseline, by the windows that it was fitted to.
-    _fitted: dict[Any, Reference | None] = field(default_factory=dict, compare=False, repr=False)
+    _fitted: dict[Any, "_Baseline | None"] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def size(self) -> int:
@@ -94,30 +129,35 @@ class LearnedBaseline:
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Learning`."""
         of = self._chosen(window, kept, orders)
-        reference = self._baseline(window, kept, of)
+        baseline = self._baseline(window, kept, of)
         state = {"windows": len(of[STREAM]), "needed": self.settings.least}
         metrics = baseline_metrics(len(of[STREAM]), self.settings.least)
-        if reference is None:
+        if baseline is None:
             return Conclusion(summary={"baseline": {"kind": "learning", **state}}, metrics=metrics)
-        learning = sorted(set(self.features) - set(reference.features))
+        own = _Own.of(found)
+        learning = sorted(set(self.features) - set(baseline.reference.features))
         since = min(of[STREAM], default=window.start_us)
-        summary = {"baseline": {"kind": "learned", **state, "since_us": since, "learning": learning}}
-        return Conclusion(summary=summary, metrics=metrics, findings=self._findings(window, found, reference))
+        return Conclusion(
+            summary={"baseline": {"kind": "learned", **state, "since_us": since, "learning": learning}},
+            metrics=metrics,
+            findings=self._findings(window, found, own, baseline.reference),
+            observed=self._watched(window, own, baseline),
+        )
 
     def learn(
         self, window: Window, found: Conclusion, kept: Sequence[Pane], wrong: Sequence[Finding | Member]
     ) -> bytes | None:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        if not window.complete or found.pane is None:
+        if not window.complete:
             return None
-        own = ClickPane.of(found.pane)
-        counts = FeatureCounts.from_bytes(own.counts)
+        own = _Own.of(found)
         suspect = suspects(wrong) & {STREAM, *self.features}
         learned = LearnedPane(
             suspect=sorted(suspect),
-            ranking=own.ranking,
-            counts=counts.thinned(_CELLS // self.size).to_bytes(),
-            history=self._history(window, counts, kept, suspect).tobytes(),
+            ranking=own.pane.ranking,
+            counts=own.counts.thinned(_CELLS // self.size).to_bytes(),
+            history=self._history(window, own.counts, kept, suspect).tobytes(),
+            sample=b"" if own.sample is None else _stored(own.sample, _SAMPLE_ROWS // self.settings.windows),
         )
         return learned.to_bytes()
 
@@ -126,24 +166,44 @@ class LearnedBaseline:
         start_us = spare(self._marked(kept), self.features, self.settings.windows)
         return next((pane for pane in kept if pane.start_us == start_us), kept[0])
 
-    def _findings(self, window: Window, found: Conclusion, reference: Reference) -> list[Finding]:
-        own = ClickPane.of(found.pane or b"")
-        counts = FeatureCounts.from_bytes(own.counts)
-        profile = profile_window(counts, own.ranking, reference.known_values, reference.hash_limits)
+    def _findings(self, window: Window, found: Conclusion, own: "_Own", reference: Reference) -> list[Finding]:
+        profile = profile_window(own.counts, own.pane.ranking, reference.known_values, reference.hash_limits)
         findings = check_window(
-            counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
+            own.counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
         )
         # Few rows are found by the job's own volume, which remembers more windows.
         explained = {(finding.rule, finding.subject) for finding in found.findings} | {("volume_low", STREAM)}
         told = {finding.subject for finding in found.findings} - {STREAM}
-        own_findings = [one for one in findings if (one.rule, one.subject) not in explained and one.subject not in told]
-        return with_baseline(own_findings, reference, "learned", None)
+        news = [one for one in findings if (one.rule, one.subject) not in explained and one.subject not in told]
+        return self._located(with_baseline(news, reference, "learned", None), own, reference)
+
+    def _located(self, findings: list[Finding], own: "_Own", reference: Reference) -> list[Finding]:
+        if not findings or own.sample is None:
+            return findings
+        samples = Samples(
+            now=own.sample,
+            rows=own.counts.rows,
+            before=reference.sample,
+            features=self.features,
+            label=own.counts.label,
+            known_values=reference.known_values,
+            hash_limits=reference.hash_limits,
+            bins=reference.bins,
+        )
+        return locate(findings, samples)
+
+    def _watched(self, window: Window, own: "_Own", baseline: "_Baseline") -> Observed | None:
+        if not window.complete:
+            return None
+        settings = msgspec.structs.replace(self.checks, slow_nulls=0.0)
+        shares = watched_shares(own.counts, baseline.slow, settings, window.start_us, window.end_us)
+        return Observed(tuple(shares), told_of(baseline.slow, "learned", None)) if shares else None
 
     def _chosen(self, window: Window, kept: Sequence[Pane], orders: Sequence[Order]) -> dict[str, tuple[int, ...]]:
         boundary_us = renewed_us(window.start_us, window.end_us - window.start_us)
         return chosen(ordered(self._marked(kept), orders), self.features, self.settings.windows, boundary_us)
 
-    def _baseline(self, window: Window, kept: Sequence[Pane], of: dict[str, tuple[int, ...]]) -> Reference | None:
+    def _baseline(self, window: Window, kept: Sequence[Pane], of: dict[str, tuple[int, ...]]) -> "_Baseline | None":
         starts = sorted({start for own in of.values() for start in own})
         key = (tuple(of.values()), renewed_us(window.start_us, window.end_us - window.start_us))
         if key not in self._fitted:
@@ -153,7 +213,7 @@ class LearnedBaseline:
 
     def _fit(
         self, window: Window, kept: Sequence[Pane], of: dict[str, tuple[int, ...]], starts: Sequence[int]
-    ) -> Reference | None:
+    ) -> "_Baseline | None":
         for gone in set(self._windows) - set(starts):
             del self._windows[gone]
         windows = [self._windows.setdefault(start, self._decoded(start)) for start in starts]
@@ -161,14 +221,25 @@ class LearnedBaseline:
         reference = fit_learned(windows, of, length_us, self.settings.least)
         if reference is None:
             return None
-        history = _last_history(self._panes(kept))
-        volume, rate = (Figures(*_columns(history, share=share), share) for share in (False, True))
-        return msgspec.structs.replace(
+        past = Past.of(_last_history(self._panes(kept)))
+        reference = msgspec.structs.replace(
             reference,
             name=f"the {counted(reference.windows, 'window')} before",
-            volume_by_hour=fit_rhythm(volume, length_us),
-            click_rate_by_hour=fit_rhythm(rate, length_us),
+            volume_by_hour=fit_rhythm(past.volume, length_us),
+            click_rate_by_hour=fit_rhythm(past.click_rate, length_us),
+            sample=self._sample(starts),
         )
+        return _Baseline(reference, past.of_click_rate(reference))
+
+    def _sample(self, starts: Sequence[int]) -> pa.RecordBatch | None:
+        """Rows of the windows in which nothing was wrong; of all, if there are none."""
+        panes = [self._kept[start].pane for start in starts]
+        stored = [pane.sample for pane in panes if not pane.suspect] or [pane.sample for pane in panes]
+        tables = [table_from_bytes(data) for data in stored if data]
+        if not tables:
+            return None
+        whole = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        return whole.to_batches()[0] if whole.num_rows else None
 
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane
@@ -207,8 +278,7 @@ def _last_history(panes: Sequence[tuple[int, LearnedPane]]) -> NDArray[np.int64]
     return np.frombuffer(panes[-1][1].history if panes else b"", np.int64).reshape(-1, 3)
 
 
-def _columns(
-    history: NDArray[np.int64], *, share: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    rows = history[:, 1].astype(np.float64)
-    return (history[:, 2] / rows if share else rows), rows, history[:, 0]
+def _stored(sample: pa.RecordBatch, rows: int) -> bytes:
+    """The first rows of a sample, which are a sample themselves, as bytes."""
+    kept = sample.slice(0, rows).drop_columns([PARTITION, OFFSET])
+    return table_to_bytes(pa.Table.from_batches([kept]), compression="lz4")

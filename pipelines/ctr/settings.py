@@ -147,7 +147,7 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
     @property
     def sample_rows(self) -> int:
         """Rows of a window sampled to tell in which rows a change is; 0 where nothing is checked."""
-        if self.checks.reference is None or not self.checks.sample_rows:
+        if not (self.checks.reference or self.learns) or not self.checks.sample_rows:
             return 0
         return sampled_rows(self.checks.sample_rows, len(self.ranked_features) + 1)
 

@@ -20,6 +20,7 @@ import numpy as np
 from sparsewatch.detectors.clicks.ranking_checks import compare_at_equal_rows, drift_findings
 from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.rank_drift import RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
@@ -49,10 +50,16 @@ class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
     ranking: list[RankedFeature]
     #: Bytes of its `FeatureCounts`.
     counts: bytes
+    #: Bytes of a `RowSample` of its rows; empty where there is none.
+    sample: bytes = b""
 
 
 def pane_state(
-    window: Window, counts: FeatureCounts, ranking: Sequence[RankedFeature], findings: Sequence[Finding]
+    window: Window,
+    counts: FeatureCounts,
+    ranking: Sequence[RankedFeature],
+    findings: Sequence[Finding],
+    sample: RowSample | None = None,
 ) -> bytes:
     """State of the pane that a window leaves."""
     pane = ClickPane(
@@ -60,6 +67,7 @@ def pane_state(
         reported=sorted({finding.subject for finding in findings}),
         ranking=list(ranking),
         counts=counts.to_bytes(),
+        sample=b"" if sample is None else sample.to_bytes(),
     )
     return pane.to_bytes()
 

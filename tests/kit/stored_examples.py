@@ -50,6 +50,7 @@ from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.schemas.slow_changes import Moved, Observation, Observed, Watched
+from sparsewatch.schemas.stored import table_from_bytes, table_to_bytes
 from sparsewatch.transforms.coders import (
     Aside,
 )
@@ -470,12 +471,14 @@ def _click_pane() -> ClickPane:
 def _learned_pane() -> LearnedPane:
     history = np.array([[60_000_000, 1_000, 100]], np.int64).tobytes()
     counts = feature_counts(1_000).to_bytes()
-    return LearnedPane(suspect=["site"], ranking=[RANKED], counts=counts, history=history)
+    rows = table_to_bytes(pa.table({"site": ["a", None], "click": [0, 1]}), compression="lz4")
+    return LearnedPane(suspect=["site"], ranking=[RANKED], counts=counts, history=history, sample=rows)
 
 
 def _learned_pane_said(data: bytes) -> Any:
     pane = LearnedPane.of(data)
-    return pane.suspect, pane.ranking, _counts_said(pane.counts), pane.history
+    rows = table_from_bytes(pane.sample).to_pylist()
+    return pane.suspect, pane.ranking, _counts_said(pane.counts), pane.history, rows
 
 
 def _row_pane() -> RowPane:

@@ -343,7 +343,14 @@ STORED: tuple[Stored, ...] = (
         encode=lambda: msgspec.msgpack.encode(ACK),
         decode=lambda data: accounts.ACK.unpack(data, accounts.Ack),
     ),
-    Stored(file="closed-window-1.msgpack", of=closed.FORMAT, encode=CLOSED.to_bytes, decode=Closed.from_bytes),
+    Stored(
+        file="closed-window-1.msgpack",
+        of=closed.FORMAT,
+        encode=CLOSED.to_bytes,
+        decode=Closed.from_bytes,
+        # A conclusion of before said nothing of what is to be learned.
+        exact=False,
+    ),
     Stored(
         file="books-1.msgpack",
         of=books.FORMAT,

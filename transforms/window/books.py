@@ -5,6 +5,7 @@ import msgspec
 from sparsewatch.schemas.accounts import NEVER_US, Progress
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Incidents
+from sparsewatch.schemas.slow_changes import Watched
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.progress import advance, is_next
 from sparsewatch.transforms.window.closed import Closed
@@ -26,9 +27,10 @@ class Books(msgspec.Struct, frozen=True, array_like=True):
     #: Changes with every bundle: a copy with the same mark is true.
     mark: str = ""
 
-    def with_incidents(self, incidents: Incidents) -> "Books":
-        """The same behind these incidents."""
-        return msgspec.structs.replace(self, progress=msgspec.structs.replace(self.progress, incidents=incidents))
+    def behind(self, incidents: Incidents, watched: tuple[Watched, ...]) -> "Books":
+        """The same with what is remembered behind a window that was decided: incidents, and shares that are watched."""
+        progress = msgspec.structs.replace(self.progress, incidents=incidents, watched=watched)
+        return msgspec.structs.replace(self, progress=progress)
 
 
 def books_of(progress: Progress) -> Books:
@@ -44,7 +46,7 @@ def post(books: Books, closed: Closed, judged: Judged) -> tuple[Books, Finding |
         closed: The window.
         judged: What it shows of the stream as such.
     """
-    progress = msgspec.structs.replace(books.progress, stream=judged.history, watched=judged.watched)
+    progress = msgspec.structs.replace(books.progress, stream=judged.history)
     books = msgspec.structs.replace(books, progress=progress)
     taken = msgspec.structs.replace(books, taken_us=max(books.taken_us, closed.window.end_us))
     if books.stopped:

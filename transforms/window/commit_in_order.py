@@ -21,8 +21,7 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from apache_beam.utils.timestamp import Timestamp
 
 from sparsewatch.detectors.incidents.settings import IncidentSettings
-from sparsewatch.schemas.accounts import NEVER_US
-from sparsewatch.schemas.incidents import Incidents
+from sparsewatch.schemas.accounts import NEVER_US, Progress
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.kafka.presence import patiently
@@ -75,8 +74,8 @@ class CommitInOrder(beam.DoFn):
         #: End of the windows that were committed when the state was read. A runner may go back to a state before them:
         #: they are posted again and not written, since saved windows that their views saw may be gone.
         self._committed_us = NEVER_US
-        #: The incidents behind them: what was found in them is not looked for again.
-        self._committed_incidents = Incidents()
+        #: What was committed with them: what was found in them is not looked for again.
+        self._committed = no_progress(identity)
         #: Windows held, by start; what the bag holds besides them was taken.
         self._held: dict[int, Closed] = {}
         self._in_bag = 0
@@ -138,12 +137,11 @@ class CommitInOrder(beam.DoFn):
         own = self._identity
         known_now = patiently(lambda: load_progress(own.kafka, own.topics.progress, own.job, own.settings_digest))
         durable = known_now or no_progress(own)
-        self._committed_us = durable.closed_end_us
-        self._committed_incidents = durable.incidents
+        self._committed_us, self._committed = durable.closed_end_us, durable
         self._books = known or books_of(durable)
         if not self._books.stopped and self._books.progress.windows == durable.windows:
             # A start may have told of the source topic since.
-            self._with_incidents(durable.incidents)
+            self._behind(durable)
         windows = [Closed.from_bytes(data) for data in held.read()]
         self._in_bag = len(windows)
         self._held = {w.window.start_us: w for w in windows if w.window.start_us >= self._books.taken_us}
@@ -163,16 +161,17 @@ class CommitInOrder(beam.DoFn):
         taken = take_window(self._books, closed, self._stream, self._identity.topics.source)
         self._books = taken.books
         if (committed := self._writer.committed()) is not None and committed.closed_end_us > self._committed_us:
-            self._committed_us, self._committed_incidents = committed.closed_end_us, committed.incidents
+            self._committed_us, self._committed = committed.closed_end_us, committed
         if closed.window.end_us <= self._committed_us and not self._books.stopped:
-            self._with_incidents(self._committed_incidents)
+            self._behind(self._committed)
             return
-        self._with_incidents(self._writer.write(taken))
+        decided = self._writer.write(taken)
+        self._books = self._books.behind(decided.raised.known, decided.watched)
         if self._writer.windows >= self._at_once:
             self._commit()
 
-    def _with_incidents(self, incidents: Incidents) -> None:
-        self._books = self._books.with_incidents(incidents)
+    def _behind(self, committed: Progress) -> None:
+        self._books = self._books.behind(committed.incidents, committed.watched)
 
     def _commit(self) -> None:
         self._writer.commit(self._books.progress, waiting=len(self._held) + self._books.stopped)

@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.detectors.incidents.settings import IncidentSettings
+from sparsewatch.detectors.sequential.judge import judge_shares
+from sparsewatch.schemas.accounts import Progress
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Incidents, Member
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.orders import Order
+from sparsewatch.schemas.slow_changes import Watched
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.books import Books, post
 from sparsewatch.transforms.window.closed import Closed
@@ -52,6 +55,8 @@ class Decided(NamedTuple):
     pane: Pane | None
     #: What it leaves to be learned, likewise.
     learned: Pane | None
+    #: Shares that are watched over many windows, behind it.
+    watched: tuple[Watched, ...]
 
 
 #: Saved windows before one that its view reaches, oldest first.
@@ -72,6 +77,14 @@ def take_window(books: Books, closed: Closed, rules: StreamRules, source: str) -
     changes = findings_of(source, [notice for marker in closed.markers for notice in marker.notices])
     own = [finding for finding in (closed.fault, stop) if finding is not None]
     return Taken(closed, books, judged, [*changes, *own])
+
+
+def _slow_changes(closed: Closed, whole: Conclusion, progress: Progress) -> tuple[list[Finding], tuple[Watched, ...]]:
+    window = closed.window
+    if whole.observed is None or closed.is_preface or closed.is_ahead:
+        return [], progress.watched
+    found = {finding.subject for finding in whole.findings}
+    return judge_shares(whole.observed, progress.watched, (window.start_us, window.end_us), found)
 
 
 def kept_panes(identity: JobIdentity, learning: Learning | None, earlier: Mapping[int, Pane]) -> KeptPanes:
@@ -110,16 +123,19 @@ class DecideWindow:
         closed, window = taken.closed, taken.closed.window
         # What is odd about the stream is found before the view: such a window is no baseline of later ones.
         whole, pane = closed.conclusion + Conclusion(findings=taken.judged.findings), None
-        learns = self.learning is not None and whole.pane is not None and not closed.is_preface
+        learns = self.learning is not None and whole.learnable is not None and not closed.is_preface
         kept = learned(window) if learns else ()
-        if self.learning is not None and whole.pane is not None and learns:
+        if self.learning is not None and learns:
             whole += self.learning(window, whole, kept, orders)
+        found, watched = _slow_changes(closed, whole, taken.books.progress)
+        whole += Conclusion(findings=found)
         if not closed.is_preface:
             whole, pane = self._with_view(window, whole, before)
         seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0 and not closed.is_preface)
         known = taken.books.progress.incidents
         raised = raise_alerts(self.job, seen, (*whole.findings, *taken.findings), known, self.incidents, orders)
-        return Decided(whole, raised, pane, self._learned(window, whole, kept, raised.known) if learns else None)
+        learned_pane = self._learned(window, whole, kept, raised.known) if learns else None
+        return Decided(whole, raised, pane, learned_pane, watched)
 
     def close(self) -> None:
         """Release what the view holds open."""

@@ -64,4 +64,4 @@ class DecideInOrder:
             saved.add(decided.pane)
         if decided.learned is not None:
             kept.add(decided.learned)
-        return decided, Remembered(taken.books.with_incidents(decided.raised.known), saved.stored, kept.stored)
+        return decided, Remembered(taken.books.behind(decided.raised.known, decided.watched), saved.stored, kept.stored)

@@ -1,16 +1,13 @@
 """A closed window as its stream's judge sees it."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sparsewatch.detectors.sequential.judge import judge_shares
 from sparsewatch.detectors.stream.judge import StreamWindow, judge, with_preface
 from sparsewatch.detectors.stream.silence import silent_windows
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
-from sparsewatch.schemas.slow_changes import Watched
 from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.transforms.window.closed import Closed
 
@@ -37,8 +34,6 @@ class Judged:
     silence: MetricSample
     #: Windows without a row before it that were not closed one by one.
     passed_over: int
-    #: Shares that are watched over many windows, with it.
-    watched: tuple[Watched, ...]
 
 
 def judge_stream(closed: Closed, progress: Progress, rules: StreamRules) -> Judged:
@@ -53,8 +48,7 @@ def judge_stream(closed: Closed, progress: Progress, rules: StreamRules) -> Judg
     length_us = closed.window.end_us - closed.window.start_us
     silent_us = silent_windows(history, closed.window.end_us, length_us) * length_us
     silence = gauge("sparsewatch_silence_seconds", "Event time without an event, 0 if there was one.", silent_us / 1e6)
-    found, watched = _slow_changes(closed, findings, progress)
-    return Judged([*findings, *found], history, silence, _passed_over(closed, progress), watched)
+    return Judged(findings, history, silence, _passed_over(closed, progress))
 
 
 def _judged(closed: Closed, progress: Progress, rules: StreamRules) -> tuple[list[Finding], StreamHistory]:
@@ -71,16 +65,6 @@ def _judged(closed: Closed, progress: Progress, rules: StreamRules) -> tuple[lis
         acks=closed.acks,
     )
     return judge(window, progress.stream, progress.totals, rules.thresholds, own_volume=rules.own_volume)
-
-
-def _slow_changes(
-    closed: Closed, findings: Sequence[Finding], progress: Progress
-) -> tuple[list[Finding], tuple[Watched, ...]]:
-    own, window = closed.conclusion, closed.window
-    if own.observed is None or closed.is_preface or closed.is_ahead:
-        return [], progress.watched
-    found = {finding.subject for finding in (*own.findings, *findings)}
-    return judge_shares(own.observed, progress.watched, (window.start_us, window.end_us), found)
 
 
 def _passed_over(closed: Closed, progress: Progress) -> int:

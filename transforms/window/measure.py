@@ -71,13 +71,15 @@ class Conclusion:
     records: Sequence[Record] = ()
     #: Shares that are watched over many windows; of a whole window with rows.
     observed: Observed | None = None
+    #: State of which the baseline of later windows is learned, where the job learns one.
+    learnable: bytes | None = None
 
     def __post_init__(self) -> None:
         if taken := sorted(RECORD_KEYS & self.summary.keys()):
             raise ValueError(f"summary: expected keys that a window's record does not have already, got {taken}")
 
     def __add__(self, other: "Conclusion") -> "Conclusion":
-        """Both together: findings, metrics and records in this order, one record; one has a pane or watches."""
+        """Both together: findings, metrics, records in this order, one record; one has a pane, watches or teaches."""
         return Conclusion(
             rows=self.rows + other.rows,
             summary=self.summary | other.summary,
@@ -86,6 +88,7 @@ class Conclusion:
             pane=self.pane if other.pane is None else other.pane,
             records=[*self.records, *other.records],
             observed=self.observed if other.observed is None else other.observed,
+            learnable=self.learnable if other.learnable is None else other.learnable,
         )
 
 
@@ -143,7 +146,7 @@ class Learning(Protocol):
         """Windows that are kept."""
 
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
-        """What a window shows beside those that are kept, oldest first; `rows` is 0, `found` has a pane."""
+        """What a window shows beside those that are kept, oldest first; `rows` is 0, `found` can be learned."""
 
     def learn(
         self, window: Window, found: Conclusion, kept: Sequence[Pane], wrong: Sequence[Finding | Member]

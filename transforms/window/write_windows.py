@@ -14,7 +14,6 @@ from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import Alert, MetricSample
 from sparsewatch.schemas.errors import SinkError, SourceError
-from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.instances import Watch, write_standing
@@ -24,7 +23,7 @@ from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.closed import Closed
-from sparsewatch.transforms.window.decide import DecideWindow, Taken, kept_panes
+from sparsewatch.transforms.window.decide import Decided, DecideWindow, Taken, kept_panes
 from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
 from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
 from sparsewatch.transforms.window.panes import KeptPanes, Pane, PaneLog, load_kept, load_panes
@@ -93,14 +92,14 @@ class WindowWriter:
             self._watch.check()
         return self._watch.own
 
-    def write(self, taken: Taken) -> Incidents:
+    def write(self, taken: Taken) -> Decided:
         """Decide of a window and send what is to be written of it; `commit` makes it durable.
 
         Args:
             taken: The window; its metrics are stated only if the next `commit` covers it.
 
         Returns:
-            The incidents behind it.
+            What is decided of it.
         """
         writer, closed = self._open(), taken.closed
         if not self.windows:
@@ -128,7 +127,7 @@ class WindowWriter:
         if committed and not closed.is_preface:
             samples = [*window_metrics(raised.alerts, raised.muted), taken.judged.silence, *whole.metrics]
             self._samples |= self._gauges.of_window(map(self._labelled, samples))
-        return raised.known
+        return decided
 
     def commit(self, progress: Progress, waiting: int) -> None:
         """Make durable what was sent; then write the progress, if a window moved it; then the metrics.
