@@ -88,6 +88,12 @@ class _Rows:
             return np.zeros(self.rows.num_rows, np.bool_)
         return np.array([shown(value) in values for value in self.rows.column(name).to_pylist()], np.bool_)
 
+    def above(self, name: str, border: float) -> Mask:
+        """Numbers above a border, or on a positive one: bins lack the border farther from zero."""
+        numbers = self.rows.column(name).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        found: Mask = numbers >= border if border > 0 else numbers > border
+        return found
+
     def clicked(self) -> Mask:
         found: Mask = self.rows.column(self.samples.label).to_numpy(zero_copy_only=False) == 1
         return found
@@ -134,6 +140,12 @@ def _vanished(rows: _Rows, finding: Finding) -> Mask:
     return rows.holds(finding.subject, finding.evidence["vanished"])
 
 
+def _moved_across(rows: _Rows, finding: Finding) -> Mask:
+    evidence = finding.evidence
+    above = rows.above(finding.subject, evidence["border"])
+    return above if evidence["below"] < evidence["below_before"] else ~above & ~rows.missing(finding.subject)
+
+
 def _clicked(rows: _Rows, finding: Finding) -> Mask:
     del finding
     return rows.clicked()
@@ -157,6 +169,7 @@ INDICATORS: dict[str, Indicator] = {
     "feature_unseen_values": Indicator(_unknown),
     "feature_cardinality": Indicator(_other_number),
     "feature_values_moved": Indicator(_risen),
+    "feature_numbers_moved": Indicator(_moved_across),
     "value_vanished": Indicator(_vanished),
 }
 #: Where a value is gone with its rows, and no other value has them.

@@ -112,6 +112,21 @@ def test_numbers_in_bins_that_the_baseline_does_not_know_are_located() -> None:
     assert told.evidence["slice"]["where"] == "site = 4 and sdk = 3.2"
 
 
+@pytest.mark.parametrize(("factor", "below"), [(10.0, 0.4), (0.1, 0.6)], ids=["up", "down"])
+def test_numbers_that_moved_across_a_border_are_located(factor: float, below: float) -> None:
+    prices = np.random.default_rng(3).lognormal(size=2 * ROWS)
+    moved = np.where(NOW.column("site").to_numpy() == 4, factor * prices[:ROWS], prices[:ROWS])
+    now, before = (
+        rows.append_column("price", pa.array(price)) for rows, price in ((NOW, moved), (BEFORE, prices[ROWS:]))
+    )
+    evidence = {"border": 1.0, "below": below, "below_before": 0.5}
+    found = msgspec.structs.replace(finding("feature_numbers_moved", "price"), evidence=evidence)
+    (told,) = locate([found], dataclasses.replace(samples(now, before), features=(*FEATURES, "price")))
+    assert told.evidence["slice"]["where"] == "site = 4"
+    places = [offset - 1_000 for _, offset in told.evidence["sample_offsets"]]
+    assert (moved[places] >= 1).tolist() == [factor > 1] * len(places)
+
+
 def test_lost_clicks_are_located_and_offsets_are_of_rows_without_one() -> None:
     mask = NOW.column("site").to_numpy() == 4
     now = with_values("click", 0, mask)
