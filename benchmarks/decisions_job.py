@@ -88,7 +88,7 @@ class WindowedJob:
         )
         self._made = ready(self.job)
         self._parts = prepare(self._made)
-        stream = StreamRules(self.job.stream, self._parts.own_volume)
+        stream = StreamRules(self.job.stream.within(self.job.allowance), self._parts.own_volume)
         self._decide = DecideInOrder(
             self._made.identity, self._parts.look_back, stream, self.job.incidents, self._parts.learning
         )

@@ -2,7 +2,9 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,9 @@ from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.secrets import redacted
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.version import __version__
+
+if TYPE_CHECKING:
+    from sparsewatch.pipelines.job.ready import Findable
 
 _EPILOG = """
 A first look: `sparsewatch demo`. A job of your own: `sparsewatch init --bootstrap HOST:PORT --topic T` writes JOB.toml,
@@ -130,7 +135,8 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
     from sparsewatch.pipelines.job.ready import prepare, ready
 
     made = ready(job)
-    for remark in prepare(made).remarks:
+    prepared = prepare(made)
+    for remark in prepared.remarks:
         click.echo(remark)
     check_alerts_file(job.output.alerts_file)
     partitions = check_broker(made, str(job_file), on_remark=click.echo)
@@ -138,6 +144,17 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
         f"{job_file}: job {job.name!r} is sound; {job.source.topic!r} has {counted(len(partitions), 'partition')}."
     )
     click.echo(f"Results go to {made.topics.windows!r}, alerts to {made.topics.alerts!r}.")
+    _say_findable(job.alerts.false_incidents_per_day, prepared.findable)
+
+
+def _say_findable(per_day: float, findable: "Sequence[Findable]") -> None:
+    budget = f"at {per_day:g} false incidents a day (alerts.false_incidents_per_day)"
+    if not findable:
+        click.echo(f"What it can find {budget} is not known before it knows the volume of its windows.")
+        return
+    from sparsewatch.pipelines.console.tables import output, table
+
+    output().print(table(("change", "found from", "in"), findable, title=f"Smallest changes found, {budget}"))
 
 
 @cli.command()

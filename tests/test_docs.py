@@ -33,6 +33,7 @@ _NEEDED = {
     "[rows]": ("rows", _COLUMNS),
     "[ranking]": ("ctr", _COLUMNS),
     "[stream]": ("ctr", _COLUMNS),
+    "[alerts]": ("ctr", _COLUMNS),
 }
 _LABEL = 'label = "click"\n'
 _JOB = """name = "part"

@@ -88,13 +88,13 @@ def check_window(
 def volume_limits(baseline: Baseline, settings: ClickThresholds) -> tuple[float, float]:
     """Rows at or below which the volume is low, and at or above which it is high; the first is negative for never."""
     mean = baseline.figure.mean
-    high = max(settings.volume_high * mean, mean + baseline.volume_tolerance(settings.z))
-    return baseline.low_volume(settings.volume_low, settings.z), high
+    high = max(settings.volume_high * mean, mean + baseline.volume_tolerance(settings.of_stream))
+    return baseline.low_volume(settings.volume_low, settings.of_stream), high
 
 
 def click_rate_tolerance(baseline: Baseline, rows: float, settings: ClickThresholds) -> float:
     """How far the click rate of so many rows may lie from that expected."""
-    chance = baseline.share_tolerance(rows, settings.z)
+    chance = baseline.share_tolerance(rows, settings.of_stream)
     return max(chance, settings.click_rate_change * baseline.figure.mean)
 
 
@@ -120,10 +120,10 @@ def check_volume(
     severity: Severity
     if rows >= high:
         rule, severity, threshold = "volume_high", "warning", high
-        chance = p_value(lambda z: rows >= baseline.figure.mean + baseline.volume_tolerance(z), settings.z)
+        chance = p_value(lambda z: rows >= baseline.figure.mean + baseline.volume_tolerance(z), settings.of_stream)
     elif complete and rows <= low:
         rule, severity, threshold = "volume_low", "critical", low
-        chance = p_value(lambda z: rows <= baseline.low_volume(settings.volume_low, z), settings.z)
+        chance = p_value(lambda z: rows <= baseline.low_volume(settings.volume_low, z), settings.of_stream)
     else:
         return None
     return Finding(
@@ -164,7 +164,7 @@ def check_click_rate(
         baseline=expected,
         message=f"{rate:.2%} of rows are clicks, {expected:.2%} {baseline.wording()}",
         evidence={"rows": rows, "clicks": clicks, "effect": rate - expected, **baseline.evidence()},
-        p_value=p_value(lambda z: abs(rate - expected) >= baseline.share_tolerance(rows, z), settings.z),
+        p_value=p_value(lambda z: abs(rate - expected) >= baseline.share_tolerance(rows, z), settings.of_stream),
     )
 
 

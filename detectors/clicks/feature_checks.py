@@ -19,6 +19,7 @@ from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import (
     Information,
+    Statistic,
     distinct_surprise,
     distinct_tolerance,
     information_tolerance,
@@ -60,7 +61,7 @@ class View:
 
     def null_tolerance(self, z: float | None = None) -> float:
         """How far the share of rows without a value may lie from its reference, at the settings' `z` if absent."""
-        z = self.settings.z if z is None else z
+        z = self.settings.of_features if z is None else z
         return _null_tolerance(self.before, self.reference, self.counts.rows, z)
 
     def moved_values(self) -> list[Moved]:
@@ -120,7 +121,7 @@ def feature_vanished(view: View) -> Finding | None:
     if share > threshold or 1 - view.before.null_share.max <= threshold:
         return None
     message = f"{share:.1%} of rows have a value, {baseline:.1%} in {view.reference.name}{view.cause()}"
-    chance = p_value(lambda z: share <= baseline - view.null_tolerance(z), view.settings.z)
+    chance = p_value(lambda z: share <= baseline - view.null_tolerance(z), view.settings.of_features)
     return view.finding("feature_vanished", "critical", share, threshold, baseline, message, chance, listed=view.listed)
 
 
@@ -139,7 +140,7 @@ def feature_appeared(view: View) -> Finding | None:
         threshold,
         baseline,
         message,
-        p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.z),
+        p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.of_features),
         listed=view.listed,
         top_values=_top(view, view.counts.table(view.name).drop_nulls("value")),
     )
@@ -159,7 +160,7 @@ def feature_nulls(view: View) -> Finding | None:
         threshold,
         baseline,
         message,
-        p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.z),
+        p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.of_features),
         nulls=view.counts.nulls(view.name),
         reference_max=view.before.null_share.max,
     )
@@ -182,9 +183,9 @@ def feature_cardinality(view: View) -> Finding | None:
     def excludes_chance(z: float) -> bool:
         return abs(seen - expected) >= expected * tolerance(z) and surprise >= z**2 / 2
 
-    low = expected * min(settings.cardinality_low, 1 - tolerance(settings.z))
-    high = expected * max(settings.cardinality_high, 1 + tolerance(settings.z))
-    if low < seen < high or not excludes_chance(settings.z):
+    low = expected * min(settings.cardinality_low, 1 - tolerance(settings.of_features))
+    high = expected * max(settings.cardinality_high, 1 + tolerance(settings.of_features))
+    if low < seen < high or not excludes_chance(settings.of_features):
         return None
     message = f"{seen} distinct values in {view.listed} rows, {expected:.0f} expected"
     return view.finding(
@@ -194,7 +195,7 @@ def feature_cardinality(view: View) -> Finding | None:
         low if seen <= low else high,
         expected,
         message,
-        p_value(excludes_chance, settings.z),
+        p_value(excludes_chance, settings.of_features),
         listed=view.listed,
         top_values=_top(view, view.counts.table(view.name).drop_nulls("value")),
     )
@@ -205,12 +206,11 @@ def feature_unseen_values(view: View) -> Finding | None:
     share, baseline = view.figures.unseen_share, view.before.unseen_share
     if share is None or baseline is None or view.listed < view.settings.min_rows:
         return None
-    listed_before = view.before.listed / view.windows
 
     def excluded(z: float) -> float:
-        return baseline.mean + share_tolerance(baseline, view.windows, view.listed, listed_before, z)
+        return baseline.mean + unseen_tolerance(view.before, baseline, view.windows, view.listed, z)
 
-    threshold = max(baseline.mean + view.settings.unseen_rise, excluded(view.settings.z))
+    threshold = max(baseline.mean + view.settings.unseen_rise, excluded(view.settings.of_features))
     if share < threshold:
         return None
     reference = view.reference
@@ -224,7 +224,7 @@ def feature_unseen_values(view: View) -> Finding | None:
         threshold,
         baseline.mean,
         message,
-        p_value(lambda z: share >= excluded(z), view.settings.z),
+        p_value(lambda z: share >= excluded(z), view.settings.of_features),
         unseen=distinct,
         top_values=_top(view, unseen),
     )
@@ -232,7 +232,7 @@ def feature_unseen_values(view: View) -> Finding | None:
 
 def feature_numbers_moved(view: View) -> Finding | None:
     """Numbers lie higher or lower than in the reference, or closer together."""
-    numbers, z, threshold = view.numbers, view.settings.z, view.settings.numbers_moved
+    numbers, z, threshold = view.numbers, view.settings.of_features, view.settings.numbers_moved
     if numbers is None or view.listed < view.settings.min_rows or (moved := numbers.distance(z)) < threshold:
         return None
     border, below = view.counts.bins.upper(numbers.border), float(numbers.now[numbers.place])
@@ -265,7 +265,7 @@ def value_vanished(view: View) -> Finding | None:
         places: list[int] = movement.vanished(settings.value_share, settings.value_left, z).tolist()
         return places
 
-    lost = gone(settings.z)
+    lost = gone(settings.of_features)
     if not lost:
         return None
     vanished, taken = [view.told(moved_at(movement, place)) for place in lost[:EXAMPLES]], taker(movement, lost)
@@ -278,7 +278,7 @@ def value_vanished(view: View) -> Finding | None:
         settings.value_left * float(movement.shares.least[lost[0]]),
         first.before,
         f"{first.wording()} of values{more}{'' if into is None else f'; {into.wording()}'}",
-        p_value(lambda z: lost[0] in gone(z), settings.z),
+        p_value(lambda z: lost[0] in gone(z), settings.of_features),
         vanished=[one.value for one in vanished],
         count=len(lost),
         into=None if into is None else into.value,
@@ -287,7 +287,7 @@ def value_vanished(view: View) -> Finding | None:
 
 def feature_values_moved(view: View) -> Finding | None:
     """Rows moved from some known values to others, in values whose change is no chance."""
-    movement, z, threshold = view.movement, view.settings.z, view.settings.values_moved
+    movement, z, threshold = view.movement, view.settings.of_features, view.settings.values_moved
     if movement is None or view.listed < view.settings.min_rows or (moved := movement.moved(z)) < threshold:
         return None
     message = f"{moved:.1%} of values moved; {view.moved_values()[0].wording()}"
@@ -343,12 +343,27 @@ RULES: tuple[Rule, ...] = (
 
 def null_limit(before: FeatureReference, reference: Reference, rows: float, settings: ClickThresholds) -> float:
     """Share of so many rows without a value from which on it counts as risen; above 1 if no rise can."""
-    return before.null_share.mean + max(settings.null_rise, _null_tolerance(before, reference, rows, settings.z))
+    return before.null_share.mean + max(
+        settings.null_rise, _null_tolerance(before, reference, rows, settings.of_features)
+    )
 
 
 def _null_tolerance(before: FeatureReference, reference: Reference, rows: float, z: float) -> float:
     windows = before.windows(reference.windows)
     return share_tolerance(before.null_share, windows, rows, reference.volume.mean, z)
+
+
+def unseen_tolerance(before: FeatureReference, share: Statistic, windows: int, listed: float, z: float) -> float:
+    """How far the share of new values may lie from its reference.
+
+    Args:
+        before: The feature's reference.
+        share: Its share of values that are in no other window.
+        windows: Its windows.
+        listed: Rows with a value.
+        z: Strictness, in standard deviations.
+    """
+    return share_tolerance(share, windows, listed, before.listed / windows, z)
 
 
 def signal_lost_limit(baseline: float, tolerance: float, settings: ClickThresholds) -> float:
@@ -397,7 +412,7 @@ def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
         return None
     if view.listed < settings.min_rows or _resolution_changed(view):
         return None
-    return _signal_tolerance_at(view, settings.signal_z, upwards=upwards)
+    return _signal_tolerance_at(view, settings.of_signal, upwards=upwards)
 
 
 def _signal_tolerance_at(view: View, z: float, *, upwards: bool) -> float:
@@ -428,7 +443,7 @@ def _signal(view: View, rule: str, severity: Severity, threshold: float, message
         threshold,
         before.normalised.mean,
         message,
-        p_value(lambda z: change >= _signal_tolerance_at(view, z, upwards=upwards), view.settings.signal_z),
+        p_value(lambda z: change >= _signal_tolerance_at(view, z, upwards=upwards), view.settings.of_signal),
         score_nats=figures.score,
         noise_nats=figures.noise,
         rank=figures.rank,

@@ -4,11 +4,17 @@ from typing import Annotated
 
 import msgspec
 
+from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.detectors.outrank.leak_settings import LeakSettings
 from sparsewatch.schemas.errors import SettingError
 from sparsewatch.schemas.settings import Count, Positive, Range, Settings, Share
 from sparsewatch.schemas.units import DAY_US
 
+#: Families of tests on the stream, one test a window each, and on features, one a feature.
+STREAM_FAMILIES = ("volume", "click_rate", "slow_changes")
+FEATURE_FAMILIES = ("missing_values", "unseen_values", "cardinality", "value_shares", "signal")
+#: Without a budget; no budget allows more false alarms of rankings and over many windows than so.
+_STRICT_Z, _SIGNAL_Z, _FALSE_ALARMS_A_DAY = 5.0, 4.0, 0.01
 _Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]
 _Part = Annotated[float, Range(above=0, below=1)]
 _Multiple = Annotated[float, Range(above=1)]
@@ -23,10 +29,12 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     A rule fires where chance is excluded *and* the effect is large enough to matter.
     """
 
-    #: Chance is excluded above so many standard deviations; 5 is 1 in 3.5 million a check.
-    z: _Deviations = 5.0
+    #: Chance is excluded above so many standard deviations; by the job's budget if absent (see `within`).
+    z: _Deviations | None = None
     #: As `z` for signal, which varies more and must change more to count.
-    signal_z: _Deviations = 4.0
+    signal_z: _Deviations | None = None
+    #: As `z` for volume and click rate; `z` if that is set.
+    stream_z: _Deviations | None = None
     #: Rows (with a value) below which a window or a feature is not judged; volume is always judged.
     min_rows: Count = 200
     #: Rows of each label below which signal is not judged.
@@ -68,23 +76,56 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     #: that are looked for; 0 for none.
     slow_click_rate: _SlowStep = 0.03
     slow_nulls: _SlowStep = 0.02
-    #: Changes over many windows that chance alone raises, of either rule and of all features together, a day.
-    slow_false_alarms_a_day: _FalseAlarms = 0.01
+    #: Changes over many windows that chance alone raises, of either rule and of all features together, a day; by the
+    #: job's budget if absent.
+    slow_false_alarms_a_day: _FalseAlarms | None = None
 
     def slow_alpha(self, length_us: int) -> float:
         """Probability of a false alarm over many windows, for each window of this length."""
         return _alpha(self.slow_false_alarms_a_day, length_us)
 
+    @property
+    def of_features(self) -> float:
+        """Standard deviations above which chance is excluded of a feature."""
+        return _STRICT_Z if self.z is None else self.z
 
-def _alpha(false_alarms_a_day: float, length_us: int) -> float:
-    return min(max(false_alarms_a_day * length_us / DAY_US, 1e-12), 0.5)
+    @property
+    def of_signal(self) -> float:
+        """The same of its signal."""
+        return _SIGNAL_Z if self.signal_z is None else self.signal_z
+
+    @property
+    def of_stream(self) -> float:
+        """The same of volume and click rate."""
+        return self.of_features if self.stream_z is None else self.stream_z
+
+    def within(self, allowance: Allowance) -> "ClickThresholds":
+        """As strict as a job's budget asks where nothing else is set.
+
+        Args:
+            allowance: With `STREAM_FAMILIES` and `FEATURE_FAMILIES`; those of either are equally strict.
+        """
+        slow = min(_FALSE_ALARMS_A_DAY, allowance.share("slow_changes"))
+        return msgspec.structs.replace(
+            self,
+            z=allowance.z("missing_values") if self.z is None else self.z,
+            signal_z=allowance.z("signal") if self.signal_z is None else self.signal_z,
+            stream_z=(allowance.z("volume") if self.z is None else self.z) if self.stream_z is None else self.stream_z,
+            slow_false_alarms_a_day=slow if self.slow_false_alarms_a_day is None else self.slow_false_alarms_a_day,
+        )
+
+
+def _alpha(false_alarms_a_day: float | None, length_us: int) -> float:
+    a_day = _FALSE_ALARMS_A_DAY if false_alarms_a_day is None else false_alarms_a_day
+    return min(max(a_day * length_us / DAY_US, 1e-12), 0.5)
 
 
 class RankingThresholds(Settings, frozen=True, kw_only=True):
     """When drift or a suspicion is worth a person's time."""
 
-    #: Windows a day, on average, in which chance alone raises `rank_drift`; the same for `leakage_suspected`.
-    false_alarms_a_day: _FalseAlarms = 0.01
+    #: Windows a day, on average, in which chance alone raises `rank_drift`; the same for `leakage_suspected`. By the
+    #: job's budget if absent.
+    false_alarms_a_day: _FalseAlarms | None = None
     #: Rows, and rows of each label, below which a window's ranking is not compared.
     min_rows: _Rows = 1_000
     min_label_rows: _Rows = 20
@@ -110,6 +151,16 @@ class RankingThresholds(Settings, frozen=True, kw_only=True):
     def alpha(self, length_us: int) -> float:
         """Probability of a false alarm of one rule in a window of this length."""
         return _alpha(self.false_alarms_a_day, length_us)
+
+    def within(self, allowance: Allowance) -> "RankingThresholds":
+        """As strict as a job's budget asks where nothing else is set.
+
+        Args:
+            allowance: With the family `rank_drift`, and `leakage`, if rankings are compared.
+        """
+        if self.false_alarms_a_day is not None or "rank_drift" not in allowance.tests:
+            return self
+        return msgspec.structs.replace(self, false_alarms_a_day=min(_FALSE_ALARMS_A_DAY, allowance.share("rank_drift")))
 
     def leak_settings(self, length_us: int) -> LeakSettings:
         """Settings of the search for leaks in a window of this length."""

@@ -96,12 +96,10 @@ def _no_data(window: StreamWindow, history: StreamHistory, thresholds: StreamThr
     if history.alerted_after:
         due = windows >= silence.REPEAT * history.alerted_after
     else:
-        due = silence.is_odd(history, since, windows, thresholds.silence_chance)
+        due = silence.is_odd(history, since, windows, thresholds.of_silence)
     if not due:
         return None
-    least = next(
-        (n for n in range(1, windows) if silence.is_odd(history, since, n, thresholds.silence_chance)), windows
-    )
+    least = next((n for n in range(1, windows) if silence.is_odd(history, since, n, thresholds.of_silence)), windows)
     longest = max((one.windows for one in history.earlier), default=0)
     lasted = duration_text(windows * length_us)
     return Finding(

@@ -43,7 +43,7 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
         return None
     if not rows and _often_empty(history, start_us):
         return None
-    baseline, limit = _judged_by(history, start_us, thresholds, thresholds.volume_z)
+    baseline, limit = _judged_by(history, start_us, thresholds, thresholds.of_volume)
     if rows > limit:
         return None
     expected = number(round(baseline.figure.mean))
@@ -65,7 +65,7 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
             "least": baseline.figure.min,
             "most": baseline.figure.max,
         },
-        p_value=p_value(lambda z: rows <= _judged_by(history, start_us, thresholds, z)[1], thresholds.volume_z),
+        p_value=p_value(lambda z: rows <= _judged_by(history, start_us, thresholds, z)[1], thresholds.of_volume),
     )
 
 

@@ -2,7 +2,11 @@
 
 import msgspec
 
+from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.schemas.settings import AlarmRate, Count, Level, Settings, Share
+
+#: Without a budget.
+_ALPHA = 1e-6
 
 
 class WaferCheck(Settings, frozen=True, kw_only=True):
@@ -12,8 +16,8 @@ class WaferCheck(Settings, frozen=True, kw_only=True):
     false_novel_rate: AlarmRate | None = None
     #: Share of wafers of each pattern in normal production; patterns without a rate are not checked.
     expected_rates: dict[str, Share] = msgspec.field(default_factory=dict)
-    #: Level of each test.
-    alpha: Level = 1e-6
+    #: Level of each test; by the job's budget if absent.
+    alpha: Level | None = None
     #: Least number of wafers that raises an alert.
     min_wafers: int = 4
     #: Least ratio of the observed share to the expected rate.
@@ -23,3 +27,18 @@ class WaferCheck(Settings, frozen=True, kw_only=True):
     mistyped_cells: Count = 4
     #: Share of a wafer's defects outside of it, at least 3, from which on the window tells of it.
     outside: Share = 0.05
+
+    @property
+    def of_test(self) -> float:
+        """Level of each test."""
+        return _ALPHA if self.alpha is None else self.alpha
+
+    def within(self, allowance: Allowance) -> "WaferCheck":
+        """As strict as a job's budget asks where nothing else is set.
+
+        Args:
+            allowance: With the family `wafers`: one test of unknown patterns, and one of each pattern with a rate.
+        """
+        # Wafers of a lot are alike: a budget makes the tests stricter, never laxer.
+        alpha = min(_ALPHA, allowance.alpha("wafers"))
+        return self if self.alpha is not None else msgspec.structs.replace(self, alpha=alpha)

@@ -256,10 +256,21 @@ def _alarming(number: int, wafers: int, rate: float, settings: WaferCheck) -> fl
     """The share from which on the rule fires; None if it does not fire."""
     if number < settings.min_wafers or number < settings.min_lift * rate * wafers:
         return None
-    if binom.sf(number - 1, wafers, rate) >= settings.alpha:
+    if binom.sf(number - 1, wafers, rate) >= settings.of_test:
         return None
-    least = max(settings.min_wafers, settings.min_lift * rate * wafers, binom.isf(settings.alpha, wafers, rate) + 1)
+    least = max(settings.min_wafers, settings.min_lift * rate * wafers, binom.isf(settings.of_test, wafers, rate) + 1)
     return float(least / wafers)
+
+
+def least_wafers(wafers: int, rate: float, settings: WaferCheck) -> int | None:
+    """Fewest wafers of a window from which on a rule on their number fires; None if not even all of them would.
+
+    Args:
+        wafers: Of the window, > 0.
+        rate: Share that is expected.
+        settings: Level and least numbers.
+    """
+    return next((n for n in range(1, wafers + 1) if _alarming(n, wafers, rate, settings) is not None), None)
 
 
 def _novel_finding(counts: WaferCounts, novel: int, threshold: float, by_chance: float) -> Finding:

@@ -107,7 +107,7 @@ class Judge:
     def __init__(self, made: Ready, prepared: Prepared) -> None:
         self._conclude = prepared.conclude
         view = view_in_memory(prepared.look_back)
-        stream = StreamRules(made.job.stream, prepared.own_volume)
+        stream = StreamRules(made.job.stream.within(made.job.allowance), prepared.own_volume)
         self._decide = DecideInOrder(made.identity, view, stream, made.job.incidents, prepared.learning)
         self._remembered = self._decide.first
 

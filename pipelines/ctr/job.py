@@ -23,6 +23,7 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.detectors.type_changes import explained, type_findings
+from sparsewatch.pipelines.ctr.findable import findable
 from sparsewatch.pipelines.ctr.learning import LearnedBaseline
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
 from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
@@ -229,7 +230,7 @@ def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> l
 def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
     """See `sparsewatch.pipelines.job.ready.prepare`."""
     reference, remarks = _reference(job, made)
-    thresholds = job.ranking.thresholds
+    thresholds = job.ranking.thresholds.within(job.allowance)
     scores = _scores(job, made)
     scoring = None if scores is None else scores.scoring
     declared = {name: kind for name, kind in job.columns.items() if name != job.label}
@@ -240,7 +241,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         features=job.ranked_features,
         label=job.label,
         reference=reference,
-        checks=job.checks.thresholds,
+        checks=job.checks.thresholds.within(job.allowance),
         ranking=job.ranking,
         thresholds=thresholds,
         scores=scores,
@@ -256,6 +257,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         learning=_learning(job),
         remarks=(*remarks, *_learning_remarks(job)),
         own_volume=reference is None,
+        findable=() if reference is None else findable(reference.now(), job),
     )
 
 
@@ -269,7 +271,7 @@ def _learning_remarks(job: CtrJob) -> tuple[str, ...]:
 def _learning(job: CtrJob) -> LearnedBaseline | None:
     if not job.learns:
         return None
-    return LearnedBaseline(job.ranked_features, job.checks.learning, job.checks.thresholds)
+    return LearnedBaseline(job.ranked_features, job.checks.learning, job.checks.thresholds.within(job.allowance))
 
 
 def _reference(job: CtrJob, made: Ready) -> tuple[ModelInUse[Reference] | None, tuple[str, ...]]:
@@ -288,4 +290,6 @@ def _scores(job: CtrJob, made: Ready) -> "ConcludeScores | None":
     from sparsewatch.pipelines.rows.scoring import ConcludeScores, row_scoring
 
     scoring = row_scoring(job.rows.model, job.rows, made.events.columns)
-    return ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))
+    return ConcludeScores(
+        scoring, job.rows.thresholds.within(job.allowance), made.topics.source, made.topics.named("rows")
+    )

@@ -3,12 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
-from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
+from sparsewatch.detectors.clicks.thresholds import (
+    FEATURE_FAMILIES,
+    STREAM_FAMILIES,
+    ClickThresholds,
+    RankingThresholds,
+)
 from sparsewatch.detectors.counts.feature_counts import Bits
 from sparsewatch.detectors.counts.number_bins import BITS, Counted, NumberBins, Numbers
 from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, sampled_rows
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
-from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, learned_rows, row_topics
+from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, learned_rows, row_tests, row_topics
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
 from sparsewatch.schemas.settings import Range, Settings, nearest
@@ -187,6 +192,18 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
             label=self.label,
             lenient=tuple(name for name in self.columns if name != self.label),
         )
+
+    def tests(self) -> dict[str, int]:
+        """See `Job`."""
+        on_ranking = {"rank_drift": 1} if self.ranking.panes else {}
+        on_ranking |= {"leakage": 1} if self.ranking.sample_rows else {}
+        return {
+            **super().tests(),
+            **dict.fromkeys(STREAM_FAMILIES, 1),
+            **dict.fromkeys(FEATURE_FAMILIES, len(self.ranked_features)),
+            **on_ranking,
+            **row_tests(self.rows),
+        }
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""

@@ -8,10 +8,13 @@ the function that it names as `prepared_by`, which loads its models and gives th
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sparsewatch.detectors.budget.settings import AlertSettings
+from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.detectors.counts.number_bins import Numbers
 from sparsewatch.detectors.incidents.settings import IncidentSettings
-from sparsewatch.detectors.stream.thresholds import StreamThresholds
+from sparsewatch.detectors.stream.thresholds import FAMILIES, StreamThresholds
 from sparsewatch.schemas.jobs import JobSettings
+from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.codecs.events import EventColumns
 
 
@@ -52,6 +55,8 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stream: StreamThresholds = StreamThresholds()
     #: When an incident is over.
     incidents: IncidentSettings = IncidentSettings()
+    #: How many incidents may be false.
+    alerts: AlertSettings = AlertSettings()
 
     #: Whether rows are scored by a row model, which `sparsewatch train rows --job` trains for `scored_columns`.
     scores_rows: ClassVar[bool] = False
@@ -85,6 +90,16 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def learned(self) -> list[Learned]:
         """What the job names that was learned, such as a model."""
         return []
+
+    def tests(self) -> dict[str, int]:
+        """Tests that a window makes, by family: what the budget of false incidents is spent on; a kind adds its own."""
+        return dict.fromkeys(FAMILIES, 1)
+
+    @property
+    def allowance(self) -> Allowance:
+        """What a window may spend of the budget of false incidents."""
+        length_us = parse_duration_us(self.windows.length)
+        return Allowance(per_day=self.alerts.false_incidents_per_day, window_us=length_us, tests=self.tests())
 
     def side_topics(self) -> list[SideTopic]:
         """Topics that the kind writes; `panes` among them if it looks back."""

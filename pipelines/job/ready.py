@@ -6,7 +6,7 @@ columns take the first.
 
 import importlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -46,6 +46,14 @@ class Ready:
         return self.identity.topics
 
 
+class Findable(NamedTuple):
+    """The smallest change of a kind that a job would find in one window, in words."""
+
+    change: str
+    least: str
+    where: str
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a kind of job does with its windows; all models it needs have been loaded and verified.
@@ -67,6 +75,8 @@ class Prepared:
     own_volume: bool = True
     #: What a person should know about the models and references, a sentence each.
     remarks: tuple[str, ...] = ()
+    #: The smallest changes that it would find; empty if that is not known.
+    findable: tuple[Findable, ...] = ()
 
 
 def output_topics(made: Ready, reject_bytes: int = 0) -> list[NewTopic]:

@@ -188,6 +188,7 @@ def drifted(plan: Plan, folder: Path) -> bool:
     """
     present = f"{folder.name}/{resolve_version(folder).name}"
     newest = [record for record in records_of(plan.job).values() if record.is_judged_by(present)][-plan.windows :]
-    found = sum(record.drifted(plan.job.rows.thresholds) for record in newest)
+    check = plan.job.rows.thresholds.within(plan.job.allowance)
+    found = sum(record.drifted(check) for record in newest)
     click.echo(f"{found} of the {counted(len(newest), 'newest window')} that {present} scored drifted")
     return found > len(newest) / 2

@@ -15,6 +15,7 @@ from sparsewatch.detectors.rows.windows.checks import check_columns
 from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready
+from sparsewatch.pipelines.rows.findable import findable_rows
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
 from sparsewatch.pipelines.rows.metrics import rows_scored, window_rows
 from sparsewatch.pipelines.rows.scoring import (
@@ -102,10 +103,12 @@ def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
     scoring = row_scoring(job.rows.model, job.rows, scored)
     sample_rows = job.rows.sample_rows if job.rows.keeps_panes else 0
     new = functools.partial(RowsJobMeasure, scoring, job.scored_columns, sample_rows, job.columns)
-    scores = ConcludeScores(scoring, job.rows.thresholds, made.topics.source, made.topics.named("rows"))
+    check, model = job.rows.thresholds.within(job.allowance), scoring.model.now()
+    scores = ConcludeScores(scoring, check, made.topics.source, made.topics.named("rows"))
     return Prepared(
         events="Rows",
         measure="ScoreRows" >> MeasureWindows(job.name, new),
         conclude=ConcludeRows(new, scores, job.columns),
         look_back=KeepRows(job.rows.panes) if job.rows.keeps_panes else None,
+        findable=tuple(findable_rows(len(model.calibration), model.score_blocks, job.rows.alarm_rate, check)),
     )

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from sparsewatch.detectors.rows.windows.thresholds import RowCheck
+from sparsewatch.detectors.rows.windows.thresholds import FAMILIES, RowCheck
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
@@ -81,6 +81,10 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
         """See `Job`."""
         return learned_rows(self.rows)
 
+    def tests(self) -> dict[str, int]:
+        """See `Job`."""
+        return {**super().tests(), **row_tests(self.rows)}
+
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""
         panes = [SideTopic("panes", state=True)] if self.rows.keeps_panes else []
@@ -92,6 +96,11 @@ def learned_rows(rows: RowSettings) -> list[Learned]:
     if rows.model is None:
         return []
     return [Learned("row model", "rows.model", rows.model, "sparsewatch train rows --job JOB.toml FILE")]
+
+
+def row_tests(rows: RowSettings) -> dict[str, int]:
+    """Tests on the scores of a window, by family; none without a row model."""
+    return {} if rows.model is None else dict.fromkeys(FAMILIES, 1)
 
 
 def row_topics(rows: RowSettings) -> list[SideTopic]:

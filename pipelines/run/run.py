@@ -294,7 +294,7 @@ def build_graph(pipeline: beam.Pipeline, made: Ready, prepared: Prepared, specs:
         | "WindowMarkers" >> _windows(made)
         | "MarkerParts" >> beam.ParDo(_MarkerParts(job.name)).with_output_types(Part)
     )
-    stream = StreamRules(job.stream, prepared.own_volume)
+    stream = StreamRules(job.stream.within(job.allowance), prepared.own_volume)
     close = CloseWindows(
         made.identity,
         prepared.conclude,

@@ -176,7 +176,7 @@ def train_reference(
     reference = counts.reference()
     for remark in check_worth(reference, job):
         click.echo(remark, err=True)
-    report(reference, job.checks.thresholds, unusable)
+    report(reference, job.checks.thresholds.within(job.allowance), unusable)
     click.echo(f"saved as {reference.save(out)}")
 
 

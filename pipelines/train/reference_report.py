@@ -39,7 +39,7 @@ def check_worth(reference: Reference, job: CtrJob) -> list[str]:
             f"are left out; got {counted(reference.windows, 'whole window')}: give files of a longer time, or shorter "
             "windows (windows.length)"
         )
-    seen = sensitivity(reference, job.checks.thresholds)
+    seen = sensitivity(reference, job.checks.thresholds.within(job.allowance))
     if seen.is_blind:
         raise ConfigError(
             f"expected windows of enough rows to find a loss, got {seen.rows:.0f} rows on average in windows of "

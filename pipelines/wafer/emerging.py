@@ -158,7 +158,7 @@ class PatternsView:
                 known_wafers.known,
                 round(_STEP ** steps[0]),
                 min(1.0, _STEP ** steps[1]),
-                min(1.0, self.settings.false_patterns_per_day * length_us / DAY_US),
+                min(1.0, self.settings.of_patterns * length_us / DAY_US),
                 self.settings.min_wafers,
                 np.random.default_rng(_SEED),
             )

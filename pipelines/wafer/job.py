@@ -15,9 +15,10 @@ from sparsewatch.detectors.wafers.window_counts import WaferCounts, check_wafers
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.wafer.emerging import PatternsView
+from sparsewatch.pipelines.wafer.findable import findable_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
 from sparsewatch.pipelines.wafer.pattern_book import PatternTopic
-from sparsewatch.pipelines.wafer.settings import WaferJob
+from sparsewatch.pipelines.wafer.settings import PatternSettings, WaferJob
 from sparsewatch.schemas.alerts import MetricSample, gauge
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.errors import ConfigError
@@ -161,18 +162,23 @@ def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:
 
 def prepare_wafers(job: WaferJob, made: Ready) -> Prepared:
     """See `sparsewatch.pipelines.job.ready.prepare`."""
-    check = job.wafers.thresholds
+    check, patterns = job.wafers.thresholds.within(job.allowance), job.wafers.patterns.within(job.allowance)
     load = LoadForJob(job.wafers.false_novel_rate, tuple(sorted(check.expected_rates)))
-    model, patterns = ModelInUse.at(job.wafers.model, load), job.wafers.patterns
+    model = ModelInUse.at(job.wafers.model, load)
+    found = model.check()
+    rate = found.false_novel_rate if check.false_novel_rate is None else check.false_novel_rate
     recognise = RecogniseBlock(model, level=patterns.level if patterns.windows else 0.0)
     return Prepared(
         events="Wafers",
         measure="RecogniseWafers" >> RecogniseWafers(job.name, job.kafka, made.topics.named("wafers"), recognise),
-        conclude=ConcludeWafers(check, model.check().normal or ""),
-        look_back=_patterns_view(job, made, model) if patterns.windows else None,
+        conclude=ConcludeWafers(check, found.normal or ""),
+        look_back=_patterns_view(job, made, model, patterns) if patterns.windows else None,
+        findable=tuple(findable_wafers(rate, check)),
     )
 
 
-def _patterns_view(job: WaferJob, made: Ready, model: ModelInUse[WaferModel]) -> PatternsView:
+def _patterns_view(
+    job: WaferJob, made: Ready, model: ModelInUse[WaferModel], patterns: PatternSettings
+) -> PatternsView:
     topic = made.topics.named("patterns")
-    return PatternsView(job.name, topic, job.wafers.patterns, PatternTopic(job.kafka, topic), model.now)
+    return PatternsView(job.name, topic, patterns, PatternTopic(job.kafka, topic), model.now)

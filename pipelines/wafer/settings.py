@@ -2,6 +2,9 @@
 
 from typing import Annotated, ClassVar
 
+import msgspec
+
+from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
@@ -14,6 +17,10 @@ from sparsewatch.transforms.codecs.events import EventColumns
 PATTERN_RECORD_BYTES = 4 << 20
 
 
+#: Without a budget.
+_FALSE_PATTERNS_PER_DAY = 1.0
+
+
 class PatternSettings(Settings, frozen=True, kw_only=True):
     """How emerging patterns are looked for; see docs/patterns.md."""
 
@@ -23,8 +30,8 @@ class PatternSettings(Settings, frozen=True, kw_only=True):
     history: Annotated[int, Range(at_least=0, at_most=10_000)] = 180
     #: A wafer is a candidate for a pattern if its p-value is at most this.
     level: Annotated[float, Range(above=0, at_most=1)] = 0.1
-    #: Mean number of false patterns per day that known wafers may raise.
-    false_patterns_per_day: Positive = 1.0
+    #: Mean number of false patterns per day that known wafers may raise; by the job's budget if absent.
+    false_patterns_per_day: Positive | None = None
     #: Fewest wafers and lots of a pattern.
     min_wafers: Annotated[int, Range(at_least=3, at_most=1_000)] = 4
     min_lots: Annotated[int, Range(at_least=1, at_most=1_000)] = 2
@@ -33,6 +40,23 @@ class PatternSettings(Settings, frozen=True, kw_only=True):
         super().__post_init__()
         if self.windows + self.history == 1:
             raise SettingError("windows: expected 0, or at least 2 together with history")
+
+    @property
+    def of_patterns(self) -> float:
+        """False patterns per day."""
+        return _FALSE_PATTERNS_PER_DAY if self.false_patterns_per_day is None else self.false_patterns_per_day
+
+    def within(self, allowance: Allowance) -> "PatternSettings":
+        """As strict as a job's budget asks where nothing else is set.
+
+        Args:
+            allowance: With the family `patterns`, if any are searched.
+        """
+        if self.false_patterns_per_day is not None or "patterns" not in allowance.tests:
+            return self
+        return msgspec.structs.replace(
+            self, false_patterns_per_day=min(_FALSE_PATTERNS_PER_DAY, allowance.share("patterns"))
+        )
 
 
 class WaferSettings(Settings, frozen=True, kw_only=True):
@@ -72,6 +96,11 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     def learned(self) -> list[Learned]:
         """See `Job`."""
         return [Learned("wafer model", "wafers.model", self.wafers.model, "sparsewatch train wafer FILE")]
+
+    def tests(self) -> dict[str, int]:
+        """See `Job`."""
+        patterns = {"patterns": 1} if self.wafers.patterns.windows else {}
+        return {**super().tests(), "wafers": 1 + len(self.wafers.thresholds.expected_rates), **patterns}
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""

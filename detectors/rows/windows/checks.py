@@ -27,7 +27,7 @@ from scipy import stats
 from sparsewatch.detectors.budget.chance import alpha_of, p_value, z_of
 from sparsewatch.detectors.conformal import EDGES, Counts, equal_counts
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.blocks import Known, StoredSpread, Surplus, spread_of_stored
+from sparsewatch.detectors.rows.windows.blocks import BlockSpread, Known, StoredSpread, Surplus, spread_of_stored
 from sparsewatch.detectors.rows.windows.column_drift import ColumnDrift, moved_columns, stretch_chance
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, ModelScores, RowScores
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
@@ -192,9 +192,9 @@ def check_columns(model: RowModel, sample: pa.RecordBatch, rows: int, settings: 
         model.encoder.names,
         model.encoder.first_features,
         least=settings.least_column_drift,
-        level=settings.column_level,
+        level=settings.of_columns,
         stretch_chances=None if blocks is None else stretch_chance(model.spread, X, blocks, rows),
-        stretch_level=settings.stretch_level,
+        stretch_level=settings.of_stretches,
     )
     evidence = {"model": model.id, "rows": sample.num_rows, "moved": len(moved)}
     if len(moved) > _MOST_COLUMNS:
@@ -288,9 +288,7 @@ def _drifted(scores: RowScores, settings: RowCheck) -> Finding | None:
 
 def has_drifted(distance: float, chance: float, stretch_chance: float, settings: RowCheck) -> bool:
     """Whether p-values have drifted far enough to alarm; arguments as the fields of `Drift`."""
-    return (
-        distance >= settings.least_drift and chance <= settings.drift_level and stretch_chance <= settings.stretch_level
-    )
+    return distance >= settings.least_drift and chance <= settings.of_drift and stretch_chance <= settings.of_stretches
 
 
 def _moved(drift: Drift) -> str:
@@ -307,16 +305,41 @@ def _alarm_count(scores: RowScores, settings: RowCheck) -> int:
     test at the upper bound of that rate: trials at several rates succeed no more often than as many at the highest.
     """
     return max(
-        _improbable_count(scores, settings.level),
-        _wandering_count(scores, settings.stretch_level),
+        _improbable_count(scores, settings.of_outliers),
+        _wandering_count(scores, settings.of_stretches),
         math.ceil(settings.least_ratio * _expected(scores)),
     )
 
 
 def _improbable_count(scores: RowScores, level: float) -> int:
-    by_model = level / 2 / len(scores.models)
-    highest_rate = max(_highest_rate(model.alarm_rate, model.calibration_rows, by_model) for model in scores.models)
-    return int(stats.binom.isf(level / 2, scores.rows, highest_rate)) + 1
+    known = [(model.alarm_rate, model.calibration_rows) for model in scores.models]
+    return _least_improbable(scores.rows, known, level)
+
+
+def _least_improbable(rows: int, known: Sequence[tuple[float, int]], level: float) -> int:
+    """Fewest of some rows above the thresholds of models, of which alarm rate and calibration rows are known."""
+    highest_rate = max(_highest_rate(rate, m, level / 2 / len(known)) for rate, m in known)
+    return int(stats.binom.isf(level / 2, rows, highest_rate)) + 1
+
+
+def least_outliers(
+    rows: int, alarm_rate: float, calibration_rows: int, blocks: BlockSpread | None, settings: RowCheck
+) -> float | None:
+    """Share of a window's rows above a model's threshold from which on `rows_unlike_training` fires; None for none.
+
+    Args:
+        rows: Of the window, > 0.
+        alarm_rate: Share that is expected.
+        calibration_rows: Of the model.
+        blocks: Spread of its shares between stretches of the training data, if that is known.
+        settings: Levels and least ratios.
+    """
+    least = _least_improbable(rows, [(alarm_rate, calibration_rows)], settings.of_outliers)
+    if blocks is not None:
+        surplus, known = _surplus_of(blocks, alarm_rate, calibration_rows, rows)
+        least = max(least, math.floor(rows * float(surplus.highest(known, settings.of_stretches)[0])) + 1)
+    least = max(least, math.ceil(settings.least_ratio * alarm_rate * rows))
+    return least / rows if least <= rows else None
 
 
 def _wandering_count(scores: RowScores, level: float) -> int:
@@ -334,13 +357,17 @@ def _wandering(model: ModelScores, level: float) -> float:
 def _of_rate(model: ModelScores) -> tuple[Surplus, Known]:
     """The surplus of the share of a model's rows above its threshold, and the share that is expected."""
     assert model.blocks is not None
-    surplus = spread_of_stored(model.blocks).of_span(model.rows).at(EDGES, model.alarm_rate)
-    return surplus, Known(np.array([model.alarm_rate]), model.calibration_rows, model.rows)
+    return _surplus_of(spread_of_stored(model.blocks), model.alarm_rate, model.calibration_rows, model.rows)
+
+
+def _surplus_of(blocks: BlockSpread, alarm_rate: float, calibration_rows: int, rows: int) -> tuple[Surplus, Known]:
+    surplus = blocks.of_span(rows).at(EDGES, alarm_rate)
+    return surplus, Known(np.array([alarm_rate]), calibration_rows, rows)
 
 
 def _chance_of_above(scores: RowScores, settings: RowCheck) -> float:
     """Bound on the probability of so many rows above the threshold."""
-    by_chance = p_value(lambda z: scores.above >= _improbable_count(scores, alpha_of(z)), z_of(settings.level))
+    by_chance = p_value(lambda z: scores.above >= _improbable_count(scores, alpha_of(z)), z_of(settings.of_outliers))
     return max(by_chance, _stretch_chance_of_above(scores))
 
 

@@ -2,8 +2,15 @@
 
 from typing import Annotated
 
+import msgspec
+
+from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.schemas.settings import Count, Level, Range, Settings
 
+#: Families of tests, one test a window each.
+FAMILIES = ("row_outliers", "row_scores", "columns")
+#: Without a budget.
+_LEVEL, _STRETCH_LEVEL = 1e-6, 1e-4
 #: Distance between two distributions.
 _Distance = Annotated[float, Range(above=0, below=1)]
 
@@ -11,20 +18,58 @@ _Distance = Annotated[float, Range(above=0, below=1)]
 class RowCheck(Settings, frozen=True, kw_only=True):
     """When the rows of a window count as unlike the training data."""
 
-    #: Probability of a false alarm per window, uncertainty of the threshold included.
-    level: Level = 1e-6
+    #: Probability of a false alarm per window, uncertainty of the threshold included; by the job's budget if absent.
+    level: Level | None = None
     #: Least share of rows above the threshold, in multiples of the alarm rate.
     least_ratio: Annotated[float, Range(at_least=1)] = 3.0
     #: As `level`, for p-values that have moved.
-    drift_level: Level = 1e-6
+    drift_level: Level | None = None
     #: Least distance of the p-values from those of calibration rows, see `checks.Drift`.
     least_drift: _Distance = 0.1
     #: As `level`, for single columns that have moved, all of them together.
-    column_level: Level = 1e-6
+    column_level: Level | None = None
     #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
     least_column_drift: _Distance = 0.15
-    #: As `level`, for each of the three by the spread between stretches of the training data; see `blocks`.
-    stretch_level: Level = 1e-4
+    #: As `level`, for each of the three by the spread between stretches of the training data; see `blocks`. The budget
+    #: makes all of these stricter than they were without, and never laxer: rows depend on each other.
+    stretch_level: Level | None = None
     #: A column's type has changed from this share of its values, and from so many cells.
     mistyped_share: Annotated[float, Range(above=0, below=1)] = 0.05
     mistyped_cells: Count = 10
+
+    @property
+    def of_outliers(self) -> float:
+        """Probability of a false alarm of rows above the threshold."""
+        return _LEVEL if self.level is None else self.level
+
+    @property
+    def of_drift(self) -> float:
+        """The same of p-values that have moved."""
+        return _LEVEL if self.drift_level is None else self.drift_level
+
+    @property
+    def of_columns(self) -> float:
+        """The same of single columns that have moved."""
+        return _LEVEL if self.column_level is None else self.column_level
+
+    @property
+    def of_stretches(self) -> float:
+        """The same of each of the three, by the spread between stretches of the training data."""
+        return _STRETCH_LEVEL if self.stretch_level is None else self.stretch_level
+
+    def within(self, allowance: Allowance) -> "RowCheck":
+        """As strict as a job's budget asks where nothing else is set.
+
+        Args:
+            allowance: With the families `FAMILIES`.
+        """
+        alphas = [allowance.alpha(family) for family in FAMILIES]
+        outliers, drift, columns = (min(_LEVEL, alpha) for alpha in alphas)
+        stretch = min(max(allowance.alpha(family), min(_STRETCH_LEVEL, allowance.spent(family))) for family in FAMILIES)
+        return msgspec.structs.replace(
+            self,
+            level=outliers if self.level is None else self.level,
+            drift_level=drift if self.drift_level is None else self.drift_level,
+            column_level=columns if self.column_level is None else self.column_level,
+            stretch_level=stretch if self.stretch_level is None else self.stretch_level,
+        )

@@ -37,7 +37,9 @@ def test_a_job_that_was_drafted_runs_as_it_is(tmp_path: Path) -> None:
         assert f"{out}: job 'clicks' of kind 'ctr'\n" in answer
         assert "events    9,000 of about 9,000 in 3 partitions, JSON" in answer
         assert f"  sparsewatch check {out}\n  sparsewatch run {out} --until latest\n" in answer
-        assert "is sound" in said("check", out)
+        checked = said("check", out)
+        assert "is sound" in checked
+        assert "at 1 false incidents a day (alerts.false_incidents_per_day) is not known before" in checked
         assert "9000 read = 9000 counted + 0 rejected + 0 late, in 3 windows" in said("run", out, "--until", "latest")
 
 

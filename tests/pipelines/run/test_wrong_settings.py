@@ -92,7 +92,7 @@ def test_an_unknown_option_is_named(sparsewatch: Command, tmp_path: Path) -> Non
             r"checks\.reference: no model in .*/none.*`sparsewatch train reference .*` makes",
         ),
         (["checks.thresholds.zeal=3"], r"checks\.thresholds: unknown key 'zeal'"),
-        (["checks.thresholds.z='high'"], r"checks\.thresholds\.z: expected `float`, got `str`"),
+        (["checks.thresholds.z='high'"], r"checks\.thresholds\.z: expected `float \| null`, got `str`"),
         (["rows.thresholds.none=1"], r"rows\.thresholds: unknown key 'none'"),
         (
             [
