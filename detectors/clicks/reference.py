@@ -12,11 +12,13 @@ import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
+from sparsewatch.detectors.clicks.repeated_rows import Repeats, fit_repeats
 from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
 from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
@@ -96,6 +98,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     shares: Mapping[str, ValueShares] = {}
     #: How messages call it.
     name: str = "the reference"
+    #: Equal rows in its windows; None if no rows are kept, or too few of a window.
+    repeats: Repeats | None = None
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -137,6 +141,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
             "bins": self.bins,
             "numbers": {name: numbers.over for name, numbers in self.numbers.items()},
             "shares": {name: shares.over for name, shares in self.shares.items()},
+            "repeats": self.repeats,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -186,6 +191,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                     name: NumberShares(tensors[f"borders/{name}"], tensors[f"below/{name}"], over)
                     for name, over in msgspec.convert(meta.get("numbers", {}), dict[str, SharesOver]).items()
                 },
+                repeats=msgspec.convert(meta.get("repeats"), Repeats | None),
                 shares={
                     name: ValueShares(_from_tensor(tensors[f"frequent/{name}"]), tensors[f"shares/{name}"], over)
                     for name, over in msgspec.convert(meta.get("shares", {}), dict[str, SharesOver]).items()
@@ -240,6 +246,7 @@ def fit_stretch(
         if len(out) < len(places):
             fitted[name] = _fit(name, kept.without(out), len(out))
     bins = kept.windows[0].bins
+    own = None if sample is None else _of_windows(sample, kept, window_us)
     rates = [profile.click_rate for profile in kept.profiles]
     rates_by_hour = _rhythm(rates, kept, window_us, share=True)
     return Reference(
@@ -260,7 +267,8 @@ def fit_stretch(
             rates, [profile.rows for profile in kept.profiles], kept.starts_us, rates_by_hour
         ),
         span_us=_span(kept.starts_us, window_us),
-        sample=None if sample is None else _of_windows(sample, kept, window_us),
+        sample=None if own is None else own.drop_columns([EVENT_TIME_US]),
+        repeats=None if own is None else _repeats(own, kept, window_us),
         bins=bins,
         numbers={
             name: numbers
@@ -271,10 +279,17 @@ def fit_stretch(
 
 
 def _of_windows(sample: pa.RecordBatch, stretch: Stretch, window_us: int | None) -> pa.RecordBatch:
-    times = sample.column(EVENT_TIME_US).to_numpy()
-    starts = times - times % (window_us or 1)
-    kept = sample.filter(pa.array(np.isin(starts, stretch.starts_us or ())))
-    return kept.drop_columns([EVENT_TIME_US])
+    return sample.filter(pa.array(np.isin(_starts(sample, window_us), stretch.starts_us or ())))
+
+
+def _starts(sample: pa.RecordBatch, window_us: int | None) -> NDArray[np.int64]:
+    times: NDArray[np.int64] = sample.column(EVENT_TIME_US).to_numpy()
+    return times - times % (window_us or 1)
+
+
+def _repeats(sample: pa.RecordBatch, stretch: Stretch, window_us: int | None) -> Repeats | None:
+    first = stretch.windows[0]
+    return fit_repeats(sample, (*first.features, first.label), _starts(sample, window_us))
 
 
 def _with_rows(

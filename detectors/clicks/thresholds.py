@@ -62,6 +62,8 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     #: A known value of at least this share, in every window of the reference, vanished at this part of the least.
     value_share: _Part = 0.02
     value_left: _Part = 0.05
+    #: Rise of the share of rows that repeat another one of their window in all columns.
+    rows_duplicated: _Part = 0.015
     #: Cardinality, divided by that expected of the window's rows.
     cardinality_low: _Part = 0.5
     cardinality_high: _Multiple = 2.0

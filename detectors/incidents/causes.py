@@ -4,8 +4,8 @@ Rules fall into kinds; findings of different kinds have different causes:
 
 * *data*: what the rows of a window show. Findings that appear in the same window have one cause: two faults seldom
   begin within one window, while one fault seldom shows in one rule on one feature. The edge of a fault may lie inside a
-  window, so findings of the next window belong to it, too. While the stream itself is at fault (no rows, few rows, many
-  rejects), all that rows show follows from it.
+  window, so findings of the next window belong to it, too. While the stream itself is at fault (no rows, few rows, rows
+  that come twice, many rejects), all that rows show follows from it.
   New values come one after the other as a stream's population changes: those of one feature join those of another.
 * *pattern*: each pattern of defects is one of its own.
 * *source*: what happened to the source topic, told once.
@@ -33,6 +33,7 @@ RULES: dict[str, Kind] = {
     "no_data": "data",
     "volume_low": "data",
     "late_high": "data",
+    "rows_duplicated": "data",
     "feature_type_changed": "data",
     "feature_vanished": "data",
     "feature_appeared": "data",
@@ -57,7 +58,7 @@ RULES: dict[str, Kind] = {
     "pattern_rate_high": "pattern",
 }
 #: Rules on the stream itself: what the rows of the same window show follows from them.
-STREAM_RULES = frozenset({"rejects_high", "no_data", "volume_low"})
+STREAM_RULES = frozenset({"rejects_high", "no_data", "volume_low", "rows_duplicated"})
 #: Rules whose value is a share of rows: of two subjects the one of which more rows changed comes first.
 _SHARES = frozenset(
     {

@@ -17,6 +17,7 @@ from sparsewatch.detectors.clicks.checks import check_volume, check_window
 from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.repeated_rows import check_repeats
 from sparsewatch.detectors.clicks.slow_changes import watched_shares
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -144,6 +145,7 @@ class ConcludeClicks:
 
             sample = None if measure.rows is None else measure.rows.state
             whole += conclude_samples(measure.samples, sample, counts, ranking, self.ranking, self.thresholds, window)
+        whole += Conclusion(findings=self._repeated(measure))
         checks = self.checks
         changes = type_findings(
             types, self.declared, least_share=checks.mistyped_share, least_cells=checks.mistyped_cells
@@ -155,6 +157,15 @@ class ConcludeClicks:
             sample = None if measure.rows is None else measure.rows.state
             whole += Conclusion(learnable=pane_state(window, counts, ranking, whole.findings, sample))
         return whole
+
+    def _repeated(self, measure: ClickMeasure) -> list[Finding]:
+        """Rows that repeat others, where rows are sampled."""
+        reference = None if self.reference is None else self.reference.now()
+        if reference is None or reference.repeats is None or measure.rows is None:
+            return []
+        columns, rows = (*self.features, self.label), measure.counts.state.rows
+        found = check_repeats(measure.rows.state.rows(), columns, rows, reference.repeats, self.checks)
+        return [] if found is None else self._by(reference, [found])
 
     def _located(self, findings: list[Finding], measure: ClickMeasure) -> list[Finding]:
         """The findings with the rows that each is about, where rows are sampled."""
