@@ -24,6 +24,8 @@ from sparsewatch.schemas.alerts import Finding, counted
 
 #: Rows of a window below which it says nothing of pairs, and windows that a reference needs.
 _LEAST_ROWS, _LEAST_WINDOWS = 16, 4
+#: Least rise of the share of rows that repeat another, as a part of that expected: it moves with the mix of values.
+_RISE = 0.25
 #: Columns of the most repeated row that an alert shows.
 _SHOWN_COLUMNS = 20
 
@@ -119,7 +121,7 @@ def check_repeats(
     groups, pairs = _grouped(_row_hashes(sample, columns)), _pairs(sample.num_rows)
     expected = min(before.rate.mean * pairs * rows / sample.num_rows**2, 1.0)
     share = min(groups.copies(rows) / sample.num_rows, 1.0)
-    threshold = expected + settings.rows_duplicated
+    threshold = expected + max(settings.rows_duplicated, _RISE * expected)
 
     def fires(z: float) -> bool:
         return groups.pairs / pairs >= before.rate.mean + before.tolerance(pairs, z)
