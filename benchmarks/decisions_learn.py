@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from benchmarks.decisions_job import Measured, WindowedJob, block_of
 from benchmarks.decisions_streams import LABEL, WINDOW_US, Stream
-from sparsewatch.detectors.clicks.reference import fit_reference
+from benchmarks.faults.stretch import TIME
+from sparsewatch.detectors.clicks.reference import Reference, fit_reference
+from sparsewatch.detectors.clicks.repeated_rows import fit_repeats
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS
+from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, RowSample, row_identities
 from sparsewatch.detectors.rows.training import train_row_model
-from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
 from sparsewatch.transforms.window.measure import unpack_parts
 
 #: Most rows that a row model is trained on here.
@@ -33,7 +34,7 @@ def reference_job(
     windows = [FeatureCounts.from_bytes(unpack_parts(one.state)["counts"]) for one in learned if one.rows]
     reference = fit_reference(windows, WINDOW_US)
     if rows:
-        reference = msgspec.structs.replace(reference, sample=_sampled(stream, pl.concat(rows)))
+        reference = _with_rows(reference, stream, pl.concat(rows))
     saved = reference.save(folder / "reference")
     return WindowedJob({**_click_settings(stream), "checks": {"reference": str(saved)}}, WINDOW_US)
 
@@ -47,11 +48,15 @@ def rows_job(stream: Stream, learned: Sequence[pl.DataFrame], folder: Path, seen
     return WindowedJob({"kind": "rows", "columns": _columns(stream), "rows": {"model": str(saved)}}, WINDOW_US)
 
 
-def _sampled(stream: Stream, rows: pl.DataFrame) -> pa.RecordBatch:
-    """As many rows as `train reference` keeps."""
-    sample = sample_measure(stream.features, LABEL, DEFAULT_SAMPLE_ROWS)
-    sample.add(block_of(rows, stream.columns, {}))
-    return sample.state.rows().select([*stream.features, LABEL])
+def _with_rows(reference: Reference, stream: Stream, rows: pl.DataFrame) -> Reference:
+    """With as many rows as `train reference` keeps, and how they repeat one another."""
+    columns = [*stream.features, LABEL]
+    sample = RowSample((*columns, TIME), DEFAULT_SAMPLE_ROWS)
+    cells = block_of(rows, stream.columns, {}).rows.select(columns)
+    sample.update(cells.append_column(TIME, rows[TIME].to_arrow()), row_identities(np.arange(rows.height)))
+    starts = sample.rows().column(TIME).to_numpy() // WINDOW_US * WINDOW_US
+    kept = sample.rows().select(columns)
+    return msgspec.structs.replace(reference, sample=kept, repeats=fit_repeats(kept, columns, starts))
 
 
 def some_rows(rows: pl.DataFrame, windows: int) -> pl.DataFrame:
