@@ -37,7 +37,7 @@ STEPS: Floats = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 _LEAST_LEFT, _MOST_GAINED = 1 / 25, 0.5
 #: Part of the evidence needed that one window may give at most: two windows must agree. The second figure is for a
 #: window that is worth more than the baseline.
-_ONE_WINDOW, _ALONE = 0.6, 0.9
+_ONE_WINDOW, _ALONE = 0.7, 0.9
 #: Evidence needed by the largest of the statistics, times alpha.
 _LARGEST = 1.5
 #: Part of a step that is taken for an error of the baseline: a change of a quarter of a step is never told.
