@@ -1,6 +1,6 @@
 """`sparsewatch backtest`: what a job would have told, had it read these files as they came."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from sparsewatch.pipelines.backtest.history import History, open_history, time_r
 from sparsewatch.pipelines.backtest.labels import read_labels, score
 from sparsewatch.pipelines.backtest.outcome import Outcome
 from sparsewatch.pipelines.backtest.page import page
-from sparsewatch.pipelines.backtest.show import sentences, tables
+from sparsewatch.pipelines.backtest.show import Tried, scan_tables, sentences, tables
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.console.tables import output
@@ -20,6 +20,7 @@ from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.report.files import save
 from sparsewatch.pipelines.tables.options import INPUT_TIME_FORMAT_OPTION, reading_options
 from sparsewatch.pipelines.tables.settings import Reading
+from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.schemas.units import parse_moment_us
 from sparsewatch.transforms.codecs.stretch import Stretch
@@ -27,6 +28,8 @@ from sparsewatch.transforms.codecs.stretch import Stretch
 if TYPE_CHECKING:
     from sparsewatch.pipelines.backtest.replay import Told
 
+#: The setting that `--budget` tries.
+_BUDGET = "alerts.false_incidents_per_day"
 #: Seconds between two lines of progress where there is no terminal.
 _LINE_S = 5.0
 
@@ -36,7 +39,15 @@ Examples:
   sparsewatch backtest clicks.toml days/ --since 2026-01-05 --html january.html
   sparsewatch backtest clicks.toml days/ --set stream.volume_low=0.5
   sparsewatch backtest clicks.toml days/ --labels outages.csv --json | jq .labels
+  sparsewatch backtest clicks.toml days/ --labels outages.csv --budget 0.1,1,10
 """
+
+
+def _numbers(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(","))) if text else ()
+    except ValueError as error:
+        raise ConfigError(f"--budget: expected numbers such as 0.1,1,10, got {text!r}") from error
 
 
 @click.command(epilog=_EXAMPLES)
@@ -65,6 +76,14 @@ Examples:
     metavar="OUT.jsonl",
     help="Write all alerts, a line each, as the job would to its topic.",
 )
+@click.option(
+    "--budget",
+    "budgets",
+    default="",
+    callback=_numbers,
+    metavar="A,B",
+    help="Also decide by these false incidents a day (alerts.false_incidents_per_day), and compare them.",
+)
 @click.option("--start", metavar="TIME", help="Generate event times: the first (ISO-8601).")
 @click.option("--interval", default="1s", show_default=True, help="Generate event times: the step between events.")
 @INPUT_TIME_FORMAT_OPTION
@@ -79,6 +98,7 @@ def backtest(
     html: Path | None,
     as_json: bool,
     alerts_file: Path | None,
+    budgets: tuple[float, ...],
     start: str | None,
     interval: str,
     input_time_format: str | None,
@@ -94,9 +114,11 @@ def backtest(
     late, as it would be in the job. Memory does not depend on the size of the files.
 
     Settings can be tried with --set, faults that are known are given with --labels: then it says which were found, how
-    many windows late, and how many incidents a day were none.
+    many windows late, and how many incidents a day were none. With --budget a table says how much of that each budget
+    of false incidents would find.
     """
     job = load_job(job_file, overrides)
+    tried = [load_job(job_file, (*overrides, f"{_BUDGET}={budget}")) for budget in budgets]
     known = None if labels is None else read_labels(labels)
     stretch = Stretch.parse(since, until)
     rule = time_rule(
@@ -104,12 +126,18 @@ def backtest(
     )
     with progress_bar("scanning", unit=BYTES, lines_s=_LINE_S) as bar:
         history = open_history(job, files, rule, reading, bar.move)
-    outcome, alerts, remarks = Outcome(), bytearray(), list[str]()
-    for told in _replayed(job, history, stretch, remarks):
-        outcome.add(told)
+    outcomes, alerts, remarks = [Outcome() for _ in (job, *tried)], bytearray(), list[str]()
+    for told in _replayed((job, *tried), history, stretch, remarks):
+        for outcome, one in zip(outcomes, told, strict=True):
+            outcome.add(one)
         if alerts_file is not None:
-            alerts += b"".join(msgspec.json.encode(alert) + b"\n" for alert in told.decided.raised.alerts)
+            alerts += b"".join(msgspec.json.encode(alert) + b"\n" for alert in told[0].decided.raised.alerts)
+    outcome, *others = outcomes
     scored = None if known is None else score(outcome, known)
+    scan = [
+        Tried(budget, one, None if known is None else score(one, known))
+        for budget, one in zip(budgets, others, strict=True)
+    ]
     for remark in [*remarks, *history.remarks()]:
         click.echo(remark, err=True)
     if alerts_file is not None:
@@ -119,22 +147,22 @@ def backtest(
         save(html, page(job.name, history.name, outcome, scored, said))
     if as_json:
         record = outcome.record() | ({} if scored is None else {"labels": scored.record()})
+        record |= {"budgets": [one.record() for one in scan]} if scan else {}
         click.echo(msgspec.json.encode(record).decode())
         return
-    for one in tables(outcome, scored):
-        output().print(one)
+    for shown in (*tables(outcome, scored), *scan_tables(scan)):
+        output().print(shown)
     for sentence in said:
         click.echo(printable(sentence))
 
 
-def _replayed(job: Job, history: History, stretch: Stretch, remarks: list[str]) -> Iterator["Told"]:
-    """What the job tells, window by window; `remarks` gets those on what it names."""
+def _replayed(jobs: Sequence[Job], history: History, stretch: Stretch, remarks: list[str]) -> Iterator[list["Told"]]:
+    """What the jobs tell, window by window; `remarks` gets those on what the first names."""
     # Beam is imported once the settings and files are sound: it takes seconds.
     from sparsewatch.pipelines.backtest.run import replay
     from sparsewatch.pipelines.job.ready import prepare, ready
 
-    made = ready(job)
-    prepared = prepare(made)
-    remarks += prepared.remarks
+    made = [(one, prepare(one)) for one in map(ready, jobs)]
+    remarks += made[0][1].remarks
     with progress_bar(history.name, unit=BYTES, lines_s=_LINE_S) as bar:
-        yield from replay(made, prepared, history, stretch, bar.move)
+        yield from replay(made, history, stretch, bar.move)

@@ -1,6 +1,6 @@
 """A backtest from its files to its outcome."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 
 from sparsewatch.pipelines.backtest.history import History
@@ -13,15 +13,22 @@ from sparsewatch.transforms.codecs.stretch import Stretch
 
 
 def replay(
-    made: Ready,
-    prepared: Prepared,
+    jobs: Sequence[tuple[Ready, Prepared]],
     history: History,
     stretch: Stretch,
     on_bytes: OnBytes = lambda _done, _total: None,
-) -> Iterator[Told]:
-    """What a job decides of the windows of a stretch of history, see `windows_of`."""
-    judge = Judge(made, prepared)
-    return map(judge, windows_of(made, prepared, history, stretch, on_bytes))
+) -> Iterator[list[Told]]:
+    """What jobs decide of the windows of a stretch of history, see `windows_of`.
+
+    Args:
+        jobs: Jobs that measure alike; the first one does.
+        history: The events.
+        stretch: Which of them.
+        on_bytes: Called with the bytes read so far and in all.
+    """
+    judges = [Judge(made, prepared) for made, prepared in jobs]
+    for passed in windows_of(*jobs[0], history, stretch, on_bytes):
+        yield [judge(passed) for judge in judges]
 
 
 def windows_of(

@@ -1,7 +1,8 @@
 """The outcome of a backtest as tables and sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median_low
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.table import Table
@@ -30,6 +31,46 @@ def tables(outcome: Outcome, scored: Scored | None) -> Iterator[Table]:
         columns = ("from", "to", "kind", "subject", "found", "delay", "incidents", "suspects")
         labelled = [label_cells(one, outcome) for one in scored.labels]
         yield table(columns, labelled, title="Labelled stretches (UTC); delay in windows", right=("delay",))
+
+
+class Tried(NamedTuple):
+    """The outcome with a budget of false incidents a day."""
+
+    budget: float
+    outcome: Outcome
+    scored: Scored | None
+
+    def record(self) -> dict[str, Any]:
+        """JSON types only; its figures without its incidents."""
+        figures = self.outcome.record()
+        told = {name: figures[name] for name in ("incidents_per_day", "rules")}
+        labels = {} if self.scored is None else {"labels": self.scored.record()}
+        return {"false_incidents_per_day": self.budget, "incidents": len(self.outcome.incidents), **told, **labels}
+
+
+def scan_tables(scan: Sequence[Tried]) -> Iterator[Table]:
+    """Budgets beside what each tells; nothing if none was tried."""
+    if not scan:
+        return
+    columns = ["budget", "incidents", "a day", "alerts"]
+    scored = scan[0].scored is not None
+    yield table(
+        [*columns, *(("found", "missed", "false a day") if scored else ())],
+        [_scan_cells(one) for one in scan],
+        title="Budgets of false incidents a day",
+        right=columns,
+    )
+
+
+def _scan_cells(one: Tried) -> tuple[str, ...]:
+    outcome, scored = one.outcome, one.scored
+    incidents = len(outcome.incidents)
+    cells = (f"{one.budget:g}", number(incidents), f"{a_day(incidents, outcome.days):.3g}")
+    told = (*cells, number(outcome.alerts.total()))
+    if scored is None:
+        return told
+    missed = len(scored.labels) - len(scored.found)
+    return (*told, number(len(scored.found)), number(missed), f"{a_day(len(scored.false), scored.clean_days):.3g}")
 
 
 def label_cells(one: LabelFound, outcome: Outcome) -> tuple[str, ...]:

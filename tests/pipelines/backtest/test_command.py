@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
@@ -114,6 +115,30 @@ def test_labels_say_what_was_found(tmp_path: Path) -> None:
     assert found["clean_days"] == pytest.approx(4 / 1_440)
 
 
+def test_budgets_are_compared_in_one_reading(tmp_path: Path) -> None:
+    """More clicks in three of fifty windows: enough for a generous budget alone."""
+    rng, file, labels = np.random.default_rng(4), tmp_path / "clicks.jsonl", tmp_path / "labels.csv"
+    with file.open("wb") as out:
+        for at in range(30_000):
+            share = 0.095 if 40 <= at // 600 < 43 else 0.05
+            event = {"ts": START_MS + at * 100, "site": f"s{at % 7}", "ad": at % 9, "click": int(rng.random() < share)}
+            out.write(msgspec.json.encode(event) + b"\n")
+    labels.write_text("start,end,subject\n2026-01-01T00:40Z,2026-01-01T00:43Z,stream\n")
+    told = json.loads(backtest(job_of(tmp_path), file, "--labels", labels, "--budget", "0.001,1,1000", "--json").stdout)
+    budgets = told["budgets"]
+    assert [one["false_incidents_per_day"] for one in budgets] == [0.001, 1, 1_000]
+    assert [one["labels"]["found"] for one in budgets][::2] == [0, 1]
+    # One a day is the default.
+    assert (budgets[1]["rules"], budgets[1]["labels"]) == (told["rules"], told["labels"])
+
+
+def test_budgets_are_a_table(tmp_path: Path) -> None:
+    said = backtest(job_of(tmp_path), file_of(tmp_path), "--budget", "0.5,1").stdout
+    assert "Budgets of false incidents a day" in said
+    # A declared type is a promise, whatever the budget.
+    assert re.search(r"0\.5 │ +1 │ +96 │ +8 ", said)
+
+
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     page, labels = tmp_path / "out" / "page.html", tmp_path / "labels.json"
     labels.write_text('[{"start": "2026-01-01T00:07Z", "end": "2026-01-01T00:15Z", "kind": "<type>"}]')
@@ -138,6 +163,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path, sparsewatch: Command) -> None
     times = ("--since", "2026-01-02", "--until", "2026-01-01")
     assert_refused(sparsewatch("backtest", job, file, *times), "--until: expected a time behind --since 2026-01-02")
     assert_refused(sparsewatch("backtest", job, file, "--labels", labels), "labels.csv: expected labelled stretches")
+    assert_refused(sparsewatch("backtest", job, file, "--budget", "1,few"), "--budget: expected numbers such as")
+    assert_refused(sparsewatch("backtest", job, file, "--budget", "-1"), "alerts.false_incidents_per_day")
     for text, says in (
         ("start,end\n2026-01-01T00:00Z,2025-01-01\n", "stretch 1: expected an end behind its start"),
         ("begin,end\n2026-01-01T00:00Z,2026-01-02\n", "stretch 1: expected start, got only begin, end"),

@@ -37,7 +37,7 @@ _ALL = Stretch()
 def told(job: Job, file: Path, stretch: Stretch = _ALL) -> list[Told]:
     made = ready(job)
     history = open_history(job, [file], time_rule(job, None, None, 1), PLAIN, lambda _done, _total: None)
-    return list(replay(made, prepare(made), history, stretch))
+    return [one for [one] in replay([(made, prepare(made))], history, stretch)]
 
 
 def records(found: list[Told]) -> tuple[list[bytes], list[bytes]]:
