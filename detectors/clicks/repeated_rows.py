@@ -126,7 +126,7 @@ def check_repeats(
     def fires(z: float) -> bool:
         return groups.pairs / pairs >= before.rate.mean + before.tolerance(pairs, z)
 
-    if share < threshold or not fires(settings.z):
+    if share < threshold or not fires(settings.of_features):
         return None
     most = int(np.argmax(groups.sizes))
     message = f"{share:.1%} of rows repeat another in all columns, {expected:.1%} expected"
@@ -145,7 +145,7 @@ def check_repeats(
             "sampled": sample.num_rows,
             "most_repeated": {"rows": times, "values": _values(sample, columns, int(groups.places[most]))},
         },
-        p_value=p_value(fires, settings.z),
+        p_value=p_value(fires, settings.of_features),
     )
 
 
