@@ -1,0 +1,99 @@
+"""Do false incidents stay within the budget of a job? Seeded streams without a fault, by budget, features and rows.
+
+`make bench-decisions_budgets`; `--quick` takes under a minute and writes no results. One reference is fitted to the
+first windows of each stream, and a job of each budget judges the others: `false_incidents_ratio` is the incidents a day
+over the budget, with the bounds of a Poisson count (`benchmarks.decisions_clean.rate_bounds`).
+"""
+
+import argparse
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.decisions_clean import Running, rate_bounds
+from benchmarks.decisions_job import Measured, WindowedJob, measure_window
+from benchmarks.decisions_learn import learning_job, reference_job
+from benchmarks.decisions_plan import JUDGED, ROWS, CleanTask, clean_stream
+from benchmarks.decisions_streams import WINDOW_US, span_of
+from benchmarks.harness import Result, cost, print_table, write_results
+from sparsewatch.schemas.units import DAY_US
+
+BUDGETS = (0.1, 1.0, 10.0)
+_RECIPES = ("steady", "day_cycle", "heavy_tails", "autocorrelated")
+
+
+def opened(task: CleanTask, budgets: Sequence[float] = BUDGETS) -> tuple[Counter[float], int]:
+    """Incidents that a job of each budget opens in a stream without a fault, and the windows that were judged."""
+    stream, learned = clean_stream(task)
+    new = learning_job(stream).new
+    found, first, jobs, judged = Counter[float](), list[Measured](), dict[float, Running](), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, rows in enumerate(stream.windows()):
+            window = measure_window(new, stream.columns, rows, span_of(number))
+            if number < learned:
+                first.append(window)
+                continue
+            if not jobs:
+                settings = reference_job(stream, first, Path(folder)).settings
+                for budget in budgets:
+                    own = {**settings, "alerts": {"false_incidents_per_day": budget}}
+                    jobs[budget] = Running(WindowedJob(own, WINDOW_US))
+            for budget, job in jobs.items():
+                found[budget] += len(job.next(window).opened)
+            judged += 1
+    return found, judged
+
+
+def tasks(*, quick: bool = False) -> list[CleanTask]:
+    """The streams: a steady one of few features if quick."""
+    shapes = [(features, rows) for features in JUDGED for rows in ROWS]
+    return [
+        CleanTask(stream=recipe, kind="ctr", part="choose", a_window=rows, features=features, judged=JUDGED[features])
+        for recipe in (_RECIPES[:1] if quick else _RECIPES)
+        for features, rows in (shapes[:2] if quick else shapes)
+    ]
+
+
+def ratios(planned: Sequence[CleanTask], budgets: Sequence[float] = BUDGETS) -> list[Result]:
+    """Incidents a day over the budget, by features, rows and budget."""
+    incidents: Counter[tuple[int, int, float]] = Counter()
+    windows: Counter[tuple[int, int]] = Counter()
+    for task in planned:
+        found, judged = opened(task, budgets)
+        shape = (task.features, task.a_window)
+        windows[shape] += judged
+        incidents.update({(*shape, budget): found[budget] for budget in budgets})
+    return [
+        _ratio(features, rows, budget, incidents[features, rows, budget], windows[features, rows])
+        for features, rows in windows
+        for budget in budgets
+    ]
+
+
+def _ratio(features: int, rows: int, budget: float, incidents: int, windows: int) -> Result:
+    days = windows * WINDOW_US / DAY_US
+    low, high = rate_bounds(incidents, days * budget)
+    return cost(
+        f"false_incidents_ratio_{features}_features_{rows}_rows_budget_{budget:g}",
+        incidents / days / budget,
+        "of the budget",
+        target=1.0,
+        note=f"{incidents} incidents in {windows} windows of an hour; 95 % bounds {low:.2f} to {high:.2f}.",
+    )
+
+
+def main() -> None:
+    """Run, print and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two shapes of one stream; writes no results")
+    quick = parser.parse_args().quick
+    found = ratios(tasks(quick=quick))
+    if quick:
+        print_table("false incidents over the budget, some streams", found)
+    else:
+        write_results("decisions_budgets", found)
+
+
+if __name__ == "__main__":
+    main()
