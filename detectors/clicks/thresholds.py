@@ -11,7 +11,7 @@ from sparsewatch.schemas.settings import Count, Positive, Range, Settings, Share
 from sparsewatch.schemas.units import DAY_US
 
 #: Families of tests on the stream, one test a window each, and on features, one a feature.
-STREAM_FAMILIES = ("volume", "click_rate", "slow_changes")
+STREAM_FAMILIES = ("volume", "click_rate", "repeated_rows", "slow_changes")
 FEATURE_FAMILIES = ("missing_values", "unseen_values", "cardinality", "value_shares", "signal")
 #: Without a budget; no budget allows more false alarms of rankings and over many windows than so.
 _STRICT_Z, _SIGNAL_Z, _FALSE_ALARMS_A_DAY = 5.0, 4.0, 0.01
