@@ -1,10 +1,13 @@
 """Profile of a window of clicks: figures of the stream and of each feature, for checks and metrics."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, counters_of, hash_values
@@ -97,14 +100,23 @@ def _without(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
     return table.join(known.to_frame("value"), on="value", how="anti")
 
 
+def is_known(values: Any, known: pl.Series) -> NDArray[np.bool_]:
+    """Which of a window's values, an Arrow array, are known; none if they are of another type."""
+    others = known.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if values.type != others.type:
+        return np.zeros(len(values), np.bool_)
+    found: NDArray[np.bool_] = pc.is_in(values, value_set=others).to_numpy(zero_copy_only=False)
+    return found
+
+
 def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series | None, hash_limit: int) -> float | None:
     """Share of the rows with a value; counters of unnamed frequent values are unseen if no known value has them."""
     listed = counts.rows - counts.nulls(feature)
     if known is None or not listed:
         return None
     sampled = counts.sampled_values(feature, hash_limit)
-    unseen = _without(sampled.table, known)
-    rows = float(unseen["weight"].dot(unseen["rows"]) or 0.0)
+    unseen = ~is_known(sampled.part.values, known)
+    rows = float(pl.Series(sampled.weights[unseen]).dot(pl.Series(sampled.part.rows[unseen])) or 0.0)
     if hash_limit == HASH_RANGE and sampled.unnamed.size:
         taken = counters_of(hash_values(known.to_arrow(), repeats=False), sampled.n_counters)
         rows += float(sampled.unnamed[~np.isin(sampled.counters, taken)].sum())

@@ -2,16 +2,22 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from sparsewatch.detectors.clicks.outlying import PART
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.rhythm import Figures
-from sparsewatch.detectors.clicks.tolerances import Abundances
+from sparsewatch.detectors.clicks.tolerances import Abundances, Floats
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.value_estimates import SampledValues
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
+from sparsewatch.detectors.counts.value_order import ascending
 
 #: Values of a feature whose shares are known, and the share from which on they are.
 MOST_FREQUENT, LEAST_SHARE = 64, 0.001
@@ -52,33 +58,23 @@ class StretchValues:
     def __init__(self, windows: Sequence[FeatureCounts], feature: str) -> None:
         self.windows = windows
         self.limit = min(window.hash_limit(feature) for window in windows)
-        tables = [
-            window.sampled_values(feature, self.limit).table.lazy().with_columns(window=pl.lit(i, pl.Int64))
-            for i, window in enumerate(windows)
-        ]
-        rows = pl.concat(tables, how="vertical_relaxed").collect()
-        by_value = (
-            rows.lazy()
-            .group_by("value")
-            .agg(pl.col("rows").sum(), pl.len().alias("windows"), pl.col("window").min().alias("first"))
-            .sort("value")
-            .collect()
-        )
-        self.values = by_value["value"]
+        found = _Values.of([window.sampled_values(feature, self.limit) for window in windows])
+        self.values = pl.Series("value", found.distinct)
         #: Rows with a value in each window, those whose value is in no other window, and those whose value is in no
         #: more windows than may be odd.
         self.listed = np.array([window.rows - window.nulls(feature) for window in windows])
-        self.alone = _rows_of(rows, by_value, 1, len(windows))
+        self.alone = found.rows_by_window(found.windows[found.places] <= 1)
         most = len(windows) // PART
-        self.rare = self.alone if most <= 1 else _rows_of(rows, by_value, most, len(windows))
+        self.rare = self.alone if most <= 1 else found.rows_by_window(found.windows[found.places] <= most)
         #: Rows in each window of values that no window before it has.
-        self.new = _new_rows(rows, by_value, len(windows))
+        self.new = found.rows_by_window(found.first[found.places] == found.window)
         self.abundances = Abundances.of(
-            by_value["rows"].to_numpy(), scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
+            found.rows_of_value, scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
         )
         #: The values with most rows, most first, and their rows in each window, shape (n_windows, n).
-        self.frequent = _frequent(by_value, LEAST_SHARE * self.abundances.rows)
-        self.frequent_rows = _rows_by_window(rows, self.frequent, len(windows))
+        frequent = found.frequent(LEAST_SHARE * self.abundances.rows)
+        self.frequent = pl.Series("value", found.distinct.take(pa.array(frequent)))
+        self.frequent_rows = found.table(frequent)
 
     def distinct_ratios(self, cardinalities: Sequence[int], listed: Sequence[int]) -> list[float]:
         """Distinct values of windows, divided by those expected of as many rows; windows without a value have none."""
@@ -89,31 +85,75 @@ class StretchValues:
         ]
 
 
-def _new_rows(rows: pl.DataFrame, by_value: pl.DataFrame, windows: int) -> np.ndarray:
-    """Rows in each window of values that no window before it has."""
-    first = by_value.lazy().select("value", pl.col("first").alias("window"))
-    return _by_window(rows.lazy().join(first, on=["value", "window"], how="semi"), windows)
+class _Values(NamedTuple):
+    """Values of all windows, window after window, each once a window."""
+
+    #: The distinct ones, ascending: an Arrow array, shape (n_distinct,).
+    distinct: Any
+    #: Of each value its place among the distinct ones, its window, its rows and how many values it stands for.
+    places: Counts
+    window: Counts
+    rows: Counts
+    weights: Floats
+    n_windows: int
+
+    @classmethod
+    def of(cls, samples: Sequence[SampledValues]) -> Self:
+        """Of each window."""
+        encoded = _joined([sample.part.values for sample in samples]).dictionary_encode()
+        order = ascending(encoded.dictionary)
+        place = np.empty(order.size, np.int64)
+        place[order] = np.arange(order.size)
+        return cls(
+            encoded.dictionary.take(pa.array(order)),
+            place[encoded.indices.to_numpy()],
+            np.repeat(np.arange(len(samples)), [sample.part.rows.size for sample in samples]),
+            np.concatenate([sample.part.rows for sample in samples]),
+            np.concatenate([sample.weights for sample in samples]),
+            len(samples),
+        )
+
+    @property
+    def rows_of_value(self) -> Counts:
+        """Of each distinct value."""
+        return np.bincount(self.places, self.rows, len(self.distinct)).astype(np.int64)
+
+    @property
+    def windows(self) -> Counts:
+        """With each distinct value."""
+        return np.bincount(self.places, minlength=len(self.distinct))
+
+    @property
+    def first(self) -> Counts:
+        """Window of each distinct value that has it first."""
+        first = np.empty(len(self.distinct), np.int64)
+        # Of several numbers for a place the last one stays.
+        first[self.places[::-1]] = self.window[::-1]
+        return first
+
+    def rows_by_window(self, some: NDArray[np.bool_]) -> Floats:
+        """Rows in each window of some of the values, and of those that these stand for."""
+        found = np.bincount(self.window[some], self.rows[some] * self.weights[some], minlength=self.n_windows)
+        return found.astype(np.float64)
+
+    def frequent(self, least_rows: float) -> Counts:
+        """Places of the values with most rows, at least so many, most first."""
+        rows = self.rows_of_value
+        frequent = np.flatnonzero(rows >= max(least_rows, 1))
+        return frequent[np.argsort(-rows[frequent], kind="stable")[:MOST_FREQUENT]]
+
+    def table(self, places: Counts) -> Floats:
+        """Rows of some distinct values in each window, shape (n_windows, n)."""
+        column = np.full(len(self.distinct), -1)
+        column[places] = np.arange(places.size)
+        columns = column[self.places]
+        some = columns >= 0
+        by_window = np.zeros((self.n_windows, places.size))
+        by_window[self.window[some], columns[some]] = self.rows[some]
+        return by_window
 
 
-def _rows_of(rows: pl.DataFrame, by_value: pl.DataFrame, most: int, windows: int) -> np.ndarray:
-    """Rows in each window of values that are in at most so many windows."""
-    few = by_value.lazy().filter(pl.col("windows") <= most).select("value")
-    return _by_window(rows.lazy().join(few, on="value", how="semi"), windows)
-
-
-def _by_window(rows: pl.LazyFrame, windows: int) -> np.ndarray:
-    found = rows.select("window", pl.col("rows") * pl.col("weight")).collect()
-    return np.bincount(found["window"].to_numpy(), found["rows"].to_numpy(), minlength=windows)
-
-
-def _frequent(by_value: pl.DataFrame, least_rows: float) -> pl.Series:
-    frequent = by_value.filter(pl.col("rows") >= max(least_rows, 1))
-    return frequent.sort(["rows", "value"], descending=[True, False]).head(MOST_FREQUENT)["value"]
-
-
-def _rows_by_window(rows: pl.DataFrame, values: pl.Series, windows: int) -> np.ndarray:
-    places = values.to_frame("value").with_row_index("place")
-    found = rows.lazy().join(places.lazy(), on="value").select("window", "place", "rows").collect()
-    by_window = np.zeros((windows, values.len()))
-    by_window[found["window"].to_numpy(), found["place"].to_numpy()] = found["rows"].to_numpy()
-    return by_window
+def _joined(arrays: Sequence[Any]) -> Any:
+    """Arrays of one type, but for those of no values, as one."""
+    kind = next((array.type for array in arrays if not pa.types.is_null(array.type)), pa.null())
+    return pa.concat_arrays([array.cast(kind) for array in arrays])

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtr, ndtri
 
@@ -238,8 +239,8 @@ def _with_others(shares: Floats) -> Floats:
 
 
 def _rows_of(counts: FeatureCounts, feature: str, values: pl.Series) -> Floats:
-    table = counts.sampled_values(feature).table
-    if table["value"].dtype != values.dtype:
-        return np.zeros(values.len())
-    found = values.to_frame("value").join(table, on="value", how="left", maintain_order="left")
-    return found["rows"].fill_null(0).to_numpy().astype(np.float64)
+    part, known = counts.sampled_values(feature).part, values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if part.values.type != known.type or not part.rows.size:
+        return np.zeros(len(known))
+    places = pc.index_in(known, value_set=part.values).fill_null(-1).to_numpy()
+    return np.where(places < 0, 0, part.rows[places]).astype(np.float64)

@@ -57,13 +57,19 @@ class Marginals(NamedTuple):
 class SampledValues(NamedTuple):
     """Values that a limit of the hash selects, and estimates for the others."""
 
-    #: Columns value, rows, clicks, and weight: how many values it stands for.
-    table: pl.DataFrame
+    part: Part
+    #: How many values each stands for, shape (n,).
+    weights: Floats
     #: Rows of heavy values that are not in the table, as their names are not known, and their hash counters.
     unnamed: Counts
     counters: NDArray[np.int64]
     #: Number of counters.
     n_counters: int
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """Columns value, rows, clicks and weight."""
+        return _frame(self.part).with_columns(weight=pl.Series(self.weights))
 
 
 def marginals(column: ValueCounts) -> Marginals:
@@ -96,7 +102,7 @@ def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValue
     limit = min(limit, own)
     if limit == HASH_RANGE:
         none = np.zeros(0, np.int64)
-        return SampledValues(_frame(part).with_columns(weight=pl.lit(1.0)), none, none, 1)
+        return SampledValues(part, np.ones(part.rows.size), none, none, 1)
     hashed = column.hashed
     if hashed is None:
         hashes = hash_values(part.values, repeats=False)
@@ -105,8 +111,7 @@ def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValue
     below = np.flatnonzero(hashes < np.uint64(limit))
     part = part.take(below)
     found = estimate(hashed, hashes[below], part.rows, part.clicks, limit)
-    table = _frame(part).with_columns(weight=pl.Series(found.weights))
-    return SampledValues(table, found.rows, found.counters, hashed.rows.size)
+    return SampledValues(part, found.weights, found.rows, found.counters, hashed.rows.size)
 
 
 def heavy_values(column: ValueCounts, candidates: Any) -> pl.DataFrame:

@@ -87,9 +87,9 @@ class _Own(NamedTuple):
     sample: pa.RecordBatch | None
 
     @classmethod
-    def of(cls, found: Conclusion) -> "_Own":
+    def of(cls, state: bytes) -> "_Own":
         """Of what the window leaves."""
-        pane = ClickPane.of(found.learnable or b"")
+        pane = ClickPane.of(state)
         sample = RowSample.from_bytes(pane.sample).rows() if pane.sample else None
         return cls(pane, FeatureCounts.from_bytes(pane.counts), sample)
 
@@ -120,6 +120,8 @@ class LearnedBaseline:
     _windows: dict[int, LearnedWindow] = field(default_factory=dict, compare=False, repr=False)
     #: The last baseline, by the windows that it was fitted to.
     _fitted: dict[Any, "_Baseline | None"] = field(default_factory=dict, compare=False, repr=False)
+    #: The last window that was judged, by its state: it is learned next.
+    _judged: dict[bytes, _Own] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def size(self) -> int:
@@ -134,7 +136,7 @@ class LearnedBaseline:
         metrics = baseline_metrics(len(of[STREAM]), self.settings.least)
         if baseline is None:
             return Conclusion(summary={"baseline": {"kind": "learning", **state}}, metrics=metrics)
-        own = _Own.of(found)
+        own = self._own(found)
         learning = sorted(set(self.features) - set(baseline.reference.features))
         since = min(of[STREAM], default=window.start_us)
         return Conclusion(
@@ -150,7 +152,8 @@ class LearnedBaseline:
         """See `sparsewatch.transforms.window.measure.Learning`."""
         if not window.complete:
             return None
-        own = _Own.of(found)
+        own = self._own(found)
+        self._judged.clear()
         suspect = suspects(wrong) & {STREAM, *self.features}
         learned = LearnedPane(
             suspect=sorted(suspect),
@@ -165,6 +168,13 @@ class LearnedBaseline:
         """See `sparsewatch.transforms.window.measure.Learning`."""
         start_us = spare(self._marked(kept), self.features, self.settings.windows)
         return next((pane for pane in kept if pane.start_us == start_us), kept[0])
+
+    def _own(self, found: Conclusion) -> _Own:
+        state = found.learnable or b""
+        if state not in self._judged:
+            self._judged.clear()
+            self._judged[state] = _Own.of(state)
+        return self._judged[state]
 
     def _findings(self, window: Window, found: Conclusion, own: "_Own", reference: Reference) -> list[Finding]:
         profile = profile_window(own.counts, own.pane.ranking, reference.known_values, reference.hash_limits)

@@ -323,8 +323,8 @@ def test_the_same_limit_picks_the_same_values_of_any_counts() -> None:
     one, other = (sample.table.sort("value") for sample in samples)
     assert one.select("value", "rows", "clicks").equals(other.select("value", "rows", "clicks"))
     assert one.height == 499
-    for table, unnamed, *_ in samples:
-        assert table["weight"].dot(table["rows"]) + unnamed.sum() == pytest.approx(values.size)
+    for sample in samples:
+        assert sample.table["weight"].dot(sample.table["rows"]) + sample.unnamed.sum() == pytest.approx(values.size)
 
 
 def test_state_of_another_version_or_hash_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
