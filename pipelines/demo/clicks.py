@@ -1,4 +1,4 @@
-"""The demo's clicks: 36 columns of known cardinality and effect, seeded, with faults planted in some windows."""
+"""The demo's clicks: 36 columns of known cardinality and effect, seeded, with faults planted behind what is learned."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,6 +60,9 @@ _LATE_SHARE, _BROKEN_SHARE = 0.003, 0.001
 #: Late events are so old that their window has closed.
 _LATE_US = 1_500_000_000
 
+#: Column and value of the rows in which a fault of a slice is planted: a quarter of all.
+_SLICE = ("device_type", "device_type-1")
+
 #: What a fault does to a window: rows and clicks are changed in place, or others are returned.
 Change = Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]
 
@@ -67,6 +70,11 @@ Change = Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]
 def _some_null(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     gone = pl.Series(rng.random(rows.height) < 0.4)
     return rows.with_columns(pl.when(gone).then(None).otherwise(pl.col("device_model")).alias("device_model"))
+
+
+def _null_in_a_slice(rows: pl.DataFrame, _rng: np.random.Generator) -> pl.DataFrame:
+    there = pl.col(_SLICE[0]) == _SLICE[1]
+    return rows.with_columns(pl.when(there).then(None).otherwise(pl.col("banner_size")).alias("banner_size"))
 
 
 def _vanish(rows: pl.DataFrame, _rng: np.random.Generator) -> pl.DataFrame:
@@ -111,23 +119,28 @@ def _odd_rows(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     )
 
 
-#: Name, rules it explains, subject, first window and number of windows as shares of the stream, change.
-_PLANS: tuple[tuple[str, tuple[str, ...], str, float, Change], ...] = (
-    ("40 % of device_model missing", ("feature_nulls",), "device_model", 0.08, _some_null),
-    ("app_category vanishes", ("feature_vanished",), "app_category", 0.17, _vanish),
-    ("ad_position loses its signal", ("feature_signal_lost",), "ad_position", 0.26, _shuffle),
-    ("30 % of campaigns are new", ("feature_unseen_values",), "campaign", 0.35, _new_values),
-    ("promo_code appears", ("feature_appeared",), EMPTY, 0.44, _appear),
-    ("people click far more", ("click_rate_shift",), "stream", 0.53, _unchanged),
-    ("four of five events missing", ("volume_low",), "stream", 0.62, _fewer_rows),
-    ("weekday becomes a number", ("feature_type_changed",), "weekday", 0.71, _as_number),
-    ("no event at all", ("no_data", "volume_low"), "stream", 0.8, _no_rows),
-    ("15 % of rows are outliers", ("rows_unlike_training",), "bid_price", 0.9, _odd_rows),
+_IN_A_SLICE = f"banner_size missing on {_SLICE[1]}"
+#: Name, rules it explains, subject, change; in the order in which they come.
+_PLANS: tuple[tuple[str, tuple[str, ...], str, Change], ...] = (
+    ("40 % of device_model missing", ("feature_nulls",), "device_model", _some_null),
+    (_IN_A_SLICE, ("feature_nulls",), "banner_size", _null_in_a_slice),
+    ("app_category vanishes", ("feature_vanished",), "app_category", _vanish),
+    ("ad_position loses its signal", ("feature_signal_lost",), "ad_position", _shuffle),
+    ("30 % of campaigns are new", ("feature_unseen_values",), "campaign", _new_values),
+    ("promo_code appears", ("feature_appeared",), EMPTY, _appear),
+    ("people click far more", ("click_rate_shift",), "stream", _unchanged),
+    ("four of five events missing", ("volume_low",), "stream", _fewer_rows),
+    ("weekday becomes a number", ("feature_type_changed",), "weekday", _as_number),
+    ("no event at all", ("volume_low", "no_data"), "stream", _no_rows),
+    ("15 % of rows are outliers", ("rows_unlike_training",), "bid_price", _odd_rows),
 )
 #: The topic is deleted and made anew while no event comes, before the last window of this fault ends.
 _SILENT = "no event at all"
-#: Windows a fault lasts.
-_LASTS = 3
+#: Windows a fault lasts; quiet ones behind it, at least, in which its incident is resolved; windows before the first
+#: fault, which the job learns, the incomplete one at its start apart.
+_LASTS, _QUIET, _LEARNED = 3, 3, 14
+#: So many windows have room for all.
+LEAST_WINDOWS = _LEARNED + (_LASTS + _QUIET) * len(_PLANS)
 
 
 @dataclass
@@ -162,8 +175,9 @@ class Clicks:
             recreate: Whether the topic is made anew, too. Only for a job that runs on: a bounded run reads the rows of
                 open windows again, which a deleted topic no longer has.
         """
-        for name, rules, subject, place, change in _PLANS:
-            first = round(place * self.windows)
+        step = (self.windows - _LEARNED) // len(_PLANS)
+        for place, (name, rules, subject, change) in enumerate(_PLANS):
+            first = _LEARNED + place * step
             for window in range(first, first + _LASTS):
                 self._changes[window] = change
                 # Everybody clicks more: odds rise alike, so no feature says less than it did.
@@ -177,6 +191,7 @@ class Clicks:
                     subject=subject,
                     start_us=start,
                     end_us=start + _LASTS * WINDOW_US,
+                    where=" = ".join(_SLICE) if name == _IN_A_SLICE else "",
                 )
             )
             if name == _SILENT and recreate:

@@ -1,9 +1,8 @@
-"""What the demo plants, and which alerts each fault explains."""
+"""What the demo plants, and which incidents each fault explains."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.incidents import IncidentRecord
 
 
@@ -13,22 +12,16 @@ class Fault:
 
     name: str
     stream: str
-    #: Rules it explains; the first is expected.
+    #: Rules that may tell it; the first is expected.
     rules: tuple[str, ...]
     #: None where the subject is an id that the job gives.
     subject: str | None
     start_us: int
     end_us: int
-    #: Rules of alerts that follow from it, whatever their subject is; they do not find it.
+    #: Rules of incidents that follow from it, whatever their subject is; they do not find it.
     also: tuple[str, ...] = ()
-
-    def explains(self, alert: Alert) -> bool:
-        """Whether the alert is about this fault: job, subject, rule, and a window that overlaps it."""
-        return self._is_near(alert) and alert.rule in self.rules and self.subject in (None, alert.subject)
-
-    def entails(self, alert: Alert) -> bool:
-        """Whether the alert follows from this fault without being about it."""
-        return self._is_near(alert) and alert.rule in self.also
+    #: The slice of rows that has it, empty if all have.
+    where: str = ""
 
     def is_in(self, incident: IncidentRecord) -> bool:
         """Whether the incident is about this fault: one of its findings is."""
@@ -40,46 +33,54 @@ class Fault:
             for found in incident.findings
         )
 
-    def _is_near(self, alert: Alert) -> bool:
-        return alert.job == self.stream and alert.window_start_us < self.end_us and alert.window_end_us > self.start_us
+    def is_cause_of(self, incident: IncidentRecord) -> bool:
+        """Whether the incident names it as the cause: by its root suspect, and in its slice."""
+        return (
+            self.is_in(incident)
+            and incident.rule in self.rules
+            and self.subject in (None, incident.subject)
+            and self.where in ("", incident.where)
+        )
+
+    def entails(self, incident: IncidentRecord) -> bool:
+        """Whether the incident follows from this fault without being about it."""
+        end_us = incident.window_end_us if incident.ended_us is None else incident.ended_us
+        is_near = incident.job == self.stream and incident.started_us < self.end_us and end_us > self.start_us
+        return is_near and incident.rule in self.also
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the alerts match what was planted."""
+    """How the incidents match what was planted."""
 
     found: tuple[Fault, ...]
     missed: tuple[Fault, ...]
-    #: Alerts that no fault explains.
-    false_alarms: tuple[Alert, ...]
-    #: Alerts that follow from a fault which is found by another rule.
-    consequences: tuple[Alert, ...] = ()
+    #: Found, but by more than one incident.
+    scattered: tuple[Fault, ...]
+    #: Incidents that fire, though what was planted is over.
+    firing: tuple[IncidentRecord, ...]
+    #: Incidents that no fault explains.
+    false: tuple[IncidentRecord, ...]
+    #: Incidents that follow from a fault which is found by another rule.
+    consequences: tuple[IncidentRecord, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every fault was found and nothing else was raised."""
-        return not self.missed and not self.false_alarms
+        """Whether each fault is one incident that names its cause and is resolved, and there is no other."""
+        return not (self.missed or self.scattered or self.firing or self.false)
 
 
-def judge(faults: Sequence[Fault], alerts: Sequence[Alert]) -> Verdict:
-    """Match alerts with faults."""
-    found = tuple(f for f in faults if any(f.explains(a) for a in alerts))
+def judge(faults: Sequence[Fault], incidents: Sequence[IncidentRecord]) -> Verdict:
+    """Match incidents, as they stand in the end, with faults."""
+    about = [any(fault.is_in(one) for fault in faults) for one in incidents]
+    follows = [any(fault.entails(one) for fault in faults) for one in incidents]
+    found = tuple(f for f in faults if any(f.is_cause_of(one) for one in incidents))
     return Verdict(
         found=found,
         missed=tuple(f for f in faults if f not in found),
-        false_alarms=tuple(a for a in alerts if not any(f.explains(a) or f.entails(a) for f in faults)),
-        consequences=tuple(
-            a for a in alerts if any(f.entails(a) for f in faults) and not any(f.explains(a) for f in faults)
-        ),
+        # An id that the job gives may be given to parts of a fault.
+        scattered=tuple(f for f in found if f.subject is not None and sum(map(f.is_in, incidents)) > 1),
+        firing=tuple(one for one in incidents if one.state == "firing"),
+        false=tuple(one for one, a, b in zip(incidents, about, follows, strict=True) if not a and not b),
+        consequences=tuple(one for one, a, b in zip(incidents, about, follows, strict=True) if b and not a),
     )
-
-
-def first_delay_s(fault: Fault, alerts: Sequence[tuple[Alert, float | None]]) -> float | None:
-    """Delay of the first window's alert on a fault; None if there is none or it is not known.
-
-    Args:
-        fault: The fault.
-        alerts: All alerts, with the seconds each came after its window's last event.
-    """
-    explained = [(alert.window_start_us, delay) for alert, delay in alerts if fault.explains(alert)]
-    return min(explained, key=lambda pair: pair[0])[1] if explained else None

@@ -1,4 +1,4 @@
-"""What the demo runs: job files, and the models and references trained on clean data."""
+"""What the demo runs: job files, and the models of rows and wafers trained on clean data."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +11,10 @@ from sparsewatch.detectors.rows.training import train_row_model
 from sparsewatch.detectors.sparse_net.train import Epoch, TrainConfig
 from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
 from sparsewatch.pipelines.demo import clicks, fab
-from sparsewatch.pipelines.train.windowed_counts import fit_reference_from_table
 from sparsewatch.schemas.wafers import WAFER_COLUMNS
 
-#: Clean windows the reference is learnt from.
-REFERENCE_WINDOWS = 30
+#: Clean windows that the row model is trained on.
+_CLEAN_WINDOWS = 30
 _WAFERS_EACH = 140
 _EPOCHS = 8
 _GRID = 512
@@ -26,7 +25,7 @@ _KAFKA = """
 bootstrap_servers = ["{bootstrap}"]
 timeout = "10s"
 """
-CLICKS_JOB = """# The demo's click-through job: sparsewatch run clicks.toml
+CLICKS_JOB = """# The demo's click-through job, which learns what is usual: sparsewatch run clicks.toml
 kind = "ctr"
 name = "{name}"
 label = "{label}"
@@ -46,9 +45,6 @@ idle_after = "5m"
 
 [ranking]
 panes = 12
-
-[checks]
-reference = "{models}/reference"
 
 [rows]
 model = "{models}/rows"
@@ -85,13 +81,11 @@ alerts_file = "{folder}/wafers-alerts.jsonl"
 """
 
 
-def train_clicks(folder: Path, seed: int, start_us: int, rows: int) -> None:
-    """Reference and row model, from clean windows that end where the stream starts."""
-    before = clicks.Clicks(seed + 1, start_us - REFERENCE_WINDOWS * clicks.WINDOW_US, REFERENCE_WINDOWS, rows)
-    clean = pl.concat(before.clean(window) for window in range(REFERENCE_WINDOWS))
+def train_rows(folder: Path, seed: int, start_us: int, rows: int) -> None:
+    """The row model, from clean windows that end where the stream starts."""
+    before = clicks.Clicks(seed + 1, start_us - _CLEAN_WINDOWS * clicks.WINDOW_US, _CLEAN_WINDOWS, rows)
+    clean = pl.concat(before.clean(window) for window in range(_CLEAN_WINDOWS))
     table = clean.to_arrow(compat_level=pl.CompatLevel.oldest())
-    reference = fit_reference_from_table(table, clicks.TIME, clicks.WINDOW_US, clicks.RANKED, clicks.LABEL)
-    reference.save(folder / "models" / "reference")
     train_row_model(table.select(clicks.NUMBERS)).save(folder / "models" / "rows")
 
 

@@ -1,6 +1,7 @@
 """What the demo prints, and its report as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from sparsewatch.pipelines.console.tables import output, table
-from sparsewatch.pipelines.demo.faults import Fault, Verdict, first_delay_s
+from sparsewatch.pipelines.demo.faults import Fault, Verdict
 from sparsewatch.pipelines.demo.ledger import Ledger
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert, counted
 from sparsewatch.schemas.incidents import IncidentRecord
 
 _RANKS = 8
+#: Values that moved most, of those that an alert names.
+_MOVED = 2
 _COLORS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 
 
@@ -33,18 +36,10 @@ def clock(time_us: int) -> str:
 def planted_table(faults: Sequence[Fault]) -> Table:
     """What was planted."""
     rows = (
-        (f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject or "the pattern's id")
+        (f"{clock(f.start_us)} to {clock(f.end_us)}", f.name, f.rules[0], f.subject or "the pattern's id", f.where)
         for f in faults
     )
-    return table(("event time", "fault", "alert expected", "about"), rows, title="Planted", box=box.SIMPLE)
-
-
-def alert_line(alert: Alert, delay_s: float | None) -> str:
-    """One alert, with its delay after the window's last event had been written."""
-    delay = "" if delay_s is None else f" [dim](+{delay_s:.1f} s)[/dim]"
-    color = _COLORS[alert.severity]
-    window = f"{clock(alert.window_start_us)}-{clock(alert.window_end_us)}"
-    return f"[{color}]ALERT[/{color}] {window} [bold]{alert.rule}[/bold] {alert.subject}: {alert.message}{delay}"
+    return table(("event time", "fault", "cause expected", "about", "where"), rows, title="Planted", box=box.SIMPLE)
 
 
 def incident_line(incident: IncidentRecord, delay_s: float | None) -> str:
@@ -54,7 +49,9 @@ def incident_line(incident: IncidentRecord, delay_s: float | None) -> str:
     others = len(incident.findings) - 1 + incident.left_out
     more = f" [dim]and {counted(others, 'other finding')}[/dim]" if others else ""
     about = f"[bold]{incident.rule}[/bold] {incident.subject}: {incident.message}"
-    return f"[{color}]{incident.id} {incident.change}[/{color}] {clock(incident.window_start_us)} {about}{more}{delay}"
+    where = "" if incident.where in ("", "everywhere") else f" [dim]where[/dim] {incident.where}"
+    told = f"[{color}]{incident.id} {incident.change}[/{color}] {clock(incident.window_start_us)}"
+    return f"{told} {about}{where}{more}{delay}"
 
 
 def ranking_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
@@ -98,39 +95,71 @@ def accounts_table(books: Mapping[str, Ledger]) -> Table:
     return table(("stream", "", *numbers), rows, title=title, right=numbers, box=box.SIMPLE)
 
 
-def found_table(
-    faults: Sequence[Fault], alerts: Sequence[tuple[Alert, float | None]], incidents: Sequence[IncidentRecord]
-) -> Table:
+@dataclass(frozen=True)
+class Told:
+    """What the jobs told."""
+
+    #: As they stand in the end.
+    incidents: Sequence[IncidentRecord]
+    #: By id: how long after their first window's last event they were told; None where that is not known.
+    delays_s: Mapping[str, float | None]
+    alerts: Sequence[Alert]
+
+    def moved(self, incident: IncidentRecord) -> list[str]:
+        """The values whose shares changed most in the first alert on an incident's root suspect."""
+        name = (incident.id, incident.rule, incident.subject)
+        first = next((one for one in self.alerts if (one.incident, one.rule, one.subject) == name), None)
+        values = () if first is None else first.evidence.get("moved", ())
+        return [f"{one['value']} {one['before']:.1%} -> {one['now']:.1%}" for one in values[:_MOVED]]
+
+
+def found_table(faults: Sequence[Fault], told: Told) -> Table:
     """What became of each fault."""
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for fault in faults:
-        number, delay = sum(fault.explains(alert) for alert, _ in alerts), first_delay_s(fault, alerts)
-        counted = str(number) if number else Text("none", style="red")
-        ids = [f"{one.id}{'' if one.state == 'resolved' else ' (fires)'}" for one in incidents if fault.is_in(one)]
-        rows.append((fault.name, ", ".join(ids), counted, "" if delay is None else f"{delay:.1f} s"))
-    numbers = ("alerts", "first alert after")
-    return table(("fault", "incident", *numbers), rows, title="Found", right=numbers, box=box.SIMPLE)
+        own = [one for one in told.incidents if fault.is_in(one)]
+        rows += [(fault.name, *_told_cells(one, told)) for one in own]
+        if not own:
+            rows.append((fault.name, Text("none", style="red"), *[""] * 5))
+    columns = ("fault", "incident", "from to", "cause", "where", "values that moved", "told after")
+    return table(columns, rows, title="Found", right=("told after",), box=box.SIMPLE)
+
+
+def _told_cells(incident: IncidentRecord, told: Told) -> tuple[str, ...]:
+    end = "fires" if incident.ended_us is None else clock(incident.ended_us)
+    delay = told.delays_s.get(incident.id)
+    return (
+        incident.id,
+        f"{clock(incident.started_us)} {end}",
+        f"{incident.rule} {incident.subject}",
+        incident.where,
+        ", ".join(told.moved(incident)),
+        "" if delay is None else f"{delay:.1f} s",
+    )
 
 
 def verdict_lines(verdict: Verdict, balanced: bool) -> list[str]:
     """The verdict, one line a point."""
+    planted, found = len(verdict.found) + len(verdict.missed), len(verdict.found)
     lines = [
-        f"{len(verdict.found)} of {len(verdict.found) + len(verdict.missed)} planted faults found",
-        f"{counted(len(verdict.consequences), 'alert')} that follow from a planted fault",
-        counted(len(verdict.false_alarms), "other alert"),
+        f"{found} of {counted(planted, 'planted fault')} found, each with its cause",
+        f"{counted(len(verdict.consequences), 'incident')} that follow from a planted fault",
+        counted(len(verdict.false), "false incident"),
+        f"{counted(len(verdict.firing), 'incident')} not resolved",
         "the accounts balance" if balanced else "the accounts do NOT balance",
     ]
     lines += [f"missed: {fault.name}" for fault in verdict.missed]
-    lines += [f"follows from a fault: {alert_line(alert, None)}" for alert in verdict.consequences]
-    lines += [f"not planted: {alert_line(alert, None)}" for alert in verdict.false_alarms]
+    lines += [f"in more than one incident: {fault.name}" for fault in verdict.scattered]
+    lines += [f"follows from a fault: {incident_line(one, None)}" for one in verdict.consequences]
+    lines += [f"not planted: {incident_line(one, None)}" for one in verdict.false]
+    lines += [f"not resolved: {incident_line(one, None)}" for one in verdict.firing]
     return lines
 
 
 def report(
     faults: Sequence[Fault],
     verdict: Verdict,
-    alerts: Sequence[tuple[Alert, float | None]],
-    incidents: Sequence[IncidentRecord],
+    told: Told,
     books: Mapping[str, Ledger],
     rates: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -142,24 +171,20 @@ def report(
                 "stream": f.stream,
                 "rule": f.rules[0],
                 "subject": f.subject,
+                "where": f.where,
                 "start_us": f.start_us,
                 "end_us": f.end_us,
                 "found": f in verdict.found,
-                "first_delay_s": first_delay_s(f, alerts),
-                "incidents": [one.id for one in incidents if f.is_in(one)],
+                "incidents": [
+                    {"id": one.id, "delay_s": told.delays_s.get(one.id), "moved": told.moved(one)}
+                    for one in told.incidents
+                    if f.is_in(one)
+                ],
             }
             for f in faults
         ],
-        "alerts": [
-            {
-                **msgspec.to_builtins(a),
-                "delay_s": delay,
-                "planted": a not in verdict.false_alarms,
-                "consequence": a in verdict.consequences,
-            }
-            for a, delay in alerts
-        ],
-        "incidents": [msgspec.to_builtins(one) for one in incidents],
+        "alerts": [msgspec.to_builtins(one) for one in told.alerts],
+        "incidents": [msgspec.to_builtins(one) for one in told.incidents],
         "accounts": {name: _numbers(ledger.accounted) for name, ledger in books.items()},
         "written": {name: _numbers(ledger.written) for name, ledger in books.items()},
         "exported": {name: _numbers(ledger.exported) for name, ledger in books.items()},
