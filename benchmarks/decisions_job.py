@@ -92,6 +92,8 @@ class WindowedJob:
         self._decide = DecideInOrder(
             self._made.identity, self._parts.look_back, stream, self.job.incidents, self._parts.learning
         )
+        #: How it learns its baseline, if it does.
+        self.learning = self._parts.learning
         # With its label a transform is wrapped; the measure is the callable that workers get.
         self.new: Callable[[], Measure] = cast("Any", measuring(self._parts.measure)).new
         self.first = self._decide.first

@@ -103,6 +103,8 @@ class RowSample:
         self._limit = HASH_RANGE
         #: Identities first, then the columns, texts as dictionaries; later ones wait to be merged.
         self._parts: list[pa.Table] = []
+        #: The part that is the sample already, so that it is not sorted again.
+        self._sorted: pa.Table | None = None
         #: Rows that are still in the batches they came in: most are out of the sample again before they are copied.
         self._waiting: list[_Waiting] = []
         #: Rows that wait since the limit was lowered.
@@ -198,6 +200,8 @@ class RowSample:
         for name, kind in news.items():
             if (before := self._kinds[name]) not in (None, kind):
                 raise SchemaError(f"column {name!r}: expected values of kind {before!r} as before, got {kind!r}")
+        if any(self._kinds[name] is None for name in news):
+            self._sorted = None
         self._kinds.update(news)
 
     def _append(self, part: pa.Table) -> None:
@@ -218,6 +222,8 @@ class RowSample:
 
     def _lowest(self) -> pa.Table:
         """The sample as one table, by ascending identity."""
+        if self._sorted is not None and len(self._parts) == 1 and not self._waiting:
+            return self._sorted
         waiting = [kept for one in self._waiting if (kept := one.up_to(self._limit)).low.size]
         self._waiting, self._news = [], 0
         schema = self._schema()
@@ -230,7 +236,8 @@ class RowSample:
         low = np.flatnonzero(identities <= np.uint64(min(self._limit, HASH_RANGE - 1)))
         table = table.take(pa.array(low[np.argsort(identities[low])]))
         self._parts = [pa.table([_compact(column) for column in table.columns], names=table.column_names)]
-        return self._parts[0]
+        self._sorted = self._parts[0]
+        return self._sorted
 
     def _limit_of(self, identities: Identities) -> int:
         if identities.size < self.capacity:

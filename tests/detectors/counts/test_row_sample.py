@@ -41,9 +41,27 @@ def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, Any]], capa
             merged = part
         else:
             merged.merge(part)
+        # What was asked for before is no reason to answer it again.
+        if data.draw(st.booleans()):
+            assert merged.rows().num_rows <= capacity
     assert merged.to_bytes() == whole.to_bytes()
     assert merged.rows_seen == len(rows)
     assert merged.rows().num_rows == min(capacity, len(rows))
+
+
+def test_a_sample_that_was_asked_for_has_a_kind_that_becomes_known_later() -> None:
+    first = pa.record_batch({"x": pa.nulls(6)})
+    later = pa.record_batch({"x": pa.array(list("abcdef"))})
+    identities = np.sort(row_identities(np.arange(12)))
+    asked, unasked = RowSample(["x"], 3), RowSample(["x"], 3)
+    for sample in (asked, unasked):
+        sample.update(first, identities[:6])
+        if sample is asked:
+            assert sample.rows().num_rows == 3
+        # None of these rows is in the sample: the kind alone changes.
+        sample.update(later, identities[6:])
+    assert asked.to_bytes() == unasked.to_bytes()
+    assert asked.rows().schema.field("x").type == pa.large_string()
 
 
 def test_rows_stay_whole_and_come_by_identity() -> None:
