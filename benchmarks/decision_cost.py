@@ -8,9 +8,10 @@ found of the stream, and incidents; and what counting and closing a window do fo
 whole baseline, in turn with the same windows without decisions.
 
 `state_*` is of a wide job whose every slot is taken and whose history is long: bytes in its topic, and the memory that
-its baseline takes in this process. `--quick` measures smaller jobs and writes nothing.
+its baseline takes in this process (Linux only). `--quick` measures smaller jobs and writes nothing.
 """
 
+import ctypes
 import gc
 import os
 import time
@@ -179,7 +180,6 @@ def state_of(features: int, history: int) -> list[Result]:
         bench.pass_windows(1)
     bench.lengthen_history(history - 1)
     bench.pass_windows(1)
-    gc.collect()
     note = f"{features} features, {bench.slots[0]} windows kept, a history of {bench.history} windows"
     return [
         cost("state_topic", bench.topic_bytes / 1e6, "MB", target=STATE_MB, note=note),
@@ -188,7 +188,10 @@ def state_of(features: int, history: int) -> list[Result]:
 
 
 def _resident_mb() -> float:
+    # What was let go counts no more, else the state would lie in memory that making the rows has left.
+    gc.collect()
     pa.default_memory_pool().release_unused()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
