@@ -24,7 +24,8 @@ import msgspec
 
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.baselines import Baseline, click_rate_baseline, volume_baseline
-from sparsewatch.detectors.clicks.feature_checks import RULES, View
+from sparsewatch.detectors.clicks.feature_checks import RULES
+from sparsewatch.detectors.clicks.feature_view import View
 from sparsewatch.detectors.clicks.number_shares import NumberMovement, numbers_now
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference

@@ -5,113 +5,24 @@ weakest explanation of what happened.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import polars as pl
 
 from sparsewatch.detectors.budget.chance import p_value
-from sparsewatch.detectors.clicks.moved_values import EXAMPLES, Moved, most_moved, moved_at, shown, taker
-from sparsewatch.detectors.clicks.number_shares import NumberMovement
-from sparsewatch.detectors.clicks.profile import FeatureProfile, unseen_values
+from sparsewatch.detectors.clicks.feature_view import View, null_tolerance
+from sparsewatch.detectors.clicks.moved_values import EXAMPLES, moved_at, shown, taker
+from sparsewatch.detectors.clicks.profile import unseen_values
 from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
+from sparsewatch.detectors.clicks.signal_checks import feature_signal_gained, feature_signal_lost
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import (
-    Information,
     Statistic,
     distinct_surprise,
     distinct_tolerance,
-    information_tolerance,
     share_tolerance,
 )
-from sparsewatch.detectors.clicks.value_shares import Movement
-from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.schemas.alerts import Finding, Severity, counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """One feature in one window, and its reference."""
-
-    name: str
-    counts: FeatureCounts
-    figures: FeatureProfile
-    reference: Reference
-    settings: ClickThresholds
-    #: How the shares of its values changed; None where the reference does not know them.
-    movement: Movement | None = None
-    #: Where its numbers lie and lay; None where they are counted by value.
-    numbers: NumberMovement | None = None
-
-    @property
-    def before(self) -> FeatureReference:
-        """The feature's reference."""
-        return self.reference.features[self.name]
-
-    @property
-    def windows(self) -> int:
-        """Windows of the feature's reference."""
-        return self.before.windows(self.reference.windows)
-
-    @property
-    def listed(self) -> int:
-        """Rows with a value."""
-        return self.counts.rows - self.counts.nulls(self.name)
-
-    def null_tolerance(self, z: float | None = None) -> float:
-        """How far the share of rows without a value may lie from its reference, at the settings' `z` if absent."""
-        z = self.settings.of_features if z is None else z
-        return _null_tolerance(self.before, self.reference, self.counts.rows, z)
-
-    def moved_values(self) -> list[Moved]:
-        """The values whose shares of the rows with a value changed most, with these before and now."""
-        if self.movement is None:
-            return []
-        found = most_moved(self.movement, self.counts.table(self.name).drop_nulls("value"))
-        return [self.told(one) for one in found]
-
-    def told(self, moved: Moved) -> Moved:
-        """With the value as alerts show it."""
-        return msgspec.structs.replace(moved, value=self.told_value(moved.value))
-
-    def told_value(self, value: Any) -> Any:
-        """A value as alerts show it."""
-        return shown(self.counts.value_text(self.name, value))
-
-    def cause(self) -> str:
-        """Why rows lack a value, where values of another type have a part in it."""
-        share = self.figures.mistyped_share
-        return f"; {share:.1%} hold a value of another type" if share else ""
-
-    def finding(
-        self,
-        rule: str,
-        severity: Severity,
-        value: float,
-        threshold: float,
-        baseline: float,
-        message: str,
-        p_value: float,
-        **evidence: Any,
-    ) -> Finding:
-        """A finding on this feature."""
-        return Finding(
-            rule=rule,
-            subject=self.name,
-            severity=severity,
-            value=value,
-            threshold=threshold,
-            baseline=baseline,
-            message=f"{self.name}: {message}",
-            evidence={
-                "rows": self.counts.rows,
-                "effect": value - baseline,
-                **evidence,
-                "moved": [msgspec.structs.asdict(one) for one in self.moved_values()],
-            },
-            p_value=p_value,
-        )
+from sparsewatch.schemas.alerts import Finding, counted
 
 
 def feature_vanished(view: View) -> Finding | None:
@@ -295,36 +206,6 @@ def feature_values_moved(view: View) -> Finding | None:
     return view.finding("feature_values_moved", "warning", moved, threshold, 0.0, message, chance, listed=view.listed)
 
 
-def feature_signal_lost(view: View) -> Finding | None:
-    """A feature carries much less information about the label than in the reference."""
-    baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=False)
-    if tolerance is None or baseline < view.settings.min_signal:
-        return None
-    threshold = signal_lost_limit(baseline, tolerance, view.settings)
-    if threshold <= 0 or view.figures.normalised > threshold:
-        return None
-    message = (
-        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in "
-        f"{view.reference.name}; rank {view.figures.rank}, was {view.before.rank}"
-    )
-    return _signal(view, "feature_signal_lost", "warning", threshold, message, upwards=False)
-
-
-def feature_signal_gained(view: View) -> Finding | None:
-    """A feature carries far more information about the label than in the reference: a leak, or a real change."""
-    baseline, tolerance = view.before.normalised.mean, _signal_tolerance(view, upwards=True)
-    if tolerance is None:
-        return None
-    threshold = max(view.settings.signal_gained * baseline, baseline + view.settings.signal_rise, baseline + tolerance)
-    if view.figures.normalised < threshold:
-        return None
-    message = (
-        f"explains {view.figures.normalised:.2%} of the label's entropy, {baseline:.2%} in "
-        f"{view.reference.name}; rank {view.figures.rank}, was {view.before.rank}"
-    )
-    return _signal(view, "feature_signal_gained", "info", threshold, message, upwards=True)
-
-
 Rule = Callable[[View], Finding | None]
 #: Strongest explanation first.
 RULES: tuple[Rule, ...] = (
@@ -344,13 +225,8 @@ RULES: tuple[Rule, ...] = (
 def null_limit(before: FeatureReference, reference: Reference, rows: float, settings: ClickThresholds) -> float:
     """Share of so many rows without a value from which on it counts as risen; above 1 if no rise can."""
     return before.null_share.mean + max(
-        settings.null_rise, _null_tolerance(before, reference, rows, settings.of_features)
+        settings.null_rise, null_tolerance(before, reference, rows, settings.of_features)
     )
-
-
-def _null_tolerance(before: FeatureReference, reference: Reference, rows: float, z: float) -> float:
-    windows = before.windows(reference.windows)
-    return share_tolerance(before.null_share, windows, rows, reference.volume.mean, z)
 
 
 def unseen_tolerance(before: FeatureReference, share: Statistic, windows: int, listed: float, z: float) -> float:
@@ -364,91 +240,6 @@ def unseen_tolerance(before: FeatureReference, share: Statistic, windows: int, l
         z: Strictness, in standard deviations.
     """
     return share_tolerance(share, windows, listed, before.listed / windows, z)
-
-
-def signal_lost_limit(baseline: float, tolerance: float, settings: ClickThresholds) -> float:
-    """Share of the label's entropy at or below which a signal counts as lost; none can be lost if it is not positive.
-
-    Args:
-        baseline: The share in the reference.
-        tolerance: See `signal_tolerance`.
-        settings: When a deviation matters.
-    """
-    return min(settings.signal_lost * baseline, baseline - tolerance)
-
-
-def signal_tolerance(
-    before: FeatureReference,
-    reference: Reference,
-    rows: float,
-    noise: float,
-    z: float,
-    *,
-    click_rate: float | None = None,
-    upwards: bool,
-) -> float:
-    """See `information_tolerance`.
-
-    Args:
-        before: The feature's reference.
-        reference: The whole reference.
-        rows: Rows of the window.
-        noise: Standard deviation of the score by chance, nats.
-        z: Strictness, in standard deviations.
-        click_rate: Clicks a row, in (0, 1); the reference's if absent.
-        upwards: Whether a rise is judged.
-    """
-    window = Information(rows, reference.click_rate.mean if click_rate is None else click_rate, noise)
-    windows, reference_rows = before.windows(reference.windows), reference.volume.mean
-    return information_tolerance(
-        before.normalised, before.score.mean, windows, reference_rows, window, z, upwards=upwards
-    )
-
-
-def _signal_tolerance(view: View, *, upwards: bool) -> float | None:
-    """See `signal_tolerance`; None if that cannot be judged."""
-    counts, settings = view.counts, view.settings
-    if min(counts.clicks, counts.rows - counts.clicks) < settings.min_clicks:
-        return None
-    if view.listed < settings.min_rows or _resolution_changed(view):
-        return None
-    return _signal_tolerance_at(view, settings.of_signal, upwards=upwards)
-
-
-def _signal_tolerance_at(view: View, z: float, *, upwards: bool) -> float:
-    rows, rate, noise = view.counts.rows, view.counts.clicks / view.counts.rows, view.figures.noise
-    return signal_tolerance(view.before, view.reference, rows, noise, z, click_rate=rate, upwards=upwards)
-
-
-def _resolution_changed(view: View) -> bool:
-    """Whether the volume alone changes how much information a feature of many values can carry.
-
-    It does not where values are bins: as many groups of them are ranked, whatever the volume.
-    """
-    if view.name in view.counts.bins.features:
-        return False
-    abundances, reference = view.reference.abundances[view.name], view.before
-    baseline = abundances.expected_distinct(reference.listed // view.windows)
-    now = abundances.expected_distinct(view.listed)
-    return not baseline or not 0.8 < now / baseline < 1.25
-
-
-def _signal(view: View, rule: str, severity: Severity, threshold: float, message: str, *, upwards: bool) -> Finding:
-    figures, before = view.figures, view.before
-    change = abs(figures.normalised - before.normalised.mean)
-    return view.finding(
-        rule,
-        severity,
-        figures.normalised,
-        threshold,
-        before.normalised.mean,
-        message,
-        p_value(lambda z: change >= _signal_tolerance_at(view, z, upwards=upwards), view.settings.of_signal),
-        score_nats=figures.score,
-        noise_nats=figures.noise,
-        rank=figures.rank,
-        reference_rank=before.rank,
-    )
 
 
 def _top(view: View, table: pl.DataFrame) -> list[dict[str, Any]]:
