@@ -5,7 +5,7 @@ and incidents are compared with those of the whole job, on a broker in memory, b
 `tests/benchmarks/test_decisions_job.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from sparsewatch.schemas.accounts import NEVER_US, Account, Marker, WindowParts
 from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.incidents import incident_id
+from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, summed, wrong_column
 from sparsewatch.transforms.window import decide
@@ -98,15 +99,15 @@ class WindowedJob:
         self.new: Callable[[], Measure] = cast("Any", measuring(self._parts.measure)).new
         self.first = self._decide.first
 
-    def decide(self, state: Remembered, measured: Measured) -> tuple[Decided, Remembered]:
-        """What the job finds in the window that follows a state, and the state after it."""
+    def decide(self, state: Remembered, measured: Measured, orders: Sequence[Order] = ()) -> tuple[Decided, Remembered]:
+        """What the job finds in the window that follows a state, by the orders in force, and the state after it."""
         # The first window of a job may be incomplete.
         complete = state.books.taken_us != NEVER_US
         closed = close_window(
             measured.start_us, measured.end_us, self._window_parts(state, measured, complete), self._parts.conclude
         )
         assert closed is not None
-        decided, behind = self._decide(state, closed)
+        decided, behind = self._decide(state, closed, orders)
         return _told(decided), behind
 
     def _window_parts(self, state: Remembered, measured: Measured, complete: bool) -> WindowParts:

@@ -116,18 +116,25 @@ def chosen(
     suspects = frozenset(name for one in marked for name in one.suspect | one.barred)
     usual = _last([one for one in marked if one.is_good(STREAM)], most, boundary_us)
     return {
-        name: _of_subject(name, marked, most, boundary_us) if suspects & {name, STREAM} else usual
+        name: _last(_learned_of(name, marked, most), most, boundary_us) if suspects & {name, STREAM} else usual
         for name in (STREAM, *subjects)
     }
 
 
-def _of_subject(subject: str, marked: Sequence[Marked], most: int, boundary_us: int) -> tuple[int, ...]:
-    good = [one for one in marked if one.is_good(subject)]
-    open_ = [one for one in marked if not one.is_barred(subject)]
-    lasting = [one for one in open_ if not good or one.start_us > good[-1].start_us]
-    if len(good) < most and len(lasting) >= max(_OUTLASTS * len(good), _LEAST_LASTING):
-        good = lasting
-    return _last(good, most, boundary_us)
+def _learned_of(subject: str, marked: Iterable[Marked], most: int) -> list[Marked]:
+    """Windows that may be learned of a subject: good ones, or those of a change that outlasted what was before it."""
+    good: list[Marked] = []
+    lasting: list[Marked] = []
+    for one in marked:
+        if one.is_good(subject):
+            good.append(one)
+            lasting = []
+        elif not one.is_barred(subject):
+            lasting.append(one)
+        # What was learned before it is not learned again, when later windows are good.
+        if len(good) < most and len(lasting) >= max(_OUTLASTS * len(good), _LEAST_LASTING):
+            good, lasting = lasting, []
+    return good
 
 
 def _last(good: Sequence[Marked], most: int, boundary_us: int) -> tuple[int, ...]:
@@ -149,7 +156,7 @@ def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
         needed.update(starts)
     # Until it is renewed a baseline holds windows that are no longer among the newest.
     for name in names if any(one.suspect or one.barred for one in marked) else (STREAM,):
-        needed.update([one.start_us for one in marked if one.is_good(name)][-most - RENEWAL :])
+        needed.update([one.start_us for one in _learned_of(name, marked, most)][-most - RENEWAL :])
     return next((one.start_us for one in marked if one.start_us not in needed), marked[0].start_us)
 
 

@@ -181,8 +181,10 @@ class LearnedBaseline:
         findings = check_window(
             own.counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
         )
-        # Few rows are found by the job's own volume, which remembers more windows.
-        explained = {(finding.rule, finding.subject) for finding in found.findings} | {("volume_low", STREAM)}
+        explained = {(finding.rule, finding.subject) for finding in found.findings}
+        if reference.volume_by_hour is None:
+            # Few rows are found by the job's own volume, which remembers more windows, but no hours.
+            explained.add(("volume_low", STREAM))
         told = {finding.subject for finding in found.findings} - {STREAM}
         news = [one for one in findings if (one.rule, one.subject) not in explained and one.subject not in told]
         return self._located(with_baseline(news, reference, "learned", None), own, reference)

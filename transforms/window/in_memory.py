@@ -4,11 +4,12 @@ The step of a job that keeps the order of windows decides by the same two functi
 (`sparsewatch.transforms.window.decide`); there progress and saved windows lie in topics.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.window.books import Books, books_of
 from sparsewatch.transforms.window.closed import Closed
@@ -48,8 +49,14 @@ class DecideInOrder:
         """Before the first window."""
         return Remembered(books_of(no_progress(self.identity)))
 
-    def __call__(self, before: Remembered, closed: Closed) -> tuple[Decided, Remembered]:
-        """What the job decides of the window that follows, and what it remembers behind it."""
+    def __call__(self, before: Remembered, closed: Closed, orders: Sequence[Order] = ()) -> tuple[Decided, Remembered]:
+        """What the job decides of the window that follows, and what it remembers behind it.
+
+        Args:
+            before: What it remembers before the window.
+            closed: The window.
+            orders: Those in force on it.
+        """
         own = self.identity
         decide = DecideWindow(own.job, self.look_back, self.incidents, self.learning)
         saved = PaneLog(own.job, own.topics.panes, decide.panes, before.panes)
@@ -59,6 +66,7 @@ class DecideInOrder:
             taken,
             lambda window: saved.before(window.start_us, window.end_us - window.start_us),
             lambda window: kept.before(window.start_us),
+            orders,
         )
         if decided.pane is not None:
             saved.add(decided.pane)

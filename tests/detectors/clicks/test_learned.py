@@ -78,6 +78,19 @@ def test_a_bad_beginning_heals_once_what_followed_outlasts_it() -> None:
     assert of(windows(60, a=range(10, 60)), "a") == tuple(range(10))
 
 
+def test_what_healed_stays_healed_when_later_windows_are_good() -> None:
+    marked = windows(5 + 12 + 4, a=range(5, 19))
+    assert of(marked, "a") == (*range(9, 17), 19, 20)
+    # The bad beginning is let go before what took its place, also while a later fault fills what is kept.
+    kept = windows(80, a=[*range(5, 19), *range(22, 80)])
+    gone = []
+    while len(kept) > 42:
+        gone.append(spare(kept, ("a", "b"), MOST))
+        kept = [one for one in kept if one.start_us != gone[-1]]
+        assert not set(of(kept, "a")) & set(range(5))
+    assert gone[:5] == list(range(5))
+
+
 def test_new_values_are_learned_unless_they_are_most_of_the_rows() -> None:
     def finding(rule: str, subject: str, value: float) -> Finding:
         return Finding(
