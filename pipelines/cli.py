@@ -148,9 +148,9 @@ def check(job_file: Path, overrides: tuple[str, ...]) -> None:
 
 
 def _say_findable(per_day: float, findable: "Sequence[Findable]") -> None:
-    budget = f"at {per_day:g} false incidents a day (alerts.false_incidents_per_day)"
+    budget = f"at {per_day:g} false incident{'' if per_day == 1 else 's'} a day (alerts.false_incidents_per_day)"
     if not findable:
-        click.echo(f"What it can find {budget} is not known before it knows the volume of its windows.")
+        click.echo(f"What it can find {budget} depends on what it learns; with a reference or model it is told here.")
         return
     from sparsewatch.pipelines.console.tables import output, table
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparsewatch.detectors.budget.settings import AlertSettings
+from sparsewatch.pipelines.ctr.settings import LearningSettings
 from sparsewatch.pipelines.init.draft import Draft, Findings, column_tables
 from sparsewatch.pipelines.init.pace import EVENTS_A_WINDOW
 from sparsewatch.pipelines.init.sample import Column, words_of
@@ -59,7 +61,8 @@ def draft_clicks(findings: Findings) -> Draft:
         tables=[
             column_tables(findings, columns, ids, {label.name: "the label"}),
             _ranking(features),
-            _reference(findings),
+            _checks(findings),
+            _alerts(),
         ],
         window_events=_window_events(share_of_ones(label)),
         told=[("label", f"{label.name}: {told}"), ("features", _told(features, ids))],
@@ -144,12 +147,28 @@ def _ranking(features: Sequence[Column]) -> Lines:
     return [*lines, comment(told), comment(f"number_columns = {toml(many)}")]
 
 
-def _reference(findings: Findings) -> Lines:
+def _checks(findings: Findings) -> Lines:
+    learning = LearningSettings()
+    folder = f"models/{findings.name}"
     return [
-        comment("A reference of ordinary days adds checks of nulls, unseen values, click rate and lost signal:"),
-        comment(f"sparsewatch train reference JOB.toml FILE... --out models/{findings.name}"),
+        comment(f"The job learns what is usual of its first {learning.least} whole windows, and checks from then on:"),
+        comment("[checks.learning]"),
+        comment(f"least = {learning.least}    # windows learned before the first is checked"),
+        comment(f"windows = {learning.windows}  # compared with the last so many in which nothing was wrong"),
+        "#",
+        comment("With a reference of ordinary days, known to be good, it compares with these instead:"),
+        comment(f"sparsewatch train reference JOB.toml --last 7d --out {folder}"),
         comment("[checks]"),
-        comment(f'reference = "models/{findings.name}"'),
+        comment(f"reference = {toml(folder)}"),
+    ]
+
+
+def _alerts() -> Lines:
+    budget = AlertSettings().false_incidents_per_day
+    return [
+        comment("How many incidents a day may be false; the fewer, the larger a change must be to be found:"),
+        comment("[alerts]"),
+        comment(f"false_incidents_per_day = {budget}"),
     ]
 
 

@@ -11,7 +11,7 @@ from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import compared_with, ready
-from sparsewatch.pipelines.orders.compared import compared_lines
+from sparsewatch.pipelines.orders.compared import OwnBaseline, compared_lines, own_baseline, own_lines
 from sparsewatch.pipelines.orders.desk import Asker, Desk, committed, names_of, who_and_why
 from sparsewatch.pipelines.orders.wording import held_until, stretch_text, subjects_text
 from sparsewatch.pipelines.records.reading import Record
@@ -53,6 +53,8 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True):
     job: str
     #: What the job compares with, in words.
     compares: list[str]
+    #: What it has learned of its own windows, None if it learns nothing or has closed none.
+    learned: OwnBaseline | None
     #: Orders about the baseline that are in force.
     orders: list[Order]
 
@@ -61,17 +63,18 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True):
 @_JOB
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
 def show(job_file: Path, as_json: bool) -> None:
-    """Show what the job compares with, and the orders about it that are in force."""
+    """Show what the job compares with, what it has learned so far, and the orders about it that are in force."""
     job = load_job(job_file)
     made = ready(job)
     progress = committed(made)
     given = () if progress is None else in_force(read_orders(made.identity), progress.closed_end_us)
     orders = [order for order in given if order.verb in _VERBS]
-    shown = _Shown(job=job.name, compares=list(compared_lines(job)), orders=orders)
+    learned = own_baseline(made, progress)
+    shown = _Shown(job=job.name, compares=list(compared_lines(job)), learned=learned, orders=orders)
     if as_json:
         click.echo(msgspec.json.encode(shown).decode())
         return
-    for line in shown.compares:
+    for line in (*shown.compares, *(own_lines(learned) if learned else ())):
         click.echo(printable(line))
     if orders:
         output().print(table(_COLUMNS, map(_cells, orders), title="Orders in force, newest last (UTC)"))

@@ -95,9 +95,8 @@ def _learned(learned: dict[str, str], baseline: tuple[int, int] | None) -> str:
         windows, needed = baseline
         named += ", " if named else ""
         if not needed or windows < needed:
-            return (
-                f"with {named}nothing of its own yet: it is learning, {windows} of {needed or 'a few'} windows so far"
-            )
+            so_far = f", {windows} of {needed} windows so far" if needed else ""
+            return f"with {named}nothing of its own yet: it is learning{so_far}"
         return f"with {named}its last {counted(windows, 'window')} in which nothing was wrong"
     return f"with {named}" if named else "only with its own earlier windows: it names no reference and no model"
 

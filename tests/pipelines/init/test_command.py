@@ -39,7 +39,7 @@ def test_a_job_that_was_drafted_runs_as_it_is(tmp_path: Path) -> None:
         assert f"  sparsewatch check {out}\n  sparsewatch run {out} --until latest\n" in answer
         checked = said("check", out)
         assert "is sound" in checked
-        assert "at 1 false incidents a day (alerts.false_incidents_per_day) is not known before" in checked
+        assert "at 1 false incident a day (alerts.false_incidents_per_day) depends on what it learns" in checked
         assert "9000 read = 9000 counted + 0 rejected + 0 late, in 3 windows" in said("run", out, "--until", "latest")
 
 

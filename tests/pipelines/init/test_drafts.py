@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sparsewatch.detectors.budget.settings import AlertSettings
 from sparsewatch.pipelines.init.write import Seen, Wishes, draft_job
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
@@ -104,6 +105,17 @@ def test_whole_numbers_that_may_be_amounts_are_named() -> None:
     job = tomllib.loads(text.replace("# number_columns", "number_columns"))
     assert job["ranking"]["number_columns"] == ["dwell_ms"]
     assert "number_columns" not in text_of(site=SITE, click=RARE, price=[i / 7 for i in range(N)])
+
+
+def test_what_a_click_job_learns_and_its_budget_are_shown_with_their_defaults() -> None:
+    text = text_of(site=SITE, click=RARE)
+    assert "sparsewatch train reference JOB.toml --last 7d --out models/events\n" in text
+    told = text[text.index("# [checks.learning]") :]
+    asked = "\n".join(line.removeprefix("# ") for line in told.splitlines() if " = " in line or "# [" in line)
+    settings = tomllib.loads(asked)
+    assert settings["alerts"]["false_incidents_per_day"] == AlertSettings().false_incidents_per_day
+    assert settings["checks"]["learning"] == {"least": 12, "windows": 24}
+    assert settings["checks"]["reference"] == "models/events"
 
 
 def test_columns_are_told_in_words() -> None:

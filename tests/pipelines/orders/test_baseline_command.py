@@ -96,3 +96,25 @@ def test_before_its_first_run_a_job_shows_what_it_will_compare_with(tmp_path: Pa
     with FakeBroker() as broker:
         job = WatchedJob(broker, tmp_path)
         assert job.asked(baseline, "show", str(job.file)).splitlines()[-1] == "no orders"
+
+
+def test_what_a_job_has_learned_and_what_it_does_not_learn_meanwhile_is_shown(tmp_path: Path) -> None:
+    def shown() -> list[str]:
+        return job.asked(baseline, "show", str(job.file)).splitlines()[1:-1]
+
+    with FakeBroker() as broker:
+        job = WatchedJob(broker, tmp_path)
+        assert shown() == []
+        job.send(range(8), rows=200)
+        job.run()
+        assert shown() == ["it is learning: 5 of 12 windows so far; none is checked before"]
+        job.send(range(8, 20), rows=200)
+        job.run()
+        assert shown() == ["the last window was compared with 15 windows, the oldest of 2023-11-14 22:14:00 UTC"]
+        job.send(range(20, 22), rows=200, without_ad=True)
+        job.run()
+        [_, held] = shown()
+        assert held == "nothing of ad is learned while clicks-1 fires"
+        learned = json.loads(job.asked(baseline, "show", str(job.file), "--json"))["learned"]
+        assert (learned["window_start_us"], learned["needed"]) == (START_US + 21 * MINUTE_US, 12)
+        assert (learned["held"], learned["learning"]) == ({"clicks-1": ["ad"]}, [])
