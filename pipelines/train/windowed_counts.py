@@ -95,33 +95,3 @@ class WindowedCounts:
         if self._sample is not None:
             whole = rows.select([*self._features, self._label]).append_column(EVENT_TIME_US, pa.array(times_us))
             self._sample.update(whole, row_identities(*places))
-
-
-def fit_reference_from_table(
-    table: pa.Table,
-    time_column_us: str,
-    window_us: int,
-    features: Sequence[str],
-    label: str,
-    sample_rows: int = DEFAULT_SAMPLE_ROWS,
-    bins: NumberBins = NO_BINS,
-) -> Reference:
-    """A reference of the windows of a table.
-
-    Args:
-        table: Rows with features, label and event time.
-        time_column_us: Column of event times, microseconds since the epoch as integers, never null.
-        window_us: Length of a window.
-        features: Columns to learn.
-        label: Column of clicks, 0 or 1.
-        sample_rows: As for `WindowedCounts`.
-        bins: Features that are counted in bins.
-
-    Raises:
-        ConfigError: If there are no rows.
-        SchemaError: If a column is missing or does not fit.
-    """
-    counts = WindowedCounts(window_us, features, label, sample_rows, bins)
-    for rows in table.to_batches():
-        counts.add(rows, rows.column(time_column_us).to_numpy())
-    return counts.reference()

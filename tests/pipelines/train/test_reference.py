@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from click.testing import CliRunner
 
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.counts.number_bins import NumberBins
+from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS
 from sparsewatch.pipelines.train.reference import train_reference
-from sparsewatch.pipelines.train.windowed_counts import fit_reference_from_table
+from sparsewatch.pipelines.train.windowed_counts import WindowedCounts
 from sparsewatch.schemas.errors import ConfigError, SchemaError
 
 WINDOW_US = 60_000_000
@@ -22,6 +24,21 @@ kafka.bootstrap_servers = ["localhost:9092"]
 source = { topic = "clicks", time_column = "time", time_format = "FORMAT" }
 windows.length = "1m"
 """
+
+
+def fit_reference_from_table(
+    table: pa.Table,
+    time_column_us: str,
+    window_us: int,
+    features: Sequence[str],
+    label: str,
+    sample_rows: int = DEFAULT_SAMPLE_ROWS,
+) -> Reference:
+    """A reference of a table, without a file and a job."""
+    counts = WindowedCounts(window_us, features, label, sample_rows)
+    for rows in table.to_batches():
+        counts.add(rows, rows.column(time_column_us).to_numpy())
+    return counts.reference()
 
 
 def rows(n: int = 6_000) -> pl.DataFrame:
