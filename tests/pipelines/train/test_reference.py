@@ -214,7 +214,7 @@ def test_small_windows_and_few_windows_are_remarked_on(tmp_path: Path) -> None:
     assert "windows of 1m have 61 rows on average" in output
     assert "Windows 4 times as long would do" in output
     assert "9 windows: how much figures vary between windows is uncertain" in output
-    assert "volume at or below 8 rows (-86%); no fall of the click rate; no missing values" in output
+    assert "volume at or below 6 rows (-90%); no fall of the click rate; no missing values" in output
     rows(60_000).write_parquet(file)
     _, output = run(job, file)
     assert "uncertain" not in output
