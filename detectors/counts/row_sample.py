@@ -153,9 +153,10 @@ class RowSample:
         self._limit = min(self._limit, other._limit)
         self._append(other._lowest())
 
-    def rows(self) -> pa.RecordBatch:
-        """The sample, `min(capacity, rows_seen)` rows, by ascending identity."""
-        columns = self._lowest().columns[1:]
+    def rows(self, most: int | None = None) -> pa.RecordBatch:
+        """The sample, `min(capacity, rows_seen)` rows, by ascending identity; or its first, a smaller sample."""
+        table = self._lowest()
+        columns = (table if most is None else table.slice(0, most)).columns[1:]
         return pa.record_batch([_plain(column) for column in columns], names=list(self.columns))
 
     def identities(self) -> Identities:

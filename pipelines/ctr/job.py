@@ -25,7 +25,7 @@ from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.ctr.findable import findable
-from sparsewatch.pipelines.ctr.learning import LearnedBaseline
+from sparsewatch.pipelines.ctr.learning import LearnedBaseline, learnable
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
 from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
@@ -151,12 +151,13 @@ class ConcludeClicks:
             types, self.declared, least_share=checks.mistyped_share, least_cells=checks.mistyped_cells
         )
         whole = replace(whole, findings=self._located(explained(whole.findings, changes), measure))
-        if self.ranking.panes:
-            whole += Conclusion(pane=pane_state(window, counts, ranking, whole.findings))
-        if self.learns:
-            sample = None if measure.rows is None else measure.rows.state
-            whole += Conclusion(learnable=pane_state(window, counts, ranking, whole.findings, sample))
-        return whole
+        if not self.ranking.panes and not self.learns:
+            return whole
+        pane = pane_state(window, counts, ranking, whole.findings)
+        return whole + Conclusion(
+            pane=pane.to_bytes() if self.ranking.panes else None,
+            learnable=learnable(pane, None if measure.rows is None else measure.rows.state) if self.learns else None,
+        )
 
     def _repeated(self, measure: ClickMeasure) -> list[Finding]:
         """Rows that repeat others, where rows are sampled."""

@@ -55,8 +55,8 @@ from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
 FORMAT = Format("a learned window of clicks")
 #: Values of all features in all windows that are kept: 24 bytes each for numbers, 40 to 80 for text.
 _CELLS = 2_000_000
-#: Sampled rows of a whole baseline.
-_SAMPLE_ROWS = 4_096
+#: Sampled rows of a window that are kept: 4,000 or so of a baseline of 24 windows.
+_SAMPLE_ROWS = 170
 #: Windows whose rows and clicks are kept: a week of windows of five minutes.
 _HISTORY = 2_016
 
@@ -83,15 +83,16 @@ class _Own(NamedTuple):
 
     pane: ClickPane
     counts: FeatureCounts
-    #: With partition and offset.
-    sample: pa.RecordBatch | None
 
     @classmethod
     def of(cls, state: bytes) -> "_Own":
         """Of what the window leaves."""
         pane = ClickPane.of(state)
-        sample = RowSample.from_bytes(pane.sample).rows() if pane.sample else None
-        return cls(pane, FeatureCounts.from_bytes(pane.counts), sample)
+        return cls(pane, FeatureCounts.from_bytes(pane.counts))
+
+    def rows(self) -> pa.RecordBatch:
+        """The sample of its rows, with partition and offset."""
+        return RowSample.from_bytes(self.pane.sample).rows()
 
 
 class _Baseline(NamedTuple):
@@ -160,7 +161,7 @@ class LearnedBaseline:
             ranking=own.pane.ranking,
             counts=own.counts.thinned(_CELLS // self.size).to_bytes(),
             history=self._history(window, own.counts, kept, suspect).tobytes(),
-            sample=b"" if own.sample is None else _stored(own.sample, _SAMPLE_ROWS // self.settings.windows),
+            sample=own.pane.learned_rows,
         )
         return learned.to_bytes()
 
@@ -190,10 +191,11 @@ class LearnedBaseline:
         return self._located(with_baseline(news, reference, "learned", None), own, reference)
 
     def _located(self, findings: list[Finding], own: "_Own", reference: Reference) -> list[Finding]:
-        if not findings or own.sample is None:
+        # Most windows have nothing to locate: their rows are not read.
+        if not findings or not own.pane.sample:
             return findings
         samples = Samples(
-            now=own.sample,
+            now=own.rows(),
             rows=own.counts.rows,
             before=reference.sample,
             features=self.features,
@@ -290,7 +292,10 @@ def _last_history(panes: Sequence[tuple[int, LearnedPane]]) -> NDArray[np.int64]
     return np.frombuffer(panes[-1][1].history if panes else b"", np.int64).reshape(-1, 3)
 
 
-def _stored(sample: pa.RecordBatch, rows: int) -> bytes:
-    """The first rows of a sample, which are a sample themselves, as bytes."""
-    kept = sample.slice(0, rows).drop_columns([PARTITION, OFFSET])
-    return table_to_bytes(pa.Table.from_batches([kept]), compression="lz4")
+def learnable(pane: ClickPane, sample: RowSample | None) -> bytes:
+    """What a window leaves to be learned: its pane, and the sample of its rows if there is one."""
+    if sample is None:
+        return pane.to_bytes()
+    kept = pa.Table.from_batches([sample.rows(_SAMPLE_ROWS).drop_columns([PARTITION, OFFSET])])
+    rows = table_to_bytes(kept, compression="lz4")
+    return msgspec.structs.replace(pane, sample=sample.to_bytes(), learned_rows=rows).to_bytes()

@@ -20,7 +20,6 @@ import numpy as np
 from sparsewatch.detectors.clicks.ranking_checks import compare_at_equal_rows, drift_findings
 from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.rank_drift import RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
@@ -52,24 +51,20 @@ class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
     counts: bytes
     #: Bytes of a `RowSample` of its rows; empty where there is none.
     sample: bytes = b""
+    #: The first of these rows that are kept to be learned, an Arrow IPC stream: features and label.
+    learned_rows: bytes = b""
 
 
 def pane_state(
-    window: Window,
-    counts: FeatureCounts,
-    ranking: Sequence[RankedFeature],
-    findings: Sequence[Finding],
-    sample: RowSample | None = None,
-) -> bytes:
-    """State of the pane that a window leaves."""
-    pane = ClickPane(
+    window: Window, counts: FeatureCounts, ranking: Sequence[RankedFeature], findings: Sequence[Finding]
+) -> ClickPane:
+    """The pane that a window leaves."""
+    return ClickPane(
         complete=window.complete,
         reported=sorted({finding.subject for finding in findings}),
         ranking=list(ranking),
         counts=counts.to_bytes(),
-        sample=b"" if sample is None else sample.to_bytes(),
     )
-    return pane.to_bytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,12 @@ class Stream:
         counts = self.clicks.window(rows, fault)
         number = self.kept[-1].start_us // LENGTH + 1 if self.kept else 0
         window = Window(number * LENGTH, (number + 1) * LENGTH, complete)
-        pane = Pane(window.start_us, window.end_us, pane_state(window, counts, rank_features(counts), found), not found)
+        pane = Pane(
+            window.start_us,
+            window.end_us,
+            pane_state(window, counts, rank_features(counts), found).to_bytes(),
+            not found,
+        )
         conclusion = self.view(pane, self.kept[-(self.view.panes - 1) :])
         self.kept.append(dataclasses.replace(pane, learned=not (found or conclusion.findings)))
         return conclusion
