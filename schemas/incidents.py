@@ -14,6 +14,8 @@ import msgspec
 
 from sparsewatch.schemas.alerts import Finding, Severity
 
+#: Characters of a message that an incident keeps; its alert has all.
+MOST_OF_MESSAGE = 300
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 State = Literal["firing", "resolved"]
 #: What became of an incident in a window. It lasts, and says so, in its 4th, 8th, 16th … window.
@@ -210,6 +212,10 @@ def _decided_record(decided: Decided | None) -> DecidedRecord | None:
     return None if decided is None else DecidedRecord(**msgspec.structs.asdict(decided))
 
 
+def _shortened(message: str) -> str:
+    return message if len(message) <= MOST_OF_MESSAGE else f"{message[: MOST_OF_MESSAGE - 1]}…"
+
+
 def member_of(finding: Finding, start_us: int, end_us: int) -> Member:
     """A finding of a window as a member of an incident."""
     return Member(
@@ -221,7 +227,7 @@ def member_of(finding: Finding, start_us: int, end_us: int) -> Member:
         value=finding.value,
         threshold=finding.threshold,
         baseline=finding.baseline,
-        message=finding.message,
+        message=_shortened(finding.message),
         p_value=finding.p_value,
         where=finding.evidence.get("slice", {}).get("where", ""),
     )

@@ -19,6 +19,8 @@ from sparsewatch.schemas.orders import Order
 #: Incidents that a job remembers, and members of one that are listed: its state stays small.
 MOST_KNOWN = 100
 MOST_MEMBERS = 50
+#: Members of all incidents together: half a megabyte or so of a progress record, which brokers take up to one.
+MOST_LISTED = 1_000
 
 
 class Seen(NamedTuple):
@@ -235,4 +237,17 @@ def _bounded(known: Sequence[Incident]) -> tuple[tuple[Incident, ...], list[Chan
     by_age = sorted(known, key=lambda incident: (not incident.is_over, incident.until_us, incident.number))
     crowded, kept = by_age[: max(0, len(known) - MOST_KNOWN)], by_age[max(0, len(known) - MOST_KNOWN) :]
     ended = [msgspec.structs.replace(incident, is_resolved=True) for incident in crowded if not incident.is_resolved]
-    return tuple(sorted(kept, key=lambda incident: incident.number)), [Changed(one, "resolved") for one in ended]
+    listed = sorted(_listed(kept), key=lambda incident: incident.number)
+    return tuple(listed), [Changed(one, "resolved") for one in ended]
+
+
+def _listed(by_age: Sequence[Incident]) -> list[Incident]:
+    """The same with as many members as there is room for: of those found longest ago only the root suspects."""
+    left, listed = MOST_LISTED - len(by_age), []
+    for incident in reversed(by_age):
+        others = min(len(incident.members) - 1, left)
+        left -= others
+        gone = len(incident.members) - 1 - others
+        members = incident.members[: 1 + others]
+        listed.append(msgspec.structs.replace(incident, members=members, left_out=incident.left_out + gone))
+    return listed

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.incidents.causes import RULES
-from sparsewatch.detectors.incidents.lifecycle import MOST_KNOWN, MOST_MEMBERS, Changed, Seen, advance
+from sparsewatch.detectors.incidents.lifecycle import MOST_KNOWN, MOST_LISTED, MOST_MEMBERS, Changed, Seen, advance
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.alerts import Finding, Severity
 from sparsewatch.schemas.incidents import Incidents, incident_record
@@ -158,6 +158,26 @@ def test_what_is_remembered_stays_small() -> None:
     # Nothing fires for ever because it was forgotten.
     known = {one.number for one in stream.state.known}
     assert {number for number, change in told if change == "resolved"} == set(range(1, MOST_KNOWN + 7)) - known
+
+
+def test_incidents_fit_into_a_record_however_much_is_found() -> None:
+    stream = Stream()
+    for i in range(MOST_KNOWN):
+        long = [
+            msgspec.structs.replace(finding("feature_nulls", f"f{i}-{j}"), message="m" * 5_000)
+            for j in range(MOST_MEMBERS)
+        ]
+        stream.see(*long)
+        stream.see()
+        stream.see()
+    members = [incident.members for incident in stream.state.known]
+    assert sum(map(len, members)) <= MOST_LISTED
+    assert min(map(len, members)) >= 1
+    assert len(members[-1]) == MOST_MEMBERS
+    assert {len(own) + incident.left_out for own, incident in zip(members, stream.state.known, strict=True)} == {
+        MOST_MEMBERS
+    }
+    assert len(msgspec.json.encode(stream.state)) < 600_000
 
 
 def test_a_record_says_what_fires_since_when_and_until_when() -> None:
