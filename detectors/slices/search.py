@@ -134,7 +134,7 @@ class _Search:
         parts: list[Counts] = []
         for at, column in enumerate(columns):
             counts = self._counts_of(column)
-            looked = counts.rows + counts.rows_before >= self._settings.least_rows
+            looked = self._divides(counts)
             if column.name in never_missing:
                 looked &= column.first > 0
             self._looks += int(looked.sum())
@@ -156,6 +156,17 @@ class _Search:
         )
         self._look(judged, atoms, [(place,) for place in range(len(chosen))])
         return atoms
+
+    def _divides(self, counts: Counts) -> Mask:
+        """Whether conditions have enough rows, and tell the rows of a window apart, not the window from those before.
+
+        An hour of the day holds for all rows of now: it would go with any slice, whatever changed.
+        """
+        is_now = counts.rows == self._change.now.size
+        is_before = (counts.rows == 0) & (counts.rows_before == self._change.before.size)
+        enough = counts.rows + counts.rows_before >= self._settings.least_rows
+        divides: Mask = enough & ~is_now & ~is_before
+        return divides
 
     def pairs_and_triples(self, atoms: _Atoms) -> None:
         """Look at all pairs of conditions, then at the best pairs with each condition."""

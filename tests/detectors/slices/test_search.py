@@ -103,6 +103,17 @@ def test_rows_that_do_not_come() -> None:
     assert (found.kind, found.rows) == ("slice", 0)
 
 
+@pytest.mark.parametrize("hours_before", [[16], [14, 15, 16, 17]])
+def test_an_hour_that_all_rows_of_now_have_is_no_part_of_a_slice(hours_before: list[int]) -> None:
+    hour = np.random.default_rng(6).choice(hours_before, ROWS)
+    now = NOW.append_column("hour", pa.array(np.full(ROWS, 17)))
+    coded = code_columns(now, BEFORE.append_column("hour", pa.array(hour)), (*NAMES, "hour"))
+    none, all_, site = np.zeros(ROWS, np.bool_), np.ones(ROWS, np.bool_), where(site=3)
+    assert texts(find_slice(coded, Change(site, none, scale=1.0))) == ["site = 3"]
+    assert texts(find_slice(coded, Change(all_, none, scale=1.0))) == []
+    assert texts(find_slice(coded, Change(none, all_, scale=1.0))) == []
+
+
 def test_everywhere() -> None:
     for seed in range(20):
         found = find_slice(CODED, Change(at_random(0.3, seed), at_random(0.1, seed + 100), scale=1.0))
