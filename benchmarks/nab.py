@@ -9,19 +9,26 @@ published: that ours come out alike shows that the rule is the published one.
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.harness import Result, Rounds, rate, write_results
-from benchmarks.nab_detectors import DETECTORS, Scorer, at_random
+from benchmarks.nab_detectors import DETECTORS, Detector, Scorer, at_random
 from benchmarks.nab_score import PROFILES, Floats, Judged, judged, nab_score, pooled
+from benchmarks.nab_windows import by_incidents
 from benchmarks.rows_protocol import data_folder
 
 _SEEDS = 10
 _OURS = "row model, p-values"
 _ALL, _UNIT = "all series", "of 100"
+#: Jobs at their defaults; both lengths were named before either was scored.
+_WINDOWED = {
+    f"rows job, windows of {rows} rows": Detector(partial(by_incidents, rows_a_window=rows), "the incidents of a job")
+    for rows in (48, 144)
+}
 #: By profile in the order of `PROFILES`, of the whole corpus: the scoreboard in the readme of NAB's repository,
 #: github.com/numenta/NAB at commit 37b9a8cf, as of NAB 1.0; of a range of seeds the highest.
 PUBLISHED: Mapping[str, tuple[float, float, float]] = {
@@ -61,11 +68,15 @@ def read_corpus() -> list[Series]:
     return [Series(p["series"][0], p["value"].to_numpy(), p["in_window"].to_numpy()) for p in parts]
 
 
-def figures(scorer: Scorer, corpus: Sequence[Series]) -> dict[str, list[float]]:
+def scored(scorer: Scorer, corpus: Sequence[Series]) -> list[Judged]:
+    """The rows of every series that count, as the scorer rates them."""
+    return [judged(scorer(series.values), series.inside) for series in corpus]
+
+
+def figures(rows: Sequence[Judged], corpus: Sequence[Series]) -> dict[str, list[float]]:
     """The scores by every profile, of the whole corpus and of the real series with a threshold of their own."""
-    rows = {series: judged(scorer(series.values), series.inside) for series in corpus}
-    real = [one for series, one in rows.items() if series.is_real]
-    return {_ALL: _by_profile(list(rows.values())), "real series": _by_profile(real)}
+    real = [one for one, series in zip(rows, corpus, strict=True) if series.is_real]
+    return {_ALL: _by_profile(rows), "real series": _by_profile(real)}
 
 
 def _by_profile(series: Sequence[Judged]) -> list[float]:
@@ -75,12 +86,15 @@ def _by_profile(series: Sequence[Judged]) -> list[float]:
 
 def judge(corpus: Sequence[Series]) -> Iterator[Result]:
     """Every detector beside its published figure, if it has one; then ours beside the published ones."""
-    for name, detector in DETECTORS.items():
-        found = figures(detector.score, corpus)
+    for name, detector in {**DETECTORS, **_WINDOWED}.items():
+        rows = scored(detector.score, corpus)
+        found = figures(rows, corpus)
         yield from _results(name, {part: [Rounds([x]) for x in xs] for part, xs in found.items()}, detector.about)
+        if name in _WINDOWED:
+            yield _incidents(name, pooled(rows))
         if name == _OURS:
             ours = found[_ALL]
-    runs = [figures(at_random(seed), corpus) for seed in range(_SEEDS)]
+    runs = [figures(scored(at_random(seed), corpus), corpus) for seed in range(_SEEDS)]
     rounds = {part: [Rounds(xs) for xs in zip(*(run[part] for run in runs), strict=True)] for part in runs[0]}
     yield from _results("random", rounds, f"of {_SEEDS} seeds; published is a mean")
     yield from _beside_published(ours)
@@ -98,6 +112,13 @@ def _results(name: str, found: Mapping[str, Sequence[Rounds]], about: str) -> It
                 peer_value=published[at] if published else None,
                 note=about if at == 0 and part == _ALL else "",
             )
+
+
+def _incidents(name: str, rows: Judged) -> Result:
+    windows = rows.windows[rows.scores > 0]
+    inside = windows[windows >= 0]
+    note = f"{len(inside)} in labelled windows, of which they find {len(np.unique(inside))} of {rows.n_windows}"
+    return rate(f"{_ALL}, incidents, {name}", len(windows), "incidents", note=note)
 
 
 def _beside_published(ours: Sequence[float]) -> Iterator[Result]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.nab import PUBLISHED, figures, read_corpus
+from benchmarks.nab import PUBLISHED, figures, read_corpus, scored
 from benchmarks.nab_detectors import Scorer, by_deviations, by_moving_normal, by_p_value, by_row_score
 from benchmarks.nab_score import (
     PROFILES,
@@ -21,6 +21,7 @@ from benchmarks.nab_score import (
     sigmoid,
     sums_by_threshold,
 )
+from benchmarks.nab_windows import by_incidents
 
 _STANDARD = PROFILES["standard"]
 
@@ -176,4 +177,13 @@ def test_the_windowed_gaussian_scores_as_published(data_dir: Path, monkeypatch: 
     assert len(corpus) == 58
     assert sum(series.is_real for series in corpus) == 47
     assert pooled([judged(s.values, s.inside) for s in corpus]).n_windows == 116
-    assert figures(by_moving_normal, corpus)["all series"][0] == pytest.approx(PUBLISHED["windowed Gaussian"][0], abs=1)
+    assert figures(scored(by_moving_normal, corpus), corpus)["all series"][0] == pytest.approx(
+        PUBLISHED["windowed Gaussian"][0], abs=1
+    )
+
+
+def test_an_incident_opens_at_the_last_row_of_the_first_window_that_has_moved() -> None:
+    values = np.random.default_rng(0).normal(size=2_000)
+    assert not by_incidents(values, 100).any()
+    values[1_200:] += 8
+    assert np.flatnonzero(by_incidents(values, 100)).tolist() == [1_299]
