@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from sparsewatch.detectors.clicks.learned import STREAM
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.job_file import load_job
@@ -18,6 +19,7 @@ from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.orders import MOST_NAMED, Order, in_force
+from sparsewatch.schemas.settings import nearest
 from sparsewatch.schemas.units import moment_text, parse_moment_us
 from sparsewatch.transforms.kafka.orders import read_orders
 
@@ -135,7 +137,8 @@ def exclude(job_file: Path, since: str, until: str, subjects: tuple[str, ...], b
     since_us, until_us = _moment_us("--from", since), _moment_us("--to", until)
     if since_us is None or until_us is None or since_us >= until_us:
         raise ConfigError(f"expected a stretch of time, got --from {since} --to {until}")
-    order = desk.order("exclude", Asker(by, why), since_us=since_us, until_us=until_us, subjects=_checked(subjects))
+    learned = _known(desk, _checked(subjects))
+    order = desk.order("exclude", Asker(by, why), since_us=since_us, until_us=until_us, subjects=learned)
     desk.give([order])
     click.echo(printable(f"{subjects_text(order)}: {stretch_text(order)} UTC is not learned, {desk.from_text}"))
 
@@ -147,7 +150,8 @@ def exclude(job_file: Path, since: str, until: str, subjects: tuple[str, ...], b
 def reset(job_file: Path, subjects: tuple[str, ...], by: str, why: str) -> None:
     """Forget what was learned, and learn anew from the job's next window on."""
     desk = _learning(load_job(job_file), "reset")
-    order = desk.order("reset", Asker(by, why), since_us=desk.from_us, subjects=_checked(subjects))
+    learned = _known(desk, _checked(subjects))
+    order = desk.order("reset", Asker(by, why), since_us=desk.from_us, subjects=learned)
     desk.give([order])
     click.echo(printable(f"{subjects_text(order)}: learned anew, {desk.from_text}"))
 
@@ -220,6 +224,19 @@ def _checked(subjects: tuple[str, ...]) -> tuple[str, ...]:
     if len(subjects) > MOST_NAMED:
         raise ConfigError(f"--subject: expected at most {MOST_NAMED}, got {len(subjects)}")
     return tuple(dict.fromkeys(subjects))
+
+
+def _known(desk: Desk, subjects: tuple[str, ...]) -> tuple[str, ...]:
+    """Subjects of which a job learns something.
+
+    Raises:
+        ConfigError: If one is neither the stream nor a column of the job: the order would do nothing.
+    """
+    known = [STREAM, *desk.made.events.columns.names]
+    for name in subjects:
+        if name not in known:
+            raise ConfigError(f"--subject: expected one of {', '.join(known)}, got {name!r}{nearest(name, known)}")
+    return subjects
 
 
 def _moment_us(option: str, text: str | None) -> int | None:

@@ -64,6 +64,9 @@ def test_what_a_job_learns_is_accepted_excluded_and_learned_anew(
     assert (of_incident.compares, Named("feature_vanished", "ad") in of_incident.findings) == ((), True)
     assert (since.incident, since.subjects, since.since_us) == (None, (), START_US + 3 * MINUTE_US)
     ordered(job, "exclude", "--from", "2023-11-14T22:14Z", "--to", "2023-11-14T22:15Z", "--subject", "ad")
+    for verb in (("reset",), ("exclude", "--from", "2023-11-14T22:14Z", "--to", "2023-11-14T22:15Z")):
+        with pytest.raises(ConfigError, match=r"--subject: expected one of stream, .*, got 'adx'; did you mean 'ad'\?"):
+            ordered(job, *verb, "--subject", "adx")
     assert "ad: learned anew, from the window that begins 2023-11-14 22:17:00 UTC" in ordered(
         job, "reset", "--subject", "ad", "--why", "a new catalogue"
     )
