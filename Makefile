@@ -56,7 +56,7 @@ bench-%: $(READY) ## A benchmark with its table: bench-stream, bench-row_speed, 
 bench-outrank: $(PEERS)/outrank/.ready # what the pattern above needs besides
 bench-rows: $(PEERS)/pyod/.ready # likewise
 bench-profilers: $(foreach peer,polars whylogs tfdv quix bytewax,$(PEERS)/$(peer)/.ready) # likewise
-bench-decisions_peers: $(PEERS)/river/.ready # likewise
+bench-decisions_peers: $(foreach peer,river evidently nannyml whylogs_viz,$(PEERS)/$(peer)/.ready) # likewise
 bench-json_readers: $(PEERS)/json/.ready # likewise
 house: $(READY) ## How easily the code is read, in figures; with others: python -m benchmarks.house ROOT ...
 	$(BIN)/python -m benchmarks.house
