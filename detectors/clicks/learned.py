@@ -173,15 +173,14 @@ def fit_learned(
     """
     if len(of[STREAM]) < least:
         return None
-    places = {name: set(starts) for name, starts in of.items() if name != STREAM}
     without = {
         name: {place for place, one in enumerate(windows) if len(starts) < least or one.start_us not in starts}
-        for name, starts in places.items()
+        for name, starts in ((name, set(starts)) for name, starts in of.items())
     }
     stretch = Stretch(
         [one.counts for one in windows], [one.profile for one in windows], [one.start_us for one in windows]
     )
-    return fit_stretch(stretch, window_us, without)
+    return fit_stretch(stretch, window_us, without, without.pop(STREAM))
 
 
 def renewed_us(start_us: int, window_us: int) -> int:

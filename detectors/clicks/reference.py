@@ -227,6 +227,7 @@ def fit_stretch(
     stretch: Stretch,
     window_us: int | None,
     without: Mapping[str, Collection[int]] = MappingProxyType({}),
+    without_level: Collection[int] = (),
     sample: pa.RecordBatch | None = None,
 ) -> Reference:
     """Figures of windows with rows, of which single features may be left out from the first.
@@ -236,23 +237,26 @@ def fit_stretch(
         window_us: Length of the windows, microseconds; None if it is not known.
         without: Places of the windows that are left out of a feature, by feature. A feature that is left out of all
             is not in the reference.
+        without_level: Places of those that are left out of volume and click rate, not of all windows.
         sample: As for `fit_reference`.
     """
     odd = odd_windows(stretch, window_us)
     kept, places = stretch.without(odd), [place for place in range(len(stretch.windows)) if place not in odd]
+    # Odd windows are few, so some of these are left.
+    level = kept.without({at for at, place in enumerate(places) if place in without_level})
     fitted = {}
     for name in kept.windows[0].features:
         out = {at for at, place in enumerate(places) if place in without.get(name, ())}
         if len(out) < len(places):
-            fitted[name] = _fit(name, kept.without(out), len(out))
+            fitted[name] = _fit(name, kept.without(out), len(out) - (len(places) - len(level.windows)))
     bins = kept.windows[0].bins
     own = None if sample is None else _of_windows(sample, kept, window_us)
-    rates = [profile.click_rate for profile in kept.profiles]
-    rates_by_hour = _rhythm(rates, kept, window_us, share=True)
+    rates, rows = [one.click_rate for one in level.profiles], [one.rows for one in level.profiles]
+    rates_by_hour = _rhythm(rates, level, window_us, share=True)
     return Reference(
         label=kept.windows[0].label,
-        windows=len(kept.windows),
-        volume=statistic([profile.rows for profile in kept.profiles]),
+        windows=len(level.windows),
+        volume=statistic(rows),
         click_rate=statistic(rates),
         features=_placed({name: feature for name, (feature, _) in fitted.items()}),
         known_values={name: values.values for name, (_, values) in fitted.items()},
@@ -261,12 +265,10 @@ def fit_stretch(
         shares={name: fit_shares(values) for name, (_, values) in fitted.items()},
         window_us=window_us,
         left_out=len(odd),
-        volume_by_hour=_rhythm([profile.rows for profile in kept.profiles], kept, window_us, share=False),
+        volume_by_hour=_rhythm(rows, level, window_us, share=False),
         click_rate_by_hour=rates_by_hour,
-        click_rate_steadiness=rate_steadiness(
-            rates, [profile.rows for profile in kept.profiles], kept.starts_us, rates_by_hour
-        ),
-        span_us=_span(kept.starts_us, window_us),
+        click_rate_steadiness=rate_steadiness(rates, rows, level.starts_us, rates_by_hour),
+        span_us=_span(level.starts_us, window_us),
         sample=None if own is None else own.drop_columns([EVENT_TIME_US]),
         repeats=None if own is None else _repeats(own, kept, window_us),
         bins=bins,

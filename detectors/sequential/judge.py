@@ -167,7 +167,7 @@ def _message(observation: Observation, value: float, windows: int, since_us: int
     prefix = "" if observation.rule == "click_rate_shift" else f"{observation.subject}: "
     return (
         f"{prefix}{value:.2%} of rows {about} since {moment_text(since_us)}, over {counted(windows, 'window')}; "
-        f"{observation.expected:.2%} in the reference"
+        f"{observation.expected:.2%} expected"
     )
 
 

@@ -6,6 +6,7 @@ many, so that what a job remembers is bounded whatever its number of features. R
 are kept, too: hours of the day, or of the week, are learned of them.
 """
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -34,6 +35,7 @@ from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.past import Past
 from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.repeated_rows import check_repeats, fit_repeats
 from sparsewatch.detectors.clicks.rhythm import fit_rhythm
 from sparsewatch.detectors.clicks.slow_changes import watched_shares
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
@@ -78,7 +80,8 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
     sample: bytes = b""
 
 
-class _Own(NamedTuple):
+@dataclass(frozen=True)
+class _Own:
     """The window that is judged, decoded."""
 
     pane: ClickPane
@@ -90,9 +93,17 @@ class _Own(NamedTuple):
         pane = ClickPane.of(state)
         return cls(pane, FeatureCounts.from_bytes(pane.counts))
 
+    @functools.cached_property
     def rows(self) -> pa.RecordBatch:
         """The sample of its rows, with partition and offset."""
         return RowSample.from_bytes(self.pane.sample).rows()
+
+
+class _Sampled(NamedTuple):
+    """Rows of windows, and the start of the window of each, shape (n_rows,)."""
+
+    rows: pa.RecordBatch
+    starts_us: NDArray[np.int64]
 
 
 class _Baseline(NamedTuple):
@@ -182,6 +193,7 @@ class LearnedBaseline:
         findings = check_window(
             own.counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
         )
+        findings += self._repeated(findings, own, reference)
         explained = {(finding.rule, finding.subject) for finding in found.findings}
         if reference.volume_by_hour is None:
             # Few rows are found by the job's own volume, which remembers more windows, but no hours.
@@ -190,12 +202,20 @@ class LearnedBaseline:
         news = [one for one in findings if (one.rule, one.subject) not in explained and one.subject not in told]
         return self._located(with_baseline(news, reference, "learned", None), own, reference)
 
+    def _repeated(self, found: Sequence[Finding], own: _Own, reference: Reference) -> list[Finding]:
+        # Where values moved or went missing, rows are more alike for that; while copies of rows give it a signal.
+        moved = [one for one in found if one.subject != STREAM and not one.rule.startswith("feature_signal_")]
+        if moved or not own.pane.sample or reference.repeats is None:
+            return []
+        columns = (*self.features, reference.label)
+        repeated = check_repeats(own.rows, columns, own.counts.rows, reference.repeats, self.checks)
+        return [] if repeated is None else [repeated]
+
     def _located(self, findings: list[Finding], own: "_Own", reference: Reference) -> list[Finding]:
-        # Most windows have nothing to locate: their rows are not read.
         if not findings or not own.pane.sample:
             return findings
         samples = Samples(
-            now=own.rows(),
+            now=own.rows,
             rows=own.counts.rows,
             before=reference.sample,
             features=self.features,
@@ -235,25 +255,30 @@ class LearnedBaseline:
         reference = fit_learned(windows, of, length_us, self.settings.least)
         if reference is None:
             return None
-        past = Past.of(_last_history(self._panes(kept)))
+        past, sampled = Past.of(_last_history(self._panes(kept))), self._sampled(of[STREAM])
         reference = msgspec.structs.replace(
             reference,
             name=f"the {counted(reference.windows, 'window')} before",
             volume_by_hour=fit_rhythm(past.volume, length_us),
             click_rate_by_hour=fit_rhythm(past.click_rate, length_us),
-            sample=self._sample(starts),
+            sample=None if sampled is None else sampled.rows,
+            repeats=None
+            if sampled is None
+            else fit_repeats(sampled.rows, (*self.features, reference.label), sampled.starts_us),
         )
         return _Baseline(reference, past.of_click_rate(reference))
 
-    def _sample(self, starts: Sequence[int]) -> pa.RecordBatch | None:
-        """Rows of the windows in which nothing was wrong; of all, if there are none."""
-        panes = [self._kept[start].pane for start in starts]
-        stored = [pane.sample for pane in panes if not pane.suspect] or [pane.sample for pane in panes]
-        tables = [table_from_bytes(data) for data in stored if data]
-        if not tables:
+    def _sampled(self, starts: Sequence[int]) -> "_Sampled | None":
+        """Rows of the windows in which nothing was wrong; of all, if these are fewer than half."""
+        panes = [(start, self._kept[start].pane) for start in starts]
+        good = [one for one in panes if not one[1].suspect]
+        chosen_panes = good if 2 * len(good) >= len(panes) else panes
+        tables = [(start, table_from_bytes(pane.sample)) for start, pane in chosen_panes if pane.sample]
+        rows = [table.num_rows for _, table in tables]
+        if not sum(rows):
             return None
-        whole = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-        return whole.to_batches()[0] if whole.num_rows else None
+        whole = pa.concat_tables([table for _, table in tables], promote_options="permissive").combine_chunks()
+        return _Sampled(whole.to_batches()[0], np.repeat([start for start, _ in tables], rows))
 
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane

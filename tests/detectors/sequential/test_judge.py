@@ -95,7 +95,7 @@ def test_a_finding_says_how_far_since_when_and_against_what() -> None:
     }
     assert finding.message == (
         f"{finding.value:.2%} of rows are clicks since 1970-01-01 05:00:00, over {finding.evidence['windows']} "
-        "windows; 5.00% in the reference"
+        "windows; 5.00% expected"
     )
 
 

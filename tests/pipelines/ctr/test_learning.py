@@ -145,6 +145,24 @@ def test_a_change_for_good_is_one_incident_and_silent_once_accepted() -> None:
     assert subjects(run.reads(lacking(usual(1, 4), "site", 0.8), [order])) == [{"site"}]
 
 
+def test_rows_sent_twice_are_found_and_rows_that_lose_a_value_are_no_copies() -> None:
+    rng = np.random.default_rng(9)
+
+    def numbered(windows: Iterable[pl.DataFrame]) -> list[pl.DataFrame]:
+        return [
+            rows.with_columns(ad=pl.Series([f"ad-{one}" for one in rng.integers(0, 1 << 60, rows.height)]))
+            for rows in windows
+        ]
+
+    run = Run()
+    assert is_silent(run.reads(numbered(usual(LEARNED + 4, 1))))
+    twice = [pl.concat([rows, rows.head(rows.height // 5)]) for rows in numbered(usual(1, 2))]
+    [alerts] = run.reads(twice)
+    assert "rows_duplicated" in {alert.rule for alert in alerts}
+    run.reads(numbered(usual(4, 3)))
+    assert subjects(run.reads(lacking(numbered(usual(1, 4)), "ad", 0.5))) == [{"ad"}]
+
+
 def test_a_fault_that_lasts_is_one_incident_and_is_not_learned() -> None:
     run = Run()
     run.reads(usual(WHOLE, 1))
