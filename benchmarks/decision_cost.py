@@ -27,7 +27,7 @@ import pyarrow as pa
 from benchmarks.decisions_job import Measured, WindowedJob, measure_window
 from benchmarks.faults.stretch import TIME
 from benchmarks.harness import Result, Rounds, cost, print_table, rate, write_results
-from sparsewatch.pipelines.ctr.learning import LearnedPane
+from sparsewatch.pipelines.ctr.learned_pane import LearnedPane
 from sparsewatch.transforms.codecs.json import decode_json
 
 ROWS = 20_000

@@ -25,7 +25,8 @@ from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.ctr.findable import findable
-from sparsewatch.pipelines.ctr.learning import LearnedBaseline, learnable
+from sparsewatch.pipelines.ctr.learned_pane import learnable
+from sparsewatch.pipelines.ctr.learning import LearnedBaseline
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
 from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings

@@ -6,10 +6,9 @@ many, so that what a job remembers is bounded whatever its number of features. R
 are kept, too: hours of the day, or of the week, are learned of them.
 """
 
-import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -40,63 +39,21 @@ from sparsewatch.detectors.clicks.rhythm import fit_rhythm
 from sparsewatch.detectors.clicks.slow_changes import watched_shares
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.row_sample import RowSample
-from sparsewatch.detectors.outrank.ranking import RankedFeature
+from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow
 from sparsewatch.pipelines.ctr.settings import LearningSettings
-from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.schemas.alerts import Finding, counted
-from sparsewatch.schemas.block import OFFSET, PARTITION
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.slow_changes import Observed
-from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
+from sparsewatch.schemas.stored import table_from_bytes
 from sparsewatch.transforms.window.job_metrics import baseline_metrics
 from sparsewatch.transforms.window.measure import Conclusion, Window
-from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
+from sparsewatch.transforms.window.panes import Pane, decode_panes
 
-FORMAT = Format("a learned window of clicks")
 #: Values of all features in all windows that are kept: 24 bytes each for numbers, 40 to 80 for text.
 _CELLS = 2_000_000
-#: Sampled rows of a window that are kept: 4,000 or so of a baseline of 24 windows.
-_SAMPLE_ROWS = 170
 #: Windows whose rows and clicks are kept: a week of windows of five minutes.
 _HISTORY = 2_016
-
-
-class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
-    """Saved state of a window of clicks that may be learned."""
-
-    stored: ClassVar[Format] = FORMAT
-
-    #: Subjects on which something was wrong.
-    suspect: list[str]
-    ranking: list[RankedFeature]
-    #: Bytes of its `FeatureCounts`, thinned.
-    counts: bytes
-    #: Start, rows and clicks of the last windows with nothing wrong on the stream, this one among them: int64, shape
-    #: (n_windows, 3).
-    history: bytes
-    #: A sample of its rows, an Arrow IPC stream: features and label; empty where rows are not sampled.
-    sample: bytes = b""
-
-
-@dataclass(frozen=True)
-class _Own:
-    """The window that is judged, decoded."""
-
-    pane: ClickPane
-    counts: FeatureCounts
-
-    @classmethod
-    def of(cls, state: bytes) -> "_Own":
-        """Of what the window leaves."""
-        pane = ClickPane.of(state)
-        return cls(pane, FeatureCounts.from_bytes(pane.counts))
-
-    @functools.cached_property
-    def rows(self) -> pa.RecordBatch:
-        """The sample of its rows, with partition and offset."""
-        return RowSample.from_bytes(self.pane.sample).rows()
 
 
 class _Sampled(NamedTuple):
@@ -133,7 +90,7 @@ class LearnedBaseline:
     #: The last baseline, by the windows that it was fitted to.
     _fitted: dict[Any, "_Baseline | None"] = field(default_factory=dict, compare=False, repr=False)
     #: The last window that was judged, by its state: it is learned next.
-    _judged: dict[bytes, _Own] = field(default_factory=dict, compare=False, repr=False)
+    _judged: dict[bytes, OwnWindow] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def size(self) -> int:
@@ -181,14 +138,14 @@ class LearnedBaseline:
         start_us = spare(self._marked(kept), self.features, self.settings.windows)
         return next((pane for pane in kept if pane.start_us == start_us), kept[0])
 
-    def _own(self, found: Conclusion) -> _Own:
+    def _own(self, found: Conclusion) -> OwnWindow:
         state = found.learnable or b""
         if state not in self._judged:
             self._judged.clear()
-            self._judged[state] = _Own.of(state)
+            self._judged[state] = OwnWindow.of(state)
         return self._judged[state]
 
-    def _findings(self, window: Window, found: Conclusion, own: "_Own", reference: Reference) -> list[Finding]:
+    def _findings(self, window: Window, found: Conclusion, own: OwnWindow, reference: Reference) -> list[Finding]:
         profile = profile_window(own.counts, own.pane.ranking, reference.known_values, reference.hash_limits)
         findings = check_window(
             own.counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
@@ -202,7 +159,7 @@ class LearnedBaseline:
         news = [one for one in findings if (one.rule, one.subject) not in explained and one.subject not in told]
         return self._located(with_baseline(news, reference, "learned", None), own, reference)
 
-    def _repeated(self, found: Sequence[Finding], own: _Own, reference: Reference) -> list[Finding]:
+    def _repeated(self, found: Sequence[Finding], own: OwnWindow, reference: Reference) -> list[Finding]:
         # Where values moved or went missing, rows are more alike for that; while copies of rows give it a signal.
         moved = [one for one in found if one.subject != STREAM and not one.rule.startswith("feature_signal_")]
         if moved or not own.pane.sample or reference.repeats is None:
@@ -211,7 +168,7 @@ class LearnedBaseline:
         repeated = check_repeats(own.rows, columns, own.counts.rows, reference.repeats, self.checks)
         return [] if repeated is None else [repeated]
 
-    def _located(self, findings: list[Finding], own: "_Own", reference: Reference) -> list[Finding]:
+    def _located(self, findings: list[Finding], own: OwnWindow, reference: Reference) -> list[Finding]:
         if not findings or not own.pane.sample:
             return findings
         samples = Samples(
@@ -226,7 +183,7 @@ class LearnedBaseline:
         )
         return locate(findings, samples)
 
-    def _watched(self, window: Window, own: "_Own", baseline: "_Baseline") -> Observed | None:
+    def _watched(self, window: Window, own: OwnWindow, baseline: "_Baseline") -> Observed | None:
         if not window.complete:
             return None
         settings = msgspec.structs.replace(self.checks, slow_nulls=0.0)
@@ -315,12 +272,3 @@ class LearnedBaseline:
 
 def _last_history(panes: Sequence[tuple[int, LearnedPane]]) -> NDArray[np.int64]:
     return np.frombuffer(panes[-1][1].history if panes else b"", np.int64).reshape(-1, 3)
-
-
-def learnable(pane: ClickPane, sample: RowSample | None) -> bytes:
-    """What a window leaves to be learned: its pane, and the sample of its rows if there is one."""
-    if sample is None:
-        return pane.to_bytes()
-    kept = pa.Table.from_batches([sample.rows(_SAMPLE_ROWS).drop_columns([PARTITION, OFFSET])])
-    rows = table_to_bytes(kept, compression="lz4")
-    return msgspec.structs.replace(pane, sample=sample.to_bytes(), learned_rows=rows).to_bytes()

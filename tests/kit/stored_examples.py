@@ -25,7 +25,7 @@ from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, W
 from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
 from sparsewatch.detectors.wafers.window_counts import NovelWafer, WaferCounts
 from sparsewatch.pipelines.ctr import whole_rows
-from sparsewatch.pipelines.ctr.learning import LearnedPane
+from sparsewatch.pipelines.ctr.learned_pane import LearnedPane
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.pipelines.retrain.log import LOG, Entry, note
 from sparsewatch.pipelines.rows.kept_rows import RowPane

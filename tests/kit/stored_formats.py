@@ -26,7 +26,7 @@ from sparsewatch.detectors.rows.windows.shadow import Shadows
 from sparsewatch.detectors.rows.windows.summary import RowScores
 from sparsewatch.detectors.wafers import window_counts
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
-from sparsewatch.pipelines.ctr import learning, sliding
+from sparsewatch.pipelines.ctr import learned_pane, sliding
 from sparsewatch.pipelines.rejects import replay_log
 from sparsewatch.pipelines.retrain import window_records
 from sparsewatch.pipelines.retrain.log import Entry
@@ -289,7 +289,7 @@ STORED: tuple[Stored, ...] = (
     ),
     Stored(
         file="learned-pane-1.msgpack",
-        of=learning.FORMAT,
+        of=learned_pane.FORMAT,
         encode=lambda: _learned_pane().to_bytes(),
         decode=_learned_pane_said,
         exact=False,

@@ -1,0 +1,65 @@
+"""What a window of clicks leaves to be learned, and what is kept of it once it is."""
+
+import functools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+import pyarrow as pa
+
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.row_sample import RowSample
+from sparsewatch.detectors.outrank.ranking import RankedFeature
+from sparsewatch.pipelines.ctr.sliding import ClickPane
+from sparsewatch.schemas.block import OFFSET, PARTITION
+from sparsewatch.schemas.stored import Format, table_to_bytes
+from sparsewatch.transforms.window.panes import PaneState
+
+FORMAT = Format("a learned window of clicks")
+#: Sampled rows of a window that are kept: 4,000 or so of a baseline of 24 windows.
+SAMPLE_ROWS = 170
+
+
+class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
+    """Saved state of a window of clicks that may be learned."""
+
+    stored: ClassVar[Format] = FORMAT
+
+    #: Subjects on which something was wrong.
+    suspect: list[str]
+    ranking: list[RankedFeature]
+    #: Bytes of its `FeatureCounts`, thinned.
+    counts: bytes
+    #: Start, rows and clicks of the last windows with nothing wrong on the stream, this one among them: int64, shape
+    #: (n_windows, 3).
+    history: bytes
+    #: A sample of its rows, an Arrow IPC stream: features and label; empty where rows are not sampled.
+    sample: bytes = b""
+
+
+@dataclass(frozen=True)
+class OwnWindow:
+    """A window that is judged, as it left itself to be learned."""
+
+    pane: ClickPane
+    counts: FeatureCounts
+
+    @classmethod
+    def of(cls, state: bytes) -> "OwnWindow":
+        """Of what the window leaves."""
+        pane = ClickPane.of(state)
+        return cls(pane, FeatureCounts.from_bytes(pane.counts))
+
+    @functools.cached_property
+    def rows(self) -> pa.RecordBatch:
+        """The sample of its rows, with partition and offset."""
+        return RowSample.from_bytes(self.pane.sample).rows()
+
+
+def learnable(pane: ClickPane, sample: RowSample | None) -> bytes:
+    """What a window leaves to be learned: its pane, and the sample of its rows if there is one."""
+    if sample is None:
+        return pane.to_bytes()
+    kept = pa.Table.from_batches([sample.rows(SAMPLE_ROWS).drop_columns([PARTITION, OFFSET])])
+    rows = table_to_bytes(kept, compression="lz4")
+    return msgspec.structs.replace(pane, sample=sample.to_bytes(), learned_rows=rows).to_bytes()
