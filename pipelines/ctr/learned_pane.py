@@ -12,7 +12,7 @@ from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.schemas.block import OFFSET, PARTITION
-from sparsewatch.schemas.stored import Format, table_to_bytes
+from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
 from sparsewatch.transforms.window.panes import PaneState
 
 FORMAT = Format("a learned window of clicks")
@@ -35,6 +35,15 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
     history: bytes
     #: A sample of its rows, an Arrow IPC stream: features and label; empty where rows are not sampled.
     sample: bytes = b""
+
+    def rows(self) -> pa.Table:
+        """The sample of its rows.
+
+        Raises:
+            StateError: If it is damaged.
+        """
+        with FORMAT.reading(self.sample):
+            return table_from_bytes(self.sample)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,6 @@ from sparsewatch.schemas.alerts import Finding, counted
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.slow_changes import Observed
-from sparsewatch.schemas.stored import table_from_bytes
 from sparsewatch.transforms.window.job_metrics import baseline_metrics
 from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane, decode_panes
@@ -230,7 +229,7 @@ class LearnedBaseline:
         panes = [(start, self._kept[start].pane) for start in starts]
         good = [one for one in panes if not one[1].suspect]
         chosen_panes = good if 2 * len(good) >= len(panes) else panes
-        tables = [(start, table_from_bytes(pane.sample)) for start, pane in chosen_panes if pane.sample]
+        tables = [(start, pane.rows()) for start, pane in chosen_panes if pane.sample]
         rows = [table.num_rows for _, table in tables]
         if not sum(rows):
             return None

@@ -50,7 +50,7 @@ from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.schemas.slow_changes import Moved, Observation, Observed, Watched
-from sparsewatch.schemas.stored import table_from_bytes, table_to_bytes
+from sparsewatch.schemas.stored import table_to_bytes
 from sparsewatch.transforms.coders import (
     Aside,
 )
@@ -477,7 +477,7 @@ def _learned_pane() -> LearnedPane:
 
 def _learned_pane_said(data: bytes) -> Any:
     pane = LearnedPane.of(data)
-    rows = table_from_bytes(pane.sample).to_pylist()
+    rows = pane.rows().to_pylist()
     return pane.suspect, pane.ranking, _counts_said(pane.counts), pane.history, rows
 
 

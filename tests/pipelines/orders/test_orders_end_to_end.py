@@ -50,7 +50,7 @@ def test_a_fault_is_told_muted_closed_and_told_again(
     assert alerts_of_run(2, "seven") == 0
     done("incidents", "unmute", job, "1")
     assert alerts_of_run(3, "seven") == 1
-    assert "as if closed by hand" in done("baseline", "accept", job, "--incident", "1")
+    assert "become the baseline" in done("baseline", "accept", job, "--incident", "1")
     assert alerts_of_run(4, "seven") == 0
     [incident] = newest_by_key(read_all(kafka_broker.bootstrap, f"{TOPIC}.incidents")).values()
     assert (incident["change"], incident["state"]) == ("accepted", "resolved")
