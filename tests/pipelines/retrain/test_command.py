@@ -203,15 +203,15 @@ def test_after_a_drift_the_drifted_windows_are_learned_only_when_asked(new_strea
     stream.close(4)
     assert retrain(stream.plan(if_drifted=True)) == "not needed"
     assert not (stream.models / "retraining.jsonl").exists()
-    stream.close(6, shift=2.5)
+    stream.close(6, shift=2.2)
     with pytest.raises(ConfigError, match="got 0: 6 of 6 saved windows raised alerts"):
         retrain(stream.plan(if_drifted=True))
     learn_all = stream.plan(if_drifted=True, learn="all", last=5)
-    assert stream.retrain_beside(learn_all, lambda: stream.close(1, shift=2.5)) == "promoted"
+    assert stream.retrain_beside(learn_all, lambda: stream.close(1, shift=2.2)) == "promoted"
     figures = stream.log()[1]["figures"]
     assert figures["present_alarm_share"] > 3 * RATE > figures["candidate_alarm_share"]
     assert figures["present_from_uniform"] > 2 * figures["candidate_from_uniform"]
-    stream.close(2, shift=2.5)
+    stream.close(2, shift=2.2)
     assert retrain(stream.plan(if_drifted=True)) == "not needed"
 
 
