@@ -149,7 +149,7 @@ class LearnedBaseline:
         findings = check_window(
             own.counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
         )
-        findings += self._repeated(findings, own, reference)
+        findings += self._repeated([*found.findings, *findings], own, reference)
         explained = {(finding.rule, finding.subject) for finding in found.findings}
         if reference.volume_by_hour is None:
             # Few rows are found by the job's own volume, which remembers more windows, but no hours.
@@ -160,7 +160,7 @@ class LearnedBaseline:
 
     def _repeated(self, found: Sequence[Finding], own: OwnWindow, reference: Reference) -> list[Finding]:
         # Where values moved or went missing, rows are more alike for that; while copies of rows give it a signal.
-        moved = [one for one in found if one.subject != STREAM and not one.rule.startswith("feature_signal_")]
+        moved = [one for one in found if one.subject in self.features and not one.rule.startswith("feature_signal_")]
         if moved or not own.pane.sample or reference.repeats is None:
             return []
         columns = (*self.features, reference.label)
