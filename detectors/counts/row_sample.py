@@ -29,7 +29,7 @@ _MOST_CELLS = 1 << 21
 #: Tables gathered before they are merged.
 PARTS = 64
 #: Cells of the batches that wait.
-WAITING_CELLS = 1 << 22
+WAITING_CELLS = 1 << 20
 _HEADER = b"row_sample"
 _IDENTITY = "identity"
 
