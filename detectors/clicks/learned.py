@@ -162,17 +162,15 @@ def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
 
 def fit_learned(
     windows: Sequence[LearnedWindow], of: dict[str, tuple[int, ...]], window_us: int, least: int
-) -> Reference | None:
-    """The baseline fitted to chosen windows; None while too few are learned.
+) -> Reference:
+    """The baseline fitted to chosen windows.
 
     Args:
         windows: All that are chosen for a subject, in the order of time.
-        of: Starts of the chosen windows, by subject, see `chosen`.
+        of: Starts of the chosen windows, by subject, see `chosen`; of `STREAM` at least `least`.
         window_us: Length of a window, microseconds.
         least: Windows that a baseline needs; features with fewer are not in it.
     """
-    if len(of[STREAM]) < least:
-        return None
     without = {
         name: {place for place, one in enumerate(windows) if len(starts) < least or one.start_us not in starts}
         for name, starts in ((name, set(starts)) for name, starts in of.items())

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.clicks.moved_values import shown
+from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins, binned
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 from sparsewatch.detectors.slices.columns import code_columns
@@ -51,6 +53,20 @@ class Samples:
     hash_limits: Mapping[str, int]
     #: Features whose known values are bins.
     bins: NumberBins = NO_BINS
+
+    @classmethod
+    def of(cls, counts: FeatureCounts, rows: pa.RecordBatch, reference: Reference) -> "Samples":
+        """Of a window with these counts and this sample of its rows, with partition and offset, beside a reference."""
+        return cls(
+            now=rows,
+            rows=counts.rows,
+            before=reference.sample,
+            features=counts.features,
+            label=counts.label,
+            known_values=reference.known_values,
+            hash_limits=reference.hash_limits,
+            bins=reference.bins,
+        )
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,35 @@ They tell changes that `sparsewatch.detectors.clicks.checks` does not see in one
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from sparsewatch.detectors.clicks.baselines import click_rate_baseline
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.strays import smoothed
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.schemas.slow_changes import Observation
+from sparsewatch.schemas.slow_changes import Observation, Observed
 from sparsewatch.schemas.units import DAY_US
+
+
+def observed(
+    counts: FeatureCounts,
+    reference: Reference,
+    settings: ClickThresholds,
+    span: tuple[int, int],
+    baseline: dict[str, Any],
+) -> Observed | None:
+    """The watched shares of a whole window with rows, as the step that adds them up takes them; None if there are none.
+
+    Args:
+        counts: The window's counts.
+        reference: The baseline.
+        settings: What is watched.
+        span: Start and end of the window, microseconds since the epoch.
+        baseline: What alerts tell of the reference.
+    """
+    shares = watched_shares(counts, reference, settings, *span)
+    return Observed(tuple(shares), baseline) if shares else None
 
 
 def watched_shares(

@@ -18,7 +18,7 @@ from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.repeated_rows import check_repeats
-from sparsewatch.detectors.clicks.slow_changes import watched_shares
+from sparsewatch.detectors.clicks.slow_changes import observed
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.type_counts import TypeCounts
@@ -174,17 +174,7 @@ class ConcludeClicks:
         if not findings or not self.sample_rows or measure.rows is None or self.reference is None:
             return findings
         reference = self.reference.now()
-        samples = Samples(
-            now=measure.rows.state.rows(),
-            rows=measure.counts.state.rows,
-            before=reference.sample,
-            features=self.features,
-            label=self.label,
-            known_values=reference.known_values,
-            hash_limits=reference.hash_limits,
-            bins=reference.bins,
-        )
-        return locate(findings, samples)
+        return locate(findings, Samples.of(measure.counts.state, measure.rows.state.rows(), reference))
 
     def _of_counts(
         self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature], types: TypeCounts
@@ -211,8 +201,8 @@ class ConcludeClicks:
     def _watched(self, window: Window, counts: FeatureCounts, reference: Reference) -> Observed | None:
         if not window.complete:
             return None
-        shares = watched_shares(counts, reference, self.checks, window.start_us, window.end_us)
-        return Observed(tuple(shares), told_of(reference, *self._told)) if shares else None
+        span = (window.start_us, window.end_us)
+        return observed(counts, reference, self.checks, span, told_of(reference, *self._told))
 
     def _by(self, reference: Reference, findings: list[Finding]) -> list[Finding]:
         return with_baseline(findings, reference, *self._told)

@@ -36,7 +36,7 @@ from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.repeated_rows import check_repeats, fit_repeats
 from sparsewatch.detectors.clicks.rhythm import fit_rhythm
-from sparsewatch.detectors.clicks.slow_changes import watched_shares
+from sparsewatch.detectors.clicks.slow_changes import observed
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow
@@ -170,24 +170,14 @@ class LearnedBaseline:
     def _located(self, findings: list[Finding], own: OwnWindow, reference: Reference) -> list[Finding]:
         if not findings or not own.pane.sample:
             return findings
-        samples = Samples(
-            now=own.rows,
-            rows=own.counts.rows,
-            before=reference.sample,
-            features=self.features,
-            label=own.counts.label,
-            known_values=reference.known_values,
-            hash_limits=reference.hash_limits,
-            bins=reference.bins,
-        )
-        return locate(findings, samples)
+        return locate(findings, Samples.of(own.counts, own.rows, reference))
 
     def _watched(self, window: Window, own: OwnWindow, baseline: "_Baseline") -> Observed | None:
         if not window.complete:
             return None
         settings = msgspec.structs.replace(self.checks, slow_nulls=0.0)
-        shares = watched_shares(own.counts, baseline.slow, settings, window.start_us, window.end_us)
-        return Observed(tuple(shares), told_of(baseline.slow, "learned", None)) if shares else None
+        baseline_told = told_of(baseline.slow, "learned", None)
+        return observed(own.counts, baseline.slow, settings, (window.start_us, window.end_us), baseline_told)
 
     def _chosen(self, window: Window, kept: Sequence[Pane], orders: Sequence[Order]) -> dict[str, tuple[int, ...]]:
         boundary_us = renewed_us(window.start_us, window.end_us - window.start_us)
@@ -204,13 +194,14 @@ class LearnedBaseline:
     def _fit(
         self, window: Window, kept: Sequence[Pane], of: dict[str, tuple[int, ...]], starts: Sequence[int]
     ) -> "_Baseline | None":
+        if len(of[STREAM]) < self.settings.least:
+            return None
         for gone in set(self._windows) - set(starts):
             del self._windows[gone]
-        windows = [self._windows.setdefault(start, self._decoded(start)) for start in starts]
-        length_us = window.end_us - window.start_us
+        for start in set(starts) - set(self._windows):
+            self._windows[start] = self._decoded(start)
+        windows, length_us = [self._windows[start] for start in starts], window.end_us - window.start_us
         reference = fit_learned(windows, of, length_us, self.settings.least)
-        if reference is None:
-            return None
         past, sampled = Past.of(_last_history(self._panes(kept))), self._sampled(of[STREAM])
         reference = msgspec.structs.replace(
             reference,

@@ -4,6 +4,7 @@ The key of an order is `job/id`; an order is written once, and removed when ther
 """
 
 import logging
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -11,7 +12,7 @@ from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.schemas.orders import ORDER, Order, in_force, in_turn
 from sparsewatch.transforms.kafka.client import Writer
-from sparsewatch.transforms.kafka.compacted import Compacted, TopicRecreatedError
+from sparsewatch.transforms.kafka.compacted import Compacted
 
 _logger = logging.getLogger(__name__)
 _MAX_RECORD_BYTES = 1 << 20
@@ -27,7 +28,8 @@ class OrderBook:
     def __init__(self, job: JobIdentity) -> None:
         self._job = job
         self._records = Compacted(job.kafka, job.topics.orders, _MAX_RECORD_BYTES, prefix=_prefix(job.job))
-        self._by_key: dict[bytes, Order] = {}
+        #: As they lie in the topic.
+        self._values: dict[bytes, bytes] = {}
         self._orders: tuple[Order, ...] = ()
 
     def look(self) -> None:
@@ -36,11 +38,9 @@ class OrderBook:
         Raises:
             SourceError: If the broker does not answer.
         """
-        try:
-            self._read_on()
-        except TopicRecreatedError:
-            self.close()
-            self._read_on()
+        values = self._records.now()
+        if values != self._values:
+            self._values, self._orders = values, in_turn(_parsed(values))
 
     def all(self) -> tuple[Order, ...]:
         """All orders, in turn."""
@@ -53,23 +53,15 @@ class OrderBook:
     def close(self) -> None:
         """Close the connection; a later look reads from the beginning."""
         self._records.close()
-        self._by_key, self._orders = {}, ()
+        self._values, self._orders = {}, ()
 
-    def _read_on(self) -> None:
-        changes = dict(self._records.changes())
-        for key, value in changes.items():
-            try:
-                self._take(key, value)
-            except StateError as error:
-                _logger.warning("the record %r of the topic of orders is left out: %s", key, error)
-        if changes:
-            self._orders = in_turn(self._by_key.values())
 
-    def _take(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self._by_key.pop(key, None)
-        else:
-            self._by_key[key] = ORDER.parse(value, Order)
+def _parsed(values: Mapping[bytes, bytes]) -> Iterator[Order]:
+    for key, value in values.items():
+        try:
+            yield ORDER.parse(value, Order)
+        except StateError as error:
+            _logger.warning("the record %r of the topic of orders is left out: %s", key, error)
 
 
 def read_orders(job: JobIdentity) -> tuple[Order, ...]:

@@ -123,10 +123,10 @@ class DecideWindow:
         closed, window = taken.closed, taken.closed.window
         # What is odd about the stream is found before the view: such a window is no baseline of later ones.
         whole, pane = closed.conclusion + Conclusion(findings=taken.judged.findings), None
-        learns = self.learning is not None and whole.learnable is not None and not closed.is_preface
-        kept = learned(window) if learns else ()
-        if self.learning is not None and learns:
-            whole += self.learning(window, whole, kept, orders)
+        learning = None if whole.learnable is None or closed.is_preface else self.learning
+        kept = () if learning is None else learned(window)
+        if learning is not None:
+            whole += learning(window, whole, kept, orders)
         found, watched = _slow_changes(closed, whole, taken.books.progress)
         whole += Conclusion(findings=found)
         if not closed.is_preface:
@@ -134,20 +134,13 @@ class DecideWindow:
         seen = Seen(window.start_us, window.end_us, window.complete and whole.rows > 0 and not closed.is_preface)
         known = taken.books.progress.incidents
         raised = raise_alerts(self.job, seen, (*whole.findings, *taken.findings), known, self.incidents, orders)
-        learned_pane = self._learned(window, whole, kept, raised.known) if learns else None
-        return Decided(whole, raised, pane, learned_pane, watched)
+        learnt = None if learning is None else _learned(learning, window, whole, kept, raised.known)
+        return Decided(whole, raised, pane, learnt, watched)
 
     def close(self) -> None:
         """Release what the view holds open."""
         if self.look_back is not None:
             self.look_back.close()
-
-    def _learned(self, window: Window, whole: Conclusion, kept: Sequence[Pane], incidents: Incidents) -> Pane | None:
-        """What is to be learned of a window: nothing of what is wrong in it."""
-        firing = [member for one in incidents.known if not one.is_resolved for member in one.members]
-        wrong: list[Finding | Member] = [*whole.findings, *firing]
-        state = None if self.learning is None else self.learning.learn(window, whole, kept, wrong)
-        return None if state is None else Pane(window.start_us, window.end_us, state, learned=not wrong)
 
     def _with_view(self, window: Window, conclusion: Conclusion, before: Before) -> tuple[Conclusion, Pane | None]:
         """The conclusion with what the view over earlier windows adds to it, and the window's own state."""
@@ -158,3 +151,13 @@ class DecideWindow:
         # The rows of a view are those of all its windows: the account of this one has no part in them.
         whole = conclusion + replace(view, rows=0)
         return whole, replace(pane, learned=not whole.findings)
+
+
+def _learned(
+    learning: Learning, window: Window, whole: Conclusion, kept: Sequence[Pane], incidents: Incidents
+) -> Pane | None:
+    """What is to be learned of a window: nothing of what is wrong in it."""
+    firing = [member for one in incidents.known if not one.is_resolved for member in one.members]
+    wrong: list[Finding | Member] = [*whole.findings, *firing]
+    state = learning.learn(window, whole, kept, wrong)
+    return None if state is None else Pane(window.start_us, window.end_us, state, learned=not wrong)

@@ -154,7 +154,11 @@ class KeptPanes:
     def before(self, start_us: int) -> list[Pane]:
         """The windows that one is compared with, oldest first."""
         slot = self._slot(start_us)
-        earlier = [pane for own, pane in self._slots.items() if pane.start_us < start_us and own != slot]
+        gone = None if slot is None else self._slots.get(slot)
+        return [pane for pane in self._earlier(start_us) if pane is not gone]
+
+    def _earlier(self, start_us: int) -> list[Pane]:
+        earlier = [pane for pane in self._slots.values() if pane.start_us < start_us]
         return sorted(earlier, key=lambda pane: pane.start_us)
 
     @property
@@ -182,10 +186,7 @@ class KeptPanes:
                 return slot
         if len(self._slots) < self._size:
             return next(slot for slot in range(self._size) if slot not in self._slots)
-        earlier = sorted(
-            (pane for pane in self._slots.values() if pane.start_us < start_us), key=lambda pane: pane.start_us
-        )
-        if not earlier:
+        if not (earlier := self._earlier(start_us)):
             return None
         gone = self._spare(earlier)
         return next(slot for slot, pane in self._slots.items() if pane.start_us == gone.start_us)
