@@ -24,9 +24,10 @@ class Raw(NamedTuple):
 def create_topic(
     bootstrap: str, topic: str, partitions: int = 1, max_bytes: int = 16 << 20, *, compact: bool = False
 ) -> None:
-    """A topic that takes large records."""
+    """A topic that takes large records, and keeps them: of the times of their events they may be years old."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    settings = {"max.message.bytes": str(max_bytes)} | ({"cleanup.policy": "compact"} if compact else {})
+    settings = {"max.message.bytes": str(max_bytes), "retention.ms": "-1"}
+    settings |= {"cleanup.policy": "compact"} if compact else {}
     admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=settings)])
     admin.close()
 
