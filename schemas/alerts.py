@@ -49,6 +49,8 @@ class Alert(Finding, frozen=True, kw_only=True):
     window_end_us: int
     #: Id of the incident that it belongs to, see `sparsewatch.schemas.incidents`.
     incident: str = ""
+    #: Section of the docs that says what to do about it.
+    runbook: str = ""
 
 
 def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us: int, incident: str = "") -> Alert:
@@ -60,7 +62,17 @@ def raise_alert(finding: Finding, job: str, window_start_us: int, window_end_us:
         window_start_us=window_start_us,
         window_end_us=window_end_us,
         incident=incident,
+        runbook=runbook_of(finding.rule),
     )
+
+
+def runbook_of(rule: str) -> str:
+    """Section of the docs that says what a rule means, what to look at first and what to do.
+
+    >>> runbook_of("feature_vanished")
+    'docs/runbook.md#feature_vanished'
+    """
+    return f"docs/runbook.md#{rule}"
 
 
 def alert_id(job: str, rule: str, subject: str, window_start_us: int) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from sparsewatch.schemas.alerts import Finding, Severity
+from sparsewatch.schemas.alerts import Finding, Severity, runbook_of
 
 #: Characters of a message that an incident keeps; its alert has all.
 MOST_OF_MESSAGE = 300
@@ -154,6 +154,8 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     closed: "DecidedRecord | None" = None
     #: Where the root suspect is, see `Member`.
     where: str = ""
+    #: Section of the docs that says what to do about the root suspect.
+    runbook: str = ""
 
 
 class FoundRecord(Member, frozen=True, array_like=False):
@@ -205,6 +207,7 @@ def incident_record(
         muted=_decided_record(incident.muted),
         closed=_decided_record(incident.closed),
         where=root.where,
+        runbook=runbook_of(root.rule),
     )
 
 

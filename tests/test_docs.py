@@ -10,8 +10,10 @@ import pytest
 
 from sparsewatch import load_job
 from sparsewatch.detectors.clicks.feature_checks import RULES
+from sparsewatch.detectors.incidents.causes import RULES as SUSPECTED
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.job.kinds import KINDS, kind_named
+from sparsewatch.schemas.alerts import runbook_of
 from sparsewatch.schemas.jobs import JobSettings
 from tests.kit.finding_rules import rules_of
 from tests.kit.installed import REPO_ROOT
@@ -139,6 +141,17 @@ def test_the_rules_named_are_those_of_the_code() -> None:
     ]
     made = {rule for path in sources for rule in rules_of(path)} | {rule.__name__ for rule in RULES}
     assert {*re.findall(r"`(\w+)`", " ".join(tables))} == made
+
+
+def test_the_runbook_has_a_section_for_each_rule_and_alerts_point_to_it() -> None:
+    for rule in SUSPECTED:
+        file, _, anchor = runbook_of(rule).partition("#")
+        assert _is_there(REPO_ROOT / file, anchor), rule
+    sections = re.split(r"^### ", (REPO_ROOT / "docs" / "runbook.md").read_text(), flags=re.MULTILINE)[1:]
+    assert [section for section in sections if section.partition("\n")[0].strip("`") not in SUSPECTED] == []
+    assert [
+        section for section in sections if not re.search(r"\n\*\*Look at\*\* .*\n\*\*Do\*\* ", section, re.DOTALL)
+    ] == []
 
 
 @pytest.mark.torch

@@ -15,7 +15,7 @@ from sparsewatch.pipelines.orders.wording import described
 from sparsewatch.pipelines.records.listing import FINDINGS, INCIDENTS
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.pipelines.records.showing import Shown, list_options, show_records, since_us
-from sparsewatch.schemas.alerts import Severity
+from sparsewatch.schemas.alerts import Severity, runbook_of
 from sparsewatch.schemas.incidents import SEVERITIES
 from sparsewatch.schemas.units import moment_text
 from sparsewatch.transforms.kafka.orders import read_orders
@@ -83,6 +83,7 @@ def show_incident(job_file: Path, incident: str, as_json: bool) -> None:
     click.echo(printable(INCIDENTS.line(found)))
     if where := found.get("where"):
         click.echo(printable(f"where: {where}"))
+    click.echo(f"what to do: {runbook_of(found['rule'])}")
     output().print(table(FINDINGS.columns, map(FINDINGS.cells, found["findings"]), title=FINDINGS.title))
     for order in read_orders(made.identity):
         if order.incident == found["id"]:

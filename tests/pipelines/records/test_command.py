@@ -147,7 +147,7 @@ def test_incidents_are_listed_as_they_stand_and_shown_with_all_that_was_found(
     shown = CliRunner().invoke(incidents, ["show", str(job), "incidents-1"], catch_exceptions=False)
     assert [row[3] for row in cells(shown)] == ["feature_vanished", "feature_signal_lost"]
     assert [row[5] for row in cells(shown)] == ["1.3e-09", ""]
-    assert "where: site = 14 and sdk = 3.2\n" in shown.stdout
+    assert "where: site = 14 and sdk = 3.2\nwhat to do: docs/runbook.md#feature_vanished\n" in shown.stdout
     shown = CliRunner().invoke(incidents, ["show", str(job), "incidents-2", "--json"], catch_exceptions=False)
     assert json.loads(shown.stdout) == found[1][1]
     with pytest.raises(ConfigError, match=r"got 'incidents-9'; did you mean .*; firing: incidents-2 "):
