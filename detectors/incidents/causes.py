@@ -56,6 +56,7 @@ RULES: dict[str, Kind] = {
     "novel_pattern": "data",
     "emerging_pattern": "pattern",
     "pattern_rate_high": "pattern",
+    "pattern_concentrated": "pattern",
 }
 #: Rules on the stream itself: what the rows of the same window show follows from them.
 STREAM_RULES = frozenset({"rejects_high", "no_data", "volume_low", "rows_duplicated"})

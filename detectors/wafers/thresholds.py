@@ -18,6 +18,8 @@ class WaferCheck(Settings, frozen=True, kw_only=True):
     expected_rates: dict[str, Share] = msgspec.field(default_factory=dict)
     #: Level of each test; by the job's budget if absent.
     alpha: Level | None = None
+    #: Level at which a window tells that a pattern is concentrated on a tool; by the job's budget if absent.
+    concentrated: Level | None = None
     #: Least number of wafers that raises an alert.
     min_wafers: int = 4
     #: Least ratio of the observed share to the expected rate.
@@ -33,12 +35,21 @@ class WaferCheck(Settings, frozen=True, kw_only=True):
         """Level of each test."""
         return _ALPHA if self.alpha is None else self.alpha
 
+    @property
+    def of_tools(self) -> float:
+        """Level of all comparisons of tools in a window."""
+        return _ALPHA if self.concentrated is None else self.concentrated
+
     def within(self, allowance: Allowance) -> "WaferCheck":
         """As strict as a job's budget asks where nothing else is set.
 
         Args:
-            allowance: With the family `wafers`: one test of unknown patterns, and one of each pattern with a rate.
+            allowance: With the families `wafers`, one test of unknown patterns and one of each pattern with a rate,
+                and `tools`, one test.
         """
-        # Wafers of a lot are alike: a budget makes the tests stricter, never laxer.
-        alpha = min(_ALPHA, allowance.alpha("wafers"))
-        return self if self.alpha is not None else msgspec.structs.replace(self, alpha=alpha)
+        # Wafers of a lot are alike: a budget makes the tests on them stricter, never laxer. Tools are compared by lots.
+        return msgspec.structs.replace(
+            self,
+            alpha=min(_ALPHA, allowance.alpha("wafers")) if self.alpha is None else self.alpha,
+            concentrated=allowance.alpha("tools") if self.concentrated is None else self.concentrated,
+        )

@@ -3,8 +3,9 @@
 Wafers that look novel, called so or not, are stored with their embeddings for the search over several windows
 (`open_set.emerging`).
 
-Both rules are one-sided binomial tests of the window's count against a stated rate, with a least number of wafers
-and a least lift, so a single stray wafer in a small window raises no alert.
+The rules on rates are one-sided binomial tests of the window's count against a stated rate, with a least number of
+wafers and a least lift, so a single stray wafer in a small window raises no alert. Where a pattern is, by tool and
+step, is said in `sparsewatch.detectors.wafers.concentration`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,8 @@ import msgspec
 from scipy.stats import binom
 
 from sparsewatch.detectors.counts.type_counts import TypeCounts
+from sparsewatch.detectors.wafers.concentration import Concentration, concentration_findings, concentrations
+from sparsewatch.detectors.wafers.lots import UNKNOWN, LotCounts, lots_of, merged
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.schemas.alerts import Finding, counted, number
 from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
@@ -22,6 +25,8 @@ from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.wafers import ATTRIBUTES, MISFIT, WaferResult
 
 FORMAT = Format("counts of wafers")
+#: A tool or step is named as the place of a pattern that is found where chance explains it less than this.
+_EXPLAINS = 0.01
 #: Novel wafers stored as evidence, the most novel first.
 _MOST_NOVEL = 20
 #: Defects outside of a wafer from which on they are more than strays.
@@ -75,6 +80,8 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     looking_novel: list[NovelLooking] = []
     #: Attributes that hold a value of another type.
     mistyped: MistypedCells = NONE_MISTYPED
+    #: Wafers and patterns by lot, step and tool.
+    lots: list[LotCounts] = []
 
     def add(
         self,
@@ -83,8 +90,10 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         mistyped: MistypedCells = NONE_MISTYPED,
     ) -> None:
         """Add verdicts to the counts, the wafers among them that look novel, and their mistyped attributes."""
+        results = list(results)
         self._keep(looking_novel)
         self.mistyped += mistyped.only(ATTRIBUTES)
+        self.lots = merged([*self.lots, *lots_of(results)])
         for result in results:
             self.wafers += 1
             self.defects += result.defects
@@ -121,17 +130,18 @@ class WaferCounts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         self.novel = sorted([*self.novel, *other.novel])[:_MOST_NOVEL]
         self._keep(other.looking_novel)
         self.mistyped += other.mistyped
+        self.lots = merged([*self.lots, *other.lots])
 
     def types(self) -> TypeCounts:
         """Values and mistyped cells of the attributes; an attribute that is missing passes for a value."""
         return TypeCounts.of(self.wafers, dict.fromkeys(ATTRIBUTES, self.wafers), self.mistyped)
 
     def summary(self) -> dict[str, Any]:
-        """The counts as the window's record states them, without novel-looking wafers and types. JSON types only."""
+        """The counts as the window's record states them, without novel-looking wafers, types and lots. JSON types."""
         record: dict[str, Any] = msgspec.to_builtins(
-            msgspec.structs.replace(self, looking_novel=[], mistyped=NONE_MISTYPED)
+            msgspec.structs.replace(self, looking_novel=[], mistyped=NONE_MISTYPED, lots=[])
         )
-        del record["looking_novel"], record["mistyped"]
+        del record["looking_novel"], record["mistyped"], record["lots"]
         return record
 
     @property
@@ -184,7 +194,7 @@ def _worst(wafers: Iterable[OutsideWafer]) -> list[OutsideWafer]:
 
 
 def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list[Finding]:
-    """Rules `novel_pattern`, `pattern_rate_high`, `defects_outside` and `model_does_not_fit`.
+    """Rules on a window: `novel_pattern`, `pattern_rate_high`, `pattern_concentrated`, and on what cannot be judged.
 
     Args:
         counts: A window's wafers.
@@ -192,15 +202,19 @@ def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list
         normal: Name of the pattern of normal wafers, never reported; empty if the model has no such pattern.
     """
     findings = []
+    by_tool, by_step = (concentrations(counts.lots, attribute, normal) for attribute in ("tool", "step"))
+    places = {pattern: one for pattern, one in (by_step | by_tool).items() if one.p_value < _EXPLAINS}
     novel = counts.verdicts.get("novel", 0)
     by_chance = counts.false_novel_rate if settings.false_novel_rate is None else settings.false_novel_rate
     if (threshold := _alarming(novel, counts.wafers, by_chance, settings)) is not None:
-        findings.append(_novel_finding(counts, novel, threshold, by_chance))
+        findings.append(_novel_finding(counts, novel, threshold, by_chance, places.get(UNKNOWN)))
     for pattern, rate in sorted(settings.expected_rates.items()):
         number = counts.patterns.get(pattern, 0)
         threshold = _alarming(number, counts.wafers, rate, settings)
         if pattern != normal and threshold is not None:
-            findings.append(_rate_finding(pattern, number, counts.wafers, rate, threshold))
+            findings.append(_rate_finding(pattern, number, counts.wafers, rate, threshold, places.get(pattern)))
+    told = {UNKNOWN if finding.rule == "novel_pattern" else finding.subject for finding in findings}
+    findings += concentration_findings({of: one for of, one in by_tool.items() if of not in told}, settings.of_tools)
     return [*findings, *_outside_findings(counts, settings), *_misfit_findings(counts)]
 
 
@@ -273,7 +287,9 @@ def least_wafers(wafers: int, rate: float, settings: WaferCheck) -> int | None:
     return next((n for n in range(1, wafers + 1) if _alarming(n, wafers, rate, settings) is not None), None)
 
 
-def _novel_finding(counts: WaferCounts, novel: int, threshold: float, by_chance: float) -> Finding:
+def _novel_finding(
+    counts: WaferCounts, novel: int, threshold: float, by_chance: float, place: Concentration | None
+) -> Finding:
     lots = sorted({wafer.lot for wafer in counts.novel})
     evidence: Mapping[str, Any] = {"wafers": [msgspec.structs.asdict(w) for w in counts.novel], "lots": lots}
     return Finding(
@@ -285,14 +301,24 @@ def _novel_finding(counts: WaferCounts, novel: int, threshold: float, by_chance:
         baseline=by_chance,
         message=(
             f"{novel} of {counts.wafers} wafers show an unknown pattern "
-            f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s)"
+            f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s){_told(place)}"
         ),
-        evidence={"of": counts.wafers, "effect": novel / counts.wafers - by_chance, **evidence},
+        evidence={"of": counts.wafers, "effect": novel / counts.wafers - by_chance, **evidence, **_shown(place)},
         p_value=float(binom.sf(novel - 1, counts.wafers, by_chance)),
     )
 
 
-def _rate_finding(pattern: str, number: int, wafers: int, rate: float, threshold: float) -> Finding:
+def _told(place: Concentration | None) -> str:
+    return "" if place is None else f"; {place.text}"
+
+
+def _shown(place: Concentration | None) -> dict[str, Any]:
+    return {} if place is None else {"slice": place.evidence()}
+
+
+def _rate_finding(
+    pattern: str, number: int, wafers: int, rate: float, threshold: float, place: Concentration | None
+) -> Finding:
     return Finding(
         rule="pattern_rate_high",
         subject=pattern,
@@ -300,7 +326,7 @@ def _rate_finding(pattern: str, number: int, wafers: int, rate: float, threshold
         value=number / wafers,
         threshold=threshold,
         baseline=rate,
-        message=f"{number} of {wafers} wafers show {pattern!r} ({rate:.2%} expected)",
-        evidence={"wafers": number, "of": wafers, "effect": number / wafers - rate},
+        message=f"{number} of {wafers} wafers show {pattern!r} ({rate:.2%} expected){_told(place)}",
+        evidence={"wafers": number, "of": wafers, "effect": number / wafers - rate, **_shown(place)},
         p_value=float(binom.sf(number - 1, wafers, rate)),
     )

@@ -100,7 +100,8 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     def tests(self) -> dict[str, int]:
         """See `Job`."""
         patterns = {"patterns": 1} if self.wafers.patterns.windows else {}
-        return {**super().tests(), "wafers": 1 + len(self.wafers.thresholds.expected_rates), **patterns}
+        wafers = {"wafers": 1 + len(self.wafers.thresholds.expected_rates), "tools": 1}
+        return {**super().tests(), **wafers, **patterns}
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""

@@ -30,7 +30,7 @@ def result(
         wafer_id=f"W{number}",
         lot=f"L{number // 5}",
         step="s",
-        tool="T",
+        tool=f"T{number // 5 % 3}",
         event_time_us=number,
         defects=100,
         outside=outside,

@@ -55,7 +55,7 @@ def test_larger_windows_find_smaller_shares_of_outliers_down_to_what_matters() -
 def test_the_wafers_stated_are_the_fewest_that_fire(rate: float) -> None:
     check = WaferCheck(alpha=1e-6, expected_rates={"scratch": 0.02})
     told = list(findable_wafers(rate, check))
-    assert [one.change for one in told] == ["wafers of unknown patterns"] * 3 + ["scratch"] * 3
+    assert [one.change for one in told[:6]] == ["wafers of unknown patterns"] * 3 + ["scratch"] * 3
     for one, wafers in zip(told[:3], (25, 100, 1_000), strict=True):
         assert one.where == f"windows of {wafers:,} wafers"
         least = int(one.least.split()[0])
