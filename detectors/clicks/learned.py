@@ -9,13 +9,15 @@ fault would become normal. What is found on the stream as such (its volume, its 
 values are told and then learned: a campaign begins, and is known from the next renewal on; if they are most of a window
 they are no news but a fault, such as another hash.
 
-The baseline is renewed with every `RENEWAL`-th window, so that most windows are compared without fitting it anew. A bad
-beginning heals: a change that lasted twice as long as all that was learned before it is what is normal, as long as
-less than a whole baseline was learned.
+The baseline is renewed with every `RENEWAL`-th window, so that most windows are compared without fitting it anew; only
+the first comes as soon as it can. When it is renewed depends on the windows' times alone, so that whoever reads them
+again renews it at the same ones. A bad beginning heals: a change that lasted twice as long as all that was learned
+before it is what is normal, as long as less than a whole baseline was learned.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference, fit_stretch
@@ -28,7 +30,7 @@ from sparsewatch.schemas.orders import Order
 
 #: Subject of what is found on the stream as such.
 STREAM = "stream"
-#: Windows between renewals of the baseline, once a whole one is learned.
+#: Windows between renewals of the baseline.
 RENEWAL = 6
 #: A change is normal when it lasted so many times as long as what was learned before it, and so many windows.
 _OUTLASTS, _LEAST_LASTING = 2, 12
@@ -102,23 +104,37 @@ def _bars(order: Order, start_us: int, since_us: int) -> bool:
     return order.verb in ("accept", "reset") and start_us < since_us
 
 
+class Size(NamedTuple):
+    """How many windows a baseline is fitted to."""
+
+    least: int
+    most: int
+
+
 def chosen(
-    marked: Sequence[Marked], subjects: Iterable[str], most: int, boundary_us: int
+    marked: Sequence[Marked], subjects: Iterable[str], size: Size, boundary_us: int
 ) -> dict[str, tuple[int, ...]]:
     """Starts of the windows that the baseline of each subject is fitted to.
 
     Args:
         marked: Earlier windows, in the order of time.
         subjects: Features of the stream; `STREAM` need not be among them.
-        most: Windows of a whole baseline.
-        boundary_us: The baseline was last renewed at this window: of later ones none is in it, once it is whole.
+        size: Of a baseline; of a subject with fewer windows all that may be learned are given.
+        boundary_us: The baseline was last renewed at this window: none of later ones is in it, but for those of the
+            first one.
     """
-    suspects = frozenset(name for one in marked for name in one.suspect | one.barred)
-    usual = _last([one for one in marked if one.is_good(STREAM)], most, boundary_us)
+    names = {STREAM: None, **dict.fromkeys(subjects)}
+    usual = _last(_learned_of(STREAM, marked, size.most), size, boundary_us)
     return {
-        name: _last(_learned_of(name, marked, most), most, boundary_us) if suspects & {name, STREAM} else usual
-        for name in (STREAM, *subjects)
+        **dict.fromkeys(names, usual),
+        **{name: _last(_learned_of(name, marked, size.most), size, boundary_us) for name in _marks(marked, names)},
     }
+
+
+def _marks(marked: Sequence[Marked], names: Collection[str]) -> list[str]:
+    """Subjects of which other windows may be learned than of `STREAM`."""
+    found = frozenset(name for one in marked for name in one.suspect | one.barred)
+    return [name for name in names if name in found and name != STREAM]
 
 
 def _learned_of(subject: str, marked: Iterable[Marked], most: int) -> list[Marked]:
@@ -137,9 +153,10 @@ def _learned_of(subject: str, marked: Iterable[Marked], most: int) -> list[Marke
     return good
 
 
-def _last(good: Sequence[Marked], most: int, boundary_us: int) -> tuple[int, ...]:
+def _last(good: Sequence[Marked], size: Size, boundary_us: int) -> tuple[int, ...]:
     before = [one for one in good if one.start_us < boundary_us]
-    return tuple(one.start_us for one in (before if len(before) >= most else good)[-most:])
+    known = before[-size.most :] if len(before) >= size.least else good[: size.least]
+    return tuple(one.start_us for one in known)
 
 
 def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
@@ -150,12 +167,9 @@ def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
         subjects: Features of the stream.
         most: Windows of a whole baseline.
     """
-    names = (STREAM, *subjects)
     needed = {one.start_us for one in marked[-KEPT_NEWEST:]}
-    for starts in chosen(marked, names, most, marked[-1].start_us).values():
-        needed.update(starts)
-    # Until it is renewed a baseline holds windows that are no longer among the newest.
-    for name in names if any(one.suspect or one.barred for one in marked) else (STREAM,):
+    for name in (STREAM, *_marks(marked, frozenset(subjects))):
+        # Until it is renewed a baseline holds windows that are no longer among the newest.
         needed.update([one.start_us for one in _learned_of(name, marked, most)][-most - RENEWAL :])
     return next((one.start_us for one in marked if one.start_us not in needed), marked[0].start_us)
 

@@ -23,6 +23,7 @@ from sparsewatch.detectors.clicks.learned import (
     STREAM,
     LearnedWindow,
     Marked,
+    Size,
     chosen,
     fit_learned,
     ordered,
@@ -181,7 +182,8 @@ class LearnedBaseline:
 
     def _chosen(self, window: Window, kept: Sequence[Pane], orders: Sequence[Order]) -> dict[str, tuple[int, ...]]:
         boundary_us = renewed_us(window.start_us, window.end_us - window.start_us)
-        return chosen(ordered(self._marked(kept), orders), self.features, self.settings.windows, boundary_us)
+        size = Size(self.settings.least, self.settings.windows)
+        return chosen(ordered(self._marked(kept), orders), self.features, size, boundary_us)
 
     def _baseline(self, window: Window, kept: Sequence[Pane], of: dict[str, tuple[int, ...]]) -> "_Baseline | None":
         starts = sorted({start for own in of.values() for start in own})

@@ -11,6 +11,7 @@ from sparsewatch.detectors.clicks.learned import (
     RENEWAL,
     STREAM,
     Marked,
+    Size,
     chosen,
     ordered,
     renewed_us,
@@ -32,7 +33,7 @@ def windows(count: int, **wrong: Sequence[int]) -> list[Marked]:
 
 
 def of(marked: Sequence[Marked], subject: str, boundary: int = NOW) -> tuple[int, ...]:
-    return chosen(marked, ("a", "b"), MOST, boundary)[subject]
+    return chosen(marked, ("a", "b"), Size(LEAST, MOST), boundary)[subject]
 
 
 def order(
@@ -50,9 +51,15 @@ def test_the_last_windows_are_the_baseline() -> None:
 
 def test_a_whole_baseline_is_as_it_was_when_it_was_renewed() -> None:
     assert of(windows(30), "a", boundary=27) == tuple(range(17, 27))
-    # Before it is whole each window helps.
-    assert of(windows(8), "a", boundary=6) == tuple(range(8))
+    assert of(windows(8), "a", boundary=6) == tuple(range(6))
     assert renewed_us(RENEWAL * 50 + 70, 10) == RENEWAL * 50 + 60 - (RENEWAL * 50 + 60) % (RENEWAL * 10)
+
+
+def test_the_first_baseline_comes_as_soon_as_it_can_and_stays_until_it_is_renewed() -> None:
+    found = [of(windows(count), "a", boundary=count // RENEWAL * RENEWAL) for count in range(4, 14)]
+    assert [len(one) for one in found] == [4, 5, 6, 6, 6, 6, 6, 6, 10, 10]
+    found = [of(windows(count), "a", boundary=(count + 2) // RENEWAL * RENEWAL - 2) for count in range(4, 14)]
+    assert [len(one) for one in found] == [4, 5, 5, 5, 5, 5, 10, 10, 10, 10]
 
 
 def test_a_window_is_left_out_of_the_subjects_concerned() -> None:
