@@ -26,11 +26,11 @@ from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.baselines import Baseline, click_rate_baseline, volume_baseline
 from sparsewatch.detectors.clicks.feature_checks import RULES
 from sparsewatch.detectors.clicks.feature_view import View
-from sparsewatch.detectors.clicks.number_shares import NumberMovement, numbers_now
+from sparsewatch.detectors.clicks.known_values import Matched
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.screen import suspects
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
-from sparsewatch.detectors.clicks.value_shares import Movement, movement
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity, counted
 
@@ -46,6 +46,7 @@ def check_window(
     reference: Reference,
     settings: ClickThresholds,
     *,
+    matched: Matched | None = None,
     complete: bool = True,
     start_us: int | None = None,
 ) -> list[Finding]:
@@ -56,6 +57,7 @@ def check_window(
         profile: Figures of the window, made with the known values of `reference`.
         reference: The baseline. Features that it lacks are not checked.
         settings: When a deviation matters.
+        matched: The window's values among those that `reference` knows, `reference.known.match`; found here if absent.
         complete: False if rows of the window may be missing, as in the first and last window of a run: low volume is
             then no finding.
         start_us: Start of the window, microseconds since the epoch: its volume and click rate are compared with those
@@ -68,20 +70,12 @@ def check_window(
     findings = [check_volume(counts.rows, reference, settings, complete=complete, start_us=start_us)]
     if counts.rows >= max(settings.min_rows, 1):
         findings.append(check_click_rate(counts.clicks, counts.rows, reference, settings, start_us=start_us))
+        matched = reference.known.match(counts) if matched is None else matched
+        some = suspects(counts, profile, reference, matched, settings)
         findings.extend(
-            _strongest(
-                View(
-                    name=name,
-                    counts=counts,
-                    figures=profile.features[name],
-                    reference=reference,
-                    settings=settings,
-                    movement=_movement(counts, name, reference),
-                    numbers=_numbers(counts, name, reference),
-                )
-            )
+            _strongest(View.of(name, counts, profile.features[name], reference, settings))
             for name in counts.features
-            if name in reference.features
+            if name in some
         )
     return [finding for finding in findings if finding is not None]
 
@@ -167,16 +161,6 @@ def check_click_rate(
         evidence={"rows": rows, "clicks": clicks, "effect": rate - expected, **baseline.evidence()},
         p_value=p_value(lambda z: abs(rate - expected) >= baseline.share_tolerance(rows, z), settings.of_stream),
     )
-
-
-def _movement(counts: FeatureCounts, name: str, reference: Reference) -> Movement | None:
-    shares = reference.shares.get(name)
-    return None if shares is None else movement(shares, counts, name)
-
-
-def _numbers(counts: FeatureCounts, name: str, reference: Reference) -> NumberMovement | None:
-    shares = reference.numbers.get(name)
-    return None if shares is None else numbers_now(shares, counts, name)
 
 
 def _strongest(view: View) -> Finding | None:

@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 
 from sparsewatch.detectors.budget.chance import p_value
+from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.feature_view import View, null_tolerance
 from sparsewatch.detectors.clicks.moved_values import EXAMPLES, moved_at, shown, taker
 from sparsewatch.detectors.clicks.profile import unseen_values
-from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
+from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.signal_checks import feature_signal_gained, feature_signal_lost
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import (

@@ -1,19 +1,20 @@
 """One feature of one window beside its reference, as the rules on features see it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
+from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.moved_values import Moved, most_moved, shown
-from sparsewatch.detectors.clicks.number_shares import NumberMovement
+from sparsewatch.detectors.clicks.number_shares import NumberMovement, numbers_now
 from sparsewatch.detectors.clicks.profile import FeatureProfile
-from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
+from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import (
     share_tolerance,
 )
-from sparsewatch.detectors.clicks.value_shares import Movement
+from sparsewatch.detectors.clicks.value_shares import Movement, movement
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity
 
@@ -31,6 +32,27 @@ class View:
     movement: Movement | None = None
     #: Where its numbers lie and lay; None where they are counted by value.
     numbers: NumberMovement | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        counts: FeatureCounts,
+        figures: FeatureProfile,
+        reference: Reference,
+        settings: ClickThresholds,
+    ) -> Self:
+        """A feature of a window beside its reference."""
+        shares, numbers = reference.shares.get(name), reference.numbers.get(name)
+        return cls(
+            name=name,
+            counts=counts,
+            figures=figures,
+            reference=reference,
+            settings=settings,
+            movement=None if shares is None else movement(shares, counts, name),
+            numbers=None if numbers is None else numbers_now(numbers, counts, name),
+        )
 
     @property
     def before(self) -> FeatureReference:

@@ -117,8 +117,8 @@ def numbers_now(shares: NumberShares, counts: FeatureCounts, feature: str) -> Nu
 
 def _bins(counts: FeatureCounts, feature: str) -> tuple[Floats, Floats]:
     """Bins of a window, ascending, and their rows."""
-    table = counts.table(feature).drop_nulls("value")
-    return table["value"].to_numpy(), table["rows"].to_numpy().astype(np.float64)
+    part = counts.ascending(feature)
+    return part.values.to_numpy(), part.rows.astype(np.float64)
 
 
 def _below(bins: Floats, rows: Floats, borders: Floats) -> Floats:

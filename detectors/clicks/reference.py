@@ -4,6 +4,7 @@ Fitted once, stored as a model artefact, compared with each new window by `spars
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -15,6 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
+from sparsewatch.detectors.clicks.feature_reference import FeatureReference
+from sparsewatch.detectors.clicks.flat_reference import FlatReference
+from sparsewatch.detectors.clicks.known_values import KnownValues
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
@@ -37,34 +41,7 @@ KIND = "reference"
 _SAMPLE = "sample"
 
 
-class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of one feature over the windows of the reference."""
-
-    null_share: Statistic
-    cardinality: Statistic
-    #: Cardinality, divided by that expected of as many rows drawn from the whole stretch (see
-    #: `sparsewatch.detectors.clicks.tolerances`).
-    cardinality_ratio: Statistic
-    score: Statistic
-    normalised: Statistic
-    #: Share of a window's rows with a value whose value is in no window before it, over the later half of the windows;
-    #: None for fewer than three windows with a value.
-    unseen_share: Statistic | None
-    #: Place by mean normalised score, 1 is best.
-    rank: int
-    #: Rows with a value in the whole stretch.
-    listed: int
-    #: Windows of the reference that are not in these figures, since the feature is unlike itself in them.
-    left_out: int = 0
-    #: Of `null_share`; None in references of earlier releases, and of few windows.
-    null_steadiness: Steadiness | None = None
-
-    def windows(self, windows: int) -> int:
-        """Windows that these figures are over, of a reference of so many."""
-        return windows - self.left_out
-
-
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
+class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Figures of a clean stretch of clicks, against which a job's windows are checked."""
 
     label: str
@@ -104,6 +81,16 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
         return f"<Reference: {self.windows} windows of {self.volume.mean:.0f} rows, {len(self.features)} features>"
+
+    @cached_property
+    def known(self) -> KnownValues:
+        """The known values of all features, to find a window's among them."""
+        return KnownValues(self.known_values, self.hash_limits)
+
+    @cached_property
+    def flat(self) -> FlatReference:
+        """The figures of all features, to judge them at once."""
+        return FlatReference.of(self.features, self.known, self.shares, self.abundances)
 
     def hash_limit(self, feature: str) -> int:
         """The hashes of the known values are below it; `HASH_RANGE` where all are known."""
@@ -219,7 +206,7 @@ def fit_reference(
         ConfigError: If no window has rows.
     """
     whole, times = _with_rows(windows, starts_us)
-    profiles = [profile_window(window, rank_features(window), None) for window in whole]
+    profiles = [profile_window(window, rank_features(window)) for window in whole]
     return fit_stretch(Stretch(whole, profiles, times), window_us, sample=sample)
 
 

@@ -13,7 +13,8 @@ import msgspec
 from sparsewatch.detectors.clicks.baselines import click_rate_baselines, volume_baselines
 from sparsewatch.detectors.clicks.checks import click_rate_tolerance, volume_limits
 from sparsewatch.detectors.clicks.feature_checks import null_limit, unseen_tolerance
-from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
+from sparsewatch.detectors.clicks.feature_reference import FeatureReference
+from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.signal_checks import signal_lost_limit, signal_tolerance
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import distinct_surprise, distinct_tolerance

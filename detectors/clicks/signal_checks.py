@@ -1,8 +1,9 @@
 """Rules on how much a feature of one window tells of the label, against a reference."""
 
 from sparsewatch.detectors.budget.chance import p_value
+from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.feature_view import View
-from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
+from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import (
     Information,

@@ -61,10 +61,11 @@ def chance_bound(variance: float, rows: float, z: float) -> float:
         rows: Values averaged, > 0.
         z: Strictness, in standard errors.
     """
-    return float(_chance_bounds(np.array([variance]), rows, z)[0])
+    return float(chance_bounds(np.array([variance]), rows, z)[0])
 
 
-def _chance_bounds(variances: Floats, rows: float, z: float) -> Floats:
+def chance_bounds(variances: Floats, rows: float | Floats, z: float | Floats) -> Floats:
+    """As `chance_bound`, of several means; shape (n,), and so may be rows and strictness."""
     log_p = z * z / 2
     third = log_p / (3 * rows)
     bounds: Floats = third + np.sqrt(third * third + 2 * log_p * variances / rows)
@@ -181,7 +182,7 @@ def share_tolerances(
         prior = PRIOR_WINDOWS * variances / rows / most / shrunken
         degrees = 1 / (prior**2 / PRIOR_WINDOWS + (1 - prior) ** 2 / max(freedom, 1.0))
     between = -stdtrit(degrees, ndtr(-z)) * np.sqrt(shrunken)
-    widened: Floats = widen(1.0, known) * np.maximum(_chance_bounds(variances, rows, z), between)
+    widened: Floats = widen(1.0, known) * np.maximum(chance_bounds(variances, rows, z), between)
     return widened
 
 

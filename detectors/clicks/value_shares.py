@@ -31,7 +31,7 @@ from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 #: Blocks of windows that are left out in turn; of few windows fewer, of two windows each.
 BLOCKS, _FEWEST_BLOCKS = 4, 2
 #: A value is steady whose share is below this part of its mean in none of so many windows.
-_STEADY, _MANY_WINDOWS = 0.2, 12
+STEADY, _MANY_WINDOWS = 0.2, 12
 #: Share of rows that moved in a window of the reference which is left out of its shares, and how sure that is.
 _ODD_MOVED, _ODD_Z = 0.05, 4.0
 
@@ -119,7 +119,7 @@ class Movement(NamedTuple):
         """
         means, least, listed = self.shares.means[:-1], self.shares.least[:-1], self.listed
         limits = left * least
-        judged = (means >= share) & (least >= _STEADY * means)
+        judged = (means >= share) & (least >= STEADY * means)
         gone = judged & (self.now[:-1] <= limits)
         sure = gammaincc(np.floor(limits * listed) + 1, least * listed) < ndtr(-z)
         moved = -self.changes[:-1] > self.tolerances(z)[:-1]

@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparsewatch.detectors.counts.counts import Bucket
+from sparsewatch.detectors.counts.counts import Bucket, Part
 from sparsewatch.detectors.counts.distinct import Clicks
 from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
 from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bin_text, binned, is_number
@@ -179,6 +179,14 @@ class FeatureCounts:
         null = pl.DataFrame([(None, *column.nulls)], schema=table.schema, orient="row")
         return pl.concat([null, table])
 
+    def stored(self, features: Sequence[str]) -> list[Part]:
+        """Stored values of some features with their counts, each value once, in no order."""
+        return [self._counted(feature).merged() for feature in features]
+
+    def ascending(self, feature: str) -> Part:
+        """Stored values of a feature with their counts, by ascending value."""
+        return self._counted(feature).sorted()
+
     def others(self, feature: str) -> Bucket:
         """Rows and clicks of the values that are not stored because the feature has more than `max_values`."""
         return self._counted(feature).others()
@@ -189,7 +197,7 @@ class FeatureCounts:
 
     def hash_limit(self, feature: str) -> int:
         """The hashes of the values in `sampled_values` are below it; `HASH_RANGE` where all values are stored."""
-        return self._counted(feature).sample()[2]
+        return self._counted(feature).limit()
 
     def sampled_values(self, feature: str, limit: int = HASH_RANGE) -> SampledValues:
         """Values whose hash is below `limit` and `hash_limit`; see `sparsewatch.detectors.counts.value_estimates`."""

@@ -144,6 +144,11 @@ class ValueCounts:
         below = np.flatnonzero(hashes < self._limit)
         return part.take(below), hashes[below], self._limit
 
+    def limit(self) -> int:
+        """The limit of `sample`."""
+        self.merged()
+        return HASH_RANGE if self.hashed is None else self._limit
+
     def cardinality(self) -> int:
         """Distinct values; above the cap an estimate with a relative sd of 1 / sqrt(max_values)."""
         part = self.merged()

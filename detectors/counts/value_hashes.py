@@ -129,6 +129,16 @@ def combine_hashes(columns: Sequence[Hashes]) -> Hashes:
     return combined
 
 
+def hashes_of_columns(hashes: Hashes, columns: NDArray[np.int64]) -> Hashes:
+    """Hashes of values of several columns, told apart by their column.
+
+    Args:
+        hashes: Of the values, shape (n,).
+        columns: Number of the column of each, >= 0.
+    """
+    return mix(hashes + mix((columns.astype(np.uint64) + np.uint64(1)) * STEP))
+
+
 def _hash_encoded(column: Any, kind: str) -> Hashes:
     # The code -1 stands for the missing value, put last.
     hashes: Hashes = np.append(_hash_plain(column.dictionary.cast(ARROW_TYPES[kind]), kind), MISSING)

@@ -180,8 +180,9 @@ class ConcludeClicks:
         self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature], types: TypeCounts
     ) -> Conclusion:
         reference = None if self.reference is None else self.reference.now()
-        known, limits = (None, None) if reference is None else (reference.known_values, reference.hash_limits)
-        profile = profile_window(counts, ranking, known, limits, types.mistyped)
+        matched = None if reference is None else reference.known.match(counts)
+        unseen = {} if reference is None or matched is None else reference.known.unseen_shares(counts, matched)
+        profile = profile_window(counts, ranking, unseen, types.mistyped)
         exported = [ranked.feature for ranked in ranking[:_EXPORTED_FEATURES]]
         return Conclusion(
             rows=counts.rows,
@@ -191,7 +192,13 @@ class ConcludeClicks:
             else self._by(
                 reference,
                 check_window(
-                    counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
+                    counts,
+                    profile,
+                    reference,
+                    self.checks,
+                    matched=matched,
+                    complete=window.complete,
+                    start_us=window.start_us,
                 ),
             ),
             metrics=click_metrics(ranking, profile) + mistyped_metrics(types, exported),

@@ -146,9 +146,16 @@ class LearnedBaseline:
         return self._judged[state]
 
     def _findings(self, window: Window, found: Conclusion, own: OwnWindow, reference: Reference) -> list[Finding]:
-        profile = profile_window(own.counts, own.pane.ranking, reference.known_values, reference.hash_limits)
+        matched = reference.known.match(own.counts)
+        unseen = reference.known.unseen_shares(own.counts, matched)
         findings = check_window(
-            own.counts, profile, reference, self.checks, complete=window.complete, start_us=window.start_us
+            own.counts,
+            profile_window(own.counts, own.pane.ranking, unseen),
+            reference,
+            self.checks,
+            matched=matched,
+            complete=window.complete,
+            start_us=window.start_us,
         )
         findings += self._repeated([*found.findings, *findings], own, reference)
         explained = {(finding.rule, finding.subject) for finding in found.findings}
@@ -232,7 +239,7 @@ class LearnedBaseline:
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane
         counts = FeatureCounts.from_bytes(pane.counts)
-        return LearnedWindow(start_us, counts, profile_window(counts, pane.ranking, None))
+        return LearnedWindow(start_us, counts, profile_window(counts, pane.ranking))
 
     def _marked(self, kept: Sequence[Pane]) -> list[Marked]:
         return [Marked(start_us, frozenset(pane.suspect)) for start_us, pane in self._panes(kept)]

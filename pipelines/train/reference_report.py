@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.clicks.reference import FeatureReference, Reference
+from sparsewatch.detectors.clicks.feature_reference import FeatureReference
+from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.sensitivity import Sensitivity, sensitivity
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.number_bins import BITS

@@ -89,5 +89,6 @@ def findings(
 ) -> list[Finding]:
     """The findings of the checks on a window."""
     ranking = rank_features(counts)
-    profile = profile_window(counts, ranking, reference.known_values, reference.hash_limits, mistyped)
+    unseen = reference.known.unseen_shares(counts, reference.known.match(counts))
+    profile = profile_window(counts, ranking, unseen, mistyped)
     return check_window(counts, profile, reference, settings or ClickThresholds(), complete=complete, start_us=start_us)

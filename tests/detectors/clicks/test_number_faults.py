@@ -8,13 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sparsewatch.detectors.clicks.checks import check_window
-from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.schemas.alerts import Finding
+from tests.kit import click_streams
 
 ROWS = 2_000
 WINDOWS = 24
@@ -41,8 +38,7 @@ def window(seed: int, *, numbers: tuple[str, ...] = ("price",), fault: Fault | N
 
 
 def findings(reference: Reference, counts: FeatureCounts) -> list[Finding]:
-    profile = profile_window(counts, rank_features(counts), reference.known_values, reference.hash_limits)
-    return check_window(counts, profile, reference, ClickThresholds(), complete=True, start_us=0)
+    return click_streams.findings(counts, reference, start_us=0)
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers, numbers_now
-from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import BITS, bins_of
-from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.schemas.alerts import Finding
+from tests.kit import click_streams
 
 ROWS, WINDOWS = 2_000, 24
 Numbers = list[float | None]
@@ -43,9 +40,7 @@ def fitted(windows: list[FeatureCounts]) -> NumberShares:
 
 
 def findings(reference: Reference, values: Any) -> list[Finding]:
-    counts = counted(values)
-    profile = profile_window(counts, rank_features(counts), reference.known_values, reference.hash_limits)
-    return check_window(counts, profile, reference, ClickThresholds(), complete=True, start_us=0)
+    return click_streams.findings(counted(values), reference, start_us=0)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparsewatch.detectors.clicks.known_values import is_known
 from sparsewatch.detectors.clicks.outlying import PART
-from sparsewatch.detectors.clicks.profile import is_known
 from sparsewatch.detectors.clicks.stretch import LEAST_SHARE, MOST_FREQUENT, StretchValues
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 

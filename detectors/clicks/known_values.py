@@ -1,0 +1,168 @@
+"""The values that a reference knows of all its features, and those of a window found among them in one pass.
+
+A value is known by its hash and its feature (`sparsewatch.detectors.counts.value_hashes`): all values of all features
+lie in one array, and a window's are sought in it at once. To seek them feature by feature takes several calls for each,
+which at hundreds of features was most of what the checks of a window took.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sparsewatch.detectors.counts.counts import Counts, Part
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.hash_index import HashIndex
+from sparsewatch.detectors.counts.value_hashes import (
+    ARROW_TYPES,
+    HASH_RANGE,
+    Hashes,
+    counters_of,
+    hash_values,
+    hashes_of_columns,
+)
+
+#: Type of a column of values, by the type in which they are counted.
+_POLARS_TYPES = {ARROW_TYPES["int"]: pl.Int64, ARROW_TYPES["float"]: pl.Float64, ARROW_TYPES["str"]: pl.String}
+
+
+class Matched(NamedTuple):
+    """A window's values beside those that are known."""
+
+    #: Rows of each known value in the window, shape (n_known,).
+    rows: Counts
+    #: Rows of the values of each feature that are not known, of those that can be: shape (n_features,).
+    unknown: Counts
+    #: Features that are compared one by one: more values than a window holds, or values of another type.
+    apart: frozenset[str]
+
+
+class KnownValues:
+    """Known values of features.
+
+    Args:
+        values: Of each feature, each value once, without null.
+        limits: For features of which a sample is known: the hashes of the known values are below the limit.
+    """
+
+    def __init__(self, values: Mapping[str, pl.Series], limits: Mapping[str, int] | None = None) -> None:
+        self.values, self.limits = values, limits or {}
+        self.features = tuple(values)
+        self._highest = np.array([self.limit(name) - 1 for name in self.features], np.uint64)
+        #: Where the values of each feature begin among all, and the end of the last.
+        self.starts: Counts = np.cumsum([0, *(len(series) for series in values.values())])
+        self._index = HashIndex(_keys(range(len(self.features)), list(values.values())))
+
+    def limit(self, feature: str) -> int:
+        """The hashes of the known values are below it; `HASH_RANGE` where all are known."""
+        return self.limits.get(feature, HASH_RANGE)
+
+    def places(self, values: Mapping[str, pl.Series]) -> NDArray[np.int64]:
+        """Places of values of features among all that are known, feature after feature; -1 for others."""
+        number = {name: place for place, name in enumerate(self.features)}
+        keys = _keys([number[name] for name in values], list(values.values()))
+        return np.where(keys == 0, -1, self._index.find(keys))
+
+    def match(self, counts: FeatureCounts) -> Matched:
+        """Find the values of a window."""
+        here = set(counts.features)
+        columns = [place for place, name in enumerate(self.features) if name in here]
+        names = [self.features[place] for place in columns]
+        parts = counts.stored(names)
+        apart = {
+            name
+            for name, part in zip(names, parts, strict=True)
+            if counts.hash_limit(name) < HASH_RANGE or not self._comparable(name, part)
+        }
+        own = [(place, part) for place, name, part in zip(columns, names, parts, strict=True) if name not in apart]
+        rows, unknown = np.zeros(self.starts[-1], np.int64), np.zeros(len(self.features), np.int64)
+        for of_kind in _by_type(own):
+            self._match_kind(of_kind, rows, unknown)
+        return Matched(rows, unknown, frozenset(apart))
+
+    def unseen_shares(self, counts: FeatureCounts, matched: Matched) -> dict[str, float | None]:
+        """Share of the rows with a value whose value is not known, by feature; None without a value.
+
+        Of features with more values than a window or the reference holds an estimate.
+
+        Args:
+            counts: Of the window.
+            matched: Its values.
+        """
+        shares: dict[str, float | None] = {}
+        here = set(counts.features)
+        for name, unknown in zip(self.features, matched.unknown.tolist(), strict=True):
+            if name not in here:
+                continue
+            listed = counts.rows - counts.nulls(name)
+            if not listed:
+                shares[name] = None
+            elif name in matched.apart or (unknown and self.limit(name) < HASH_RANGE):
+                shares[name] = _unseen_share(counts, name, self.values[name], self.limit(name), listed)
+            else:
+                shares[name] = min(unknown / listed, 1.0)
+        return shares
+
+    def _comparable(self, name: str, part: Part) -> bool:
+        return not part.rows.size or self.values[name].dtype == _POLARS_TYPES.get(part.values.type)
+
+    def _match_kind(self, own: list[tuple[int, Part]], rows: Counts, unknown: Counts) -> None:
+        """Add the values of some features of one type."""
+        columns = np.repeat([place for place, _ in own], [part.rows.size for _, part in own])
+        own_rows = np.concatenate([part.rows for _, part in own])
+        hashes = hash_values(pa.concat_arrays([part.values for _, part in own]), repeats=False)
+        places = self._index.find(hashes_of_columns(hashes, columns))
+        found = places >= 0
+        rows[places[found]] = own_rows[found]
+        news = ~found & (hashes <= self._highest[columns])
+        unknown += np.bincount(columns[news], own_rows[news], unknown.size).astype(np.int64)
+
+
+def _keys(columns: Sequence[int], values: Sequence[pl.Series]) -> Hashes:
+    """Hashes of values of columns, column after column; 0 for values of a type that is not counted."""
+    bounds = np.cumsum([0, *(len(series) for series in values)])
+    keys = np.zeros(bounds[-1], np.uint64)
+    for dtype in _POLARS_TYPES.values():
+        own = [place for place, series in enumerate(values) if series.dtype == dtype]
+        if own:
+            hashes = hash_values(_arrow(pl.concat([values[place] for place in own])), repeats=False)
+            at = np.concatenate([np.arange(bounds[place], bounds[place + 1]) for place in own])
+            keys[at] = hashes_of_columns(hashes, np.array(columns)[own].repeat(np.diff(bounds)[own]))
+    return keys
+
+
+def is_known(values: Any, known: pl.Series) -> NDArray[np.bool_]:
+    """Which of a window's values, an Arrow array, are known; none if they are of another type."""
+    others = _arrow(known)
+    if values.type != others.type:
+        return np.zeros(len(values), np.bool_)
+    found: NDArray[np.bool_] = pc.is_in(values, value_set=others).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _by_type(own: Iterable[tuple[int, Part]]) -> Iterator[list[tuple[int, Part]]]:
+    """Features with values, those of one type together."""
+    by_type: dict[Any, list[tuple[int, Part]]] = {}
+    for place, part in own:
+        if part.rows.size:
+            by_type.setdefault(part.values.type, []).append((place, part))
+    yield from by_type.values()
+
+
+def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series, hash_limit: int, listed: int) -> float:
+    """Share of the rows with a value; counters of unnamed frequent values are unseen if no known value has them."""
+    sampled = counts.sampled_values(feature, hash_limit)
+    unseen = ~is_known(sampled.part.values, known)
+    rows = float(pl.Series(sampled.weights[unseen]).dot(pl.Series(sampled.part.rows[unseen])) or 0.0)
+    if hash_limit == HASH_RANGE and sampled.unnamed.size:
+        taken = counters_of(hash_values(_arrow(known), repeats=False), sampled.n_counters)
+        rows += float(sampled.unnamed[~np.isin(sampled.counters, taken)].sum())
+    return min(rows / listed, 1.0)
+
+
+def _arrow(values: pl.Series) -> Any:
+    return values.to_arrow(compat_level=pl.CompatLevel.oldest())
