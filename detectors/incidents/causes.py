@@ -48,6 +48,7 @@ RULES: dict[str, Kind] = {
     "feature_signal_gained": "data",
     "rank_drift": "data",
     "columns_moved": "data",
+    "column_link_lost": "data",
     "volume_high": "data",
     "click_rate_shift": "data",
     "rows_unlike_training": "data",

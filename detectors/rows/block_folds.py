@@ -17,8 +17,9 @@ from sparsewatch.detectors.conformal import cuts
 from sparsewatch.detectors.rows.encoding.encode import one_batch
 from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.model import RowModel
-from sparsewatch.detectors.rows.windows.blocks import BlockSpread, block_counts, block_size, spread_between
+from sparsewatch.detectors.rows.windows.blocks import BlockSpread, block_size, block_sums, spread_between
 from sparsewatch.detectors.rows.windows.column_drift import CUTS
+from sparsewatch.detectors.rows.windows.links import ColumnLinks, spread_of_links
 
 #: Parts of the training data, each of which is left out in turn.
 _FOLDS = 4
@@ -43,8 +44,15 @@ def with_spread(
     return replace(
         model,
         column_blocks=_spread_of_columns(X, model.spread.cuts, size, rows_each),
-        score_blocks=spread_between(block_counts(hits), size, rows_each),
+        score_blocks=spread_between(block_sums(hits), size, rows_each),
+        links=_links_with_spread(model, X, rows_each),
     )
+
+
+def _links_with_spread(model: RowModel, X: NDArray[np.float32], rows_each: float) -> ColumnLinks | None:
+    if model.links is None:
+        return None
+    return replace(model.links, blocks=spread_of_links(model.links, model.groups(X), rows_each))
 
 
 def _scores(model: RowModel, table: pa.Table, refit: Callable[[pa.Table], RowModel]) -> NDArray[np.float32]:
@@ -68,6 +76,6 @@ def _spread_of_columns(
     for first in range(0, X.shape[1], _AT_ONCE):
         own = slice(first, first + _AT_ONCE)
         for i, cut in enumerate(cuts_of[own].T):
-            counts[:, 0, own, i] = block_counts(X[:, own] < cut)
-            counts[:, 1, own, i] = block_counts(X[:, own] <= cut)
+            counts[:, 0, own, i] = block_sums(X[:, own] < cut)
+            counts[:, 1, own, i] = block_sums(X[:, own] <= cut)
     return spread_between(counts, size, rows_each)

@@ -25,6 +25,7 @@ from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer
 from sparsewatch.detectors.rows.windows.blocks import BlockSpread
 from sparsewatch.detectors.rows.windows.column_drift import CUTS, ColumnSpread
+from sparsewatch.detectors.rows.windows.links import ColumnLinks, groups_of
 from sparsewatch.schemas.errors import ModelError
 
 KIND = "rows"
@@ -32,7 +33,7 @@ KIND = "rows"
 _LEAST_FALL = 0.25
 _SMOKE_ROWS = 32
 _ENCODER, _SCORER = "encoder.", "scorer."
-_COLUMN_BLOCKS, _SCORE_BLOCKS = "column_blocks.", "score_blocks."
+_COLUMN_BLOCKS, _SCORE_BLOCKS, _LINKS = "column_blocks.", "score_blocks.", "links."
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True, repr=False)
@@ -53,6 +54,8 @@ class RowModel:
     #: each cut, and the shares of rows up to each of `conformal.EDGES`; None where that was not measured.
     column_blocks: BlockSpread | None = None
     score_blocks: BlockSpread | None = None
+    #: Which columns go together; None if none do, or of models stored before that was looked at.
+    links: ColumnLinks | None = None
     #: Name and version once stored, as results state it.
     id: str = ""
 
@@ -117,6 +120,11 @@ class RowModel:
         """
         return conformal.alarm_threshold(self.calibration, rate)
 
+    def groups(self, X: np.ndarray) -> np.ndarray:
+        """The tenth of the held-out rows that each value of encoded rows lies in, uint8 of shape (n, columns)."""
+        first = self.encoder.first_features
+        return groups_of(X[:, first], self.spread.cuts[first])
+
     def independent_rows(self, rows: int) -> dict[str, float]:
         """How many independent rows tell as much of each column, its median, as a window of so many; empty if unknown.
 
@@ -144,8 +152,9 @@ class RowModel:
         tensors |= {_SCORER + name: weight for name, weight in weights.items()}
         tensors |= {"calibration": self.calibration, "usual": self.baseline}
         tensors |= {"spread.cuts": self.spread.cuts, "spread.counts": self.spread.counts}
-        for prefix, blocks in ((_COLUMN_BLOCKS, self.column_blocks), (_SCORE_BLOCKS, self.score_blocks)):
-            tensors |= {} if blocks is None else {prefix + name: array for name, array in blocks.to_arrays().items()}
+        parts = ((_COLUMN_BLOCKS, self.column_blocks), (_SCORE_BLOCKS, self.score_blocks), (_LINKS, self.links))
+        for prefix, part in parts:
+            tensors |= {} if part is None else {prefix + name: array for name, array in part.to_arrays().items()}
         tensors |= smoke_tensors({"rows": _smoke_rows(self.encoder.n_features)}, self._smoke_scores)
         meta: dict[str, Any] = {"method": self.method, "scorer": scorer, "encoder": encoder, "about": about or {}}
         meta |= {"spread_rows": self.spread.rows}
@@ -174,6 +183,7 @@ class RowModel:
                 spread=ColumnSpread(tensors["spread.cuts"], tensors["spread.counts"], meta["spread_rows"]),
                 column_blocks=BlockSpread.from_arrays(_with_prefix(tensors, _COLUMN_BLOCKS)),
                 score_blocks=BlockSpread.from_arrays(_with_prefix(tensors, _SCORE_BLOCKS)),
+                links=ColumnLinks.from_arrays(_with_prefix(tensors, _LINKS)),
                 id=artefact.id,
             )
         if scorer.n_features != encoder.n_features:

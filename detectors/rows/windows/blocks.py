@@ -198,21 +198,27 @@ def block_size(rows: int) -> int:
     return max(SMALLEST, -(-rows // MOST_BLOCKS))
 
 
-def block_counts(hits: NDArray[Any]) -> NDArray[np.int64]:
-    """How many rows of each smallest block are hit; bool (n, ...) to int64 (blocks, ...), the last rows left out."""
-    size = block_size(len(hits))
-    whole = len(hits) // size
-    counts: NDArray[np.int64] = hits[: whole * size].reshape(whole, size, *hits.shape[1:]).sum(axis=1)
-    return counts
+def block_sums(values: NDArray[Any]) -> NDArray[Any]:
+    """Sums over the rows of each smallest block; (n, ...) to (blocks, ...), the last rows left out.
+
+    Of whether rows are hit, how many are: bool to int64.
+    """
+    size = block_size(len(values))
+    whole = len(values) // size
+    sums: NDArray[Any] = values[: whole * size].reshape(whole, size, *values.shape[1:]).sum(axis=1)
+    return sums
 
 
-def spread_between(counts: NDArray[np.int64], size: int, rows_each: float = 1.0) -> BlockSpread | None:
-    """The surplus variance, of the counts of the smallest blocks.
+def spread_between(
+    counts: NDArray[Any], size: int, rows_each: float = 1.0, *, own: Floats | None = None
+) -> BlockSpread | None:
+    """The surplus variance, of the counts of the smallest blocks, or of other sums over their rows.
 
     Args:
         counts: Rows of each block that are hit, in the order of the training data; shape (blocks, ...).
         size: Rows a block.
         rows_each: Rows of the stream that a training row stands for, at least 1.
+        own: Variance of what is summed between single rows, shape (...); that of a hit if None.
 
     Returns:
         None for fewer than four blocks.
@@ -223,7 +229,7 @@ def spread_between(counts: NDArray[np.int64], size: int, rows_each: float = 1.0)
         return None
     shares = (counts.mean(axis=0) / size).astype(np.float32)
     while len(counts) >= (FEWEST_BLOCKS if spans else _LEAST_BLOCKS):
-        variance, error = _surplus(counts / size, size)
+        variance, error = _surplus(counts / size, size, own)
         spans.append(round(size * rows_each))
         variances.append(variance.astype(np.float32))
         errors.append(error.astype(np.float32))
@@ -232,7 +238,7 @@ def spread_between(counts: NDArray[np.int64], size: int, rows_each: float = 1.0)
     return BlockSpread(np.array(spans, dtype=np.int64), shares, np.stack(variances), np.stack(errors))
 
 
-def _surplus(shares: Floats, size: int) -> tuple[Floats, Floats]:
+def _surplus(shares: Floats, size: int, own: Floats | None) -> tuple[Floats, Floats]:
     """Surplus variance of shares of blocks of so many rows, and its standard error."""
     half = len(shares) // 2
     first, last = shares[:half], shares[half : 2 * half]
@@ -241,7 +247,8 @@ def _surplus(shares: Floats, size: int) -> tuple[Floats, Floats]:
     mean = shares.mean(axis=0)
     total = inside + apart
     error = np.sqrt(2 * (inside**2 / freedom + apart**2))
-    return np.maximum(total - mean * (1 - mean) / size, 0.0), error
+    of_a_row = mean * (1 - mean) if own is None else own
+    return np.maximum(total - of_a_row / size, 0.0), error
 
 
 def _inside(halves: Floats) -> tuple[Floats, Floats]:

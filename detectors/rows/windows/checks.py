@@ -26,9 +26,11 @@ from scipy import stats
 
 from sparsewatch.detectors.budget.chance import alpha_of, p_value, z_of
 from sparsewatch.detectors.conformal import EDGES, Counts, equal_counts
+from sparsewatch.detectors.rows.methods.scorer import Rows
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.blocks import BlockSpread, Known, StoredSpread, Surplus, spread_of_stored
 from sparsewatch.detectors.rows.windows.column_drift import ColumnDrift, moved_columns, stretch_chance
+from sparsewatch.detectors.rows.windows.links import LostLink, lost_links
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, ModelScores, RowScores
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.alerts import Finding
@@ -151,6 +153,7 @@ def _stretch_chance(
 UNLIKE_TRAINING = "rows_unlike_training"
 DRIFT = "row_scores_drift"
 MOVED = "columns_moved"
+LINK_LOST = "column_link_lost"
 SUBJECT = "rows"
 
 
@@ -175,7 +178,7 @@ def check_rows(scores: RowScores, settings: RowCheck) -> list[Finding]:
 
 
 def check_columns(model: RowModel, sample: pa.RecordBatch, rows: int, settings: RowCheck) -> list[Finding]:
-    """A finding for each column that has moved, the furthest first; one on all rows if they are many.
+    """A finding for each column that has moved, the furthest first, one on all rows if they are many; then lost links.
 
     Args:
         model: Holds the baseline of each column.
@@ -196,7 +199,43 @@ def check_columns(model: RowModel, sample: pa.RecordBatch, rows: int, settings: 
         stretch_chances=None if blocks is None else stretch_chance(model.spread, X, blocks, rows),
         stretch_level=settings.of_stretches,
     )
-    evidence = {"model": model.id, "rows": sample.num_rows, "moved": len(moved)}
+    return [*_of_moved(model, moved, sample.num_rows, settings), *_unlinked(model, X, rows, moved, settings)]
+
+
+def _unlinked(model: RowModel, X: Rows, rows: int, moved: Sequence[ColumnDrift], settings: RowCheck) -> list[Finding]:
+    """Columns that no longer go together with others, none where many have moved."""
+    if model.links is None or len(moved) > _MOST_COLUMNS:
+        return []
+    apart_from = [drift.column for drift in moved]
+    found = lost_links(model.links, model.groups(X), rows, model.encoder.names, apart_from)
+    return [
+        _link_lost(one, len(X), model.id, settings.least_link_loss)
+        for one in found[:_MOST_COLUMNS]
+        if one.lost >= settings.least_link_loss
+        and one.chance <= settings.of_links
+        and one.stretch_chance <= settings.of_stretches
+    ]
+
+
+def _link_lost(link: LostLink, rows: int, model: str, least: float) -> Finding:
+    return Finding(
+        rule=LINK_LOST,
+        subject=link.column,
+        severity="warning",
+        value=link.lost,
+        threshold=least,
+        baseline=0.0,
+        message=(
+            f"{link.column}: its values no longer go with those of {', '.join(link.partners)}; {min(link.lost, 1):.0%} "
+            "of what they had to do with each other in the training data is lost"
+        ),
+        evidence={"model": model, "rows": rows, **msgspec.structs.asdict(link), "effect": link.lost},
+        p_value=link.p_value,
+    )
+
+
+def _of_moved(model: RowModel, moved: Sequence[ColumnDrift], rows: int, settings: RowCheck) -> list[Finding]:
+    evidence = {"model": model.id, "rows": rows, "moved": len(moved)}
     if len(moved) > _MOST_COLUMNS:
         return [_many_moved(moved, len(model.encoder.names), evidence, settings.least_column_drift)]
     return [_column_moved(drift, evidence, settings.least_column_drift) for drift in moved]

@@ -8,7 +8,7 @@ from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.schemas.settings import Count, Level, Range, Settings
 
 #: Families of tests, one test a window each.
-FAMILIES = ("row_outliers", "row_scores", "columns")
+FAMILIES = ("row_outliers", "row_scores", "columns", "links")
 #: Without a budget.
 _LEVEL, _STRETCH_LEVEL = 1e-6, 1e-4
 #: Distance between two distributions.
@@ -29,8 +29,12 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     #: As `level`, for single columns that have moved, all of them together.
     column_level: Level | None = None
     #: Least distance of a column from that of calibration rows, see `column_drift.ColumnDrift`.
-    least_column_drift: _Distance = 0.15
-    #: As `level`, for each of the three by the spread between stretches of the training data; see `blocks`. The budget
+    least_column_drift: _Distance = 0.05
+    #: As `level`, for columns that no longer go together with others, all of them together.
+    link_level: Level | None = None
+    #: Least part of what a column had to do with others that must be lost, see `links.LostLink`.
+    least_link_loss: _Distance = 0.25
+    #: As `level`, for each of the four by the spread between stretches of the training data; see `blocks`. The budget
     #: makes all of these stricter than they were without, and never laxer: rows depend on each other.
     stretch_level: Level | None = None
     #: A column's type has changed from this share of its values, and from so many cells.
@@ -53,8 +57,13 @@ class RowCheck(Settings, frozen=True, kw_only=True):
         return _LEVEL if self.column_level is None else self.column_level
 
     @property
+    def of_links(self) -> float:
+        """The same of columns that no longer go together with others."""
+        return _LEVEL if self.link_level is None else self.link_level
+
+    @property
     def of_stretches(self) -> float:
-        """The same of each of the three, by the spread between stretches of the training data."""
+        """The same of each of the four, by the spread between stretches of the training data."""
         return _STRETCH_LEVEL if self.stretch_level is None else self.stretch_level
 
     def within(self, allowance: Allowance) -> "RowCheck":
@@ -64,12 +73,13 @@ class RowCheck(Settings, frozen=True, kw_only=True):
             allowance: With the families `FAMILIES`.
         """
         alphas = [allowance.alpha(family) for family in FAMILIES]
-        outliers, drift, columns = (min(_LEVEL, alpha) for alpha in alphas)
+        outliers, drift, columns, links = (min(_LEVEL, alpha) for alpha in alphas)
         stretch = min(max(allowance.alpha(family), min(_STRETCH_LEVEL, allowance.spent(family))) for family in FAMILIES)
         return msgspec.structs.replace(
             self,
             level=outliers if self.level is None else self.level,
             drift_level=drift if self.drift_level is None else self.drift_level,
             column_level=columns if self.column_level is None else self.column_level,
+            link_level=links if self.link_level is None else self.link_level,
             stretch_level=stretch if self.stretch_level is None else self.stretch_level,
         )

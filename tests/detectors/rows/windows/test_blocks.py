@@ -18,8 +18,8 @@ from sparsewatch.detectors.rows.windows.blocks import (
     MOST_BLOCKS,
     BlockSpread,
     Known,
-    block_counts,
     block_size,
+    block_sums,
     spread_between,
     spread_of_stored,
 )
@@ -37,7 +37,7 @@ def remembering(n: int, memory: float, seed: int) -> np.ndarray:
 
 
 def spread_of(values: np.ndarray, rows_each: float = 1.0) -> BlockSpread:
-    spread = spread_between(block_counts((values <= 0)[:, None]), block_size(len(values)), rows_each)
+    spread = spread_between(block_sums((values <= 0)[:, None]), block_size(len(values)), rows_each)
     assert spread is not None
     return spread
 
@@ -119,7 +119,7 @@ def test_the_highest_share_is_where_the_chance_is_the_level() -> None:
 
 def test_few_rows_have_no_spread_and_many_have_blocks_of_bounded_number() -> None:
     assert spread_between(np.zeros((3, 1), dtype=np.int64), 16) is None
-    assert len(block_counts(np.ones(10**6, dtype=np.bool_))) <= MOST_BLOCKS
+    assert len(block_sums(np.ones(10**6, dtype=np.bool_))) <= MOST_BLOCKS
 
 
 def test_a_spread_is_the_same_once_stored() -> None:
