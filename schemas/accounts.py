@@ -6,8 +6,8 @@ Stored are msgspec structs, as MessagePack (restriction, acknowledgements, marke
 newest event time *before* that offset, so lateness is decided again exactly as it was. Records below `high` were read
 before: late records, rejects and rows of closed windows among them are accounted already and are skipped.
 
-**Parts.** Measures, acknowledgements of what was written, and markers meet when a window closes. All three travel as
-`(job, bytes)`; the first byte is the kind of part, so one grouping brings them together.
+**Parts.** Measures, acknowledgements of what was written, markers and fields that no column has meet when a window
+closes. All travel as `(job, bytes)`; the first byte is the kind of part, so one grouping brings them together.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ import msgspec
 
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.incidents import Incidents
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 from sparsewatch.schemas.set_aside import Ack as Ack
 from sparsewatch.schemas.slow_changes import Watched
 from sparsewatch.schemas.stored import Format
@@ -31,8 +32,8 @@ ACK = Format("an acknowledgement")
 NEVER_US = -(2**62)
 #: Start of the window in which records travel that are set aside before a job's first window is known.
 PREFACE_US = 0
-_MEASURE, _ACK, _MARKER = b"M", b"A", b"K"
-#: A job's name and a measure, acknowledgement or marker of it as bytes.
+_MEASURE, _ACK, _MARKER, _OTHERS = b"M", b"A", b"K", b"O"
+#: A job's name and a measure, acknowledgement, marker or other fields of it as bytes.
 Part = tuple[str, bytes]
 
 
@@ -229,6 +230,8 @@ class WindowParts:
     acks: Ack
     #: In order of reader; empty if the window was not closed by its readers.
     markers: tuple[Marker, ...]
+    #: Fields of its events that are no columns.
+    others: OtherFields = NO_OTHERS
 
 
 def measure_part(measure: bytes) -> bytes:
@@ -246,6 +249,11 @@ def marker_part(marker: Marker) -> bytes:
     return _MARKER + msgspec.msgpack.encode(marker)
 
 
+def others_parts(others: OtherFields) -> tuple[bytes, ...]:
+    """Fields that are no columns as a part, if there are any."""
+    return (_OTHERS + others.to_bytes(),) if others else ()
+
+
 def sort_parts(parts: Iterable[bytes]) -> WindowParts:
     """Sort the parts of a window by kind.
 
@@ -255,6 +263,7 @@ def sort_parts(parts: Iterable[bytes]) -> WindowParts:
     measures: list[bytes] = []
     acks = Ack()
     markers: list[Marker] = []
+    others = NO_OTHERS
     for part in parts:
         kind, content = part[:1], part[1:]
         if kind == _MEASURE:
@@ -263,6 +272,11 @@ def sort_parts(parts: Iterable[bytes]) -> WindowParts:
             acks = acks + ACK.unpack(content, Ack)
         elif kind == _MARKER:
             markers.append(MARKER.unpack(content, Marker))
+        elif kind == _OTHERS:
+            others += OtherFields.from_bytes(content)
         else:
-            raise StateError(f"expected a measure, an acknowledgement or a marker, got a part of kind {kind!r}")
-    return WindowParts(tuple(measures), acks, tuple(sorted(markers, key=lambda m: (m.reader, m.sequence))))
+            raise StateError(
+                f"expected a measure, an acknowledgement, a marker or other fields, got a part of kind {kind!r}"
+            )
+    in_order = tuple(sorted(markers, key=lambda m: (m.reader, m.sequence)))
+    return WindowParts(tuple(measures), acks, in_order, others)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 
 PARTITION = "_partition"
 OFFSET = "_offset"
@@ -63,6 +64,8 @@ class Block:
     rows: pa.RecordBatch
     #: Of its null cells those that hold a value of another type than their column.
     mistyped: MistypedCells = NONE_MISTYPED
+    #: Fields of the events that are no columns.
+    others: OtherFields = NO_OTHERS
 
     @property
     def sources(self) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from sparsewatch.schemas.other_fields import KnownFields
 from sparsewatch.schemas.set_aside import Ack
 
 
@@ -28,7 +29,7 @@ class HourVolume(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StreamHistory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A job's earlier windows in few numbers; about 4 kB."""
+    """A job's earlier windows in few numbers; about 4 kB, and up to 25 kB of names of fields."""
 
     #: Windows with rows so far, and silences that began after one.
     full: int = 0
@@ -55,3 +56,5 @@ class StreamHistory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     #: Set aside where no window is judged (before the first of the job, in one of clocks ahead); judged with the next.
     preface_events: int = 0
     preface: Ack = Ack()
+    #: Fields of its events that no column has.
+    fields: KnownFields = KnownFields()

@@ -46,6 +46,7 @@ OTHER_DECODING = {
     "detectors/outrank/reference_model.py": "another program's file",
     "transforms/codecs/arrow.py": "a user's events",
     "transforms/codecs/json.py": "a user's events",
+    "transforms/codecs/other_fields.py": "a user's events",
     "transforms/codecs/plain_records.py": "a user's events",
     "transforms/coders.py": "spans of a block, within its format",
     "transforms/kafka/source.py": "settings of a graph, which its own process reads",

@@ -1,7 +1,7 @@
 """How elements travel between stages: Arrow IPC for blocks, MessagePack for structs. Nothing is pickled.
 
-A block's bytes are one Arrow IPC stream whose schema carries the spans, and the figures of mistyped cells if there are
-any, so they cost no second header.
+A block's bytes are one Arrow IPC stream whose schema carries the spans, and the figures of mistyped cells and of
+other fields if there are any, so they cost no second header.
 """
 
 from typing import Any
@@ -16,11 +16,13 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.schemas.accounts import MARKER, READER_STATE, Marker, ReaderState
 from sparsewatch.schemas.block import Block, Span
 from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
 
 _SPANS = b"sparsewatch.spans"
 _MISTYPED = b"sparsewatch.mistyped"
+_OTHERS = b"sparsewatch.others"
 _VERSION = b"sparsewatch.block"
 _BLOCK = Format("a block")
 _BLOCK_VERSION = str(_BLOCK.version).encode()
@@ -54,6 +56,8 @@ def encode_block(block: Block) -> bytes:
     metadata = {_VERSION: _BLOCK_VERSION, _SPANS: spans}
     if block.mistyped.columns:
         metadata[_MISTYPED] = block.mistyped.to_bytes()
+    if block.others:
+        metadata[_OTHERS] = block.others.to_bytes()
     schema = block.rows.schema.with_metadata(metadata)
     return encode_batch(pa.RecordBatch.from_arrays(block.rows.columns, schema=schema))
 
@@ -71,7 +75,8 @@ def decode_block(data: bytes) -> Block:
             raise _BLOCK.other_version(metadata.get(_VERSION))
         spans = tuple(Span(*span) for span in msgspec.json.decode(metadata[_SPANS]))
         mistyped = MistypedCells.from_bytes(metadata[_MISTYPED]) if _MISTYPED in metadata else NONE_MISTYPED
-        return Block(spans, batch.replace_schema_metadata(None), mistyped)
+        others = OtherFields.from_bytes(metadata[_OTHERS]) if _OTHERS in metadata else NO_OTHERS
+        return Block(spans, batch.replace_schema_metadata(None), mistyped, others)
 
 
 class BlockCoder(coders.Coder):

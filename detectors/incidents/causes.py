@@ -6,7 +6,8 @@ Rules fall into kinds; findings of different kinds have different causes:
   begin within one window, while one fault seldom shows in one rule on one feature. The edge of a fault may lie inside a
   window, so findings of the next window belong to it, too. While the stream itself is at fault (no rows, few rows, rows
   that come twice, many rejects), all that rows show follows from it.
-  New values come one after the other as a stream's population changes: those of one feature join those of another.
+  New values come one after the other as a stream's population changes: those of one feature join those of another. So
+  do new fields.
 * *pattern*: each pattern of defects is one of its own.
 * *source*: what happened to the source topic, told once.
 * *books*: the accounts do not balance. The job commits nothing from there on, so its next run ends it.
@@ -47,6 +48,7 @@ RULES: dict[str, Kind] = {
     "feature_signal_lost": "data",
     "feature_signal_gained": "data",
     "rank_drift": "data",
+    "new_field": "data",
     "columns_moved": "data",
     "column_link_lost": "data",
     "volume_high": "data",
@@ -99,11 +101,11 @@ def is_about(found: Finding, member: Member) -> bool:
 
 
 def is_news(found: Finding | Member) -> bool:
-    """Whether it tells of new values that are no fault of their feature: a campaign begins, a release comes out.
+    """Whether it tells of new fields, or of new values that are no fault of their feature: a campaign begins.
 
     If most rows have new values, that is no news but a fault, such as another hash.
     """
-    return found.rule == "feature_unseen_values" and found.value < _MOSTLY_UNSEEN
+    return found.rule == "new_field" or (found.rule == "feature_unseen_values" and found.value < _MOSTLY_UNSEEN)
 
 
 def cause_key(found: Finding) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def _home(finding: Finding, known: Sequence[Incident], window: Seen, findings: S
         if any(is_about(finding, member) for member in incident.members):
             return incident.number
     for incident in reversed(known):
-        if is_news(finding) and all(is_news(member) for member in incident.members):
+        if is_news(finding) and all(is_news(one) and one.rule == finding.rule for one in incident.members):
             return incident.number
     for incident in reversed(known):
         if kind_of(finding.rule) == "data" and _explains(incident, window, findings):

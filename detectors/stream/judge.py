@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import msgspec
 
 from sparsewatch.detectors.stream import silence
+from sparsewatch.detectors.stream.new_fields import judge_fields
 from sparsewatch.detectors.stream.own_volume import check_own_volume, learn_volume
 from sparsewatch.detectors.stream.set_aside import check_set_aside
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Finding, counted, number
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.settings import duration_text
 from sparsewatch.schemas.stream_history import StreamHistory
@@ -27,6 +29,8 @@ class StreamWindow:
     #: Events read while it was the next window to close.
     events: int
     acks: Ack
+    #: Fields of its events that are no columns.
+    others: OtherFields = NO_OTHERS
 
 
 def judge(
@@ -37,7 +41,7 @@ def judge(
     *,
     own_volume: bool = True,
 ) -> tuple[list[Finding], StreamHistory]:
-    """Rules `volume_low` (by the job's own windows), `no_data`, `rejects_high` and `late_high`.
+    """Rules `volume_low` (by the job's own windows), `no_data`, `rejects_high`, `late_high` and `new_field`.
 
     Args:
         window: The window; each follows the one before it in time.
@@ -65,6 +69,10 @@ def judge(
             length_us = window.end_us - window.start_us
             history = learn_volume(history, account.counted, window.start_us, length_us, odd=found is not None)
     history = _after(window, history)
+    if thresholds.new_fields:
+        new, fields = judge_fields(window.others, history.fields, account.counted)
+        findings += new
+        history = msgspec.structs.replace(history, fields=fields)
     if window.complete and (odd := _no_data(window, history, thresholds)) is not None:
         findings.append(odd)
         history = msgspec.structs.replace(history, alerted_after=int(odd.value))

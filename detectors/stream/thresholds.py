@@ -33,6 +33,8 @@ class StreamThresholds(Settings, frozen=True, kw_only=True):
     late_high: _Part = 0.05
     #: Rejects, and late events, of a window below which neither is judged.
     min_set_aside: Count = 10
+    #: Whether fields of JSON events that the job does not name are told when they are new.
+    new_fields: bool = True
 
     @property
     def of_silence(self) -> float:

@@ -58,7 +58,7 @@ class JsonPart:
         schema = self.schema if self.lines is None else self.lines
         # NaN and infinite values among numbers are missing.
         numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
-        rows, faults, wrong = decode_json(lines.texts, schema, numbers)
+        rows, faults, wrong, *_ = decode_json(lines.texts, schema, numbers)
         for row, code, message in sorted([*faults, *wrong_types(schema, wrong)]):
             if code != "broken_json" and lines.texts[row].lstrip().startswith(b"{"):
                 raise SchemaError(f"{self.path}, line {lines.numbers[row]}: {message}")

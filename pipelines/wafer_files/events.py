@@ -42,7 +42,7 @@ def read_json_events(path: Path, time_column: str, time_format: TimeFormat) -> I
     for first, piece in read_pieces(path, _LONGEST_EVENT):
         lines = piece.splitlines()
         filled = [(number, line) for number, line in enumerate(lines, first) if line.strip()]
-        rows, faults, _ = decode_json([line for _, line in filled], columns)
+        rows, faults, *_ = decode_json([line for _, line in filled], columns)
         if faults:
             row, _, message = faults[0]
             raise WaferFileError("bad_event", path, message, filled[row][0])

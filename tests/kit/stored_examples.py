@@ -46,6 +46,7 @@ from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
 from sparsewatch.schemas.instances import Instance, Standing
 from sparsewatch.schemas.mistyped import Example, MistypedCells, MistypedColumn
 from sparsewatch.schemas.orders import Named, Order, identified
+from sparsewatch.schemas.other_fields import OtherFields
 from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.side_records import SideRecord
@@ -93,6 +94,7 @@ MISTYPED = MistypedCells(
         "site": MistypedColumn({"not finite": 1 << 40}, ()),
     }
 )
+OTHERS = OtherFields({"price_eur": 3, "ä": 1 << 40})
 STATE = ReaderState(
     partitions=(
         PartitionState(0, 7, 8, 3, (OpenWindow(0, 5, -(2**62), 2),)),

@@ -35,7 +35,7 @@ from sparsewatch.pipelines.train import file_sample as file_sample_module
 from sparsewatch.pipelines.wafer import kept_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
 from sparsewatch.pipelines.wafer.pattern_book import decision_record, pattern_record
-from sparsewatch.schemas import accounts, mistyped
+from sparsewatch.schemas import accounts, mistyped, other_fields
 from sparsewatch.schemas.accounts import MARKER as MARKER_FORMAT
 from sparsewatch.schemas.accounts import PROGRESS as PROGRESS_FORMAT
 from sparsewatch.schemas.accounts import (
@@ -48,6 +48,7 @@ from sparsewatch.schemas.instances import Standing
 from sparsewatch.schemas.mistyped import MistypedCells
 from sparsewatch.schemas.orders import ORDER as ORDER_FORMAT
 from sparsewatch.schemas.orders import Order
+from sparsewatch.schemas.other_fields import OtherFields
 from sparsewatch.schemas.patterns import DECISION as DECISION_FORMAT
 from sparsewatch.schemas.patterns import PATTERN as PATTERN_FORMAT
 from sparsewatch.schemas.patterns import Decision, Pattern
@@ -79,6 +80,7 @@ from tests.kit.stored_examples import (
     MISTYPED,
     MOVES,
     ORDER,
+    OTHERS,
     PATTERN,
     PROGRESS,
     RANKED,
@@ -146,6 +148,16 @@ STORED: tuple[Stored, ...] = (
         encode=lambda: encode_block(replace(BLOCK, mistyped=MISTYPED)),
         decode=decode_block,
         exact=False,
+    ),
+    Stored(
+        file="block-1-other-fields.arrow",
+        of=coders._BLOCK,
+        encode=lambda: encode_block(replace(BLOCK, others=OTHERS)),
+        decode=decode_block,
+        exact=False,
+    ),
+    Stored(
+        file="other-fields-1.msgpack", of=other_fields.FORMAT, encode=OTHERS.to_bytes, decode=OtherFields.from_bytes
     ),
     Stored(
         file="mistyped-cells-1.msgpack", of=mistyped.FORMAT, encode=MISTYPED.to_bytes, decode=MistypedCells.from_bytes

@@ -10,7 +10,7 @@
 #include "_plain_record.h"
 
 /* A checkout may hold a part that was built from other sources: it goes up with every change of what is below. */
-#define INTERFACE 2
+#define INTERFACE 3
 
 /* Memory that Arrow's arrays share. */
 typedef struct {
@@ -87,6 +87,7 @@ static void forget_rows(reader *in)
     free_heap(&in->aside.ends);
     free_heap(&in->aside.texts);
     in->rows = 0;
+    in->others = false;
 }
 
 static void decoder_dealloc(PyObject *self)
@@ -414,6 +415,11 @@ static PyObject *decoder_aside(PyObject *self, PyObject *Py_UNUSED(ignored))
     return result;
 }
 
+static PyObject *decoder_others(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return is_busy(self) ? NULL : PyBool_FromLong(((decoder_object *)self)->in.others);
+}
+
 static bool clear_row(reader *in, int64_t row)
 {
     if (row < 0 || (uint64_t)row >= in->rows) {
@@ -467,6 +473,7 @@ static PyMethodDef decoder_methods[] = {
     {"decode", decoder_decode, METH_O, NULL},
     {"decode_spans", decoder_decode_spans, METH_VARARGS, NULL},
     {"aside", decoder_aside, METH_NOARGS, NULL},
+    {"others", decoder_others, METH_NOARGS, NULL},
     {"clear", decoder_clear, METH_O, NULL},
     {"finish", decoder_finish, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

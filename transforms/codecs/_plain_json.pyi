@@ -45,6 +45,9 @@ class Decoder:
             texts, one behind the other.
         """
 
+    def others(self) -> bool:
+        """Whether a plain record since the end before has a field that is no column."""
+
     def clear(self, rows: Any, /) -> None:
         """Makes rows null, int64 of shape (n,).
 

@@ -36,6 +36,8 @@ typedef struct {
     size_t first;
     /* Records so far, plain or not. */
     size_t rows;
+    /* Whether any of them has a field that is no column. */
+    bool others;
     /* Places of records that are not plain, int64. */
     heap odd;
     values_aside aside;
@@ -227,8 +229,10 @@ static inline cursor read_field(reader *in, cursor p, cursor end, size_t **guess
         if (p == NULL)
             return NULL;
         p = skip_white(p);
-        if (place == in->count)
+        if (place == in->count) {
+            in->others = true;
             return pass_value(p, end, 1, high);
+        }
         **guess = place;
         to = &in->columns[place];
     }

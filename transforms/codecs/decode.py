@@ -12,14 +12,16 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from sparsewatch.schemas.block import META, ROW
+from sparsewatch.schemas.block import META, OFFSET, PARTITION, ROW
 from sparsewatch.schemas.errors import SchemaError
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 from sparsewatch.schemas.side_records import SideKind, SideRecord
 from sparsewatch.transforms.codecs.arrow import conform
 from sparsewatch.transforms.codecs.arrow_records import read_records
 from sparsewatch.transforms.codecs.events import EventSchema, Fault, settle
 from sparsewatch.transforms.codecs.json import decode_runs
 from sparsewatch.transforms.codecs.missing import texts_without_missing, without_missing_texts
+from sparsewatch.transforms.codecs.other_fields import looked_at, other_fields
 from sparsewatch.transforms.codecs.plain_records import Run
 from sparsewatch.transforms.codecs.set_aside import Reason, by_record, counted, parts_of, shared, side_record
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, joined, taken, without_nan
@@ -57,6 +59,25 @@ class Decoded:
     default_format: str
     #: Cells of the rows that are null because their value does not fit the column.
     wrong: WrongCells
+    #: False if no record is JSON with a field that is no column.
+    others: bool = False
+
+    def other_fields(self, rows: np.ndarray) -> OtherFields:
+        """Fields that are no columns, of those records of some rows that are looked at.
+
+        Args:
+            rows: Positions in `self.rows`.
+        """
+        if not self.others:
+            return NO_OTHERS
+        partitions, offsets = (self.rows.column(name).to_numpy()[rows] for name in (PARTITION, OFFSET))
+        records = self.records[rows[looked_at(partitions, offsets)]].tolist()
+        values = (
+            self.fetched[run].values[at] or b""
+            for run, at in records
+            if _format(self.fetched[run].headers_at(at), self.default_format) == "json"
+        )
+        return other_fields(values, frozenset(self.rows.schema.names[: -len(META)]))
 
     def set_aside(self, rows: np.ndarray, kind: SideKind, code: str, message: str) -> list[SideRecord]:
         """Side records of some rows of the batch, one for each Kafka record.
@@ -109,7 +130,7 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         schema: What an event must look like.
     """
     rejects: list[SideRecord] = []
-    rows, places, wrong = decode_undated(topic, fetched, schema, rejects)
+    rows, places, wrong, others = decode_undated(topic, fetched, schema, rejects)
     stamps = looked_up([f.timestamps_ms for f in fetched], places)
     times, faults = settle(rows, stamps, schema)
     decoded = Decoded(
@@ -121,6 +142,7 @@ def decode(topic: str, fetched: Sequence[Fetched], schema: EventSchema) -> Decod
         timestamps_ms=stamps,
         default_format=schema.default_format,
         wrong=wrong,
+        others=others,
     )
     return decoded.without(faults)
 
@@ -146,11 +168,11 @@ def decode_undated(topic: str, fetched: Sequence[Fetched], schema: EventSchema, 
         _decode_json(topic, fetched, texts, schema, rejects),
         *_decode_arrow(topic, fetched, tables, schema, rejects),
     ]
-    rows, places, wrong = _joined([p for p in parts if p.rows.num_rows], schema)
+    rows, places, wrong, others = _joined([p for p in parts if p.rows.num_rows], schema)
     rows = without_missing_texts(rows, schema.missing)
     if any(text.lower() == "nan" for text in schema.missing):
         wrong = without_nan(wrong)
-    return Undated(rows, places, wrong)
+    return Undated(rows, places, wrong, others)
 
 
 def are_arrow(records: Fetched, default_format: str) -> np.ndarray:
@@ -195,6 +217,8 @@ class Undated(NamedTuple):
     rows: pa.RecordBatch
     places: np.ndarray
     wrong: WrongCells
+    #: As of `Decoded`.
+    others: bool = False
 
     def without(self, faults: Sequence[Fault]) -> "Undated":
         """The rows that have no fault."""
@@ -203,19 +227,20 @@ class Undated(NamedTuple):
         keep = np.ones(len(self.places), dtype=bool)
         keep[[row for row, _, _ in faults]] = False
         stay = np.flatnonzero(keep)
-        return Undated(self.rows.filter(pa.array(keep)), self.places[keep], taken(self.wrong, stay, len(keep)))
+        wrong = taken(self.wrong, stay, len(keep))
+        return Undated(self.rows.filter(pa.array(keep)), self.places[keep], wrong, self.others)
 
 
 def _decode_json(
     topic: str, fetched: Sequence[Fetched], picked: Sequence[_Picked], schema: EventSchema, rejects: list[SideRecord]
 ) -> Undated:
     runs = [_values(fetched[run].values, at) for run, at in picked]
-    rows, faults, wrong = decode_runs(runs, schema.columns, schema.lenient, schema.missing)
+    rows, faults, wrong, others = decode_runs(runs, schema.columns, schema.lenient, schema.missing)
     places = _places(picked)
     bad = places[[row for row, _, _ in faults], :2].tolist()
     for (run, i), (_, code, message) in zip(bad, faults, strict=True):
         rejects.append(side_record(topic, fetched[run], i, "reject", code, message))
-    return Undated(rows, places, wrong).without(faults)
+    return Undated(rows, places, wrong, others).without(faults)
 
 
 def _values(values: Sequence[bytes | None], at: np.ndarray) -> Run:
@@ -269,10 +294,11 @@ def _joined(parts: list[Undated], schema: EventSchema) -> Undated:
     rows = pa.concat_batches([part.rows for part in parts])
     places = np.concatenate([part.places for part in parts])
     wrong = joined([(part.rows.num_rows, part.wrong) for part in parts])
+    others = any(part.others for part in parts)
     order = np.lexsort((places[:, 2], places[:, 1], places[:, 0]))
     if np.array_equal(order, np.arange(len(order))):
-        return Undated(rows, places, wrong)
-    return Undated(rows.take(pa.array(order)), places[order], taken(wrong, order, len(order)))
+        return Undated(rows, places, wrong, others)
+    return Undated(rows.take(pa.array(order)), places[order], taken(wrong, order, len(order)), others)
 
 
 def looked_up(columns: list[np.ndarray], places: np.ndarray) -> np.ndarray:

@@ -53,6 +53,8 @@ class JsonRows(NamedTuple):
     faults: list[Fault]
     #: Cells of other rows that are null because their value does not fit.
     wrong: WrongCells
+    #: False if no record has a field that is no column.
+    others: bool = True
 
 
 def decode_json(values: Sequence[bytes], columns: pa.Schema, lenient: Collection[str] = frozenset()) -> JsonRows:
@@ -81,7 +83,7 @@ def decode_runs(
     if plain is None:
         return _decode_block(_values(runs, missing), columns, lenient)
     if not len(plain.odd):
-        return JsonRows(plain.rows, plain.faults, plain.wrong)
+        return JsonRows(plain.rows, plain.faults, plain.wrong, plain.others)
     return _with_doubtful(plain, _decode_doubtful(_values(runs, missing, plain.odd), columns, lenient))
 
 

@@ -42,7 +42,7 @@ _KINDS = {
     pa.string(): b"u",
 }
 #: Of the part in C.
-_INTERFACE = 2
+_INTERFACE = 3
 _ANY = msgspec.json.Decoder()
 #: Records that follow each other: one each, or places in one buffer.
 Run = Sequence[bytes] | Packed
@@ -59,6 +59,8 @@ class PlainRows(NamedTuple):
     faults: list[Fault]
     #: Cells of plain records that are null because their value does not fit.
     wrong: WrongCells
+    #: Whether a plain record has a field that is no column.
+    others: bool
 
 
 def is_built() -> bool:
@@ -94,7 +96,7 @@ def read_plain(
             decoder.decode(run)
     places, odd_columns = _set_aside(decoder.aside(), columns, missing)
     held, wrong, faults = judge(odd_columns, lenient)
-    gone = np.array([row for row, _, _ in faults], dtype=np.int64)
+    gone, others = np.array([row for row, _, _ in faults], dtype=np.int64), decoder.others()
     decoder.clear(gone)
     found, odd = decoder.finish()
     arrays = [_array(field.type, *column) for field, column in zip(columns, found, strict=True)]
@@ -103,7 +105,7 @@ def read_plain(
             stays = ~np.isin(column.rows, gone)
             arrays[place] = _patched(arrays[place], column.rows[stays], values.filter(pa.array(stays)))
     rows = pa.RecordBatch.from_arrays(arrays, schema=columns)
-    return PlainRows(rows, np.frombuffer(odd, dtype=np.int64), sorted(faults), wrong)
+    return PlainRows(rows, np.frombuffer(odd, dtype=np.int64), sorted(faults), wrong, others)
 
 
 def _set_aside(found: Sequence[Any], columns: pa.Schema, missing: Sequence[str]) -> tuple[list[int], list[OddColumn]]:

@@ -67,12 +67,12 @@ def _rejects(records: Sequence[SideRecord]) -> dict[int, list[Reject]]:
 def _block(
     decoded: Decoded, names: Mapping[int, str], partitions: np.ndarray, offsets: np.ndarray, at: np.ndarray
 ) -> Block:
-    """The block of some rows of a batch, with the figures of their mistyped cells."""
+    """The block of some rows of a batch, with what it tells of mistyped cells and of fields that are no columns."""
     rows, wrong = decoded.rows, decoded.wrong
     if len(at) < rows.num_rows:
         rows, wrong = _rows_at(rows, at), taken(wrong, at, rows.num_rows)
     mistyped = summed(wrong, partitions[at], offsets[at], rows.column(ROW).to_numpy())
-    return Block(_spans(names, partitions[at], offsets[at]), rows, mistyped)
+    return Block(_spans(names, partitions[at], offsets[at]), rows, mistyped, decoded.other_fields(at))
 
 
 def _rows_at(rows: pa.RecordBatch, at: np.ndarray) -> pa.RecordBatch:

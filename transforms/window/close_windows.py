@@ -56,7 +56,7 @@ def close_window(start_us: int, end_us: int, parts: WindowParts, conclude: Concl
     account = sum((marker.account for marker in parts.markers), Account())
     conclusion = conclude(window, parts.measures)
     fault = unbalanced(account, conclusion, parts, conclude.results_per_row)
-    return Closed(window, parts.markers, conclusion, fault, parts.acks)
+    return Closed(window, parts.markers, conclusion, fault, parts.acks, parts.others)
 
 
 class _Conclude(beam.DoFn):

@@ -4,6 +4,7 @@ import msgspec
 
 from sparsewatch.schemas.accounts import Marker
 from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Conclusion, Window
@@ -22,6 +23,8 @@ class Closed(msgspec.Struct, frozen=True, array_like=True):
     fault: Finding | None = None
     #: What was set aside in it, with reasons.
     acks: Ack = Ack()
+    #: Fields of its events that are no columns.
+    others: OtherFields = NO_OTHERS
 
     @property
     def is_preface(self) -> bool:

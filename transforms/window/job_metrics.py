@@ -53,6 +53,11 @@ def progress_metrics(progress: Progress) -> list[MetricSample]:
     return [
         *samples,
         lost_metric(progress),
+        gauge(
+            "sparsewatch_unnamed_fields",
+            "Fields of JSON events that the job does not name, as far as it knows them.",
+            len(progress.stream.fields.records),
+        ),
         *incident_metrics(progress.incidents),
         MetricSample(
             name="sparsewatch_windows_closed_total",

@@ -63,6 +63,7 @@ def _judged(closed: Closed, progress: Progress, rules: StreamRules) -> tuple[lis
         account=sum((marker.account for marker in closed.markers), Account()),
         events=events,
         acks=closed.acks,
+        others=closed.others,
     )
     return judge(window, progress.stream, progress.totals, rules.thresholds, own_volume=rules.own_volume)
 

@@ -17,11 +17,12 @@ import pyarrow as pa
 from apache_beam.transforms.window import IntervalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from sparsewatch.schemas.accounts import Part, measure_part
+from sparsewatch.schemas.accounts import Part, measure_part, others_parts
 from sparsewatch.schemas.alerts import Finding, MetricSample
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.orders import Order
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 from sparsewatch.schemas.slow_changes import Observed
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.panes import Pane
@@ -266,19 +267,21 @@ def measuring(transform: Any) -> Measuring:
     return cast("Measuring", getattr(transform, "transform", transform))
 
 
-@dataclass(frozen=True)
+@dataclass
 class MeasureParts:
-    """See `BlockParts`: one measure."""
+    """See `BlockParts`: one measure, and the fields that are no columns."""
 
     measure: Measure
+    others: OtherFields = NO_OTHERS
 
     def add(self, block: Block) -> None:
         """See `BlockParts`."""
         self.measure.add(block)
+        self.others += block.others
 
     def parts(self) -> tuple[bytes, ...]:
         """See `BlockParts`."""
-        return (measure_part(self.measure.to_bytes()),)
+        return (measure_part(self.measure.to_bytes()), *others_parts(self.others))
 
 
 class OpenWindows(Generic[P]):

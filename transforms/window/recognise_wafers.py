@@ -10,9 +10,10 @@ import msgspec
 from apache_beam.utils.windowed_value import WindowedValue
 
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
-from sparsewatch.schemas.accounts import Part, ack_part, measure_part
+from sparsewatch.schemas.accounts import Part, ack_part, measure_part, others_parts
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.other_fields import NO_OTHERS
 from sparsewatch.schemas.patterns import NovelLooking
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.wafers import WaferResult
@@ -45,16 +46,19 @@ class WaferParts:
     def __init__(self, recognise: Recognise) -> None:
         self._recognise = recognise
         self._counts = WaferCounts()
+        self._others = NO_OTHERS
 
     def add(self, block: Block) -> Sequence[WaferResult]:
         """Results for a block; what is acknowledged must be durable before `parts` is called."""
         found = self._recognise(block)
         self._counts.add(found.results, found.looking_novel, block.mistyped)
+        self._others += block.others
         return found.results
 
     def parts(self) -> tuple[bytes, ...]:
         """See `sparsewatch.transforms.window.measure.BlockParts`."""
-        return measure_part(self._counts.to_bytes()), ack_part(Ack(results=self._counts.wafers))
+        acknowledged = ack_part(Ack(results=self._counts.wafers))
+        return (measure_part(self._counts.to_bytes()), acknowledged, *others_parts(self._others))
 
 
 class _Recognise(beam.DoFn):

@@ -241,3 +241,14 @@ def test_a_finding_that_stays_stays_in_its_incident(rule: str) -> None:
     for _ in range(5):
         stream.see(finding(rule, "one"), finding(rule, "one else"))
         assert stream.numbers[0] == 1
+
+
+def test_new_fields_that_come_one_after_the_other_are_one_incident_and_new_values_another() -> None:
+    values = msgspec.structs.replace(finding("feature_unseen_values", "campaign"), value=0.1)
+    stream = Stream()
+    stream.see(values)
+    stream.see()
+    assert stream.told(finding("new_field", "price_eur", "info")) == [(1, "resolved"), (2, "opened")]
+    stream.see()
+    assert stream.told(finding("new_field", "session", "info")) == [(2, "grew")]
+    assert stream.told(values) == [(1, "reopened")]

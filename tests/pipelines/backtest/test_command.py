@@ -19,13 +19,15 @@ from tests.kit.topics import create_topic, newest_by_key, produce, read_all
 from tests.pipelines.init.topics import START_MS, clicks
 
 COLUMNS = {"site": "str", "ad": "int", "click": "int"}
-#: Windows of 600 events: from the 7th on one ad is a text, and in the 10th nearly all events are lost.
-_TYPED, _LOST = 7, 10
+#: Windows of 600 events: from the 7th on one ad is a text, in the 10th nearly all events are lost, and from the 38th on
+#: events hold a field more.
+_TYPED, _LOST, _MORE = 7, 10, 38
 
 
-def events() -> list[dict[str, Any]]:
-    kept = [event for at, event in enumerate(clicks(9_000)) if at // 600 != _LOST or at % 30 == 0]
-    return [event | ({"ad": "x"} if event["ts"] >= START_MS + _TYPED * 60_000 else {}) for event in kept]
+def events(n: int = 9_000) -> list[dict[str, Any]]:
+    kept = [event for at, event in enumerate(clicks(n)) if at // 600 != _LOST or at % 30 == 0]
+    typed = [event | ({"ad": "x"} if event["ts"] >= START_MS + _TYPED * 60_000 else {}) for event in kept]
+    return [event | ({"price_eur": 1.5} if event["ts"] >= START_MS + _MORE * 60_000 else {}) for event in typed]
 
 
 def job_of(folder: Path, address: str = "none:1", name: str = "backtest") -> Path:
@@ -34,9 +36,9 @@ def job_of(folder: Path, address: str = "none:1", name: str = "backtest") -> Pat
     return path
 
 
-def file_of(folder: Path) -> Path:
+def file_of(folder: Path, n: int = 9_000) -> Path:
     path = folder / "clicks.jsonl"
-    path.write_bytes(b"\n".join(map(msgspec.json.encode, events())))
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, events(n))))
     return path
 
 
@@ -48,14 +50,16 @@ def backtest(*arguments: object) -> Result:
 
 def test_the_same_events_through_kafka_give_the_same_bytes(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
     create_topic(kafka_broker.bootstrap, "backtest")
-    produce(kafka_broker.bootstrap, "backtest", ((0, msgspec.json.encode(event)) for event in events()))
+    produce(kafka_broker.bootstrap, "backtest", ((0, msgspec.json.encode(event)) for event in events(24_000)))
     job, alerts = job_of(tmp_path, kafka_broker.bootstrap), tmp_path / "alerts.jsonl"
     ran = CliRunner().invoke(cli, ["run", str(job), "--until", "latest"], catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
-    told = json.loads(backtest(job, file_of(tmp_path), "--json", "--alerts", alerts).stdout)
+    told = json.loads(backtest(job, file_of(tmp_path, 24_000), "--json", "--alerts", alerts).stdout)
     expected = [record.value for record in read_all(kafka_broker.bootstrap, "backtest.alerts")]
     assert alerts.read_bytes().splitlines() == expected
-    assert {json.loads(alert or b"")["rule"] for alert in expected} >= {"feature_type_changed"}
+    found = [(alert["rule"], alert["subject"]) for alert in map(json.loads, alerts.read_text().splitlines())]
+    assert set(found) >= {("feature_type_changed", "ad")}
+    assert found.count(("new_field", "price_eur")) == 1
     incidents = newest_by_key(read_all(kafka_broker.bootstrap, "backtest.incidents"))
     assert {incident["id"]: incident for incident in told["incidents"]} == incidents
     assert f"{told['rows']} counted + {told['rejected']} rejected + {told['late']} late" in ran.output.replace(",", "")

@@ -68,7 +68,7 @@ def oracle(record: bytes, columns: pa.Schema = COLUMNS, lenient: Collection[str]
 
 
 def assert_decoded(records: list[bytes], columns: pa.Schema = COLUMNS, lenient: Collection[str] = ()) -> None:
-    rows, faults, wrong = decode_json(records, columns, lenient)
+    rows, faults, wrong, *_ = decode_json(records, columns, lenient)
     expected = [oracle(record, columns, lenient) for record in records]
     assert [row for row, _, _ in faults] == [i for i, row in enumerate(expected) if row is None]
     assert {code for _, code, _ in faults} <= {"broken_json", "wrong_type", "not_finite"}
@@ -160,7 +160,7 @@ def test_what_becomes_of_a_record_does_not_hang_on_its_neighbours(
 ) -> None:
     alone = decode_json([record], COLUMNS, lenient)
     place = min(place, len(others))
-    rows, faults, wrong = decode_json([*others[:place], record, *others[place:]], COLUMNS, lenient)
+    rows, faults, wrong, *_ = decode_json([*others[:place], record, *others[place:]], COLUMNS, lenient)
     assert rows.slice(place, 1).to_pylist() == alone.rows.to_pylist()
     assert [fault[1:] for fault in faults if fault[0] == place] == [fault[1:] for fault in alone.faults]
     assert {name for name, column in wrong.items() if place in column.rows} == set(alone.wrong)
@@ -214,7 +214,7 @@ def test_hard_records_are_decided_alike_in_any_company() -> None:
     expected = {record: oracle(record) for record in HARD}
     for company in ([], [b'{"t": 5}'], [b"{broken"], [b'{"t": 1, "t": 2}']):
         for record, row in expected.items():
-            rows, faults, _ = decode_json([*company, record], COLUMNS)
+            rows, faults, *_ = decode_json([*company, record], COLUMNS)
             assert [r for r, _, _ in faults if r == len(company)] == [len(company)] * (row is None), record
             assert row is None or rows.slice(len(company)).to_pylist() == [row]
     assert_decoded(HARD)
@@ -271,7 +271,7 @@ def test_a_fault_says_what_was_expected_what_came_and_where(record: bytes, code:
 def test_a_block_larger_than_arrows_own_keeps_one_row_a_record() -> None:
     records = [json.dumps({"t": i, "s": "x" * 3000}, indent=i % 2 or None).encode() for i in range(2000)]
     records[999] = json.dumps({"t": 999, "s": "y" * 3_000_000}).encode()
-    rows, faults, _ = decode_json(records, COLUMNS)
+    rows, faults, *_ = decode_json(records, COLUMNS)
     assert faults == []
     assert rows["t"].to_pylist() == list(range(2000))
 
@@ -279,8 +279,8 @@ def test_a_block_larger_than_arrows_own_keeps_one_row_a_record() -> None:
 def test_wafers_decode_alike_fast_and_slow() -> None:
     columns = pa.schema([f.with_nullable(True) for f in WAFER_COLUMNS])
     good = json.dumps({"wafer_id": "W", "x_um": [1.5, -2e4, 16777217], "y_um": [], "map": [0, 1, 2]}).encode()
-    fast, none, _ = decode_json([good], columns)
-    slow, faults, _ = decode_json([good, b'{"map": [128]}', b'{"lot": "a", "lot": "b"}'], columns)
+    fast, none, *_ = decode_json([good], columns)
+    slow, faults, *_ = decode_json([good, b'{"map": [128]}', b'{"lot": "a", "lot": "b"}'], columns)
     assert none == []
     assert [(row, code) for row, code, _ in faults] == [(1, "wrong_type")]
     assert slow.slice(0, 1).to_pylist() == fast.to_pylist()
@@ -292,11 +292,11 @@ def test_a_list_with_a_number_beyond_all_floats_is_decided_alike_in_any_company(
     for number in (b"1e400", b"9" * 400):
         record = b'{"x": [1, %s]}' % number
         [(_, *alone)] = decode_json([record], columns).faults
-        rows, faults, _ = decode_json([b"{broken", record], columns)
+        rows, faults, *_ = decode_json([b"{broken", record], columns)
         assert faults[1:] == [(1, *alone)]
         assert rows["x"].to_pylist() == [None, None]
 
 
 def test_no_record_gives_no_row() -> None:
-    rows, faults, wrong = decode_json([], COLUMNS)
+    rows, faults, wrong, *_ = decode_json([], COLUMNS)
     assert (rows.num_rows, rows.schema, faults, wrong) == (0, COLUMNS, [], {})

@@ -377,7 +377,7 @@ def test_values_set_aside_are_told_as_they_are_written_and_only_of_plain_records
 
 def test_texts_for_missing_values_are_null_in_columns_of_other_types() -> None:
     values = [b'{"t":"-","s":"-","b": "-"}', b'{"t":["-"],"s":"N\\u00c4","b":"N\\u00c4"}', b'{"t":"--"}']
-    rows, faults, wrong = decode_runs(cut(values, [1]), COLUMNS, COLUMNS.names, ("-", "NÄ"))
+    rows, faults, wrong, *_ = decode_runs(cut(values, [1]), COLUMNS, COLUMNS.names, ("-", "NÄ"))
     assert faults == []
     assert {name: column.rows.tolist() for name, column in wrong.items()} == {"t": [1, 2]}
     assert rows["s"].to_pylist() == ["-", "NÄ", None]
@@ -395,6 +395,17 @@ def test_rows_begin_anew_behind_the_end_and_values_that_are_no_bytes_are_refused
     assert [column[:2] for column in columns] == [(1, 0), (1, 0)]
     assert len(odd) == 0
     assert bytes(columns[1][2][2]) == b"a"
+
+
+def test_it_tells_whether_a_record_has_a_field_that_is_no_column() -> None:
+    decoder = _plain_json.Decoder((b"t", b"s"), (b"l", b"u"))
+    for records, others in (([b'{"t":1}', b'{"s":"a","t":2}'], False), ([b'{"s":"a","tt":{"t":2},"t":3}'], True)):
+        decoder.decode(records)
+        assert decoder.others() is others
+    decoder.decode([b'{"t":1}'])
+    assert decoder.others()
+    decoder.finish()
+    assert not decoder.others()
 
 
 @pytest.mark.parametrize("part", [None, types.SimpleNamespace(Decoder=None, INTERFACE=1)], ids=["none", "an old one"])
