@@ -6,7 +6,7 @@ sampled: it is Simpson's index of the rows (Nature 163, 1949), plus what is sent
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,13 +19,15 @@ from sparsewatch.detectors.clicks.moved_values import shown
 from sparsewatch.detectors.clicks.outlying import OUTLYING_Z, outlying
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
-from sparsewatch.detectors.counts.value_hashes import Hashes, combine_hashes, hash_values
+from sparsewatch.detectors.counts.value_hashes import STEP, Hashes, hash_values, mix
 from sparsewatch.schemas.alerts import Finding, counted
 
 #: Rows of a window below which it says nothing of pairs, and windows that a reference needs.
 _LEAST_ROWS, _LEAST_WINDOWS = 16, 4
 #: Least rise of the share of rows that repeat another, as a part of that expected: it moves with the mix of values.
 _RISE = 0.25
+#: Columns that are compared before rows that differ from all others are left out.
+_AT_ONCE = 4
 #: Columns of the most repeated row that an alert shows.
 _SHOWN_COLUMNS = 20
 
@@ -48,17 +50,18 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
         return share_tolerance(self.rate, self.windows, pairs, self.pairs, z) * math.sqrt(max(widened, 1.0))
 
 
-class _Groups(NamedTuple):
-    """Rows that are equal to one another."""
+class RepeatedRows(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Rows of a sample that are equal to others of it."""
 
-    #: Rows of each group, and the place of its first one, by ascending hash.
-    sizes: NDArray[np.int64]
-    places: NDArray[np.int64]
-
-    @property
-    def pairs(self) -> float:
-        """Pairs of equal rows."""
-        return float((self.sizes * (self.sizes - 1) // 2).sum())
+    sampled: int
+    #: Pairs of equal rows.
+    pairs: int
+    #: Rows that come twice, each once; and of the others how many repeat one before them.
+    twice: int
+    more: int
+    #: How often the row that comes most often comes, and its values, as an alert shows them.
+    most: int
+    values: dict[str, Any]
 
     def copies(self, rows: int) -> float:
         """Rows of the sample that repeat another one of the window, as far as the sample tells.
@@ -68,8 +71,36 @@ class _Groups(NamedTuple):
         Args:
             rows: Rows of the window.
         """
-        twice = float((self.sizes == 2).sum()) * rows / max(int(self.sizes.sum()), 1)
-        return twice + float((self.sizes[self.sizes > 2] - 1).sum())
+        return float(self.twice) * rows / max(self.sampled, 1) + float(self.more)
+
+
+class WindowPairs(NamedTuple):
+    """Of a window's sample: its start, rows and pairs of equal rows."""
+
+    start_us: int
+    rows: int
+    equal: int
+
+
+def repeated_rows(sample: pa.RecordBatch, columns: Sequence[str]) -> RepeatedRows:
+    """Count the rows that are equal to others.
+
+    Args:
+        sample: Uniform, of a window.
+        columns: All that counts of a row.
+    """
+    alike = _alike(sample, columns)
+    _, first, sizes = np.unique(alike.hashes, return_index=True, return_counts=True)
+    most = int(sizes.max(initial=1))
+    values = {} if most == 1 else _values(sample, columns, int(alike.places[first[np.argmax(sizes)]]))
+    return RepeatedRows(
+        sampled=sample.num_rows,
+        pairs=int((sizes * (sizes - 1) // 2).sum()),
+        twice=int((sizes == 2).sum()),
+        more=int((sizes[sizes > 2] - 1).sum()),
+        most=most,
+        values=values,
+    )
 
 
 def fit_repeats(sample: pa.RecordBatch, columns: Sequence[str], starts_us: NDArray[np.int64]) -> Repeats | None:
@@ -80,20 +111,24 @@ def fit_repeats(sample: pa.RecordBatch, columns: Sequence[str], starts_us: NDArr
         columns: All that counts of a row.
         starts_us: Start of the window of each row, shape (n,).
     """
-    hashes = _row_hashes(sample, columns)
     windows, counts = np.unique(starts_us, return_counts=True)
-    some = windows[counts >= _LEAST_ROWS]
-    if some.size < _LEAST_WINDOWS:
+    of = [(int(start), sample.filter(pa.array(starts_us == start))) for start in windows[counts >= _LEAST_ROWS]]
+    return fit_pairs([WindowPairs(start, rows.num_rows, repeated_rows(rows, columns).pairs) for start, rows in of])
+
+
+def fit_pairs(windows: Sequence[WindowPairs]) -> Repeats | None:
+    """As `fit_repeats`, of windows whose pairs are counted, in the order of time."""
+    some = [one for one in windows if one.rows >= _LEAST_ROWS]
+    if len(some) < _LEAST_WINDOWS:
         return None
-    groups = [_grouped(hashes[starts_us == start]) for start in some]
-    equal, pairs = np.array([one.pairs for one in groups]), np.array([_pairs(int(one.sizes.sum())) for one in groups])
+    equal, pairs = np.array([float(one.equal) for one in some]), np.array([_pairs(one.rows) for one in some])
     rates = equal / pairs
     mean_pairs = float(pairs.mean())
 
     def tolerance(usual: Statistic, place: int) -> float:
         return share_tolerance(usual, rates.size, pairs[place], mean_pairs, OUTLYING_Z)
 
-    odd = outlying(rates.tolist(), tolerance, weights=pairs.tolist(), starts_us=some.tolist())
+    odd = outlying(rates.tolist(), tolerance, weights=pairs.tolist(), starts_us=[one.start_us for one in some])
     equal, pairs, rates = (np.delete(values, odd) for values in (equal, pairs, rates))
     rate = Statistic(
         mean=float(equal.sum() / pairs.sum()),
@@ -104,33 +139,30 @@ def fit_repeats(sample: pa.RecordBatch, columns: Sequence[str], starts_us: NDArr
     return Repeats(rate=rate, windows=rates.size, pairs=float(pairs.mean()))
 
 
-def check_repeats(
-    sample: pa.RecordBatch, columns: Sequence[str], rows: int, before: Repeats, settings: ClickThresholds
-) -> Finding | None:
+def check_repeats(found: RepeatedRows, rows: int, before: Repeats, settings: ClickThresholds) -> Finding | None:
     """Rule `rows_duplicated`: many more rows than in the reference repeat another one of their window.
 
     Args:
-        sample: Uniform, of a window.
-        columns: All that counts of a row.
+        found: Of a sample of the window.
         rows: Rows of the window.
         before: Of the reference.
         settings: When a deviation matters.
     """
-    if rows < settings.min_rows or sample.num_rows < _LEAST_ROWS:
+    sampled = found.sampled
+    if rows < settings.min_rows or sampled < _LEAST_ROWS:
         return None
-    groups, pairs = _grouped(_row_hashes(sample, columns)), _pairs(sample.num_rows)
-    expected = min(before.rate.mean * pairs * rows / sample.num_rows**2, 1.0)
-    share = min(groups.copies(rows) / sample.num_rows, 1.0)
+    pairs = _pairs(sampled)
+    expected = min(before.rate.mean * pairs * rows / sampled**2, 1.0)
+    share = min(found.copies(rows) / sampled, 1.0)
     threshold = expected + max(settings.rows_duplicated, _RISE * expected)
 
     def fires(z: float) -> bool:
-        return groups.pairs / pairs >= before.rate.mean + before.tolerance(pairs, z)
+        return found.pairs / pairs >= before.rate.mean + before.tolerance(pairs, z)
 
     if share < threshold or not fires(settings.of_features):
         return None
-    most = int(np.argmax(groups.sizes))
     message = f"{share:.1%} of rows repeat another in all columns, {expected:.1%} expected"
-    times = round(int(groups.sizes[most]) * rows / sample.num_rows)
+    times = round(found.most * rows / sampled)
     return Finding(
         rule="rows_duplicated",
         subject="stream",
@@ -142,25 +174,40 @@ def check_repeats(
         evidence={
             "rows": rows,
             "effect": share - expected,
-            "sampled": sample.num_rows,
-            "most_repeated": {"rows": times, "values": _values(sample, columns, int(groups.places[most]))},
+            "sampled": sampled,
+            "most_repeated": {"rows": times, "values": found.values},
         },
         p_value=p_value(fires, settings.of_features),
     )
 
 
-def _row_hashes(rows: pa.RecordBatch, columns: Sequence[str]) -> Hashes:
-    return combine_hashes([hash_values(rows.column(name), name) for name in columns])
+class _Alike(NamedTuple):
+    """Rows that may be equal to others: their places, ascending, and hashes of what was compared."""
+
+    places: NDArray[np.int64]
+    hashes: Hashes
 
 
-def _grouped(hashes: Hashes) -> _Groups:
-    _, places, sizes = np.unique(hashes, return_index=True, return_counts=True)
-    return _Groups(sizes, places)
+def _alike(rows: pa.RecordBatch, columns: Sequence[str]) -> _Alike:
+    """The rows that are equal to others in all columns: most rows of many columns differ from all in a few of them."""
+    alike = _Alike(np.arange(rows.num_rows), np.full(rows.num_rows, len(columns), np.uint64))
+    for first in range(0, len(columns), _AT_ONCE):
+        for name in columns[first : first + _AT_ONCE]:
+            column = rows.column(name)
+            column = column if alike.places.size == rows.num_rows else column.take(pa.array(alike.places))
+            # As `combine_hashes`, column by column.
+            alike = alike._replace(hashes=mix(alike.hashes * STEP + hash_values(column, name)))
+        _, kinds, counts = np.unique(alike.hashes, return_inverse=True, return_counts=True)
+        kept = np.flatnonzero(counts[kinds] > 1)
+        alike = _Alike(alike.places[kept], alike.hashes[kept])
+        if not kept.size:
+            break
+    return alike
 
 
 def _pairs(rows: int) -> float:
     return rows * (rows - 1) / 2
 
 
-def _values(rows: pa.RecordBatch, columns: Sequence[str], place: int) -> Mapping[str, Any]:
+def _values(rows: pa.RecordBatch, columns: Sequence[str], place: int) -> dict[str, Any]:
     return {name: shown(rows.column(name)[place].as_py()) for name in columns[:_SHOWN_COLUMNS]}

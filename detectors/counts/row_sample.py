@@ -4,11 +4,13 @@ The sample holds the rows of the smallest identity, which is a hash (bottom-k: C
 needs columns together, as redundancy, combinations and the names of heavy values, is computed from it. With
 `stretch_identities` it holds whole stretches of time, as is needed where rows are compared with their neighbours.
 
+Rows are copied as rarely as can be: they wait in the batches they came in while fewer and fewer of them are below the
+bound of the sample, and are sorted once, when they are asked for.
+
 State: up to twice `capacity` rows of the columns, and up to `WAITING_CELLS` in the batches they came in, until the
-state is written; numbers take 8 bytes, texts 4 bytes and their distinct values once.
+state is written; numbers take 8 bytes, texts 8 bytes and their own.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
@@ -23,10 +25,11 @@ from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
 
 FORMAT = Format("the bytes of a row sample")
-#: Rows of a sample in which changes are located, and cells that it has at most: 16 MB of numbers.
+#: Rows of a sample in which changes are located, and cells that it has at most: 4 MB of numbers of a window, since to
+#: copy and write them takes about 25 ns each; 16 MB of a reference, which is made once.
 DEFAULT_SAMPLE_ROWS = 4_096
-_MOST_CELLS = 1 << 21
-#: Tables gathered before they are merged.
+_WINDOW_CELLS, REFERENCE_CELLS = 1 << 19, 1 << 21
+#: Batches or parts gathered before they are merged.
 PARTS = 64
 #: Cells of the batches that wait.
 WAITING_CELLS = 1 << 20
@@ -39,21 +42,23 @@ _ROW_BITS = np.uint64(44)
 Identities = Hashes
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: int = FORMAT.version
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    version: int
     columns: tuple[str, ...]
     capacity: int
     rows_seen: int
     kinds: tuple[str | None, ...]
+    #: Whether it was made small.
+    small: bool = True
 
 
-def sampled_rows(rows: int, columns: int) -> int:
+def sampled_rows(rows: int, columns: int, cells: int = _WINDOW_CELLS) -> int:
     """Rows of a sample of so many columns, fewer than asked for where they would be too large.
 
     >>> sampled_rows(4_096, 10), sampled_rows(4_096, 1_000)
-    (4096, 2097)
+    (4096, 524)
     """
-    return max(1, min(rows, _MOST_CELLS // max(columns, 1)))
+    return max(1, min(rows, cells // max(columns, 1)))
 
 
 def row_identities(*columns: Any) -> Identities:
@@ -99,16 +104,19 @@ class RowSample:
         self.capacity = capacity
         self.rows_seen = 0
         self._kinds: dict[str, str | None] = dict.fromkeys(self.columns)
-        #: Rows whose identity is below it are in the sample.
-        self._limit = HASH_RANGE
-        #: Identities first, then the columns, texts as dictionaries; later ones wait to be merged.
+        #: Rows whose identity is greater are not in the sample.
+        self._limit = HASH_RANGE - 1
+        #: Rows that were copied: identities first, then the columns.
         self._parts: list[pa.Table] = []
-        #: The part that is the sample already, so that it is not sorted again.
-        self._sorted: pa.Table | None = None
         #: Rows that are still in the batches they came in: most are out of the sample again before they are copied.
         self._waiting: list[_Waiting] = []
         #: Rows that wait since the limit was lowered.
         self._news = 0
+        #: The sample by ascending identity, and its bytes, while they are those of this state.
+        self._sorted: pa.Table | None = None
+        self._bytes: dict[bool, bytes] = {}
+        #: Of the last batch: it is checked once.
+        self._schema_seen: pa.Schema | None = None
 
     def update(self, rows: pa.RecordBatch, identities: Identities) -> None:
         """Add rows.
@@ -124,17 +132,15 @@ class RowSample:
         """
         if identities.shape != (rows.num_rows,):
             raise SchemaError(f"expected {rows.num_rows} identities, one a row, got shape {identities.shape}")
-        if missing := set(self.columns) - set(rows.schema.names):
-            raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(rows.schema.names)}")
-        self._expect({name: kind_of(name, rows.schema.field(name).type) for name in self.columns})
+        self._expect_columns(rows.schema)
+        self._bytes.clear()
         self.rows_seen += rows.num_rows
-        low = np.arange(rows.num_rows)
-        if self._limit < HASH_RANGE:
-            low = np.flatnonzero(identities < np.uint64(self._limit))
+        low = np.flatnonzero(identities <= np.uint64(self._limit))
         if low.size:
+            self._sorted = None
             self._waiting.append(_Waiting(rows.select(list(self.columns)), low, identities[low]))
             self._news += low.size
-            self._lower_limit()
+            self._hold_few()
 
     def merge(self, other: "RowSample") -> None:
         """Add the rows of `other`, which is not changed.
@@ -148,10 +154,15 @@ class RowSample:
                 f"expected a sample of {self.capacity} rows of {self.columns} to merge, "
                 f"got {other.capacity} rows of {other.columns}"
             )
+        is_first = not self.rows_seen and not any(self._kinds.values())
         self._expect(other._kinds)
         self.rows_seen += other.rows_seen
         self._limit = min(self._limit, other._limit)
-        self._append(other._lowest())
+        self._parts.append(other._lowest())
+        # A sample that is alone stays as it is, also in bytes.
+        self._sorted = other._sorted if is_first else None
+        self._bytes = dict(other._bytes) if is_first else {}
+        self._hold_few()
 
     def rows(self, most: int | None = None) -> pa.RecordBatch:
         """The sample, `min(capacity, rows_seen)` rows, by ascending identity; or its first, a smaller sample."""
@@ -164,16 +175,30 @@ class RowSample:
         found: Identities = self._lowest().column(0).to_numpy()
         return found
 
-    def to_bytes(self) -> bytes:
-        """The state as one Arrow IPC stream; equal states give equal bytes."""
+    def to_bytes(self, *, small: bool = True) -> bytes:
+        """The state as one Arrow IPC stream; equal states give equal bytes.
+
+        Args:
+            small: Whether it is made small, to be kept: that takes several times as long as to write it.
+        """
+        if small not in self._bytes:
+            self._bytes[small] = self._encoded(small=small)
+        return self._bytes[small]
+
+    def _encoded(self, *, small: bool) -> bytes:
         header = _Header(
+            version=FORMAT.version,
             columns=self.columns,
             capacity=self.capacity,
             rows_seen=self.rows_seen,
             kinds=tuple(self._kinds.values()),
+            small=small,
         )
-        table = self._lowest().replace_schema_metadata({_HEADER: msgspec.json.encode(header)})
-        return table_to_bytes(table, compression="lz4")
+        table = self._lowest()
+        if small:
+            table = pa.table([_small(column) for column in table.columns], names=table.column_names)
+        table = table.replace_schema_metadata({_HEADER: msgspec.json.encode(header)})
+        return table_to_bytes(table.combine_chunks(), compression="lz4" if small else None)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -192,9 +217,18 @@ class RowSample:
             sample._kinds = dict(zip(header.columns, header.kinds, strict=True))
             if table.num_rows:
                 sample._parts = [table.replace_schema_metadata()]
+                sample._limit = sample._limit_of([table.column(0).to_numpy()])
                 sample._lowest()
-                sample._limit = sample._limit_of(table.column(0).to_numpy())
+            sample._bytes[header.small] = data
         return sample
+
+    def _expect_columns(self, schema: pa.Schema) -> None:
+        if self._schema_seen is not None and schema.equals(self._schema_seen):
+            return
+        if missing := set(self.columns) - set(schema.names):
+            raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(schema.names)}")
+        self._expect({name: kind_of(name, schema.field(name).type) for name in self.columns})
+        self._schema_seen = schema
 
     def _expect(self, kinds: dict[str, str | None]) -> None:
         news = {name: kind for name, kind in kinds.items() if kind is not None}
@@ -205,48 +239,56 @@ class RowSample:
             self._sorted = None
         self._kinds.update(news)
 
-    def _append(self, part: pa.Table) -> None:
-        self._parts.append(part)
-        waiting = sum(part.num_rows for part in self._parts[1:])
-        if waiting >= self.capacity or len(self._parts) > PARTS:
-            self._lowest()
-
-    def _lower_limit(self) -> None:
+    def _hold_few(self) -> None:
         """Let go of rows that are out of the sample; copy the others where too many batches wait."""
         if self._news >= self.capacity // 4:
-            self._news = 0
-            self._limit = self._limit_of(np.concatenate([one.identities for one in self._waiting]))
-            self._waiting = [kept for one in self._waiting if (kept := one.up_to(self._limit)).low.size]
+            self._lower_limit()
         cells = sum(one.rows.num_rows for one in self._waiting) * len(self.columns)
         if cells > WAITING_CELLS or len(self._waiting) > PARTS:
-            self._lowest()
+            self._copy()
+        if len(self._parts) > PARTS or sum(part.num_rows for part in self._parts) > 2 * self.capacity:
+            self._parts = [self._joined()]
+
+    def _lower_limit(self) -> None:
+        self._news = 0
+        copied = [part.column(0).to_numpy() for part in self._parts]
+        self._limit = self._limit_of([*copied, *(one.identities for one in self._waiting)])
+        self._waiting = [kept for one in self._waiting if (kept := one.up_to(self._limit)).low.size]
+
+    def _copy(self) -> None:
+        """Copy what waits."""
+        self._lower_limit()
+        schema = self._schema()
+        self._parts += [_cast(one.taken(), schema) for one in self._waiting]
+        self._waiting = []
+
+    def _joined(self) -> pa.Table:
+        """The parts as one, in the order they came in, without rows that are out of the sample."""
+        schema = self._schema()
+        parts = [_cast(part, schema) for part in self._parts] or [schema.empty_table()]
+        table = pa.concat_tables(parts)
+        low = np.flatnonzero(table.column(0).to_numpy() <= np.uint64(self._limit))
+        return table if low.size == table.num_rows else table.take(pa.array(low))
 
     def _lowest(self) -> pa.Table:
         """The sample as one table, by ascending identity."""
-        if self._sorted is not None and len(self._parts) == 1 and not self._waiting:
-            return self._sorted
-        waiting = [kept for one in self._waiting if (kept := one.up_to(self._limit)).low.size]
-        self._waiting, self._news = [], 0
-        schema = self._schema()
-        parts = [*self._parts, *(one.taken() for one in waiting)]
-        # Batches of a stream are alike: what they hold is cast at once.
-        alike = (pa.concat_tables(run) for _, run in itertools.groupby(parts, lambda part: part.schema))
-        table = pa.concat_tables([part.cast(schema) for part in alike]) if parts else schema.empty_table()
-        identities = table.column(0).to_numpy()
-        self._limit = self._limit_of(identities)
-        low = np.flatnonzero(identities <= np.uint64(min(self._limit, HASH_RANGE - 1)))
-        table = table.take(pa.array(low[np.argsort(identities[low])]))
-        self._parts = [pa.table([_compact(column) for column in table.columns], names=table.column_names)]
-        self._sorted = self._parts[0]
+        if self._sorted is None:
+            self._copy()
+            table = self._joined()
+            identities = table.column(0).to_numpy()
+            if (identities[:-1] > identities[1:]).any():
+                table = table.take(pa.array(np.argsort(identities)))
+            self._sorted, self._parts = table, [table]
         return self._sorted
 
-    def _limit_of(self, identities: Identities) -> int:
-        if identities.size < self.capacity:
+    def _limit_of(self, identities: Sequence[Identities]) -> int:
+        whole = np.concatenate([np.zeros(0, np.uint64), *identities])
+        if whole.size < self.capacity:
             return self._limit
-        return int(np.partition(identities, self.capacity - 1)[self.capacity - 1])
+        return min(self._limit, int(np.partition(whole, self.capacity - 1)[self.capacity - 1]))
 
     def _schema(self) -> pa.Schema:
-        """Schema of tables whose texts are not dictionaries."""
+        """Schema of rows that were copied."""
         types = [ARROW_TYPES.get(kind or "", pa.null()) for kind in self._kinds.values()]
         return pa.schema([(_IDENTITY, pa.uint64()), *zip(self.columns, types, strict=True)])
 
@@ -261,7 +303,7 @@ class _Waiting(NamedTuple):
 
     def up_to(self, limit: int) -> "_Waiting":
         """The rows whose identity is no greater."""
-        kept = np.flatnonzero(self.identities <= np.uint64(min(limit, HASH_RANGE - 1)))
+        kept = np.flatnonzero(self.identities <= np.uint64(limit))
         return self if kept.size == self.low.size else _Waiting(self.rows, self.low[kept], self.identities[kept])
 
     def taken(self) -> pa.Table:
@@ -270,14 +312,28 @@ class _Waiting(NamedTuple):
         return pa.table([pa.array(self.identities), *rows.columns], names=[_IDENTITY, *rows.schema.names])
 
 
-def _compact(column: Any) -> Any:
-    """One chunk, with every text once."""
-    column = column.combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    return column.dictionary_encode() if pa.types.is_large_string(column.type) else column
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns' types of a schema."""
+    if table.schema.equals(schema):
+        return table
+    pairs = zip(table.columns, schema.types, strict=True)
+    return pa.table([column if column.type == kind else column.cast(kind) for column, kind in pairs], schema=schema)
 
 
 def _plain(column: Any) -> Any:
-    (chunk,) = column.chunks
-    return chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
+    """The one array of a column, not encoded."""
+    array = _array(column)
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _small(column: Any) -> Any:
+    """The one array of a column, with every text once."""
+    array = _array(column)
+    return array.dictionary_encode() if pa.types.is_large_string(array.type) else array
+
+
+def _array(column: Any) -> Any:
+    whole = column.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    return whole

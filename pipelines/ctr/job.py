@@ -17,7 +17,7 @@ from sparsewatch.detectors.clicks.checks import check_volume, check_window
 from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
-from sparsewatch.detectors.clicks.repeated_rows import check_repeats
+from sparsewatch.detectors.clicks.repeated_rows import check_repeats, repeated_rows
 from sparsewatch.detectors.clicks.slow_changes import observed
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds, RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -28,7 +28,7 @@ from sparsewatch.pipelines.ctr.findable import findable
 from sparsewatch.pipelines.ctr.learned_pane import learnable
 from sparsewatch.pipelines.ctr.learning import LearnedBaseline
 from sparsewatch.pipelines.ctr.reference_fit import check_reference_fits, reference_remarks
-from sparsewatch.pipelines.ctr.sampled_rows import sample_measure
+from sparsewatch.pipelines.ctr.sampled_rows import SampleMeasure
 from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
@@ -74,7 +74,7 @@ class ClickMeasure(Composite):
         )
         self.counts = Accumulated(counts, FeatureCounts.update)
         rows = max(ranking.sample_rows, sample_rows)
-        self.rows = sample_measure(features, label, rows) if rows else None
+        self.rows = SampleMeasure(features, label, rows) if rows else None
         self.samples = _samples(features, label, ranking) if ranking.needs_rows else None
         self.scores = None if scoring is None else _score_measure(scoring)
         self.types = TypeMeasure(tuple(declared))
@@ -165,8 +165,8 @@ class ConcludeClicks:
         reference = None if self.reference is None else self.reference.now()
         if reference is None or reference.repeats is None or measure.rows is None:
             return []
-        columns, rows = (*self.features, self.label), measure.counts.state.rows
-        found = check_repeats(measure.rows.state.rows(), columns, rows, reference.repeats, self.checks)
+        repeated = repeated_rows(measure.rows.state.rows(), (*self.features, self.label))
+        found = check_repeats(repeated, measure.counts.state.rows, reference.repeats, self.checks)
         return [] if found is None else self._by(reference, [found])
 
     def _located(self, findings: list[Finding], measure: ClickMeasure) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 import pyarrow as pa
 
+from sparsewatch.detectors.clicks.repeated_rows import WindowPairs, repeated_rows
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.outrank.ranking import RankedFeature
@@ -16,8 +17,9 @@ from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
 from sparsewatch.transforms.window.panes import PaneState
 
 FORMAT = Format("a learned window of clicks")
-#: Sampled rows of a window that are kept: 4,000 or so of a baseline of 24 windows.
-SAMPLE_ROWS = 170
+#: Sampled rows of a window that are kept: 4,000 or so of a baseline of 24 windows. Of a smaller sample no more than a
+#: part: the baseline then has about twice as many as the window that is compared with it.
+SAMPLE_ROWS, _SAMPLE_PART = 170, 12
 
 
 class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
@@ -35,6 +37,8 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
     history: bytes
     #: A sample of its rows, an Arrow IPC stream: features and label; empty where rows are not sampled.
     sample: bytes = b""
+    #: Rows of the sample and pairs of equal ones among them; None where they were not counted.
+    pairs: tuple[int, int] | None = None
 
     def rows(self) -> pa.Table:
         """The sample of its rows.
@@ -44,6 +48,10 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
         """
         with FORMAT.reading(self.sample):
             return table_from_bytes(self.sample)
+
+    def repeats(self, start_us: int) -> WindowPairs:
+        """Equal rows of the sample of this window, which begins then."""
+        return WindowPairs(start_us, *(self.pairs or _pairs(self.rows().combine_chunks().to_batches()[0])))
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,17 @@ def learnable(pane: ClickPane, sample: RowSample | None) -> bytes:
     """What a window leaves to be learned: its pane, and the sample of its rows if there is one."""
     if sample is None:
         return pane.to_bytes()
-    kept = pa.Table.from_batches([sample.rows(SAMPLE_ROWS).drop_columns([PARTITION, OFFSET])])
-    rows = table_to_bytes(kept, compression="lz4")
-    return msgspec.structs.replace(pane, sample=sample.to_bytes(), learned_rows=rows).to_bytes()
+    most = min(SAMPLE_ROWS, -(-sample.capacity // _SAMPLE_PART))
+    columns = [name for name in sample.columns if name not in (PARTITION, OFFSET)]
+    kept = sample.rows(most).select(columns)
+    return msgspec.structs.replace(
+        pane,
+        sample=sample.to_bytes(small=False),
+        learned_rows=table_to_bytes(kept, compression="lz4"),
+        repeated=repeated_rows(sample.rows(), columns),
+        learned_pairs=_pairs(kept),
+    ).to_bytes()
+
+
+def _pairs(rows: pa.RecordBatch) -> tuple[int, int]:
+    return rows.num_rows, repeated_rows(rows, rows.schema.names).pairs

@@ -6,6 +6,7 @@ many, so that what a job remembers is bounded whatever its number of features. R
 are kept, too: hours of the day, or of the week, are learned of them.
 """
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.past import Past
 from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference
-from sparsewatch.detectors.clicks.repeated_rows import check_repeats, fit_repeats
+from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, fit_pairs
 from sparsewatch.detectors.clicks.rhythm import fit_rhythm
 from sparsewatch.detectors.clicks.slow_changes import observed
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
@@ -56,11 +57,23 @@ _CELLS = 2_000_000
 _HISTORY = 2_016
 
 
-class _Sampled(NamedTuple):
-    """Rows of windows, and the start of the window of each, shape (n_rows,)."""
+@dataclass(frozen=True)
+class _Rows:
+    """Sampled rows of the windows that a baseline is fitted to; they are needed only where something is found."""
 
-    rows: pa.RecordBatch
-    starts_us: NDArray[np.int64]
+    panes: Sequence[tuple[int, LearnedPane]]
+
+    def repeats(self) -> Repeats | None:
+        """How they repeat one another."""
+        return fit_pairs([pane.repeats(start_us) for start_us, pane in self.panes])
+
+    @functools.cached_property
+    def whole(self) -> pa.RecordBatch | None:
+        """The rows; None without one."""
+        tables = [pane.rows() for _, pane in self.panes]
+        if not sum(table.num_rows for table in tables):
+            return None
+        return pa.concat_tables(tables, promote_options="permissive").combine_chunks().to_batches()[0]
 
 
 class _Baseline(NamedTuple):
@@ -69,6 +82,7 @@ class _Baseline(NamedTuple):
     reference: Reference
     #: The same with the click rate of the whole history, for changes that many windows show.
     slow: Reference
+    rows: _Rows
 
 
 class _Kept(NamedTuple):
@@ -111,7 +125,7 @@ class LearnedBaseline:
         return Conclusion(
             summary={"baseline": {"kind": "learned", **state, "since_us": since, "learning": learning}},
             metrics=metrics,
-            findings=self._findings(window, found, own, baseline.reference),
+            findings=self._findings(window, found, own, baseline),
             observed=self._watched(window, own, baseline),
         )
 
@@ -130,6 +144,7 @@ class LearnedBaseline:
             counts=own.counts.thinned(_CELLS // self.size).to_bytes(),
             history=self._history(window, own.counts, kept, suspect).tobytes(),
             sample=own.pane.learned_rows,
+            pairs=own.pane.learned_pairs,
         )
         return learned.to_bytes()
 
@@ -145,7 +160,8 @@ class LearnedBaseline:
             self._judged[state] = OwnWindow.of(state)
         return self._judged[state]
 
-    def _findings(self, window: Window, found: Conclusion, own: OwnWindow, reference: Reference) -> list[Finding]:
+    def _findings(self, window: Window, found: Conclusion, own: OwnWindow, baseline: "_Baseline") -> list[Finding]:
+        reference = baseline.reference
         matched = reference.known.match(own.counts)
         unseen = reference.known.unseen_shares(own.counts, matched)
         findings = check_window(
@@ -164,20 +180,20 @@ class LearnedBaseline:
             explained.add(("volume_low", STREAM))
         told = {finding.subject for finding in found.findings} - {STREAM}
         news = [one for one in findings if (one.rule, one.subject) not in explained and one.subject not in told]
-        return self._located(with_baseline(news, reference, "learned", None), own, reference)
+        return self._located(with_baseline(news, reference, "learned", None), own, baseline)
 
     def _repeated(self, found: Sequence[Finding], own: OwnWindow, reference: Reference) -> list[Finding]:
         # Where values moved or went missing, rows are more alike for that; while copies of rows give it a signal.
         moved = [one for one in found if one.subject in self.features and not one.rule.startswith("feature_signal_")]
-        if moved or not own.pane.sample or reference.repeats is None:
+        if moved or own.pane.repeated is None or reference.repeats is None:
             return []
-        columns = (*self.features, reference.label)
-        repeated = check_repeats(own.rows, columns, own.counts.rows, reference.repeats, self.checks)
+        repeated = check_repeats(own.pane.repeated, own.counts.rows, reference.repeats, self.checks)
         return [] if repeated is None else [repeated]
 
-    def _located(self, findings: list[Finding], own: OwnWindow, reference: Reference) -> list[Finding]:
+    def _located(self, findings: list[Finding], own: OwnWindow, baseline: "_Baseline") -> list[Finding]:
         if not findings or not own.pane.sample:
             return findings
+        reference = msgspec.structs.replace(baseline.reference, sample=baseline.rows.whole)
         return locate(findings, Samples.of(own.counts, own.rows, reference))
 
     def _watched(self, window: Window, own: OwnWindow, baseline: "_Baseline") -> Observed | None:
@@ -211,30 +227,22 @@ class LearnedBaseline:
             self._windows[start] = self._decoded(start)
         windows, length_us = [self._windows[start] for start in starts], window.end_us - window.start_us
         reference = fit_learned(windows, of, length_us, self.settings.least)
-        past, sampled = Past.of(_last_history(self._panes(kept))), self._sampled(of[STREAM])
+        past, rows = Past.of(_last_history(self._panes(kept))), self._rows(of[STREAM])
         reference = msgspec.structs.replace(
             reference,
             name=f"the {counted(reference.windows, 'window')} before",
             volume_by_hour=fit_rhythm(past.volume, length_us),
             click_rate_by_hour=fit_rhythm(past.click_rate, length_us),
-            sample=None if sampled is None else sampled.rows,
-            repeats=None
-            if sampled is None
-            else fit_repeats(sampled.rows, (*self.features, reference.label), sampled.starts_us),
+            repeats=rows.repeats(),
         )
-        return _Baseline(reference, past.of_click_rate(reference))
+        return _Baseline(reference, past.of_click_rate(reference), rows)
 
-    def _sampled(self, starts: Sequence[int]) -> "_Sampled | None":
+    def _rows(self, starts: Sequence[int]) -> _Rows:
         """Rows of the windows in which nothing was wrong; of all, if these are fewer than half."""
         panes = [(start, self._kept[start].pane) for start in starts]
         good = [one for one in panes if not one[1].suspect]
         chosen_panes = good if 2 * len(good) >= len(panes) else panes
-        tables = [(start, pane.rows()) for start, pane in chosen_panes if pane.sample]
-        rows = [table.num_rows for _, table in tables]
-        if not sum(rows):
-            return None
-        whole = pa.concat_tables([table for _, table in tables], promote_options="permissive").combine_chunks()
-        return _Sampled(whole.to_batches()[0], np.repeat([start for start, _ in tables], rows))
+        return _Rows([one for one in chosen_panes if one[1].sample])
 
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane

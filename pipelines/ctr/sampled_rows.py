@@ -15,9 +15,15 @@ from sparsewatch.schemas.block import OFFSET, PARTITION, ROW
 from sparsewatch.transforms.window.measure import Accumulated
 
 
-def sample_measure(features: Sequence[str], label: str, rows: int) -> Accumulated[RowSample]:
+class SampleMeasure(Accumulated[RowSample]):
     """A sample of so many rows: features, label, partition and offset."""
-    return Accumulated(RowSample((*features, label, PARTITION, OFFSET), rows), _add_rows)
+
+    def __init__(self, features: Sequence[str], label: str, rows: int) -> None:
+        super().__init__(RowSample((*features, label, PARTITION, OFFSET), rows), _add_rows)
+
+    def to_bytes(self) -> bytes:
+        """See `sparsewatch.transforms.window.measure.Measure`; it only waits for its window and is not made small."""
+        return self.state.to_bytes(small=False)
 
 
 def places(rows: pa.RecordBatch) -> list[Any]:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sparsewatch.detectors.clicks.ranking_checks import compare_at_equal_rows, drift_findings
+from sparsewatch.detectors.clicks.repeated_rows import RepeatedRows
 from sparsewatch.detectors.clicks.thresholds import RankingThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
@@ -53,6 +54,9 @@ class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
     sample: bytes = b""
     #: The first of these rows that are kept to be learned, an Arrow IPC stream: features and label.
     learned_rows: bytes = b""
+    #: Rows of the sample that repeat others; of those kept to be learned how many there are, and pairs of equal ones.
+    repeated: RepeatedRows | None = None
+    learned_pairs: tuple[int, int] | None = None
 
 
 def pane_state(

@@ -11,7 +11,13 @@ import pyarrow as pa
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
-from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, RowSample, row_identities, sampled_rows
+from sparsewatch.detectors.counts.row_sample import (
+    DEFAULT_SAMPLE_ROWS,
+    REFERENCE_CELLS,
+    RowSample,
+    row_identities,
+    sampled_rows,
+)
 from sparsewatch.schemas.block import EVENT_TIME_US
 
 #: Fewest windows of which the first and the last are left out.
@@ -43,7 +49,8 @@ class WindowedCounts:
         self._label = label
         self._windows: dict[int, FeatureCounts] = {}
         columns = (*self._features, label, EVENT_TIME_US)
-        self._sample = RowSample(columns, sampled_rows(sample_rows, len(columns))) if sample_rows else None
+        rows = sampled_rows(sample_rows, len(columns), REFERENCE_CELLS) if sample_rows else 0
+        self._sample = RowSample(columns, rows) if rows else None
         self._rows = 0
 
     def add(self, rows: pa.RecordBatch, times_us: np.ndarray, places: Sequence[np.ndarray] | None = None) -> None:

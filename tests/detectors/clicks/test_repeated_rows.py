@@ -1,13 +1,16 @@
 """Rows sent twice and rows that a bot repeats are found where few rows are equal by chance."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, fit_repeats
+from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, fit_repeats, repeated_rows
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
@@ -49,7 +52,7 @@ def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def check(rows: pa.RecordBatch, before: Repeats, of: int | None = None) -> Finding | None:
-    return check_repeats(rows, COLUMNS, of or rows.num_rows, before, ClickThresholds())
+    return check_repeats(repeated_rows(rows, COLUMNS), of or rows.num_rows, before, ClickThresholds())
 
 
 def doubled(rows: pa.RecordBatch, share: float) -> pa.RecordBatch:
@@ -69,6 +72,24 @@ def test_equal_pairs_are_counted_by_window() -> None:
     assert found.rate.mean == pytest.approx(np.mean(rates))
     assert found.rate.sd == pytest.approx(np.std(rates, ddof=1))
     assert (found.rate.max, found.windows, found.pairs) == (max(rates), 5, 60 * 59 / 2)
+
+
+@given(st.lists(st.lists(st.none() | st.integers(0, 1), min_size=9, max_size=9), max_size=60), st.integers(0, 99))
+def test_equal_rows_of_many_columns_are_counted_in_any_order(rows: list[list[int | None]], seed: int) -> None:
+    """The slow way: all rows as tuples."""
+    names = [f"x{i}" for i in range(9)]
+    columns = [pa.array([row[i] for row in rows], pa.int64()) for i in range(8)]
+    texts = pa.array([None if row[8] is None else f"v{row[8]}" for row in rows], pa.string())
+    batch = pa.record_batch([*columns, texts], names=names)
+    sizes = list(Counter(tuple(row.values()) for row in batch.to_pylist()).values())
+    found = repeated_rows(batch, names)
+    assert (found.sampled, found.pairs) == (len(rows), sum(n * (n - 1) // 2 for n in sizes))
+    assert (found.twice, found.more) == (sizes.count(2), sum(n - 1 for n in sizes if n > 2))
+    assert found.most == max(sizes, default=1)
+    assert found.values == {} or sum(row == found.values for row in batch.to_pylist()) == found.most
+    assert (found.values == {}) == (found.most == 1)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    assert repeated_rows(batch.take(pa.array(order)), names) == found
 
 
 @pytest.mark.parametrize("users", [20, 500, 50_000])

@@ -35,7 +35,7 @@ def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, Any]], capa
     for a, b in itertools.pairwise([0, *cuts, len(rows)]):
         part = sampled(shuffled[a:b], capacity)
         if data.draw(st.booleans()):
-            part = RowSample.from_bytes(part.to_bytes())
+            part = RowSample.from_bytes(part.to_bytes(small=data.draw(st.booleans())))
         if data.draw(st.booleans()):
             part.merge(merged)
             merged = part
@@ -44,7 +44,11 @@ def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, Any]], capa
         # What was asked for before is no reason to answer it again.
         if data.draw(st.booleans()):
             assert merged.rows().num_rows <= capacity
-    assert merged.to_bytes() == whole.to_bytes()
+        # So is what was written.
+        if data.draw(st.booleans()):
+            assert RowSample.from_bytes(merged.to_bytes()).rows() == merged.rows()
+    for small in (True, False):
+        assert merged.to_bytes(small=small) == whole.to_bytes(small=small)
     assert merged.rows_seen == len(rows)
     assert merged.rows().num_rows == min(capacity, len(rows))
 
@@ -62,6 +66,19 @@ def test_a_sample_that_was_asked_for_has_a_kind_that_becomes_known_later() -> No
         sample.update(later, identities[6:])
     assert asked.to_bytes() == unasked.to_bytes()
     assert asked.rows().schema.field("x").type == pa.large_string()
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_sample_that_nothing_is_added_to_is_written_once(small: bool) -> None:
+    data = sampled([(i, (i, "a" * i)) for i in range(9)], 5).to_bytes(small=small)
+    alone = RowSample(COLUMNS, 5)
+    alone.merge(RowSample.from_bytes(data))
+    assert alone.to_bytes(small=small) is data
+    assert RowSample.from_bytes(alone.to_bytes(small=not small)).rows() == alone.rows()
+    alone.merge(sampled([], 5))
+    assert alone.to_bytes(small=small) == data
+    alone.merge(sampled([(9, (9, "b"))], 5))
+    assert alone.to_bytes(small=small) != data
 
 
 def test_rows_stay_whole_and_come_by_identity() -> None:

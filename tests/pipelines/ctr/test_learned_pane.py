@@ -1,0 +1,57 @@
+"""What is kept of a window's rows: no more than the baseline needs, and how they repeat one another."""
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sparsewatch.detectors.clicks.repeated_rows import repeated_rows
+from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
+from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow, learnable
+from sparsewatch.pipelines.ctr.sliding import ClickPane
+from sparsewatch.schemas.block import OFFSET, PARTITION
+
+COLUMNS = ["site", "click"]
+
+
+def window(capacity: int, rows: int = 3_000) -> tuple[OwnWindow, RowSample]:
+    rng = np.random.default_rng(capacity)
+    batch = pa.record_batch({"site": rng.integers(0, 300, rows), "click": rng.integers(0, 2, rows)})
+    counts = FeatureCounts(["site"], "click")
+    counts.update(batch)
+    sample = RowSample((*COLUMNS, PARTITION, OFFSET), capacity)
+    places = batch.append_column(PARTITION, pa.array(np.zeros(rows, np.int64)))
+    sample.update(places.append_column(OFFSET, pa.array(np.arange(rows))), row_identities(0, np.arange(rows)))
+    pane = ClickPane(complete=True, reported=[], ranking=[], counts=counts.to_bytes())
+    return OwnWindow.of(learnable(pane, sample)), sample
+
+
+def kept(own: OwnWindow) -> LearnedPane:
+    pane = own.pane
+    return LearnedPane(
+        suspect=[],
+        ranking=[],
+        counts=pane.counts,
+        history=b"",
+        sample=pane.learned_rows,
+        pairs=pane.learned_pairs,
+    )
+
+
+@pytest.mark.parametrize(("capacity", "expected"), [(4_096, 170), (2_040, 170), (600, 50), (1, 1)])
+def test_fewer_rows_are_kept_of_a_smaller_sample(capacity: int, expected: int) -> None:
+    own, sample = window(capacity)
+    rows = kept(own).rows()
+    assert rows.to_pylist() == sample.rows(expected).select(COLUMNS).to_pylist()
+    assert own.rows.equals(sample.rows())
+
+
+def test_what_was_kept_before_pairs_were_counted_says_the_same_of_them() -> None:
+    own, sample = window(2_040)
+    now = kept(own)
+    before = msgspec.structs.replace(now, pairs=None)
+    assert LearnedPane.of(before.to_bytes()).repeats(7) == now.repeats(7)
+    assert now.repeats(7) == (7, 170, repeated_rows(sample.rows(170), COLUMNS).pairs)
+    assert now.repeats(7).equal > 0
+    assert own.pane.repeated == repeated_rows(sample.rows(), COLUMNS)
