@@ -12,7 +12,7 @@ import polars as pl
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.feature_view import View, null_tolerance
-from sparsewatch.detectors.clicks.moved_values import EXAMPLES, moved_at, shown, taker
+from sparsewatch.detectors.clicks.moved_values import EXAMPLES, most_frequent, moved_at, taker
 from sparsewatch.detectors.clicks.profile import unseen_values
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.signal_checks import feature_signal_gained, feature_signal_lost
@@ -23,7 +23,11 @@ from sparsewatch.detectors.clicks.tolerances import (
     distinct_tolerance,
     share_tolerance,
 )
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.schemas.alerts import Finding, counted
+
+#: Of Arrow's types: text as it is counted.
+_OLDEST = pl.CompatLevel.oldest()
 
 
 def feature_vanished(view: View) -> Finding | None:
@@ -54,7 +58,7 @@ def feature_appeared(view: View) -> Finding | None:
         message,
         p_value(lambda z: share >= baseline + view.null_tolerance(z), view.settings.of_features),
         listed=view.listed,
-        top_values=_top(view, view.counts.table(view.name).drop_nulls("value")),
+        top_values=_top(view, view.held.values, view.held.rows),
     )
 
 
@@ -109,7 +113,7 @@ def feature_cardinality(view: View) -> Finding | None:
         message,
         p_value(excludes_chance, settings.of_features),
         listed=view.listed,
-        top_values=_top(view, view.counts.table(view.name).drop_nulls("value")),
+        top_values=_top(view, view.held.values, view.held.rows),
     )
 
 
@@ -127,7 +131,7 @@ def feature_unseen_values(view: View) -> Finding | None:
         return None
     reference = view.reference
     unseen = unseen_values(view.counts, view.name, reference.known_values[view.name], reference.hash_limit(view.name))
-    distinct = round(float(unseen["weight"].sum()))
+    distinct, values = round(float(unseen["weight"].sum())), unseen["value"].to_arrow(compat_level=_OLDEST)
     message = f"{share:.1%} of values are not in {reference.name}, {baseline.mean:.1%} expected; {distinct} distinct"
     return view.finding(
         "feature_unseen_values",
@@ -138,7 +142,7 @@ def feature_unseen_values(view: View) -> Finding | None:
         message,
         p_value(lambda z: share >= excluded(z), view.settings.of_features),
         unseen=distinct,
-        top_values=_top(view, unseen),
+        top_values=_top(view, values, unseen["rows"].to_numpy()),
     )
 
 
@@ -243,8 +247,6 @@ def unseen_tolerance(before: FeatureReference, share: Statistic, windows: int, l
     return share_tolerance(share, windows, listed, before.listed / windows, z)
 
 
-def _top(view: View, table: pl.DataFrame) -> list[dict[str, Any]]:
-    """The most frequent values, ties by value."""
-    top = table.sort(["rows", "value"], descending=[True, False]).head(EXAMPLES)
-    values = top.select("value", "rows").iter_rows()
-    return [{"value": shown(view.counts.value_text(view.name, value)), "rows": rows} for value, rows in values]
+def _top(view: View, values: Any, rows: Counts) -> list[dict[str, Any]]:
+    """The most frequent of values, an Arrow array, as alerts show them."""
+    return [{"value": view.told_value(value), "rows": number} for value, number in most_frequent(values, rows)]

@@ -15,6 +15,7 @@ from sparsewatch.detectors.clicks.tolerances import (
     share_tolerance,
 )
 from sparsewatch.detectors.clicks.value_shares import Movement, movement
+from sparsewatch.detectors.counts.counts import Part
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding, Severity
 
@@ -69,6 +70,11 @@ class View:
         """Rows with a value."""
         return self.counts.rows - self.counts.nulls(self.name)
 
+    @property
+    def held(self) -> Part:
+        """Its values in the window."""
+        return self.counts.stored([self.name])[0]
+
     def null_tolerance(self, z: float | None = None) -> float:
         """How far the share of rows without a value may lie from its reference, at the settings' `z` if absent."""
         z = self.settings.of_features if z is None else z
@@ -78,8 +84,7 @@ class View:
         """The values whose shares of the rows with a value changed most, with these before and now."""
         if self.movement is None:
             return []
-        found = most_moved(self.movement, self.counts.table(self.name).drop_nulls("value"))
-        return [self.told(one) for one in found]
+        return [self.told(one) for one in most_moved(self.movement, self.held)]
 
     def told(self, moved: Moved) -> Moved:
         """With the value as alerts show it."""

@@ -27,7 +27,11 @@ from sparsewatch.detectors.counts.value_hashes import (
 )
 
 #: Type of a column of values, by the type in which they are counted.
-_POLARS_TYPES = {ARROW_TYPES["int"]: pl.Int64, ARROW_TYPES["float"]: pl.Float64, ARROW_TYPES["str"]: pl.String}
+_POLARS_TYPES: dict[Any, pl.DataType] = {
+    ARROW_TYPES["int"]: pl.Int64(),
+    ARROW_TYPES["float"]: pl.Float64(),
+    ARROW_TYPES["str"]: pl.String(),
+}
 
 
 class Matched(NamedTuple):
@@ -52,6 +56,8 @@ class KnownValues:
     def __init__(self, values: Mapping[str, pl.Series], limits: Mapping[str, int] | None = None) -> None:
         self.values, self.limits = values, limits or {}
         self.features = tuple(values)
+        types = {dtype: type_ for type_, dtype in _POLARS_TYPES.items()}
+        self._types = {name: types.get(series.dtype) for name, series in values.items()}
         self._highest = np.array([self.limit(name) - 1 for name in self.features], np.uint64)
         #: Where the values of each feature begin among all, and the end of the last.
         self.starts: Counts = np.cumsum([0, *(len(series) for series in values.values())])
@@ -108,18 +114,21 @@ class KnownValues:
         return shares
 
     def _comparable(self, name: str, part: Part) -> bool:
-        return not part.rows.size or self.values[name].dtype == _POLARS_TYPES.get(part.values.type)
+        return not part.rows.size or part.values.type == self._types[name]
 
     def _match_kind(self, own: list[tuple[int, Part]], rows: Counts, unknown: Counts) -> None:
         """Add the values of some features of one type."""
         columns = np.repeat([place for place, _ in own], [part.rows.size for _, part in own])
         own_rows = np.concatenate([part.rows for _, part in own])
         hashes = hash_values(pa.concat_arrays([part.values for _, part in own]), repeats=False)
+        # Of features of which a sample is known most values cannot be in it.
+        if self.limits:
+            can_be = np.flatnonzero(hashes <= self._highest[columns])
+            hashes, columns, own_rows = hashes[can_be], columns[can_be], own_rows[can_be]
         places = self._index.find(hashes_of_columns(hashes, columns))
         found = places >= 0
         rows[places[found]] = own_rows[found]
-        news = ~found & (hashes <= self._highest[columns])
-        unknown += np.bincount(columns[news], own_rows[news], unknown.size).astype(np.int64)
+        unknown += np.bincount(columns[~found], own_rows[~found], unknown.size).astype(np.int64)
 
 
 def _keys(columns: Sequence[int], values: Sequence[pl.Series]) -> Hashes:

@@ -6,9 +6,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import polars as pl
+import pyarrow as pa
 
+from sparsewatch.detectors.clicks.known_values import is_known
 from sparsewatch.detectors.clicks.value_shares import Movement
+from sparsewatch.detectors.counts.counts import Counts, Part
+from sparsewatch.detectors.counts.value_order import ascending
 
 #: Values an alert shows, and characters of each; those of a value in a message.
 EXAMPLES = 5
@@ -32,19 +35,33 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
         return f"`{str(self.value)[:_MESSAGE_CHARACTERS]}` went from {self.before:.1%} to {self.now:.1%}"
 
 
-def most_moved(movement: Movement, table: pl.DataFrame) -> list[Moved]:
+def most_moved(movement: Movement, held: Part) -> list[Moved]:
     """The values whose shares changed most, the furthest first.
 
     Args:
         movement: Of the feature in the window.
-        table: Its values there, with their rows.
+        held: Its values there.
     """
-    values = movement.shares.values
     known = [moved_at(movement, place) for place in _furthest(movement)]
-    news = table if table["value"].dtype != values.dtype else table.filter(~pl.col("value").is_in(values.implode()))
-    found = news.sort(["rows", "value"], descending=[True, False]).head(EXAMPLES).select("value", "rows").iter_rows()
+    news = np.flatnonzero(~is_known(held.values, movement.shares.values))
+    found = most_frequent(held.values.take(pa.array(news)), held.rows[news])
     new = [Moved(value=value, before=0.0, now=rows / movement.listed) for value, rows in found]
     return sorted([*known, *new], key=lambda one: -abs(one.now - one.before))[:EXAMPLES]
+
+
+def most_frequent(values: Any, rows: Counts) -> list[tuple[Any, int]]:
+    """The values with most rows, with these, ties by ascending value.
+
+    Args:
+        values: An Arrow array without nulls, shape (n,).
+        rows: Of each value.
+    """
+    most = min(EXAMPLES, rows.size)
+    # Only these are put in order: a column of identifiers has many.
+    some = np.flatnonzero(rows >= np.partition(rows, -most)[-most]) if most else np.zeros(0, np.int64)
+    some = some[ascending(values.take(pa.array(some)))]
+    first = some[np.argsort(-rows[some], kind="stable")[:most]]
+    return list(zip(values.take(pa.array(first)).to_pylist(), rows[first].tolist(), strict=True))
 
 
 def moved_at(movement: Movement, place: int) -> Moved:

@@ -61,10 +61,10 @@ def chance_bound(variance: float, rows: float, z: float) -> float:
         rows: Values averaged, > 0.
         z: Strictness, in standard errors.
     """
-    return float(chance_bounds(np.array([variance]), rows, z)[0])
+    return float(chance_bounds(variance, rows, z))
 
 
-def chance_bounds(variances: Floats, rows: float | Floats, z: float | Floats) -> Floats:
+def chance_bounds(variances: float | Floats, rows: float | Floats, z: float | Floats) -> Floats:
     """As `chance_bound`, of several means; shape (n,), and so may be rows and strictness."""
     log_p = z * z / 2
     third = log_p / (3 * rows)
@@ -143,13 +143,12 @@ def share_tolerance(
         z: Strictness, in standard deviations.
         backing: Windows that know the mean, where they are fewer than those that know the deviation.
     """
-    mean, sd = np.array([[reference.mean], [reference.sd]])
-    return float(share_tolerances(mean, sd, windows, rows, reference_rows, z, backing=backing)[0])
+    return float(share_tolerances(reference.mean, reference.sd, windows, rows, reference_rows, z, backing=backing))
 
 
 def share_tolerances(
-    means: Floats,
-    sds: Floats,
+    means: float | Floats,
+    sds: float | Floats,
     windows: int,
     rows: float,
     reference_rows: float,
@@ -174,7 +173,7 @@ def share_tolerances(
     total = known * reference_rows
     shares = (means * total + 1) / (total + 2)
     variances = shares * (1 - shares)
-    spreads = sds * math.sqrt(max(1.0, reference_rows / rows))
+    spreads: Floats = np.multiply(sds, math.sqrt(max(1.0, reference_rows / rows)))
     shrunken, most = _shrunken(spreads, np.sqrt(variances / rows), windows)
     degrees: float | Floats = most
     if freedom is not None:

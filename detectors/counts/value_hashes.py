@@ -136,7 +136,8 @@ def hashes_of_columns(hashes: Hashes, columns: NDArray[np.int64]) -> Hashes:
         hashes: Of the values, shape (n,).
         columns: Number of the column of each, >= 0.
     """
-    return mix(hashes + mix((columns.astype(np.uint64) + np.uint64(1)) * STEP))
+    number = np.arange(columns.max(initial=-1) + 1).astype(np.uint64) + np.uint64(1)
+    return mix(hashes + mix(number * STEP)[columns])
 
 
 def _hash_encoded(column: Any, kind: str) -> Hashes:
