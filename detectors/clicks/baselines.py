@@ -12,6 +12,19 @@ from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
 from sparsewatch.detectors.clicks.volume import low_volume, volume_tolerance
 from sparsewatch.schemas.alerts import Finding
 
+#: Figure of a feature that a rule judges.
+_FIGURES = {
+    "feature_vanished": "null_share",
+    "feature_appeared": "null_share",
+    "feature_nulls": "null_share",
+    "feature_cardinality": "cardinality_ratio",
+    "feature_unseen_values": "unseen_share",
+    "feature_signal_gained": "normalised",
+    "feature_signal_lost": "normalised",
+}
+#: Rules that judge shares of values or numbers.
+_OF_SHARES = ("feature_values_moved", "value_vanished", "feature_numbers_moved")
+
 
 class Baseline(NamedTuple):
     """A figure as expected in one window."""
@@ -65,11 +78,26 @@ def with_baseline(findings: Iterable[Finding], reference: Reference, kind: str, 
     def told(finding: Finding) -> Finding:
         feature = reference.features.get(finding.subject)
         windows = reference.windows if feature is None else feature.windows(reference.windows)
+        inflation = inflation_of(reference, finding)
+        widened = {"inflation": inflation} if inflation > 1 else {}
         return msgspec.structs.replace(
-            finding, evidence={**finding.evidence, "baseline": {**whole, "windows": windows}}
+            finding, evidence={**finding.evidence, "baseline": {**whole, "windows": windows, **widened}}
         )
 
     return [told(finding) for finding in findings]
+
+
+def inflation_of(reference: Reference, finding: Finding) -> float:
+    """By what the tolerance of a finding is multiplied (see `sparsewatch.detectors.clicks.inflation`)."""
+    rule, name = finding.rule, finding.subject
+    if finding.evidence.get("baseline_kind") == "all windows":
+        return (reference.click_rate if rule == "click_rate_shift" else reference.volume).inflation
+    feature, figure = reference.features.get(name), _FIGURES.get(rule)
+    if feature is not None and figure is not None:
+        of: Statistic = getattr(feature, figure)
+        return of.inflation
+    shares = {"feature_numbers_moved": reference.numbers}.get(rule, reference.shares)
+    return shares[name].over.inflation if rule in _OF_SHARES and name in shares else 1.0
 
 
 def told_of(reference: Reference, kind: str, version: str | None) -> dict[str, Any]:

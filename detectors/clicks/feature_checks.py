@@ -94,7 +94,7 @@ def feature_cardinality(view: View) -> Finding | None:
     surprise = distinct_surprise(seen, expected, missing, abundances.values)
 
     def tolerance(z: float) -> float:
-        return distinct_tolerance(expected, missing, ratio.sd / ratio.mean, view.windows, z)
+        return ratio.inflation * distinct_tolerance(expected, missing, ratio.sd / ratio.mean, view.windows, z)
 
     def excludes_chance(z: float) -> bool:
         return abs(seen - expected) >= expected * tolerance(z) and surprise >= z**2 / 2

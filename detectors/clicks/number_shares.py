@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from sparsewatch.detectors.clicks.tolerances import Floats, share_tolerances
-from sparsewatch.detectors.clicks.value_shares import SharesOver, odd_shares, spread
+from sparsewatch.detectors.clicks.inflation import of_shares
+from sparsewatch.detectors.clicks.tolerances import Floats, SharesOver, share_tolerances
+from sparsewatch.detectors.clicks.value_shares import odd_shares, spread
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import groups_of
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
@@ -59,7 +60,7 @@ class NumberMovement(NamedTuple):
         over, (means, sds) = self.shares.over, self.shares.figures
         # Each border is looked at, and chance has as many opportunities.
         strict = float(-ndtri(ndtr(-z) / means.size))
-        tolerances = share_tolerances(
+        tolerances = over.inflation * share_tolerances(
             means,
             sds,
             over.windows,
@@ -102,7 +103,12 @@ def fit_numbers(windows: Sequence[FeatureCounts], feature: str) -> NumberShares 
     if not kept.size:
         return None
     sds, independent = spread(below[kept])
-    over = SharesOver(windows=kept.size, independent=independent, rows=float(listed[kept].mean()))
+    over = SharesOver(
+        windows=kept.size,
+        independent=independent,
+        rows=float(listed[kept].mean()),
+        inflation=of_shares(below[kept], listed[kept]),
+    )
     return NumberShares(borders, np.stack([below[kept].mean(0), sds]), over)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.flat_reference import FlatReference
+from sparsewatch.detectors.clicks.inflation import of_figures, of_new_values, of_shares, of_signal, pooled, within_reach
 from sparsewatch.detectors.clicks.known_values import KnownValues
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
@@ -26,8 +27,8 @@ from sparsewatch.detectors.clicks.repeated_rows import Repeats, fit_repeats
 from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
 from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
-from sparsewatch.detectors.clicks.tolerances import Abundances, Statistic, statistic
-from sparsewatch.detectors.clicks.value_shares import SharesOver, ValueShares, fit_shares
+from sparsewatch.detectors.clicks.tolerances import Abundances, SharesOver, Statistic, distinct_sd, statistic
+from sparsewatch.detectors.clicks.value_shares import ValueShares, fit_shares
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
@@ -244,12 +245,12 @@ def fit_stretch(
         label=kept.windows[0].label,
         windows=len(level.windows),
         volume=statistic(rows),
-        click_rate=statistic(rates),
-        features=_placed({name: feature for name, (feature, _) in fitted.items()}),
+        click_rate=statistic(rates, of_shares(np.array(rates)[:, None], np.array(rows, np.float64))),
+        features=_placed(_pooled({name: feature for name, (feature, _) in fitted.items()})),
         known_values={name: values.values for name, (_, values) in fitted.items()},
         hash_limits={name: values.limit for name, (_, values) in fitted.items() if values.limit < HASH_RANGE},
         abundances={name: values.abundances for name, (_, values) in fitted.items()},
-        shares={name: fit_shares(values) for name, (_, values) in fitted.items()},
+        shares=_pooled_shares({name: fit_shares(values) for name, (_, values) in fitted.items()}),
         window_us=window_us,
         left_out=len(odd),
         volume_by_hour=_rhythm(rows, level, window_us, share=False),
@@ -316,20 +317,61 @@ def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues
     # In a stream whose values change the windows to come have more new ones than those between others: a window is
     # compared with those before it. Of the first half few are known.
     new = (values.new[some] / values.listed[some])[int(some.sum()) // 2 :].tolist()
+    nulls = [figure.null_share for figure in figures]
+    rows = np.array([profile.rows for profile in profiles], np.float64)
     return FeatureReference(
-        null_share=statistic([figure.null_share for figure in figures]),
+        null_share=_null_share(np.array(nulls), rows),
         cardinality=statistic(cardinalities),
-        cardinality_ratio=statistic(values.distinct_ratios(cardinalities, values.listed.tolist()) or [1.0]),
+        cardinality_ratio=_distinct(cardinalities, values),
         score=statistic([figure.score for figure in figures]),
-        normalised=statistic([figure.normalised for figure in figures]),
-        unseen_share=statistic(new) if len(new) > 1 else None,
+        normalised=statistic([figure.normalised for figure in figures], of_signal(name, profiles)),
+        unseen_share=_unseen_share(new, values) if len(new) > 1 else None,
         rank=0,
         listed=int(values.listed.sum()),
         left_out=left_out,
-        null_steadiness=null_steadiness(
-            [figure.null_share for figure in figures], [profile.rows for profile in profiles]
-        ),
+        null_steadiness=null_steadiness(nulls, rows.tolist()),
     )
+
+
+def _distinct(cardinalities: Sequence[int], values: StretchValues) -> Statistic:
+    """Distinct values of windows, divided by those expected."""
+    listed = [rows for rows in values.listed.tolist() if rows]
+    ratios = values.distinct_ratios(cardinalities, values.listed.tolist())
+    if not ratios:
+        return statistic([1.0])
+    chance = [
+        distinct_sd(values.abundances.expected_distinct(rows), values.abundances.expected_missing(rows))
+        for rows in listed
+    ]
+    return statistic(ratios, of_figures(np.array(ratios), np.array(chance)))
+
+
+def _null_share(shares: NDArray[np.float64], rows: NDArray[np.float64]) -> Statistic:
+    inflation, most = of_shares(shares[:, None], rows), float(shares.max())
+    return within_reach(statistic(shares.tolist()), inflation, most, shares.size, float(rows.mean()))
+
+
+def _unseen_share(new: Sequence[float], values: StretchValues) -> Statistic:
+    some = values.listed > 0
+    late, listed = values.late[some], values.listed[some].astype(np.float64)
+    inflation, most = of_new_values(values.new[some], late, listed), float((late / listed).max())
+    return within_reach(statistic(new), inflation, most, listed.size, float(listed.mean()))
+
+
+def _pooled(features: Mapping[str, FeatureReference]) -> Mapping[str, FeatureReference]:
+    figures = {
+        figure: pooled({name: of for name, feature in features.items() if (of := getattr(feature, figure)) is not None})
+        for figure in ("null_share", "cardinality_ratio", "normalised", "unseen_share")
+    }
+    return {
+        name: msgspec.structs.replace(feature, **{figure: of[name] for figure, of in figures.items() if name in of})
+        for name, feature in features.items()
+    }
+
+
+def _pooled_shares(shares: Mapping[str, ValueShares]) -> Mapping[str, ValueShares]:
+    over = pooled({name: of.over for name, of in shares.items()})
+    return {name: of._replace(over=over[name]) for name, of in shares.items()}
 
 
 def _placed(features: Mapping[str, FeatureReference]) -> dict[str, FeatureReference]:

@@ -131,7 +131,7 @@ def _cardinalities(reference: Reference, settings: ClickThresholds) -> Iterator[
             continue
         missing = abundances.expected_missing(round(listed))
         spread, windows = ratio.sd / ratio.mean, feature.windows(reference.windows)
-        tolerance = distinct_tolerance(expected, missing, spread, windows, z)
+        tolerance = feature.cardinality_ratio.inflation * distinct_tolerance(expected, missing, spread, windows, z)
         high = max(settings.cardinality_high, 1 + tolerance)
         while distinct_surprise(high * expected, expected, missing, abundances.values) < z**2 / 2:
             high *= _STEP

@@ -67,7 +67,10 @@ class StretchValues:
         most = len(windows) // PART
         self.rare = self.alone if most <= 1 else found.rows_by_window(found.windows[found.places] <= most)
         #: Rows in each window of values that no window before it has.
-        self.new = found.rows_by_window(found.first[found.places] == found.window)
+        first = found.first[found.places]
+        self.new = found.rows_by_window(first == found.window)
+        #: Those of values that no window of the earlier half has.
+        self.late = found.rows_by_window(first >= len(windows) // 2)
         self.abundances = Abundances.of(
             found.rows_of_value, scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
         )

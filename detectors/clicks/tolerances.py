@@ -34,20 +34,41 @@ class Statistic(msgspec.Struct, frozen=True, kw_only=True):
     sd: float
     min: float
     max: float
+    #: By what every tolerance is multiplied (see `sparsewatch.detectors.clicks.inflation`).
+    inflation: float = 1.0
 
     def times(self, factor: float) -> "Statistic":
         """The figure multiplied by a factor above 0."""
-        return Statistic(mean=factor * self.mean, sd=factor * self.sd, min=factor * self.min, max=factor * self.max)
+        return Statistic(
+            mean=factor * self.mean,
+            sd=factor * self.sd,
+            min=factor * self.min,
+            max=factor * self.max,
+            inflation=self.inflation,
+        )
 
 
-def statistic(values: Sequence[float]) -> Statistic:
-    """The figure over windows, of its value in each."""
+class SharesOver(msgspec.Struct, frozen=True, kw_only=True):
+    """What shares are known from."""
+
+    #: Windows in which the feature has a value; how many that do not depend on one another tell as much.
+    windows: int
+    independent: float
+    #: Rows with a value that they have on average.
+    rows: float
+    #: By what every tolerance is multiplied (see `sparsewatch.detectors.clicks.inflation`).
+    inflation: float = 1.0
+
+
+def statistic(values: Sequence[float], inflation: float = 1.0) -> Statistic:
+    """The figure over windows, of its value in each, and how far it falls short of windows to come."""
     x = np.asarray(values, dtype=np.float64)
     return Statistic(
         mean=float(x.mean()),
         sd=float(x.std(ddof=1)) if x.size > 1 else 0.0,
         min=float(x.min()),
         max=float(x.max()),
+        inflation=inflation,
     )
 
 
@@ -143,7 +164,8 @@ def share_tolerance(
         z: Strictness, in standard deviations.
         backing: Windows that know the mean, where they are fewer than those that know the deviation.
     """
-    return float(share_tolerances(reference.mean, reference.sd, windows, rows, reference_rows, z, backing=backing))
+    tolerance = share_tolerances(reference.mean, reference.sd, windows, rows, reference_rows, z, backing=backing)
+    return reference.inflation * float(tolerance)
 
 
 def share_tolerances(
@@ -194,6 +216,11 @@ class Information(NamedTuple):
     #: Standard deviation of the score by chance, nats.
     noise: float
 
+    @property
+    def label_entropy(self) -> float:
+        """Of the label, nats."""
+        return float(entr(self.click_rate) + entr(1 - self.click_rate))
+
 
 def information_tolerance(
     before: Statistic,
@@ -207,9 +234,8 @@ def information_tolerance(
 ) -> float:
     """How far the share of the label's entropy may lie from its reference.
 
-    With a signal, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
-    2 n times the signal, its upper tail L further out than a Gaussian's (Laurent and Massart, Annals of Statistics
-    28, 2000, lemma 1).
+    The upper tail of a noncentral chi-square lies further out than a Gaussian's (Laurent and Massart, Annals of
+    Statistics 28, 2000, lemma 1).
 
     Args:
         before: The share over the reference's windows.
@@ -220,11 +246,23 @@ def information_tolerance(
         z: Strictness, in standard deviations.
         upwards: Whether a rise is judged.
     """
-    label = float(entr(of.click_rate) + entr(1 - of.click_rate))
-    sampling_sd = math.sqrt(of.noise**2 + 2 * max(score, 0.0) / of.rows)
-    sampling = (z * sampling_sd + (z**2 / 2 / of.rows if upwards else 0.0)) / label
+    sampling_sd = information_sd(score, of)
+    sampling = z * sampling_sd + (z**2 / 2 / of.rows / of.label_entropy if upwards else 0.0)
     spread = before.sd * math.sqrt(max(1.0, reference_rows / of.rows))
-    return widen(max(sampling, between_windows(spread, sampling_sd / label, windows, z)), windows)
+    return before.inflation * widen(max(sampling, between_windows(spread, sampling_sd, windows, z)), windows)
+
+
+def information_sd(score: float, of: Information) -> float:
+    """Standard deviation by chance of the share of the label's entropy.
+
+    With a signal, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
+    2 n times the signal.
+
+    Args:
+        score: The signal, nats.
+        of: The window; its click rate neither 0 nor 1.
+    """
+    return math.sqrt(of.noise**2 + 2 * max(score, 0.0) / of.rows) / of.label_entropy
 
 
 def distinct_tolerance(expected: float, missing: float, spread: float, windows: int, z: float) -> float:
@@ -237,9 +275,18 @@ def distinct_tolerance(expected: float, missing: float, spread: float, windows: 
         windows: Their number.
         z: Strictness, in standard deviations.
     """
+    return widen(between_windows(spread, distinct_sd(expected, missing), windows, z), windows)
+
+
+def distinct_sd(expected: float, missing: float) -> float:
+    """Standard deviation of the number of distinct values by chance, at most, as a part of it.
+
+    Args:
+        expected: The number expected, > 0.
+        missing: Number of the reference's values that are expected to be missing.
+    """
     # The number of values seen, a sum of dependent yes and no, varies less than either part of its mean.
-    sampling_sd = math.sqrt(min(expected, missing)) / expected
-    return widen(between_windows(spread, sampling_sd, windows, z), windows)
+    return math.sqrt(min(expected, missing)) / expected
 
 
 def distinct_surprise(seen: float, expected: float, missing: float, known: float) -> float:

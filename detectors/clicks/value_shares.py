@@ -15,16 +15,16 @@ independent that is the ordinary deviation.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtr, ndtri
 
+from sparsewatch.detectors.clicks.inflation import of_shares
 from sparsewatch.detectors.clicks.outlying import PART, clipped, consistency, outlying
 from sparsewatch.detectors.clicks.stretch import StretchValues
-from sparsewatch.detectors.clicks.tolerances import Floats, share_tolerances
+from sparsewatch.detectors.clicks.tolerances import Floats, SharesOver, share_tolerances
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 
@@ -34,16 +34,6 @@ BLOCKS, _FEWEST_BLOCKS = 4, 2
 STEADY, _MANY_WINDOWS = 0.2, 12
 #: Share of rows that moved in a window of the reference which is left out of its shares, and how sure that is.
 _ODD_MOVED, _ODD_Z = 0.05, 4.0
-
-
-class SharesOver(msgspec.Struct, frozen=True, kw_only=True):
-    """What shares are known from."""
-
-    #: Windows in which the feature has a value; how many that do not depend on one another tell as much.
-    windows: int
-    independent: float
-    #: Rows with a value that they have on average.
-    rows: float
 
 
 class ValueShares(NamedTuple):
@@ -87,7 +77,7 @@ class Movement(NamedTuple):
         over = self.shares.over
         # Each value is looked at, and chance has as many opportunities.
         strict = float(-ndtri(ndtr(-z) / self.now.size))
-        return share_tolerances(
+        return over.inflation * share_tolerances(
             self.shares.means,
             self.shares.figures[1],
             over.windows,
@@ -110,7 +100,7 @@ class Movement(NamedTuple):
         """Places of the known values that are gone, the most frequent first.
 
         Whatever the spread of its share, a value that none of many windows lacked does not vanish by chance. Of fewer,
-        or of windows that depend on one another, its change must be no chance, either.
+        or of windows that depend on those before them, its change must be no chance, either.
 
         Args:
             share: A value is judged whose share is at least so large on average, and a fifth of that in every window.
@@ -123,7 +113,9 @@ class Movement(NamedTuple):
         gone = judged & (self.now[:-1] <= limits)
         sure = gammaincc(np.floor(limits * listed) + 1, least * listed) < ndtr(-z)
         moved = -self.changes[:-1] > self.tolerances(z)[:-1]
-        return np.flatnonzero(gone & sure & (moved | (self.shares.over.independent >= _MANY_WINDOWS)))
+        over = self.shares.over
+        steady = over.independent >= _MANY_WINDOWS and over.inflation <= 1
+        return np.flatnonzero(gone & sure & (moved | steady))
 
 
 def fit_shares(values: StretchValues) -> ValueShares:
@@ -138,7 +130,12 @@ def fit_shares(values: StretchValues) -> ValueShares:
             values.frequent, np.zeros((3, shares.shape[1])), SharesOver(windows=0, independent=0, rows=0)
         )
     sds, independent = spread(shares)
-    over = SharesOver(windows=kept.size, independent=independent, rows=float(listed.mean()))
+    over = SharesOver(
+        windows=kept.size,
+        independent=independent,
+        rows=float(listed.mean()),
+        inflation=of_shares(shares, listed),
+    )
     return ValueShares(values.frequent, np.stack([shares.mean(0), sds, shares.min(0)]), over)
 
 

@@ -61,4 +61,4 @@ def volume_tolerance(baseline: Statistic, windows: int, z: float, *, backing: in
     # Rows are a Poisson count: a mean of `baseline.mean` values of variance 1, times their number.
     sampling = baseline.mean * chance_bound(1.0, baseline.mean, z)
     between = between_windows(baseline.sd, math.sqrt(baseline.mean), windows, z)
-    return widen(max(sampling, between), windows if backing is None else backing)
+    return baseline.inflation * widen(max(sampling, between), windows if backing is None else backing)

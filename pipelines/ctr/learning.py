@@ -229,7 +229,7 @@ class LearnedBaseline:
         reference = fit_learned(windows, of, length_us, self.settings.least)
         past, rows = Past.of(_last_history(self._panes(kept))), self._rows(of[STREAM])
         reference = msgspec.structs.replace(
-            reference,
+            past.judged(reference),
             name=f"the {counted(reference.windows, 'window')} before",
             volume_by_hour=fit_rhythm(past.volume, length_us),
             click_rate_by_hour=fit_rhythm(past.click_rate, length_us),

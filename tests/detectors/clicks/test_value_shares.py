@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.clicks.stretch import MOST_FREQUENT, StretchValues
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
-from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance, share_tolerances
-from sparsewatch.detectors.clicks.value_shares import Movement, SharesOver, ValueShares, fit_shares, movement, spread
+from sparsewatch.detectors.clicks.tolerances import SharesOver, Statistic, share_tolerance, share_tolerances
+from sparsewatch.detectors.clicks.value_shares import Movement, ValueShares, fit_shares, movement, spread
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.schemas.alerts import Finding
 from tests.kit.click_streams import findings

@@ -1,0 +1,206 @@
+"""How far a baseline falls short of windows that it does not hold: by how much each tolerance is widened.
+
+Windows of a real stream depend on those before them, and their spread within a baseline says too little of those that
+come next. So the baseline is tried on itself, in its own order: the earlier half of its windows judges the later half
+(forecasts that are judged out of their sample: Tashman, International Journal of Forecasting 16, 2000, sec. 3). Where
+these *held-back* windows lie within what the earlier ones allow, nothing changes. Else tolerances are multiplied by
+what the held-back windows show: what brings them inside, or the root mean square of their deviations in the unit of the
+deviation allowed for, if that is more, since windows that stray together have but one occasion to show how far.
+
+One held-back window in ten may lie anywhere, so that a bad one silences nothing. Windows that do not depend on one
+another get a factor above 1 in one baseline of thirty; where they are few and vary far more than by chance, in one of
+ten. Where most features of a job stray in one figure, so do the others: their factor is at least the median of all.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from statistics import median
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.special import bdtri, ndtri, stdtrit
+
+from sparsewatch.detectors.clicks.outlying import PART
+from sparsewatch.detectors.clicks.profile import WindowProfile
+from sparsewatch.detectors.clicks.tolerances import (
+    Floats,
+    Information,
+    SharesOver,
+    Statistic,
+    chance_bounds,
+    information_sd,
+    share_tolerance,
+)
+from sparsewatch.detectors.sequential.steadiness import PRIOR_WINDOWS
+
+#: Windows below which none is held back: of three nothing is known that the sampling error does not say.
+LEAST_WINDOWS = 6
+#: Probability of a factor above 1, were the baseline of independent windows known exactly.
+_LEVEL = 0.01
+#: The strictest rule, in standard deviations (see `sparsewatch.detectors.budget`).
+_MOST_STRICT = 6.0
+
+
+Inflated = TypeVar("Inflated", Statistic, SharesOver)
+
+
+class _Strict(NamedTuple):
+    """What held-back windows are compared with."""
+
+    #: The largest deviation but so many is judged.
+    place: int
+    #: Deviation that it exceeds with a probability of `_LEVEL`: of Student's distribution, and of a Gaussian.
+    student: float
+    z: float
+
+
+def of_shares(shares: Floats, rows: Floats) -> float:
+    """Of shares of rows: the largest factor of them.
+
+    Args:
+        shares: Over windows in the order of time, shape (n_windows, n).
+        rows: Of each window, > 0, shape (n_windows,).
+    """
+    half = len(shares) // 2
+    return _of_shares(shares[:half], shares[half:], half, rows, np.abs)
+
+
+def of_new_values(new: Floats, late: Floats, listed: Floats) -> float:
+    """Of the share of rows whose value is new.
+
+    Args:
+        new: Rows of each window whose value no window before it has, shape (n_windows,).
+        late: Those whose value none of the earlier half has; 0 in that half.
+        listed: Rows with a value, > 0.
+    """
+    half = len(new) // 2
+    before, after = (new / listed)[half // 2 : half], (late / listed)[half:]
+    # The more windows are known the fewer values are new, which is no sign of change.
+    return _of_shares(before[:, None], after[:, None], half, listed, lambda changes: np.maximum(changes, 0.0))
+
+
+def of_figures(values: Floats, chance: Floats) -> float:
+    """Of a figure with a sampling error.
+
+    Args:
+        values: Of windows in the order of time, shape (n_windows,).
+        chance: Standard deviation of each by chance alone.
+    """
+    half = len(values) // 2
+    if half < LEAST_WINDOWS // 2:
+        return 1.0
+    before, after = values[:half, None], values[half:, None]
+    strict = _strict(half, len(after), 1)
+    return _factor(np.abs(after - before.mean(0)), _between(before, half, chance[half:, None], strict), half, strict)
+
+
+def of_signal(name: str, profiles: Sequence[WindowProfile]) -> float:
+    """Of the share of the label's entropy that a feature explains, over the windows that have both labels."""
+    some = [profile for profile in profiles if 0 < profile.click_rate < 1]
+    figures = [profile.features[name] for profile in some]
+    if not some:
+        return 1.0
+    score = float(np.mean([figure.score for figure in figures]))
+    chance = [
+        information_sd(score, Information(profile.rows, profile.click_rate, figure.noise))
+        for profile, figure in zip(some, figures, strict=True)
+    ]
+    return of_figures(np.array([figure.normalised for figure in figures]), np.array(chance))
+
+
+def of_past(values: Floats, chance: Callable[[Floats], Floats], known: int) -> float:
+    """Of a figure whose windows are each judged by those just before them.
+
+    Args:
+        values: Of all past windows in the order of time, shape (n_windows,).
+        chance: Variance of each by chance alone, given the mean of those before it; of all windows but the first
+            `known`.
+        known: Windows that judge one.
+    """
+    held_back = len(values) - known
+    if known < LEAST_WINDOWS // 2 or held_back < LEAST_WINDOWS // 2:
+        return 1.0
+    before = sliding_window_view(values[:-1], known)
+    means, strict = before.mean(1), _strict(known, held_back, 1)
+    variance = (PRIOR_WINDOWS * chance(means) + (known - 1) * before.var(axis=1, ddof=1)) / (known - 1 + PRIOR_WINDOWS)
+    tolerances = strict.student * np.sqrt(variance)
+    return _factor(np.abs(values[known:] - means)[:, None], tolerances[:, None], known, strict)
+
+
+def within_reach(figure: Statistic, inflation: float, most: float, windows: int, rows: float) -> Statistic:
+    """A share with a factor that lets it be found at its extreme: all rows, where no window comes near.
+
+    Args:
+        figure: The share.
+        inflation: Its factor by held-back windows.
+        most: The largest share of a held-back window.
+        windows: Of the share.
+        rows: Of a window on average.
+    """
+    if inflation > 1:
+        room = (3 + most) / 4 - figure.mean
+        inflation = max(1.0, min(inflation, room / share_tolerance(figure, windows, rows, rows, _MOST_STRICT)))
+    return msgspec.structs.replace(figure, inflation=inflation)
+
+
+def pooled(figures: Mapping[str, Inflated]) -> dict[str, Inflated]:
+    """The same figure of several features, with at least the median of their factors."""
+    least = median([figure.inflation for figure in figures.values()]) if figures else 1.0
+    return {
+        name: figure if figure.inflation >= least else msgspec.structs.replace(figure, inflation=least)
+        for name, figure in figures.items()
+    }
+
+
+def _of_shares(before: Floats, after: Floats, half: int, rows: Floats, deviations: Callable[[Floats], Floats]) -> float:
+    if half < LEAST_WINDOWS // 2 or not before.shape[1]:
+        return 1.0
+    strict = _strict(half, len(after), before.shape[1])
+    means, total = before.mean(0), float(rows[:half].sum())
+    smoothed = (means * total + 1) / (total + 2)
+    variances, later = smoothed * (1 - smoothed), rows[half:, None]
+    tolerances = np.maximum(
+        _between(before, half, np.sqrt(variances / later), strict), chance_bounds(variances, later, strict.z)
+    )
+    return _factor(deviations(after - means), tolerances, half, strict)
+
+
+def _between(before: Floats, half: int, chance: Floats, strict: _Strict) -> Floats:
+    """Tolerance by the spread of the earlier windows, the sampling error its prior as in a check."""
+    spread = before.var(axis=0, ddof=1)
+    variance = (PRIOR_WINDOWS * chance**2 + (half - 1) * spread) / (half - 1 + PRIOR_WINDOWS)
+    tolerance: Floats = strict.student * np.sqrt(variance)
+    return tolerance
+
+
+def _factor(deviations: Floats, tolerances: Floats, half: int, strict: _Strict) -> float:
+    """By what the tolerances are to be multiplied, at least 1: the most of several figures."""
+    widened = tolerances * math.sqrt(1 + 1 / half)
+    beyond = np.divide(deviations, widened, out=np.zeros_like(deviations), where=widened > 0)
+    return float(np.max(_factors(beyond, strict)))
+
+
+def _factors(beyond: Floats, strict: _Strict) -> Floats:
+    """For each figure.
+
+    Args:
+        beyond: Deviations of held-back windows as parts of the tolerances, shape (n_held_back, n).
+        strict: Of these tolerances.
+    """
+    ordered = np.sort(beyond, axis=0)
+    held_back, place = len(ordered), len(ordered) - 1 - strict.place
+    ordered[place:] = ordered[place]
+    squares = PRIOR_WINDOWS / strict.student**2 + (ordered**2).sum(0)
+    spread = strict.student * np.sqrt(squares / (PRIOR_WINDOWS + held_back))
+    return np.where(ordered[-1] > 1, np.maximum(ordered[-1], spread), 1.0)
+
+
+@lru_cache(maxsize=1024)
+def _strict(known: int, held_back: int, figures: int) -> _Strict:
+    place = held_back // PART
+    # So likely is each held-back window to lie further out that more than `place` of them do in a hundredth of cases.
+    chance = float(bdtri(place, held_back, 1 - _LEVEL / figures))
+    return _Strict(place, float(-stdtrit(known - 1 + PRIOR_WINDOWS, chance / 2)), float(-ndtri(chance / 2)))
