@@ -68,6 +68,7 @@ _COMMANDS = {
         "Retrain a row model; it is promoted if it passes a shadow run.",
     ),
     "exporter": ("sparsewatch.pipelines.exporter.command:exporter", "Serve a job's metrics to Prometheus."),
+    "notify": ("sparsewatch.pipelines.notify.command:notify", "Tell an Alertmanager of incidents."),
     "demo": ("sparsewatch.pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
 _TRAIN = {
@@ -95,7 +96,18 @@ _WAFERS = {
 
 
 #: Commands that go on until they are stopped, or of which what was done stands.
-_STOPPED_IN_ORDER = ("run", "exporter", "windows", "alerts", "incidents", "results", "retrain", "publish", "demo")
+_STOPPED_IN_ORDER = (
+    "run",
+    "exporter",
+    "notify",
+    "windows",
+    "alerts",
+    "incidents",
+    "results",
+    "retrain",
+    "publish",
+    "demo",
+)
 
 
 class _Commands(lazy_group(_COMMANDS)):  # type: ignore[misc]

@@ -50,6 +50,7 @@ OTHER_DECODING = {
     "transforms/codecs/plain_records.py": "a user's events",
     "transforms/coders.py": "spans of a block, within its format",
     "transforms/kafka/source.py": "settings of a graph, which its own process reads",
+    "pipelines/notify/alertmanager.py": "an Alertmanager's answers",
     "pipelines/records/reading.py": "JSON records, shown as they are",
     "pipelines/rejects/repairs.py": "a user's file",
     "pipelines/tables/json_files.py": "a user's file",

@@ -1,5 +1,6 @@
 """`sparsewatch incidents`: what is wrong with a stream, since when, and what people decided about it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.orders.desk import Desk, find_incident, incidents_of
 from sparsewatch.pipelines.orders.wording import described
-from sparsewatch.pipelines.records.listing import FINDINGS, INCIDENTS
+from sparsewatch.pipelines.records.listing import FINDINGS, INCIDENTS, View, incident_cells
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.pipelines.records.showing import Shown, list_options, show_records, since_us
 from sparsewatch.schemas.alerts import Severity, runbook_of
@@ -40,6 +41,7 @@ def incidents() -> None:
 @click.option("--firing", is_flag=True, help="Only incidents that are not over.")
 @click.option("--muted", is_flag=True, help="Only incidents whose findings are silent now, by order of a person.")
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only incidents at least as severe.")
+@click.option("--alertmanager", metavar="URL", help="Name those that are silenced there, and by whom.")
 def list_incidents(
     job_file: Path,
     last: int | None,
@@ -49,6 +51,7 @@ def list_incidents(
     firing: bool,
     muted: bool,
     severity: Severity | None,
+    alertmanager: str | None,
 ) -> None:
     """List incidents as they stand; docs/alerts.md explains them.
 
@@ -65,8 +68,20 @@ def list_incidents(
             and SEVERITIES.index(incident["severity"]) >= least
         )
 
-    topic = ready(job).topics.incidents
-    show_records(job, Shown(topic, INCIDENTS, last, follow, as_json, since_us(since), stands=True), "incident", wanted)
+    made = ready(job)
+    view = INCIDENTS if alertmanager is None else _with_silences(alertmanager, made.identity.job)
+    show_records(
+        job, Shown(made.topics.incidents, view, last, follow, as_json, since_us(since), stands=True), "incident", wanted
+    )
+
+
+def _with_silences(alertmanager: str, job: str) -> View:
+    # It takes a third of a second to import, and few ask for it.
+    from sparsewatch.pipelines.notify.alertmanager import Alertmanager
+
+    silences = Alertmanager(alertmanager).silenced(job)
+    said = {incident: {"silenced": {"by": silence.by}} for incident, silence in silences.items()}
+    return replace(INCIDENTS, cells=lambda record: incident_cells(record | said.get(record["id"], {})))
 
 
 @incidents.command("show", epilog=_EXAMPLES)

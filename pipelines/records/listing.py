@@ -84,12 +84,12 @@ def incident_cells(record: Record) -> tuple[str, ...]:
 
 
 def incident_state(record: Record) -> str:
-    """Whether it fires, and what people decided about it.
+    """Whether it fires, and what people decided about it; `silenced` is what an Alertmanager was told of it.
 
     >>> incident_state({"state": "firing", "acked": {"by": "ada"}, "muted": None})
     'firing, acked by ada'
     """
-    decided = ("closed",) if record["state"] == "resolved" else ("acked", "muted")
+    decided = ("closed",) if record["state"] == "resolved" else ("acked", "muted", "silenced")
     said = [f"{what} by {by['by']}" for what in decided if (by := record.get(what))]
     return ", ".join([record["state"], *said])
 

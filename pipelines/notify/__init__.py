@@ -1,0 +1,1 @@
+"""Tells an Alertmanager of the incidents of jobs: `sparsewatch notify`."""

@@ -1,0 +1,80 @@
+"""An incident as an alert of Alertmanager (API v2).
+
+Labels are what makes two alerts the same, so they are few and do not change while an incident lasts: the job, its id,
+and its severity, since routes go by that. An incident that gets worse is another alert, and the one before is ended.
+All that changes stands in annotations.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sparsewatch.pipelines.records.reading import Record
+from sparsewatch.schemas.alerts import counted
+from sparsewatch.schemas.units import moment_text
+
+#: Label `alertname` of all incidents.
+ALERT_NAME = "SparsewatchIncident"
+#: Further findings that an alert names.
+_NAMED = 5
+
+Alert = dict[str, Any]
+Labels = dict[str, str]
+
+
+def labels_of(incident: Record) -> Labels:
+    """What makes the incident's alert the same one."""
+    return {
+        "alertname": ALERT_NAME,
+        "job": incident["job"],
+        "incident": incident["id"],
+        "severity": incident["severity"],
+    }
+
+
+def alert_of(incident: Record, ends_s: float, docs: str = "") -> Alert:
+    """The alert of an incident that fires until a moment.
+
+    Args:
+        incident: Its record.
+        ends_s: Seconds since the epoch; of one that is over a moment that has passed.
+        docs: Address of the folder that holds `docs`, for a link to what to do; none if empty.
+    """
+    return {
+        "labels": labels_of(incident),
+        "annotations": annotations_of(incident, docs),
+        "startsAt": _time(min(incident["started_us"] / 1e6, ends_s - 1e-3)),
+        "endsAt": _time(ends_s),
+    }
+
+
+def annotations_of(incident: Record, docs: str = "") -> Labels:
+    """What people read of an incident: its message, where it is, what else was found, who looks after it."""
+    findings = incident["findings"]
+    others = [f"{one['rule']} {one['subject']}" for one in findings[1 : _NAMED + 1]]
+    left = len(findings) - 1 - len(others) + incident["left_out"]
+    told = {
+        "summary": f"{incident['rule']} {incident['subject']}: {incident['message']}",
+        "where": incident.get("where", ""),
+        "also": ", ".join(others) + (f" and {left} more" if left > 0 else ""),
+        "since": f"{moment_text(incident['started_us'])} UTC, {counted(incident['windows'], 'window')}",
+        "acked": _decided(incident.get("acked")),
+        "runbook_url": f"{docs.rstrip('/')}/{incident.get('runbook', '')}" if docs else "",
+        "show": f"sparsewatch incidents show JOB.toml {incident['id']}",
+    }
+    return {name: text for name, text in told.items() if text}
+
+
+def is_silent(incident: Record) -> bool:
+    """Whether nobody is to be told of it now: it is over, or a person muted it."""
+    return incident["state"] != "firing" or incident.get("muted") is not None
+
+
+def _decided(decided: Record | None) -> str:
+    if decided is None:
+        return ""
+    why = f": {decided['why']}" if decided["why"] else ""
+    return f"by {decided['by']}{why}"
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

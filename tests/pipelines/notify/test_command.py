@@ -1,0 +1,171 @@
+"""Incidents reach a real Alertmanager and what it tells, over crashes of each part."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from sparsewatch.pipelines.cli import cli
+from sparsewatch.pipelines.notify.alertmanager import Alertmanager
+from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.schemas.incidents import IncidentRecord
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.schemas.secrets import Secret
+from sparsewatch.testing import EmbeddedBroker
+from sparsewatch.testing.child_process import ChildProcess, free_port
+from sparsewatch.transforms.kafka.open import open_writer
+from tests.kit.alertmanager import AlertmanagerProcess, Receiver
+from tests.kit.topics import create_topic
+from tests.kit.waiting import wait_for
+from tests.pipelines.notify.incident_records import incident
+
+_JOB = """
+kind = "ctr"
+name = "clicks"
+label = "label"
+columns = {{ label = "int", ad = "int" }}
+source = {{ topic = "clicks", time_column = "t" }}
+windows = {{ length = "1m" }}
+kafka = {{ bootstrap_servers = ["{}"] }}
+output = {{ prefix = "{}" }}
+"""
+
+
+class Told:
+    """A job whose incidents the test writes, and the command that tells of them."""
+
+    def __init__(self, bootstrap: str, prefix: str, folder: Path) -> None:
+        self.bootstrap, self.topic, self.folder = bootstrap, f"{prefix}.incidents", folder
+        self.job = folder / "job.toml"
+        self.job.write_text(_JOB.format(bootstrap, prefix))
+        create_topic(bootstrap, self.topic, compact=True)
+
+    def write(self, *incidents: IncidentRecord) -> None:
+        writer = open_writer(KafkaSettings(bootstrap_servers=[self.bootstrap]))
+        for one in incidents:
+            writer.send(self.topic, one.id.encode(), msgspec.json.encode(one))
+        writer.close()
+
+    def notifying(self, *urls: str) -> ChildProcess:
+        options = [option for url in urls for option in ("--alertmanager", url)]
+        command = [
+            str(Path(sys.executable).parent / "sparsewatch"),
+            "notify",
+            str(self.job),
+            *options,
+            "--resend",
+            "2s",
+        ]
+        return ChildProcess(command, log=self.folder / "log")
+
+
+@pytest.fixture
+def told(embedded_broker: EmbeddedBroker, tmp_path: Path, request: pytest.FixtureRequest) -> Told:
+    return Told(embedded_broker.bootstrap, request.node.name, tmp_path)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+def statuses(receiver: Receiver) -> list[tuple[str, str]]:
+    """What was told of: incident and status of each notification."""
+    return [(body["groupLabels"]["incident"], body["status"]) for body in receiver.bodies]
+
+
+def test_an_incident_is_told_once_and_resolved_once_over_a_crash_between(told: Told, receiver: Receiver) -> None:
+    with AlertmanagerProcess(receiver) as manager, told.notifying(manager.url) as notifying:
+        told.write(incident(1))
+        wait_for(lambda: statuses(receiver) == [("clicks-1", "firing")], 60, "the notification")
+        (body,) = receiver.bodies
+        assert body["alerts"][0]["annotations"]["where"] == "sdk = 3.2"
+        notifying.kill()
+        told.write(incident(1, "resolved", "resolved"), incident(2))
+        notifying.start()
+        wait_for(lambda: len(statuses(receiver)) == 3, 60, "both notifications")
+        told.write(incident(2, "resolved", "resolved"))
+        wait_for(lambda: len(statuses(receiver)) == 4, 60, "the last one")
+    assert statuses(receiver)[0] == ("clicks-1", "firing")
+    assert sorted(statuses(receiver)) == [(f"clicks-{i}", status) for i in (1, 2) for status in ("firing", "resolved")]
+
+
+def test_an_alertmanager_that_crashed_is_told_again_and_of_the_end(told: Told, receiver: Receiver) -> None:
+    with AlertmanagerProcess(receiver) as manager, told.notifying(manager.url):
+        told.write(incident(1))
+        wait_for(lambda: statuses(receiver) == [("clicks-1", "firing")], 60, "the notification")
+        # What it had told is lost with it: it tells of what fires once more.
+        manager.kill()
+        manager.start()
+        wait_for(lambda: statuses(receiver) == [("clicks-1", "firing")] * 2, 60, "it is told again")
+        told.write(incident(1, "resolved", "resolved"))
+        wait_for(lambda: statuses(receiver)[2:] == [("clicks-1", "resolved")], 60, "the end")
+
+
+def test_each_replica_is_told_though_one_is_away_and_comes_later(told: Told) -> None:
+    late = free_port()
+    with Receiver() as first, told.notifying(first.url, f"http://127.0.0.1:{late}") as notifying:
+        told.write(incident(1))
+        wait_for(lambda: bool(first.bodies), 60, "the replica that is there")
+        away = f"no Alertmanager answers at http://127.0.0.1:{late}"
+        wait_for(lambda: away in (told.folder / "log").read_text(), 60, "the other is missed")
+        with Receiver(late) as second:
+            wait_for(lambda: bool(second.bodies), 60, "the replica that was away")
+            assert second.bodies[0][0]["labels"] == first.bodies[0][0]["labels"]
+        notifying.stop()
+    assert (told.folder / "log").read_text().count(away) == 1
+
+
+def test_a_refusal_is_told_with_the_answer_and_a_busy_one_is_asked_again(receiver: Receiver) -> None:
+    manager = Alertmanager(receiver.url, Secret("a-bearer-token"))
+    receiver.status = 400
+    with pytest.raises(ConfigError, match=r"refuses POST /api/v2/alerts: 400"):
+        manager.send([{"labels": {}}])
+    receiver.status = 503
+    with pytest.raises(SourceError, match="answers 503"):
+        manager.send([{"labels": {}}])
+    assert len(receiver.headers) == 1 + 4
+    assert {headers["authorization"] for headers in receiver.headers} == {"Bearer a-bearer-token"}
+
+
+def test_silences_are_read_by_incident(told: Told, receiver: Receiver) -> None:
+    with AlertmanagerProcess(receiver) as manager, told.notifying(manager.url):
+        told.write(incident(1), incident(2))
+        wait_for(lambda: len(manager.alerts()) == 2, 60, "both alerts")
+        manager.silence("ann", "known", incident="clicks-2")
+        asked = Alertmanager(manager.url)
+        wait_for(lambda: bool(asked.silenced("clicks")), 30, "the silence holds")
+        ((silenced, silence),) = asked.silenced("clicks").items()
+        assert (silenced, silence.by, silence.why) == ("clicks-2", "ann", "known")
+        assert asked.silenced('an"other') == {}
+        listed = CliRunner().invoke(cli, ["incidents", "list", str(told.job), "--alertmanager", manager.url])
+        assert (listed.exit_code, listed.output.count("silenced by ann")) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (["--alertmanager", "am:9093"], "--alertmanager: expected http://HOST:PORT"),
+        (["--alertmanager", "http://am:9093", "--resend", "soon"], "--resend: "),
+        (["--alertmanager", "http://am:9093", "--resend", "2h"], "--resend: expected from 1s to 1h"),
+        (["--alertmanager", "http://am:9093", "--token-env", "NO_SUCH_TOKEN"], "--token-env: the environment has no"),
+        (["--alertmanager", "http://am:9093", "--token-file", "no/such"], "--token-file: no/such cannot be read"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(tmp_path: Path, options: list[str], wrong: str) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text(_JOB.format("localhost:1", "p"))
+    result = CliRunner().invoke(cli, ["notify", str(job), *options])
+    assert isinstance(result.exception, ConfigError)
+    assert wrong in str(result.exception)
+
+
+def test_the_command_stops_in_order(told: Told) -> None:
+    with Receiver() as receiver, told.notifying(receiver.url) as notifying:
+        wait_for(lambda: (told.folder / "log").read_text() != "", 60, "it runs")
+        notifying.stop()
+    assert "stopped" in (told.folder / "log").read_text()
