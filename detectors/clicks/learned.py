@@ -22,7 +22,7 @@ from typing import NamedTuple
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference, fit_stretch
 from sparsewatch.detectors.clicks.stretch import Stretch
-from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.detectors.incidents.causes import is_news
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Member
@@ -43,7 +43,7 @@ class LearnedWindow:
     """A window that may be learned."""
 
     start_us: int
-    counts: FeatureCounts
+    values: WindowValues
     profile: WindowProfile
     #: Subjects on which something was wrong in it.
     suspect: frozenset[str] = frozenset()
@@ -190,7 +190,7 @@ def fit_learned(
         for name, starts in ((name, set(starts)) for name, starts in of.items())
     }
     stretch = Stretch(
-        [one.counts for one in windows], [one.profile for one in windows], [one.start_us for one in windows]
+        [one.values for one in windows], [one.profile for one in windows], [one.start_us for one in windows]
     )
     return fit_stretch(stretch, window_us, without, without.pop(STREAM))
 

@@ -32,6 +32,7 @@ from sparsewatch.detectors.clicks.value_shares import ValueShares, fit_shares
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
+from sparsewatch.detectors.counts.window_values import WindowValues, weigh
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.detectors.sequential.steadiness import Steadiness
 from sparsewatch.schemas.block import EVENT_TIME_US
@@ -208,7 +209,7 @@ def fit_reference(
     """
     whole, times = _with_rows(windows, starts_us)
     profiles = [profile_window(window, rank_features(window)) for window in whole]
-    return fit_stretch(Stretch(whole, profiles, times), window_us, sample=sample)
+    return fit_stretch(Stretch([WindowValues(one) for one in whole], profiles, times), window_us, sample=sample)
 
 
 def fit_stretch(
@@ -232,17 +233,20 @@ def fit_stretch(
     kept, places = stretch.without(odd), [place for place in range(len(stretch.windows)) if place not in odd]
     # Odd windows are few, so some of these are left.
     level = kept.without({at for at, place in enumerate(places) if place in without_level})
-    fitted = {}
-    for name in kept.windows[0].features:
-        out = {at for at, place in enumerate(places) if place in without.get(name, ())}
-        if len(out) < len(places):
-            fitted[name] = _fit(name, kept.without(out), len(out) - (len(places) - len(level.windows)))
-    bins = kept.windows[0].bins
+    first = kept.windows[0].counts
+    stretches = {
+        name: own
+        for name in first.features
+        if (own := kept.without({at for at, place in enumerate(places) if place in without.get(name, ())})).windows
+    }
+    _weigh(stretches)
+    fitted = {name: _fit(name, own, len(level.windows) - len(own.windows)) for name, own in stretches.items()}
+    bins = first.bins
     own = None if sample is None else _of_windows(sample, kept, window_us)
     rates, rows = [one.click_rate for one in level.profiles], [one.rows for one in level.profiles]
     rates_by_hour = _rhythm(rates, level, window_us, share=True)
     return Reference(
-        label=kept.windows[0].label,
+        label=first.label,
         windows=len(level.windows),
         volume=statistic(rows),
         click_rate=statistic(rates, of_shares(np.array(rates)[:, None], np.array(rows, np.float64))),
@@ -278,7 +282,7 @@ def _starts(sample: pa.RecordBatch, window_us: int | None) -> NDArray[np.int64]:
 
 
 def _repeats(sample: pa.RecordBatch, stretch: Stretch, window_us: int | None) -> Repeats | None:
-    first = stretch.windows[0]
+    first = stretch.windows[0].counts
     return fit_repeats(sample, (*first.features, first.label), _starts(sample, window_us))
 
 
@@ -299,6 +303,16 @@ def _span(starts_us: Sequence[int] | None, window_us: int | None) -> tuple[int, 
 def _rhythm(values: Sequence[float], stretch: Stretch, window_us: int | None, *, share: bool) -> Rhythm | None:
     figures = stretch.figures(values, share=share)
     return None if figures is None or window_us is None else fit_rhythm(figures, window_us)
+
+
+def _weigh(stretches: Mapping[str, Stretch]) -> None:
+    """Weigh the values of all features at once, feature by feature where their windows differ."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name, stretch in stretches.items():
+        alike.setdefault(tuple(map(id, stretch.windows)), []).append(name)
+    for names in alike.values():
+        windows = stretches[names[0]].windows
+        weigh(windows, {name: min(window.hash_limit(name) for window in windows) for name in names})
 
 
 def _fit(name: str, stretch: Stretch, left_out: int) -> tuple[FeatureReference, StretchValues]:

@@ -14,10 +14,9 @@ from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.rhythm import Figures
 from sparsewatch.detectors.clicks.tolerances import Abundances, Floats
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.value_estimates import SampledValues
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.detectors.counts.value_order import ascending
+from sparsewatch.detectors.counts.window_values import WindowValues
 
 #: Values of a feature whose shares are known, and the share from which on they are.
 MOST_FREQUENT, LEAST_SHARE = 64, 0.001
@@ -27,7 +26,7 @@ MOST_FREQUENT, LEAST_SHARE = 64, 0.001
 class Stretch:
     """Windows with rows, in the order of time."""
 
-    windows: Sequence[FeatureCounts]
+    windows: Sequence[WindowValues]
     profiles: Sequence[WindowProfile]
     #: Start of each window, microseconds since the epoch; None if they are not known.
     starts_us: Sequence[int] | None = None
@@ -55,14 +54,14 @@ class Stretch:
 class StretchValues:
     """Values of one feature over all windows: all, or those below a limit of the hash that every window has."""
 
-    def __init__(self, windows: Sequence[FeatureCounts], feature: str) -> None:
-        self.windows = windows
+    def __init__(self, windows: Sequence[WindowValues], feature: str) -> None:
+        self.windows = [window.counts for window in windows]
         self.limit = min(window.hash_limit(feature) for window in windows)
-        found = _Values.of([window.sampled_values(feature, self.limit) for window in windows])
+        found = _Values.of(windows, feature, self.limit)
         self.values = pl.Series("value", found.distinct)
         #: Rows with a value in each window, those whose value is in no other window, and those whose value is in no
         #: more windows than may be odd.
-        self.listed = np.array([window.rows - window.nulls(feature) for window in windows])
+        self.listed = np.array([window.rows - window.nulls(feature) for window in self.windows])
         self.alone = found.rows_by_window(found.windows[found.places] <= 1)
         most = len(windows) // PART
         self.rare = self.alone if most <= 1 else found.rows_by_window(found.windows[found.places] <= most)
@@ -101,19 +100,26 @@ class _Values(NamedTuple):
     n_windows: int
 
     @classmethod
-    def of(cls, samples: Sequence[SampledValues]) -> Self:
-        """Of each window."""
-        encoded = _joined([sample.part.values for sample in samples]).dictionary_encode()
-        order = ascending(encoded.dictionary)
-        place = np.empty(order.size, np.int64)
+    def of(cls, windows: Sequence[WindowValues], feature: str, limit: int) -> Self:
+        """Of each window, those below a limit of the hash."""
+        parts = [window.part(feature) for window in windows]
+        encoded = _joined([part.values for part in parts]).dictionary_encode()
+        order, codes = ascending(encoded.dictionary), encoded.indices.to_numpy()
+        window = np.repeat(np.arange(len(windows)), [part.rows.size for part in parts])
+        rows = np.concatenate([part.rows for part in parts])
+        if limit < HASH_RANGE:
+            some = np.concatenate([window.hashes(feature) for window in windows]) < np.uint64(limit)
+            codes, window, rows = codes[some], window[some], rows[some]
+            order = order[np.bincount(codes, minlength=order.size)[order] > 0]
+        place = np.empty(len(encoded.dictionary), np.int64)
         place[order] = np.arange(order.size)
         return cls(
             encoded.dictionary.take(pa.array(order)),
-            place[encoded.indices.to_numpy()],
-            np.repeat(np.arange(len(samples)), [sample.part.rows.size for sample in samples]),
-            np.concatenate([sample.part.rows for sample in samples]),
-            np.concatenate([sample.weights for sample in samples]),
-            len(samples),
+            place[codes],
+            window,
+            rows,
+            np.concatenate([window.weights(feature, limit) for window in windows]),
+            len(windows),
         )
 
     @property
@@ -159,4 +165,4 @@ class _Values(NamedTuple):
 def _joined(arrays: Sequence[Any]) -> Any:
     """Arrays of one type, but for those of no values, as one."""
     kind = next((array.type for array in arrays if not pa.types.is_null(array.type)), pa.null())
-    return pa.concat_arrays([array.cast(kind) for array in arrays])
+    return pa.concat_arrays([array if array.type == kind else array.cast(kind) for array in arrays])

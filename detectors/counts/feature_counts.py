@@ -23,7 +23,7 @@ from sparsewatch.detectors.counts.counts import Bucket, Part
 from sparsewatch.detectors.counts.distinct import Clicks
 from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
 from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bin_text, binned, is_number
-from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, ValueCounts
+from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Held, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
     SampledValues,
@@ -198,6 +198,11 @@ class FeatureCounts:
     def hash_limit(self, feature: str) -> int:
         """The hashes of the values in `sampled_values` are below it; `HASH_RANGE` where all values are stored."""
         return self._counted(feature).limit()
+
+    def held(self, feature: str) -> Held:
+        """The stored values, and what else is counted where these are not all."""
+        column = self._counted(feature)
+        return Held(column.merged(), column.hashed, column.limit())
 
     def sampled_values(self, feature: str, limit: int = HASH_RANGE) -> SampledValues:
         """Values whose hash is below `limit` and `hash_limit`; see `sparsewatch.detectors.counts.value_estimates`."""

@@ -11,7 +11,7 @@ The number of values follows from the stored hashes, to a relative standard devi
 a call in Python, and bytes that depend on the order of updates (its estimator is historical).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +40,17 @@ def _comparable(column: Any, kind: str) -> Any:
         # Adding zero makes -0.0 equal to 0.0.
         values = pc.if_else(pc.is_nan(values), None, pc.add(values, 0.0))
     return values
+
+
+class Held(NamedTuple):
+    """Values of a column that are stored."""
+
+    #: In no order.
+    part: Part
+    #: Counts of all values, where more than are stored.
+    hashed: HashedCounters | None
+    #: See `ValueCounts.limit`.
+    limit: int
 
 
 class ValueCounts:
@@ -137,12 +148,12 @@ class ValueCounts:
         Without hashed counters the limit is `HASH_RANGE` and the hashes are left out. With them the value at the limit
         is left out, so that a value is in the sample with probability limit / `HASH_RANGE`.
         """
-        part = self.merged()
+        part, limit = self.merged(), self.limit()
         if self.hashed is None:
-            return part, np.zeros(0, np.uint64), HASH_RANGE
+            return part, np.zeros(0, np.uint64), limit
         hashes = hash_values(part.values, repeats=False)
-        below = np.flatnonzero(hashes < self._limit)
-        return part.take(below), hashes[below], self._limit
+        below = np.flatnonzero(hashes < limit)
+        return part.take(below), hashes[below], limit
 
     def limit(self) -> int:
         """The limit of `sample`."""

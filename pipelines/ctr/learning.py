@@ -41,6 +41,7 @@ from sparsewatch.detectors.clicks.rhythm import fit_rhythm
 from sparsewatch.detectors.clicks.slow_changes import observed
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow
 from sparsewatch.pipelines.ctr.settings import LearningSettings
 from sparsewatch.schemas.alerts import Finding, counted
@@ -247,7 +248,7 @@ class LearnedBaseline:
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane
         counts = FeatureCounts.from_bytes(pane.counts)
-        return LearnedWindow(start_us, counts, profile_window(counts, pane.ranking))
+        return LearnedWindow(start_us, WindowValues(counts), profile_window(counts, pane.ranking))
 
     def _marked(self, kept: Sequence[Pane]) -> list[Marked]:
         return [Marked(start_us, frozenset(pane.suspect)) for start_us, pane in self._panes(kept)]

@@ -15,6 +15,7 @@ from sparsewatch.detectors.clicks.known_values import is_known
 from sparsewatch.detectors.clicks.outlying import PART
 from sparsewatch.detectors.clicks.stretch import LEAST_SHARE, MOST_FREQUENT, StretchValues
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.window_values import WindowValues
 
 #: What windows draw from: texts, whole numbers, and numbers.
 KINDS: dict[str, list[Any]] = {
@@ -54,7 +55,7 @@ def test_values_are_counted_as_a_table_of_them_says(
         for _ in range(number)
     ]
     windows = [window(kind, values, most) for values in drawn]
-    found = StretchValues(windows, "x")
+    found = StretchValues([WindowValues(one) for one in windows], "x")
     tables = [one.sampled_values("x", found.limit).table for one in windows]
     held = [set(table["value"].to_list()) for table in tables]
     times = Counter(value for one in held for value in one)

@@ -1,5 +1,6 @@
 """Values that move among known ones: how far is no chance, how much it is, and what alerts say of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import SharesOver, Statistic, share_tolerance, share_tolerances
 from sparsewatch.detectors.clicks.value_shares import Movement, ValueShares, fit_shares, movement, spread
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.schemas.alerts import Finding
 from tests.kit.click_streams import findings
 from tests.kit.stored_models import MODELS
@@ -61,13 +63,17 @@ def found_in(sites: Sites, values: np.ndarray, reference: Reference) -> Finding:
     return found
 
 
+def values_of(windows: Sequence[FeatureCounts], feature: str) -> StretchValues:
+    return StretchValues([WindowValues(one) for one in windows], feature)
+
+
 def test_shares_are_means_over_windows_and_the_rest_is_all_other_values() -> None:
     windows = []
     for texts in (["a", "a", "b", None], ["a", "b", "b", "b"], ["b", "a", "c", "c"]):
         counts = FeatureCounts(["x"], "click")
         counts.update(pa.record_batch({"x": pa.array(texts, pa.string()), "click": [0, 1, 0, 0]}))
         windows.append(counts)
-    shares = fit_shares(StretchValues(windows, "x"))
+    shares = fit_shares(values_of(windows, "x"))
     assert shares.values.to_list() == ["a", "b", "c"] or shares.values.to_list() == ["b", "a", "c"]
     by_value = dict(zip(shares.values.to_list(), shares.means.tolist(), strict=False))
     assert by_value["a"] == pytest.approx((2 / 3 + 1 / 4 + 1 / 4) / 3)
@@ -82,7 +88,7 @@ def test_only_the_most_frequent_values_are_known() -> None:
     counts = FeatureCounts(["x"], "click")
     values = np.concatenate([np.repeat(np.arange(100), np.arange(100, 0, -1)), np.arange(1_000, 11_000)])
     counts.update(pa.record_batch({"x": values, "click": values % 2}))
-    shares = fit_shares(StretchValues([counts], "x"))
+    shares = fit_shares(values_of([counts], "x"))
     # One of 15,050 rows in a thousand.
     assert shares.values.to_list() == list(range(MOST_FREQUENT))
     assert shares.means[-1] == pytest.approx(1 - sum(range(100, 100 - MOST_FREQUENT, -1)) / values.size)
@@ -91,10 +97,10 @@ def test_only_the_most_frequent_values_are_known() -> None:
 def test_a_feature_without_values_has_no_shares_and_no_movement(sites: Sites) -> None:
     counts = FeatureCounts(["site"], "click")
     counts.update(pa.record_batch({"site": pa.array([None, None], pa.string()), "click": [0, 1]}))
-    none = fit_shares(StretchValues([counts], "site"))
+    none = fit_shares(values_of([counts], "site"))
     assert (none.values.len(), none.over.windows) == (0, 0)
     assert movement(none, sites.window(), "site") is None
-    assert movement(fit_shares(StretchValues(sites.windows(2), "site")), counts, "site") is None
+    assert movement(fit_shares(values_of(sites.windows(2), "site")), counts, "site") is None
 
 
 def test_tolerances_of_several_shares_are_those_of_each() -> None:
