@@ -24,6 +24,7 @@ from sparsewatch.detectors.clicks.tolerances import (
     share_tolerance,
 )
 from sparsewatch.detectors.clicks.volume import volume_tolerance
+from sparsewatch.detectors.counts.counts import Counts
 
 
 def odd_windows(stretch: Stretch, window_us: int | None) -> frozenset[int]:
@@ -83,7 +84,7 @@ def odd_windows_of(name: str, stretch: Stretch, values: StretchValues) -> frozen
     some = np.flatnonzero(values.listed)
     if some.size < PART:
         return frozenset(missing)
-    part = _Part(name, stretch.at(some.tolist()), values.listed[some].tolist(), values)
+    part = _Part(name, stretch.at(some.tolist()), values.listed[some].tolist(), some, values)
     rare = _odd_shares((values.rare[some] / values.listed[some]).tolist(), part.listed, part.stretch.starts_us)
     return frozenset([*missing, *some[[*{*rare, *part.odd_numbers(), *part.odd_signals()}]].tolist()])
 
@@ -105,6 +106,8 @@ class _Part:
     stretch: Stretch
     #: Rows with a value.
     listed: Sequence[int]
+    #: Their places among all windows.
+    places: Counts
     values: StretchValues
 
     @property
@@ -124,8 +127,8 @@ class _Part:
             spread = robust.sd / robust.mean
             return robust.mean * distinct_tolerance(expected, missing, spread, len(figures), OUTLYING_Z)
 
-        ratios = self.values.distinct_ratios([figure.cardinality for figure in figures], self.listed)
-        return outlying(ratios, tolerance, weights=self.listed, starts_us=self.stretch.starts_us)
+        ratios = np.array([figure.cardinality for figure in figures]) / self.values.expected.distinct[self.places]
+        return outlying(ratios.tolist(), tolerance, weights=self.listed, starts_us=self.stretch.starts_us)
 
     def odd_signals(self) -> tuple[int, ...]:
         """Places of the windows with an odd share of the label's entropy."""

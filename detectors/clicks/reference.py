@@ -27,7 +27,7 @@ from sparsewatch.detectors.clicks.repeated_rows import Repeats, fit_repeats
 from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
 from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
-from sparsewatch.detectors.clicks.tolerances import Abundances, SharesOver, Statistic, distinct_sd, statistic
+from sparsewatch.detectors.clicks.tolerances import Abundances, SharesOver, Statistic, distinct_sds, statistic
 from sparsewatch.detectors.clicks.value_shares import ValueShares, fit_shares
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
@@ -242,7 +242,7 @@ def fit_stretch(
     _weigh(stretches)
     fitted = {name: _fit(name, own, len(level.windows) - len(own.windows)) for name, own in stretches.items()}
     bins = first.bins
-    own = None if sample is None else _of_windows(sample, kept, window_us)
+    rows_kept = None if sample is None else _of_windows(sample, kept, window_us)
     rates, rows = [one.click_rate for one in level.profiles], [one.rows for one in level.profiles]
     rates_by_hour = _rhythm(rates, level, window_us, share=True)
     return Reference(
@@ -261,8 +261,8 @@ def fit_stretch(
         click_rate_by_hour=rates_by_hour,
         click_rate_steadiness=rate_steadiness(rates, rows, level.starts_us, rates_by_hour),
         span_us=_span(level.starts_us, window_us),
-        sample=None if own is None else own.drop_columns([EVENT_TIME_US]),
-        repeats=None if own is None else _repeats(own, kept, window_us),
+        sample=None if rows_kept is None else rows_kept.drop_columns([EVENT_TIME_US]),
+        repeats=None if rows_kept is None else _repeats(rows_kept, kept, window_us),
         bins=bins,
         numbers={
             name: numbers
@@ -349,15 +349,12 @@ def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues
 
 def _distinct(cardinalities: Sequence[int], values: StretchValues) -> Statistic:
     """Distinct values of windows, divided by those expected."""
-    listed = [rows for rows in values.listed.tolist() if rows]
-    ratios = values.distinct_ratios(cardinalities, values.listed.tolist())
-    if not ratios:
+    some = values.listed > 0
+    if not some.any():
         return statistic([1.0])
-    chance = [
-        distinct_sd(values.abundances.expected_distinct(rows), values.abundances.expected_missing(rows))
-        for rows in listed
-    ]
-    return statistic(ratios, of_figures(np.array(ratios), np.array(chance)))
+    ratios, expected = values.distinct_ratios(cardinalities)[some], values.expected
+    chance = distinct_sds(expected.distinct[some], expected.missing[some])
+    return statistic(ratios.tolist(), of_figures(ratios, chance))
 
 
 def _null_share(shares: NDArray[np.float64], rows: NDArray[np.float64]) -> Statistic:

@@ -1,5 +1,6 @@
 """The windows a reference is fitted to, and the values of one feature in them."""
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.clicks.outlying import PART
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.rhythm import Figures
-from sparsewatch.detectors.clicks.tolerances import Abundances, Floats
+from sparsewatch.detectors.clicks.tolerances import Abundances, Expected, Floats
 from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.detectors.counts.value_order import ascending
@@ -78,13 +79,15 @@ class StretchValues:
         self.frequent = pl.Series("value", found.distinct.take(pa.array(frequent)))
         self.frequent_rows = found.table(frequent)
 
-    def distinct_ratios(self, cardinalities: Sequence[int], listed: Sequence[int]) -> list[float]:
-        """Distinct values of windows, divided by those expected of as many rows; windows without a value have none."""
-        return [
-            cardinality / self.abundances.expected_distinct(rows)
-            for cardinality, rows in zip(cardinalities, listed, strict=True)
-            if rows
-        ]
+    @functools.cached_property
+    def expected(self) -> Expected:
+        """Values expected of as many rows as each window has."""
+        return self.abundances.expected_of(self.listed)
+
+    def distinct_ratios(self, cardinalities: Sequence[int]) -> Floats:
+        """Distinct values of windows, divided by those expected of as many rows; 1 of those without a value."""
+        expected = self.expected.distinct
+        return np.divide(cardinalities, expected, out=np.ones(expected.size), where=self.listed > 0)
 
 
 class _Values(NamedTuple):

@@ -172,7 +172,7 @@ def share_tolerances(
     means: float | Floats,
     sds: float | Floats,
     windows: int,
-    rows: float,
+    rows: float | Floats,
     reference_rows: float,
     z: float,
     *,
@@ -185,7 +185,7 @@ def share_tolerances(
         means: Of each share over the reference's windows, shape (n,).
         sds: Its deviation between them, shape (n,).
         windows: As there, and so are the others.
-        rows: Rows.
+        rows: Rows; shape (n_windows, 1) for several windows, and a row of tolerances each.
         reference_rows: Rows.
         z: Standard deviations.
         backing: Windows.
@@ -195,7 +195,7 @@ def share_tolerances(
     total = known * reference_rows
     shares = (means * total + 1) / (total + 2)
     variances = shares * (1 - shares)
-    spreads: Floats = np.multiply(sds, math.sqrt(max(1.0, reference_rows / rows)))
+    spreads: Floats = np.multiply(sds, np.sqrt(np.maximum(1.0, reference_rows / rows)))
     shrunken, most = _shrunken(spreads, np.sqrt(variances / rows), windows)
     degrees: float | Floats = most
     if freedom is not None:
@@ -275,10 +275,11 @@ def distinct_tolerance(expected: float, missing: float, spread: float, windows: 
         windows: Their number.
         z: Strictness, in standard deviations.
     """
-    return widen(between_windows(spread, distinct_sd(expected, missing), windows, z), windows)
+    sampling_sd = float(distinct_sds(np.float64(expected), np.float64(missing)))
+    return widen(between_windows(spread, sampling_sd, windows, z), windows)
 
 
-def distinct_sd(expected: float, missing: float) -> float:
+def distinct_sds(expected: Floats | np.float64, missing: Floats | np.float64) -> Floats:
     """Standard deviation of the number of distinct values by chance, at most, as a part of it.
 
     Args:
@@ -286,7 +287,8 @@ def distinct_sd(expected: float, missing: float) -> float:
         missing: Number of the reference's values that are expected to be missing.
     """
     # The number of values seen, a sum of dependent yes and no, varies less than either part of its mean.
-    return math.sqrt(min(expected, missing)) / expected
+    sds: Floats = np.sqrt(np.minimum(expected, missing)) / expected
+    return sds
 
 
 def distinct_surprise(seen: float, expected: float, missing: float, known: float) -> float:
@@ -308,6 +310,14 @@ def _excess(seen: float, expected: float) -> float:
     if seen <= expected:
         return 0.0
     return seen * math.log(seen / expected) - seen + expected if expected > 0 else math.inf
+
+
+class Expected(NamedTuple):
+    """Values expected of rows drawn from the source of a sample, shape (n,) each."""
+
+    distinct: Floats
+    #: Those of the sample that are missing.
+    missing: Floats
 
 
 class Abundances(NamedTuple):
@@ -346,12 +356,26 @@ class Abundances(NamedTuple):
             return self.scale * float(self.times @ (1 - self._absence(rows)))
         return self.values + self._extrapolated(rows - self.rows)
 
+    def expected_of(self, rows: Counts) -> "Expected":
+        """As `expected_distinct` and `expected_missing`, of several numbers of rows."""
+        if not self.sizes.size:
+            return Expected(np.zeros(rows.size), np.zeros(rows.size))
+        absent = self._absence(np.minimum(rows, self.rows)[:, None])
+        distinct: Floats = self.scale * (self.times * (1 - absent)).sum(1)
+        beyond = np.flatnonzero(rows > self.rows)
+        distinct[beyond] = [self.expected_distinct(one) for one in rows[beyond].tolist()]
+        return Expected(distinct, self.scale * (self.times * absent).sum(1))
+
     def expected_missing(self, rows: int) -> float:
         """Expected number of the sample's values that `rows` rows lack."""
         return self.scale * float(self.times @ self._absence(min(rows, self.rows)))
 
-    def _absence(self, rows: int) -> NDArray[np.float64]:
-        """Probability that a value of each size is not among `rows` rows drawn without replacement."""
+    def _absence(self, rows: int | Counts) -> NDArray[np.float64]:
+        """Probability that a value of each size is not among `rows` rows drawn without replacement.
+
+        Args:
+            rows: A number, or numbers of shape (n, 1); then the result has a row for each.
+        """
         total = self.rows
         left = total - self.sizes
         possible = left >= rows

@@ -94,7 +94,7 @@ class Movement(NamedTuple):
         Args:
             z: Strictness for the feature as a whole, in standard deviations.
         """
-        return _moved(self.changes, self.tolerances(z))
+        return float(_moved(self.changes, self.tolerances(z)))
 
     def vanished(self, share: float, left: float, z: float) -> NDArray[np.int64]:
         """Places of the known values that are gone, the most frequent first.
@@ -217,16 +217,15 @@ def odd_shares(shares: Floats, listed: Floats) -> tuple[int, ...]:
     means, sds = ordered.mean(0), ordered.std(0, ddof=1) / consistency(most / len(shares))
     strict = float(-ndtri(ndtr(-_ODD_Z) / means.size))
     mean_rows = float(listed.mean())
-    moved = [
-        _moved(now - means, share_tolerances(means, sds, len(shares), rows, mean_rows, strict))
-        for now, rows in zip(shares, listed.tolist(), strict=True)
-    ]
-    return outlying(moved, lambda _usual, _place: _ODD_MOVED)
+    moved = _moved(shares - means, share_tolerances(means, sds, len(shares), listed[:, None], mean_rows, strict))
+    return outlying(moved.tolist(), lambda _usual, _place: _ODD_MOVED)
 
 
-def _moved(changes: Floats, tolerances: Floats) -> float:
+def _moved(changes: Floats, tolerances: Floats) -> Floats:
+    """Share of rows that moved, of changes of shares along the last axis."""
     beyond = np.where(np.abs(changes) > tolerances, changes, 0.0)
-    return float(max(beyond[beyond > 0].sum(), -beyond[beyond < 0].sum()))
+    found: Floats = np.maximum(beyond.clip(0.0, None).sum(-1), -beyond.clip(None, 0.0).sum(-1))
+    return found
 
 
 def _with_others(shares: Floats) -> Floats:

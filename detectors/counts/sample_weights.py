@@ -68,12 +68,16 @@ class _Table:
     def __init__(self, samples: Sequence[Sample]) -> None:
         sizes = np.array([sample.rows.size for sample in samples])
         self._held = np.arange(sizes.max(initial=0)) < sizes[:, None]
-        self._rows, self._clicks = (self._filled([sample[of] for sample in samples]) for of in (2, 3))
+        self._rows = self._filled([sample.rows for sample in samples])
+        self._clicks = self._filled([sample.clicks for sample in samples])
         self._sizes = sizes
         counters = samples[0].hashed.rows.size
         scale = np.array([HASH_RANGE / sample.limit - 1 for sample in samples])
         self._load = sizes * scale / counters
-        self._all = [np.stack([sample.hashed[of] for sample in samples]) for of in (0, 1)]
+        self._all = [
+            np.stack([sample.hashed.rows for sample in samples]),
+            np.stack([sample.hashed.clicks for sample in samples]),
+        ]
         hashes = np.concatenate([sample.hashes for sample in samples])
         at = np.repeat(np.arange(sizes.size), sizes) * counters + counters_of(hashes, counters)
         self._rest_rows, self._rest_clicks = (

@@ -21,17 +21,18 @@ class WindowValues:
 
     def __init__(self, counts: FeatureCounts) -> None:
         self.counts = counts
+        self._held = {name: counts.held(name) for name in counts.features}
         self._hashes: dict[str, Hashes] = {}
         #: By feature, of the limit that was asked for last.
         self._weights: dict[str, tuple[int, Floats]] = {}
 
     def part(self, feature: str) -> Part:
         """Counts of the stored values, in no order."""
-        return self.counts.held(feature).part
+        return self._held[feature].part
 
     def hash_limit(self, feature: str) -> int:
         """The hashes of the values that may be compared are below it; `HASH_RANGE` where all values are stored."""
-        return self.counts.held(feature).limit
+        return self._held[feature].limit
 
     def hashes(self, feature: str) -> Hashes:
         """Of the values of `part`."""
@@ -73,7 +74,7 @@ class WindowValues:
         return {name: self._sample(name, limits[name]) for name in sampled}
 
     def _sample(self, feature: str, limit: int) -> Sample:
-        part, hashed, _ = self.counts.held(feature)
+        part, hashed, _ = self._held[feature]
         hashes = self._hashes[feature]
         if hashed is None:
             hashed = HashedCounters.empty(self.counts.max_values)
