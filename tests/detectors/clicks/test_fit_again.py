@@ -39,7 +39,7 @@ def counted(seed: int, *, odd: bool) -> FeatureCounts:
 
 def learned(windows: dict[int, FeatureCounts]) -> dict[int, LearnedWindow]:
     return {
-        start: LearnedWindow(start, WindowValues(counts), profile_window(counts, rank_features(counts), None))
+        start: LearnedWindow(start, WindowValues(counts), profile_window(counts, rank_features(counts)))
         for start, counts in windows.items()
     }
 
