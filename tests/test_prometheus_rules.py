@@ -1,0 +1,39 @@
+"""The rules in deploy/prometheus do what they say, and name only series that are exported."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.kit.installed import REPO_ROOT
+
+FOLDER = REPO_ROOT / "deploy" / "prometheus"
+
+
+def promtool(*words: str) -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("needs promtool (Debian package prometheus)")
+    checked = subprocess.run([program, *words], cwd=FOLDER, text=True, capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_settings_and_rules_are_valid() -> None:
+    promtool("check", "config", "prometheus.yml")
+
+
+def test_each_rule_fires_on_what_it_is_for_and_not_before() -> None:
+    promtool("test", "rules", "rules_test.yml")
+
+
+def test_the_series_named_are_those_that_the_docs_say_are_exported() -> None:
+    exported = {*re.findall(r"`(sparsewatch_[a-z_]+)`", (REPO_ROOT / "docs" / "jobs.md").read_text())}
+    for file in ("rules.yml", "rules_test.yml"):
+        named = {*re.findall(r"\b(sparsewatch_[a-z_]+)", (FOLDER / file).read_text())}
+        assert named - exported == set()
+
+
+def test_pages_that_rules_point_to_are_there() -> None:
+    for page, anchor in re.findall(r"(docs/[a-z]+\.md)#(\w+)", (FOLDER / "rules.yml").read_text()):
+        assert f"### `{anchor}`" in (REPO_ROOT / page).read_text()
