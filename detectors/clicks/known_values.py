@@ -166,7 +166,7 @@ def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series, hash_li
     """Share of the rows with a value; counters of unnamed frequent values are unseen if no known value has them."""
     sampled = counts.sampled_values(feature, hash_limit)
     unseen = ~is_known(sampled.part.values, known)
-    rows = float(pl.Series(sampled.weights[unseen]).dot(pl.Series(sampled.part.rows[unseen])) or 0.0)
+    rows = float((sampled.weights[unseen] * sampled.part.rows[unseen]).sum())
     if hash_limit == HASH_RANGE and sampled.unnamed.size:
         taken = counters_of(hash_values(_arrow(known), repeats=False), sampled.n_counters)
         rows += float(sampled.unnamed[~np.isin(sampled.counters, taken)].sum())

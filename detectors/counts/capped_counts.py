@@ -102,8 +102,31 @@ def estimate(hashed: HashedCounters, hashes: Hashes, rows: Counts, clicks: Count
         clicks: Their clicks.
         limit: In [1, `HASH_RANGE`]. A value is in the sample with probability `limit / HASH_RANGE`.
     """
-    rest = hashed.less(hashes, rows, clicks)
-    load = rows.size * (HASH_RANGE / limit - 1) / rest.rows.size
+    return _estimate(hashed.less(hashes, rows, clicks), hashed.rows.size, rows, clicks, limit)
+
+
+def estimate_of_all(hashes: Hashes, rows: Counts, clicks: Counts, limit: int, n_counters: int) -> Estimate:
+    """As `estimate`, of values that are all known: only counters that hold one are made.
+
+    Args:
+        hashes: Hashes of all values, shape (n,).
+        rows: Their rows, >= 1.
+        clicks: Their clicks.
+        limit: As there; below it are those of the sample.
+        n_counters: Number of counters, a power of two.
+    """
+    below, others = np.flatnonzero(hashes < np.uint64(limit)), np.flatnonzero(hashes >= np.uint64(limit))
+    counters, places = np.unique(counters_of(hashes[others], n_counters), return_inverse=True)
+    rest = HashedCounters(
+        *(np.bincount(places, counts[others], counters.size).astype(np.int64) for counts in (rows, clicks))
+    )
+    found = _estimate(rest, n_counters, rows[below], clicks[below], limit)
+    return found._replace(counters=counters[found.counters])
+
+
+def _estimate(rest: HashedCounters, n_counters: int, rows: Counts, clicks: Counts, limit: int) -> Estimate:
+    """See `estimate`; `rest` are the counters without the sample, those without rows may be left out."""
+    load = rows.size * (HASH_RANGE / limit - 1) / n_counters
     border, mean, variance = _border(rows, load)
     heavy = rows >= border
     counters = np.flatnonzero(rest.rows >= max(border + mean, 1.0))
@@ -115,8 +138,8 @@ def estimate(hashed: HashedCounters, hashes: Hashes, rows: Counts, clicks: Count
     weights[light] = _calibrated(
         rows[light],
         clicks[light],
-        int(hashed.rows.sum() - rows[heavy].sum() - heavy_rows.sum()),
-        int(hashed.clicks.sum() - clicks[heavy].sum() - heavy_clicks.sum()),
+        int(rest.rows.sum() + rows[light].sum() - heavy_rows.sum()),
+        int(rest.clicks.sum() + clicks[light].sum() - heavy_clicks.sum()),
     )
     excess = clicks[light] - rate * rows[light]
     per_counter = load / max(rows.size, 1)

@@ -9,11 +9,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.capped_counts import STANDS_OUT, Background, Floats, HashedCounters, estimate
+from sparsewatch.detectors.counts.capped_counts import (
+    STANDS_OUT,
+    Background,
+    Floats,
+    HashedCounters,
+    estimate,
+    estimate_of_all,
+)
 from sparsewatch.detectors.counts.counts import Bucket, Counts, Part
 from sparsewatch.detectors.counts.number_bins import grouped
 from sparsewatch.detectors.counts.value_counts import ValueCounts
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values, number_of_counters
 
 
 class Marginals(NamedTuple):
@@ -103,15 +110,15 @@ def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValue
     if limit == HASH_RANGE:
         none = np.zeros(0, np.int64)
         return SampledValues(part, np.ones(part.rows.size), none, none, 1)
-    hashed = column.hashed
-    if hashed is None:
-        hashes = hash_values(part.values, repeats=False)
-        hashed = HashedCounters.empty(column.max_values)
-        hashed.add(hashes, part.rows, part.clicks)
+    if column.hashed is None:
+        hashes, n_counters = hash_values(part.values, repeats=False), number_of_counters(column.max_values)
+        found = estimate_of_all(hashes, part.rows, part.clicks, limit, n_counters)
+        below = np.flatnonzero(hashes < np.uint64(limit))
+        return SampledValues(part.take(below), found.weights, found.rows, found.counters, n_counters)
     below = np.flatnonzero(hashes < np.uint64(limit))
     part = part.take(below)
-    found = estimate(hashed, hashes[below], part.rows, part.clicks, limit)
-    return SampledValues(part, found.weights, found.rows, found.counters, hashed.rows.size)
+    found = estimate(column.hashed, hashes[below], part.rows, part.clicks, limit)
+    return SampledValues(part, found.weights, found.rows, found.counters, column.hashed.rows.size)
 
 
 def heavy_values(column: ValueCounts, candidates: Any) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sparsewatch.detectors.counts.capped_counts import Estimate, HashedCounters, estimate
+from sparsewatch.detectors.counts.capped_counts import Estimate, HashedCounters, estimate, estimate_of_all
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 
 STORED = 1_000
@@ -35,6 +35,22 @@ def test_rows_and_clicks_add_up(exponent: float) -> None:
     assert found.weights @ clicks[sample] + found.clicks.sum() == pytest.approx(clicks.sum())
     assert found.weights.min() > 0
     assert np.all((found.clicks >= 0) & (found.clicks <= found.rows))
+
+
+@pytest.mark.parametrize("stored", [64, 1_000, 8_192])
+@pytest.mark.parametrize("exponent", [0.0, 1.2])
+def test_of_values_that_are_all_known_the_estimate_is_the_same_without_counters(exponent: float, stored: int) -> None:
+    rows, clicks = zipf_counts(12_000, 90_000, exponent, 3)
+    hashes = np.random.default_rng(4).integers(0, 2**64, rows.size, dtype=np.uint64)
+    hashed = HashedCounters.empty(stored)
+    hashed.add(hashes, rows, clicks)
+    for limit in (HASH_RANGE // 200, HASH_RANGE // 3, 1):
+        sample = np.flatnonzero(hashes < np.uint64(limit))
+        expected = estimate(hashed, hashes[sample], rows[sample], clicks[sample], limit)
+        found = estimate_of_all(hashes, rows, clicks, limit, hashed.rows.size)
+        assert found.background == expected.background
+        for part in ("weights", "heavy", "counters", "rows", "clicks"):
+            assert np.array_equal(getattr(found, part), getattr(expected, part))
 
 
 def test_heavy_values_are_found_and_close() -> None:
