@@ -42,14 +42,12 @@ _ROW_BITS = np.uint64(44)
 Identities = Hashes
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    version: int
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: int = FORMAT.version
     columns: tuple[str, ...]
     capacity: int
     rows_seen: int
     kinds: tuple[str | None, ...]
-    #: Whether it was made small.
-    small: bool = True
 
 
 def sampled_rows(rows: int, columns: int, cells: int = _WINDOW_CELLS) -> int:
@@ -112,11 +110,11 @@ class RowSample:
         self._waiting: list[_Waiting] = []
         #: Rows that wait since the limit was lowered.
         self._news = 0
-        #: The sample by ascending identity, and its bytes, while they are those of this state.
+        #: The sample by ascending identity, while it is that of this state.
         self._sorted: pa.Table | None = None
-        self._bytes: dict[bool, bytes] = {}
-        #: Of the last batch: it is checked once.
-        self._schema_seen: pa.Schema | None = None
+        #: Of the last batch, which was checked, and of rows that were copied.
+        self._seen: pa.Schema | None = None
+        self._copied: pa.Schema | None = None
 
     def update(self, rows: pa.RecordBatch, identities: Identities) -> None:
         """Add rows.
@@ -133,7 +131,6 @@ class RowSample:
         if identities.shape != (rows.num_rows,):
             raise SchemaError(f"expected {rows.num_rows} identities, one a row, got shape {identities.shape}")
         self._expect_columns(rows.schema)
-        self._bytes.clear()
         self.rows_seen += rows.num_rows
         low = np.flatnonzero(identities <= np.uint64(self._limit))
         if low.size:
@@ -159,16 +156,14 @@ class RowSample:
         self.rows_seen += other.rows_seen
         self._limit = min(self._limit, other._limit)
         self._parts.append(other._lowest())
-        # A sample that is alone stays as it is, also in bytes.
         self._sorted = other._sorted if is_first else None
-        self._bytes = dict(other._bytes) if is_first else {}
         self._hold_few()
 
     def rows(self, most: int | None = None) -> pa.RecordBatch:
         """The sample, `min(capacity, rows_seen)` rows, by ascending identity; or its first, a smaller sample."""
-        table = self._lowest()
-        columns = (table if most is None else table.slice(0, most)).columns[1:]
-        return pa.record_batch([_plain(column) for column in columns], names=list(self.columns))
+        whole = self._lowest().slice(0, most).combine_chunks()
+        (batch,) = whole.to_batches() or [pa.RecordBatch.from_pylist([], schema=whole.schema)]
+        return batch.select(list(self.columns))
 
     def identities(self) -> Identities:
         """Identities of `rows`, ascending."""
@@ -181,18 +176,11 @@ class RowSample:
         Args:
             small: Whether it is made small, to be kept: that takes several times as long as to write it.
         """
-        if small not in self._bytes:
-            self._bytes[small] = self._encoded(small=small)
-        return self._bytes[small]
-
-    def _encoded(self, *, small: bool) -> bytes:
         header = _Header(
-            version=FORMAT.version,
             columns=self.columns,
             capacity=self.capacity,
             rows_seen=self.rows_seen,
             kinds=tuple(self._kinds.values()),
-            small=small,
         )
         table = self._lowest()
         if small:
@@ -219,16 +207,15 @@ class RowSample:
                 sample._parts = [table.replace_schema_metadata()]
                 sample._limit = sample._limit_of([table.column(0).to_numpy()])
                 sample._lowest()
-            sample._bytes[header.small] = data
         return sample
 
     def _expect_columns(self, schema: pa.Schema) -> None:
-        if self._schema_seen is not None and schema.equals(self._schema_seen):
+        if self._seen is not None and schema.equals(self._seen):
             return
         if missing := set(self.columns) - set(schema.names):
             raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(schema.names)}")
         self._expect({name: kind_of(name, schema.field(name).type) for name in self.columns})
-        self._schema_seen = schema
+        self._seen = schema
 
     def _expect(self, kinds: dict[str, str | None]) -> None:
         news = {name: kind for name, kind in kinds.items() if kind is not None}
@@ -236,7 +223,7 @@ class RowSample:
             if (before := self._kinds[name]) not in (None, kind):
                 raise SchemaError(f"column {name!r}: expected values of kind {before!r} as before, got {kind!r}")
         if any(self._kinds[name] is None for name in news):
-            self._sorted = None
+            self._sorted = self._copied = None
         self._kinds.update(news)
 
     def _hold_few(self) -> None:
@@ -289,8 +276,10 @@ class RowSample:
 
     def _schema(self) -> pa.Schema:
         """Schema of rows that were copied."""
-        types = [ARROW_TYPES.get(kind or "", pa.null()) for kind in self._kinds.values()]
-        return pa.schema([(_IDENTITY, pa.uint64()), *zip(self.columns, types, strict=True)])
+        if self._copied is None:
+            types = [ARROW_TYPES.get(kind or "", pa.null()) for kind in self._kinds.values()]
+            self._copied = pa.schema([(_IDENTITY, pa.uint64()), *zip(self.columns, types, strict=True)])
+        return self._copied
 
 
 class _Waiting(NamedTuple):
@@ -318,12 +307,6 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
         return table
     pairs = zip(table.columns, schema.types, strict=True)
     return pa.table([column if column.type == kind else column.cast(kind) for column, kind in pairs], schema=schema)
-
-
-def _plain(column: Any) -> Any:
-    """The one array of a column, not encoded."""
-    array = _array(column)
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _small(column: Any) -> Any:

@@ -154,10 +154,10 @@ class ConcludeClicks:
         whole = replace(whole, findings=self._located(explained(whole.findings, changes), measure))
         if not self.ranking.panes and not self.learns:
             return whole
-        pane = pane_state(window, counts, ranking, whole.findings)
+        pane = pane_state(window, measure.counts.to_bytes(), ranking, whole.findings)
         return whole + Conclusion(
             pane=pane.to_bytes() if self.ranking.panes else None,
-            learnable=learnable(pane, None if measure.rows is None else measure.rows.state) if self.learns else None,
+            learnable=learnable(pane, measure.rows) if self.learns else None,
         )
 
     def _repeated(self, measure: ClickMeasure) -> list[Finding]:

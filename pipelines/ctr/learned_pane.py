@@ -14,6 +14,7 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.schemas.block import OFFSET, PARTITION
 from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
+from sparsewatch.transforms.window.measure import Accumulated
 from sparsewatch.transforms.window.panes import PaneState
 
 FORMAT = Format("a learned window of clicks")
@@ -73,16 +74,17 @@ class OwnWindow:
         return RowSample.from_bytes(self.pane.sample).rows()
 
 
-def learnable(pane: ClickPane, sample: RowSample | None) -> bytes:
+def learnable(pane: ClickPane, measured: Accumulated[RowSample] | None) -> bytes:
     """What a window leaves to be learned: its pane, and the sample of its rows if there is one."""
-    if sample is None:
+    if measured is None:
         return pane.to_bytes()
+    sample = measured.state
     most = min(SAMPLE_ROWS, -(-sample.capacity // _SAMPLE_PART))
     columns = [name for name in sample.columns if name not in (PARTITION, OFFSET)]
     kept = sample.rows(most).select(columns)
     return msgspec.structs.replace(
         pane,
-        sample=sample.to_bytes(small=False),
+        sample=measured.to_bytes(),
         learned_rows=table_to_bytes(kept, compression="lz4"),
         repeated=repeated_rows(sample.rows(), columns),
         learned_pairs=_pairs(kept),

@@ -21,8 +21,8 @@ class SampleMeasure(Accumulated[RowSample]):
     def __init__(self, features: Sequence[str], label: str, rows: int) -> None:
         super().__init__(RowSample((*features, label, PARTITION, OFFSET), rows), _add_rows)
 
-    def to_bytes(self) -> bytes:
-        """See `sparsewatch.transforms.window.measure.Measure`; it only waits for its window and is not made small."""
+    def _encoded(self) -> bytes:
+        # It waits for its window and is not kept.
         return self.state.to_bytes(small=False)
 
 

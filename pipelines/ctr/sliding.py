@@ -60,14 +60,14 @@ class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
 
 
 def pane_state(
-    window: Window, counts: FeatureCounts, ranking: Sequence[RankedFeature], findings: Sequence[Finding]
+    window: Window, counts: bytes, ranking: Sequence[RankedFeature], findings: Sequence[Finding]
 ) -> ClickPane:
-    """The pane that a window leaves."""
+    """The pane that a window with these `FeatureCounts` leaves."""
     return ClickPane(
         complete=window.complete,
         reported=sorted({finding.subject for finding in findings}),
         ranking=list(ranking),
-        counts=counts.to_bytes(),
+        counts=counts,
     )
 
 

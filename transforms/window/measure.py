@@ -190,17 +190,26 @@ class Accumulated(Generic[S]):
     def __init__(self, state: S, update: Callable[[S, pa.RecordBatch], None]) -> None:
         self.state = state
         self._update = update
+        self._is_empty = True
+        #: What was merged, while it is all there is: it need not be written again.
+        self._alone: bytes | None = None
 
     def add(self, block: Block) -> None:
         """See `Measure`."""
+        self._is_empty, self._alone = False, None
         self._update(self.state, block.rows)
 
     def merge_bytes(self, data: bytes) -> None:
         """See `PartMeasure`."""
         self.state.merge(type(self.state).from_bytes(data))
+        self._alone = data if self._is_empty else None
+        self._is_empty = False
 
     def to_bytes(self) -> bytes:
         """See `Measure`."""
+        return self._encoded() if self._alone is None else self._alone
+
+    def _encoded(self) -> bytes:
         return self.state.to_bytes()
 
 

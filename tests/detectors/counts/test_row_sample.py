@@ -68,19 +68,6 @@ def test_a_sample_that_was_asked_for_has_a_kind_that_becomes_known_later() -> No
     assert asked.rows().schema.field("x").type == pa.large_string()
 
 
-@pytest.mark.parametrize("small", [True, False])
-def test_a_sample_that_nothing_is_added_to_is_written_once(small: bool) -> None:
-    data = sampled([(i, (i, "a" * i)) for i in range(9)], 5).to_bytes(small=small)
-    alone = RowSample(COLUMNS, 5)
-    alone.merge(RowSample.from_bytes(data))
-    assert alone.to_bytes(small=small) is data
-    assert RowSample.from_bytes(alone.to_bytes(small=not small)).rows() == alone.rows()
-    alone.merge(sampled([], 5))
-    assert alone.to_bytes(small=small) == data
-    alone.merge(sampled([(9, (9, "b"))], 5))
-    assert alone.to_bytes(small=small) != data
-
-
 def test_rows_stay_whole_and_come_by_identity() -> None:
     n = 50_000
     sample = RowSample(["i", "text", "half"], 500)

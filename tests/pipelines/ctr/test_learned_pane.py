@@ -7,10 +7,11 @@ import pytest
 
 from sparsewatch.detectors.clicks.repeated_rows import repeated_rows
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
+from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow, learnable
+from sparsewatch.pipelines.ctr.sampled_rows import SampleMeasure
 from sparsewatch.pipelines.ctr.sliding import ClickPane
-from sparsewatch.schemas.block import OFFSET, PARTITION
+from sparsewatch.schemas.block import OFFSET, PARTITION, ROW, Block
 
 COLUMNS = ["site", "click"]
 
@@ -20,11 +21,12 @@ def window(capacity: int, rows: int = 3_000) -> tuple[OwnWindow, RowSample]:
     batch = pa.record_batch({"site": rng.integers(0, 300, rows), "click": rng.integers(0, 2, rows)})
     counts = FeatureCounts(["site"], "click")
     counts.update(batch)
-    sample = RowSample((*COLUMNS, PARTITION, OFFSET), capacity)
-    places = batch.append_column(PARTITION, pa.array(np.zeros(rows, np.int64)))
-    sample.update(places.append_column(OFFSET, pa.array(np.arange(rows))), row_identities(0, np.arange(rows)))
+    measure = SampleMeasure(["site"], "click", capacity)
+    for name, places in ((PARTITION, np.zeros(rows, np.int64)), (ROW, np.zeros(rows)), (OFFSET, np.arange(rows))):
+        batch = batch.append_column(name, pa.array(places))
+    measure.add(Block((), batch))
     pane = ClickPane(complete=True, reported=[], ranking=[], counts=counts.to_bytes())
-    return OwnWindow.of(learnable(pane, sample)), sample
+    return OwnWindow.of(learnable(pane, measure)), measure.state
 
 
 def kept(own: OwnWindow) -> LearnedPane:

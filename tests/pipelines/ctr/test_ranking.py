@@ -198,7 +198,7 @@ class Stream:
         pane = Pane(
             window.start_us,
             window.end_us,
-            pane_state(window, counts, rank_features(counts), found).to_bytes(),
+            pane_state(window, counts.to_bytes(), rank_features(counts), found).to_bytes(),
             not found,
         )
         conclusion = self.view(pane, self.kept[-(self.view.panes - 1) :])

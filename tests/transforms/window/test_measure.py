@@ -60,6 +60,24 @@ def test_parts_of_a_measure_are_filled_and_merged_alike() -> None:
     assert merged.to_bytes() == whole.to_bytes()
 
 
+def test_a_state_that_is_alone_is_not_written_again() -> None:
+    one = Accumulated(Total(), Total.update)
+    one.merge_bytes(b"07")
+    assert one.to_bytes() == b"07"
+    one.merge_bytes(b"0")
+    assert one.to_bytes() == b"7"
+    for is_merged in (True, False):
+        one = Accumulated(Total(), Total.update)
+        if is_merged:
+            one.merge_bytes(b"02")
+        else:
+            one.add(block(2))
+        one.add(block(3))
+        assert one.to_bytes() == b"5"
+        one.merge_bytes(b"4")
+        assert one.to_bytes() == b"9"
+
+
 def test_a_part_that_is_not_asked_for_is_absent() -> None:
     single, both = TwoTotals(second=False), TwoTotals()
     single.add(block(5))
