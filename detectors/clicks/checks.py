@@ -4,6 +4,7 @@
 |---|---|---|
 | `volume_low`, `volume_high` | rows | volume falls below or rises above the reference |
 | `click_rate_shift` | clicks a row | the rate moves either way |
+| `calibration_shift` | clicks a row | they move against a prediction |
 | `feature_vanished` | share of rows with a value | values have vanished |
 | `feature_appeared` | share of rows with a value | values appear where there were none |
 | `feature_nulls` | share of rows without a value | it rises |
@@ -24,6 +25,7 @@ import msgspec
 
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.baselines import Baseline, click_rate_baseline, volume_baseline
+from sparsewatch.detectors.clicks.calibration_checks import check_calibration
 from sparsewatch.detectors.clicks.feature_checks import RULES
 from sparsewatch.detectors.clicks.feature_view import View
 from sparsewatch.detectors.clicks.known_values import Matched
@@ -70,6 +72,7 @@ def check_window(
     findings = [check_volume(counts.rows, reference, settings, complete=complete, start_us=start_us)]
     if counts.rows >= max(settings.min_rows, 1):
         findings.append(check_click_rate(counts.clicks, counts.rows, reference, settings, start_us=start_us))
+        findings.append(check_calibration(profile.calibration, reference.calibration, settings, reference.name))
         matched = reference.known.match(counts) if matched is None else matched
         some = suspects(counts, profile, reference, matched, settings)
         findings.extend(

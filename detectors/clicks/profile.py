@@ -6,6 +6,7 @@ from types import MappingProxyType
 import msgspec
 import polars as pl
 
+from sparsewatch.detectors.clicks.calibration import Calibration, calibration_of
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
 from sparsewatch.detectors.outrank.ranking import RankedFeature
@@ -33,7 +34,7 @@ class FeatureProfile(msgspec.Struct, frozen=True, kw_only=True):
     unseen_share: float | None
 
 
-class WindowProfile(msgspec.Struct, frozen=True, kw_only=True):
+class WindowProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Figures of one window."""
 
     rows: int
@@ -41,6 +42,8 @@ class WindowProfile(msgspec.Struct, frozen=True, kw_only=True):
     #: Clicks a row; 0 without rows.
     click_rate: float
     features: dict[str, FeatureProfile]
+    #: Of the prediction, where one is named.
+    calibration: Calibration | None = None
 
 
 def profile_window(
@@ -48,6 +51,7 @@ def profile_window(
     ranking: Sequence[RankedFeature],
     unseen_shares: Mapping[str, float | None] = MappingProxyType({}),
     mistyped: MistypedCells = NONE_MISTYPED,
+    prediction: str | None = None,
 ) -> WindowProfile:
     """Figures of a window.
 
@@ -56,6 +60,7 @@ def profile_window(
         ranking: Their ranking by `rank_features`.
         unseen_shares: See `sparsewatch.detectors.clicks.known_values.KnownValues.unseen_shares`.
         mistyped: Cells of the window that hold a value of another type.
+        prediction: Feature that predicts the label, if one does.
     """
     return WindowProfile(
         rows=counts.rows,
@@ -74,6 +79,7 @@ def profile_window(
             )
             for ranked in ranking
         },
+        calibration=calibration_of(counts, prediction),
     )
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
+from sparsewatch.detectors.clicks.calibration_checks import CalibrationBefore, fit_calibration
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.flat_reference import FlatReference
 from sparsewatch.detectors.clicks.inflation import of_figures, of_new_values, of_shares, of_signal, pooled, within_reach
@@ -79,6 +80,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     name: str = "the reference"
     #: Equal rows in its windows; None if no rows are kept, or too few of a window.
     repeats: Repeats | None = None
+    #: Calibration of the prediction, where one is named.
+    calibration: CalibrationBefore | None = None
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -131,6 +134,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "numbers": {name: numbers.over for name, numbers in self.numbers.items()},
             "shares": {name: shares.over for name, shares in self.shares.items()},
             "repeats": self.repeats,
+            "calibration": self.calibration,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -181,6 +185,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                     for name, over in msgspec.convert(meta.get("numbers", {}), dict[str, SharesOver]).items()
                 },
                 repeats=msgspec.convert(meta.get("repeats"), Repeats | None),
+                calibration=msgspec.convert(meta.get("calibration"), CalibrationBefore | None),
                 shares={
                     name: ValueShares(_from_tensor(tensors[f"frequent/{name}"]), tensors[f"shares/{name}"], over)
                     for name, over in msgspec.convert(meta.get("shares", {}), dict[str, SharesOver]).items()
@@ -193,6 +198,7 @@ def fit_reference(
     window_us: int | None = None,
     starts_us: Sequence[int] | None = None,
     sample: pa.RecordBatch | None = None,
+    prediction: str | None = None,
 ) -> Reference:
     """Figures of a stretch that is assumed normal but for the odd window (`sparsewatch.detectors.clicks.odd_windows`).
 
@@ -203,12 +209,13 @@ def fit_reference(
         starts_us: Start of each window, microseconds since the epoch; None if they are not known.
         sample: Features, label and `EVENT_TIME_US` of some rows of these windows, kept with the reference but for those
             of windows that are not; needs length and starts of the windows.
+        prediction: Feature that predicts the label, if one does.
 
     Raises:
         ConfigError: If no window has rows.
     """
     whole, times = _with_rows(windows, starts_us)
-    profiles = [profile_window(window, rank_features(window)) for window in whole]
+    profiles = [profile_window(window, rank_features(window), prediction=prediction) for window in whole]
     return fit_stretch(Stretch([WindowValues(one) for one in whole], profiles, times), window_us, sample=sample)
 
 
@@ -263,12 +270,27 @@ def fit_stretch(
         span_us=_span(level.starts_us, window_us),
         sample=None if rows_kept is None else rows_kept.drop_columns([EVENT_TIME_US]),
         repeats=None if rows_kept is None else _repeats(rows_kept, kept, window_us),
+        calibration=_calibration(kept, places, without, without_level),
         bins=bins,
         numbers={
             name: numbers
             for name, (_, values) in fitted.items()
             if name in bins.features and (numbers := fit_numbers(values.windows, name)) is not None
         },
+    )
+
+
+def _calibration(
+    kept: Stretch, places: Sequence[int], without: Mapping[str, Collection[int]], without_level: Collection[int]
+) -> CalibrationBefore | None:
+    """Of windows in which nothing was wrong with the prediction or the stream."""
+    found = [(place, one.calibration) for place, one in zip(places, kept.profiles, strict=True)]
+    return fit_calibration(
+        [
+            one
+            for place, one in found
+            if one is not None and place not in without_level and place not in without.get(one.prediction, ())
+        ]
     )
 
 

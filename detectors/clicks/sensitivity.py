@@ -11,6 +11,7 @@ from statistics import median
 import msgspec
 
 from sparsewatch.detectors.clicks.baselines import click_rate_baselines, volume_baselines
+from sparsewatch.detectors.clicks.calibration_checks import smallest_change
 from sparsewatch.detectors.clicks.checks import click_rate_tolerance, volume_limits
 from sparsewatch.detectors.clicks.feature_checks import null_limit, unseen_tolerance
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
@@ -37,6 +38,8 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
     blind_hours: int = 0
     #: Change of the click rate, as a part of it; of a reference with a rhythm: in the median hour.
     click_rate_change: float | None
+    #: Change of the clicks that a prediction leads to expect, as a part of them; None also where none is named.
+    calibration_change: float | None = None
     #: Rise of the share of rows without a value, by feature; a feature whose values cannot be missed is absent.
     null_rise: dict[str, float]
     #: Rise of the share of values that are new, by feature, where it is judged and can be.
@@ -78,6 +81,9 @@ def sensitivity(reference: Reference, settings: ClickThresholds) -> Sensitivity:
         volume_high=median(volume_limits(of, settings)[1] * (rows / of.figure.mean) for of in volumes),
         blind_hours=len(volumes) - len(lows) if len(volumes) > 1 else 0,
         click_rate_change=_click_rate_change(reference, settings) if judged else None,
+        calibration_change=smallest_change(reference.calibration, reference.click_rate.mean, settings)
+        if judged
+        else None,
         null_rise=_null_rises(reference, settings) if judged else {},
         unseen_rise=dict(_unseen_rises(reference, settings)) if judged else {},
         cardinality=dict(_cardinalities(reference, settings)) if judged else {},

@@ -13,6 +13,8 @@ from sparsewatch.schemas.units import DAY_US
 #: Families of tests on the stream, one test a window each, and on features, one a feature.
 STREAM_FAMILIES = ("volume", "click_rate", "repeated_rows", "slow_changes")
 FEATURE_FAMILIES = ("missing_values", "unseen_values", "cardinality", "value_shares", "signal")
+#: Of the calibration of a prediction, where one is named.
+CALIBRATION = "calibration"
 #: Without a budget; no budget allows more false alarms of rankings and over many windows than so.
 _STRICT_Z, _SIGNAL_Z, _FALSE_ALARMS_A_DAY = 5.0, 4.0, 0.01
 _Rows = Annotated[int, Range(at_least=1, at_most=1 << 40)]
@@ -44,6 +46,9 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     volume_high: _Multiple = 2.0
     #: Relative change of the click rate.
     click_rate_change: Positive = 0.25
+    #: As `z` for the calibration of a prediction, and relative change of the clicks that it leads to expect.
+    calibration_z: _Deviations | None = None
+    calibration_change: Positive = 0.25
     #: A column's type has changed from this share of its values, and from so many cells; needs no reference.
     mistyped_share: _Part = 0.05
     mistyped_cells: Count = 10
@@ -101,6 +106,11 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
         """The same of volume and click rate."""
         return self.of_features if self.stream_z is None else self.stream_z
 
+    @property
+    def of_calibration(self) -> float:
+        """The same of the calibration of a prediction."""
+        return self.of_stream if self.calibration_z is None else self.calibration_z
+
     def within(self, allowance: Allowance) -> "ClickThresholds":
         """As strict as a job's budget asks where nothing else is set.
 
@@ -113,6 +123,9 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
             z=allowance.z("missing_values") if self.z is None else self.z,
             signal_z=allowance.z("signal") if self.signal_z is None else self.signal_z,
             stream_z=(allowance.z("volume") if self.z is None else self.z) if self.stream_z is None else self.stream_z,
+            calibration_z=allowance.z(CALIBRATION)
+            if self.calibration_z is None and self.z is None and CALIBRATION in allowance.tests
+            else self.calibration_z,
             slow_false_alarms_a_day=slow if self.slow_false_alarms_a_day is None else self.slow_false_alarms_a_day,
         )
 

@@ -53,6 +53,7 @@ RULES: dict[str, Kind] = {
     "column_link_lost": "data",
     "volume_high": "data",
     "click_rate_shift": "data",
+    "calibration_shift": "data",
     "rows_unlike_training": "data",
     "row_scores_drift": "data",
     "defects_outside": "data",

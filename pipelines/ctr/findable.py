@@ -17,7 +17,8 @@ def findable(reference: Reference, job: CtrJob) -> tuple[Findable, ...]:
         job: With its budget, or thresholds of its own.
     """
     seen = sensitivity(reference, job.checks.thresholds.within(job.allowance))
-    return (*_of_stream(seen), *_of_features(seen, len(reference.features)))
+    predicted = () if reference.calibration is None else (_of_prediction(seen, reference.calibration.prediction),)
+    return (*_of_stream(seen), *predicted, *_of_features(seen, len(reference.features)))
 
 
 def _of_stream(seen: Sensitivity) -> Iterator[Findable]:
@@ -27,6 +28,11 @@ def _of_stream(seen: Sensitivity) -> Iterator[Findable]:
     yield Findable("rise of the volume", f"{seen.volume_high / seen.rows:.1f} times", where)
     change = seen.click_rate_change
     yield Findable("change of the click rate", _none(None if change is None else f"{change:.0%}"), where)
+
+
+def _of_prediction(seen: Sensitivity, prediction: str) -> Findable:
+    change = seen.calibration_change
+    return Findable("shift of the calibration", _none(None if change is None else f"{change:.0%}"), prediction)
 
 
 def _of_features(seen: Sensitivity, features: int) -> Iterator[Findable]:

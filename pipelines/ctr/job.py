@@ -111,6 +111,8 @@ class ConcludeClicks:
     sample_rows: int = 0
     #: Whether a baseline is learned of its windows.
     learns: bool = False
+    #: Feature that predicts the label, if one does.
+    prediction: str | None = None
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
@@ -182,7 +184,7 @@ class ConcludeClicks:
         reference = None if self.reference is None else self.reference.now()
         matched = None if reference is None else reference.known.match(counts)
         unseen = {} if reference is None or matched is None else reference.known.unseen_shares(counts, matched)
-        profile = profile_window(counts, ranking, unseen, types.mistyped)
+        profile = profile_window(counts, ranking, unseen, types.mistyped, self.prediction)
         exported = [ranked.feature for ranked in ranking[:_EXPORTED_FEATURES]]
         return Conclusion(
             rows=counts.rows,
@@ -226,6 +228,9 @@ def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> l
         window_rows(profile.rows),
         gauge("sparsewatch_window_click_ratio", "Share of clicks in the last closed window.", profile.click_rate),
     ]
+    if (own := profile.calibration) is not None and (predicted := sum(own.predicted)) > 0:
+        ratio = sum(own.clicks) / predicted
+        samples.append(gauge("sparsewatch_window_calibration_ratio", "Clicks for each that is predicted.", ratio))
     for ranked in ranking[:_EXPORTED_FEATURES]:
         labels = {"feature": ranked.feature}
         samples += [
@@ -258,6 +263,7 @@ def prepare_clicks(job: CtrJob, made: Ready) -> Prepared:
         declared=declared,
         sample_rows=job.sample_rows,
         learns=job.learns,
+        prediction=job.checks.prediction,
     )
     return Prepared(
         events="Clicks",
@@ -281,7 +287,9 @@ def _learning_remarks(job: CtrJob) -> tuple[str, ...]:
 def _learning(job: CtrJob) -> LearnedBaseline | None:
     if not job.learns:
         return None
-    return LearnedBaseline(job.ranked_features, job.checks.learning, job.checks.thresholds.within(job.allowance))
+    checks = job.checks
+    thresholds = checks.thresholds.within(job.allowance)
+    return LearnedBaseline(job.ranked_features, checks.learning, thresholds, checks.prediction)
 
 
 def _reference(job: CtrJob, made: Ready) -> tuple[ModelInUse[Reference] | None, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 import pyarrow as pa
 
+from sparsewatch.detectors.clicks.calibration import Calibration
 from sparsewatch.detectors.clicks.repeated_rows import WindowPairs, repeated_rows
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import RowSample
@@ -40,6 +41,8 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
     sample: bytes = b""
     #: Rows of the sample and pairs of equal ones among them; None where they were not counted.
     pairs: tuple[int, int] | None = None
+    #: Of the prediction, where one is named: thinned counts no longer tell it.
+    calibration: Calibration | None = None
 
     def rows(self) -> pa.Table:
         """The sample of its rows.

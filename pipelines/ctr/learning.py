@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
+from sparsewatch.detectors.clicks.calibration import calibration_of
 from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.learned import (
     KEPT_NEWEST,
@@ -100,6 +101,8 @@ class LearnedBaseline:
     features: tuple[str, ...]
     settings: LearningSettings
     checks: ClickThresholds
+    #: Feature that predicts the label, if one does.
+    prediction: str | None = None
     _kept: dict[int, _Kept] = field(default_factory=dict, compare=False, repr=False)
     _windows: dict[int, LearnedWindow] = field(default_factory=dict, compare=False, repr=False)
     #: The last baseline, by the windows that it was fitted to.
@@ -146,6 +149,7 @@ class LearnedBaseline:
             history=self._history(window, own.counts, kept, suspect).tobytes(),
             sample=own.pane.learned_rows,
             pairs=own.pane.learned_pairs,
+            calibration=calibration_of(own.counts, self.prediction),
         )
         return learned.to_bytes()
 
@@ -167,7 +171,7 @@ class LearnedBaseline:
         unseen = reference.known.unseen_shares(own.counts, matched)
         findings = check_window(
             own.counts,
-            profile_window(own.counts, own.pane.ranking, unseen),
+            profile_window(own.counts, own.pane.ranking, unseen, prediction=self.prediction),
             reference,
             self.checks,
             matched=matched,
@@ -248,7 +252,8 @@ class LearnedBaseline:
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane
         counts = FeatureCounts.from_bytes(pane.counts)
-        return LearnedWindow(start_us, WindowValues(counts), profile_window(counts, pane.ranking))
+        profile = msgspec.structs.replace(profile_window(counts, pane.ranking), calibration=pane.calibration)
+        return LearnedWindow(start_us, WindowValues(counts), profile)
 
     def _marked(self, kept: Sequence[Pane]) -> list[Marked]:
         return [Marked(start_us, frozenset(pane.suspect)) for start_us, pane in self._panes(kept)]

@@ -80,4 +80,10 @@ def reference_remarks(reference: Reference, job: CtrJob) -> tuple[str, ...]:
         remarks.append(f"not in the reference and so not checked: {', '.join(missing)}")
     if reference.window_us is None:
         remarks.append("the reference is of an earlier release: the length of its windows is not known")
+    prediction = job.checks.prediction
+    if prediction is not None and (reference.calibration is None or reference.calibration.prediction != prediction):
+        remarks.append(
+            f"the calibration of {prediction} is not in the reference and so not checked: fit it again with "
+            "`sparsewatch train reference`, from windows with clicks"
+        )
     return tuple(remarks)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
+from sparsewatch.detectors.clicks.calibration_checks import TESTS
 from sparsewatch.detectors.clicks.thresholds import (
+    CALIBRATION,
     FEATURE_FAMILIES,
     STREAM_FAMILIES,
     ClickThresholds,
@@ -43,6 +45,8 @@ class CheckSettings(Settings, frozen=True, kw_only=True):
     reference: str | None = None
     #: Rows of a window sampled to tell in which rows a change is; 0 for none. Fewer of more than 500 columns.
     sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 16)] = DEFAULT_SAMPLE_ROWS
+    #: Ranked column, of probabilities, that predicts the label: its calibration is checked.
+    prediction: str | None = None
     learning: LearningSettings = LearningSettings()
     thresholds: ClickThresholds = ClickThresholds()
 
@@ -182,6 +186,13 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
         counted = {name for name in self.ranked_features if self.columns[name] in ("int", "float")}
         if unknown := sorted(set(self.ranking.number_columns) - counted):
             raise ConfigError(f"ranking.number_columns: expected ranked columns of type 'int', got {unknown}")
+        if (named := self.checks.prediction) is not None and (
+            named not in self.ranked_features or self.columns[named] != "float"
+        ):
+            raise ConfigError(
+                f"checks.prediction: expected a ranked column of type 'float', got {named!r}"
+                f"{nearest(named, self.ranked_features)}"
+            )
         check_scoring_settings(self.rows, self.columns)
 
     def event_columns(self) -> EventColumns:
@@ -197,11 +208,13 @@ class CtrJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ct
         """See `Job`."""
         on_ranking = {"rank_drift": 1} if self.ranking.panes else {}
         on_ranking |= {"leakage": 1} if self.ranking.sample_rows else {}
+        on_prediction = {} if self.checks.prediction is None else {CALIBRATION: TESTS}
         return {
             **super().tests(),
             **dict.fromkeys(STREAM_FAMILIES, 1),
             **dict.fromkeys(FEATURE_FAMILIES, len(self.ranked_features)),
             **on_ranking,
+            **on_prediction,
             **row_tests(self.rows),
         }
 

@@ -168,7 +168,14 @@ def train_reference(
     if not files and input_time_format is not None:
         raise ConfigError("--input-time-format: says how FILEs write event times, expected some")
     made, sample_rows = ready(job), 0 if no_sample else DEFAULT_SAMPLE_ROWS
-    counts = WindowedCounts(made.windows.length_us, job.ranked_features, job.label, sample_rows, job.number_bins)
+    counts = WindowedCounts(
+        made.windows.length_us,
+        job.ranked_features,
+        job.label,
+        sample_rows,
+        job.number_bins,
+        job.checks.prediction,
+    )
     if files:
         unusable = _of_files(counts, job, files, reading, input_time_format, asked.stretch)
     else:

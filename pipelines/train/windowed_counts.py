@@ -33,6 +33,7 @@ class WindowedCounts:
         label: Column of clicks.
         sample_rows: Rows that are kept with the reference, at most; 0 for none.
         bins: Features that are counted in bins.
+        prediction: Feature that predicts the label, if one does.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class WindowedCounts:
         label: str,
         sample_rows: int = DEFAULT_SAMPLE_ROWS,
         bins: NumberBins = NO_BINS,
+        prediction: str | None = None,
     ) -> None:
         self._window_us = window_us
         self._bins = bins
+        self._prediction = prediction
         self._features = tuple(features)
         self._label = label
         self._windows: dict[int, FeatureCounts] = {}
@@ -92,6 +95,7 @@ class WindowedCounts:
             self._window_us,
             [start * self._window_us for start in whole],
             None if self._sample is None else self._sample.rows(),
+            self._prediction,
         )
 
     def _take(self, rows: pa.RecordBatch, times_us: np.ndarray, places: Sequence[np.ndarray] | None) -> None:
