@@ -13,9 +13,10 @@ from typing import Annotated, Self
 
 import click
 import msgspec
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from sparsewatch.pipelines.console.numbers import ranged
+from sparsewatch.pipelines.exporter.pages import Pages
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
@@ -87,7 +88,8 @@ class Exporter:
     @property
     def url(self) -> str:
         """Where the metrics are."""
-        return f"http://{self._host}:{self._port}/metrics"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/metrics"
 
     def start(self) -> Self:
         """Serve and follow.
@@ -98,10 +100,10 @@ class Exporter:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
         try:
-            self._server, _ = start_http_server(self._port, self._host, registry)
+            self._server = Pages(self._host, self._port, registry, lambda: self._has_read)
         except OSError as error:
             raise ConfigError(f"--port {self._port} on {self._host}: {error.strerror}") from error
-        self._port = self._server.server_port
+        self._port = self._server.port
         self._thread = threading.Thread(target=self._follow, name="metrics-topic", daemon=True)
         self._thread.start()
         return self
@@ -109,8 +111,7 @@ class Exporter:
     def stop(self) -> None:
         """Stop following and serving."""
         self._stop.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
         # A thread that waits for a broker which is away ends by itself when that wait is over.
         self._thread.join(timeout=_JOIN_S)
 
@@ -182,6 +183,7 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
     Reads the job's compacted metrics topic from the beginning and serves the newest sample of each series on
     /metrics. It can be started before the job and survives restarts of job and broker: meanwhile it serves the
     last samples, sparsewatch_exporter_up is 0, and sparsewatch_exporter_last_read_timestamp_seconds does not advance.
+    /-/healthy answers while it runs, /-/ready once it has read the topic.
     It ends if the broker refuses it at the start: password, certificate, right to read.
     """
     kafka = broker_of(job_file, bootstrap)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,6 +191,27 @@ def test_promtool_finds_nothing_to_say(served: tuple[Exporter, str, str]) -> Non
     wait_for(lambda: "sparsewatch_records_total" in scrape(exporter), 20, "the sample")
     checked = subprocess.run([promtool, "check", "metrics"], input=scrape(exporter), text=True, capture_output=True)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def status_of(exporter: Exporter, page: str) -> int:
+    try:
+        with urllib.request.urlopen(exporter.url.replace("/metrics", page), timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_it_is_healthy_at_once_and_ready_when_its_topic_is_read(embedded_broker: EmbeddedBroker) -> None:
+    topic = "later-than-its-exporter.metrics"
+    with Exporter(KafkaSettings(bootstrap_servers=[embedded_broker.bootstrap]), topic, port=0) as exporter:
+        assert (status_of(exporter, "/-/healthy"), status_of(exporter, "/-/ready")) == (200, 503)
+        create_topic(embedded_broker.bootstrap, topic)
+        wait_for(lambda: status_of(exporter, "/-/ready") == 200, 30, "it is ready")
+
+
+def test_it_listens_on_ipv6_if_told_to(embedded_broker: EmbeddedBroker) -> None:
+    with Exporter(KafkaSettings(bootstrap_servers=[embedded_broker.bootstrap]), "t.metrics", "::1", 0) as exporter:
+        assert status_of(exporter, "/-/healthy") == 200
 
 
 def test_a_taken_port_is_named(served: tuple[Exporter, str, str]) -> None:
