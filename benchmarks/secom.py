@@ -27,7 +27,7 @@ from sparsewatch.detectors.rows.encoding.encode import one_batch
 from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.training import train_row_model
-from sparsewatch.detectors.rows.windows.checks import MOVED
+from sparsewatch.detectors.rows.windows.column_checks import MOVED
 from tests.kit.services import KafkaBroker
 from tests.kit.topics import newest_by_key, read_all
 

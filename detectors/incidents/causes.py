@@ -50,6 +50,7 @@ RULES: dict[str, Kind] = {
     "rank_drift": "data",
     "new_field": "data",
     "columns_moved": "data",
+    "column_out_of_range": "data",
     "column_link_lost": "data",
     "volume_high": "data",
     "click_rate_shift": "data",

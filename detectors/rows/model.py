@@ -26,6 +26,7 @@ from sparsewatch.detectors.rows.methods.scorer import RowScorer
 from sparsewatch.detectors.rows.windows.blocks import BlockSpread
 from sparsewatch.detectors.rows.windows.column_drift import CUTS, ColumnSpread
 from sparsewatch.detectors.rows.windows.links import ColumnLinks, groups_of
+from sparsewatch.detectors.rows.windows.tails import ColumnTails
 from sparsewatch.schemas.errors import ModelError
 
 KIND = "rows"
@@ -33,7 +34,7 @@ KIND = "rows"
 _LEAST_FALL = 0.25
 _SMOKE_ROWS = 32
 _ENCODER, _SCORER = "encoder.", "scorer."
-_COLUMN_BLOCKS, _SCORE_BLOCKS, _LINKS = "column_blocks.", "score_blocks.", "links."
+_COLUMN_BLOCKS, _SCORE_BLOCKS, _LINKS, _TAILS = "column_blocks.", "score_blocks.", "links.", "tails."
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True, repr=False)
@@ -56,6 +57,8 @@ class RowModel:
     score_blocks: BlockSpread | None = None
     #: Which columns go together; None if none do, or of models stored before that was looked at.
     links: ColumnLinks | None = None
+    #: How far out numbers lay; None if that is not known.
+    tails: ColumnTails | None = None
     #: Name and version once stored, as results state it.
     id: str = ""
 
@@ -152,7 +155,12 @@ class RowModel:
         tensors |= {_SCORER + name: weight for name, weight in weights.items()}
         tensors |= {"calibration": self.calibration, "usual": self.baseline}
         tensors |= {"spread.cuts": self.spread.cuts, "spread.counts": self.spread.counts}
-        parts = ((_COLUMN_BLOCKS, self.column_blocks), (_SCORE_BLOCKS, self.score_blocks), (_LINKS, self.links))
+        parts = (
+            (_COLUMN_BLOCKS, self.column_blocks),
+            (_SCORE_BLOCKS, self.score_blocks),
+            (_LINKS, self.links),
+            (_TAILS, self.tails),
+        )
         for prefix, part in parts:
             tensors |= {} if part is None else {prefix + name: array for name, array in part.to_arrays().items()}
         tensors |= smoke_tensors({"rows": _smoke_rows(self.encoder.n_features)}, self._smoke_scores)
@@ -184,6 +192,7 @@ class RowModel:
                 column_blocks=BlockSpread.from_arrays(_with_prefix(tensors, _COLUMN_BLOCKS)),
                 score_blocks=BlockSpread.from_arrays(_with_prefix(tensors, _SCORE_BLOCKS)),
                 links=ColumnLinks.from_arrays(_with_prefix(tensors, _LINKS)),
+                tails=ColumnTails.from_arrays(_with_prefix(tensors, _TAILS)),
                 id=artefact.id,
             )
         if scorer.n_features != encoder.n_features:

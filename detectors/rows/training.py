@@ -13,6 +13,7 @@ from sparsewatch.detectors.rows.methods.scorer import Fit, Report
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.column_drift import CUTS, no_spread, spread_of
 from sparsewatch.detectors.rows.windows.links import fit_links
+from sparsewatch.detectors.rows.windows.tails import fit_tails
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import CountOrNone, Range, check_range, nearest
 
@@ -71,7 +72,11 @@ def train_row_model(
     X = model.encoder.transform(held_out)
     whole = calibrated(model, model.score_matrix(X), model.attribute_matrix(X), X)
     fitted = whole.groups(model.encoder.transform(one_batch(rows)))
-    whole = replace(whole, links=fit_links(fitted, whole.groups(X), CUTS + 1))
+    whole = replace(
+        whole,
+        links=fit_links(fitted, whole.groups(X), CUTS + 1),
+        tails=fit_tails(model.encoder.numbers(one_batch(table))),
+    )
     refit = partial(fit_row_model, method=method, fit=fit, encoder=encoder, seed=seed)
     return with_spread(whole, table, refit, rows_each)
 

@@ -14,7 +14,8 @@ import click
 import msgspec
 
 from sparsewatch.detectors.artefacts.versions import resolve_version
-from sparsewatch.detectors.rows.windows.checks import DRIFT, MOVED, SUBJECT, has_drifted
+from sparsewatch.detectors.rows.windows.checks import DRIFT, SUBJECT, has_drifted
+from sparsewatch.detectors.rows.windows.column_checks import MOVED
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores, of_pair
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.ready import ready

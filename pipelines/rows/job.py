@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
 from sparsewatch.detectors.counts.type_counts import TypeCounts
-from sparsewatch.detectors.rows.windows.checks import check_columns
+from sparsewatch.detectors.rows.windows.column_checks import check_columns
 from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready

@@ -116,6 +116,19 @@ class RowEncoder:
             X[start : start + step] = scaled(part).T
         return X
 
+    def numbers(self, rows: pa.RecordBatch) -> list[np.ndarray | None]:
+        """Values of each column of numbers as they are, float64 with NaN for nulls; None for a column of categories.
+
+        Raises:
+            SchemaError: As `transform`.
+        """
+        return [
+            column.values(_find(rows, column.name)).astype(np.float64, copy=False)
+            if isinstance(column, NumericColumn)
+            else None
+            for column in self.columns
+        ]
+
     def check_schema(self, schema: pa.Schema) -> None:
         """Apply the encoder to zero rows of `schema`, whose types must be those of the fit.
 

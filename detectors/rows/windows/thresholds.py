@@ -8,9 +8,11 @@ from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.schemas.settings import Count, Level, Range, Settings
 
 #: Families of tests, one test a window each.
-FAMILIES = ("row_outliers", "row_scores", "columns", "links")
+FAMILIES = ("row_outliers", "row_scores", "columns", "links", "ranges")
 #: Without a budget.
 _LEVEL, _STRETCH_LEVEL = 1e-6, 1e-4
+#: The same of numbers beyond the training data: their chance holds however rows depend on each other.
+_RANGE_LEVEL = 5e-3
 #: Distance between two distributions.
 _Distance = Annotated[float, Range(above=0, below=1)]
 
@@ -34,8 +36,10 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     link_level: Level | None = None
     #: Least part of what a column had to do with others that must be lost, see `links.LostLink`.
     least_link_loss: _Distance = 0.25
-    #: As `level`, for each of the four by the spread between stretches of the training data; see `blocks`. The budget
-    #: makes all of these stricter than they were without, and never laxer: rows depend on each other.
+    #: As `level`, for numbers beyond all of the training data, all columns together; see `tails`.
+    range_level: Level | None = None
+    #: As `level`, for each of the first four by the spread between stretches of the training data; see `blocks`. The
+    #: budget makes all of these stricter than they were without, and never laxer: rows depend on each other.
     stretch_level: Level | None = None
     #: A column's type has changed from this share of its values, and from so many cells.
     mistyped_share: Annotated[float, Range(above=0, below=1)] = 0.05
@@ -62,8 +66,13 @@ class RowCheck(Settings, frozen=True, kw_only=True):
         return _LEVEL if self.link_level is None else self.link_level
 
     @property
+    def of_ranges(self) -> float:
+        """The same of numbers beyond all of the training data."""
+        return _RANGE_LEVEL if self.range_level is None else self.range_level
+
+    @property
     def of_stretches(self) -> float:
-        """The same of each of the four, by the spread between stretches of the training data."""
+        """The same of each of the first four, by the spread between stretches of the training data."""
         return _STRETCH_LEVEL if self.stretch_level is None else self.stretch_level
 
     def within(self, allowance: Allowance) -> "RowCheck":
@@ -73,7 +82,8 @@ class RowCheck(Settings, frozen=True, kw_only=True):
             allowance: With the families `FAMILIES`.
         """
         alphas = [allowance.alpha(family) for family in FAMILIES]
-        outliers, drift, columns, links = (min(_LEVEL, alpha) for alpha in alphas)
+        outliers, drift, columns, links, _ = (min(_LEVEL, alpha) for alpha in alphas)
+        ranges = min(_RANGE_LEVEL, allowance.spent("ranges"))
         stretch = min(max(allowance.alpha(family), min(_STRETCH_LEVEL, allowance.spent(family))) for family in FAMILIES)
         return msgspec.structs.replace(
             self,
@@ -81,5 +91,6 @@ class RowCheck(Settings, frozen=True, kw_only=True):
             drift_level=drift if self.drift_level is None else self.drift_level,
             column_level=columns if self.column_level is None else self.column_level,
             link_level=links if self.link_level is None else self.link_level,
+            range_level=ranges if self.range_level is None else self.range_level,
             stretch_level=stretch if self.stretch_level is None else self.stretch_level,
         )

@@ -13,6 +13,7 @@ from sparsewatch.detectors.clicks.thresholds import (
     RankingThresholds,
 )
 from sparsewatch.detectors.clicks.tolerances import share_tolerance, statistic
+from sparsewatch.detectors.rows.windows.thresholds import FAMILIES as ROW_FAMILIES
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.detectors.stream.thresholds import SILENCE_CHANCE, StreamThresholds
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
@@ -20,9 +21,10 @@ from sparsewatch.pipelines.wafer.settings import PatternSettings
 from sparsewatch.schemas.units import DAY_US, HOUR_US
 
 TESTS = {
-    **dict.fromkeys((*STREAM_FAMILIES, "silence", "rank_drift", "row_outliers", "row_scores", "columns"), 1),
+    **dict.fromkeys((*STREAM_FAMILIES, "silence", "rank_drift", *ROW_FAMILIES), 1),
     **dict.fromkeys(FEATURE_FAMILIES, 30),
     "wafers": 3,
+    "tools": 1,
     "patterns": 1,
 }
 budgets = st.floats(0.001, 1_000)
@@ -88,9 +90,11 @@ def test_what_a_job_file_sets_wins_over_the_budget(per_day: float) -> None:
     assert RankingThresholds(false_alarms_a_day=0.5).within(allowance).false_alarms_a_day == 0.5
     stream = StreamThresholds(silence_chance=0.0, volume_z=2.0)
     assert stream.within(allowance) == stream
-    rows = RowCheck(level=0.5, drift_level=0.25, column_level=0.125, stretch_level=0.0625)
+    rows = RowCheck(
+        level=0.5, drift_level=0.25, column_level=0.125, link_level=0.1, range_level=0.08, stretch_level=0.0625
+    )
     assert rows.within(allowance) == rows
-    assert WaferCheck(alpha=0.5).within(allowance) == WaferCheck(alpha=0.5)
+    assert WaferCheck(alpha=0.5, concentrated=0.25).within(allowance) == WaferCheck(alpha=0.5, concentrated=0.25)
     patterns = PatternSettings(false_patterns_per_day=20)
     assert patterns.within(allowance) == patterns
 
@@ -108,7 +112,11 @@ def test_what_a_job_file_leaves_open_follows_from_the_budget() -> None:
     assert StreamThresholds().within(allowance).of_silence == SILENCE_CHANCE
     assert StreamThresholds().within(of(0.001)).of_silence < SILENCE_CHANCE
     # Rows depend on each other: a budget makes them stricter, never laxer.
-    assert RowCheck().within(allowance) == RowCheck(level=1e-6, drift_level=1e-6, column_level=1e-6, stretch_level=1e-4)
+    ranges = allowance.spent("ranges")
+    assert RowCheck().within(allowance) == RowCheck(
+        level=1e-6, drift_level=1e-6, column_level=1e-6, link_level=1e-6, range_level=ranges, stretch_level=1e-4
+    )
+    assert RowCheck().within(of(1_000)).of_ranges == RowCheck().of_ranges
     strict = Allowance(per_day=0.001, window_us=60_000_000, tests=TESTS)
     assert RowCheck().within(strict).of_columns == strict.alpha("columns") < 1e-6
     assert WaferCheck().within(allowance).of_test == 1e-6

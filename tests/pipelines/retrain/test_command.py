@@ -94,6 +94,8 @@ class Stream:
         self.path.write_text(
             f'kind = "rows"\nname = "{topic}"\n[kafka]\nbootstrap_servers = ["{bootstrap}"]\n'
             f'[source]\ntopic = "{topic}"\ntime_column = "t"\n[windows]\nlength = "10s"\ndisorder = "0s"\n'
+            # What a day may spend on windows of ten seconds.
+            "[alerts]\nfalse_incidents_per_day = 10\n"
             '[columns]\nx = "float"\ny = "float"\nsite = "str"\n'
             f'[rows]\nmodel = "{self.models}"\nalarm_rate = {RATE}\nsample_rows = 300\npanes = 6\n'
         )

@@ -132,9 +132,11 @@ def test_a_stream_is_accounted_and_scored_as_recomputed(publish: Publish, folder
     assert [r["row_scores"]["results"] for r in records] == [r["row_scores"]["above"] for r in records]
     assert [r["row_scores"]["models"] for r in records] == [{"rows/0001": A_WINDOW}] * 3
     assert all(sum(r["row_scores"]["p_values"]["rows"]) == A_WINDOW for r in records)
-    [alert] = written(job, "alerts").values()
-    assert (alert["rule"], alert["window_start_us"]) == ("rows_unlike_training", records[1]["window_start_us"])
-    assert alert["evidence"]["worst"][0]["identity"]["wafer_id"].startswith("w1-")
+    alerts = {alert["rule"]: alert for alert in written(job, "alerts").values()}
+    assert set(alerts) == {"rows_unlike_training", "column_out_of_range"}
+    assert {alert["window_start_us"] for alert in alerts.values()} == {records[1]["window_start_us"]}
+    assert len({alert["incident"] for alert in alerts.values()}) == 1
+    assert alerts["rows_unlike_training"]["evidence"]["worst"][0]["identity"]["wafer_id"].startswith("w1-")
     metrics = {m["name"]: m for m in written(job, "metrics").values()}
     assert metrics["sparsewatch_rows_scored"]["value"] == A_WINDOW
     assert metrics["sparsewatch_row_alarm_ratio"]["value"] < 0.05

@@ -23,7 +23,8 @@ from sparsewatch.detectors.rows.windows.blocks import (
     spread_between,
     spread_of_stored,
 )
-from sparsewatch.detectors.rows.windows.checks import check_columns, check_rows
+from sparsewatch.detectors.rows.windows.checks import check_rows
+from sparsewatch.detectors.rows.windows.column_checks import check_columns
 from sparsewatch.detectors.rows.windows.summary import score_encoded
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 
