@@ -23,6 +23,7 @@ from sparsewatch.detectors.counts.counts import Bucket, Part
 from sparsewatch.detectors.counts.distinct import Clicks
 from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
 from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bin_text, binned, is_number
+from sparsewatch.detectors.counts.thin_columns import thin_columns
 from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Held, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
@@ -163,7 +164,7 @@ class FeatureCounts:
             most //= 2
         counts = self._empty(most)
         counts.rows, counts.clicks = self.rows, self.clicks
-        counts._columns = {name: column.thinned(most) for name, column in self._columns.items()}
+        counts._columns = dict(zip(self.features, thin_columns(self._columns.values(), most), strict=True))
         return counts
 
     def table(self, feature: str) -> pl.DataFrame:

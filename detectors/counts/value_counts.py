@@ -75,6 +75,8 @@ class ValueCounts:
         self._limit = HASH_RANGE
         self._pending = pending
         self._parts: list[Part] = []
+        #: The one of these whose values ascend, if that is known.
+        self._in_order: Part | None = None
 
     def count(self, column: Any, clicks: Clicks) -> None:
         """Add rows.
@@ -96,14 +98,19 @@ class ValueCounts:
         self.nulls = self.nulls.plus(nulls)
         self._append(part if self.hashed is None else self._filtered(part, self.hashed))
 
-    def restore(self, part: Part, nulls: Bucket, hashed: HashedCounters | None) -> None:
-        """Restore a state from the values of `merged`, `nulls` and `hashed`."""
+    def restore(self, part: Part, nulls: Bucket, hashed: HashedCounters | None, limit: int | None = None) -> None:
+        """Restore a state from the values of `sorted`, `nulls`, `hashed` and `limit`, which is found here if absent."""
         self.nulls, self.hashed = nulls, hashed
-        self._parts = [part] if part.rows.size else []
-        self._limit = HASH_RANGE if hashed is None else int(hash_values(part.values, repeats=False).max())
+        self._parts, self._in_order = [part] if part.rows.size else [], part
+        if hashed is None:
+            self._limit = HASH_RANGE
+        else:
+            self._limit = int(hash_values(part.values, repeats=False).max()) if limit is None else limit
 
     def merge(self, other: "ValueCounts") -> None:
         """Add the counts of a column of the same kind, which is not changed."""
+        if not self._parts:
+            self._in_order = other._in_order
         if other.hashed is None:
             for part in other._parts:
                 self.add(part, Bucket(0, 0))
@@ -115,13 +122,19 @@ class ValueCounts:
                 self._append(part)
         self.nulls = self.nulls.plus(other.nulls)
 
+    def empty(self, max_values: int) -> "ValueCounts":
+        """A column of the same kind without rows, of which so many values are stored."""
+        column = ValueCounts(max_values, self._pending, self.bits)
+        column.kind = self.kind
+        return column
+
     def thinned(self, max_values: int) -> "ValueCounts":
         """The same counts with at most so many values stored, no more than `self.max_values`."""
-        part = self.merged()
-        thin = ValueCounts(max_values, self._pending)
-        thin.kind, thin.nulls, thin._limit = self.kind, self.nulls, self._limit
+        thin = self.empty(max_values)
+        thin.nulls, thin._limit = self.nulls, self._limit
         thin.hashed = None if self.hashed is None else self.hashed.folded(max_values)
-        thin._parts = [part] if part.rows.size else []
+        part = self.merged()
+        thin._parts, thin._in_order = [part] if part.rows.size else [], self._in_order
         thin.merged()
         return thin
 
@@ -134,13 +147,15 @@ class ValueCounts:
             self._parts = [join_parts(self._parts)]
         if self._parts[0].rows.size > self.max_values:
             self._spilled()
+            in_order = self._parts[0] is self._in_order
             self._parts = [self._smallest(self._parts[0])]
+            self._in_order = self._parts[0] if in_order else None
         return self._parts[0]
 
     def sorted(self) -> Part:
         """As `merged`, by ascending value."""
         part = self.merged()
-        return part.take(ascending(part.values))
+        return part if part is self._in_order else part.take(ascending(part.values))
 
     def sample(self) -> tuple[Part, Hashes, int]:
         """Values whose hash is below a limit, their hashes, and the limit.
@@ -197,6 +212,9 @@ class ValueCounts:
     def _append(self, part: Part) -> None:
         if not part.rows.size:
             return
+        if self._parts:
+            # What is joined is in no order.
+            self._in_order = None
         self._parts.append(part)
         pending = sum(part.rows.size for part in self._parts[1:])
         if len(self._parts) > PARTS or pending > max(self._pending, self._parts[0].rows.size // 2):
@@ -220,6 +238,11 @@ class ValueCounts:
         """The `max_values` values of the smallest hash."""
         hashes = hash_values(part.values, repeats=False)
         keep = np.argpartition(hashes, self.max_values - 1)[: self.max_values]
-        # The hash of the empty text is 0; with it alone no hash would be below the limit.
-        self._limit = max(1, int(hashes[keep].max()))
+        self._limit = highest_stored(hashes[keep])
         return part.take(np.sort(keep))
+
+
+def highest_stored(hashes: Hashes) -> int:
+    """The limit of a column that stores the values of these hashes, at least one, and no others."""
+    # The hash of the empty text is 0; with it alone no hash would be below the limit.
+    return max(1, int(hashes.max()))
