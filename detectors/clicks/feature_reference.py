@@ -27,6 +27,8 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
     #: Of `null_share`; None in references of earlier releases, and of few windows.
     null_steadiness: Steadiness | None = None
+    #: Whether its values come and go with the time, and are not checked (see `sparsewatch.detectors.clicks.timely`).
+    follows_time: bool = False
 
     def windows(self, windows: int) -> int:
         """Windows that these figures are over, of a reference of so many."""

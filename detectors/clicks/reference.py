@@ -23,11 +23,12 @@ from sparsewatch.detectors.clicks.inflation import of_figures, of_new_values, of
 from sparsewatch.detectors.clicks.known_values import KnownValues
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
-from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
+from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.repeated_rows import Repeats, fit_repeats
 from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
 from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
 from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
+from sparsewatch.detectors.clicks.timely import follows_time
 from sparsewatch.detectors.clicks.tolerances import Abundances, SharesOver, Statistic, distinct_sds, statistic
 from sparsewatch.detectors.clicks.value_shares import ValueShares, fit_shares
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -261,7 +262,9 @@ def fit_stretch(
         known_values={name: values.values for name, (_, values) in fitted.items()},
         hash_limits={name: values.limit for name, (_, values) in fitted.items() if values.limit < HASH_RANGE},
         abundances={name: values.abundances for name, (_, values) in fitted.items()},
-        shares=_pooled_shares({name: fit_shares(values) for name, (_, values) in fitted.items()}),
+        shares=_pooled_shares(
+            {name: fit_shares(values) for name, (of, values) in fitted.items() if not of.follows_time}
+        ),
         window_us=window_us,
         left_out=len(odd),
         volume_by_hour=_rhythm(rows, level, window_us, share=False),
@@ -274,8 +277,10 @@ def fit_stretch(
         bins=bins,
         numbers={
             name: numbers
-            for name, (_, values) in fitted.items()
-            if name in bins.features and (numbers := fit_numbers(values.windows, name)) is not None
+            for name, (of, values) in fitted.items()
+            if name in bins.features
+            and not of.follows_time
+            and (numbers := fit_numbers(values.windows, name)) is not None
         },
     )
 
@@ -343,13 +348,14 @@ def _fit(name: str, stretch: Stretch, left_out: int) -> tuple[FeatureReference, 
     kept = stretch.without(odd)
     if odd:
         values = StretchValues(kept.windows, name)
-    return _feature(name, kept.profiles, values, left_out + len(odd)), values
+    return _feature(name, kept, values, left_out + len(odd)), values
 
 
-def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues, left_out: int) -> FeatureReference:
+def _feature(name: str, stretch: Stretch, values: StretchValues, left_out: int) -> FeatureReference:
+    profiles = stretch.profiles
     figures = [profile.features[name] for profile in profiles]
     cardinalities = [figure.cardinality for figure in figures]
-    some = values.listed > 0
+    some, timed = values.listed > 0, follows_time(values, stretch.starts_us)
     # In a stream whose values change the windows to come have more new ones than those between others: a window is
     # compared with those before it. Of the first half few are known.
     new = (values.new[some] / values.listed[some])[int(some.sum()) // 2 :].tolist()
@@ -361,11 +367,12 @@ def _feature(name: str, profiles: Sequence[WindowProfile], values: StretchValues
         cardinality_ratio=_distinct(cardinalities, values),
         score=statistic([figure.score for figure in figures]),
         normalised=statistic([figure.normalised for figure in figures], of_signal(name, profiles)),
-        unseen_share=_unseen_share(new, values) if len(new) > 1 else None,
+        unseen_share=_unseen_share(new, values) if len(new) > 1 and not timed else None,
         rank=0,
         listed=int(values.listed.sum()),
         left_out=left_out,
         null_steadiness=null_steadiness(nulls, rows.tolist()),
+        follows_time=timed,
     )
 
 

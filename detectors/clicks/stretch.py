@@ -21,6 +21,8 @@ from sparsewatch.detectors.counts.window_values import WindowValues
 
 #: Values of a feature whose shares are known, and the share from which on they are.
 MOST_FREQUENT, LEAST_SHARE = 64, 0.001
+#: Values a window on average up to which one may lead, and share of the rows with a value that it has.
+_FEW_VALUES, _LEADS = 3, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,10 @@ class StretchValues:
         self.new = found.rows_by_window(first == found.window)
         #: Those of values that no window of the earlier half has.
         self.late = found.rows_by_window(first >= len(windows) // 2)
+        #: Those of values that live in a few windows in a row, half of all at most.
+        self.passing = found.rows_by_window(found.passing(len(windows) // 2)[found.places])
+        #: Places in `values` of each window's most frequent value; None where windows have several, or one none.
+        self.leading = found.leading(self.listed)
         self.abundances = Abundances.of(
             found.rows_of_value, scale=HASH_RANGE / self.limit, all_rows=int(self.listed.sum())
         )
@@ -142,6 +148,25 @@ class _Values(NamedTuple):
         # Of several numbers for a place the last one stays.
         first[self.places[::-1]] = self.window[::-1]
         return first
+
+    def passing(self, most: int) -> NDArray[np.bool_]:
+        """Whether all windows with a distinct value follow one another, so many at most."""
+        last = np.empty(len(self.distinct), np.int64)
+        last[self.places] = self.window
+        span = last - self.first + 1
+        passing: NDArray[np.bool_] = (span == self.windows) & (span <= most)
+        return passing
+
+    def leading(self, listed: Counts) -> Counts | None:
+        """Places of the values that nearly all rows of each window have, the first of equals; None if some lack it."""
+        if self.places.size > _FEW_VALUES * self.n_windows:
+            return None
+        order = np.lexsort((-self.rows, self.window))
+        windows, first = np.unique(self.window[order], return_index=True)
+        at = order[first]
+        if windows.size < self.n_windows or (self.rows[at] < _LEADS * listed).any():
+            return None
+        return self.places[at]
 
     def rows_by_window(self, some: NDArray[np.bool_]) -> Floats:
         """Rows in each window of some of the values, and of those that these stand for."""

@@ -41,6 +41,7 @@ from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, f
 from sparsewatch.detectors.clicks.rhythm import fit_rhythm
 from sparsewatch.detectors.clicks.slow_changes import observed
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.clicks.timely import timely
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow
@@ -127,7 +128,15 @@ class LearnedBaseline:
         learning = sorted(set(self.features) - set(baseline.reference.features))
         since = min(of[STREAM], default=window.start_us)
         return Conclusion(
-            summary={"baseline": {"kind": "learned", **state, "since_us": since, "learning": learning}},
+            summary={
+                "baseline": {
+                    "kind": "learned",
+                    **state,
+                    "since_us": since,
+                    "learning": learning,
+                    "timely": timely(baseline.reference.features),
+                }
+            },
             metrics=metrics,
             findings=self._findings(window, found, own, baseline),
             observed=self._watched(window, own, baseline),

@@ -7,6 +7,7 @@ import msgspec
 from sparsewatch.detectors.artefacts.artefact import read_manifest
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.clicks.learned import STREAM, suspects
+from sparsewatch.detectors.clicks.timely import told
 from sparsewatch.pipelines.job.kind import Job, Learned
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.pipelines.records.reading import MAX_BYTES, newest_records
@@ -30,6 +31,8 @@ class OwnBaseline(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int | None = None
     #: Features that are not checked yet: too few windows are learned of them.
     learning: list[str] = []
+    #: Features whose values are not checked, since they follow the time.
+    timely: list[str] = []
     #: Incidents that fire, and the subjects that are not learned meanwhile; `stream` for all.
     held: dict[str, list[str]] = {}
 
@@ -48,7 +51,7 @@ def own_baseline(made: Ready, progress: Progress | None) -> OwnBaseline | None:
         newest = next(iter(newest_records(topic, 1, lambda record: "baseline" in record)), None)
     if newest is None:
         return None
-    told = {key: newest["baseline"].get(key) for key in ("windows", "needed", "since_us", "learning")}
+    told = {key: newest["baseline"].get(key) for key in ("windows", "needed", "since_us", "learning", "timely")}
     return OwnBaseline(
         window_start_us=newest["window_start_us"],
         held=_held(progress, own.job),
@@ -71,6 +74,8 @@ def own_lines(own: OwnBaseline) -> Iterator[str]:
         yield f"the last window was compared with {counted(own.windows, 'window')}, the oldest of {since} UTC"
     if own.learning:
         yield f"not checked yet, with fewer than {counted(own.needed, 'window')} learned: {', '.join(own.learning)}"
+    if own.timely:
+        yield told(own.timely)
     for incident, subjects in own.held.items():
         named = "nothing" if STREAM in subjects else f"nothing of {', '.join(subjects)}"
         yield f"{named} is learned while {incident} fires"

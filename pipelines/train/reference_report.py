@@ -10,6 +10,7 @@ from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.sensitivity import Sensitivity, sensitivity
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.clicks.timely import timely, told
 from sparsewatch.detectors.counts.number_bins import BITS
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.ctr.settings import CtrJob
@@ -46,7 +47,13 @@ def check_worth(reference: Reference, job: CtrJob) -> list[str]:
             f"expected windows of enough rows to find a loss, got {seen.rows:.0f} rows on average in windows of "
             f"{length}: not even a window without rows would be found. Take longer windows (windows.length)"
         )
-    return [*_left_out(reference), *_few_rows(seen, job), *_few_windows(reference), *_coarse_bins(reference)]
+    return [
+        *_left_out(reference),
+        *_timely(reference),
+        *_few_rows(seen, job),
+        *_few_windows(reference),
+        *_coarse_bins(reference),
+    ]
 
 
 def _left_out(reference: Reference) -> Iterator[str]:
@@ -60,6 +67,11 @@ def _left_out(reference: Reference) -> Iterator[str]:
         most = sorted(features, key=lambda name: (-features[name], name))[:_SHOWN]
         shown = ", ".join(f"{name} ({counted(features[name], 'window')})" for name in most)
         yield f"left out of {counted(len(features), 'feature')}, where it is unlike itself: {shown}"
+
+
+def _timely(reference: Reference) -> Iterator[str]:
+    if names := timely(reference.features):
+        yield told(names)
 
 
 def _few_rows(seen: Sensitivity, job: CtrJob) -> Iterator[str]:

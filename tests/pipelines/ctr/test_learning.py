@@ -1,6 +1,7 @@
 """A job of clicks without a reference: what it learns of its windows, what it does not, and what it tells meanwhile."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -220,3 +221,20 @@ def test_decided_again_from_any_window_on_the_alerts_are_the_same_to_the_byte() 
             decided, state = again.decide(state, run.windows[at])
             assert msgspec.json.encode(decided.alerts) == msgspec.json.encode(told[at])
         assert state.books == run.state.books
+
+
+def test_hours_and_dates_are_recognised_and_their_change_is_no_incident() -> None:
+    columns = {**COLUMNS, "hour": "str", "date": "str"}
+    job = WindowedJob({"kind": "ctr", "label": LABEL, "columns": columns}, WINDOW_US)
+    state, told, timely = job.first, set(), []
+    for at, rows in enumerate(usual(60, 3)):
+        # The hour changes with the eighth window, then with each twelfth.
+        start_us = START_US + 24 * HOUR_US - (8 + 36 - at) * WINDOW_US
+        hour = datetime.fromtimestamp(start_us / 1e6, UTC)
+        timed = rows.with_columns(hour=pl.lit(f"{hour:%H}h"), date=pl.lit(f"{hour:%Y-%m-%d}"))
+        measured = measure_window(job.new, columns, timed, (start_us, start_us + WINDOW_US))
+        decided, state = job.decide(state, measured)
+        told |= {alert.subject for alert in decided.alerts}
+        timely = decided.summary["baseline"].get("timely")
+    assert told.isdisjoint({"hour", "date"})
+    assert timely == ["date", "hour"]
