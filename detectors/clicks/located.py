@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.clicks.moved_values import shown
 from sparsewatch.detectors.clicks.reference import Reference
+from sparsewatch.detectors.clicks.repeated_rows import repeated_places
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins, binned
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
+from sparsewatch.detectors.incidents.causes import explains
 from sparsewatch.detectors.slices.columns import code_columns
 from sparsewatch.detectors.slices.scan import Change
 from sparsewatch.detectors.slices.search import Found, find_slice
 from sparsewatch.detectors.slices.told import evidence, text
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import OFFSET, PARTITION
-from sparsewatch.schemas.incidents import SEVERITIES
 
-#: Findings of a window that are located, the most severe first, and offsets of each.
+#: Findings of a window that are located, those that explain most first, and offsets of each.
 MOST_LOCATED = 8
 MOST_OFFSETS = 10
 
@@ -110,12 +111,28 @@ class _Rows:
         found: Mask = numbers >= border if border > 0 else numbers > border
         return found
 
+    def repeated(self) -> Mask:
+        """Rows that are equal to another one of the sample."""
+        found = np.zeros(self.rows.num_rows, np.bool_)
+        found[repeated_places(self.rows, [*self.samples.features, self.samples.label])] = True
+        return found
+
+    def equal(self, values: Mapping[str, Any]) -> Mask:
+        """Rows with these values, as an alert shows them."""
+        places = np.arange(self.rows.num_rows)
+        for name, value in values.items():
+            cells = self.rows.column(name).take(pa.array(places)).to_pylist()
+            places = places[[shown(cell) == value for cell in cells]]
+        found = np.zeros(self.rows.num_rows, np.bool_)
+        found[places] = True
+        return found
+
     def clicked(self) -> Mask:
         found: Mask = self.rows.column(self.samples.label).to_numpy(zero_copy_only=False) == 1
         return found
 
 
-Scope = Literal["feature", "label", "volume", "others"]
+Scope = Literal["feature", "rows", "label", "volume", "others"]
 
 
 @dataclass(frozen=True)
@@ -123,8 +140,8 @@ class Indicator:
     """Which rows show a change, by rule."""
 
     shows: Callable[[_Rows, Finding], Mask]
-    #: What changes: the part of the rows in which a feature shows it, or the label; or the number of rows, against the
-    #: baseline's or against that of all others.
+    #: What changes: the part of the rows in which a feature shows it, or all columns together, or the label; or the
+    #: number of rows, against the baseline's or against that of all others.
     scope: Scope = "feature"
     #: What changes, where that is not what the finding is about.
     what: str = "it"
@@ -167,6 +184,12 @@ def _clicked(rows: _Rows, finding: Finding) -> Mask:
     return rows.clicked()
 
 
+def _repeated(rows: _Rows, finding: Finding) -> Mask:
+    most, more = finding.evidence["most_repeated"], finding.evidence["effect"] * finding.evidence["rows"]
+    # A bot's rows are told from those that are equal by chance.
+    return rows.equal(most["values"]) if most["rows"] >= _ONE_KIND * more else rows.repeated()
+
+
 def _all(rows: _Rows, finding: Finding) -> Mask:
     del finding
     return np.ones(rows.rows.num_rows, np.bool_)
@@ -176,6 +199,7 @@ def _all(rows: _Rows, finding: Finding) -> Mask:
 INDICATORS: dict[str, Indicator] = {
     "volume_low": Indicator(_all, "volume"),
     "volume_high": Indicator(_all, "volume"),
+    "rows_duplicated": Indicator(_repeated, "rows", "the repetition"),
     "click_rate_shift": Indicator(_clicked, "label"),
     "feature_signal_gained": Indicator(_clicked, "label", "the change in clicks"),
     "feature_type_changed": Indicator(_missing),
@@ -192,6 +216,8 @@ INDICATORS: dict[str, Indicator] = {
 _DROPPED = Indicator(_all, "others", "the lost rows")
 #: Part of the greatest rise of a value from which on another has risen, too.
 _RISEN = 0.2
+#: Part of the repeated rows from which on one row that comes again and again is all that is looked for.
+_ONE_KIND = 0.5
 #: Rules by which it is news that a feature has no value: no slice then says that it has none.
 _LOSSES = frozenset({"feature_type_changed", "feature_vanished", "feature_nulls"})
 
@@ -200,11 +226,11 @@ def locate(findings: Sequence[Finding], samples: Samples) -> list[Finding]:
     """The findings with `slice` and `sample_offsets` in their evidence, and the slice in the message.
 
     Args:
-        findings: Of a window. All but the `MOST_LOCATED` most severe, and those of other rules, stay as they are.
+        findings: Of a window. All but `MOST_LOCATED` that explain most, and those of other rules, stay as they are.
         samples: Of the window and its baseline.
     """
     places = [at for at, one in enumerate(findings) if one.rule in INDICATORS and _is_sampled(one, samples)]
-    places.sort(key=lambda at: -SEVERITIES.index(findings[at].severity))
+    places.sort(key=lambda at: explains(findings[at]))
     if not places or not samples.now.num_rows:
         return list(findings)
     search = _Search(samples, [one.subject for one in findings if one.rule in _LOSSES])
@@ -213,7 +239,7 @@ def locate(findings: Sequence[Finding], samples: Samples) -> list[Finding]:
 
 
 def _is_sampled(finding: Finding, samples: Samples) -> bool:
-    return _indicator(finding).scope in ("label", "volume") or finding.subject in samples.features
+    return _indicator(finding).scope in ("rows", "label", "volume") or finding.subject in samples.features
 
 
 def _indicator(finding: Finding) -> Indicator:

@@ -119,10 +119,18 @@ def cause_key(found: Finding) -> tuple[str, ...]:
 def by_suspicion(member: Member) -> tuple[int, int, int, float, str]:
     """Sort key of the members of an incident, the root suspect first.
 
-    What was found first explains what was found later; of the same window the strongest explanation counts, then the
-    severity, then, by the same rule, of how many more rows the subject shows it. Example: without one source its
-    `site` is gone with all its rows, and so are other features' values that few other sources have.
+    What was found first explains what was found later; of the same window see `explains`. Example: without one source
+    its `site` is gone with all its rows, and so are other features' values that few other sources have.
     """
-    changed = abs(member.value - member.baseline) if member.rule in _SHARES else 0.0
-    severity = SEVERITIES.index(member.severity)
-    return (member.since_us, _ORDER.get(member.rule, len(_ORDER)), -severity, -changed, member.subject)
+    return (member.since_us, *explains(member))
+
+
+def explains(found: Finding | Member) -> tuple[int, int, float, str]:
+    """Sort key of what is found in a window: first what explains most.
+
+    The strongest explanation counts, then the severity, then, by the same rule, of how many more rows the subject
+    shows it.
+    """
+    changed = abs(found.value - found.baseline) if found.rule in _SHARES else 0.0
+    severity = SEVERITIES.index(found.severity)
+    return (_ORDER.get(found.rule, len(_ORDER)), -severity, -changed, found.subject)

@@ -8,6 +8,9 @@ import pyarrow as pa
 import pytest
 
 from sparsewatch.detectors.clicks.located import INDICATORS, MOST_LOCATED, MOST_OFFSETS, Samples, locate
+from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, repeated_rows
+from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.clicks.tolerances import Statistic
 from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bins_of
 from sparsewatch.detectors.incidents.causes import RULES
 from sparsewatch.schemas.alerts import Finding
@@ -208,12 +211,51 @@ def test_without_rows_and_for_other_rules_findings_stay_as_they_are() -> None:
     assert located(finding("feature_nulls", "unheard of"), NOW) == finding("feature_nulls", "unheard of")
 
 
-def test_the_most_severe_findings_are_located() -> None:
+def repeated(now: pa.RecordBatch, before_rows: pa.RecordBatch) -> Finding:
+    """The finding on a sample of the whole window."""
+    rate = repeated_rows(before_rows, (*FEATURES, "click")).pairs / (ROWS * (ROWS - 1) / 2)
+    before = Repeats(rate=Statistic(mean=rate, sd=rate / 10, min=0.9 * rate, max=1.1 * rate), windows=20, pairs=1e6)
+    found = check_repeats(repeated_rows(now, (*FEATURES, "click")), now.num_rows, before, ClickThresholds())
+    assert found is not None
+    return found
+
+
+def with_ads(rows: pa.RecordBatch, seed: int, ads: int) -> pa.RecordBatch:
+    """Of so many ads that few rows are equal by chance."""
+    numbers = np.random.default_rng(seed).integers(0, ads, rows.num_rows)
+    return rows.set_column(2, "ad", pa.array([f"ad-{number}" for number in numbers]))
+
+
+def test_rows_of_a_bot_are_located_among_rows_that_are_equal_by_chance() -> None:
+    own, before = with_ads(NOW, 5, 500), with_ads(BEFORE, 6, 500)
+    (row,) = own.slice(7, 1).to_pylist()
+    bot = pa.RecordBatch.from_pylist([{**row, OFFSET: 9_000 + i} for i in range(300)], schema=own.schema)
+    (now,) = pa.Table.from_batches([own, bot]).combine_chunks().to_batches()
+    told = located(repeated(now, before), now, before=before).evidence
+    assert {one["column"]: one["value"] for one in told["slice"]["conditions"]}.items() <= row.items()
+    assert told["slice"]["share_of_change"] > 0.95
+    shown = {offset for _, offset in told["sample_offsets"]}
+    assert all(one["ad"] == row["ad"] for one in now.to_pylist() if one[OFFSET] in shown)
+
+
+def test_rows_that_were_sent_twice_are_located_by_all_that_are_repeated() -> None:
+    now, before = with_ads(NOW, 5, 10**6), with_ads(BEFORE, 6, 10**6)
+    (twice,) = pa.Table.from_batches([now, now.filter(pa.array(INSIDE))]).combine_chunks().to_batches()
+    found = repeated(twice, before)
+    told = located(found, twice, before=before)
+    assert told.evidence["slice"]["where"] == "site = 4 and sdk = 3.2"
+    assert told.message.endswith("of the repetition where site = 4 and sdk = 3.2, nothing changed elsewhere")
+    (twice,) = pa.Table.from_batches([now, now.slice(0, 900)]).combine_chunks().to_batches()
+    everywhere = located(repeated(twice, before), twice, before=before)
+    assert everywhere.message.endswith("; the repetition is everywhere alike")
+
+
+def test_the_findings_that_explain_most_are_located() -> None:
     now = with_values("ad", None)
-    found = [*[finding("feature_nulls")] * MOST_LOCATED, finding("feature_vanished")]
-    found[-1] = msgspec.structs.replace(found[-1], severity="critical")
+    found = [*[finding("feature_nulls")] * MOST_LOCATED, finding("feature_nulls"), finding("feature_vanished")]
+    found[-2] = msgspec.structs.replace(found[-2], severity="critical")
     told = locate(found, samples(now))
-    assert ["slice" in one.evidence for one in told] == [True] * (MOST_LOCATED - 1) + [False, True]
+    assert ["slice" in one.evidence for one in told] == [True] * (MOST_LOCATED - 2) + [False, False, True, True]
 
 
 def test_every_rule_with_an_indicator_is_one_of_the_rules() -> None:
