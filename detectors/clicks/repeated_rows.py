@@ -7,7 +7,7 @@ sampled: it is Simpson's index of the rows (Nature 163, 1949), plus what is sent
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.moved_values import shown
 from sparsewatch.detectors.clicks.outlying import OUTLYING_Z, outlying
-from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
 from sparsewatch.detectors.counts.value_hashes import STEP, Hashes, hash_values, mix
 from sparsewatch.schemas.alerts import Finding, counted
@@ -74,6 +73,22 @@ class RepeatedRows(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         return float(self.twice) * rows / max(self.sampled, 1) + float(self.more)
 
 
+class RepeatThresholds(Protocol):
+    """When rows that repeat others matter."""
+
+    @property
+    def min_rows(self) -> int:
+        """Rows of a window below which nothing is told."""
+
+    @property
+    def rows_duplicated(self) -> float:
+        """Least rise of their share."""
+
+    @property
+    def of_features(self) -> float:
+        """Standard deviations above which chance is excluded."""
+
+
 class WindowPairs(NamedTuple):
     """Of a window's sample: its start, rows and pairs of equal rows."""
 
@@ -89,7 +104,7 @@ def repeated_rows(sample: pa.RecordBatch, columns: Sequence[str]) -> RepeatedRow
         sample: Uniform, of a window.
         columns: All that counts of a row.
     """
-    alike = _alike(sample, columns)
+    alike = alike_rows(sample, columns)
     _, first, sizes = np.unique(alike.hashes, return_index=True, return_counts=True)
     most = int(sizes.max(initial=1))
     values = {} if most == 1 else _values(sample, columns, int(alike.places[first[np.argmax(sizes)]]))
@@ -144,7 +159,7 @@ def fit_pairs(windows: Sequence[WindowPairs]) -> Repeats | None:
     return Repeats(rate=rate, windows=rates.size, pairs=float(pairs.mean()))
 
 
-def check_repeats(found: RepeatedRows, rows: int, before: Repeats, settings: ClickThresholds) -> Finding | None:
+def check_repeats(found: RepeatedRows, rows: int, before: Repeats, settings: RepeatThresholds) -> Finding | None:
     """Rule `rows_duplicated`: many more rows than in the reference repeat another one of their window.
 
     Args:
@@ -186,16 +201,16 @@ def check_repeats(found: RepeatedRows, rows: int, before: Repeats, settings: Cli
     )
 
 
-class _Alike(NamedTuple):
+class Alike(NamedTuple):
     """Rows that may be equal to others: their places, ascending, and hashes of what was compared."""
 
     places: NDArray[np.int64]
     hashes: Hashes
 
 
-def _alike(rows: pa.RecordBatch, columns: Sequence[str]) -> _Alike:
+def alike_rows(rows: pa.RecordBatch, columns: Sequence[str]) -> Alike:
     """The rows that are equal to others in all columns: most rows of many columns differ from all in a few of them."""
-    alike = _Alike(np.arange(rows.num_rows), np.full(rows.num_rows, len(columns), np.uint64))
+    alike = Alike(np.arange(rows.num_rows), np.full(rows.num_rows, len(columns), np.uint64))
     for first in range(0, len(columns), _AT_ONCE):
         for name in columns[first : first + _AT_ONCE]:
             column = rows.column(name)
@@ -204,7 +219,7 @@ def _alike(rows: pa.RecordBatch, columns: Sequence[str]) -> _Alike:
             alike = alike._replace(hashes=mix(alike.hashes * STEP + hash_values(column, name)))
         _, kinds, counts = np.unique(alike.hashes, return_inverse=True, return_counts=True)
         kept = np.flatnonzero(counts[kinds] > 1)
-        alike = _Alike(alike.places[kept], alike.hashes[kept])
+        alike = Alike(alike.places[kept], alike.hashes[kept])
         if not kept.size:
             break
     return alike

@@ -25,6 +25,7 @@ from sparsewatch.detectors.rows.methods.registry import METHODS
 from sparsewatch.detectors.rows.methods.scorer import RowScorer
 from sparsewatch.detectors.rows.windows.blocks import BlockSpread
 from sparsewatch.detectors.rows.windows.column_drift import CUTS, ColumnSpread
+from sparsewatch.detectors.rows.windows.copies import RowCopies
 from sparsewatch.detectors.rows.windows.links import ColumnLinks, groups_of
 from sparsewatch.detectors.rows.windows.tails import ColumnTails
 from sparsewatch.schemas.errors import ModelError
@@ -35,6 +36,7 @@ _LEAST_FALL = 0.25
 _SMOKE_ROWS = 32
 _ENCODER, _SCORER = "encoder.", "scorer."
 _COLUMN_BLOCKS, _SCORE_BLOCKS, _LINKS, _TAILS = "column_blocks.", "score_blocks.", "links.", "tails."
+_COPIES = "copies."
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True, repr=False)
@@ -59,6 +61,8 @@ class RowModel:
     links: ColumnLinks | None = None
     #: How far out numbers lay; None if that is not known.
     tails: ColumnTails | None = None
+    #: How many rows are equal to others; None if that is not known.
+    copies: RowCopies | None = None
     #: Name and version once stored, as results state it.
     id: str = ""
 
@@ -160,6 +164,7 @@ class RowModel:
             (_SCORE_BLOCKS, self.score_blocks),
             (_LINKS, self.links),
             (_TAILS, self.tails),
+            (_COPIES, self.copies),
         )
         for prefix, part in parts:
             tensors |= {} if part is None else {prefix + name: array for name, array in part.to_arrays().items()}
@@ -193,6 +198,7 @@ class RowModel:
                 score_blocks=BlockSpread.from_arrays(_with_prefix(tensors, _SCORE_BLOCKS)),
                 links=ColumnLinks.from_arrays(_with_prefix(tensors, _LINKS)),
                 tails=ColumnTails.from_arrays(_with_prefix(tensors, _TAILS)),
+                copies=RowCopies.from_arrays(_with_prefix(tensors, _COPIES)),
                 id=artefact.id,
             )
         if scorer.n_features != encoder.n_features:

@@ -12,6 +12,7 @@ from sparsewatch.detectors.rows.methods.registry import DEFAULT, METHODS
 from sparsewatch.detectors.rows.methods.scorer import Fit, Report
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.column_drift import CUTS, no_spread, spread_of
+from sparsewatch.detectors.rows.windows.copies import fit_copies
 from sparsewatch.detectors.rows.windows.links import fit_links
 from sparsewatch.detectors.rows.windows.tails import fit_tails
 from sparsewatch.schemas.errors import ConfigError
@@ -75,6 +76,7 @@ def train_row_model(
     whole = replace(
         whole,
         links=fit_links(fitted, whole.groups(X), CUTS + 1),
+        copies=fit_copies(one_batch(table), model.encoder.names, rows_each),
         tails=fit_tails(model.encoder.numbers(one_batch(table))),
     )
     refit = partial(fit_row_model, method=method, fit=fit, encoder=encoder, seed=seed)

@@ -10,6 +10,7 @@ from sparsewatch.detectors.rows.methods.scorer import Rows
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.checks import SUBJECT
 from sparsewatch.detectors.rows.windows.column_drift import ColumnDrift, moved_columns, stretch_chance
+from sparsewatch.detectors.rows.windows.copies import check_copies
 from sparsewatch.detectors.rows.windows.links import LostLink, lost_links
 from sparsewatch.detectors.rows.windows.tails import Beyond, beyond_tails
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
@@ -53,7 +54,17 @@ def check_columns(model: RowModel, sample: pa.RecordBatch, rows: int, settings: 
     apart_from = [drift.column for drift in moved]
     beyond = _out_of_range(model, sample, apart_from, settings)
     apart_from += [finding.subject for finding in beyond]
-    return [*found, *beyond, *_unlinked(model, X, rows, apart_from, settings)]
+    found = [*found, *beyond, *_unlinked(model, X, rows, apart_from, settings)]
+    return found or _duplicated(model, sample, rows, settings)
+
+
+def _duplicated(model: RowModel, sample: pa.RecordBatch, rows: int, settings: RowCheck) -> list[Finding]:
+    """Rows that repeat others, where nothing is found of a column: where values moved, rows are more alike for that."""
+    if model.copies is None:
+        return []
+    least, level = settings.rows_duplicated, settings.of_copies
+    found = check_copies(model.copies, sample, model.encoder.names, rows, least=least, level=level)
+    return [] if found is None else [found]
 
 
 def _out_of_range(

@@ -8,7 +8,7 @@ from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.schemas.settings import Count, Level, Range, Settings
 
 #: Families of tests, one test a window each.
-FAMILIES = ("row_outliers", "row_scores", "columns", "links", "ranges")
+FAMILIES = ("row_outliers", "row_scores", "columns", "links", "ranges", "copies")
 #: Without a budget.
 _LEVEL, _STRETCH_LEVEL = 1e-6, 1e-4
 #: The same of numbers beyond the training data: their chance holds however rows depend on each other.
@@ -38,6 +38,10 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     least_link_loss: _Distance = 0.25
     #: As `level`, for numbers beyond all of the training data, all columns together; see `tails`.
     range_level: Level | None = None
+    #: As `level`, for rows that repeat others.
+    copy_level: Level | None = None
+    #: Least rise of the share of rows that repeat another one in all columns.
+    rows_duplicated: Annotated[float, Range(above=0, at_most=1)] = 0.015
     #: As `level`, for each of the first four by the spread between stretches of the training data; see `blocks`. The
     #: budget makes all of these stricter than they were without, and never laxer: rows depend on each other.
     stretch_level: Level | None = None
@@ -71,6 +75,11 @@ class RowCheck(Settings, frozen=True, kw_only=True):
         return _RANGE_LEVEL if self.range_level is None else self.range_level
 
     @property
+    def of_copies(self) -> float:
+        """The same of rows that repeat others."""
+        return _LEVEL if self.copy_level is None else self.copy_level
+
+    @property
     def of_stretches(self) -> float:
         """The same of each of the first four, by the spread between stretches of the training data."""
         return _STRETCH_LEVEL if self.stretch_level is None else self.stretch_level
@@ -82,7 +91,7 @@ class RowCheck(Settings, frozen=True, kw_only=True):
             allowance: With the families `FAMILIES`.
         """
         alphas = [allowance.alpha(family) for family in FAMILIES]
-        outliers, drift, columns, links, _ = (min(_LEVEL, alpha) for alpha in alphas)
+        outliers, drift, columns, links, _, copies = (min(_LEVEL, alpha) for alpha in alphas)
         ranges = min(_RANGE_LEVEL, allowance.spent("ranges"))
         stretch = min(max(allowance.alpha(family), min(_STRETCH_LEVEL, allowance.spent(family))) for family in FAMILIES)
         return msgspec.structs.replace(
@@ -91,6 +100,7 @@ class RowCheck(Settings, frozen=True, kw_only=True):
             drift_level=drift if self.drift_level is None else self.drift_level,
             column_level=columns if self.column_level is None else self.column_level,
             link_level=links if self.link_level is None else self.link_level,
+            copy_level=copies if self.copy_level is None else self.copy_level,
             range_level=ranges if self.range_level is None else self.range_level,
             stretch_level=stretch if self.stretch_level is None else self.stretch_level,
         )

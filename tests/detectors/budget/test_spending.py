@@ -91,7 +91,13 @@ def test_what_a_job_file_sets_wins_over_the_budget(per_day: float) -> None:
     stream = StreamThresholds(silence_chance=0.0, volume_z=2.0)
     assert stream.within(allowance) == stream
     rows = RowCheck(
-        level=0.5, drift_level=0.25, column_level=0.125, link_level=0.1, range_level=0.08, stretch_level=0.0625
+        level=0.5,
+        drift_level=0.25,
+        column_level=0.125,
+        link_level=0.1,
+        range_level=0.08,
+        copy_level=0.07,
+        stretch_level=0.0625,
     )
     assert rows.within(allowance) == rows
     assert WaferCheck(alpha=0.5, concentrated=0.25).within(allowance) == WaferCheck(alpha=0.5, concentrated=0.25)
@@ -114,7 +120,13 @@ def test_what_a_job_file_leaves_open_follows_from_the_budget() -> None:
     # Rows depend on each other: a budget makes them stricter, never laxer.
     ranges = allowance.spent("ranges")
     assert RowCheck().within(allowance) == RowCheck(
-        level=1e-6, drift_level=1e-6, column_level=1e-6, link_level=1e-6, range_level=ranges, stretch_level=1e-4
+        level=1e-6,
+        drift_level=1e-6,
+        column_level=1e-6,
+        link_level=1e-6,
+        copy_level=1e-6,
+        range_level=ranges,
+        stretch_level=1e-4,
     )
     assert RowCheck().within(of(1_000)).of_ranges == RowCheck().of_ranges
     strict = Allowance(per_day=0.001, window_us=60_000_000, tests=TESTS)
