@@ -5,12 +5,11 @@ lie in one array, and a window's are sought in it at once. To seek them feature 
 which at hundreds of features was most of what the checks of a window took.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -85,10 +84,8 @@ class KnownValues:
             if counts.hash_limit(name) < HASH_RANGE or not self._comparable(name, part)
         }
         own = [(place, part) for place, name, part in zip(columns, names, parts, strict=True) if name not in apart]
-        rows, unknown = np.zeros(self.starts[-1], np.int64), np.zeros(len(self.features), np.int64)
-        for of_kind in _by_type(own):
-            self._match_kind(of_kind, rows, unknown)
-        return Matched(rows, unknown, frozenset(apart))
+        hashes = counts.hashes([self.features[place] for place, _ in own])
+        return Matched(*self._found(own, hashes), frozenset(apart))
 
     def unseen_shares(self, counts: FeatureCounts, matched: Matched) -> dict[str, float | None]:
         """Share of the rows with a value whose value is not known, by feature; None without a value.
@@ -116,19 +113,23 @@ class KnownValues:
     def _comparable(self, name: str, part: Part) -> bool:
         return not part.rows.size or part.values.type == self._types[name]
 
-    def _match_kind(self, own: list[tuple[int, Part]], rows: Counts, unknown: Counts) -> None:
-        """Add the values of some features of one type."""
-        columns = np.repeat([place for place, _ in own], [part.rows.size for _, part in own])
-        own_rows = np.concatenate([part.rows for _, part in own])
-        hashes = hash_values(pa.concat_arrays([part.values for _, part in own]), repeats=False)
+    def _found(self, parts: Sequence[tuple[int, Part]], by_column: Sequence[Hashes]) -> tuple[Counts, Counts]:
+        """The figures of `Matched` of the values of some features and their hashes."""
+        of, sizes = np.array([(place, part.rows.size) for place, part in parts], np.int64).reshape(-1, 2).T
+        columns = np.repeat(of, sizes)
+        held, hashes = _joined([part.rows for _, part in parts], np.int64), _joined(by_column, np.uint64)
         # Of features of which a sample is known most values cannot be in it.
         if self.limits:
             can_be = np.flatnonzero(hashes <= self._highest[columns])
-            hashes, columns, own_rows = hashes[can_be], columns[can_be], own_rows[can_be]
+            hashes, columns, held = hashes[can_be], columns[can_be], held[can_be]
         places = self._index.find(hashes_of_columns(hashes, columns))
-        found = places >= 0
-        rows[places[found]] = own_rows[found]
-        unknown += np.bincount(columns[~found], own_rows[~found], unknown.size).astype(np.int64)
+        found, rows = places >= 0, np.zeros(self.starts[-1], np.int64)
+        rows[places[found]] = held[found]
+        return rows, np.bincount(columns[~found], held[~found], len(self.features)).astype(np.int64)
+
+
+def _joined(arrays: Sequence[Any], dtype: type) -> Any:
+    return np.concatenate([np.zeros(0, dtype), *arrays])
 
 
 def _keys(columns: Sequence[int], values: Sequence[pl.Series]) -> Hashes:
@@ -151,15 +152,6 @@ def is_known(values: Any, known: pl.Series) -> NDArray[np.bool_]:
         return np.zeros(len(values), np.bool_)
     found: NDArray[np.bool_] = pc.is_in(values, value_set=others).to_numpy(zero_copy_only=False)
     return found
-
-
-def _by_type(own: Iterable[tuple[int, Part]]) -> Iterator[list[tuple[int, Part]]]:
-    """Features with values, those of one type together."""
-    by_type: dict[Any, list[tuple[int, Part]]] = {}
-    for place, part in own:
-        if part.rows.size:
-            by_type.setdefault(part.values.type, []).append((place, part))
-    yield from by_type.values()
 
 
 def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series, hash_limit: int, listed: int) -> float:

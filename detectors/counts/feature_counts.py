@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from sparsewatch.detectors.counts.counts import Bucket, Part
 from sparsewatch.detectors.counts.distinct import Clicks
 from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
+from sparsewatch.detectors.counts.many_columns import hash_columns, thin_columns
 from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bin_text, binned, is_number
-from sparsewatch.detectors.counts.thin_columns import thin_columns
 from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Held, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
@@ -32,7 +32,7 @@ from sparsewatch.detectors.counts.value_estimates import (
     marginals,
     sampled_values,
 )
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark, kind_of
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes, hash_mark, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.settings import Count, Range, check_range
 
@@ -183,6 +183,12 @@ class FeatureCounts:
     def stored(self, features: Sequence[str]) -> list[Part]:
         """Stored values of some features with their counts, each value once, in no order."""
         return [self._counted(feature).merged() for feature in features]
+
+    def hashes(self, features: Sequence[str]) -> list[Hashes]:
+        """Of the values of `stored`, of each feature; found once."""
+        columns = [self._counted(feature) for feature in features]
+        hash_columns(columns)
+        return [column.hashes() for column in columns]
 
     def ascending(self, feature: str) -> Part:
         """Stored values of a feature with their counts, by ascending value."""

@@ -16,8 +16,10 @@ _HASH_BITS = 64
 class HashIndex:
     """Places of distinct hashes.
 
+    Memory: 20 to 28 bytes a hash.
+
     Args:
-        hashes: Shape (n,).
+        hashes: Shape (n,), n below 2**31.
     """
 
     def __init__(self, hashes: Hashes) -> None:
@@ -26,9 +28,9 @@ class HashIndex:
         self._shift = np.uint64(_HASH_BITS - bits)
         # Behind the last there is none: whoever comes there has not found what was sought.
         self._sorted = np.append(hashes[order], ~np.uint64(0))
-        self._places = np.append(order, -1)
+        self._places = np.append(order, -1).astype(np.int32)
         sizes = np.bincount((self._sorted[:-1] >> self._shift).astype(np.int64), minlength=1 << bits)
-        self._starts = np.cumsum(sizes) - sizes
+        self._starts = (np.cumsum(sizes) - sizes).astype(np.int32)
 
     def find(self, sought: Hashes) -> NDArray[np.int64]:
         """The place of each hash, -1 where it is unknown; shape as `sought`."""

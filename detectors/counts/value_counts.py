@@ -77,6 +77,8 @@ class ValueCounts:
         self._parts: list[Part] = []
         #: The one of these whose values ascend, if that is known.
         self._in_order: Part | None = None
+        #: A part and the hashes of its values, once they were asked for.
+        self._hashes: tuple[Part, Hashes] | None = None
 
     def count(self, column: Any, clicks: Clicks) -> None:
         """Add rows.
@@ -98,14 +100,30 @@ class ValueCounts:
         self.nulls = self.nulls.plus(nulls)
         self._append(part if self.hashed is None else self._filtered(part, self.hashed))
 
-    def restore(self, part: Part, nulls: Bucket, hashed: HashedCounters | None, limit: int | None = None) -> None:
-        """Restore a state from the values of `sorted`, `nulls`, `hashed` and `limit`, which is found here if absent."""
+    def restore(
+        self,
+        part: Part,
+        nulls: Bucket,
+        hashed: HashedCounters | None,
+        *,
+        limit: int | None = None,
+        in_order: bool = True,
+    ) -> None:
+        """Restore a state.
+
+        Args:
+            part: From the values of `merged`.
+            nulls: As they were.
+            hashed: As they were.
+            limit: As of `limit`; found here if absent.
+            in_order: Whether the values of the part ascend.
+        """
         self.nulls, self.hashed = nulls, hashed
-        self._parts, self._in_order = [part] if part.rows.size else [], part
+        self._parts, self._in_order = [part] if part.rows.size else [], part if in_order else None
         if hashed is None:
             self._limit = HASH_RANGE
         else:
-            self._limit = int(hash_values(part.values, repeats=False).max()) if limit is None else limit
+            self._limit = highest_stored(hash_values(part.values, repeats=False)) if limit is None else limit
 
     def merge(self, other: "ValueCounts") -> None:
         """Add the counts of a column of the same kind, which is not changed."""
@@ -152,10 +170,29 @@ class ValueCounts:
             self._in_order = self._parts[0] if in_order else None
         return self._parts[0]
 
+    def keep_hashes(self, hashes: Hashes) -> None:
+        """Keep the hashes of the values of `merged` for `hashes`."""
+        self._hashes = self.merged(), hashes
+
+    def knows_hashes(self) -> bool:
+        """Whether `hashes` are known."""
+        return self._hashes is not None and self._hashes[0] is self.merged()
+
+    def hashes(self) -> Hashes:
+        """Of the values of `merged`."""
+        part = self.merged()
+        if self._hashes is None or self._hashes[0] is not part:
+            return hash_values(part.values, repeats=False)
+        return self._hashes[1]
+
     def sorted(self) -> Part:
         """As `merged`, by ascending value."""
         part = self.merged()
-        return part if part is self._in_order else part.take(ascending(part.values))
+        return part if self.is_in_order() else part.take(ascending(part.values))
+
+    def is_in_order(self) -> bool:
+        """Whether the values of `merged` are known to ascend."""
+        return self.merged() is self._in_order
 
     def sample(self) -> tuple[Part, Hashes, int]:
         """Values whose hash is below a limit, their hashes, and the limit.
@@ -166,7 +203,7 @@ class ValueCounts:
         part, limit = self.merged(), self.limit()
         if self.hashed is None:
             return part, np.zeros(0, np.uint64), limit
-        hashes = hash_values(part.values, repeats=False)
+        hashes = self.hashes()
         below = np.flatnonzero(hashes < limit)
         return part.take(below), hashes[below], limit
 

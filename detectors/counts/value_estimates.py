@@ -111,7 +111,7 @@ def sampled_values(column: ValueCounts, limit: int = HASH_RANGE) -> SampledValue
         none = np.zeros(0, np.int64)
         return SampledValues(part, np.ones(part.rows.size), none, none, 1)
     if column.hashed is None:
-        hashes, n_counters = hash_values(part.values, repeats=False), number_of_counters(column.max_values)
+        hashes, n_counters = column.hashes(), number_of_counters(column.max_values)
         found = estimate_of_all(hashes, part.rows, part.clicks, limit, n_counters)
         below = np.flatnonzero(hashes < np.uint64(limit))
         return SampledValues(part.take(below), found.weights, found.rows, found.counters, n_counters)

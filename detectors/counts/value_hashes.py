@@ -15,6 +15,7 @@ to 8 bytes. Any other two values share one with a probability of about 2**-64: s
 the rows of a column above the cap are hashed first, and distinct values are sought only among the few below the limit.
 """
 
+import functools
 import itertools
 import sys
 from collections.abc import Sequence
@@ -233,6 +234,7 @@ def _words(words: Hashes, left: NDArray[np.int64]) -> Hashes:
     return words & _FIRST_BYTES[np.minimum(left, WORD)] if left.min() < WORD else words
 
 
+@functools.cache
 def hash_mark() -> int:
     """A number stored with hashes: another hash function would give another number."""
     kinds = (pa.array([0, -1]), pa.array([0.0, 0.5]), pa.array(["", "sparsewatch"]))

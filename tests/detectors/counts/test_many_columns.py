@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
-from sparsewatch.detectors.counts.thin_columns import thin_columns
+from sparsewatch.detectors.counts.many_columns import thin_columns
 from sparsewatch.detectors.counts.value_counts import ValueCounts
 
 KINDS = {"int": pa.int64(), "str": pa.large_string(), "float": pa.float64()}
