@@ -487,8 +487,8 @@ def _row_pane() -> RowPane:
     return RowPane(rows=120, sample=row_sample().to_bytes())
 
 
-def _pane() -> bytes:
-    ((_, chunk),) = _chunks(PANE, "clicks", PANE.start_us // (PANE.end_us - PANE.start_us) % 4)
+def _pane(pane: Pane = PANE) -> bytes:
+    ((_, chunk),) = _chunks(pane, "clicks", PANE.start_us // (PANE.end_us - PANE.start_us) % 4)
     return msgspec.msgpack.encode(chunk)
 
 

@@ -81,6 +81,7 @@ from tests.kit.stored_examples import (
     MOVES,
     ORDER,
     OTHERS,
+    PANE,
     PATTERN,
     PROGRESS,
     RANKED,
@@ -292,6 +293,12 @@ STORED: tuple[Stored, ...] = (
         decode=lambda data: STANDING_FORMAT.parse(data, Standing),
     ),
     Stored(file="pane-1.msgpack", of=panes.FORMAT, encode=_pane, decode=_pane_said),
+    Stored(
+        file="pane-1-in-place.msgpack",
+        of=panes.FORMAT,
+        encode=lambda: _pane(replace(PANE, gone_us=60_000_000)),
+        decode=_pane_said,
+    ),
     Stored(
         file="click-pane-1.msgpack",
         of=sliding.FORMAT,

@@ -22,8 +22,9 @@ from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.books import Books, post
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.judge_stream import Judged, StreamRules, judge_stream
+from sparsewatch.transforms.window.kept_panes import KeptPanes
 from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
-from sparsewatch.transforms.window.panes import KeptPanes, Pane
+from sparsewatch.transforms.window.panes import Pane
 from sparsewatch.transforms.window.raise_alerts import Raised, raise_alerts
 
 

@@ -7,7 +7,7 @@ them. Saving a window again writes the same bytes.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeVar
 
@@ -38,6 +38,8 @@ class Pane:
     state: bytes
     #: Whether it may serve as a baseline: nothing was found in it.
     learned: bool
+    #: Start of the window that it took the place of, where a job chooses what is kept.
+    gone_us: int | None = None
 
 
 class PaneState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -87,6 +89,12 @@ class _Chunk(msgspec.Struct, frozen=True, array_like=True):
     state: bytes
 
 
+class _InPlace(_Chunk, frozen=True, array_like=True):
+    """Of a window that took the place of another; read from any chunk."""
+
+    gone_us: int | None = None
+
+
 class PaneLog:
     """The last saved windows of a job.
 
@@ -121,7 +129,7 @@ class PaneLog:
         self.add(pane)
         if pane.start_us in self._by_start:
             slot = pane.start_us // (pane.end_us - pane.start_us) % self._panes
-            _send(pane, self._job, slot, self._topic, writer)
+            send_pane(pane, self._job, slot, self._topic, writer)
 
     def before(self, start_us: int, length_us: int) -> list[Pane]:
         """Saved windows before `start_us` that a view of `panes` windows reaches, oldest first."""
@@ -129,70 +137,8 @@ class PaneLog:
         return [self._by_start[start] for start in sorted(self._by_start) if reach <= start < start_us]
 
 
-class KeptPanes:
-    """The saved windows of a job that it chooses to keep.
-
-    A window that is let go for a new one is not seen by that one either: read again, it sees the same windows.
-
-    Args:
-        job: Name of the job.
-        topic: Compacted topic of its saved windows.
-        size: How many are kept, at least 1.
-        spare: Chooses the window that is let go, of all kept ones, oldest first.
-        earlier: Those of earlier runs, by slot.
-    """
-
-    def __init__(
-        self, job: str, topic: str, size: int, spare: Callable[[Sequence[Pane]], Pane], earlier: Mapping[int, Pane]
-    ) -> None:
-        self._job = job
-        self._topic = topic
-        self._size = size
-        self._spare = spare
-        self._slots = {slot: pane for slot, pane in earlier.items() if slot < size}
-
-    def before(self, start_us: int) -> list[Pane]:
-        """The windows that one is compared with, oldest first."""
-        slot = self._slot(start_us)
-        gone = None if slot is None else self._slots.get(slot)
-        return [pane for pane in self._earlier(start_us) if pane is not gone]
-
-    def _earlier(self, start_us: int) -> list[Pane]:
-        earlier = [pane for pane in self._slots.values() if pane.start_us < start_us]
-        return sorted(earlier, key=lambda pane: pane.start_us)
-
-    @property
-    def stored(self) -> dict[int, Pane]:
-        """All of them, by slot."""
-        return dict(self._slots)
-
-    def add(self, pane: Pane) -> int | None:
-        """Keep a window; its slot, None for one that is older than all that are kept."""
-        slot = self._slot(pane.start_us)
-        if slot is not None:
-            self._slots[slot] = pane
-        return slot
-
-    def put(self, pane: Pane, writer: Writer) -> None:
-        """Keep a window and send it; the caller flushes."""
-        slot = self.add(pane)
-        if slot is not None:
-            _send(pane, self._job, slot, self._topic, writer)
-
-    def _slot(self, start_us: int) -> int | None:
-        """Where a window is kept: where it was, in a free slot, or in place of another."""
-        for slot, pane in self._slots.items():
-            if pane.start_us == start_us:
-                return slot
-        if len(self._slots) < self._size:
-            return next(slot for slot in range(self._size) if slot not in self._slots)
-        if not (earlier := self._earlier(start_us)):
-            return None
-        gone = self._spare(earlier)
-        return next(slot for slot, pane in self._slots.items() if pane.start_us == gone.start_us)
-
-
-def _send(pane: Pane, job: str, slot: int, topic: str, writer: Writer) -> None:
+def send_pane(pane: Pane, job: str, slot: int, topic: str, writer: Writer) -> None:
+    """Send a saved window to its slot; the caller flushes."""
     for key, chunk in _chunks(pane, job, slot):
         writer.send(topic, key, msgspec.msgpack.encode(chunk))
 
@@ -217,9 +163,9 @@ def load_kept(settings: KafkaSettings, topic: str, job: str) -> dict[int, Pane]:
 
 
 def _joined(chunks: Mapping[bytes, bytes]) -> dict[int, Pane]:
-    found: dict[tuple[int, int], dict[int, _Chunk]] = {}
+    found: dict[tuple[int, int], dict[int, _InPlace]] = {}
     for key, value in chunks.items():
-        chunk = FORMAT.unpack(value, _Chunk)
+        chunk = FORMAT.unpack(value, _InPlace)
         found.setdefault((chunk.start_us, _slot(key)), {})[chunk.place] = chunk
     panes = {}
     for start, slot in sorted(found):
@@ -228,7 +174,7 @@ def _joined(chunks: Mapping[bytes, bytes]) -> dict[int, Pane]:
         # Compared by number first: a damaged chunk may state billions.
         if len(parts) == first.chunks and set(parts) == set(range(len(parts))):
             state = b"".join(parts[place].state for place in range(len(parts)))
-            panes[slot] = Pane(start, first.end_us, state, first.learned)
+            panes[slot] = Pane(start, first.end_us, state, first.learned, first.gone_us)
     return panes
 
 
@@ -243,4 +189,5 @@ def _chunks(pane: Pane, job: str, slot: int) -> Iterator[tuple[bytes, _Chunk]]:
     pieces = [pane.state[i : i + CHUNK_BYTES] for i in range(0, len(pane.state), CHUNK_BYTES)] or [b""]
     for place, piece in enumerate(pieces):
         key = f"{job}/{slot}/{place}".encode()
-        yield key, _Chunk(pane.start_us, pane.end_us, pane.learned, place, len(pieces), piece)
+        chunk = (pane.start_us, pane.end_us, pane.learned, place, len(pieces), piece)
+        yield key, _Chunk(*chunk) if pane.gone_us is None else _InPlace(*chunk, pane.gone_us)

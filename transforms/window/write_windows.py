@@ -25,8 +25,9 @@ from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.decide import Decided, DecideWindow, Taken, kept_panes
 from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
+from sparsewatch.transforms.window.kept_panes import KeptPanes
 from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
-from sparsewatch.transforms.window.panes import KeptPanes, Pane, PaneLog, load_kept, load_panes
+from sparsewatch.transforms.window.panes import Pane, PaneLog, load_kept, load_panes
 from sparsewatch.transforms.window.raise_alerts import Raised, send_raised
 from sparsewatch.transforms.window.standing_gauges import StandingGauges
 
@@ -152,6 +153,8 @@ class WindowWriter:
         self._write_metrics(writer)
         self._report()
         self.windows, self._moved, self._waiting, self._is_flushed = 0, False, waiting, True
+        if self._kept is not None:
+            self._kept.commit()
 
     def _report(self) -> None:
         closed, self._closed = self._closed, []

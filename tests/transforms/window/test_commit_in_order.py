@@ -1,7 +1,7 @@
 """The committing step, whatever order, instances and failures a runner has in store, against a slow count."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -11,7 +11,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparsewatch.schemas.accounts import (
@@ -27,17 +27,19 @@ from sparsewatch.schemas.accounts import (
     sort_parts,
 )
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.incidents import Incident, Incidents, member_of
+from sparsewatch.schemas.errors import SinkError
+from sparsewatch.schemas.incidents import Incident, Incidents, Member, member_of
 from sparsewatch.schemas.jobs import JobIdentity, Topics
 from sparsewatch.schemas.orders import Named, Order, Verb, identified
 from sparsewatch.schemas.stream_history import StreamHistory
-from sparsewatch.testing import FakeBroker
+from sparsewatch.testing import FakeBroker, FakeRecord
 from sparsewatch.transforms.kafka.instances import write_standing
 from sparsewatch.transforms.kafka.orders import send_order
+from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.window.close_windows import CloseWindows, close_window
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
-from sparsewatch.transforms.window.measure import Conclusion, LookBack, Window
-from sparsewatch.transforms.window.panes import Pane
+from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
+from sparsewatch.transforms.window.panes import CHUNK_BYTES, Pane
 from tests.kit.keyed_step import KeyedStep, instance
 
 TOPICS = Topics(source="t", prefix="j")
@@ -53,7 +55,8 @@ class CountRows:
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
         rows = sum(map(int, measures))
         found = [nulls(f"f{rows % 2}")] if rows >= ODD else []
-        return Conclusion(rows, {"complete_seen": window.complete}, found, pane=str(rows).encode())
+        state = str(rows).encode()
+        return Conclusion(rows, {"complete_seen": window.complete}, found, pane=state, learnable=state)
 
 
 #: Rows from which on a window has a finding.
@@ -75,6 +78,25 @@ class Rows:
         return Conclusion(summary={"view": [int(p.state) for p in (*earlier, pane)]})
 
     def close(self) -> None: ...
+
+
+class Learns:
+    """A baseline of five windows that tells which ones it met; which one is let go seems to follow no rule."""
+
+    size = 5
+
+    def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
+        return Conclusion(summary={"met": [pane.start_us for pane in kept]})
+
+    def learn(
+        self, window: Window, found: Conclusion, kept: Sequence[Pane], wrong: Sequence[Finding | Member]
+    ) -> bytes | None:
+        # Of more than a record, so that it may be written in part.
+        return str(window.start_us).encode() * (CHUNK_BYTES // 15) if found.rows % 3 else None
+
+    def spare(self, kept: Sequence[Pane]) -> Pane:
+        assert len(kept) == self.size
+        return kept[sum(pane.start_us // LENGTH_US for pane in kept) ** 2 % 7 % self.size]
 
 
 @dataclass(frozen=True)
@@ -132,7 +154,7 @@ class Broker(FakeBroker):
 
     def __init__(self) -> None:
         super().__init__()
-        for topic in ("progress", "panes", "windows", "metrics", "alerts", "incidents", "orders"):
+        for topic in ("progress", "panes", "baseline", "windows", "metrics", "alerts", "incidents", "orders"):
             self.create(TOPICS.named(topic))
         self.identity = JobIdentity(
             job="j", settings_digest="d", kafka=self.settings, topics=TOPICS, instance=instance(1)
@@ -141,8 +163,8 @@ class Broker(FakeBroker):
     def of(self, topic: str) -> list[Any]:
         return [msgspec.json.decode(value or b"null") for value in self.values(topic)]
 
-    def step(self, look_back: LookBack | None = None) -> CommitInOrder:
-        return CommitInOrder(self.identity, look_back, None)
+    def step(self, look_back: LookBack | None = None, learning: Learning | None = None) -> CommitInOrder:
+        return CommitInOrder(self.identity, look_back, None, learning=learning)
 
     def commits(self) -> list[Progress]:
         """What was committed, but for the stream's history and its incidents."""
@@ -296,6 +318,67 @@ def told_in_order(
             runner.deliver(step, [data])
             runner.pass_watermark(step, window.start_us + LENGTH_US)
         return broker.incidents(), broker.alerts()
+
+
+@settings(max_examples=60, deadline=None)
+@given(number=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))
+def test_windows_read_again_after_a_kill_meet_the_learned_windows_of_the_first_time(number: int, seed: int) -> None:
+    """Killed while any part of what was sent is written, time and again: each window says the same at each try."""
+    rng = random.Random(seed)
+    windows = [Closing(n, {0: rng.randint(0, 9)}) for n in range(number)]
+    closed = closed_of(windows)
+    with Broker() as broker:
+        runner, step = KeyedStep(), broker.step(learning=Learns())
+        while closed:
+            bundle = closed[: rng.randint(1, 20)]
+            saved = runner.saved()
+            killed = set[str]()
+            if rng.random() < 0.5:
+                broker.refuse(_cut_off(rng, killed))
+            try:
+                runner.deliver(step, bundle)
+                runner.pass_watermark(step, FIRST_US + 100 * LENGTH_US)
+                closed = closed[len(bundle) :]
+            except SinkError:
+                assert killed
+                runner.restore(saved)
+                step = broker.step(learning=Learns())
+            broker.heal()
+            if rng.random() < 0.2:
+                broker.compact(TOPICS.baseline)
+        told: dict[int, list[Any]] = {}
+        for record in broker.of(TOPICS.windows):
+            told.setdefault(record["window_start_us"], []).append(record)
+        assert all(one == tries[0] for tries in told.values() for one in tries)
+        assert {start: tries[0].get("met") for start, tries in told.items()} == met_in_order(windows)
+        behind = load_progress(broker.settings, TOPICS.progress, "j", "d")
+        assert behind is not None
+        expected = progress_after(windows)
+        assert (behind.closed_end_us, behind.totals) == (expected.closed_end_us, expected.totals)
+
+
+def _cut_off(rng: random.Random, cut: set[str]) -> Callable[[FakeRecord], bool]:
+    """Of the records of one topic or of all, those behind one of them: a partition keeps the order of its records."""
+    topic, share = rng.choice([TOPICS.baseline, TOPICS.windows, TOPICS.progress, ""]), rng.random() ** 3
+
+    def refuses(record: FakeRecord) -> bool:
+        if topic in (record.topic, "") and rng.random() < share:
+            cut.add(record.topic)
+        return record.topic in cut
+
+    return refuses
+
+
+def met_in_order(windows: Sequence[Closing]) -> dict[int, list[int]]:
+    """The slow way: which windows each one meets, of a list that is changed with each."""
+    learns, kept, met = Learns(), list[Pane](), {}
+    for window in windows:
+        gone = learns.spare(kept) if len(kept) == Learns.size else None
+        met[window.start_us] = [pane.start_us for pane in kept if pane is not gone]
+        if sum(window.rows.values()) % 3:
+            kept = [pane for pane in kept if pane is not gone]
+            kept.append(Pane(window.start_us, window.start_us + LENGTH_US, b"", learned=True))
+    return met
 
 
 def windows_of(number: int, **more: Any) -> list[Closing]:
