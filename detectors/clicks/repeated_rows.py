@@ -120,7 +120,7 @@ def repeated_rows(sample: pa.RecordBatch, columns: Sequence[str]) -> RepeatedRow
 
 def repeated_places(sample: pa.RecordBatch, columns: Sequence[str]) -> NDArray[np.int64]:
     """Places of the rows that are equal to another one, ascending."""
-    return _alike(sample, columns).places
+    return alike_rows(sample, columns).places
 
 
 def fit_repeats(sample: pa.RecordBatch, columns: Sequence[str], starts_us: NDArray[np.int64]) -> Repeats | None:

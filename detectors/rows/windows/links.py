@@ -139,11 +139,15 @@ def fit_links(fitted: NDArray[np.uint8], held_out: NDArray[np.uint8], groups: in
 
 def link_worth(links: ColumnLinks, groups: NDArray[np.uint8]) -> Floats:
     """Sum of the weights of each row over a column's partners; groups (n, d) to (n, c)."""
-    worth = np.zeros((len(groups), len(links.columns)))
-    for at, (column, partners) in enumerate(zip(links.columns, links.partners, strict=True)):
+    number = links.weights.shape[-1]
+    # A column's groups lie side by side, and a pair of them is one place of its table.
+    columns = np.ascontiguousarray(groups.T).astype(np.intp)
+    worth = np.zeros((len(links.columns), len(groups)))
+    for own, column, partners, weights in zip(worth, links.columns, links.partners, links.weights, strict=True):
+        rows = columns[column] * number
         for k in np.flatnonzero(partners >= 0):
-            worth[:, at] += links.weights[at, k][groups[:, column], groups[:, partners[k]]]
-    return worth
+            own += weights[k].ravel()[rows + columns[partners[k]]]
+    return worth.T
 
 
 def spread_of_links(links: ColumnLinks, groups: NDArray[np.uint8], rows_each: float) -> BlockSpread | None:
