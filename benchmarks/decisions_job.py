@@ -22,7 +22,9 @@ from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.block import META, Block, Span
 from sparsewatch.schemas.incidents import incident_id
 from sparsewatch.schemas.orders import Order
+from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
 from sparsewatch.schemas.set_aside import Ack
+from sparsewatch.transforms.codecs.other_fields import looked_at
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, summed, wrong_column
 from sparsewatch.transforms.window import decide
 from sparsewatch.transforms.window.close_windows import close_window
@@ -47,6 +49,8 @@ class Measured:
     #: Events that came too late for their window, or cannot be used, while this window was open.
     late: int = 0
     rejected: int = 0
+    #: Fields of its events that are no columns.
+    others: OtherFields = NO_OTHERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +128,7 @@ class WindowedJob:
         )
         reasons = {"bad_label": measured.rejected} if measured.rejected else {}
         acks = Ack(late=measured.late, rejected=measured.rejected, reasons=reasons)
-        return WindowParts((measured.state,) if measured.rows else (), acks, (marker,))
+        return WindowParts((measured.state,) if measured.rows else (), acks, (marker,), measured.others)
 
 
 def _told(decided: decide.Decided) -> Decided:
@@ -149,7 +153,7 @@ def measure_window(
 
     Args:
         new: Makes an empty measure.
-        columns: Type of each column, as the job declares it; others are left out.
+        columns: Type of each column, as the job declares it; others are fields that it does not name.
         rows: With the columns and `TIME`.
         window: Start and end, microseconds.
         wrong: Values of another type.
@@ -159,7 +163,16 @@ def measure_window(
         measure = new()
         measure.add(block_of(rows, columns, wrong or {}))
         state = measure.to_bytes()
-    return Measured(start_us=window[0], end_us=window[1], state=state, rows=rows.height)
+    others = _others(rows, columns, window[0])
+    return Measured(start_us=window[0], end_us=window[1], state=state, rows=rows.height, others=others)
+
+
+def _others(rows: pl.DataFrame, columns: Mapping[str, str], first: int) -> OtherFields:
+    """As of JSON events of one partition, of which a field without a value is absent; `first` is the first offset."""
+    names = sorted(set(rows.columns) - {TIME, *columns})
+    looked = looked_at(np.zeros(rows.height, np.int32), first + np.arange(rows.height)) if names else None
+    found = {name: int(rows[name].is_not_null().to_numpy()[looked].sum()) for name in names}
+    return OtherFields({name: records for name, records in found.items() if records})
 
 
 def block_of(rows: pl.DataFrame, columns: Mapping[str, str], wrong: Wrong) -> Block:

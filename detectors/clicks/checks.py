@@ -13,6 +13,7 @@
 | `feature_numbers_moved` | share of numbers that moved across a border | it is large |
 | `value_vanished` | share of a known value | it is gone |
 | `feature_values_moved` | share of values that moved | known values got or lost rows |
+| `label_signal_lost` | evidence that labels go with values | it is lost of all features |
 | `feature_signal_lost`, `feature_signal_gained` | share of the label's entropy explained | it falls or rises |
 
 A rule fires where chance is excluded (see `sparsewatch.detectors.clicks.tolerances`) and the effect is large enough to
@@ -29,6 +30,7 @@ from sparsewatch.detectors.clicks.calibration_checks import check_calibration
 from sparsewatch.detectors.clicks.feature_checks import RULES
 from sparsewatch.detectors.clicks.feature_view import View
 from sparsewatch.detectors.clicks.known_values import Matched
+from sparsewatch.detectors.clicks.link_checks import check_links
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.screen import suspects
@@ -80,6 +82,12 @@ def check_window(
             for name in counts.features
             if name in some
         )
+        told = {finding.subject for finding in findings if finding is not None}
+        lost = check_links(counts, profile, reference, settings, told)
+        if any(finding.rule == "label_signal_lost" for finding in lost):
+            # Of no feature is any left then.
+            findings = [one for one in findings if one is None or one.rule != "feature_signal_lost"]
+        findings.extend(lost)
     return [finding for finding in findings if finding is not None]
 
 

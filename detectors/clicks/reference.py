@@ -21,6 +21,7 @@ from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.flat_reference import FlatReference
 from sparsewatch.detectors.clicks.inflation import of_figures, of_new_values, of_shares, of_signal, pooled, within_reach
 from sparsewatch.detectors.clicks.known_values import KnownValues
+from sparsewatch.detectors.clicks.label_links import NO_LINKS, LabelLink, LabelLinks, LinkOver, fit_links
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
 from sparsewatch.detectors.clicks.profile import profile_window
@@ -83,6 +84,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     repeats: Repeats | None = None
     #: Calibration of the prediction, where one is named.
     calibration: CalibrationBefore | None = None
+    #: How labels go with the values of features; none in references of earlier releases.
+    links: LabelLinks = NO_LINKS
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -117,6 +120,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         for name, numbers in self.numbers.items():
             tensors[f"borders/{name}"] = numbers.borders
             tensors[f"below/{name}"] = numbers.figures
+        for name, link in self.links.features.items():
+            tensors[f"linked/{name}"] = _to_tensor(link.values)
+            tensors[f"evidence/{name}"] = link.evidence
         meta = {
             "label": self.label,
             "windows": self.windows,
@@ -136,6 +142,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "shares": {name: shares.over for name, shares in self.shares.items()},
             "repeats": self.repeats,
             "calibration": self.calibration,
+            "links": {name: link.over for name, link in self.links.features.items()},
+            "all_links": self.links.whole,
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -187,6 +195,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 },
                 repeats=msgspec.convert(meta.get("repeats"), Repeats | None),
                 calibration=msgspec.convert(meta.get("calibration"), CalibrationBefore | None),
+                links=LabelLinks(
+                    {
+                        name: LabelLink(_from_tensor(tensors[f"linked/{name}"]), tensors[f"evidence/{name}"], over)
+                        for name, over in msgspec.convert(meta.get("links", {}), dict[str, LinkOver]).items()
+                    },
+                    msgspec.convert(meta.get("all_links"), LinkOver | None),
+                ),
                 shares={
                     name: ValueShares(_from_tensor(tensors[f"frequent/{name}"]), tensors[f"shares/{name}"], over)
                     for name, over in msgspec.convert(meta.get("shares", {}), dict[str, SharesOver]).items()
@@ -253,6 +268,7 @@ def fit_stretch(
     rows_kept = None if sample is None else _of_windows(sample, kept, window_us)
     rates, rows = [one.click_rate for one in level.profiles], [one.rows for one in level.profiles]
     rates_by_hour = _rhythm(rates, level, window_us, share=True)
+    signals = {name: feature.normalised.mean for name, (feature, _) in fitted.items()}
     return Reference(
         label=first.label,
         windows=len(level.windows),
@@ -274,6 +290,7 @@ def fit_stretch(
         sample=None if rows_kept is None else rows_kept.drop_columns([EVENT_TIME_US]),
         repeats=None if rows_kept is None else _repeats(rows_kept, kept, window_us),
         calibration=_calibration(kept, places, without, without_level),
+        links=fit_links({name: _by_place(own, kept) for name, own in stretches.items()}, signals),
         bins=bins,
         numbers={
             name: numbers
@@ -283,6 +300,11 @@ def fit_stretch(
             and (numbers := fit_numbers(values.windows, name)) is not None
         },
     )
+
+
+def _by_place(own: Stretch, kept: Stretch) -> dict[int, WindowValues]:
+    places = {id(window): place for place, window in enumerate(kept.windows)}
+    return {places[id(window)]: window for window in own.windows}
 
 
 def _calibration(

@@ -15,6 +15,7 @@ from sparsewatch.detectors.clicks.calibration_checks import smallest_change
 from sparsewatch.detectors.clicks.checks import click_rate_tolerance, volume_limits
 from sparsewatch.detectors.clicks.feature_checks import null_limit, unseen_tolerance
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
+from sparsewatch.detectors.clicks.link_checks import smallest_loss
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.signal_checks import signal_lost_limit, signal_tolerance
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
@@ -161,6 +162,8 @@ def _signal_losses(reference: Reference, settings: ClickThresholds) -> dict[str,
             )
             limit = signal_lost_limit(baseline, tolerance, settings)
         losses[name] = 1 - limit / baseline if limit > 0 else None
+        if judged and losses[name] is None and (link := reference.links.features.get(name)) is not None:
+            losses[name] = smallest_loss(link.over, rows, settings)
     return losses
 
 

@@ -45,6 +45,7 @@ RULES: dict[str, Kind] = {
     "value_vanished": "data",
     "leakage_suspected": "data",
     "feature_values_moved": "data",
+    "label_signal_lost": "data",
     "feature_signal_lost": "data",
     "feature_signal_gained": "data",
     "rank_drift": "data",
