@@ -95,11 +95,16 @@ class Incident(msgspec.Struct, frozen=True, array_like=True):
     closed: Decided | None = None
     #: What it found is silent until it has been gone, see `sparsewatch.detectors.incidents.follow_orders`.
     is_held: bool = False
+    #: Effect times subjects, summed over windows, see `sparsewatch.detectors.incidents.weight`.
+    weight: float = 0.0
+    #: It weighs so much that it is critical, unless all that was found is information.
+    is_heavy: bool = False
 
     @property
     def severity(self) -> Severity:
-        """The highest of its members."""
-        return max((member.severity for member in self.members), key=SEVERITIES.index)
+        """The highest of its members, or critical by its weight."""
+        highest = max((member.severity for member in self.members), key=SEVERITIES.index)
+        return "critical" if self.is_heavy and highest != "info" else highest
 
     @property
     def is_over(self) -> bool:
@@ -156,6 +161,8 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     where: str = ""
     #: Section of the docs that says what to do about the root suspect.
     runbook: str = ""
+    #: Effect times subjects, summed over windows.
+    weight: float = 0.0
 
 
 class FoundRecord(Member, frozen=True, array_like=False):
@@ -208,6 +215,7 @@ def incident_record(
         closed=_decided_record(incident.closed),
         where=root.where,
         runbook=runbook_of(root.rule),
+        weight=round(incident.weight, 3),
     )
 
 

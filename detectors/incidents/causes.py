@@ -67,7 +67,7 @@ RULES: dict[str, Kind] = {
 #: Rules on the stream itself: what the rows of the same window show follows from them.
 STREAM_RULES = frozenset({"rejects_high", "no_data", "volume_low", "rows_duplicated"})
 #: Rules whose value is a share of rows: of two subjects the one of which more rows changed comes first.
-_SHARES = frozenset(
+SHARES = frozenset(
     {
         "feature_type_changed",
         "feature_vanished",
@@ -132,6 +132,6 @@ def explains(found: Finding | Member) -> tuple[int, int, float, str]:
     The strongest explanation counts, then the severity, then, by the same rule, of how many more rows the subject
     shows it.
     """
-    changed = abs(found.value - found.baseline) if found.rule in _SHARES else 0.0
+    changed = abs(found.value - found.baseline) if found.rule in SHARES else 0.0
     severity = SEVERITIES.index(found.severity)
     return (_ORDER.get(found.rule, len(_ORDER)), -severity, -changed, found.subject)

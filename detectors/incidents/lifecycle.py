@@ -12,6 +12,7 @@ import msgspec
 from sparsewatch.detectors.incidents.causes import STREAM_RULES, by_suspicion, cause_key, is_about, is_news, kind_of
 from sparsewatch.detectors.incidents.follow_orders import follow, name_of, silent_names
 from sparsewatch.detectors.incidents.settings import IncidentSettings
+from sparsewatch.detectors.incidents.weight import weight_of
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import SEVERITIES, Change, Incident, Incidents, Member, member_of
 from sparsewatch.schemas.orders import Order
@@ -161,9 +162,12 @@ def _after(
 ) -> tuple[Incident, Change | None]:
     """An incident behind its findings of a window, each with whether it is loud, and what changed."""
     members = [member_of(finding, window.start_us, window.end_us) for finding, _ in found]
+    more = weight_of(members)
     if incident is None:
         first, left_out = _joined((), members)
-        return Incident(number, first, window.start_us, window.end_us, left_out=left_out), "opened"
+        heavy = more >= settings.critical_from
+        opened = Incident(number, first, window.start_us, window.end_us, left_out=left_out, weight=more, is_heavy=heavy)
+        return opened, "opened"
     if not members:
         return _without_finding(incident, window, settings)
     is_loud = any(is_loud for _, is_loud in found)
@@ -182,6 +186,8 @@ def _after(
         reopened=incident.reopened + incident.is_resolved,
         acked=None if incident.is_resolved else incident.acked,
         closed=None,
+        weight=incident.weight + more,
+        is_heavy=incident.weight + more >= settings.critical_from,
     )
     return after, _change(incident, after) if is_loud else None
 
