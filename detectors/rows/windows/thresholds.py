@@ -35,7 +35,7 @@ class RowCheck(Settings, frozen=True, kw_only=True):
     #: As `level`, for columns that no longer go together with others, all of them together.
     link_level: Level | None = None
     #: Least part of what a column had to do with others that must be lost, see `links.LostLink`.
-    least_link_loss: _Distance = 0.25
+    least_link_loss: _Distance = 0.1
     #: As `level`, for numbers beyond all of the training data, all columns together; see `tails`.
     range_level: Level | None = None
     #: As `level`, for rows that repeat others.
