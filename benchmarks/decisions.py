@@ -4,7 +4,7 @@
 report` runs the other streams and seeds, for figures that are stated. Thirteen minutes on two cores, `--quick` one.
 
 The jobs are the product's own, window by window (`benchmarks.decisions_job`), at their defaults: a click job with a
-reference, one that learns its baseline, and a rows job with a model of the default method.
+reference, one that learns its baseline, a rows job with a model of the default method, and a wafer job with its model.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Do false incidents stay within the budget of a job? Seeded streams without a fault, by budget, features and rows.
+"""Do false incidents stay within the budget of a job? Streams without a fault, by budget, features and rows.
 
 `make bench-decisions_budgets`; `--quick` takes under a minute and writes no results. One reference is fitted to the
 first windows of each stream, and a job of each budget judges the others: `false_incidents_ratio` is the incidents a day
@@ -14,8 +14,9 @@ from pathlib import Path
 from benchmarks.decisions_clean import Running, rate_bounds
 from benchmarks.decisions_job import Measured, WindowedJob, measure_window
 from benchmarks.decisions_learn import learning_job, reference_job
-from benchmarks.decisions_plan import JUDGED, ROWS, CleanTask, clean_stream
+from benchmarks.decisions_plan import JUDGED, ROWS, CleanTask, clean_stream, wafer_tasks, wafers_of
 from benchmarks.decisions_streams import WINDOW_US, span_of
+from benchmarks.decisions_wafers import opened as wafers_opened
 from benchmarks.harness import Result, cost, print_table, write_results
 from sparsewatch.schemas.units import DAY_US
 
@@ -25,6 +26,9 @@ _RECIPES = ("steady", "day_cycle", "heavy_tails", "autocorrelated")
 
 def opened(task: CleanTask, budgets: Sequence[float] = BUDGETS) -> tuple[Counter[float], int]:
     """Incidents that a job of each budget opens in a stream without a fault, and the windows that were judged."""
+    if task.kind == "wafer":
+        with tempfile.TemporaryDirectory() as folder:
+            return wafers_opened(wafers_of(task, Path(folder)), budgets)
     stream, learned = clean_stream(task)
     new = learning_job(stream).new
     found, first, jobs, judged = Counter[float](), list[Measured](), dict[float, Running](), 0
@@ -46,36 +50,36 @@ def opened(task: CleanTask, budgets: Sequence[float] = BUDGETS) -> tuple[Counter
 
 
 def tasks(*, quick: bool = False) -> list[CleanTask]:
-    """The streams: a steady one of few features if quick."""
+    """The streams: a steady one of few features, and seeded wafers, if quick."""
     shapes = [(features, rows) for features in JUDGED for rows in ROWS]
-    return [
+    wafers = [task for task in wafer_tasks("choose") if not task.shuffled]
+    clicks = [
         CleanTask(stream=recipe, kind="ctr", part="choose", a_window=rows, features=features, judged=JUDGED[features])
         for recipe in (_RECIPES[:1] if quick else _RECIPES)
         for features, rows in (shapes[:2] if quick else shapes)
     ]
+    return [*clicks, *(wafers[:2] if quick else wafers)]
 
 
 def ratios(planned: Sequence[CleanTask], budgets: Sequence[float] = BUDGETS) -> list[Result]:
-    """Incidents a day over the budget, by features, rows and budget."""
-    incidents: Counter[tuple[int, int, float]] = Counter()
-    windows: Counter[tuple[int, int]] = Counter()
+    """Incidents a day over the budget, by features, rows and budget, and of wafers."""
+    incidents: Counter[tuple[str, float]] = Counter()
+    windows: Counter[str] = Counter()
     for task in planned:
         found, judged = opened(task, budgets)
-        shape = (task.features, task.a_window)
+        shape = f"{task.features}_features_{task.a_window}_rows"
+        if task.kind == "wafer":
+            shape = f"{task.stream}_{task.a_window}_wafers"
         windows[shape] += judged
-        incidents.update({(*shape, budget): found[budget] for budget in budgets})
-    return [
-        _ratio(features, rows, budget, incidents[features, rows, budget], windows[features, rows])
-        for features, rows in windows
-        for budget in budgets
-    ]
+        incidents.update({(shape, budget): found[budget] for budget in budgets})
+    return [_ratio(shape, budget, incidents[shape, budget], windows[shape]) for shape in windows for budget in budgets]
 
 
-def _ratio(features: int, rows: int, budget: float, incidents: int, windows: int) -> Result:
+def _ratio(shape: str, budget: float, incidents: int, windows: int) -> Result:
     days = windows * WINDOW_US / DAY_US
     low, high = rate_bounds(incidents, days * budget)
     return cost(
-        f"false_incidents_ratio_{features}_features_{rows}_rows_budget_{budget:g}",
+        f"false_incidents_ratio_{shape}_budget_{budget:g}",
         incidents / days / budget,
         "of the budget",
         target=1.0,

@@ -28,9 +28,10 @@ from sparsewatch.transforms.codecs.other_fields import looked_at
 from sparsewatch.transforms.codecs.wrong_cells import WrongCells, summed, wrong_column
 from sparsewatch.transforms.window import decide
 from sparsewatch.transforms.window.close_windows import close_window
-from sparsewatch.transforms.window.in_memory import DecideInOrder, Remembered
+from sparsewatch.transforms.window.in_memory import DecideInOrder, Remembered, view_in_memory
 from sparsewatch.transforms.window.judge_stream import StreamRules
 from sparsewatch.transforms.window.measure import Measure, measuring
+from sparsewatch.transforms.window.recognise_wafers import Recognise
 
 _JOB = "bench"
 _TYPES = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
@@ -51,6 +52,8 @@ class Measured:
     rejected: int = 0
     #: Fields of its events that are no columns.
     others: OtherFields = NO_OTHERS
+    #: Records of single events that it wrote, as a wafer job does.
+    results: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +98,24 @@ class WindowedJob:
         self._parts = prepare(self._made)
         stream = StreamRules(self.job.stream.within(self.job.allowance), self._parts.own_volume)
         self._decide = DecideInOrder(
-            self._made.identity, self._parts.look_back, stream, self.job.incidents, self._parts.learning
+            self._made.identity, view_in_memory(self._parts.look_back), stream, self.job.incidents, self._parts.learning
         )
         #: How it learns its baseline, if it does.
         self.learning = self._parts.learning
-        # With its label a transform is wrapped; the measure is the callable that workers get.
-        self.new: Callable[[], Measure] = cast("Any", measuring(self._parts.measure)).new
         self.first = self._decide.first
+
+    # With its label a transform is wrapped; what it holds is what workers get.
+    @property
+    def new(self) -> Callable[[], Measure]:
+        """An empty measure of a job of clicks or rows."""
+        made: Callable[[], Measure] = cast("Any", measuring(self._parts.measure)).new
+        return made
+
+    @property
+    def recognise(self) -> Recognise:
+        """Verdicts on a block of wafers, by a job of wafers."""
+        found: Recognise = cast("Any", measuring(self._parts.measure)).recognise
+        return found
 
     def decide(self, state: Remembered, measured: Measured, orders: Sequence[Order] = ()) -> tuple[Decided, Remembered]:
         """What the job finds in the window that follows a state, by the orders in force, and the state after it."""
@@ -127,7 +141,7 @@ class WindowedJob:
             events=account.read,
         )
         reasons = {"bad_label": measured.rejected} if measured.rejected else {}
-        acks = Ack(late=measured.late, rejected=measured.rejected, reasons=reasons)
+        acks = Ack(results=measured.results, late=measured.late, rejected=measured.rejected, reasons=reasons)
         return WindowParts((measured.state,) if measured.rows else (), acks, (marker,), measured.others)
 
 

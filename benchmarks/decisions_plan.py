@@ -26,6 +26,7 @@ from benchmarks.decisions_streams import (
     read_table,
     shuffled,
 )
+from benchmarks.decisions_wafers import STREAMS, Wafers, clean_wafers, sizes
 from benchmarks.faults.library import plantable
 from benchmarks.faults.stretch import Target
 
@@ -39,6 +40,8 @@ _LEAST_WINDOWS, _LEAST_LEARNED, _LEARNED = 6, 4, 0.4
 _FAULT_ROWS = 2_000
 #: Windows that a quick run judges of a seeded stream.
 _QUICK = 48
+#: Wafers a window, likewise.
+_QUICK_WAFERS = 100
 #: Where faults are planted. Label and window length are added.
 _TARGETS: dict[str, Target] = {
     "steady ctr": Target(column="f001", other="f016", third="f008", number="f010", group=("f001", "f002", "f006")),
@@ -123,7 +126,7 @@ Only = Literal["clean", "faults", "delay"]
 
 def tasks(part: Part, *, quick: bool = False, only: Only | None = None) -> list[Task]:
     """The tasks of a part; a quick run has a stretch of each kind, one seed and no wide stream."""
-    clean_ones = [*_real(part), *_seeded(part)] if only in (None, "clean") else []
+    clean_ones = [*_real(part), *_seeded(part), *wafer_tasks(part)] if only in (None, "clean") else []
     faults = list(_faults(part)) if only in (None, "faults") else []
     delayed = delay_tasks(part, quick=quick) if only in (None, "delay") else []
     if not quick:
@@ -134,6 +137,8 @@ def tasks(part: Part, *, quick: bool = False, only: Only | None = None) -> list[
 
 
 def _is_quick(task: CleanTask) -> bool:
+    if task.kind == "wafer":
+        return task.stream == "drawn" and task.a_window == _QUICK_WAFERS
     return task.a_window == 2_000 and task.features in (0, 5) and task.stream != "census_income"
 
 
@@ -160,6 +165,19 @@ def _seeded(part: Part) -> Iterator[CleanTask]:
                         yield msgspec.structs.replace(one, shuffled=True)
 
 
+def wafer_tasks(part: Part) -> Iterator[CleanTask]:
+    """Wafers without a fault, in their order and shuffled."""
+    for stream in STREAMS:
+        for a_window in sizes(stream, part):
+            one = CleanTask(stream=stream, kind="wafer", part=part, a_window=a_window)
+            yield from (one, msgspec.structs.replace(one, shuffled=True))
+
+
+def wafers_of(task: CleanTask, folder: Path) -> Wafers:
+    """The wafers of a task."""
+    return Wafers(task.stream, task.part, task.a_window, is_shuffled=task.shuffled, folder=folder)
+
+
 def _faults(part: Part) -> Iterator[FaultTask]:
     real = [table for table in _at_hand(part) if table.name in _TARGETS]
     for seed in SEEDS[part]:
@@ -183,6 +201,8 @@ def run_task(task: Task) -> Found:
 
 
 def _run_clean(task: CleanTask, folder: Path) -> Found:
+    if task.kind == "wafer":
+        return Found(clean=(CleanRun(task=task, job="wafers", tally=clean_wafers(wafers_of(task, folder))),))
     stream, learned = clean_stream(task)
     tallies = clean(stream, learned, folder)
     return Found(clean=tuple(CleanRun(task=task, job=job, tally=one) for job, one in tallies.items()))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from benchmarks.decisions_clean import Tally, rate_bounds
 from benchmarks.decisions_delay import LEARNED, REACH, Delay, FalseAlarms
 from benchmarks.decisions_faults import Before, Outcome
-from benchmarks.decisions_plan import CleanRun, Found
+from benchmarks.decisions_plan import CleanRun, CleanTask, Found
 from benchmarks.harness import Result, cost, number, rate
 
 #: What one would want: an incident a day, hardly more than one a fault, and the right root suspect.
@@ -32,14 +32,19 @@ def results(found: Found) -> list[Result]:
 
 def _clean(runs: Sequence[CleanRun]) -> Iterator[Result]:
     for job in dict.fromkeys(run.job for run in runs):
-        groups: dict[tuple[int, bool], list[CleanRun]] = {}
+        groups: dict[tuple[int, str, bool], list[CleanRun]] = {}
         for run in runs:
             if run.job == job:
-                groups.setdefault((run.task.features, run.task.shuffled), []).append(run)
-        for (features, is_shuffled), own in sorted(groups.items()):
-            source = f"seeded_{features}_features" if features else "real"
+                groups.setdefault((run.task.features, _source(run.task), run.task.shuffled), []).append(run)
+        for (_, source, is_shuffled), own in sorted(groups.items()):
             order = "shuffled" if is_shuffled else "in_order"
             yield _clean_result(f"clean_{_name(job)}_{source}_{order}", own)
+
+
+def _source(task: CleanTask) -> str:
+    if task.features:
+        return f"seeded_{task.features}_features"
+    return "seeded" if task.stream == "drawn" else "real"
 
 
 def _clean_result(name: str, runs: Sequence[CleanRun]) -> Result:

@@ -17,7 +17,7 @@ import polars as pl
 from benchmarks.faults.stretch import TIME
 
 Part: TypeAlias = Literal["choose", "report"]
-Kind: TypeAlias = Literal["ctr", "rows"]
+Kind: TypeAlias = Literal["ctr", "rows", "wafer"]
 WINDOW_US = 3_600_000_000
 #: Start of the first window, a midnight.
 START_US = 1_700_006_400_000_000

@@ -1,5 +1,6 @@
 from benchmarks.decisions_budgets import ratios, tasks
 from benchmarks.decisions_plan import JUDGED, ROWS, CleanTask
+from benchmarks.decisions_wafers import WINDOWS
 
 
 def test_ratios_are_incidents_a_day_over_the_budget() -> None:
@@ -13,5 +14,8 @@ def test_ratios_are_incidents_a_day_over_the_budget() -> None:
 
 
 def test_all_shapes_are_planned() -> None:
-    assert {(task.features, task.a_window) for task in tasks()} == {(f, rows) for f in JUDGED for rows in ROWS}
-    assert len(tasks(quick=True)) == 2
+    planned = [task for task in tasks() if task.kind == "ctr"]
+    assert {(task.features, task.a_window) for task in planned} == {(f, rows) for f in JUDGED for rows in ROWS}
+    wafers = {(task.stream, task.a_window) for task in tasks() if task.kind == "wafer"}
+    assert wafers >= {("drawn", a_window) for a_window in WINDOWS}
+    assert [task.kind for task in tasks(quick=True)] == ["ctr", "ctr", "wafer", "wafer"]

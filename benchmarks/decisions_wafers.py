@@ -1,0 +1,166 @@
+"""Wafers without a fault, for `benchmarks.decisions`: seeded ones, whose lots lean to patterns, and real ones.
+
+Seeded wafers are those of the demo: normal, and a few of each known pattern, more or fewer of them from lot to lot and
+from window to window, as tools wear. Real ones are lots of WM-811K in the order of the file; a model learns the first
+of them. A model recognises each wafer once, whatever the windows and the order.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from benchmarks.decisions_clean import Running, Tally, tally
+from benchmarks.decisions_job import Measured, WindowedJob
+from benchmarks.decisions_streams import SEEDS, START_US, WINDOW_US, Part, span_of
+from sparsewatch.detectors.sparse_net.train import TrainConfig
+from sparsewatch.detectors.wafers.drawn import make_wafers
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
+from sparsewatch.detectors.wafers.window_counts import WaferCounts
+from sparsewatch.pipelines.wafer_files.labelled import read_labelled_wafers
+from sparsewatch.schemas.block import META, Block, Span
+
+#: Wafers a window, windows that are judged, and wafers of a seeded lot.
+WINDOWS = {25: 240, 100: 96, 500: 48}
+_LOT = 25
+#: Drawn as they are needed, and read from `SPARSEWATCH_DATA`.
+STREAMS = ("drawn", "wm811k")
+_KNOWN = ("normal", "center", "edge_ring", "scratch", "cluster", "donut")
+#: Share of each known pattern but the first, and how far it wanders from window to window and between lots.
+_SHARE, _PERSISTENCE, _WANDER, _OF_LOTS = 0.05, 0.95, 0.3, 0.5
+_TRAINING = 1_200
+#: Of real wafers: the file of each part, how many are learned, and windows below which a size is left out.
+FILES: dict[Part, str] = {"choose": "wm811k_dev_small.npz", "report": "wm811k_train_37348.npz"}
+_LEARNED, _LEAST_WINDOWS = 2_000, 6
+
+
+class Wafers:
+    """Wafers behind those that a model learned, as the job of it sees them.
+
+    Args:
+        stream: `drawn` or `wm811k`.
+        part: Of the streams.
+        a_window: Wafers a window.
+        is_shuffled: Whether they are dealt out anew over all windows.
+        folder: For the model.
+    """
+
+    def __init__(self, stream: str, part: Part, a_window: int, *, is_shuffled: bool, folder: Path) -> None:
+        model, wafers = (_drawn if stream == "drawn" else _real)(part, a_window)
+        self.count = wafers.num_rows // a_window
+        order = np.arange(self.count * a_window)
+        if is_shuffled:
+            order = np.random.default_rng(SEEDS[part][0]).permutation(order)
+        self._wafers, self._order, self._a_window = wafers, order, a_window
+        self._settings = {
+            "kind": "wafer",
+            "wafers": {"model": str(model.save(folder / "wafers", metrics={}, training={}))},
+        }
+
+    def job(self, budget: float = 1.0) -> Running:
+        """The job at its defaults, of a budget."""
+        return Running(WindowedJob({**self._settings, "alerts": {"false_incidents_per_day": budget}}, WINDOW_US))
+
+    def windows(self, job: WindowedJob) -> Iterator[Measured]:
+        """Each window as a job's readers give it."""
+        for number in range(self.count):
+            at = self._order[number * self._a_window : (number + 1) * self._a_window]
+            start_us, end_us = span_of(number)
+            found = job.recognise(_block(self._wafers.take(pa.array(at)), number))
+            counts = WaferCounts()
+            counts.add(found.results, found.looking_novel)
+            yield Measured(
+                start_us=start_us, end_us=end_us, state=counts.to_bytes(), rows=at.size, results=len(found.results)
+            )
+
+
+def clean_wafers(wafers: Wafers) -> Tally:
+    """What the job at its defaults makes of them."""
+    running = wafers.job()
+    return tally([running.next(window) for window in wafers.windows(running.job)])
+
+
+def opened(wafers: Wafers, budgets: Sequence[float]) -> tuple[Counter[float], int]:
+    """Incidents that a job of each budget opens, and the windows that were judged."""
+    jobs, found = {budget: wafers.job(budget) for budget in budgets}, Counter[float]()
+    for window in wafers.windows(jobs[budgets[0]].job):
+        for budget, job in jobs.items():
+            found[budget] += len(job.next(window).opened)
+    return found, wafers.count
+
+
+def sizes(stream: str, part: Part) -> list[int]:
+    """Wafers a window; of real ones those that make enough windows, none where they are not at hand."""
+    if stream == "drawn":
+        return list(WINDOWS)
+    if not _file(part).exists():
+        return []
+    left = len(_labelled(part)[1]) - _LEARNED
+    return [a_window for a_window in WINDOWS if left // a_window >= _LEAST_WINDOWS]
+
+
+def _file(part: Part) -> Path:
+    return Path(os.environ.get("SPARSEWATCH_DATA", "../shared/data")) / "wafers" / FILES[part]
+
+
+@lru_cache(maxsize=1)
+def _labelled(part: Part) -> tuple[pa.RecordBatch, Sequence[str]]:
+    found = read_labelled_wafers(_file(part))
+    return found.rows, found.labels
+
+
+@lru_cache(maxsize=1)
+def _real_model(part: Part) -> WaferModel:
+    rows, labels = _labelled(part)
+    return _trained(rows.slice(0, _LEARNED), labels[:_LEARNED])
+
+
+def _real(part: Part, a_window: int) -> tuple[WaferModel, pa.RecordBatch]:
+    rows = _labelled(part)[0].slice(_LEARNED)
+    return _real_model(part), rows.slice(0, WINDOWS[a_window] * a_window)
+
+
+@lru_cache(maxsize=1)
+def _drawn_model(part: Part) -> WaferModel:
+    rng = np.random.default_rng([SEEDS[part][0], 1])
+    labels = rng.choice(_KNOWN, _TRAINING).tolist()
+    return _trained(make_wafers(labels, rng, defects=(120, 260)), labels)
+
+
+def _drawn(part: Part, a_window: int) -> tuple[WaferModel, pa.RecordBatch]:
+    rng = np.random.default_rng([SEEDS[part][0], a_window])
+    labels = lots(rng, WINDOWS[a_window], a_window)
+    return _drawn_model(part), make_wafers(labels, rng, defects=(120, 260), first=_TRAINING)
+
+
+def _trained(rows: pa.RecordBatch, labels: Sequence[str]) -> WaferModel:
+    return train_wafer_model(rows, labels, WaferTrainingConfig(grid=128, train=TrainConfig(epochs=4)))[0]
+
+
+def lots(rng: np.random.Generator, windows: int, a_window: int) -> list[str]:
+    """Patterns of wafers in the order of lots, whose shares wander from window to window and from lot to lot."""
+    wander: NDArray[np.float64] = np.zeros(len(_KNOWN) - 1)
+    labels: list[str] = []
+    for at in range(-(-windows * a_window // _LOT)):
+        if at * _LOT % a_window == 0:
+            step = rng.normal(size=wander.size) * _WANDER * np.sqrt(1 - _PERSISTENCE**2)
+            wander = _PERSISTENCE * wander + step
+        shares = np.minimum(_SHARE * np.exp(wander + _OF_LOTS * rng.normal(size=wander.size)), 0.15)
+        labels += rng.choice(_KNOWN, _LOT, p=[1 - shares.sum(), *shares]).tolist()
+    return labels[: windows * a_window]
+
+
+def _block(wafers: pa.RecordBatch, number: int) -> Block:
+    rows = wafers.num_rows
+    times = START_US + number * WINDOW_US + np.arange(rows) * WINDOW_US // rows
+    zeros = np.zeros(rows, np.int64)
+    meta = [zeros, number * rows + np.arange(rows), zeros, times]
+    arrays = [pa.array(values, field.type) for values, field in zip(meta, META, strict=True)]
+    batch = pa.RecordBatch.from_arrays([*wafers.columns, *arrays], schema=pa.schema([*wafers.schema, *META]))
+    return Block((Span("wafers", 0, 0, rows),), batch)

@@ -1,0 +1,63 @@
+"""Wafers without a fault are drawn by lots, dealt into windows, and judged by the job's own code."""
+
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import decisions_wafers
+from benchmarks.decisions_wafers import Wafers, clean_wafers, lots, opened
+from sparsewatch.detectors.wafers.window_counts import WaferCounts
+from tests.kit.wafer_models import fresh_wafers, tiny_model
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six windows of ten wafers, and a model that takes a second to train."""
+    wafers = fresh_wafers("center", 60)
+    monkeypatch.setattr(decisions_wafers, "_drawn", lambda _part, _a_window: (tiny_model(), wafers))
+
+
+def windows_of(folder: Path, *, is_shuffled: bool) -> list[list[str]]:
+    wafers = Wafers("drawn", "choose", 10, is_shuffled=is_shuffled, folder=folder)
+    return [
+        [wafer.wafer_id for wafer in WaferCounts.from_bytes(window.state).looking_novel]
+        for window in wafers.windows(wafers.job().job)
+    ]
+
+
+def test_shares_of_patterns_lean_from_lot_to_lot() -> None:
+    labels = lots(np.random.default_rng(1), 40, 100)
+    assert len(labels) == 4_000
+    shares = Counter(labels)
+    assert 0.6 < shares["normal"] / 4_000 < 0.9
+    rings = np.array([labels[at : at + 25].count("edge_ring") for at in range(0, 4_000, 25)])
+    # More than a binomial count of each lot would vary.
+    assert rings.var() > 1.2 * rings.mean()
+
+
+@pytest.mark.usefixtures("few")
+def test_each_wafer_is_recognised_once_in_its_window(tmp_path: Path) -> None:
+    wafers = Wafers("drawn", "choose", 10, is_shuffled=False, folder=tmp_path)
+    windows = list(wafers.windows(wafers.job().job))
+    assert [window.rows for window in windows] == [10] * 6 == [window.results for window in windows]
+    assert [WaferCounts.from_bytes(window.state).wafers for window in windows] == [10] * 6
+
+
+@pytest.mark.usefixtures("few")
+def test_wafers_that_are_shuffled_are_the_same_in_other_windows(tmp_path: Path) -> None:
+    in_order, dealt = (windows_of(tmp_path / str(shuffled), is_shuffled=shuffled) for shuffled in (False, True))
+    assert sorted(chain.from_iterable(in_order)) == sorted(chain.from_iterable(dealt))
+    assert in_order != dealt
+
+
+@pytest.mark.usefixtures("few")
+def test_the_job_judges_each_window_and_a_larger_budget_opens_no_less(tmp_path: Path) -> None:
+    wafers = Wafers("drawn", "choose", 10, is_shuffled=False, folder=tmp_path)
+    assert (found := clean_wafers(wafers)).windows == found.compared == 6
+    incidents, windows = opened(wafers, (0.1, 1.0, 10.0))
+    assert windows == 6
+    assert incidents[1.0] == found.incidents
+    assert incidents[0.1] <= incidents[1.0] <= incidents[10.0]
