@@ -73,7 +73,8 @@ def check_window(
     """
     findings = [check_volume(counts.rows, reference, settings, complete=complete, start_us=start_us)]
     if counts.rows >= max(settings.min_rows, 1):
-        findings.append(check_click_rate(counts.clicks, counts.rows, reference, settings, start_us=start_us))
+        moved = check_click_rate(counts.clicks, counts.rows, reference, settings, start_us=start_us)
+        findings.append(moved)
         findings.append(check_calibration(profile.calibration, reference.calibration, settings, reference.name))
         matched = reference.known.match(counts) if matched is None else matched
         some = suspects(counts, profile, reference, matched, settings)
@@ -83,7 +84,8 @@ def check_window(
             if name in some
         )
         told = {finding.subject for finding in findings if finding is not None}
-        lost = check_links(counts, profile, reference, settings, told)
+        # Of few clicks, or of many more, the evidence of labels falls without a label in another row.
+        lost = [] if moved is not None else check_links(counts, profile, reference, settings, told)
         if any(finding.rule == "label_signal_lost" for finding in lost):
             # Of no feature is any left then.
             findings = [one for one in findings if one is None or one.rule != "feature_signal_lost"]

@@ -10,6 +10,7 @@ distance that a test for any signal at all would have.
 Each window of the baseline is weighed by the rates of the others, so that it does not know its own labels.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -50,7 +51,8 @@ class LinkOver(msgspec.Struct, frozen=True, array_like=True):
         sd = self.gain.sd * max(1.0, self.rows / rows) ** 0.5
         # The variance of the logarithm of a likelihood ratio is about twice its mean, where effects are small.
         bound = between_windows(sd, (2 * self.gain.mean / rows) ** 0.5, self.windows, z)
-        return self.gain.inflation * widen(bound, self.windows)
+        # Student's quantile of few degrees of freedom overflows to the other side at the smallest probabilities.
+        return self.gain.inflation * widen(bound, self.windows) if bound >= 0 else math.inf
 
 
 class LabelLink(NamedTuple):

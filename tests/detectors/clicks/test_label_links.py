@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.clicks.label_links import LabelLink, fit_links
+from sparsewatch.detectors.clicks.label_links import LabelLink, LinkOver, fit_links
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.clicks.tolerances import Statistic
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.schemas.alerts import Finding
@@ -21,11 +22,11 @@ SETTINGS = ClickThresholds(z=4.4, signal_z=4.4)
 Codes = dict[str, NDArray[np.int64]]
 
 
-def drawn(seed: int, rows: int = ROWS) -> tuple[Codes, NDArray[np.int64]]:
+def drawn(seed: int, rows: int = ROWS, rate: float = -1.7) -> tuple[Codes, NDArray[np.int64]]:
     """Three features of which two tell something of the label, neither of them enough to be missed in a window."""
     rng = np.random.default_rng(seed)
     codes = {name: np.minimum(rng.geometric(0.3, rows), size) for name, size in (("a", 5), ("b", 8), ("c", 12))}
-    odds = -1.7 + 0.45 * (2.0 * (codes["a"] % 2) - 1) + 0.4 * (2.0 * (codes["b"] % 2) - 1)
+    odds = rate + 0.45 * (2.0 * (codes["a"] % 2) - 1) + 0.4 * (2.0 * (codes["b"] % 2) - 1)
     return codes, (rng.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.int64)
 
 
@@ -132,6 +133,22 @@ def test_one_feature_that_lost_it_all_is_no_fault_of_the_label(reference: Refere
 def test_windows_without_a_fault_tell_nothing(reference: Reference) -> None:
     for seed in range(1_000, 1_300):
         assert found(counted(*drawn(seed)), reference) == []
+
+
+@pytest.mark.parametrize("rate", [-1.7, 0.8])
+def test_a_loss_of_most_clicks_is_no_loss_of_their_link(rate: float) -> None:
+    reference = fit_reference([counted(*drawn(seed, rate=rate)) for seed in range(WINDOWS)])
+    for seed in range(700, 706):
+        codes, label = drawn(seed, rate=rate)
+        label[np.random.default_rng(seed).random(ROWS) < 0.8] = 0
+        assert "click_rate_shift" in (rules := {one.rule for one in found(counted(codes, label), reference)})
+        assert "label_signal_lost" not in rules
+
+
+def test_however_few_windows_a_p_value_is_one() -> None:
+    over = LinkOver(Statistic(mean=0.01, sd=0.001, min=0.009, max=0.011), 6, 2_000.0)
+    tolerances = [over.tolerance(2_000, z) for z in (4.0, 8.0, 20.0, 37.0)]
+    assert tolerances == sorted(tolerances)
 
 
 def test_half_of_a_loss_is_not_told(reference: Reference) -> None:
