@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sparsewatch.detectors.rows.methods.scorer import Rows
 from sparsewatch.detectors.rows.model import RowModel
 from sparsewatch.detectors.rows.windows.checks import SUBJECT
-from sparsewatch.detectors.rows.windows.column_drift import ColumnDrift, moved_columns, stretch_chance
+from sparsewatch.detectors.rows.windows.column_drift import ColumnDrift, moved_columns, spread_of, stretch_chance
 from sparsewatch.detectors.rows.windows.copies import check_copies
-from sparsewatch.detectors.rows.windows.links import LostLink, lost_links
+from sparsewatch.detectors.rows.windows.links import LostLink, groups_of, lost_links
 from sparsewatch.detectors.rows.windows.tails import Beyond, beyond_tails
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.schemas.alerts import Finding, counted
@@ -98,16 +100,29 @@ def _beyond(one: Beyond, rows: int, model: str) -> Finding:
 
 
 def _unlinked(model: RowModel, X: Rows, rows: int, apart_from: Sequence[str], settings: RowCheck) -> list[Finding]:
-    if model.links is None:
+    found = _lost(model, model.groups(X), rows, apart_from, settings)
+    if not found:
         return []
-    found = lost_links(model.links, model.groups(X), rows, model.encoder.names, apart_from)
-    return [
-        _link_lost(one, len(X), model.id, settings.least_link_loss)
-        for one in found[:_MOST_COLUMNS]
+    # Columns that wandered a little lie in other groups of the training data, though they go together as before: so a
+    # link must be lost between the tenths of the window's own rows, too.
+    values = X[:, model.encoder.first_features]
+    again = _lost(model, groups_of(values, spread_of(values).cuts), rows, apart_from, settings)
+    told = [max(one, again[name], key=lambda link: link.p_value) for name, one in found.items() if name in again]
+    return [_link_lost(one, len(X), model.id, settings.least_link_loss) for one in told[:_MOST_COLUMNS]]
+
+
+def _lost(
+    model: RowModel, groups: NDArray[np.uint8], rows: int, apart_from: Sequence[str], settings: RowCheck
+) -> dict[str, LostLink]:
+    if model.links is None:
+        return {}
+    return {
+        one.column: one
+        for one in lost_links(model.links, groups, rows, model.encoder.names, apart_from)
         if one.lost >= settings.least_link_loss
         and one.chance <= settings.of_links
         and one.stretch_chance <= settings.of_stretches
-    ]
+    }
 
 
 def _link_lost(link: LostLink, rows: int, model: str, least: float) -> Finding:

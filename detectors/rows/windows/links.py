@@ -35,7 +35,7 @@ _LEAST_Z = 6.0
 _PRIOR = 5.0
 #: Rows of a window, and independent rows that surely tell as much, below which the mean of its rows is far from
 #: Gaussian.
-_LEAST_ROWS, _LEAST_INDEPENDENT = 100, 50
+_LEAST_ROWS, _LEAST_INDEPENDENT = 100, 200
 #: Of a mean of which all rows are alike.
 _LEAST_VARIANCE = 1e-12
 #: A column is named if it lost at least this part of what the one that lost most did: partners lose their share of it.
