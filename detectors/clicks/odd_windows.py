@@ -4,6 +4,7 @@ A window is left out as a whole where its volume or click rate is outlying, and 
 of missing values, its values, their number or its signal are (see `sparsewatch.detectors.clicks.outlying`).
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -79,14 +80,22 @@ def odd_windows_of(name: str, stretch: Stretch, values: StretchValues) -> frozen
         stretch: Windows of about the same volume.
         values: The feature's values in them.
     """
-    nulls = [profile.features[name].null_share for profile in stretch.profiles]
-    missing = _odd_shares(nulls, [profile.rows for profile in stretch.profiles], stretch.starts_us)
+    starts_us = None if stretch.starts_us is None else tuple(stretch.starts_us)
+    nulls = tuple(profile.features[name].null_share for profile in stretch.profiles)
+    missing = _odd_nulls(nulls, tuple(profile.rows for profile in stretch.profiles), starts_us)
     some = np.flatnonzero(values.listed)
     if some.size < PART:
         return frozenset(missing)
-    part = _Part(name, stretch.at(some.tolist()), values.listed[some].tolist(), some, values)
+    whole = some.size == len(stretch.windows)
+    part = _Part(name, stretch if whole else stretch.at(some.tolist()), values.listed[some].tolist(), some, values)
     rare = _odd_shares((values.rare[some] / values.listed[some]).tolist(), part.listed, part.stretch.starts_us)
     return frozenset([*missing, *some[[*{*rare, *part.odd_numbers(), *part.odd_signals()}]].tolist()])
+
+
+# Most features of a stream miss no value, or all of them in the same rows.
+@functools.lru_cache(maxsize=256)
+def _odd_nulls(shares: tuple[float, ...], rows: tuple[int, ...], starts_us: tuple[int, ...] | None) -> tuple[int, ...]:
+    return _odd_shares(shares, rows, starts_us)
 
 
 def _odd_shares(shares: Sequence[float], rows: Sequence[int], starts_us: Sequence[int] | None) -> tuple[int, ...]:

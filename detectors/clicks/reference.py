@@ -3,11 +3,12 @@
 Fitted once, stored as a model artefact, compared with each new window by `sparsewatch.detectors.clicks.checks`.
 """
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -367,10 +368,10 @@ def _weigh(stretches: Mapping[str, Stretch]) -> None:
 def _fit(name: str, stretch: Stretch, left_out: int) -> tuple[FeatureReference, StretchValues]:
     values = StretchValues(stretch.windows, name)
     odd = odd_windows_of(name, stretch, values)
-    kept = stretch.without(odd)
     if odd:
-        values = StretchValues(kept.windows, name)
-    return _feature(name, kept, values, left_out + len(odd)), values
+        stretch = stretch.without(odd)
+        values = StretchValues(stretch.windows, name)
+    return _feature(name, stretch, values, left_out + len(odd)), values
 
 
 def _feature(name: str, stretch: Stretch, values: StretchValues, left_out: int) -> FeatureReference:
@@ -381,10 +382,9 @@ def _feature(name: str, stretch: Stretch, values: StretchValues, left_out: int) 
     # In a stream whose values change the windows to come have more new ones than those between others: a window is
     # compared with those before it. Of the first half few are known.
     new = (values.new[some] / values.listed[some])[int(some.sum()) // 2 :].tolist()
-    nulls = [figure.null_share for figure in figures]
-    rows = np.array([profile.rows for profile in profiles], np.float64)
+    nulls = _of_nulls(tuple(figure.null_share for figure in figures), tuple(profile.rows for profile in profiles))
     return FeatureReference(
-        null_share=_null_share(np.array(nulls), rows),
+        null_share=nulls.share,
         cardinality=statistic(cardinalities),
         cardinality_ratio=_distinct(cardinalities, values),
         score=statistic([figure.score for figure in figures]),
@@ -393,7 +393,7 @@ def _feature(name: str, stretch: Stretch, values: StretchValues, left_out: int) 
         rank=0,
         listed=int(values.listed.sum()),
         left_out=left_out,
-        null_steadiness=null_steadiness(nulls, rows.tolist()),
+        null_steadiness=nulls.steadiness,
         follows_time=timed,
     )
 
@@ -408,9 +408,18 @@ def _distinct(cardinalities: Sequence[int], values: StretchValues) -> Statistic:
     return statistic(ratios.tolist(), of_figures(ratios, chance))
 
 
-def _null_share(shares: NDArray[np.float64], rows: NDArray[np.float64]) -> Statistic:
-    inflation, most = of_shares(shares[:, None], rows), float(shares.max())
-    return within_reach(statistic(shares.tolist()), inflation, most, shares.size, float(rows.mean()))
+class _Nulls(NamedTuple):
+    share: Statistic
+    steadiness: Steadiness | None
+
+
+# Most features of a stream miss no value, or all of them in the same rows.
+@functools.lru_cache(maxsize=256)
+def _of_nulls(shares: tuple[float, ...], rows: tuple[int, ...]) -> _Nulls:
+    missing, sizes = np.array(shares), np.array(rows, np.float64)
+    inflation, most = of_shares(missing[:, None], sizes), float(missing.max())
+    share = within_reach(statistic(shares), inflation, most, missing.size, float(sizes.mean()))
+    return _Nulls(share, null_steadiness(shares, rows))
 
 
 def _unseen_share(new: Sequence[float], values: StretchValues) -> Statistic:

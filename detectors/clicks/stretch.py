@@ -36,6 +36,8 @@ class Stretch:
 
     def without(self, places: Collection[int]) -> "Stretch":
         """The windows at all other places."""
+        if not places:
+            return self
         return self.at([place for place in range(len(self.windows)) if place not in places])
 
     def at(self, places: Sequence[int]) -> "Stretch":
