@@ -130,7 +130,7 @@ def check_volume(
         rule, severity, threshold = "volume_high", "warning", high
         chance = p_value(lambda z: rows >= baseline.figure.mean + baseline.volume_tolerance(z), settings.of_stream)
     elif complete and rows <= low:
-        rule, severity, threshold = "volume_low", "critical", low
+        rule, severity, threshold = "volume_low", "critical" if rows <= baseline.figure.mean / 2 else "warning", low
         chance = p_value(lambda z: rows <= baseline.low_volume(settings.volume_low, z), settings.of_stream)
     else:
         return None

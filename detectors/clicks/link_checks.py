@@ -1,6 +1,6 @@
 """The rules on labels that no longer go with the values of features: of one feature, or of all."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sparsewatch.detectors.budget.chance import p_value
@@ -17,6 +17,8 @@ _TELLING = 12.0
 #: Lost is what no longer goes with the values. Of much more than all rows, clicks go with other values instead, as when
 #: people's taste changes.
 _MOST_LOST = 1.5
+#: Share of the rows from which on a feature is among those whose labels are lost.
+_HALF = 0.5
 
 
 class _Now(NamedTuple):
@@ -77,13 +79,23 @@ def check_links(
     whole = None
     if reference.links.whole is not None and len(links) == len(reference.links.features):
         whole = _Now(reference.links.whole, sum(one.gain for one in links.values()), counts.rows)
-        if whole.is_lost(settings) and all(one.lost >= 0.5 for one in links.values() if one.is_telling):
+        if whole.is_lost(settings) and _is_lost_of_all(list(links.values())):
             return [_of_label(whole, links, reference, settings)]
     return [
         _of_feature(View.of(name, counts, profile.features[name], reference, settings), one)
         for name, one in links.items()
         if name not in told and one.is_lost(settings)
     ]
+
+
+def _is_lost_of_all(links: Sequence[_Now]) -> bool:
+    """Whether each feature that tells enough has lost half, and so have all together but the one that told most."""
+    if any(one.lost < _HALF for one in links if one.is_telling):
+        return False
+    # One feature that is dealt out anew takes the largest part of all evidence with it. Of rows dealt out anew the
+    # evidence is as much below 0 as it was above.
+    others = sorted(links, key=lambda one: one.over.gain.mean)[:-1]
+    return sum(one.gain for one in others) <= (1 - 2 * _HALF) * sum(one.over.gain.mean for one in others)
 
 
 def smallest_loss(over: LinkOver, rows: float, settings: ClickThresholds) -> float | None:

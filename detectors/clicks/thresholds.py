@@ -42,8 +42,8 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     #: Rows of each label below which signal is not judged.
     min_clicks: Count = 20
     #: Volume, divided by the reference's mean.
-    volume_low: _Part = 0.5
-    volume_high: _Multiple = 2.0
+    volume_low: _Part = 0.85
+    volume_high: _Multiple = 1.25
     #: Relative change of the click rate.
     click_rate_change: Positive = 0.25
     #: As `z` for the calibration of a prediction, and relative change of the clicks that it leads to expect.

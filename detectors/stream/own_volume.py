@@ -53,7 +53,7 @@ def check_own_volume(rows: int, history: StreamHistory, start_us: int, threshold
     return Finding(
         rule="volume_low",
         subject="stream",
-        severity="critical",
+        severity="critical" if rows <= baseline.figure.mean / 2 else "warning",
         value=rows,
         threshold=limit,
         baseline=baseline.figure.mean,
