@@ -88,12 +88,13 @@ class FeatureCounts:
             raise ConfigError(f"features: expected distinct names other than the label {label!r}, got {list(features)}")
         check_range(Count, max_values, "max_values")
         check_range(Bits, number_bits, "number_bits")
-        if unknown := sorted(set(numbers) - set(features)):
+        binned_features = frozenset(numbers)
+        if unknown := sorted(binned_features - set(features)):
             raise ConfigError(f"numbers: expected some of the features {list(features)}, got {unknown}")
         self.features = tuple(features)
         self.label = label
         self.max_values = max_values
-        self.bins = NumberBins(tuple(name for name in features if name in numbers), number_bits)
+        self.bins = NumberBins(tuple(name for name in features if name in binned_features), number_bits)
         self.rows = 0
         self.clicks = 0
         self._buffer: list[pa.RecordBatch] = []
@@ -101,7 +102,8 @@ class FeatureCounts:
         self._schema: pa.Schema | None = None
         pending = min(PARTS_VALUES, PENDING_VALUES // len(self.features))
         self._columns = {
-            name: ValueCounts(max_values, pending, number_bits if name in numbers else None) for name in self.features
+            name: ValueCounts(max_values, pending, number_bits if name in binned_features else None)
+            for name in self.features
         }
 
     def __repr__(self) -> str:
