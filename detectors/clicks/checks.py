@@ -21,6 +21,7 @@ matter (see `ClickThresholds`). Of the rules that fire on one feature only the s
 """
 
 import math
+from collections.abc import Collection
 
 import msgspec
 
@@ -79,7 +80,7 @@ def check_window(
         matched = reference.known.match(counts) if matched is None else matched
         some = suspects(counts, profile, reference, matched, settings)
         findings.extend(
-            _strongest(View.of(name, counts, profile.features[name], reference, settings))
+            _strongest(View.of(name, counts, profile.features[name], reference, settings), some[name])
             for name in counts.features
             if name in some
         )
@@ -176,8 +177,9 @@ def check_click_rate(
     )
 
 
-def _strongest(view: View) -> Finding | None:
-    findings = [finding for rule in RULES if (finding := rule(view)) is not None]
+def _strongest(view: View, some: Collection[str]) -> Finding | None:
+    """What the strongest explanation among some rules finds."""
+    findings = [finding for rule in RULES if rule.__name__ in some and (finding := rule(view)) is not None]
     if not findings:
         return None
     first, *others = findings

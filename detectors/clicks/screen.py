@@ -1,11 +1,12 @@
-"""Which features of a window a rule may fire on, of all features at once.
+"""Which rules may fire on which features of a window, of all features at once.
 
 A rule fires where chance is excluded and the effect is large. Here a condition of each rule is judged that holds
 wherever it fires: mostly the effect alone, which needs no tolerance, and of shares of values a tolerance that is never
-wider than the rule's own. So the rules themselves look only at the few features left, and find what they would have
-found of all.
+wider than the rule's own. So each rule looks only at the few features left for it, and finds what it would have found
+of all.
 """
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,10 @@ from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 
 _Yes = NDArray[np.bool_]
+#: Rules that are judged together.
+_MISSING = ("feature_vanished", "feature_appeared", "feature_nulls")
+_SHARES = ("value_vanished", "feature_values_moved")
+_SIGNAL = ("feature_signal_gained", "feature_signal_lost")
 #: Figures that are summed in another order differ by less.
 _ROUNDING = 1e-9
 #: The same of numbers of distinct values, which are sums of differences of large logarithms.
@@ -47,8 +52,8 @@ def suspects(
     reference: Reference,
     matched: Matched,
     settings: ClickThresholds,
-) -> set[str]:
-    """Features that a rule may fire on.
+) -> dict[str, set[str]]:
+    """Names of the rules that may fire on a feature, by feature; features of which none may are left out.
 
     Args:
         counts: The window's counts.
@@ -58,18 +63,24 @@ def suspects(
         settings: When a deviation matters.
     """
     flat, window = reference.flat, _figures(counts, profile, reference.flat)
-    some = (
-        _missing(window, flat, settings)
-        | (window.unseen >= flat.unseen + settings.unseen_rise)
-        | _distinct(window, flat, settings)
-        | _shares(window, flat.shares, matched.rows, settings)
-    )
+    some: list[tuple[tuple[str, ...], _Yes]] = [
+        (_MISSING, _missing(window, flat, settings)),
+        (("feature_unseen_values",), window.unseen >= flat.unseen + settings.unseen_rise),
+        (("feature_cardinality",), _distinct(window, flat, settings)),
+        (_SHARES, _shares(window, flat.shares, matched.rows, settings)),
+    ]
     if min(counts.clicks, counts.rows - counts.clicks) >= settings.min_clicks:
-        some |= _signal(window, flat, settings)
-    here = set(counts.features)
-    found = {flat.features[number] for number in np.flatnonzero(some)}
-    found |= {name for name in reference.numbers if name in here and _numbers(counts, reference, name, settings)}
-    return (found | matched.apart | flat.apart) & here
+        some.append((_SIGNAL, _signal(window, flat, settings)))
+    here, found = set(counts.features), defaultdict[str, set[str]](set)
+    for rules, yes in some:
+        for number in np.flatnonzero(yes):
+            found[flat.features[number]].update(rules)
+    for name in here & (matched.apart | flat.apart):
+        found[name].update(_SHARES)
+    for name in here & reference.numbers.keys():
+        if _numbers(counts, reference, name, settings):
+            found[name].add("feature_numbers_moved")
+    return dict(found)
 
 
 def _figures(counts: FeatureCounts, profile: WindowProfile, flat: FlatReference) -> _Window:
