@@ -115,17 +115,21 @@ class KnownValues:
 
     def _found(self, parts: Sequence[tuple[int, Part]], by_column: Sequence[Hashes]) -> tuple[Counts, Counts]:
         """The figures of `Matched` of the values of some features and their hashes."""
-        of, sizes = np.array([(place, part.rows.size) for place, part in parts], np.int64).reshape(-1, 2).T
-        columns = np.repeat(of, sizes)
-        held, hashes = _joined([part.rows for _, part in parts], np.int64), _joined(by_column, np.uint64)
-        # Of features of which a sample is known most values cannot be in it.
-        if self.limits:
-            can_be = np.flatnonzero(hashes <= self._highest[columns])
-            hashes, columns, held = hashes[can_be], columns[can_be], held[can_be]
+        kept = [self._below(place, part.rows, own) for (place, part), own in zip(parts, by_column, strict=True)]
+        of, sizes = np.array([(place, own.size) for place, own, _ in kept], np.int64).reshape(-1, 2).T
+        columns, hashes = np.repeat(of, sizes), _joined([own for _, own, _ in kept], np.uint64)
+        held = _joined([rows for _, _, rows in kept], np.int64)
         places = self._index.find(hashes_of_columns(hashes, columns))
         found, rows = places >= 0, np.zeros(self.starts[-1], np.int64)
         rows[places[found]] = held[found]
         return rows, np.bincount(columns[~found], held[~found], len(self.features)).astype(np.int64)
+
+    def _below(self, feature: int, rows: Counts, hashes: Hashes) -> tuple[int, Hashes, Counts]:
+        """Of a feature of which a sample is known, those of a window's values that can be in it: few."""
+        if self.features[feature] not in self.limits:
+            return feature, hashes, rows
+        below = np.flatnonzero(hashes <= self._highest[feature])
+        return feature, hashes[below], rows[below]
 
 
 def _joined(arrays: Sequence[Any], dtype: type) -> Any:
