@@ -13,6 +13,7 @@ from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.feature_view import View, null_tolerance
 from sparsewatch.detectors.clicks.moved_values import EXAMPLES, most_frequent, moved_at, taker
+from sparsewatch.detectors.clicks.number_shares import NumberMovement
 from sparsewatch.detectors.clicks.profile import unseen_values
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.signal_checks import feature_signal_gained, feature_signal_lost
@@ -23,7 +24,9 @@ from sparsewatch.detectors.clicks.tolerances import (
     distinct_tolerance,
     share_tolerance,
 )
+from sparsewatch.detectors.clicks.unit_factor import quantile_factor, unit_factor, wording
 from sparsewatch.detectors.counts.counts import Counts
+from sparsewatch.detectors.counts.number_bins import is_number
 from sparsewatch.schemas.alerts import Finding, counted
 
 #: Of Arrow's types: text as it is counted.
@@ -132,6 +135,7 @@ def feature_unseen_values(view: View) -> Finding | None:
     reference = view.reference
     unseen = unseen_values(view.counts, view.name, reference.known_values[view.name], reference.hash_limit(view.name))
     distinct, values = round(float(unseen["weight"].sum())), unseen["value"].to_arrow(compat_level=_OLDEST)
+    factor = _factor(view, values, unseen["rows"].to_numpy())
     message = f"{share:.1%} of values are not in {reference.name}, {baseline.mean:.1%} expected; {distinct} distinct"
     return view.finding(
         "feature_unseen_values",
@@ -139,11 +143,32 @@ def feature_unseen_values(view: View) -> Finding | None:
         share,
         threshold,
         baseline.mean,
-        message,
+        message if factor is None else f"{message}, {wording(factor)} known ones: another unit?",
         p_value(lambda z: share >= excluded(z), view.settings.of_features),
         unseen=distinct,
         top_values=_top(view, values, unseen["rows"].to_numpy()),
+        **({} if factor is None else {"factor": factor}),
     )
+
+
+def _factor(view: View, new: Any, rows: Counts) -> float | None:
+    """By what factor new numbers are known ones, if by one."""
+    if view.numbers is not None:
+        # Those in another unit may be known, too, where numbers reach far; all together differ by it then.
+        return _bins_factor(view.numbers, new.to_numpy(), rows) or _factor_of_all(view, view.numbers)
+    known = view.reference.known_values[view.name].to_arrow(compat_level=_OLDEST)
+    if known.type != new.type or not is_number(known.type):
+        return None
+    return unit_factor(new.to_numpy(), rows, known.to_numpy())
+
+
+def _factor_of_all(view: View, numbers: NumberMovement) -> float | None:
+    held = view.counts.ascending(view.name)
+    return _bins_factor(numbers, held.values.to_numpy(), held.rows)
+
+
+def _bins_factor(numbers: NumberMovement, bins: Any, rows: Counts) -> float | None:
+    return quantile_factor(bins, rows, numbers.shares.borders, numbers.shares.figures[0])
 
 
 def feature_numbers_moved(view: View) -> Finding | None:
@@ -153,6 +178,7 @@ def feature_numbers_moved(view: View) -> Finding | None:
         return None
     border, below = view.counts.bins.upper(numbers.border), float(numbers.now[numbers.place])
     median, median_before = (view.told_value(one) for one in (numbers.median, numbers.shares.median))
+    factor = _factor_of_all(view, numbers)
     return view.finding(
         "feature_numbers_moved",
         "warning",
@@ -160,7 +186,8 @@ def feature_numbers_moved(view: View) -> Finding | None:
         threshold,
         0.0,
         f"{moved:.1%} of values moved {'down' if numbers.changes[numbers.place] > 0 else 'up'} across {border:g}; the "
-        f"median is {median}, {median_before} in the reference",
+        f"median is {median}, {median_before} in the reference"
+        + ("" if factor is None else f"; they are {wording(factor)} those before: another unit?"),
         p_value(lambda at: numbers.distance(at) >= threshold, z),
         listed=view.listed,
         border=border,
@@ -168,6 +195,7 @@ def feature_numbers_moved(view: View) -> Finding | None:
         below_before=float(numbers.shares.figures[0][numbers.place]),
         median=median,
         median_before=median_before,
+        **({} if factor is None else {"factor": factor}),
     )
 
 

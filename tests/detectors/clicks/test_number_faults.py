@@ -85,3 +85,37 @@ def test_a_saved_reference_knows_what_it_counted_in_bins(reference: Reference, t
     loaded = Reference.load(reference.save(tmp_path))
     assert loaded.bins == reference.bins == window(0).bins
     assert fit_reference([window(0, numbers=())]).bins.features == ()
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.3, 1_000), (1.0, 100), (1.0, 10), (1.0, 0.1)])
+def test_another_unit_is_told_with_its_factor(reference: Reference, share: float, factor: float) -> None:
+    def in_another_unit(prices: Any, rng: np.random.Generator) -> Any:
+        return np.where(rng.random(prices.size) < share, factor * prices, prices)
+
+    (found,) = findings(reference, window(100, fault=in_another_unit))
+    assert (found.rule, found.evidence["factor"]) == ("feature_unseen_values", factor)
+    assert found.message.endswith(": another unit?")
+    for fault in (lambda x, _: -x, lambda x, _: 3 * x):
+        (found,) = findings(reference, window(100, fault=fault))
+        assert "factor" not in found.evidence
+        assert not found.message.endswith("unit?")
+
+
+def test_another_unit_of_numbers_that_reach_as_far_is_told_by_where_they_lie() -> None:
+    reference = fit_reference([window(seed, fault=lambda x, _: x**3) for seed in range(WINDOWS)])
+    (found,) = findings(reference, window(100, fault=lambda x, _: 24 * x**3))
+    assert (found.rule, found.evidence["factor"]) == ("feature_numbers_moved", 24)
+    assert found.message.endswith("; they are 24 times those before: another unit?")
+
+
+def test_another_unit_of_numbers_that_are_names_is_told_with_its_factor() -> None:
+    def hours(seed: int, factor: int) -> FeatureCounts:
+        rng = np.random.default_rng(seed)
+        counts = FeatureCounts(["hour"], "click")
+        hour = factor * rng.integers(1, 25, ROWS)
+        counts.update(pa.record_batch({"hour": hour, "click": rng.integers(0, 2, ROWS)}))
+        return counts
+
+    reference = fit_reference([hours(seed, 1) for seed in range(WINDOWS)])
+    told = [one.evidence["factor"] for one in findings(reference, hours(99, 3600)) if "factor" in one.evidence]
+    assert told == [3600]
