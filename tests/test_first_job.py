@@ -133,7 +133,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("clean", ["away", pytest.param("installed", marks=pytest.mark.slow)], indirect=True)
 def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_broker: KafkaBroker, clean: Clean) -> None:
     job, commands = first_job()
-    init, check, run, train, backtest, run_bounded, status, windows, incidents, *orders, exporter, rejects = commands
+    init, check, run, train, backtest, run_bounded, status, windows, incidents, *orders, exporter, notify, rejects = (
+        commands
+    )
     assert run == "sparsewatch run clicks.toml"
     bootstrap = kafka_broker.bootstrap
     create_topic(bootstrap, "clicks", 2)
@@ -180,6 +182,8 @@ def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_brok
         wait_for(lambda: "serving" in log.read_text(), 60, "the exporter")
         [url] = re.findall(r"http://\S+", log.read_text())
         wait_for(lambda: b'outcome="rejected"} 1.0' in scraped(url), 30, "the metrics")
+    with clean.running(notify) as log:
+        wait_for(lambda: "telling 1 Alertmanager of clicks.incidents" in log.read_text(), 60, "the notifications")
     assert "1 reject" in clean.run(rejects)
 
 

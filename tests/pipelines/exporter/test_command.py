@@ -143,24 +143,26 @@ def test_it_waits_for_broker_and_topic_and_forgets_a_topic_made_anew(caplog: pyt
     broker = EmbeddedBroker()
     gone, new = sample("sparsewatch_rows", 1, job="gone"), sample("sparsewatch_rows", 2, job="new")
     kafka = KafkaSettings(bootstrap_servers=[broker.bootstrap])
-    exporter = Exporter(kafka, "anew.metrics", port=0, patience=IMPATIENT).start()
-    wait_for(lambda: exporter.failures >= 1, 30, "a try")
-    handles = open_handles()
-    wait_for(lambda: exporter.failures >= 4, 30, "some tries")
-    assert open_handles() <= handles, "each try left something behind"
-    assert value_of(exporter, "sparsewatch_exporter_up") == 0
-    assert [line for line in caplog.messages if "is away" in line or "cannot be read" in line] == [
-        f"the broker at {broker.bootstrap} is away: Connection refused; waiting for it"
-    ]
-    with broker:
-        create_topic(broker.bootstrap, "anew.metrics")
-        write(broker.bootstrap, "anew.metrics", gone, gone, gone)
-        wait_for(serves(exporter, 'sparsewatch_rows{job="gone"} 1.0'), 20, "the first sample")
-    with EmbeddedBroker(port=broker.port) as emptied:
-        write(emptied.bootstrap, "anew.metrics", new)
-        wait_for(serves(exporter, 'sparsewatch_rows{job="new"} 2.0'), 30, "the sample of the new topic")
-        assert "gone" not in scrape(exporter)
-        exporter.stop()
+    with Exporter(kafka, "anew.metrics", port=0, patience=IMPATIENT) as exporter:
+        wait_for(lambda: exporter.failures >= 1, 30, "a try")
+        handles = open_handles()
+        wait_for(lambda: exporter.failures >= 4, 30, "some tries")
+        # Within a try a client is open.
+        wait_for(lambda: open_handles() <= handles, 30, "what the tries opened is closed again")
+        assert value_of(exporter, "sparsewatch_exporter_up") == 0
+        assert [line for line in caplog.messages if "is away" in line or "cannot be read" in line] == [
+            f"the broker at {broker.bootstrap} is away: Connection refused; waiting for it"
+        ]
+        with broker:
+            create_topic(broker.bootstrap, "anew.metrics")
+            write(broker.bootstrap, "anew.metrics", gone, gone, gone)
+            wait_for(serves(exporter, 'sparsewatch_rows{job="gone"} 1.0'), 20, "the first sample")
+        with EmbeddedBroker(port=broker.port) as emptied:
+            write(emptied.bootstrap, "anew.metrics", new)
+            wait_for(serves(exporter, 'sparsewatch_rows{job="new"} 2.0'), 30, "the sample of the new topic")
+            assert "gone" not in scrape(exporter)
+            # Before its broker is gone.
+            exporter.stop()
 
 
 def test_a_broker_that_is_away_is_said_and_its_series_stay(kafka_broker: KafkaBroker) -> None:
