@@ -16,5 +16,8 @@ def test_the_snippets_of_the_page_run_in_order_and_say_what_the_page_says(
     assert [line.startswith("rows/0001 RowVerdict(") for line in said[1].splitlines()] == [True, True]
     assert said[1].count("above=True") == 1
     assert said[2].count("[(1, 'model rows/0001, p ") == said[2].count("[(0, 'model rows/0001, p ") == 1
-    assert "rows are outliers (1.0% expected)" in said[5]
+    # The sample comes in any order, and the spread between its stretches now and then explains a share of outliers.
+    assert any(
+        text in said[5] for text in ("rows are outliers (1.0% expected)", "row scores differs from the training")
+    )
     assert "InferenceReport(" in said[6]
