@@ -108,14 +108,16 @@ class Bench:
     def history(self) -> int:
         """Windows of which the job knows rows and clicks."""
         newest = max(self._state.learned.values(), key=lambda pane: pane.start_us)
-        return len(LearnedPane.of(newest.state).history) // _HISTORY_BYTES
+        return len(LearnedPane.from_bytes(newest.state).history) // _HISTORY_BYTES
 
     def lengthen_history(self, windows: int) -> None:
         """Give the newest window that is kept a history of so many windows, as long streams leave it."""
         slot, newest = max(self._state.learned.items(), key=lambda kept: kept[1].start_us)
         starts = newest.start_us - WINDOW_US * np.arange(windows)[::-1]
         history = np.stack([starts, np.full(windows, ROWS), np.full(windows, ROWS // 8)], axis=1)
-        state = msgspec.structs.replace(LearnedPane.of(newest.state), history=history.astype(np.int64).tobytes())
+        state = msgspec.structs.replace(
+            LearnedPane.from_bytes(newest.state), history=history.astype(np.int64).tobytes()
+        )
         learned = {**self._state.learned, slot: replace(newest, state=state.to_bytes())}
         self._state = replace(self._state, learned=learned)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.lazy_commands import lazy_group
 from sparsewatch.pipelines.console.stopping import asked, gracefully, install
 from sparsewatch.schemas.alerts import counted
-from sparsewatch.schemas.errors import ConfigError, SparsewatchError
+from sparsewatch.schemas.errors import SparsewatchError
 from sparsewatch.schemas.secrets import redacted
-from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.version import __version__
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def run(
     Ctrl-C and SIGTERM end it, a second one at once.
     """
     with gracefully("sparsewatch: stopped; the next run resumes after the last committed window"):
-        repeat_s = None if pause is None else _duration_s(pause, "--repeat")
+        repeat_s = None if pause is None else duration_us("--repeat", pause) / 1e6
         from sparsewatch.pipelines.job.job_file import load_job
 
         job = load_job(job_file, overrides)
@@ -238,13 +238,6 @@ def run(
     reasons = f" (rejected in this run: {report.reasons()})" if report.reasons() else ""
     report.say(f"stopped; {summary}{reasons}; the next run resumes there" if asked() else f"{summary}{reasons}")
     report.warn_of_rejects()
-
-
-def _duration_s(text: str, option: str) -> float:
-    try:
-        return parse_duration_us(text) / 1e6
-    except ConfigError as error:
-        raise ConfigError(f"{option}: {error}") from error
 
 
 @cli.group(cls=lazy_group(_TRAIN))

@@ -5,11 +5,11 @@ rows, in any order, gives the same state to the byte.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import ClassVar
 
 import msgspec
 
-from sparsewatch.schemas.stored import Format
+from sparsewatch.schemas.stored import Format, StoredStruct
 
 FORMAT = Format("mistyped cells")
 #: Examples of a column, and characters of each.
@@ -48,10 +48,12 @@ class MistypedColumn(msgspec.Struct, frozen=True, array_like=True):
         return MistypedColumn(dict(sorted(found.items())), first_examples([*self.examples, *other.examples]))
 
 
-class MistypedCells(msgspec.Struct, frozen=True, array_like=True):
+class MistypedCells(StoredStruct, frozen=True, array_like=True):
     """Mistyped cells by column; columns without any are left out."""
 
-    columns: dict[str, MistypedColumn] = {}
+    stored: ClassVar[Format] = FORMAT
+
+    columns: dict[str, MistypedColumn] = msgspec.field(default_factory=dict)
 
     @property
     def cells(self) -> int:
@@ -69,19 +71,6 @@ class MistypedCells(msgspec.Struct, frozen=True, array_like=True):
     def __add__(self, other: "MistypedCells") -> "MistypedCells":
         """Those of both."""
         return other if not self.columns else MistypedCells(_merged(self.columns, other.columns))
-
-    def to_bytes(self) -> bytes:
-        """As bytes; equal figures give equal bytes."""
-        return msgspec.msgpack.encode(self)
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """The inverse of `to_bytes`.
-
-        Raises:
-            StateError: If the bytes are no such figures.
-        """
-        return FORMAT.unpack(data, cls)
 
 
 #: No mistyped cell.

@@ -5,11 +5,11 @@ order, gives the same to the byte. More than `MOST` names are no names but data,
 kept.
 """
 
-from typing import Self
+from typing import ClassVar
 
 import msgspec
 
-from sparsewatch.schemas.stored import Format
+from sparsewatch.schemas.stored import Format, StoredStruct
 
 FORMAT = Format("fields that a job does not name")
 #: Names of a window, and names that a job remembers; characters of a name.
@@ -17,11 +17,13 @@ MOST = 256
 NAME_CHARACTERS = 100
 
 
-class OtherFields(msgspec.Struct, frozen=True, array_like=True):
+class OtherFields(StoredStruct, frozen=True, array_like=True):
     """Fields of the records of a window that were looked at, besides the job's columns."""
 
+    stored: ClassVar[Format] = FORMAT
+
     #: Records that hold it, by name, ascending.
-    records: dict[str, int] = {}
+    records: dict[str, int] = msgspec.field(default_factory=dict)
     #: Whether there were more than `MOST` names; `records` is empty then.
     is_beyond: bool = False
 
@@ -35,19 +37,6 @@ class OtherFields(msgspec.Struct, frozen=True, array_like=True):
         if self.is_beyond or other.is_beyond or len(names) > MOST:
             return OtherFields(is_beyond=True)
         return OtherFields({name: self.records.get(name, 0) + other.records.get(name, 0) for name in names})
-
-    def to_bytes(self) -> bytes:
-        """As bytes; equal figures give equal bytes."""
-        return msgspec.msgpack.encode(self)
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """The inverse of `to_bytes`.
-
-        Raises:
-            StateError: If the bytes are no such figures.
-        """
-        return FORMAT.unpack(data, cls)
 
 
 #: None.

@@ -8,7 +8,7 @@ columns: no format runs code.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -104,6 +104,25 @@ class Format:
         except UNREADABLE as error:
             raise self.other_bytes(data, error) from error
         return read
+
+
+class StoredStruct(msgspec.Struct, frozen=True, array_like=True):
+    """A struct that is stored as MessagePack; a kind adds fields and names its format."""
+
+    stored: ClassVar[Format]
+
+    def to_bytes(self) -> bytes:
+        """As bytes; equal structs give equal bytes."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            StateError: If the bytes are no such struct.
+        """
+        return cls.stored.unpack(data, cls)
 
 
 def table_to_bytes(rows: pa.RecordBatch | pa.Table, *, compression: str | None = None) -> bytes:

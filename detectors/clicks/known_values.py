@@ -143,7 +143,7 @@ def _keys(columns: Sequence[int], values: Sequence[pl.Series]) -> Hashes:
     for dtype in _POLARS_TYPES.values():
         own = [place for place, series in enumerate(values) if series.dtype == dtype]
         if own:
-            hashes = hash_values(_arrow(pl.concat([values[place] for place in own])), repeats=False)
+            hashes = hash_values(as_arrow(pl.concat([values[place] for place in own])), repeats=False)
             at = np.concatenate([np.arange(bounds[place], bounds[place + 1]) for place in own])
             keys[at] = hashes_of_columns(hashes, np.array(columns)[own].repeat(np.diff(bounds)[own]))
     return keys
@@ -151,7 +151,7 @@ def _keys(columns: Sequence[int], values: Sequence[pl.Series]) -> Hashes:
 
 def is_known(values: Any, known: pl.Series) -> NDArray[np.bool_]:
     """Which of a window's values, an Arrow array, are known; none if they are of another type."""
-    others = _arrow(known)
+    others = as_arrow(known)
     if values.type != others.type:
         return np.zeros(len(values), np.bool_)
     found: NDArray[np.bool_] = pc.is_in(values, value_set=others).to_numpy(zero_copy_only=False)
@@ -164,10 +164,20 @@ def _unseen_share(counts: FeatureCounts, feature: str, known: pl.Series, hash_li
     unseen = ~is_known(sampled.part.values, known)
     rows = float((sampled.weights[unseen] * sampled.part.rows[unseen]).sum())
     if hash_limit == HASH_RANGE and sampled.unnamed.size:
-        taken = counters_of(hash_values(_arrow(known), repeats=False), sampled.n_counters)
+        taken = counters_of(hash_values(as_arrow(known), repeats=False), sampled.n_counters)
         rows += float(sampled.unnamed[~np.isin(sampled.counters, taken)].sum())
     return min(rows / listed, 1.0)
 
 
-def _arrow(values: pl.Series) -> Any:
+def places_in(part: Part, values: pl.Series) -> NDArray[np.int64]:
+    """Where each of some values lies in the values of a part, -1 if it does not or they are of another type."""
+    sought = as_arrow(values)
+    if not part.rows.size or part.values.type != sought.type:
+        return np.full(len(values), -1)
+    places: NDArray[np.int64] = pc.index_in(sought, value_set=part.values).fill_null(-1).to_numpy()
+    return places
+
+
+def as_arrow(values: pl.Series) -> Any:
+    """Values as an Arrow array, of the types in which they are counted."""
     return values.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import polars as pl
-import pyarrow.compute as pc
 
+from sparsewatch.detectors.clicks.known_values import places_in
 from sparsewatch.detectors.clicks.tolerances import Floats, Statistic, between_windows, statistic, widen
 from sparsewatch.detectors.counts.counts import Part
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -132,12 +132,10 @@ def _frequent(parts: Sequence[Part]) -> pl.Series:
 def _table(part: Part, rows: int, clicks: int, values: pl.Series) -> Floats:
     """Rows without a click, and with one, by value, and of all others; shape (2, n + 1)."""
     table = np.zeros((2, len(values) + 1))
-    known = values.to_arrow(compat_level=pl.CompatLevel.oldest())
-    if part.rows.size and part.values.type == known.type:
-        places = pc.index_in(known, value_set=part.values).fill_null(-1).to_numpy()
-        own = places >= 0
-        table[0, :-1][own] = (part.rows - part.clicks)[places[own]]
-        table[1, :-1][own] = part.clicks[places[own]]
+    places = places_in(part, values)
+    own = places >= 0
+    table[0, :-1][own] = (part.rows - part.clicks)[places[own]]
+    table[1, :-1][own] = part.clicks[places[own]]
     table[:, -1] = np.array([rows - clicks, clicks]) - table[:, :-1].sum(axis=1)
     return table
 

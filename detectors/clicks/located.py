@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.clicks.known_values import as_arrow
 from sparsewatch.detectors.clicks.moved_values import shown
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.repeated_rows import repeated_places
@@ -92,7 +93,7 @@ class _Rows:
         column, bins = self.rows.column(name), self.samples.bins
         if name in bins.features:
             column = binned(column, bins.bits)
-        held = known.to_arrow(compat_level=pl.CompatLevel.oldest())
+        held = as_arrow(known)
         hashes = hash_values(column, name)
         limit = self.samples.hash_limits.get(name, HASH_RANGE)
         is_stored = hashes <= np.uint64(min(limit, HASH_RANGE) - 1)

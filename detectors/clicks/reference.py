@@ -21,7 +21,7 @@ from sparsewatch.detectors.clicks.calibration_checks import CalibrationBefore, f
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.flat_reference import FlatReference
 from sparsewatch.detectors.clicks.inflation import of_figures, of_new_values, of_shares, of_signal, pooled, within_reach
-from sparsewatch.detectors.clicks.known_values import KnownValues
+from sparsewatch.detectors.clicks.known_values import KnownValues, as_arrow
 from sparsewatch.detectors.clicks.label_links import NO_LINKS, LabelLink, LabelLinks, LinkOver, fit_links
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
 from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
@@ -447,12 +447,13 @@ def _pooled_shares(shares: Mapping[str, ValueShares]) -> Mapping[str, ValueShare
 
 def _placed(features: Mapping[str, FeatureReference]) -> dict[str, FeatureReference]:
     order = sorted(features, key=lambda name: (-features[name].normalised.mean, name))
-    return {name: msgspec.structs.replace(features[name], rank=order.index(name) + 1) for name in features}
+    ranks = {name: rank for rank, name in enumerate(order, start=1)}
+    return {name: msgspec.structs.replace(feature, rank=ranks[name]) for name, feature in features.items()}
 
 
 def _to_tensor(values: pl.Series) -> np.ndarray:
     """Arrow IPC bytes of a column."""
-    batch = pa.record_batch({"value": values.to_arrow(compat_level=pl.CompatLevel.oldest())})
+    batch = pa.record_batch({"value": as_arrow(values)})
     return np.frombuffer(table_to_bytes(batch), np.uint8)
 
 

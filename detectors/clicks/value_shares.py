@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtr, ndtri
 
 from sparsewatch.detectors.clicks.inflation import of_shares
+from sparsewatch.detectors.clicks.known_values import places_in
 from sparsewatch.detectors.clicks.outlying import PART, clipped, consistency, outlying
 from sparsewatch.detectors.clicks.stretch import StretchValues
 from sparsewatch.detectors.clicks.tolerances import Floats, SharesOver, share_tolerances
@@ -235,8 +235,7 @@ def _with_others(shares: Floats) -> Floats:
 
 
 def _rows_of(counts: FeatureCounts, feature: str, values: pl.Series) -> Floats:
-    part, known = counts.sampled_values(feature).part, values.to_arrow(compat_level=pl.CompatLevel.oldest())
-    if part.values.type != known.type or not part.rows.size:
-        return np.zeros(len(known))
-    places = pc.index_in(known, value_set=part.values).fill_null(-1).to_numpy()
-    return np.where(places < 0, 0, part.rows[places]).astype(np.float64)
+    part, rows = counts.sampled_values(feature).part, np.zeros(len(values))
+    places = places_in(part, values)
+    rows[places >= 0] = part.rows[places[places >= 0]]
+    return rows

@@ -68,7 +68,7 @@ class OwnWindow:
     @classmethod
     def of(cls, state: bytes) -> "OwnWindow":
         """Of what the window leaves."""
-        pane = ClickPane.of(state)
+        pane = ClickPane.from_bytes(state)
         return cls(pane, FeatureCounts.from_bytes(pane.counts))
 
     @functools.cached_property

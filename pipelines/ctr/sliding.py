@@ -88,7 +88,7 @@ class SlidingRanking:
 
     def __call__(self, pane: Pane, earlier: Sequence[Pane]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.LookBack`."""
-        own = ClickPane.of(pane.state)
+        own = ClickPane.from_bytes(pane.state)
         now = FeatureCounts.from_bytes(own.counts)
         saved = [_Saved(*found) for found in decode_panes(earlier, ClickPane, pane.end_us - pane.start_us)]
         baseline = choose_baseline(saved, self.panes - 1)

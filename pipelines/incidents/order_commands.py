@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
+from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.orders.desk import Asker, Desk, names_of, who_and_why
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.orders import Order
-from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.schemas.units import moment_text
 
 _EXAMPLES = """
@@ -58,7 +58,7 @@ def mute(job_file: Path, ids: tuple[str, ...], by: str, why: str, span: str | No
     incident goes on in silence, and its end is told. `incidents list --muted` and `status` show what is muted.
     """
     desk = Desk.of(load_job(job_file))
-    until_us = None if span is None else desk.from_us + _duration_us(span)
+    until_us = None if span is None else desk.from_us + duration_us("--for", span)
     until = "until it is unmuted" if until_us is None else f"until {moment_text(until_us)} UTC"
 
     def order(record: Record) -> Order:
@@ -125,10 +125,3 @@ def _silenced(desk: Desk, record: Record) -> dict[str, Any]:
     if not names_of(record):
         raise ConfigError(f"{record['id']}: accounts that do not balance cannot be silenced: the job commits nothing")
     return desk.about(record)
-
-
-def _duration_us(text: str) -> int:
-    try:
-        return parse_duration_us(text)
-    except ConfigError as error:
-        raise ConfigError(f"--for: {error}") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.job.job_file import load_job_of
 from sparsewatch.pipelines.rows.settings import RowsJob
@@ -109,7 +110,7 @@ def retrain(
 
     None of this shows that a model finds anomalies better: see docs/retraining.md.
     """
-    every_s = None if every is None else _seconds("--every", every)
+    every_s = None if every is None else duration_us("--every", every) / 1e6
     if every_s is not None and every_s < _LEAST_EVERY_S:
         raise ConfigError(f"--every: expected at least '{_LEAST_EVERY_S:.0f}s', got {every!r}")
     job = load_job_of(RowsJob, job_file, overrides, why="the only kind that samples rows and follows its model")
@@ -117,7 +118,9 @@ def retrain(
 
     watch = (0 if offline else 3) if watch is None else watch
     length_s = parse_duration_us(job.windows.length) / 1e6
-    wait_s = (max(windows, watch) + 2) * length_s + _SLACK_S if timeout is None else _seconds("--timeout", timeout)
+    wait_s = (
+        (max(windows, watch) + 2) * length_s + _SLACK_S if timeout is None else duration_us("--timeout", timeout) / 1e6
+    )
     plan = Plan(
         job=job,
         files=files,
@@ -139,13 +142,6 @@ def retrain(
         _for_ever(plan, every_s)
     elif _once(plan) in ("refused", "rolled back"):
         sys.exit(1)
-
-
-def _seconds(option: str, text: str) -> float:
-    try:
-        return parse_duration_us(text) / 1e6
-    except ConfigError as error:
-        raise ConfigError(f"{option}: {error}") from error
 
 
 def _rule(given: tuple[str, ...], drifted: RowsJob | None) -> "ShadowRule":

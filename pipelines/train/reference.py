@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS
+from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.progress import BYTES, progress_bar
 from sparsewatch.pipelines.ctr.settings import CtrJob
 from sparsewatch.pipelines.job.job_file import load_job_of
@@ -27,7 +28,6 @@ from sparsewatch.pipelines.train.windowed_counts import WindowedCounts
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import read_password
-from sparsewatch.schemas.settings import parse_duration_us
 from sparsewatch.transforms.codecs.stretch import Stretch
 
 _ALL = Stretch()
@@ -192,10 +192,7 @@ def _asked(since: str | None, until: str | None, last: str | None) -> Asked:
         return Asked(Stretch.parse(since, until))
     if since is not None or until is not None:
         raise ConfigError("--last: says how long the stretch is, expected neither --since nor --until")
-    try:
-        return Asked(last_us=parse_duration_us(last))
-    except ConfigError as error:
-        raise ConfigError(f"--last: {error}") from error
+    return Asked(last_us=duration_us("--last", last))
 
 
 def _of_files(

@@ -55,7 +55,7 @@ def look_over(pane: Pane, panes: Sequence[Pane], settings: PatternSettings, spac
         settings: How many windows it covers.
         space: See `WaferModel.space`; wafers of others are left out.
     """
-    own = WaferPane.of(pane.state)
+    own = WaferPane.from_bytes(pane.state)
     length = pane.end_us - pane.start_us
     saved = decode_panes(panes, WaferPane, length)
     since = pane.start_us - (settings.windows - 1) * length

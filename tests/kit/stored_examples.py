@@ -457,12 +457,12 @@ def _statistics_said(data: bytes) -> Any:
 
 
 def _click_pane_said(data: bytes) -> Any:
-    pane = ClickPane.of(data)
+    pane = ClickPane.from_bytes(data)
     return pane.complete, pane.reported, pane.ranking, _counts_said(pane.counts)
 
 
 def _row_pane_said(data: bytes) -> Any:
-    pane = RowPane.of(data)
+    pane = RowPane.from_bytes(data)
     return pane.rows, _sample_said(pane.sample)
 
 
@@ -478,7 +478,7 @@ def _learned_pane() -> LearnedPane:
 
 
 def _learned_pane_said(data: bytes) -> Any:
-    pane = LearnedPane.of(data)
+    pane = LearnedPane.from_bytes(data)
     rows = pane.rows().to_pylist()
     return pane.suspect, pane.ranking, _counts_said(pane.counts), pane.history, rows
 

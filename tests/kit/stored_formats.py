@@ -324,7 +324,7 @@ STORED: tuple[Stored, ...] = (
         file="wafer-pane-1.msgpack",
         of=kept_wafers.FORMAT,
         encode=lambda: msgspec.msgpack.encode(WAFER_PANE),
-        decode=WaferPane.of,
+        decode=WaferPane.from_bytes,
     ),
     Stored(
         file="pattern-1.json",

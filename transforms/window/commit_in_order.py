@@ -30,13 +30,13 @@ from sparsewatch.transforms.window.books import FORMAT, Books, books_of
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.decide import take_window
 from sparsewatch.transforms.window.judge_stream import StreamRules
-from sparsewatch.transforms.window.kept_panes import WINDOWS_A_COMMIT
+from sparsewatch.transforms.window.kept_panes import LEARNED_A_COMMIT
 from sparsewatch.transforms.window.measure import Learning, LookBack
 from sparsewatch.transforms.window.write_windows import WindowWriter
 
 _STREAM_RULES = StreamRules()
 _INCIDENT_SETTINGS = IncidentSettings()
-#: Windows that one commit may cover: of a job that learns as many as it keeps slots for. Views reach back over a fixed
+#: Windows that one commit may cover; of a job that learns as many as it has slots for. Views reach back over a fixed
 #: number of saved windows, so where there are views a window is committed before the next one is saved: read again, it
 #: meets the saved windows that it met the first time.
 _WINDOWS_A_COMMIT = 16
@@ -68,9 +68,7 @@ class CommitInOrder(beam.DoFn):
         learning: Learning | None = None,
     ) -> None:
         self._identity = identity
-        self._at_once = _WINDOWS_A_COMMIT if learning is None else WINDOWS_A_COMMIT
-        if look_back is not None:
-            self._at_once = 1
+        self._at_once = 1 if look_back is not None else _WINDOWS_A_COMMIT if learning is None else LEARNED_A_COMMIT
         self._stream = stream
         self._writer = WindowWriter(identity, look_back, alerts_file, incidents, learning)
         self._books = books_of(no_progress(identity))

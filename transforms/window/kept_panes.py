@@ -13,7 +13,7 @@ from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.window.panes import Pane, send_pane
 
 #: Windows that are written before a commit, at most.
-WINDOWS_A_COMMIT = 8
+LEARNED_A_COMMIT = 8
 
 
 class KeptPanes:
@@ -36,7 +36,7 @@ class KeptPanes:
         self._topic = topic
         self._size = size
         self._spare = spare
-        self._slots = {slot: pane for slot, pane in earlier.items() if slot < size + WINDOWS_A_COMMIT}
+        self._slots = {slot: pane for slot, pane in earlier.items() if slot < size + LEARNED_A_COMMIT}
         #: Start of the first window since the last commit, None before it is known: those before it are committed.
         self._since_us: int | None = None
         #: The window that one asked for last lets go, with its start.
@@ -106,4 +106,4 @@ class KeptPanes:
             # one was left by a run that was killed, and is written again.
             return (1, by.get(pane.start_us, 0)) if pane.start_us < start_us else (3, -pane.start_us)
 
-        return min(range(self._size + WINDOWS_A_COMMIT), key=order)
+        return min(range(self._size + LEARNED_A_COMMIT), key=order)

@@ -9,13 +9,13 @@ them. Saving a window again writes the same bytes.
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.schemas.stored import Format
+from sparsewatch.schemas.stored import Format, StoredStruct
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.compacted import Compacted
 
@@ -42,23 +42,8 @@ class Pane:
     gone_us: int | None = None
 
 
-class PaneState(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What a kind of job saves of a window: the state of a `Pane`. A kind adds fields and names the format."""
-
-    stored: ClassVar[Format]
-
-    def to_bytes(self) -> bytes:
-        """The state as bytes; equal states give equal bytes."""
-        return msgspec.msgpack.encode(self)
-
-    @classmethod
-    def of(cls, state: bytes) -> Self:
-        """From the state of a `Pane`.
-
-        Raises:
-            StateError: If the bytes are no such state.
-        """
-        return cls.stored.unpack(state, cls)
+class PaneState(StoredStruct, frozen=True, array_like=True, kw_only=True):
+    """What a kind of job saves of a window: the state of a `Pane`."""
 
 
 def decode_panes(panes: Iterable[Pane], layout: type[L], length_us: int | None = None) -> list[tuple[Pane, L]]:
@@ -74,7 +59,7 @@ def decode_panes(panes: Iterable[Pane], layout: type[L], length_us: int | None =
         if length_us is not None and pane.end_us - pane.start_us != length_us:
             continue
         try:
-            found.append((pane, layout.of(pane.state)))
+            found.append((pane, layout.from_bytes(pane.state)))
         except StateError as error:
             _logger.warning("the window at %d us is left out of the view: %s", pane.start_us, error)
     return found

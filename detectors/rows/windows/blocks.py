@@ -15,14 +15,16 @@ estimate rests on, the fewer its degrees of freedom: the number of blocks, less 
 1946), and one for the distance of the halves. They are joined by Satterthwaite's formula (Biometrics Bulletin 2, 1946).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, stdtr, stdtrit
+
+from sparsewatch.detectors.rows.windows.stored_arrays import StoredArrays
 
 Floats = NDArray[np.float64]
 #: Rows of the smallest blocks, blocks of the largest size, and most blocks of the smallest one: they bound the memory.
@@ -42,7 +44,7 @@ class StoredSpread(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BlockSpread:
+class BlockSpread(StoredArrays):
     """Shares of the training rows, and their surplus variance by length of the stretch: 8 bytes a share and length."""
 
     #: Rows of the stream that a block spans, rising; int64 of shape (s,).
@@ -53,19 +55,6 @@ class BlockSpread:
     variance: NDArray[np.float32]
     #: Standard error of that variance, of the same shape.
     error: NDArray[np.float32]
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Its arrays by name."""
-        return {"spans": self.spans, "shares": self.shares, "variance": self.variance, "error": self.error}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
-        """Inverse of `to_arrays`; None if there are none.
-
-        Raises:
-            KeyError: If one is missing.
-        """
-        return cls(**{name: arrays[name] for name in ("spans", "shares", "variance", "error")}) if arrays else None
 
     def of_span(self, rows: float) -> "Surplus":
         """The surplus of a stretch of so many rows of the stream."""
@@ -137,7 +126,7 @@ class Surplus:
         """
         low, high = np.minimum(known.smooth, self.shares), np.maximum(known.smooth, self.shares)
         expected = np.clip(seen, low, high)
-        spread, freedom = self._spread(known)
+        spread, freedom = self.spread(known.sampling_variance)
         by_error = stdtr(freedom, -np.abs(seen - expected) / spread)
         ones, zeros = _beta(expected, spread**2)
         above, below = betainc(zeros, ones, 1 - seen), betainc(ones, zeros, seen)
@@ -148,13 +137,14 @@ class Surplus:
     def highest(self, known: "Known", level: float) -> Floats:
         """Largest shares of a window that have a chance of at most `level` to be exceeded; else as `chance`."""
         expected = np.maximum(known.smooth, self.shares)
-        spread, freedom = self._spread(known)
+        spread, freedom = self.spread(known.sampling_variance)
         ones, zeros = _beta(expected, spread**2)
         highest: Floats = np.maximum(expected - stdtrit(freedom, level) * spread, 1 - betaincinv(zeros, ones, level))
         return np.minimum(highest, 1.0)
 
-    def _spread(self, known: "Known") -> tuple[Floats, Floats]:
-        variance = known.sampling_variance + self.variance
+    def spread(self, sampling_variance: Floats) -> tuple[Floats, Floats]:
+        """Standard deviation of a window's shares of this sampling error, and its degrees of freedom."""
+        variance = sampling_variance + self.variance
         freedom = np.divide(2 * variance**2, self.error**2, out=np.full(variance.shape, 1e6), where=self.error > 0)
         return np.sqrt(variance), np.maximum(freedom, 1.0)
 

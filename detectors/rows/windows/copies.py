@@ -6,9 +6,9 @@ compared with the longest blocks that are not longer than itself: of shorter one
 equal. The comparison is that of click-through jobs (`sparsewatch.detectors.clicks.repeated_rows`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from sparsewatch.detectors.clicks.repeated_rows import (
 )
 from sparsewatch.detectors.clicks.tolerances import Statistic
 from sparsewatch.detectors.rows.windows.blocks import SMALLEST
+from sparsewatch.detectors.rows.windows.stored_arrays import StoredArrays
 from sparsewatch.schemas.alerts import Finding
 
 #: Blocks without which nothing is known, and rows of a window below which nothing is told.
@@ -40,7 +41,7 @@ class _Thresholds(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RowCopies:
+class RowCopies(StoredArrays):
     """Equal rows of the training data, by length of the stretch: 56 bytes a length."""
 
     #: Rows of the stream that a block spans, rising; int64 of shape (s,).
@@ -56,19 +57,6 @@ class RowCopies:
             return None
         mean, sd, least, most, blocks, pairs = self.figures[at].tolist()
         return Repeats(rate=Statistic(mean=mean, sd=sd, min=least, max=most), windows=int(blocks), pairs=pairs)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Its arrays by name."""
-        return {"spans": self.spans, "figures": self.figures}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
-        """Inverse of `to_arrays`; None if there are none.
-
-        Raises:
-            KeyError: If one is missing.
-        """
-        return cls(arrays["spans"], arrays["figures"]) if arrays else None
 
 
 def fit_copies(rows: pa.RecordBatch, columns: Sequence[str], rows_each: float = 1.0) -> RowCopies | None:

@@ -206,10 +206,9 @@ def _chances(links: ColumnLinks, worth: Floats, rows: int) -> tuple[Floats, Floa
     if links.blocks is None:
         return chance, np.zeros(tests)
     surplus = links.blocks.of_span(rows)
-    variance = sampling + surplus.variance
-    freedom = np.divide(2 * variance**2, surplus.error**2, out=np.full(tests, 1e6), where=surplus.error > 0)
+    spread, freedom = surplus.spread(sampling)
     expected = np.minimum(mean, surplus.shares)
-    by_stretch = stdtr(np.maximum(freedom, 1.0), np.minimum(seen - expected, 0.0) / np.sqrt(variance))
+    by_stretch = stdtr(freedom, np.minimum(seen - expected, 0.0) / spread)
     most = own / rows + surplus.variance + 2 * surplus.error
     told = own >= _LEAST_INDEPENDENT * most
     return chance, np.where(told, np.minimum(1.0, tests * by_stretch), 1.0)

@@ -16,15 +16,15 @@ exponential tail of which k values are known is a Pareto distribution of that sh
 "Statistical Prediction Analysis", 1975, chapter 2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.rows.windows.blocks import Floats
+from sparsewatch.detectors.rows.windows.stored_arrays import StoredArrays
 
 #: Values of a column below which its tail is not known.
 _LEAST_VALUES = 100
@@ -40,7 +40,7 @@ _LEAST_CHANCE = 1e-300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ColumnTails:
+class ColumnTails(StoredArrays):
     """How far out numbers of columns lie: 100 bytes a column."""
 
     #: Columns of numbers of which a tail is known, int32 of shape (c,).
@@ -48,19 +48,6 @@ class ColumnTails:
     #: Of the negative values, then of the values: where the tail begins, its scale, its shape, its share of the rows,
     #: the furthest value, and the nearest that is told; float64 of shape (2, 6, c). A scale of 0 tells nothing.
     figures: NDArray[np.float64]
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Its arrays by name."""
-        return {"columns": self.columns, "figures": self.figures}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
-        """Inverse of `to_arrays`; None if there are none.
-
-        Raises:
-            KeyError: If one is missing.
-        """
-        return cls(arrays["columns"], arrays["figures"]) if arrays else None
 
 
 class Beyond(msgspec.Struct, frozen=True, kw_only=True):

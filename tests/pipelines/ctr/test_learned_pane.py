@@ -53,7 +53,7 @@ def test_what_was_kept_before_pairs_were_counted_says_the_same_of_them() -> None
     own, sample = window(2_040)
     now = kept(own)
     before = msgspec.structs.replace(now, pairs=None)
-    assert LearnedPane.of(before.to_bytes()).repeats(7) == now.repeats(7)
+    assert LearnedPane.from_bytes(before.to_bytes()).repeats(7) == now.repeats(7)
     assert now.repeats(7) == (7, 170, repeated_rows(sample.rows(170), COLUMNS).pairs)
     assert now.repeats(7).equal > 0
     assert own.pane.repeated == repeated_rows(sample.rows(), COLUMNS)
