@@ -4,49 +4,26 @@ Workers have no ports of their own; they write samples to a compacted topic, and
 beginning and serves the newest sample of each series. Restarted, it recovers from the topic.
 """
 
-import logging
 import threading
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
 import click
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.exporter.pages import Pages
-from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
+from sparsewatch.pipelines.exporter.series import MetricsCollector
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
-from sparsewatch.schemas.errors import AccessError, ConfigError, SourceError
+from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.settings import Range
-from sparsewatch.transforms.kafka.compacted import Compacted
-from sparsewatch.transforms.kafka.presence import broker_at
-
-_logger = logging.getLogger(__name__)
+from sparsewatch.transforms.kafka.follow_topic import PATIENCE, Patience, TopicFollower
 
 _MAX_RECORD_BYTES = 1 << 20
-_FETCH_S = 0.5
 _JOIN_S = 5.0
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long an exporter waits for its broker."""
-
-    #: A quiet topic looks like a broker that is away: at this interval the broker is asked something it must answer.
-    check_s: float = 5.0
-    #: Until an answer is given up, a duration.
-    timeout: str = "10s"
-    #: Between tries to read the topic; the last wait is repeated.
-    retry_s: tuple[float, ...] = (0.5, 1.0, 2.0)
-
-
-_PATIENCE = Patience()
 
 
 class Exporter:
@@ -67,23 +44,25 @@ class Exporter:
         host: str = "127.0.0.1",
         port: int = 9464,
         *,
-        patience: Patience = _PATIENCE,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._collector = MetricsCollector()
-        self._kafka = msgspec.structs.replace(kafka, timeout=patience.timeout)
-        self._patience = patience
+        self._follower = TopicFollower(kafka, topic, _MAX_RECORD_BYTES, self._collector, patience)
         #: The topic that is followed.
         self.topic = topic
         self._host = host
         self._port = port
         self._stop = threading.Event()
-        #: Tries in a row that failed.
-        self.failures = 0
-        self._has_read = False
-        #: What was logged last of why the topic cannot be read, until it can.
-        self._said = ""
-        #: Why the broker refuses us, before anything was read.
-        self.refused: Exception | None = None
+
+    @property
+    def failures(self) -> int:
+        """Tries in a row that failed."""
+        return self._follower.failures
+
+    @property
+    def refused(self) -> Exception | None:
+        """Why the broker refuses us, before anything was read."""
+        return self._follower.refused
 
     @property
     def url(self) -> str:
@@ -100,11 +79,13 @@ class Exporter:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
         try:
-            self._server = Pages(self._host, self._port, registry, lambda: self._has_read)
+            self._server = Pages(self._host, self._port, registry, lambda: self._follower.has_read)
         except OSError as error:
             raise ConfigError(f"--port {self._port} on {self._host}: {error.strerror}") from error
         self._port = self._server.port
-        self._thread = threading.Thread(target=self._follow, name="metrics-topic", daemon=True)
+        self._thread = threading.Thread(
+            target=self._follower.follow, args=(self._stop,), name="metrics-topic", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -120,49 +101,6 @@ class Exporter:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def _follow(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._read()
-            except Exception as error:  # noqa: BLE001  whatever a client raises: a thread that ended would say it is up
-                self._collector.lost()
-                self._say(error)
-                waits = self._patience.retry_s
-                self._stop.wait(waits[min(self.failures, len(waits) - 1)])
-                self.failures += 1
-
-    def _say(self, error: Exception) -> None:
-        if isinstance(error, AccessError | ConfigError) and not self._has_read:
-            self.refused = error
-        if str(error) != self._said and not any(broker_at(b).is_away for b in self._kafka.bootstrap_servers):
-            _logger.warning("topic %r cannot be read, tried again until it can: %s", self.topic, error)
-            self._said = str(error)
-
-    def _read(self) -> None:
-        with Compacted(self._kafka, self.topic, _MAX_RECORD_BYTES) as records:
-            if not records.is_there:
-                raise SourceError("the broker has no such topic yet")
-            series = Series()
-            series.take(records.changes())
-            # Only now: counters of half a topic would look as if they had been reset.
-            self._collector.serve(series, time.time())
-            self.failures = 0
-            self._has_read = True
-            if self._said:
-                _logger.warning("topic %r is read again", self.topic)
-                self._said = ""
-            self._read_on(records, series)
-
-    def _read_on(self, records: Compacted, series: Series) -> None:
-        checked = time.monotonic()
-        while not self._stop.is_set():
-            if series.take(records.arrivals(_FETCH_S)):
-                self._collector.seen(time.time())
-            if time.monotonic() - checked >= self._patience.check_s:
-                records.check_ends()
-                self._collector.seen(time.time())
-                checked = time.monotonic()
 
 
 @click.command()

@@ -3,12 +3,14 @@
 import logging
 import re
 import threading
+import time
 from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from sparsewatch.schemas.alerts import SAMPLE, MetricSample
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.transforms.kafka.follow_topic import Records
 
 _logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ class Series:
         self._newest: dict[str, MetricSample] = {}
         self._bad = 0
 
-    def take(self, records: Iterable[tuple[bytes, bytes | None]]) -> bool:
+    def take(self, records: Records) -> bool:
         """Take records of the metrics topic; null removes a series, a record that is no sample is counted.
 
         Returns:
@@ -64,7 +66,7 @@ def _check(key: str, sample: MetricSample) -> None:
 
 
 class MetricsCollector:
-    """Series as prometheus_client asks for them, and the exporter's own health."""
+    """Series as prometheus_client asks for them, and the exporter's own health; follows a topic of samples."""
 
     def __init__(self) -> None:
         self._series = Series()
@@ -76,9 +78,21 @@ class MetricsCollector:
         self._series = series
         self.seen(now)
 
-    def seen(self, now: float) -> None:
-        """The topic was read, or the broker reported that it is read to its end."""
-        self._up, self._last_read = True, now
+    def seen(self, now: float | None = None) -> None:
+        """The topic was read, or the broker reported that it is read to its end; now if no time is given."""
+        self._up, self._last_read = True, time.time() if now is None else now
+
+    def begin(self, records: Records) -> None:
+        """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
+        series = Series()
+        series.take(records)
+        # Only now: counters of half a topic would look as if they had been reset.
+        self.serve(series, time.time())
+
+    def take(self, records: Records) -> None:
+        """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
+        if self._series.take(records):
+            self.seen()
 
     def lost(self) -> None:
         """The topic cannot be read; the series stay."""

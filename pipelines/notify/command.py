@@ -5,17 +5,17 @@ from pathlib import Path
 
 import click
 
+from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.stopping import asked, gracefully
-from sparsewatch.pipelines.job.broker_options import asking
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
-from sparsewatch.pipelines.notify.follow import Incidents, Notifier, Replica
+from sparsewatch.pipelines.notify.follow import Notifier, Replica
 from sparsewatch.pipelines.notify.outbox import Outbox
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.secrets import Secret
-from sparsewatch.schemas.settings import US_PER_SECOND, parse_duration_us
+from sparsewatch.schemas.settings import US_PER_SECOND
 
 _EXAMPLES = """
 \b
@@ -63,25 +63,23 @@ def notify(
 
     Incidents that fire are sent again and again, as Alertmanager wants it; resolved and muted ones are ended. It can
     be started before jobs, broker and Alertmanager, and stopped and restarted at any time: nothing is stored, nothing
-    is told twice. Two of it do no harm. docs/alertmanager.md has routes for mail, chat and paging.
+    is told twice. Two of it do no harm. It ends if a broker refuses it at the start: password, certificate, right to
+    read. docs/alertmanager.md has routes for mail, chat and paging.
     """
     resend_s, token = _seconds(resend), _token(token_env, token_file)
     managers = [Alertmanager(_address(url), token, ca_file) for url in urls]
     jobs = [ready(load_job(path)) for path in job_files]
-    sources = [Incidents(asking(made.job.kafka), made.topics.incidents) for made in jobs]
+    topics = [(made.job.kafka, made.topics.incidents) for made in jobs]
     replicas = [Replica(manager, Outbox(resend_s, docs)) for manager in managers]
-    with gracefully("stopped"), Notifier(sources, replicas) as running:
-        told = ", ".join(made.topics.incidents for made in jobs)
+    with gracefully("stopped"), Notifier(topics, replicas) as running:
+        told = ", ".join(topic for _, topic in topics)
         click.echo(f"telling {counted(len(urls), 'Alertmanager')} of {told}")
         running.wait(asked)
     click.echo("stopped")
 
 
 def _seconds(resend: str) -> float:
-    try:
-        seconds = parse_duration_us(resend) / US_PER_SECOND
-    except ConfigError as error:
-        raise ConfigError(f"--resend: {error}") from error
+    seconds = duration_us("--resend", resend) / US_PER_SECOND
     if not _LEAST_RESEND_S <= seconds <= _MOST_RESEND_S:
         raise ConfigError(f"--resend: expected from {_LEAST_RESEND_S}s to 1h, got {resend!r}")
     return seconds

@@ -1,6 +1,6 @@
 """Follows the incidents of jobs and keeps every replica of an Alertmanager informed.
 
-The topics are read in one thread; each replica is sent to in one of its own, so that one that hangs delays no other.
+Each topic is read and each replica is sent to in a thread of its own, so that one that hangs delays no other.
 """
 
 import logging
@@ -12,62 +12,47 @@ from typing import Self
 
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
 from sparsewatch.pipelines.notify.outbox import Outbox
-from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, read_record, standing_records
+from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, read_record, standing
 from sparsewatch.schemas.errors import SparsewatchError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.transforms.kafka.compacted import Compacted
+from sparsewatch.transforms.kafka.follow_topic import Records, TopicFollower
 
 _logger = logging.getLogger(__name__)
-#: Longest wait for incidents; between two looks at what is due; between two tries after one that failed.
-_FETCH_S, _LOOK_S, _RETRY_S = 0.5, 0.1, 2.0
+#: Between two looks at what is due; between two tries after one that failed.
+_LOOK_S, _RETRY_S = 0.1, 2.0
 _JOIN_S = 5.0
 
 
 class Incidents:
-    """Incidents of one job, as they stand and as they change; a topic that cannot be read is tried again.
+    """Gives replicas the incidents of one job, as they stand and as they change.
 
     Args:
-        kafka: The broker; it may be away, at first and later.
-        topic: The compacted topic of incidents; it may be made later.
+        topic: Their topic, for messages.
+        replicas: All there are of the Alertmanager.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self._topic = Compacted(kafka, topic, MAX_BYTES)
-        self._has_begun = False
-        self._again_s = 0.0
-        self._said = ""
+    def __init__(self, topic: str, replicas: Sequence["Replica"]) -> None:
+        self._topic = topic
+        self._replicas = replicas
 
-    def read(self, replicas: Sequence["Replica"], fetch_s: float) -> None:
-        """Give what is new to replicas; waits about so many seconds for it."""
-        if time.monotonic() < self._again_s:
-            time.sleep(fetch_s)
-            return
-        try:
-            self._read(replicas, fetch_s)
-        except SparsewatchError as error:
-            if str(error) != self._said:
-                _logger.warning("topic %r cannot be read, tried again until it can: %s", self._topic.name, error)
-            self._said, self._has_begun, self._again_s = str(error), False, time.monotonic() + _RETRY_S
-            self._topic.close()
-        else:
-            if self._said:
-                _logger.warning("topic %r is read", self._topic.name)
-            self._said = ""
+    def begin(self, records: Records) -> None:
+        """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
+        incidents = standing(records, self._topic)
+        for replica in self._replicas:
+            replica.begin(incidents)
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._topic.close()
-
-    def _read(self, replicas: Sequence["Replica"], fetch_s: float) -> None:
-        if not self._has_begun:
-            standing = standing_records(self._topic, None, lambda _: True)
-            for replica in replicas:
-                replica.begin(standing)
-            self._has_begun = True
-        for _, value in self._topic.arrivals(fetch_s):
+    def take(self, records: Records) -> None:
+        """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
+        for _, value in records:
             if value is not None:
-                for replica in replicas:
-                    replica.take(read_record(value, self._topic.name))
+                for replica in self._replicas:
+                    replica.take(read_record(value, self._topic))
+
+    def seen(self) -> None:
+        """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
+
+    def lost(self) -> None:
+        """See `sparsewatch.transforms.kafka.follow_topic.Sink`; alerts go on meanwhile."""
 
 
 class Replica:
@@ -121,32 +106,29 @@ class Notifier:
     """Keeps each replica informed of the incidents of jobs while the context lasts.
 
     Args:
-        jobs: Incidents of each.
+        jobs: Broker and topic of incidents of each.
         replicas: All there are of the Alertmanager.
     """
 
-    def __init__(self, jobs: Sequence[Incidents], replicas: Sequence[Replica]) -> None:
-        self._jobs, self._replicas = jobs, replicas
+    def __init__(self, jobs: Sequence[tuple[KafkaSettings, str]], replicas: Sequence[Replica]) -> None:
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._follow, name="incidents", daemon=True)]
-        self._threads += [
-            threading.Thread(target=one.deliver, args=(self._over,), name="alertmanager", daemon=True)
-            for one in replicas
+        self._followers = [TopicFollower(kafka, topic, MAX_BYTES, Incidents(topic, replicas)) for kafka, topic in jobs]
+        self._threads = [
+            threading.Thread(target=work, args=(self._over,), daemon=True)
+            for work in (*(one.follow for one in self._followers), *(one.deliver for one in replicas))
         ]
 
     def wait(self, is_over: Callable[[], bool]) -> None:
-        """Return when told to, or when a thread has ended, which it never should."""
-        while not is_over() and all(thread.is_alive() for thread in self._threads):
-            time.sleep(_LOOK_S)
+        """Return when told to.
 
-    def _follow(self) -> None:
-        try:
-            while not self._over.is_set():
-                for job in self._jobs:
-                    job.read(self._replicas, _FETCH_S / len(self._jobs))
-        finally:
-            for job in self._jobs:
-                job.close()
+        Raises:
+            Exception: Why a broker refuses us, before anything was read.
+        """
+        while not is_over():
+            refused = next((one.refused for one in self._followers if one.refused is not None), None)
+            if refused is not None:
+                raise refused
+            time.sleep(_LOOK_S)
 
     def __enter__(self) -> Self:
         for thread in self._threads:

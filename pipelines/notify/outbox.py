@@ -85,10 +85,6 @@ class Outbox:
             if (told := self._told.get(tuple(one.values()))) is not None:
                 told.due_s = now_s
 
-    def wait_s(self, now_s: float) -> float:
-        """Seconds until an alert is due."""
-        return max(0.0, min((one.due_s for one in self._told.values()), default=now_s + self._resend_s) - now_s)
-
     def _put(self, incident: Record, now_s: float) -> None:
         key = tuple(labels_of(incident).values())
         before = self._told.get(key)

@@ -79,13 +79,26 @@ def standing_records(topic: Compacted, limit: int | None, wanted: Callable[[Reco
         SourceError: As `newest_records`.
     """
     _check_there(topic)
+    found = [record for record in standing(topic.changes(), topic.name) if wanted(record)]
+    return found if limit is None else found[-limit:]
+
+
+def standing(changes: Iterable[tuple[bytes, bytes | None]], topic: str) -> list[Record]:
+    """The newest record of each key, last changed last.
+
+    Args:
+        changes: Keys and values in the order in which they count.
+        topic: Name of their topic, for messages.
+
+    Raises:
+        ConfigError: As `read_record`.
+    """
     newest: dict[bytes, bytes] = {}
-    for key, value in topic.changes():
+    for key, value in changes:
         newest.pop(key, None)
         if value is not None:
             newest[key] = value
-    found = [record for value in newest.values() if wanted(record := read_record(value, topic.name))]
-    return found if limit is None else found[-limit:]
+    return [read_record(value, topic) for value in newest.values()]
 
 
 def _check_there(topic: Compacted) -> None:

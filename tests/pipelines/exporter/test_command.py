@@ -15,13 +15,14 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from sparsewatch.pipelines.exporter.command import Exporter, Patience
+from sparsewatch.pipelines.exporter.command import Exporter
 from sparsewatch.pipelines.exporter.command import exporter as exporter_command
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
 from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.testing import EmbeddedBroker
+from sparsewatch.transforms.kafka.follow_topic import Patience
 from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.handles import open_handles
 from tests.kit.services import KafkaBroker

@@ -18,20 +18,10 @@ from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.testing.child_process import ChildProcess, free_port
 from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.alertmanager import AlertmanagerProcess, Receiver
+from tests.kit.job_files import write_click_job
 from tests.kit.topics import create_topic
 from tests.kit.waiting import wait_for
 from tests.pipelines.notify.incident_records import incident
-
-_JOB = """
-kind = "ctr"
-name = "clicks"
-label = "label"
-columns = {{ label = "int", ad = "int" }}
-source = {{ topic = "clicks", time_column = "t" }}
-windows = {{ length = "1m" }}
-kafka = {{ bootstrap_servers = ["{}"] }}
-output = {{ prefix = "{}" }}
-"""
 
 
 class Told:
@@ -39,8 +29,8 @@ class Told:
 
     def __init__(self, bootstrap: str, prefix: str, folder: Path) -> None:
         self.bootstrap, self.topic, self.folder = bootstrap, f"{prefix}.incidents", folder
-        self.job = folder / "job.toml"
-        self.job.write_text(_JOB.format(bootstrap, prefix))
+        self.job = write_click_job(folder, bootstrap, "clicks")
+        self.job.write_text(f'{self.job.read_text()}[output]\nprefix = "{prefix}"\n')
         create_topic(bootstrap, self.topic, compact=True)
 
     def write(self, *incidents: IncidentRecord) -> None:
@@ -157,8 +147,7 @@ def test_silences_are_read_by_incident(told: Told, receiver: Receiver) -> None:
     ],
 )
 def test_wrong_options_are_refused_by_name(tmp_path: Path, options: list[str], wrong: str) -> None:
-    job = tmp_path / "job.toml"
-    job.write_text(_JOB.format("localhost:1", "p"))
+    job = write_click_job(tmp_path, "localhost:1", "p")
     result = CliRunner().invoke(cli, ["notify", str(job), *options])
     assert isinstance(result.exception, ConfigError)
     assert wrong in str(result.exception)
