@@ -35,9 +35,11 @@ _KNOWN = ("normal", "center", "edge_ring", "scratch", "cluster", "donut")
 #: Share of each known pattern but the first, and how far it wanders from window to window and between lots.
 _SHARE, _PERSISTENCE, _WANDER, _OF_LOTS = 0.05, 0.95, 0.3, 0.5
 _TRAINING = 1_200
-#: Of real wafers: the file of each part, how many are learned, and windows below which a size is left out.
+#: Of real wafers: the file of each part, and windows below which a size is left out.
 FILES: dict[Part, str] = {"choose": "wm811k_dev_small.npz", "report": "wm811k_train_37348.npz"}
-_LEARNED, _LEAST_WINDOWS = 2_000, 6
+_LEAST_WINDOWS = 6
+#: Of real wafers the first are learned, so many, and more until there are so many of each pattern.
+_LEARNED, _OF_EACH = 2_000, 10
 
 
 class Wafers:
@@ -101,8 +103,24 @@ def sizes(stream: str, part: Part) -> list[int]:
         return list(WINDOWS)
     if not _file(part).exists():
         return []
-    left = len(_labelled(part)[1]) - _LEARNED
+    labels = _labelled(part)[1]
+    left = len(labels) - learned_of(labels)
     return [a_window for a_window in WINDOWS if left // a_window >= _LEAST_WINDOWS]
+
+
+def learned_of(labels: Sequence[str], first: int = _LEARNED, of_each: int = _OF_EACH) -> int:
+    """How many wafers from the first on are learned: the lots of one product may hold a single wafer of a pattern.
+
+    Args:
+        labels: Pattern of each wafer, in order.
+        first: At least so many, or all.
+        of_each: Wafers of each pattern that must be among them, or all of it.
+    """
+    places: dict[str, list[int]] = {}
+    for place, label in enumerate(labels):
+        places.setdefault(label, []).append(place)
+    reached = (found[:of_each][-1] + 1 for found in places.values())
+    return max((min(first, len(labels)), *reached))
 
 
 def _file(part: Part) -> Path:
@@ -118,11 +136,13 @@ def _labelled(part: Part) -> tuple[pa.RecordBatch, Sequence[str]]:
 @lru_cache(maxsize=1)
 def _real_model(part: Part) -> WaferModel:
     rows, labels = _labelled(part)
-    return _trained(rows.slice(0, _LEARNED), labels[:_LEARNED])
+    learned = learned_of(labels)
+    return _trained(rows.slice(0, learned), labels[:learned])
 
 
 def _real(part: Part, a_window: int) -> tuple[WaferModel, pa.RecordBatch]:
-    rows = _labelled(part)[0].slice(_LEARNED)
+    rows, labels = _labelled(part)
+    rows = rows.slice(learned_of(labels))
     return _real_model(part), rows.slice(0, WINDOWS[a_window] * a_window)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import decisions_wafers
-from benchmarks.decisions_wafers import Wafers, clean_wafers, lots, opened
+from benchmarks.decisions_wafers import Wafers, clean_wafers, learned_of, lots, opened
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
 from tests.kit.wafer_models import fresh_wafers, tiny_model
 
@@ -36,6 +36,19 @@ def test_shares_of_patterns_lean_from_lot_to_lot() -> None:
     rings = np.array([labels[at : at + 25].count("edge_ring") for at in range(0, 4_000, 25)])
     # More than a binomial count of each lot would vary.
     assert rings.var() > 1.2 * rings.mean()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("aabbaabb", 4),
+        ("aaaaaaab", 8),  # One wafer of a pattern is all there is of it.
+        ("aaaaaabaabab", 10),
+        ("aab", 3),
+    ],
+)
+def test_real_wafers_are_learned_until_some_of_each_pattern_are_among_them(labels: str, expected: int) -> None:
+    assert learned_of(list(labels), first=4, of_each=2) == expected
 
 
 @pytest.mark.usefixtures("few")
