@@ -1,41 +1,16 @@
-"""The baseline that a stream of clicks learns of itself: the last windows in which nothing was wrong.
+"""A reference that is fitted to the windows that a stream of clicks learned of itself, of each feature to its own.
 
-Example: of windows of five minutes the first twelve are learned, an hour; the thirteenth is checked. From then on each
-window is compared with the last `windows` of those in which nothing was found.
-
-A window is left out of the baseline of those *subjects* on which something was found in it, or whose incident still
-fired. Were it left out as a whole, drift in one feature would keep all others from being learned; were it learned, a
-fault would become normal. What is found on the stream as such (its volume, its click rate) concerns all features. New
-values are told and then learned: a campaign begins, and is known from the next renewal on; if they are most of a window
-they are no news but a fault, such as another hash.
-
-The baseline is renewed with every `RENEWAL`-th window, so that most windows are compared without fitting it anew; only
-the first comes as soon as it can. When it is renewed depends on the windows' times alone, so that whoever reads them
-again renews it at the same ones. A bad beginning heals: a change that lasted twice as long as all that was learned
-before it is what is normal, as long as less than a whole baseline was learned.
+Which windows these are is said in `sparsewatch.detectors.learned_windows`.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.reference import Reference, fit_stretch
 from sparsewatch.detectors.clicks.stretch import Stretch
 from sparsewatch.detectors.counts.window_values import WindowValues
-from sparsewatch.detectors.incidents.causes import is_news
-from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.incidents import Member
-from sparsewatch.schemas.orders import Order
-
-#: Subject of what is found on the stream as such.
-STREAM = "stream"
-#: Windows between renewals of the baseline.
-RENEWAL = 6
-#: A change is normal when it lasted so many times as long as what was learned before it, and so many windows.
-_OUTLASTS, _LEAST_LASTING = 2, 12
-#: Newest windows that are kept whatever was found in them: an order may accept them.
-KEPT_NEWEST = 24
+from sparsewatch.detectors.learned_windows import STREAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,131 +22,6 @@ class LearnedWindow:
     profile: WindowProfile
     #: Subjects on which something was wrong in it.
     suspect: frozenset[str] = frozenset()
-
-
-def suspects(wrong: Iterable[Finding | Member]) -> frozenset[str]:
-    """Subjects that a window is not learned of, of what was found in it and what incidents still fire on."""
-    return frozenset(one.subject for one in wrong if not is_news(one))
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """Start of a window, and the subjects it is not to be learned of; `STREAM` for all."""
-
-    start_us: int
-    #: By what was found in it.
-    suspect: frozenset[str]
-    #: By order.
-    barred: frozenset[str] = frozenset()
-
-    def is_barred(self, subject: str) -> bool:
-        """Whether it must not be learned of a subject."""
-        return STREAM in self.barred or subject in self.barred
-
-    def is_good(self, subject: str) -> bool:
-        """Whether it may be learned of a subject."""
-        return not (STREAM in self.suspect or subject in self.suspect or self.is_barred(subject))
-
-
-def ordered(marked: Sequence[Marked], orders: Sequence[Order]) -> list[Marked]:
-    """Windows as people want them learned.
-
-    What is *accepted* is learned from where it began, whatever was found in it, and nothing before it; what is
-    *excluded* is not learned; after a *reset* nothing before it is.
-
-    Args:
-        marked: The windows.
-        orders: Those in force, in the order given; others than these are passed over.
-    """
-    return [_as_ordered(one, orders) for one in marked]
-
-
-def _as_ordered(one: Marked, orders: Sequence[Order]) -> Marked:
-    suspect, barred = one.suspect, one.barred
-    for order in orders:
-        subjects = frozenset(order.subjects or (STREAM,))
-        since_us = order.from_us if order.since_us is None else order.since_us
-        if order.verb == "accept" and since_us <= one.start_us < order.from_us:
-            suspect = suspect - subjects if order.subjects else frozenset()
-        elif _bars(order, one.start_us, since_us):
-            barred |= subjects
-    return Marked(one.start_us, suspect, barred)
-
-
-def _bars(order: Order, start_us: int, since_us: int) -> bool:
-    if order.verb == "exclude":
-        return (order.since_us or 0) <= start_us and (order.until_us is None or start_us < order.until_us)
-    return order.verb in ("accept", "reset") and start_us < since_us
-
-
-class Size(NamedTuple):
-    """How many windows a baseline is fitted to."""
-
-    least: int
-    most: int
-
-
-def chosen(
-    marked: Sequence[Marked], subjects: Iterable[str], size: Size, boundary_us: int
-) -> dict[str, tuple[int, ...]]:
-    """Starts of the windows that the baseline of each subject is fitted to.
-
-    Args:
-        marked: Earlier windows, in the order of time.
-        subjects: Features of the stream; `STREAM` need not be among them.
-        size: Of a baseline; of a subject with fewer windows all that may be learned are given.
-        boundary_us: The baseline was last renewed at this window: none of later ones is in it, but for those of the
-            first one.
-    """
-    names = {STREAM: None, **dict.fromkeys(subjects)}
-    usual = _last(_learned_of(STREAM, marked, size.most), size, boundary_us)
-    return {
-        **dict.fromkeys(names, usual),
-        **{name: _last(_learned_of(name, marked, size.most), size, boundary_us) for name in _marks(marked, names)},
-    }
-
-
-def _marks(marked: Sequence[Marked], names: Collection[str]) -> list[str]:
-    """Subjects of which other windows may be learned than of `STREAM`."""
-    found = frozenset(name for one in marked for name in one.suspect | one.barred)
-    return [name for name in names if name in found and name != STREAM]
-
-
-def _learned_of(subject: str, marked: Iterable[Marked], most: int) -> list[Marked]:
-    """Windows that may be learned of a subject: good ones, or those of a change that outlasted what was before it."""
-    good: list[Marked] = []
-    lasting: list[Marked] = []
-    for one in marked:
-        if one.is_good(subject):
-            good.append(one)
-            lasting = []
-        elif not one.is_barred(subject):
-            lasting.append(one)
-        # What was learned before it is not learned again, when later windows are good.
-        if len(good) < most and len(lasting) >= max(_OUTLASTS * len(good), _LEAST_LASTING):
-            good, lasting = lasting, []
-    return good
-
-
-def _last(good: Sequence[Marked], size: Size, boundary_us: int) -> tuple[int, ...]:
-    before = [one for one in good if one.start_us < boundary_us]
-    known = before[-size.most :] if len(before) >= size.least else good[: size.least]
-    return tuple(one.start_us for one in known)
-
-
-def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
-    """Start of the window that is let go for a new one: the oldest that no baseline needs.
-
-    Args:
-        marked: All windows that are kept, in the order of time, at least one.
-        subjects: Features of the stream.
-        most: Windows of a whole baseline.
-    """
-    needed = {one.start_us for one in marked[-KEPT_NEWEST:]}
-    for name in (STREAM, *_marks(marked, frozenset(subjects))):
-        # Until it is renewed a baseline holds windows that are no longer among the newest.
-        needed.update([one.start_us for one in _learned_of(name, marked, most)][-most - RENEWAL :])
-    return next((one.start_us for one in marked if one.start_us not in needed), marked[0].start_us)
 
 
 def fit_learned(
@@ -193,8 +43,3 @@ def fit_learned(
         [one.values for one in windows], [one.profile for one in windows], [one.start_us for one in windows]
     )
     return fit_stretch(stretch, window_us, without, without.pop(STREAM))
-
-
-def renewed_us(start_us: int, window_us: int) -> int:
-    """Start of the window, at or before this one, with which the baseline was last renewed."""
-    return start_us // (RENEWAL * window_us) * RENEWAL * window_us

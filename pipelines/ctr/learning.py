@@ -1,6 +1,6 @@
 """The baseline that a click-through job without a reference learns of its own windows, and what it finds by it.
 
-Which windows are learned, and of which subjects, is said in `sparsewatch.detectors.clicks.learned`; the rules are those
+Which windows are learned of which subjects is said in `sparsewatch.detectors.learned_windows`; the rules are those
 of a reference (`sparsewatch.detectors.clicks.checks`). A window is kept with a sample of its values where they are
 many, so that what a job remembers is bounded whatever its number of features. Rows and clicks of windows further back
 are kept, too: hours of the day, or of the week, are learned of them.
@@ -19,20 +19,7 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
 from sparsewatch.detectors.clicks.calibration import calibration_of
 from sparsewatch.detectors.clicks.checks import check_window
-from sparsewatch.detectors.clicks.learned import (
-    KEPT_NEWEST,
-    RENEWAL,
-    STREAM,
-    LearnedWindow,
-    Marked,
-    Size,
-    chosen,
-    fit_learned,
-    ordered,
-    renewed_us,
-    spare,
-    suspects,
-)
+from sparsewatch.detectors.clicks.learned import LearnedWindow, fit_learned
 from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.past import Past
 from sparsewatch.detectors.clicks.profile import profile_window
@@ -44,6 +31,18 @@ from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.timely import timely
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
+from sparsewatch.detectors.learned_windows import (
+    KEPT_NEWEST,
+    RENEWAL,
+    STREAM,
+    Marked,
+    Size,
+    chosen,
+    ordered,
+    renewed_us,
+    spare,
+    suspects,
+)
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow
 from sparsewatch.pipelines.ctr.settings import LearningSettings
 from sparsewatch.schemas.alerts import Finding, counted

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from sparsewatch.detectors.clicks.learned import STREAM
+from sparsewatch.detectors.learned_windows import STREAM
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.job_file import load_job

@@ -6,8 +6,8 @@ import msgspec
 
 from sparsewatch.detectors.artefacts.artefact import read_manifest
 from sparsewatch.detectors.artefacts.versions import resolve_version
-from sparsewatch.detectors.clicks.learned import STREAM, suspects
 from sparsewatch.detectors.clicks.timely import told
+from sparsewatch.detectors.learned_windows import STREAM, suspects
 from sparsewatch.pipelines.job.kind import Job, Learned
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.pipelines.records.reading import MAX_BYTES, newest_records

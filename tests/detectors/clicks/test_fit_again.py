@@ -8,11 +8,12 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsewatch.detectors.clicks.learned import STREAM, LearnedWindow, fit_learned
+from sparsewatch.detectors.clicks.learned import LearnedWindow, fit_learned
 from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
+from sparsewatch.detectors.learned_windows import STREAM
 from sparsewatch.detectors.outrank.ranking import rank_features
 
 WINDOW_US = 300_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsewatch.detectors.clicks.learned import (
+from sparsewatch.detectors.learned_windows import (
     KEPT_NEWEST,
     RENEWAL,
     STREAM,
