@@ -24,7 +24,7 @@ SANITIZED_PYTHON = cd $(SANITIZED) && PYTHONPATH=$(CURDIR)/$(SANITIZED) ASAN_OPT
   ARROW_DEFAULT_MEMORY_POOL=system LD_PRELOAD="$(foreach check,asan ubsan,$(shell gcc -print-file-name=lib$(check).so))" \
   $(abspath $(BIN))/python
 
-.PHONY: help init native demo test test-fast test-all test-install fmt lint type imports check house bench-report docs-api fuzz sanitize soak-prism soak-kill lock clean
+.PHONY: help init native demo test test-fast test-all test-install fmt lint type imports check house bench-report metrics docs-api fuzz sanitize soak-prism soak-kill lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,8 @@ house: $(READY) ## How easily the code is read, in figures; with others: python 
 	$(BIN)/python -m benchmarks.house
 bench-report: $(READY) ## Write docs/benchmarks.md from benchmarks/results
 	$(BIN)/python -m benchmarks.report
+metrics: $(READY) ## Write what follows from schemas/metrics.py: table, rules, dashboards
+	$(BIN)/python -m deploy.generate
 docs-api: $(READY) ## Write docs/api.md from the code's public names
 	$(BIN)/python -m docs.api_page
 fuzz: $(READY) ## 20,000 damaged inputs of every decoder and parser: read, or refused by name

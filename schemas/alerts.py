@@ -108,11 +108,6 @@ class MetricSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return f"{self.name}{{{inside}}}"
 
 
-def gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> MetricSample:
-    """A sample of a gauge."""
-    return MetricSample(name=name, kind="gauge", help=text, value=float(value), labels=labels or {})
-
-
 def number(x: int) -> str:
     """Thousands set apart."""
     return f"{x:,}"

@@ -33,8 +33,8 @@ from sparsewatch.pipelines.ctr.settings import CtrJob, RankingSettings
 from sparsewatch.pipelines.ctr.sliding import SlidingRanking, pane_state
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
-from sparsewatch.pipelines.rows.metrics import rows_scored, window_rows
-from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
+from sparsewatch.schemas import metrics
+from sparsewatch.schemas.alerts import Finding, MetricSample
 from sparsewatch.schemas.slow_changes import Observed
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
@@ -133,7 +133,7 @@ class ConcludeClicks:
         return Conclusion(
             summary={"ranking": []},
             findings=found,
-            metrics=[window_rows(0), *([] if self.scores is None else [rows_scored(0)])],
+            metrics=[metrics.WINDOW_ROWS.sample(0), *([] if self.scores is None else [metrics.ROWS_SCORED.sample(0)])],
         )
 
     def _conclude(self, window: Window, measure: ClickMeasure) -> Conclusion:
@@ -185,7 +185,7 @@ class ConcludeClicks:
         matched = None if reference is None else reference.known.match(counts)
         unseen = {} if reference is None or matched is None else reference.known.unseen_shares(counts, matched)
         profile = profile_window(counts, ranking, unseen, types.mistyped, self.prediction)
-        exported = [ranked.feature for ranked in ranking[:_EXPORTED_FEATURES]]
+        exported = [ranked.feature for ranked in ranking[: metrics.FEATURES]]
         return Conclusion(
             rows=counts.rows,
             summary={"ranking": ranking, "profile": profile, "mistyped": mistyped_summary(types)},
@@ -224,20 +224,15 @@ class ConcludeClicks:
 
 def click_metrics(ranking: Sequence[RankedFeature], profile: WindowProfile) -> list[MetricSample]:
     """Samples of one window of clicks, features limited to the best ranked."""
-    samples = [
-        window_rows(profile.rows),
-        gauge("sparsewatch_window_click_ratio", "Share of clicks in the last closed window.", profile.click_rate),
-    ]
+    samples = [metrics.WINDOW_ROWS.sample(profile.rows), metrics.CLICK_RATIO.sample(profile.click_rate)]
     if (own := profile.calibration) is not None and (predicted := sum(own.predicted)) > 0:
-        ratio = sum(own.clicks) / predicted
-        samples.append(gauge("sparsewatch_window_calibration_ratio", "Clicks for each that is predicted.", ratio))
-    for ranked in ranking[:_EXPORTED_FEATURES]:
-        labels = {"feature": ranked.feature}
+        samples.append(metrics.CALIBRATION.sample(sum(own.clicks) / predicted))
+    for ranked in ranking[: metrics.FEATURES]:
         samples += [
-            gauge("sparsewatch_feature_score_nats", "MI less its expectation by chance.", ranked.score, labels),
-            gauge("sparsewatch_feature_rank", "Rank by score, 1 is best.", ranked.rank, labels),
-            gauge("sparsewatch_feature_cardinality", "Distinct values in the window.", ranked.cardinality, labels),
-            gauge("sparsewatch_feature_null_ratio", "Share of nulls.", 1 - ranked.coverage, labels),
+            metrics.FEATURE_SCORE.sample(ranked.score, feature=ranked.feature),
+            metrics.FEATURE_RANK.sample(ranked.rank, feature=ranked.feature),
+            metrics.FEATURE_CARDINALITY.sample(ranked.cardinality, feature=ranked.feature),
+            metrics.FEATURE_NULLS.sample(1 - ranked.coverage, feature=ranked.feature),
         ]
     return samples
 

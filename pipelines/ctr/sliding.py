@@ -24,7 +24,8 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.outrank.information.mutual_information import entropy
 from sparsewatch.detectors.outrank.rank_drift import RankDrift
 from sparsewatch.detectors.outrank.ranking import RankedFeature, rank_features
-from sparsewatch.schemas.alerts import Finding, MetricSample, counted, gauge
+from sparsewatch.schemas import metrics
+from sparsewatch.schemas.alerts import Finding, MetricSample, counted
 from sparsewatch.schemas.errors import SchemaError, StateError
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Conclusion, Window
@@ -33,9 +34,8 @@ from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
 _logger = logging.getLogger(__name__)
 
 FORMAT = Format("the pane of a window of clicks")
-#: Features in the records and metrics of a view, best ranked first: records and labels stay few.
+#: Features in the records of a view, best ranked first.
 _LISTED_FEATURES = 200
-_EXPORTED_FEATURES = 50
 
 
 class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
@@ -170,23 +170,14 @@ def _drift_record(drift: RankDrift | None) -> dict[str, Any]:
 def _metrics(ranking: Sequence[RankedFeature], drift: RankDrift | None) -> list[MetricSample]:
     """Samples of one view, features limited to the best ranked."""
     samples = []
-    for one in ranking[:_EXPORTED_FEATURES]:
-        labels = {"feature": one.feature}
+    for one in ranking[: metrics.FEATURES]:
         samples += [
-            gauge(
-                "sparsewatch_sliding_score_nats",
-                "MI less its expectation by chance, over the last windows.",
-                one.score,
-                labels,
-            ),
-            gauge("sparsewatch_sliding_rank", "Rank by score over the last windows, 1 is best.", one.rank, labels),
+            metrics.SLIDING_SCORE.sample(one.score, feature=one.feature),
+            metrics.SLIDING_RANK.sample(one.rank, feature=one.feature),
         ]
     if drift is None:
         return samples
-    samples.append(
-        gauge("sparsewatch_rank_overlap_ratio", "Rank-biased overlap with the baseline windows.", drift.overlap)
-    )
-    for change in drift.features[:_EXPORTED_FEATURES]:
-        text = "Probability of as large a change of a feature's score if nothing changed."
-        samples.append(gauge("sparsewatch_feature_drift_p_value", text, change.p_value, {"feature": change.feature}))
+    samples.append(metrics.RANK_OVERLAP.sample(drift.overlap))
+    for change in drift.features[: metrics.FEATURES]:
+        samples.append(metrics.FEATURE_DRIFT.sample(change.p_value, feature=change.feature))
     return samples

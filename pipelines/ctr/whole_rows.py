@@ -36,7 +36,8 @@ from sparsewatch.detectors.outrank.ranking import RankedFeature, in_order, rank_
 from sparsewatch.pipelines.ctr.sampled_rows import places
 from sparsewatch.pipelines.ctr.settings import RankingSettings
 from sparsewatch.pipelines.rank.scores import Combinations, combined, encode_table
-from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
+from sparsewatch.schemas import metrics
+from sparsewatch.schemas.alerts import Finding, MetricSample
 from sparsewatch.schemas.block import EVENT_TIME_US, Block
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, Window
@@ -212,14 +213,6 @@ def _leaks(
 
 def _metrics(groups: Sequence[Twins], suspicions: Sequence[Finding]) -> list[MetricSample]:
     return [
-        gauge(
-            "sparsewatch_redundant_features",
-            "Features of the last closed window that are redundant with a better feature.",
-            sum(len(group.drop) for group in groups),
-        ),
-        gauge(
-            "sparsewatch_leakage_suspects",
-            "Features of the last closed window that are suspected leaks.",
-            len(suspicions),
-        ),
+        metrics.REDUNDANT_FEATURES.sample(sum(len(group.drop) for group in groups)),
+        metrics.LEAKAGE_SUSPECTS.sample(len(suspicions)),
     ]

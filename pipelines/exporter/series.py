@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from sparsewatch.schemas.alerts import SAMPLE, MetricSample
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.metrics import EXPORTER_BAD_SAMPLES, EXPORTER_LAST_READ, EXPORTER_UP
 from sparsewatch.transforms.kafka.follow_topic import Records
 
 _logger = logging.getLogger(__name__)
@@ -105,19 +106,12 @@ class MetricsCollector:
         for sample in newest:
             families.setdefault(sample.name, []).append(sample)
         yield from (_family(samples) for samples in families.values())
-        yield GaugeMetricFamily(
-            "sparsewatch_exporter_up", "Whether the last read of the metrics topic succeeded.", value=float(self._up)
+        own = (
+            EXPORTER_UP.sample(self._up),
+            EXPORTER_LAST_READ.sample(self._last_read),
+            EXPORTER_BAD_SAMPLES.sample(bad),
         )
-        yield GaugeMetricFamily(
-            "sparsewatch_exporter_last_read_timestamp_seconds",
-            "Last time at which the metrics topic had been read to its end.",
-            value=self._last_read,
-        )
-        yield CounterMetricFamily(
-            "sparsewatch_exporter_bad_samples_total",
-            "Records of the metrics topic that cannot be read as a sample.",
-            value=bad,
-        )
+        yield from (_family([sample]) for sample in own)
 
 
 def _family(samples: Sequence[MetricSample]) -> Metric:

@@ -17,7 +17,6 @@ from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.findable import findable_rows
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
-from sparsewatch.pipelines.rows.metrics import rows_scored, window_rows
 from sparsewatch.pipelines.rows.scoring import (
     ConcludeScores,
     RowScoring,
@@ -25,11 +24,9 @@ from sparsewatch.pipelines.rows.scoring import (
     row_scoring,
 )
 from sparsewatch.pipelines.rows.settings import RowsJob
+from sparsewatch.schemas.metrics import FEATURES, ROWS_SCORED, WINDOW_ROWS
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
-
-#: Columns with a series of their own, in the job's order: labels stay few.
-_EXPORTED_COLUMNS = 50
 
 
 class RowsJobMeasure(Composite):
@@ -73,15 +70,15 @@ class ConcludeRows:
             measure.merge_bytes(data)
         rows = measure.scores.scores.rows
         if not rows:
-            return Conclusion(metrics=[window_rows(0), rows_scored(0)])
-        whole = Conclusion(rows=rows, metrics=[window_rows(rows)]) + self.scores(measure.scores)
+            return Conclusion(metrics=[WINDOW_ROWS.sample(0), ROWS_SCORED.sample(0)])
+        whole = Conclusion(rows=rows, metrics=[WINDOW_ROWS.sample(rows)]) + self.scores(measure.scores)
         if measure.sample is not None:
             whole += self._of_sample(rows, measure.sample.state)
         return self._with_types(whole, measure.types.counts)
 
     def _with_types(self, whole: Conclusion, types: TypeCounts) -> Conclusion:
         """Columns of which the type changed; they explain what else is found."""
-        check, exported = self.scores.check, list(self.declared)[:_EXPORTED_COLUMNS]
+        check, exported = self.scores.check, list(self.declared)[:FEATURES]
         changes = type_findings(
             types, self.declared, least_share=check.mistyped_share, least_cells=check.mistyped_cells
         )

@@ -18,9 +18,9 @@ from sparsewatch.detectors.rows.windows.shadow import Shadows, shadow_block
 from sparsewatch.detectors.rows.windows.summary import WORST_ROWS, RowScores, WorstRow, positions_of, score_encoded
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
-from sparsewatch.pipelines.rows.metrics import rows_scored
 from sparsewatch.pipelines.rows.settings import RowSettings
-from sparsewatch.schemas.alerts import MetricSample, gauge
+from sparsewatch.schemas import metrics
+from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.block import EVENT_TIME_US, SOURCE, Block
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError
 from sparsewatch.schemas.rows import RowResult
@@ -216,16 +216,14 @@ def scores_record(scores: RowScores, drift: Drift) -> dict[str, Any]:
 def score_metrics(scores: RowScores, drift: Drift) -> list[MetricSample]:
     """Samples of one window's row scores."""
     samples = [
-        rows_scored(scores.rows),
-        gauge("sparsewatch_row_alarm_ratio", "Share of rows that are outliers.", scores.above / scores.rows),
-        gauge("sparsewatch_row_p_value_median", "Median p-value, 0.5 if nothing changed.", median_p_value(scores)),
-        gauge("sparsewatch_row_p_value_drift", "Distance of p-values from those of calibration rows.", drift.distance),
-        gauge("sparsewatch_row_p_value_drift_chance", "Probability of such a drift if nothing changed.", drift.chance),
-        gauge("sparsewatch_row_p_value_stability_index", "Population stability index of p-values, nats.", drift.psi),
+        metrics.ROWS_SCORED.sample(scores.rows),
+        metrics.ROW_ALARM_RATIO.sample(scores.above / scores.rows),
+        metrics.ROW_P_VALUE_MEDIAN.sample(median_p_value(scores)),
+        metrics.ROW_DRIFT.sample(drift.distance),
+        metrics.ROW_DRIFT_CHANCE.sample(drift.chance),
+        metrics.ROW_STABILITY.sample(drift.psi),
     ]
-    # The version is the value, not a label: a label per version would add up over years on the exporter's page.
     name, _, version = max(scores.models, key=lambda one: (one.rows, one.model)).model.rpartition("/")
     if version.isdigit():
-        text = "Version of the row model that scored most rows of the last closed window."
-        samples.append(gauge("sparsewatch_row_model_version", text, int(version), {"model": name}))
+        samples.append(metrics.ROW_MODEL_VERSION.sample(int(version), model=name))
     return samples

@@ -15,6 +15,7 @@ from sparsewatch.detectors.incidents.lifecycle import Seen
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.schemas.accounts import Account, Notice, Progress, ReaderState, ResumePoint
 from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.schemas.metrics import RECORDS_LOST
 from sparsewatch.schemas.orders import in_force
 from sparsewatch.transforms.kafka.client import Writer
 from sparsewatch.transforms.kafka.compacted import Compacted
@@ -26,7 +27,6 @@ from sparsewatch.transforms.kafka.reader_start import log_notices, standing
 from sparsewatch.transforms.kafka.resume import resume_point
 from sparsewatch.transforms.kafka.source_findings import findings_of
 from sparsewatch.transforms.window.alerts_file import AlertsFile
-from sparsewatch.transforms.window.job_metrics import lost_metric
 from sparsewatch.transforms.window.raise_alerts import raise_alerts, send_raised
 
 
@@ -80,7 +80,7 @@ def _begin(made: Ready, partitions: Sequence[int], records: Compacted, writer: W
     now = _moved(before or no_progress(own), state)
     now = _told(writer, made, now, state.notices)
     if state.lost:
-        sample = lost_metric(now).of_job(own.job)
+        sample = RECORDS_LOST.sample(now.totals.lost).of_job(own.job)
         writer.send(own.topics.metrics, sample.key.encode(), msgspec.json.encode(sample))
     # The progress last: a run that dies before finds the same again.
     writer.flush()

@@ -11,13 +11,13 @@ from sparsewatch.pipelines.orders.wording import held_until
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import SAMPLE, MetricSample, Severity
 from sparsewatch.schemas.incidents import SEVERITIES, Incident, incident_id
+from sparsewatch.schemas.metrics import BASELINE_NEEDED, BASELINE_WINDOWS
 from sparsewatch.schemas.orders import Named, Order
 from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.instances import progress_records, standings
 from sparsewatch.transforms.kafka.open import open_quick_reader
 from sparsewatch.transforms.kafka.orders import read_orders
 from sparsewatch.transforms.kafka.progress import progress_of
-from sparsewatch.transforms.window.job_metrics import BASELINE_NEEDED, BASELINE_WINDOWS
 
 _MAX_RECORD_BYTES = 1 << 20
 
@@ -127,10 +127,10 @@ def _baseline(made: Ready) -> tuple[int, int] | None:
     own = made.identity
     if own.topics.baseline not in {topic.name for topic in state_topics(made)}:
         return None
-    with Compacted(own.kafka, own.topics.metrics, _MAX_RECORD_BYTES, prefix=BASELINE_WINDOWS.encode()) as records:
+    with Compacted(own.kafka, own.topics.metrics, _MAX_RECORD_BYTES, prefix=BASELINE_WINDOWS.name.encode()) as records:
         samples = [SAMPLE.parse(value, MetricSample) for value in records.newest().values()]
     found = {sample.name: int(sample.value) for sample in samples if sample.labels.get("job") == own.job}
-    return found.get(BASELINE_WINDOWS, 0), found.get(BASELINE_NEEDED, 0)
+    return found.get(BASELINE_WINDOWS.name, 0), found.get(BASELINE_NEEDED.name, 0)
 
 
 def lag(progress: Progress | None, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:

@@ -30,7 +30,8 @@ from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
 from sparsewatch.pipelines.wafer.kept_wafers import Look, look_over
 from sparsewatch.pipelines.wafer.pattern_book import BookInMemory, PatternBook, ReadBook, pattern_record
 from sparsewatch.pipelines.wafer.settings import PatternSettings
-from sparsewatch.schemas.alerts import MetricSample, gauge
+from sparsewatch.schemas.alerts import MetricSample
+from sparsewatch.schemas.metrics import OPEN_PATTERNS, UNEXPLAINED_WAFERS
 from sparsewatch.schemas.patterns import NovelLooking, Pattern
 from sparsewatch.schemas.units import DAY_US
 from sparsewatch.transforms.window.measure import Conclusion, LookBack
@@ -223,9 +224,7 @@ def _open(book: PatternBook, patterns: Iterable[str]) -> list[str]:
 
 
 def _metrics(book: PatternBook, patterns: Iterable[str], free: Look) -> list[MetricSample]:
-    text = "Emerging patterns that are neither named nor dismissed."
-    unexplained = "Novel-looking wafers of no pattern, over the last windows."
     return [
-        gauge("sparsewatch_open_patterns", text, len(_open(book, patterns))),
-        gauge("sparsewatch_unexplained_wafers", unexplained, len(free.recent)),
+        OPEN_PATTERNS.sample(len(_open(book, patterns))),
+        UNEXPLAINED_WAFERS.sample(len(free.recent)),
     ]

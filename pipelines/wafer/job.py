@@ -19,7 +19,8 @@ from sparsewatch.pipelines.wafer.findable import findable_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
 from sparsewatch.pipelines.wafer.pattern_book import PatternTopic
 from sparsewatch.pipelines.wafer.settings import PatternSettings, WaferJob
-from sparsewatch.schemas.alerts import MetricSample, gauge
+from sparsewatch.schemas import metrics
+from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.block import EVENT_TIME_US, OFFSET, PARTITION, ROW, Block
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.wafers import ATTRIBUTES, MISFIT, Verdict, WaferResult
@@ -134,30 +135,13 @@ class ConcludeWafers:
 
 def wafer_metrics(counts: WaferCounts) -> list[MetricSample]:
     """Samples of one window of wafers."""
-    samples = [
-        MetricSample(
-            name="sparsewatch_window_wafers",
-            kind="gauge",
-            help="Wafers of the last closed window, by verdict.",
-            value=counts.verdicts.get(verdict, 0),
-            labels={"verdict": verdict},
-        )
-        for verdict in get_args(Verdict)
+    verdicts, patterns = get_args(Verdict), sorted(counts.patterns.items())
+    return [
+        *(metrics.WINDOW_WAFERS.sample(counts.verdicts.get(verdict, 0), verdict=verdict) for verdict in verdicts),
+        *(metrics.PATTERN_WAFERS.sample(number, pattern=pattern) for pattern, number in patterns),
+        metrics.DEFECTS_OUTSIDE.sample(counts.outside),
+        metrics.DEFECTS_OUTSIDE_RATIO.sample(counts.outside_share),
     ]
-    samples += [
-        MetricSample(
-            name="sparsewatch_window_pattern_wafers",
-            kind="gauge",
-            help="Wafers of the last closed window, by known pattern.",
-            value=number,
-            labels={"pattern": pattern},
-        )
-        for pattern, number in sorted(counts.patterns.items())
-    ]
-    about = "Defects outside of their wafers in the last closed window"
-    samples.append(gauge("sparsewatch_window_defects_outside", f"{about}.", counts.outside))
-    samples.append(gauge("sparsewatch_window_defects_outside_ratio", f"{about}, share of all.", counts.outside_share))
-    return samples
 
 
 def prepare_wafers(job: WaferJob, made: Ready) -> Prepared:

@@ -41,7 +41,7 @@ from sparsewatch.schemas.accounts import (
     ReaderState,
     ResumePoint,
 )
-from sparsewatch.schemas.alerts import Finding, gauge
+from sparsewatch.schemas.alerts import Finding, MetricSample
 from sparsewatch.schemas.block import EVENT_TIME_US, META, Block, Span
 from sparsewatch.schemas.instances import Instance, Standing
 from sparsewatch.schemas.mistyped import Example, MistypedCells, MistypedColumn
@@ -389,7 +389,13 @@ WINDOW_RECORD = {
     "row_scores": {"models": {"fab/0001": 9}, "drift": {"distance": 0.25, "chance": 0.01}},
     "shadow": [SHADOWS.pairs[0].to_json()],
 }
-METRIC = gauge("sparsewatch_window_rows", "Rows of the window.", 9, {"job": "clicks", "feature": "é"})
+METRIC = MetricSample(
+    name="sparsewatch_window_rows",
+    kind="gauge",
+    help="Rows of the window.",
+    value=9.0,
+    labels={"job": "clicks", "feature": "é"},
+)
 MOVES = [
     Move(at=datetime(2026, 5, 4, tzinfo=UTC), before=None, after="0001", why="saved"),
     Move(at=datetime(2026, 5, 5, tzinfo=UTC), before="0001", after="0002", why="promoted"),

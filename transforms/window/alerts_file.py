@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from sparsewatch.schemas.alerts import Alert, MetricSample
+from sparsewatch.schemas.metrics import ALERTS_FILE_MISSED
 
 _logger = logging.getLogger(__name__)
 
@@ -48,14 +49,7 @@ class AlertsFile:
         """What is missing in the file, if there is one."""
         if self._path is None:
             return []
-        return [
-            MetricSample(
-                name="sparsewatch_alerts_file_missed_total",
-                kind="counter",
-                help="Alerts that could not be written to output.alerts_file.",
-                value=self.missed,
-            )
-        ]
+        return [ALERTS_FILE_MISSED.sample(self.missed)]
 
 
 def _append(path: Path, lines: bytes) -> None:

@@ -7,7 +7,8 @@ from sparsewatch.detectors.stream.judge import StreamWindow, judge, with_preface
 from sparsewatch.detectors.stream.silence import silent_windows
 from sparsewatch.detectors.stream.thresholds import StreamThresholds
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
-from sparsewatch.schemas.alerts import Finding, MetricSample, gauge
+from sparsewatch.schemas.alerts import Finding, MetricSample
+from sparsewatch.schemas.metrics import SILENCE
 from sparsewatch.schemas.stream_history import StreamHistory
 from sparsewatch.transforms.window.closed import Closed
 
@@ -47,8 +48,7 @@ def judge_stream(closed: Closed, progress: Progress, rules: StreamRules) -> Judg
     findings, history = _judged(closed, progress, rules)
     length_us = closed.window.end_us - closed.window.start_us
     silent_us = silent_windows(history, closed.window.end_us, length_us) * length_us
-    silence = gauge("sparsewatch_silence_seconds", "Event time without an event, 0 if there was one.", silent_us / 1e6)
-    return Judged(findings, history, silence, _passed_over(closed, progress))
+    return Judged(findings, history, SILENCE.sample(silent_us / 1e6), _passed_over(closed, progress))
 
 
 def _judged(closed: Closed, progress: Progress, rules: StreamRules) -> tuple[list[Finding], StreamHistory]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.type_changes import mistyped_record
-from sparsewatch.schemas.alerts import MetricSample, gauge
+from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.block import Block
+from sparsewatch.schemas.metrics import FEATURE_MISTYPED, MISTYPED_CELLS
 
 
 class TypeMeasure:
@@ -46,13 +47,9 @@ def mistyped_metrics(counts: TypeCounts, exported: Sequence[str]) -> list[Metric
         counts: Of the window.
         exported: Columns with a series of their own.
     """
-    ratio = "Share of rows whose value is not of the declared type; they count as nulls."
     return [
-        gauge("sparsewatch_window_mistyped_cells", "Cells of another type than their column.", counts.mistyped.cells),
-        *(
-            gauge("sparsewatch_feature_mistyped_ratio", ratio, _of_rows(counts, name), {"feature": name})
-            for name in exported
-        ),
+        MISTYPED_CELLS.sample(counts.mistyped.cells),
+        *(FEATURE_MISTYPED.sample(_of_rows(counts, name), feature=name) for name in exported),
     ]
 
 

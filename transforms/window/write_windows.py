@@ -15,6 +15,7 @@ from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
 from sparsewatch.schemas.alerts import Alert, MetricSample
 from sparsewatch.schemas.errors import SinkError, SourceError
 from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.schemas.metrics import WINDOWS_WAITING
 from sparsewatch.transforms.kafka.client import Admin, Writer
 from sparsewatch.transforms.kafka.instances import Watch, write_standing
 from sparsewatch.transforms.kafka.open import free_writer, give_back, open_admin
@@ -24,7 +25,7 @@ from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.decide import Decided, DecideWindow, Taken, kept_panes
-from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics, windows_waiting
+from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics
 from sparsewatch.transforms.window.kept_panes import KeptPanes
 from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_kept, load_panes
@@ -149,7 +150,7 @@ class WindowWriter:
         self._alerts_file.add(alerts)
         if self._moved:
             self._write_progress(progress, writer)
-        self._add_samples([windows_waiting(waiting), *self._alerts_file.metrics()])
+        self._add_samples([WINDOWS_WAITING.sample(waiting), *self._alerts_file.metrics()])
         self._write_metrics(writer)
         self._report()
         self.windows, self._moved, self._waiting, self._is_flushed = 0, False, waiting, True

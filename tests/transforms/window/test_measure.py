@@ -7,9 +7,10 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from sparsewatch.schemas.alerts import Finding, gauge
+from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.errors import StateError
+from sparsewatch.schemas.metrics import WINDOW_ALERTS, WINDOW_ROWS
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, Record
 from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
@@ -95,11 +96,11 @@ def test_bytes_of_other_measures_are_refused(data: bytes) -> None:
 
 def test_conclusions_add_up_in_order() -> None:
     record = Record("t", b"k", b"v")
-    counts = Conclusion(rows=3, summary={"a": 1}, findings=[FINDING], metrics=[gauge("m", "h", 1)])
-    more = Conclusion(summary={"b": 2}, metrics=[gauge("n", "h", 2)], pane=b"pane", records=(record,))
+    counts = Conclusion(rows=3, summary={"a": 1}, findings=[FINDING], metrics=[WINDOW_ROWS.sample(1)])
+    more = Conclusion(summary={"b": 2}, metrics=[WINDOW_ALERTS.sample(2)], pane=b"pane", records=(record,))
     whole = counts + more
     assert (whole.rows, list(whole.summary.items()), whole.findings) == (3, [("a", 1), ("b", 2)], [FINDING])
-    assert [sample.name for sample in whole.metrics] == ["m", "n"]
+    assert [sample.value for sample in whole.metrics] == [1, 2]
     assert (whole.pane, list(whole.records)) == (b"pane", [record])
     assert (whole + Conclusion()).pane == b"pane"
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from sparsewatch.schemas.alerts import MetricSample, gauge
+from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.jobs import JobIdentity, Topics
+from sparsewatch.schemas.metrics import FEATURE_SCORE, WINDOWS_CLOSED, WINDOWS_WAITING
 from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.window.standing_gauges import StandingGauges
 
@@ -26,11 +27,11 @@ def identity(broker: FakeBroker) -> JobIdentity:
 
 
 def score(feature: str, job: str = "j") -> MetricSample:
-    return gauge("sparsewatch_feature_score_nats", "Score.", 0.5, {"job": job, "feature": feature})
+    return FEATURE_SCORE.sample(0.5, feature=feature).of_job(job)
 
 
 def counter(job: str = "j") -> MetricSample:
-    return MetricSample(name="sparsewatch_x_total", kind="counter", help="X.", value=1, labels={"job": job})
+    return WINDOWS_CLOSED.sample(1).of_job(job)
 
 
 def keys(samples: dict[str, MetricSample | None]) -> dict[str, bool]:
@@ -47,7 +48,7 @@ def test_a_gauge_that_the_next_window_lacks_is_withdrawn_once(broker: FakeBroker
 
 def test_what_an_earlier_run_left_is_withdrawn_and_nothing_else(broker: FakeBroker) -> None:
     samples = StandingGauges(identity(broker)).of_window([score("a"), score("b"), counter(), score("a", "other")])
-    lag = gauge("sparsewatch_lag", "Not of a window.", 3, {"job": "j"})
+    lag = WINDOWS_WAITING.sample(3).of_job("j")
     writer = broker.writer()
     for sample in [*samples.values(), lag]:
         assert sample is not None
