@@ -27,6 +27,7 @@ import pyarrow as pa
 from benchmarks.decisions_job import Measured, WindowedJob, measure_window
 from benchmarks.faults.stretch import TIME
 from benchmarks.harness import Result, Rounds, cost, print_table, rate, write_results
+from sparsewatch.detectors.learned_windows import RENEWAL
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane
 from sparsewatch.transforms.codecs.json import decode_json
 
@@ -43,7 +44,7 @@ LABEL = "click"
 #: Windows that differ; they come again in turn.
 KINDS = 8
 #: Windows before those measured, and these: two renewals of the baseline.
-WARM_UP, MEASURED = 30, 12
+WARM_UP, MEASURED = 30, 2 * RENEWAL
 #: Of a window in the history: its start, rows and clicks.
 _HISTORY_BYTES = 24
 _TYPES = {"int": pa.int64(), "str": pa.string()}

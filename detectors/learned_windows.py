@@ -9,12 +9,14 @@ fault would become normal. What is found on the stream as such (its volume, its 
 values are told and then learned: a campaign begins, and is known from the next renewal on; if they are most of a window
 they are no news but a fault, such as another hash.
 
-The baseline is renewed with every `RENEWAL`-th window, so that most windows are compared without fitting it anew; only
-the first comes as soon as it can. When it is renewed depends on the windows' times alone, so that whoever reads them
-again renews it at the same ones. A bad beginning heals: a change that lasted twice as long as all that was learned
-before it is what is normal, as long as less than a whole baseline was learned.
+The baseline is renewed with every `YOUNG`-th window, and once it is whole with every `RENEWAL`-th, so that most windows
+are compared without fitting it anew; only the first comes as soon as it can. When it is renewed depends on the windows'
+times and on what was found in them alone, so that whoever reads them again renews it at the same ones. A bad beginning
+heals: a change that lasted twice as long as all that was learned before it is what is normal, as long as less than a
+whole baseline was learned.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,8 +28,8 @@ from sparsewatch.schemas.orders import Order
 
 #: Subject of what is found on the stream as such.
 STREAM = "stream"
-#: Windows between renewals of the baseline.
-RENEWAL = 6
+#: Windows between renewals of the baseline: of one that is not whole yet, and of a whole one.
+YOUNG, RENEWAL = 6, 12
 #: A change is normal when it lasted so many times as long as what was learned before it, and so many windows.
 _OUTLASTS, _LEAST_LASTING = 2, 12
 #: Newest windows that are kept whatever was found in them: an order may accept them.
@@ -96,8 +98,20 @@ class Size(NamedTuple):
     most: int
 
 
+class Renewed(NamedTuple):
+    """Starts of the windows with which a baseline was last renewed: one that is not whole yet, and a whole one."""
+
+    young_us: int
+    whole_us: int
+
+    @classmethod
+    def at(cls, start_us: int, window_us: int) -> "Renewed":
+        """Of the baseline of a window: it was renewed with that one or one before."""
+        return cls(*(start_us // (every * window_us) * every * window_us for every in (YOUNG, RENEWAL)))
+
+
 def chosen(
-    marked: Sequence[Marked], subjects: Iterable[str], size: Size, boundary_us: int
+    marked: Sequence[Marked], subjects: Iterable[str], size: Size, renewed: Renewed
 ) -> dict[str, tuple[int, ...]]:
     """Starts of the windows that the baseline of each subject is fitted to.
 
@@ -105,14 +119,13 @@ def chosen(
         marked: Earlier windows, in the order of time.
         subjects: Such as features; `STREAM` need not be among them.
         size: Of a baseline; of a subject with fewer windows all that may be learned are given.
-        boundary_us: The baseline was last renewed at this window: none of later ones is in it, but for those of the
-            first one.
+        renewed: When the baseline was: none of later windows is in it, but for those of the first one.
     """
     names = {STREAM: None, **dict.fromkeys(subjects)}
-    usual = _last(_learned_of(STREAM, marked, size.most), size, boundary_us)
+    usual = _last(_learned_of(STREAM, marked, size.most), size, renewed)
     return {
         **dict.fromkeys(names, usual),
-        **{name: _last(_learned_of(name, marked, size.most), size, boundary_us) for name in _marks(marked, names)},
+        **{name: _last(_learned_of(name, marked, size.most), size, renewed) for name in _marks(marked, names)},
     }
 
 
@@ -138,10 +151,13 @@ def _learned_of(subject: str, marked: Iterable[Marked], most: int) -> list[Marke
     return good
 
 
-def _last(good: Sequence[Marked], size: Size, boundary_us: int) -> tuple[int, ...]:
-    before = [one for one in good if one.start_us < boundary_us]
-    known = before[-size.most :] if len(before) >= size.least else good[: size.least]
-    return tuple(one.start_us for one in known)
+def _last(good: Sequence[Marked], size: Size, renewed: Renewed) -> tuple[int, ...]:
+    starts = tuple(one.start_us for one in good)
+    for least, boundary_us in ((size.most, renewed.whole_us), (size.least, renewed.young_us)):
+        before = bisect_left(starts, boundary_us)
+        if before >= least:
+            return starts[max(before - size.most, 0) : before]
+    return starts[: size.least]
 
 
 def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
@@ -157,8 +173,3 @@ def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:
         # Until it is renewed a baseline holds windows that are no longer among the newest.
         needed.update([one.start_us for one in _learned_of(name, marked, most)][-most - RENEWAL :])
     return next((one.start_us for one in marked if one.start_us not in needed), marked[0].start_us)
-
-
-def renewed_us(start_us: int, window_us: int) -> int:
-    """Start of the window, at or before this one, with which the baseline was last renewed."""
-    return start_us // (RENEWAL * window_us) * RENEWAL * window_us

@@ -36,10 +36,10 @@ from sparsewatch.detectors.learned_windows import (
     RENEWAL,
     STREAM,
     Marked,
+    Renewed,
     Size,
     chosen,
     ordered,
-    renewed_us,
     spare,
     suspects,
 )
@@ -118,7 +118,7 @@ class LearnedBaseline:
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Learning`."""
         of = self._chosen(window, kept, orders)
-        baseline = self._baseline(window, kept, of)
+        baseline = self._baseline(window, of)
         state = {"windows": len(of[STREAM]), "needed": self.settings.least}
         metrics = baseline_metrics(len(of[STREAM]), self.settings.least)
         if baseline is None:
@@ -217,21 +217,19 @@ class LearnedBaseline:
         return observed(own.counts, baseline.slow, settings, (window.start_us, window.end_us), baseline_told)
 
     def _chosen(self, window: Window, kept: Sequence[Pane], orders: Sequence[Order]) -> dict[str, tuple[int, ...]]:
-        boundary_us = renewed_us(window.start_us, window.end_us - window.start_us)
+        renewed = Renewed.at(window.start_us, window.end_us - window.start_us)
         size = Size(self.settings.least, self.settings.windows)
-        return chosen(ordered(self._marked(kept), orders), self.features, size, boundary_us)
+        return chosen(ordered(self._marked(kept), orders), self.features, size, renewed)
 
-    def _baseline(self, window: Window, kept: Sequence[Pane], of: dict[str, tuple[int, ...]]) -> "_Baseline | None":
+    def _baseline(self, window: Window, of: dict[str, tuple[int, ...]]) -> "_Baseline | None":
         starts = sorted({start for own in of.values() for start in own})
-        key = (tuple(of.values()), renewed_us(window.start_us, window.end_us - window.start_us))
+        key = tuple(of.values())
         if key not in self._fitted:
             self._fitted.clear()
-            self._fitted[key] = self._fit(window, kept, of, starts)
+            self._fitted[key] = self._fit(window, of, starts)
         return self._fitted[key]
 
-    def _fit(
-        self, window: Window, kept: Sequence[Pane], of: dict[str, tuple[int, ...]], starts: Sequence[int]
-    ) -> "_Baseline | None":
+    def _fit(self, window: Window, of: dict[str, tuple[int, ...]], starts: Sequence[int]) -> "_Baseline | None":
         if len(of[STREAM]) < self.settings.least:
             return None
         for gone in set(self._windows) - set(starts):
@@ -240,7 +238,8 @@ class LearnedBaseline:
             self._windows[start] = self._decoded(start)
         windows, length_us = [self._windows[start] for start in starts], window.end_us - window.start_us
         reference = fit_learned(windows, of, length_us, self.settings.least)
-        past, rows = Past.of(_last_history(self._panes(kept))), self._rows(of[STREAM])
+        # What the newest of its windows knew: that of a later one would depend on when the baseline is fitted.
+        past, rows = Past.of(_history_of(self._kept[of[STREAM][-1]].pane)), self._rows(of[STREAM])
         reference = msgspec.structs.replace(
             past.judged(reference),
             name=f"the {counted(reference.windows, 'window')} before",
@@ -284,12 +283,13 @@ class LearnedBaseline:
     def _history(
         self, window: Window, counts: FeatureCounts, kept: Sequence[Pane], suspect: Collection[str]
     ) -> NDArray[np.int64]:
-        before = _last_history(self._panes(kept))
+        panes = self._panes(kept)
+        before = _history_of(panes[-1][1]) if panes else np.zeros((0, 3), np.int64)
         if STREAM in suspect:
             return before
         own = np.array([[window.start_us, counts.rows, counts.clicks]], np.int64)
         return np.concatenate([before, own])[-_HISTORY:]
 
 
-def _last_history(panes: Sequence[tuple[int, LearnedPane]]) -> NDArray[np.int64]:
-    return np.frombuffer(panes[-1][1].history if panes else b"", np.int64).reshape(-1, 3)
+def _history_of(pane: LearnedPane) -> NDArray[np.int64]:
+    return np.frombuffer(pane.history, np.int64).reshape(-1, 3)

@@ -10,11 +10,12 @@ from sparsewatch.detectors.learned_windows import (
     KEPT_NEWEST,
     RENEWAL,
     STREAM,
+    YOUNG,
     Marked,
+    Renewed,
     Size,
     chosen,
     ordered,
-    renewed_us,
     spare,
     suspects,
 )
@@ -32,8 +33,9 @@ def windows(count: int, **wrong: Sequence[int]) -> list[Marked]:
     ]
 
 
-def of(marked: Sequence[Marked], subject: str, boundary: int = NOW) -> tuple[int, ...]:
-    return chosen(marked, ("a", "b"), Size(LEAST, MOST), boundary)[subject]
+def of(marked: Sequence[Marked], subject: str, boundary: int = NOW, whole: int | None = None) -> tuple[int, ...]:
+    renewed = Renewed(boundary, boundary if whole is None else whole)
+    return chosen(marked, ("a", "b"), Size(LEAST, MOST), renewed)[subject]
 
 
 def order(
@@ -52,13 +54,24 @@ def test_the_last_windows_are_the_baseline() -> None:
 def test_a_whole_baseline_is_as_it_was_when_it_was_renewed() -> None:
     assert of(windows(30), "a", boundary=27) == tuple(range(17, 27))
     assert of(windows(8), "a", boundary=6) == tuple(range(6))
-    assert renewed_us(RENEWAL * 50 + 70, 10) == RENEWAL * 50 + 60 - (RENEWAL * 50 + 60) % (RENEWAL * 10)
+    assert Renewed.at(10 * (5 * RENEWAL + YOUNG) + 13, 10) == (10 * (5 * RENEWAL + YOUNG), 10 * 5 * RENEWAL)
+
+
+def test_a_whole_baseline_is_renewed_more_rarely_than_one_that_is_not() -> None:
+    found = [of(windows(count), "a", *Renewed.at(count, 1)) for count in range(LEAST, 5 * RENEWAL)]
+    assert [len(one) for one in found[:RENEWAL]] == [5, *[6] * 6, *[10] * 5]
+    ends = [one[-1] + 1 for one in found]
+    assert ends == [5, *[6] * 6, *[end for end in range(RENEWAL, 5 * RENEWAL, RENEWAL) for _ in range(RENEWAL)]]
+    # Of windows of which some are barred a baseline is young again, whatever its age.
+    barred = [Marked(one.start_us, frozenset(), frozenset("a" if one.start_us < 21 else "")) for one in windows(31)]
+    assert of(barred, "a", *Renewed.at(31, 1)) == tuple(range(21, 30))
+    assert of(barred, "b", *Renewed.at(31, 1)) == tuple(range(14, 24))
 
 
 def test_the_first_baseline_comes_as_soon_as_it_can_and_stays_until_it_is_renewed() -> None:
-    found = [of(windows(count), "a", boundary=count // RENEWAL * RENEWAL) for count in range(4, 14)]
+    found = [of(windows(count), "a", boundary=count // YOUNG * YOUNG) for count in range(4, 14)]
     assert [len(one) for one in found] == [4, 5, 6, 6, 6, 6, 6, 6, 10, 10]
-    found = [of(windows(count), "a", boundary=(count + 2) // RENEWAL * RENEWAL - 2) for count in range(4, 14)]
+    found = [of(windows(count), "a", boundary=(count + 2) // YOUNG * YOUNG - 2) for count in range(4, 14)]
     assert [len(one) for one in found] == [4, 5, 5, 5, 5, 5, 10, 10, 10, 10]
 
 
@@ -150,9 +163,10 @@ def test_what_is_let_go_is_in_no_baseline_if_any_window_is_not(
     assert gone in range(count)
     needed = {
         start
-        for boundary in (count, count - RENEWAL)
+        for boundary in (count, count - YOUNG)
+        for whole in (count, count - RENEWAL)
         for name in (STREAM, "a", "b")
-        for start in of(marked, name, boundary)
+        for start in of(marked, name, boundary, whole)
     }
     newest = set(range(max(0, count - KEPT_NEWEST), count))
     if set(range(count)) - needed - newest and gone != 0:
