@@ -5,8 +5,9 @@ the sample of a reference, window by window. The share of pairs that are equal d
 sampled: it is Simpson's index of the rows (Nature 163, 1949), plus what is sent twice.
 """
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -25,8 +26,10 @@ from sparsewatch.schemas.alerts import Finding, counted
 _LEAST_ROWS, _LEAST_WINDOWS = 16, 4
 #: Least rise of the share of rows that repeat another, as a part of that expected: it moves with the mix of values.
 _RISE = 0.25
-#: Columns that are compared before rows that differ from all others are left out.
-_AT_ONCE = 4
+#: Columns that are compared before rows that differ from all others are left out; of those that tell most.
+_AT_ONCE, _TELLING_AT_ONCE = 4, 2
+#: Columns of most values that are compared before the others.
+_TELLING_COLUMNS = 8
 #: Columns of the most repeated row that an alert shows.
 _SHOWN_COLUMNS = 20
 
@@ -97,6 +100,15 @@ class WindowPairs(NamedTuple):
     equal: int
 
 
+def telling_columns(cardinalities: Mapping[str, int]) -> list[str]:
+    """The columns of most values: in them most rows differ from all others.
+
+    Args:
+        cardinalities: Distinct values, by column.
+    """
+    return heapq.nlargest(_TELLING_COLUMNS, cardinalities, key=cardinalities.__getitem__)
+
+
 def repeated_rows(sample: pa.RecordBatch, columns: Sequence[str]) -> RepeatedRows:
     """Count the rows that are equal to others.
 
@@ -104,7 +116,11 @@ def repeated_rows(sample: pa.RecordBatch, columns: Sequence[str]) -> RepeatedRow
         sample: Uniform, of a window.
         columns: All that counts of a row.
     """
-    alike = alike_rows(sample, columns)
+    return repeats_of(alike_rows(sample, columns), sample, columns)
+
+
+def repeats_of(alike: "Alike", sample: pa.RecordBatch, columns: Sequence[str]) -> RepeatedRows:
+    """As `repeated_rows`, of the rows that were found to be alike."""
     _, first, sizes = np.unique(alike.hashes, return_index=True, return_counts=True)
     most = int(sizes.max(initial=1))
     values = {} if most == 1 else _values(sample, columns, int(alike.places[first[np.argmax(sizes)]]))
@@ -207,22 +223,47 @@ class Alike(NamedTuple):
     places: NDArray[np.int64]
     hashes: Hashes
 
+    def pairs_among(self, rows: int) -> int:
+        """Pairs of equal rows among the first ones."""
+        _, sizes = np.unique(self.hashes[self.places < rows], return_counts=True)
+        return int((sizes * (sizes - 1) // 2).sum())
 
-def alike_rows(rows: pa.RecordBatch, columns: Sequence[str]) -> Alike:
-    """The rows that are equal to others in all columns: most rows of many columns differ from all in a few of them."""
-    alike = Alike(np.arange(rows.num_rows), np.full(rows.num_rows, len(columns), np.uint64))
-    for first in range(0, len(columns), _AT_ONCE):
-        for name in columns[first : first + _AT_ONCE]:
+
+def alike_rows(rows: pa.RecordBatch, columns: Sequence[str], telling: Sequence[str] = ()) -> Alike:
+    """The rows that are equal to others in all columns: most rows of many columns differ from all in a few of them.
+
+    Args:
+        rows: The rows.
+        columns: All that counts of a row.
+        telling: Those of them that are compared first; the rows are the same whatever they are.
+    """
+    places = _narrowed(np.arange(rows.num_rows), rows, telling, _TELLING_AT_ONCE).places
+    return _narrowed(places, rows, columns, _AT_ONCE)
+
+
+def _narrowed(places: NDArray[np.int64], rows: pa.RecordBatch, columns: Sequence[str], at_once: int) -> Alike:
+    """Of some rows those that are equal in all of some columns, compared a few columns at once."""
+    alike = Alike(places, np.full(places.size, len(columns), np.uint64))
+    for first in range(0, len(columns) if places.size else 0, at_once):
+        for name in columns[first : first + at_once]:
             column = rows.column(name)
             column = column if alike.places.size == rows.num_rows else column.take(pa.array(alike.places))
             # As `combine_hashes`, column by column.
             alike = alike._replace(hashes=mix(alike.hashes * STEP + hash_values(column, name)))
-        _, kinds, counts = np.unique(alike.hashes, return_inverse=True, return_counts=True)
-        kept = np.flatnonzero(counts[kinds] > 1)
+        kept = _repeating(alike.hashes)
         alike = Alike(alike.places[kept], alike.hashes[kept])
         if not kept.size:
             break
     return alike
+
+
+def _repeating(hashes: Hashes) -> NDArray[np.int64]:
+    """Places of those that come more than once, ascending."""
+    order = np.argsort(hashes)
+    equal = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    repeats = np.zeros(hashes.size, np.bool_)
+    repeats[order[equal]] = repeats[order[equal + 1]] = True
+    return np.flatnonzero(repeats)
 
 
 def _pairs(rows: int) -> float:

@@ -8,7 +8,13 @@ import msgspec
 import pyarrow as pa
 
 from sparsewatch.detectors.clicks.calibration import Calibration
-from sparsewatch.detectors.clicks.repeated_rows import WindowPairs, repeated_rows
+from sparsewatch.detectors.clicks.repeated_rows import (
+    WindowPairs,
+    alike_rows,
+    repeated_rows,
+    repeats_of,
+    telling_columns,
+)
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.outrank.ranking import RankedFeature
@@ -84,13 +90,15 @@ def learnable(pane: ClickPane, measured: Accumulated[RowSample] | None) -> bytes
     sample = measured.state
     most = min(SAMPLE_ROWS, -(-sample.capacity // _SAMPLE_PART))
     columns = [name for name in sample.columns if name not in (PARTITION, OFFSET)]
-    kept = sample.rows(most).select(columns)
+    rows = sample.rows()
+    kept = rows.slice(0, most).select(columns)
+    alike = alike_rows(rows, columns, telling_columns({one.feature: one.cardinality for one in pane.ranking}))
     return msgspec.structs.replace(
         pane,
         sample=measured.to_bytes(),
         learned_rows=table_to_bytes(kept, compression="lz4"),
-        repeated=repeated_rows(sample.rows(), columns),
-        learned_pairs=_pairs(kept),
+        repeated=repeats_of(alike, rows, columns),
+        learned_pairs=(kept.num_rows, alike.pairs_among(kept.num_rows)),
     ).to_bytes()
 
 

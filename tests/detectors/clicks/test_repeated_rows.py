@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, fit_repeats, repeated_rows
+from sparsewatch.detectors.clicks.repeated_rows import (
+    Repeats,
+    alike_rows,
+    check_repeats,
+    fit_repeats,
+    repeated_rows,
+    telling_columns,
+)
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
@@ -90,6 +97,14 @@ def test_equal_rows_of_many_columns_are_counted_in_any_order(rows: list[list[int
     assert (found.values == {}) == (found.most == 1)
     order = np.random.default_rng(seed).permutation(len(rows))
     assert repeated_rows(batch.take(pa.array(order)), names) == found
+    alike, first = alike_rows(batch, names), int(order[0]) if rows else 0
+    told = alike_rows(batch, names, telling_columns({name: int(order.sum()) % (i + 2) for i, name in enumerate(names)}))
+    assert [one.tolist() for one in told] == [one.tolist() for one in alike]
+    assert alike.pairs_among(first) == repeated_rows(batch.slice(0, first), names).pairs
+
+
+def test_columns_of_most_values_tell_most() -> None:
+    assert telling_columns({"two": 2, "many": 900, "some": 30})[:2] == ["many", "some"]
 
 
 @pytest.mark.parametrize("users", [20, 500, 50_000])
