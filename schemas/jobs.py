@@ -165,6 +165,11 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
         return self.named("orders")
 
     @property
+    def notified(self) -> str:
+        """What the receivers of notifications have taken."""
+        return self.named("notified")
+
+    @property
     def panes(self) -> str:
         """Saved windows, where the job looks back."""
         return self.named("panes")

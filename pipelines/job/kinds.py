@@ -80,6 +80,11 @@ def expect_kind(job: Job, kind: type[J], where: str, why: str) -> J:
     return job
 
 
+def name_of_kind(job: Job) -> str:
+    """Name of a job's kind, as its file states it."""
+    return _name(type(job))
+
+
 def kinds_that_score_rows() -> list[str]:
     """Names of the kinds whose rows a row model may score."""
     return [name for name in KINDS if kind_named(name).scores_rows]

@@ -31,6 +31,8 @@ def check_rights(admin: Admin, made: Ready) -> None:
     state = {topic.name for topic in state_topics(made)}
     needed = {made.topics.source: ["READ"]}
     needed |= {t.name: ["READ", "WRITE"] if t.name in state else ["WRITE"] for t in output_topics(made)}
+    # The job makes it; who sends notifications reads and writes it.
+    del needed[made.topics.notified]
     granted = admin.rights(needed)
     faults = [
         refused_topic(made.job.kafka, topic, right)

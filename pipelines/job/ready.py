@@ -93,6 +93,7 @@ def output_topics(made: Ready, reject_bytes: int = 0) -> list[NewTopic]:
         NewTopic(topics.windows, compact=True),
         NewTopic(topics.alerts),
         NewTopic(topics.incidents, compact=True),
+        NewTopic(topics.notified, compact=True),
         NewTopic(topics.metrics, compact=True),
         NewTopic(topics.progress, compact=True),
         NewTopic(topics.orders, compact=True),

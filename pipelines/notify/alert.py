@@ -42,8 +42,8 @@ def alert_of(incident: Record, ends_s: float, docs: str = "") -> Alert:
     return {
         "labels": labels_of(incident),
         "annotations": annotations_of(incident, docs),
-        "startsAt": _time(min(incident["started_us"] / 1e6, ends_s - 1e-3)),
-        "endsAt": _time(ends_s),
+        "startsAt": rfc3339(min(incident["started_us"] / 1e6, ends_s - 1e-3)),
+        "endsAt": rfc3339(ends_s),
     }
 
 
@@ -58,10 +58,20 @@ def annotations_of(incident: Record, docs: str = "") -> Labels:
         "also": ", ".join(others) + (f" and {left} more" if left > 0 else ""),
         "since": f"{moment_text(incident['started_us'])} UTC, {counted(incident['windows'], 'window')}",
         "acked": _decided(incident.get("acked")),
-        "runbook_url": f"{docs.rstrip('/')}/{incident.get('runbook', '')}" if docs else "",
-        "show": f"sparsewatch incidents show JOB.toml {incident['id']}",
+        "runbook_url": runbook_url(incident, docs),
+        "show": show_command(incident),
     }
     return {name: text for name, text in told.items() if text}
+
+
+def runbook_url(incident: Record, docs: str) -> str:
+    """Where it says what to do about an incident; empty without an address of the folder that holds `docs`."""
+    return f"{docs.rstrip('/')}/{incident.get('runbook', '')}" if docs else ""
+
+
+def show_command(incident: Record) -> str:
+    """The command that shows all of an incident."""
+    return f"sparsewatch incidents show JOB.toml {incident['id']}"
 
 
 def is_silent(incident: Record) -> bool:
@@ -76,5 +86,6 @@ def _decided(decided: Record | None) -> str:
     return f"by {decided['by']}{why}"
 
 
-def _time(seconds: float) -> str:
+def rfc3339(seconds: float) -> str:
+    """A moment in seconds since the epoch as Alertmanager writes it, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

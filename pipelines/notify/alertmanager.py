@@ -1,23 +1,16 @@
 """Talks to the replicas of an Alertmanager (API v2, https://prometheus.io/docs/alerting/latest/clients/)."""
 
-import logging
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-import urllib3
 
 from sparsewatch.pipelines.notify.alert import ALERT_NAME, Alert
-from sparsewatch.schemas.errors import ConfigError, SourceError
+from sparsewatch.pipelines.notify.http import Remote
 from sparsewatch.schemas.secrets import Secret
 
-# It logs each try; what comes of them is told once, see `sparsewatch.pipelines.notify.follow`.
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-_TIMEOUT_S = 5.0
-_ANSWERS = (429, 500, 502, 503, 504)
 #: Alerts of one request.
 _AT_ONCE = 500
 
@@ -42,22 +35,7 @@ class Alertmanager:
 
     def __init__(self, url: str, token: Secret | None = None, ca_file: str | None = None) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"content-type": "application/json"}
-        if token is not None:
-            self._headers["authorization"] = f"Bearer {token.reveal()}"
-        retries = urllib3.Retry(
-            total=3,
-            backoff_factor=0.2,
-            # Replicas of this process must not come back in step.
-            backoff_jitter=0.5,
-            status_forcelist=_ANSWERS,
-            allowed_methods=None,
-            raise_on_status=False,
-        )
-        context = ssl.create_default_context(cafile=ca_file) if self.url.startswith("https") else None
-        self._http = urllib3.PoolManager(
-            retries=retries, timeout=urllib3.Timeout(_TIMEOUT_S), ssl_context=context, headers=self._headers
-        )
+        self._remote = Remote(f"the Alertmanager at {self.url}", self.url, token, ca_file, retries=3)
 
     def send(self, alerts: Sequence[Alert]) -> None:
         """Post alerts.
@@ -84,19 +62,8 @@ class Alertmanager:
         return {incident: _silence(silences[ids[0]]) for incident, ids in by.items() if ids[0] in silences}
 
     def _asked(self, method: str, path: str, body: bytes | None = None) -> Any:
-        try:
-            answer = self._http.request(method, self.url + path, body=body)
-        except urllib3.exceptions.HTTPError as error:
-            reason = getattr(error, "reason", None) or error
-            raise SourceError(f"no Alertmanager answers at {self.url}: {reason}") from error
-        if answer.status in _ANSWERS:
-            raise SourceError(f"the Alertmanager at {self.url} answers {answer.status} {answer.reason}")
-        if answer.status >= 400:
-            raise ConfigError(
-                f"the Alertmanager at {self.url} refuses {method} {path.partition('?')[0]}: {answer.status} "
-                f"{answer.data[:300].decode(errors='replace')}"
-            )
-        return msgspec.json.decode(answer.data) if answer.data else None
+        answer = self._remote.asked(method, path, body)
+        return msgspec.json.decode(answer) if answer else None
 
 
 def _silence(silence: dict[str, Any]) -> Silence:

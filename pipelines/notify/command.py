@@ -1,6 +1,6 @@
-"""`sparsewatch notify`: incidents of jobs, at an Alertmanager."""
+"""`sparsewatch notify`: incidents of jobs, at an Alertmanager and at webhooks."""
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -8,20 +8,25 @@ import click
 from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.stopping import asked, gracefully
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.job.ready import ready
+from sparsewatch.pipelines.job.kinds import name_of_kind
+from sparsewatch.pipelines.job.ready import Ready, ready
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
-from sparsewatch.pipelines.notify.follow import Notifier, Replica
+from sparsewatch.pipelines.notify.follow import Incidents, Notifier, Replica
 from sparsewatch.pipelines.notify.outbox import Outbox
+from sparsewatch.pipelines.notify.places import named_webhooks, secret_of
+from sparsewatch.pipelines.notify.webhooks import MARK_BYTES, Delivery, Marks, Webhook
+from sparsewatch.pipelines.records.reading import MAX_BYTES
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.secrets import Secret
 from sparsewatch.schemas.settings import US_PER_SECOND
+from sparsewatch.transforms.kafka.follow_topic import TopicFollower
 
 _EXAMPLES = """
 \b
 Examples:
   sparsewatch notify clicks.toml --alertmanager http://localhost:9093
   sparsewatch notify clicks.toml wafers.toml --alertmanager http://am-0:9093 --alertmanager http://am-1:9093
+  sparsewatch notify clicks.toml --webhook tickets=https://tickets.example.org/hook --webhook-token tickets=env:TICKETS
 """
 #: Shortest and longest time between two sends.
 _LEAST_RESEND_S, _MOST_RESEND_S = 1, 3_600
@@ -36,8 +41,21 @@ _LEAST_RESEND_S, _MOST_RESEND_S = 1, 3_600
     "urls",
     metavar="URL",
     multiple=True,
-    required=True,
     help="Of a replica; repeat it for each, as each must be told.",
+)
+@click.option(
+    "--webhook",
+    "webhooks",
+    metavar="NAME=URL",
+    multiple=True,
+    help="Tell this address, too; env:VARIABLE or file:PATH instead of a URL that is secret. May be repeated.",
+)
+@click.option(
+    "--webhook-token",
+    "webhook_tokens",
+    metavar="NAME=env:VARIABLE|file:PATH",
+    multiple=True,
+    help="Where the bearer's token of a webhook is.",
 )
 @click.option(
     "--resend",
@@ -47,35 +65,57 @@ _LEAST_RESEND_S, _MOST_RESEND_S = 1, 3_600
     help="Between two sends of what fires; an alert ends by itself three times as long after the last.",
 )
 @click.option("--docs", default="", metavar="URL", help="Address of this project's files, for links to what to do.")
-@click.option("--token-env", metavar="NAME", help="Environment variable that holds a bearer's token.")
+@click.option("--token-env", metavar="NAME", help="Environment variable that holds the Alertmanager's bearer token.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="File that holds it.")
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Certificates to trust.")
 def notify(
     job_files: tuple[Path, ...],
     urls: tuple[str, ...],
+    webhooks: tuple[str, ...],
+    webhook_tokens: tuple[str, ...],
     resend: str,
     docs: str,
     token_env: str | None,
     token_file: Path | None,
     ca_file: str | None,
 ) -> None:
-    """Tell an Alertmanager of the incidents of jobs until stopped.
+    """Tell an Alertmanager or webhooks of the incidents of jobs until stopped.
 
-    Incidents that fire are sent again and again, as Alertmanager wants it; resolved and muted ones are ended. It can
-    be started before jobs, broker and Alertmanager, and stopped and restarted at any time: nothing is stored, nothing
-    is told twice. Two of it do no harm. It ends if a broker refuses it at the start: password, certificate, right to
-    read. docs/alertmanager.md has routes for mail, chat and paging.
+    An Alertmanager is sent incidents that fire again and again, as it wants it; resolved and muted ones are ended. A
+    webhook is told of each update once, with a JSON body. It can be started before jobs, broker and receivers, and
+    stopped and restarted at any time: nothing is lost. It ends if a broker refuses it at the start: password,
+    certificate, right to read. docs/alertmanager.md has the body, and routes for mail, chat and paging.
     """
-    resend_s, token = _seconds(resend), _token(token_env, token_file)
-    managers = [Alertmanager(_address(url), token, ca_file) for url in urls]
+    if not urls and not webhooks:
+        raise ConfigError("expected --alertmanager or --webhook, got neither")
+    resend_s, token = _seconds(resend), secret_of(("--token-env", token_env), ("--token-file", token_file))
+    replicas = [Replica(Alertmanager(_address(url), token, ca_file), Outbox(resend_s, docs)) for url in urls]
+    hooks = named_webhooks(webhooks, webhook_tokens, ca_file)
     jobs = [ready(load_job(path)) for path in job_files]
-    topics = [(made.job.kafka, made.topics.incidents) for made in jobs]
-    replicas = [Replica(manager, Outbox(resend_s, docs)) for manager in managers]
-    with gracefully("stopped"), Notifier(topics, replicas) as running:
-        told = ", ".join(topic for _, topic in topics)
-        click.echo(f"telling {counted(len(urls), 'Alertmanager')} of {told}")
+    deliveries = [[Delivery(hook, made, name_of_kind(made.job), docs) for hook in hooks] for made in jobs]
+    followers = [one for made, own in zip(jobs, deliveries, strict=True) for one in followers_of(made, replicas, own)]
+    with (
+        gracefully("stopped"),
+        Notifier(followers, [*replicas, *(one for own in deliveries for one in own)]) as running,
+    ):
+        click.echo(f"telling {_receivers(urls, hooks)} of {', '.join(made.topics.incidents for made in jobs)}")
         running.wait(asked)
     click.echo("stopped")
+
+
+def followers_of(made: Ready, replicas: Sequence[Replica], deliveries: Sequence[Delivery]) -> list[TopicFollower]:
+    """Followers of the topics of a job: its incidents, and where there are webhooks what they took."""
+    incidents = Incidents(made.topics.incidents, [*replicas, *deliveries])
+    followers = [TopicFollower(made.job.kafka, made.topics.incidents, MAX_BYTES, incidents)]
+    if deliveries:
+        marks = Marks(made.topics.notified, deliveries)
+        followers.append(TopicFollower(made.job.kafka, made.topics.notified, MARK_BYTES, marks))
+    return followers
+
+
+def _receivers(urls: Sequence[str], hooks: Sequence[Webhook]) -> str:
+    told = [counted(len(urls), "Alertmanager")] if urls else []
+    return " and ".join([*told, *([f"webhook {', '.join(hook.name for hook in hooks)}"] if hooks else [])])
 
 
 def _seconds(resend: str) -> float:
@@ -89,18 +129,3 @@ def _address(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"--alertmanager: expected http://HOST:PORT or https://…, got {url!r}")
     return url
-
-
-def _token(variable: str | None, file: Path | None) -> Secret | None:
-    if variable is not None and file is not None:
-        raise ConfigError("expected one of --token-env and --token-file, got both")
-    if variable is not None:
-        if not (token := os.environ.get(variable)):
-            raise ConfigError("--token-env: the environment has no variable of that name, or it is empty")
-        return Secret(token)
-    if file is None:
-        return None
-    try:
-        return Secret(file.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file: {file} cannot be read: {error}") from None

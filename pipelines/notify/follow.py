@@ -1,6 +1,6 @@
-"""Follows the incidents of jobs and keeps every replica of an Alertmanager informed.
+"""Follows the incidents of jobs and keeps informed whoever is told of them.
 
-Each topic is read and each replica is sent to in a thread of its own, so that one that hangs delays no other.
+Each topic is read and each receiver is sent to in a thread of its own, so that one that hangs delays no other.
 """
 
 import logging
@@ -8,13 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
 from sparsewatch.pipelines.notify.outbox import Outbox
-from sparsewatch.pipelines.records.reading import MAX_BYTES, Record, read_record, standing
+from sparsewatch.pipelines.records.reading import Record, read_record, standing
 from sparsewatch.schemas.errors import SparsewatchError
-from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.transforms.kafka.follow_topic import Records, TopicFollower
 
 _logger = logging.getLogger(__name__)
@@ -23,30 +22,43 @@ _LOOK_S, _RETRY_S = 0.1, 2.0
 _JOIN_S = 5.0
 
 
+class Informed(Protocol):
+    """Is told of incidents."""
+
+    def begin(self, incidents: Sequence[Record]) -> None:
+        """Take the incidents of a job as they stand."""
+
+    def take(self, incident: Record) -> None:
+        """Take an incident that changed."""
+
+    def deliver(self, is_over: threading.Event) -> None:
+        """Send what is due until told to stop; meant for a thread of its own."""
+
+
 class Incidents:
-    """Gives replicas the incidents of one job, as they stand and as they change.
+    """Gives the incidents of one job to whoever is told of them, as they stand and as they change.
 
     Args:
         topic: Their topic, for messages.
-        replicas: All there are of the Alertmanager.
+        informed: All who are told.
     """
 
-    def __init__(self, topic: str, replicas: Sequence["Replica"]) -> None:
+    def __init__(self, topic: str, informed: Sequence[Informed]) -> None:
         self._topic = topic
-        self._replicas = replicas
+        self._informed = informed
 
     def begin(self, records: Records) -> None:
         """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
         incidents = standing(records, self._topic)
-        for replica in self._replicas:
-            replica.begin(incidents)
+        for one in self._informed:
+            one.begin(incidents)
 
     def take(self, records: Records) -> None:
         """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
         for _, value in records:
             if value is not None:
-                for replica in self._replicas:
-                    replica.take(read_record(value, self._topic))
+                for one in self._informed:
+                    one.take(read_record(value, self._topic))
 
     def seen(self) -> None:
         """See `sparsewatch.transforms.kafka.follow_topic.Sink`."""
@@ -103,19 +115,19 @@ class Replica:
 
 
 class Notifier:
-    """Keeps each replica informed of the incidents of jobs while the context lasts.
+    """Keeps whoever is told of the incidents of jobs informed while the context lasts.
 
     Args:
-        jobs: Broker and topic of incidents of each.
-        replicas: All there are of the Alertmanager.
+        followers: Of all topics that are read.
+        informed: All who are told.
     """
 
-    def __init__(self, jobs: Sequence[tuple[KafkaSettings, str]], replicas: Sequence[Replica]) -> None:
+    def __init__(self, followers: Sequence[TopicFollower], informed: Sequence[Informed]) -> None:
         self._over = threading.Event()
-        self._followers = [TopicFollower(kafka, topic, MAX_BYTES, Incidents(topic, replicas)) for kafka, topic in jobs]
+        self._followers = followers
         self._threads = [
             threading.Thread(target=work, args=(self._over,), daemon=True)
-            for work in (*(one.follow for one in self._followers), *(one.deliver for one in replicas))
+            for work in (*(one.follow for one in followers), *(one.deliver for one in informed))
         ]
 
     def wait(self, is_over: Callable[[], bool]) -> None:

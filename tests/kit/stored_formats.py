@@ -46,6 +46,8 @@ from sparsewatch.schemas.alerts import SAMPLE, MetricSample
 from sparsewatch.schemas.instances import STANDING as STANDING_FORMAT
 from sparsewatch.schemas.instances import Standing
 from sparsewatch.schemas.mistyped import MistypedCells
+from sparsewatch.schemas.notified import MARK as MARK_FORMAT
+from sparsewatch.schemas.notified import Mark
 from sparsewatch.schemas.orders import ORDER as ORDER_FORMAT
 from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.other_fields import OtherFields
@@ -272,6 +274,12 @@ STORED: tuple[Stored, ...] = (
         decode=WaferCounts.from_bytes,
         # An earlier release counted no defects outside of their wafers.
         exact=False,
+    ),
+    Stored(
+        file="mark-1.json",
+        of=MARK_FORMAT,
+        encode=lambda: msgspec.json.encode(Mark(digest="5b1f0c6a3d2e4f70", at_us=1_767_225_600_000_000)),
+        decode=lambda data: MARK_FORMAT.parse(data, Mark),
     ),
     Stored(
         file="order-1.json",

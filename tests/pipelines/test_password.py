@@ -56,6 +56,7 @@ def topic(guarded_broker: GuardedBroker) -> str:
         "windows",
         "alerts",
         "incidents",
+        "notified",
         "metrics",
         "progress",
         "orders",

@@ -91,7 +91,18 @@ def test_topics_that_may_not_be_made_are_named(
     monkeypatch.setenv("PW", PASSWORD)
     create_topic(guarded_broker.bootstrap, "unmade")
     guarded_broker.grant("unmade")
-    kinds = ("windows", "alerts", "incidents", "metrics", "progress", "orders", "baseline", "rejects", "late")
+    kinds = (
+        "windows",
+        "alerts",
+        "incidents",
+        "notified",
+        "metrics",
+        "progress",
+        "orders",
+        "baseline",
+        "rejects",
+        "late",
+    )
     guarded_broker.grant(*(f"unmade.{what}" for what in kinds))
     with pytest.raises(AccessError, match=r"'unmade\.windows': .* right to create it"):
         check_broker(_job(tmp_path, guarded_broker, "unmade"))

@@ -19,7 +19,7 @@ from sparsewatch.testing.child_process import ChildProcess, free_port
 from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.alertmanager import AlertmanagerProcess, Receiver
 from tests.kit.job_files import write_click_job
-from tests.kit.topics import create_topic
+from tests.kit.topics import create_topic, read_all
 from tests.kit.waiting import wait_for
 from tests.pipelines.notify.incident_records import incident
 
@@ -32,6 +32,8 @@ class Told:
         self.job = write_click_job(folder, bootstrap, "clicks")
         self.job.write_text(f'{self.job.read_text()}[output]\nprefix = "{prefix}"\n')
         create_topic(bootstrap, self.topic, compact=True)
+        self.notified = f"{prefix}.notified"
+        create_topic(bootstrap, self.notified, compact=True)
 
     def write(self, *incidents: IncidentRecord) -> None:
         writer = open_writer(KafkaSettings(bootstrap_servers=[self.bootstrap]))
@@ -39,8 +41,14 @@ class Told:
             writer.send(self.topic, one.id.encode(), msgspec.json.encode(one))
         writer.close()
 
-    def notifying(self, *urls: str) -> ChildProcess:
+    def marks(self) -> set[str]:
+        return {
+            (raw.key or b"").decode() for raw in read_all(self.bootstrap, self.topic.replace("incidents", "notified"))
+        }
+
+    def notifying(self, *urls: str, webhooks: tuple[str, ...] = ()) -> ChildProcess:
         options = [option for url in urls for option in ("--alertmanager", url)]
+        options += [option for webhook in webhooks for option in ("--webhook", webhook)]
         command = [
             str(Path(sys.executable).parent / "sparsewatch"),
             "notify",
@@ -101,13 +109,30 @@ def test_each_replica_is_told_though_one_is_away_and_comes_later(told: Told) -> 
     with Receiver() as first, told.notifying(first.url, f"http://127.0.0.1:{late}") as notifying:
         told.write(incident(1))
         wait_for(lambda: bool(first.bodies), 60, "the replica that is there")
-        away = f"no Alertmanager answers at http://127.0.0.1:{late}"
+        away = f"the Alertmanager at http://127.0.0.1:{late} does not answer"
         wait_for(lambda: away in (told.folder / "log").read_text(), 60, "the other is missed")
         with Receiver(late) as second:
             wait_for(lambda: bool(second.bodies), 60, "the replica that was away")
             assert second.bodies[0][0]["labels"] == first.bodies[0][0]["labels"]
         notifying.stop()
     assert (told.folder / "log").read_text().count(away) == 1
+
+
+def test_a_webhook_is_told_once_over_a_kill_of_the_command(told: Told, receiver: Receiver) -> None:
+    told.write(incident(1))
+    with told.notifying(webhooks=(f"tickets={receiver.url}",)) as notifying:
+        wait_for(lambda: "tickets/clicks-1" in told.marks(), 60, "the mark of the first")
+        notifying.kill()
+        told.write(incident(1, "resolved", "resolved"), incident(2))
+        notifying.start()
+        wait_for(lambda: len(receiver.bodies) == 3, 60, "the end of one, and the other")
+    assert [(body["incident"], body["state"]) for body in receiver.bodies] == [
+        ("clicks-1", "firing"),
+        ("clicks-1", "resolved"),
+        ("clicks-2", "firing"),
+    ]
+    assert [headers["idempotency-key"] for headers in receiver.headers] == [body["key"] for body in receiver.bodies]
+    assert {(body["kind"], body["version"]) for body in receiver.bodies} == {("ctr", 1)}
 
 
 def test_a_refusal_is_told_with_the_answer_and_a_busy_one_is_asked_again(receiver: Receiver) -> None:
@@ -139,6 +164,7 @@ def test_silences_are_read_by_incident(told: Told, receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
+        ([], "expected --alertmanager or --webhook, got neither"),
         (["--alertmanager", "am:9093"], "--alertmanager: expected http://HOST:PORT"),
         (["--alertmanager", "http://am:9093", "--resend", "soon"], "--resend: "),
         (["--alertmanager", "http://am:9093", "--resend", "2h"], "--resend: expected from 1s to 1h"),
