@@ -19,6 +19,7 @@ import msgspec
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.incidents import Incidents
 from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
+from sparsewatch.schemas.packed import packed, unpacked
 from sparsewatch.schemas.set_aside import Ack as Ack
 from sparsewatch.schemas.slow_changes import Watched
 from sparsewatch.schemas.stored import Format
@@ -236,7 +237,7 @@ class WindowParts:
 
 def measure_part(measure: bytes) -> bytes:
     """A measure as a part."""
-    return _MEASURE + measure
+    return _MEASURE + packed(measure)
 
 
 def ack_part(ack: Ack) -> bytes:
@@ -267,7 +268,7 @@ def sort_parts(parts: Iterable[bytes]) -> WindowParts:
     for part in parts:
         kind, content = part[:1], part[1:]
         if kind == _MEASURE:
-            measures.append(content)
+            measures.append(unpacked(content))
         elif kind == _ACK:
             acks = acks + ACK.unpack(content, Ack)
         elif kind == _MARKER:

@@ -407,6 +407,8 @@ MEASURES: tuple[tuple[str, Any, Any], ...] = (
     ("measure-parts", measure, measure._Parts({"counts": b"counts", "scores": b"scores"})),
     ("column-sizes", whole_rows, whole_rows._Sizes({"site": ColumnSize(120, 900)})),
 )
+#: A state large enough to be packed.
+PACKED = bytes(range(256)) * 100
 PANE = Pane(HOUR_US, 2 * HOUR_US, b"state", True)
 CLOSED = Closed(
     Window(0, 60_000_000, complete=False),

@@ -36,6 +36,7 @@ from sparsewatch.pipelines.wafer import kept_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
 from sparsewatch.pipelines.wafer.pattern_book import decision_record, pattern_record
 from sparsewatch.schemas import accounts, mistyped, other_fields
+from sparsewatch.schemas import packed as packed_state
 from sparsewatch.schemas.accounts import MARKER as MARKER_FORMAT
 from sparsewatch.schemas.accounts import PROGRESS as PROGRESS_FORMAT
 from sparsewatch.schemas.accounts import (
@@ -83,6 +84,7 @@ from tests.kit.stored_examples import (
     MOVES,
     ORDER,
     OTHERS,
+    PACKED,
     PANE,
     PATTERN,
     PROGRESS,
@@ -376,6 +378,13 @@ STORED: tuple[Stored, ...] = (
         encode=CLOSED.to_bytes,
         decode=Closed.from_bytes,
         # A conclusion of before said nothing of what is to be learned.
+        exact=False,
+    ),
+    Stored(
+        file="packed-state-1.zstd",
+        of=packed_state.FORMAT,
+        encode=lambda: packed_state.packed(PACKED),
+        decode=packed_state.unpack,
         exact=False,
     ),
     Stored(

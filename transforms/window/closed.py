@@ -5,6 +5,7 @@ import msgspec
 from sparsewatch.schemas.accounts import Marker
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
+from sparsewatch.schemas.packed import packed, unpacked
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Conclusion, Window
@@ -38,7 +39,7 @@ class Closed(msgspec.Struct, frozen=True, array_like=True):
 
     def to_bytes(self) -> bytes:
         """The window as it travels between steps."""
-        return msgspec.msgpack.encode(self)
+        return packed(msgspec.msgpack.encode(self))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Closed":
@@ -47,4 +48,4 @@ class Closed(msgspec.Struct, frozen=True, array_like=True):
         Raises:
             StateError: If the bytes are no closed window.
         """
-        return FORMAT.unpack(data, cls)
+        return FORMAT.unpack(unpacked(data), cls)

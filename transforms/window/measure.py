@@ -30,6 +30,9 @@ from sparsewatch.transforms.window.panes import Pane
 S = TypeVar("S", bound="Mergeable")
 P = TypeVar("P", bound="BlockParts")
 STORED = Format("the parts of a measure")
+#: Cells of blocks after which a window that got none of them counts as over: about as many as a bundle of a continuous
+#: run has, a second of it. A window that is given out too soon costs one more merge.
+RESTING_CELLS = 1 << 23
 #: What every window's record holds, whatever a job's summary adds.
 RECORD_KEYS = frozenset({"job", "window_start_us", "window_end_us", "rows", "complete", "passed_over", "alerts"})
 
@@ -296,6 +299,8 @@ class MeasureParts:
 class OpenWindows(Generic[P]):
     """The windows of a bundle whose blocks are added up.
 
+    A bounded run is one bundle, whatever it reads: a window that gets no more blocks must not lie in memory to its end.
+
     Args:
         job: Name of the job, the key of the parts.
         new: Makes the parts of a window.
@@ -304,20 +309,37 @@ class OpenWindows(Generic[P]):
     def __init__(self, job: str, new: Callable[[], P]) -> None:
         self._job = job
         self._new = new
-        self._open: dict[IntervalWindow, P] = {}
+        #: With what was taken in before the last block of each; the one whose last block is oldest is first.
+        self._open: dict[IntervalWindow, tuple[int, P]] = {}
+        self._cells = 0
 
-    def of(self, window: IntervalWindow) -> P:
-        """The parts of a window."""
-        if window not in self._open:
-            self._open[window] = self._new()
-        return self._open[window]
+    def of(self, window: IntervalWindow, cells: int = 0) -> P:
+        """The parts of a window, to which a block of so many cells is added."""
+        parts = self._open.pop(window)[1] if window in self._open else self._new()
+        self._open[window] = self._cells, parts
+        self._cells += cells
+        return parts
+
+    def at_rest(self) -> Iterator[WindowedValue]:
+        """The parts of windows that have had no block among the last `RESTING_CELLS`, each in its window.
+
+        Should one come later, it begins new parts of its window.
+        """
+        while self._open:
+            window, (before, _) = next(iter(self._open.items()))
+            if self._cells - before <= RESTING_CELLS:
+                return
+            yield from self._close(window)
 
     def end(self) -> Iterator[WindowedValue]:
-        """All parts, each in its window; none is left."""
-        opened, self._open = self._open, {}
-        for window, filled in opened.items():
-            for part in filled.parts():
-                yield WindowedValue((self._job, part), window.max_timestamp(), (window,))
+        """All parts, each in its window; none is left, and each is let go as it is given."""
+        while self._open:
+            yield from self._close(next(iter(self._open)))
+
+    def _close(self, window: IntervalWindow) -> Iterator[WindowedValue]:
+        _, filled = self._open.pop(window)
+        for part in filled.parts():
+            yield WindowedValue((self._job, part), window.max_timestamp(), (window,))
 
 
 class _Measure(beam.DoFn):
@@ -328,8 +350,9 @@ class _Measure(beam.DoFn):
     def start_bundle(self) -> None:
         self._open = OpenWindows(self._job, self._new)
 
-    def process(self, block: Block, window: Any = beam.DoFn.WindowParam) -> None:
-        self._open.of(window).add(block)
+    def process(self, block: Block, window: Any = beam.DoFn.WindowParam) -> Iterator[WindowedValue]:
+        self._open.of(window, block.rows.num_rows * block.rows.num_columns).add(block)
+        return self._open.at_rest()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         yield from self._open.end()

@@ -1,18 +1,27 @@
-"""Measures of parts, the sum of conclusions, and saved windows decoded together."""
+"""Measures of parts, windows of a bundle, the sum of conclusions, and saved windows decoded together."""
 
 import logging
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
+from unittest.mock import patch
 
 import msgspec
 import pyarrow as pa
 import pytest
+from apache_beam.transforms.window import IntervalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import Block
 from sparsewatch.schemas.errors import StateError
 from sparsewatch.schemas.metrics import WINDOW_ALERTS, WINDOW_ROWS
 from sparsewatch.schemas.stored import Format
-from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, Record
+from sparsewatch.transforms.window import measure
+from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, OpenWindows, Record
 from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
 
 FINDING = Finding(rule="r", subject="s", severity="info", value=1.0, threshold=1.0, baseline=0.0, message="m")
@@ -85,6 +94,62 @@ def test_a_part_that_is_not_asked_for_is_absent() -> None:
     both.merge_bytes(single.to_bytes())
     assert both.second is not None
     assert (both.first.state.total, both.second.state.total) == (5, 0)
+
+
+class Blocks:
+    """See `sparsewatch.transforms.window.measure.BlockParts`: the part holds what the blocks hold."""
+
+    def __init__(self) -> None:
+        self.blocks: list[int] = []
+
+    def add(self, block: Block) -> None:
+        self.blocks += block.rows["a"].to_pylist()
+
+    def parts(self) -> list[bytes]:
+        return [bytes(self.blocks)]
+
+
+def window(number: int) -> IntervalWindow:
+    return IntervalWindow(10 * number, 10 * number + 10)
+
+
+def given_out(values: Iterator[WindowedValue]) -> list[tuple[IntervalWindow, bytes]]:
+    found = []
+    for value in values:
+        job, part = value.value
+        [of] = value.windows
+        assert (job, value.timestamp) == ("j", of.max_timestamp())
+        found.append((of, part))
+    return found
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 12)), max_size=40))
+def test_windows_at_rest_are_given_out_and_every_block_is_in_one_part(blocks: Sequence[tuple[int, int]]) -> None:
+    opened: OpenWindows[Blocks] = OpenWindows("j", Blocks)
+    found = []
+    with patch.object(measure, "RESTING_CELLS", 20):
+        for i, (number, cells) in enumerate(blocks):
+            opened.of(window(number), cells).add(block(i))
+            found += given_out(opened.at_rest())
+            # The slow way: cells of the last block of each window and of all since.
+            last = {own: at for at, (own, _) in enumerate(blocks[: i + 1])}
+            resting = {own for own, at in last.items() if sum(own_cells for _, own_cells in blocks[at : i + 1]) > 20}
+            waiting = Counter(own for own, _ in blocks[: i + 1]) - Counter(
+                {n: sum(len(part) for of, part in found if of == window(n)) for n in range(6)}
+            )
+            assert set(waiting) == set(last) - resting
+        found += given_out(opened.end())
+    assert not list(opened.end())
+    assert sorted(i for _, part in found for i in part) == list(range(len(blocks)))
+    assert all(of == window(blocks[i][0]) for of, part in found for i in part)
+
+
+def test_parts_are_let_go_as_they_are_given() -> None:
+    opened: OpenWindows[Blocks] = OpenWindows("j", Blocks)
+    alive = [weakref.ref(opened.of(window(number))) for number in range(3)]
+    for at, _ in enumerate(opened.end()):
+        assert [one() is not None for one in alive] == [at <= number for number in range(3)]
+    assert [one() for one in alive] == [None] * 3
 
 
 #: The last is what a measure of clicks was before it was a composite.
