@@ -5,7 +5,8 @@ Rules fall into kinds; findings of different kinds have different causes:
 * *data*: what the rows of a window show. Findings that appear in the same window have one cause: two faults seldom
   begin within one window, while one fault seldom shows in one rule on one feature. The edge of a fault may lie inside a
   window, so findings of the next window belong to it, too. While the stream itself is at fault (no rows, few rows, rows
-  that come twice, many rejects), all that rows show follows from it.
+  that come twice, many rejects), all that rows show follows from it. So does what else a row model finds while it no
+  longer describes the stream: a quarter of the rows are outliers.
   New values come one after the other as a stream's population changes: those of one feature join those of another. So
   do new fields.
 * *pattern*: each pattern of defects is one of its own.
@@ -83,6 +84,8 @@ SHARES = frozenset(
 _WHOLES = frozenset({"stream", "rows", "wafers"})
 #: Share of a feature's rows from which on unseen values are no news.
 _MOSTLY_UNSEEN = 0.5
+#: Share of the rows that are outliers from which on a row model does not describe the stream.
+_LARGELY_UNLIKE = 0.25
 _ORDER = {rule: place for place, rule in enumerate(RULES)}
 
 
@@ -109,6 +112,11 @@ def is_news(found: Finding | Member) -> bool:
     If most rows have new values, that is no news but a fault, such as another hash.
     """
     return found.rule == "new_field" or (found.rule == "feature_unseen_values" and found.value < _MOSTLY_UNSEEN)
+
+
+def is_of_stream(found: Finding) -> bool:
+    """Whether what the rows of the same window show follows from it."""
+    return found.rule in STREAM_RULES or (found.rule == "rows_unlike_training" and found.value >= _LARGELY_UNLIKE)
 
 
 def cause_key(found: Finding) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sparsewatch.detectors.incidents.causes import STREAM_RULES, by_suspicion, cause_key, is_about, is_news, kind_of
+from sparsewatch.detectors.incidents.causes import by_suspicion, cause_key, is_about, is_news, is_of_stream, kind_of
 from sparsewatch.detectors.incidents.follow_orders import follow, name_of, silent_names
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.detectors.incidents.weight import weight_of
@@ -149,7 +149,7 @@ def _explains(incident: Incident, window: Seen, findings: Sequence[Finding]) -> 
         return False
     if 0 <= window.start_us - incident.started_us <= window.end_us - window.start_us:
         return True
-    still = {finding.rule for finding in findings} & STREAM_RULES
+    still = {finding.rule for finding in findings if is_of_stream(finding)}
     return any(member.rule in still for member in incident.members)
 
 

@@ -106,6 +106,17 @@ def test_what_rows_show_while_the_stream_is_at_fault_follows_from_it() -> None:
     assert stream.told(finding("feature_nulls", "site")) == [(2, "opened")]
 
 
+@pytest.mark.parametrize(("share", "number"), [(0.25, 1), (0.24, 2)])
+def test_what_columns_show_while_the_model_describes_few_rows_follows_from_that(share: float, number: int) -> None:
+    stream = Stream()
+    moved, unlike = finding("columns_moved", "pressure"), finding("rows_unlike_training", "rows")
+    for _ in range(3):
+        stream.see(moved, msgspec.structs.replace(unlike, value=0.1))
+    spike = finding("column_out_of_range", "price")
+    [(told, change), *_] = reversed(stream.told(moved, msgspec.structs.replace(unlike, value=share), spike))
+    assert (told, change) == (number, "grew" if number == 1 else "opened")
+
+
 def test_each_pattern_is_an_incident_of_its_own_and_the_source_and_the_books_are() -> None:
     stream = Stream()
     first, second = finding("emerging_pattern", "p1"), finding("emerging_pattern", "p2")
