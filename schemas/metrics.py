@@ -10,6 +10,8 @@ from sparsewatch.schemas.metric import Metric, Owner
 
 #: Features or columns of a job that have series of their own: the best ranked, or the first of a job that ranks none.
 FEATURES = 50
+#: Partitions of a source that have series of their own.
+PARTITIONS = 1_000
 _CLICKS: tuple[Owner, ...] = ("ctr",)
 _WAFERS: tuple[Owner, ...] = ("wafer",)
 _WITH_ROWS: tuple[Owner, ...] = ("ctr", "rows")
@@ -45,6 +47,11 @@ WINDOW_CLOSED = _gauge(
     unit="seconds",
     help="When the last window was closed, by the clock.",
 )
+HEARTBEAT = _gauge(
+    name="sparsewatch_heartbeat_seconds",
+    unit="seconds",
+    help="From when the newest record came to the broker until the last window was closed; none in a silent window.",
+)
 WINDOW_ALERTS = _gauge(name="sparsewatch_window_alerts", unit="alerts", help="Alerts of the last closed window.")
 MUTED_FINDINGS = _gauge(
     name="sparsewatch_window_muted_findings",
@@ -78,6 +85,14 @@ MISTYPED_CELLS = _gauge(
     name="sparsewatch_window_mistyped_cells",
     unit="cells",
     help="Cells of the last closed window whose value is of another type than their column; they count as nulls.",
+)
+
+PARTITION_READ = _gauge(
+    name="sparsewatch_partition_read_offset",
+    unit="offset",
+    help="Next offset of a partition of the source that is not read, as of the last committed window.",
+    labels=("partition",),
+    series=PARTITIONS,
 )
 
 WINDOW_ROWS = _gauge(name="sparsewatch_window_rows", unit="rows", help="Rows of the last closed window.", of=_WITH_ROWS)
@@ -288,6 +303,15 @@ EXPORTER_BAD_SAMPLES = _counter(
     unit="records",
     help="Records of the metrics topic that cannot be read as a sample.",
     of=_EXPORTER,
+)
+PARTITION_END = _gauge(
+    name="sparsewatch_partition_end_offset",
+    unit="offset",
+    help="Offset behind the last record of a partition of the source, as the broker says now.",
+    of=_EXPORTER,
+    labels=("job", "partition"),
+    series=PARTITIONS,
+    needs="with a job file",
 )
 
 #: All of them, in their order.

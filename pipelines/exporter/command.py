@@ -6,6 +6,7 @@ beginning and serves the newest sample of each series. Restarted, it recovers fr
 
 import threading
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Self
 
 import click
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.exporter.pages import Pages
 from sparsewatch.pipelines.exporter.series import MetricsCollector
+from sparsewatch.pipelines.exporter.source_ends import SourceEnds
 from sparsewatch.pipelines.job.broker_options import BOOTSTRAP_OPTION, broker_of
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
@@ -34,6 +36,7 @@ class Exporter:
         topic: The compacted topic of samples; it may be made later.
         host: Address to listen on.
         port: Port to listen on, a free one if 0.
+        job: Name and source topic of the job, where they are known: the ends of the source are served, too.
         patience: How long it waits for the broker.
     """
 
@@ -44,9 +47,11 @@ class Exporter:
         host: str = "127.0.0.1",
         port: int = 9464,
         *,
+        job: tuple[str, str] | None = None,
         patience: Patience = PATIENCE,
     ) -> None:
-        self._collector = MetricsCollector()
+        self._ends = None if job is None else SourceEnds(kafka, *job, patience)
+        self._collector = MetricsCollector(lambda: () if self._ends is None else self._ends.newest)
         self._follower = TopicFollower(kafka, topic, _MAX_RECORD_BYTES, self._collector, patience)
         #: The topic that is followed.
         self.topic = topic
@@ -83,10 +88,14 @@ class Exporter:
         except OSError as error:
             raise ConfigError(f"--port {self._port} on {self._host}: {error.strerror}") from error
         self._port = self._server.port
-        self._thread = threading.Thread(
-            target=self._follower.follow, args=(self._stop,), name="metrics-topic", daemon=True
-        )
-        self._thread.start()
+        followers = [("metrics-topic", self._follower.follow)]
+        if self._ends is not None:
+            followers.append(("source-ends", self._ends.follow))
+        self._threads = [
+            Thread(target=follow, args=(self._stop,), name=name, daemon=True) for name, follow in followers
+        ]
+        for thread in self._threads:
+            thread.start()
         return self
 
     def stop(self) -> None:
@@ -94,7 +103,8 @@ class Exporter:
         self._stop.set()
         self._server.close()
         # A thread that waits for a broker which is away ends by itself when that wait is over.
-        self._thread.join(timeout=_JOIN_S)
+        for thread in self._threads:
+            thread.join(timeout=_JOIN_S)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -121,12 +131,19 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
     Reads the job's compacted metrics topic from the beginning and serves the newest sample of each series on
     /metrics. It can be started before the job and survives restarts of job and broker: meanwhile it serves the
     last samples, sparsewatch_exporter_up is 0, and sparsewatch_exporter_last_read_timestamp_seconds does not advance.
+    With a job file it also asks the broker where the source topic ends, which tells how far the job is behind.
     /-/healthy answers while it runs, /-/ready once it has read the topic.
     It ends if the broker refuses it at the start: password, certificate, right to read.
     """
     kafka = broker_of(job_file, bootstrap)
+    job = None
+    if job_file is not None:
+        made = ready(load_job(job_file))
+        job, topic = (made.job.name, made.topics.source), topic or made.topics.metrics
+    if topic is None:
+        raise ConfigError("expected --topic PREFIX.metrics with --bootstrap")
     try:
-        with Exporter(kafka, topic or _metrics_topic(job_file), host, port) as running:
+        with Exporter(kafka, topic, host, port, job=job) as running:
             click.echo(f"serving {running.topic} on {running.url}")
             # Under the SIGINT handler that Polars installs, a wait without end goes on before Python sees the signal.
             while running.refused is None:
@@ -134,9 +151,3 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
             raise running.refused
     except KeyboardInterrupt:
         click.echo("stopped")
-
-
-def _metrics_topic(job_file: Path | None) -> str:
-    if job_file is None:
-        raise ConfigError("expected --topic PREFIX.metrics with --bootstrap")
-    return ready(load_job(job_file)).topics.metrics

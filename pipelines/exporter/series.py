@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -67,10 +67,15 @@ def _check(key: str, sample: MetricSample) -> None:
 
 
 class MetricsCollector:
-    """Series as prometheus_client asks for them, and the exporter's own health; follows a topic of samples."""
+    """Series as prometheus_client asks for them, and the exporter's own; follows a topic of samples.
 
-    def __init__(self) -> None:
+    Args:
+        ends: Where the source ends, if that is known.
+    """
+
+    def __init__(self, ends: Callable[[], Sequence[MetricSample]] = tuple) -> None:
         self._series = Series()
+        self._ends = ends
         self._up = False
         self._last_read = 0.0
 
@@ -112,6 +117,8 @@ class MetricsCollector:
             EXPORTER_BAD_SAMPLES.sample(bad),
         )
         yield from (_family([sample]) for sample in own)
+        if ends := self._ends():
+            yield _family(ends)
 
 
 def _family(samples: Sequence[MetricSample]) -> Metric:

@@ -2,7 +2,7 @@
 
 import functools
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from sparsewatch.pipelines.exporter.series import MetricsCollector
+from sparsewatch.pipelines.exporter.source_ends import end_samples
 from sparsewatch.pipelines.job.kinds import KINDS, parse_job
 from sparsewatch.pipelines.run.run import run_job
+from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.testing import FakeBroker
 from tests.kit.kind_examples import example_of, job_file
 
@@ -39,9 +41,9 @@ def all_exported() -> tuple[Sample, ...]:
     return tuple(sample for kind in KINDS for sample in exported(kind))
 
 
-def page_of(topic: Iterable[tuple[bytes, bytes | None]]) -> str:
-    """An exporter's page of what a metrics topic holds."""
-    collector, registry = MetricsCollector(), CollectorRegistry(auto_describe=False)
+def page_of(topic: Iterable[tuple[bytes, bytes | None]], ends: Sequence[MetricSample] = ()) -> str:
+    """An exporter's page of what a metrics topic holds, and of where the source ends."""
+    collector, registry = MetricsCollector(lambda: ends), CollectorRegistry(auto_describe=False)
     collector.begin(topic)
     registry.register(collector)
     return generate_latest(registry).decode()
@@ -62,7 +64,9 @@ def _run(kind: str, settings: Mapping[str, Any]) -> Iterator[Sample]:
         run_job(msgspec.structs.replace(job, kafka=broker.settings, source=source), "latest", "inprocess")
         # Also what a later window no longer states.
         stated = [(one.key or b"", one.value) for one in broker.records(f"{job.name}.metrics") if one.value]
-        page = page_of(stated)
+        reader = broker.reader("events")
+        reader.assign(dict.fromkeys(reader.partitions(), 0))
+        page = page_of(stated, end_samples(job.name, reader.end_offsets()))
     for family in text_string_to_metric_families(page):
         yield from family.samples
 

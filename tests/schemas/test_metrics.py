@@ -22,7 +22,7 @@ def test_each_is_explained_in_a_sentence_and_bounded() -> None:
         assert "\n" not in metric.help + metric.needs
         assert "|" not in metric.help + metric.needs
         assert metric.series > 1 if metric.labels else metric.series == 1
-        assert "job" not in metric.labels
+        assert ("job" in metric.labels) <= ("exporter" in metric.of)
         assert metric.of
 
 

@@ -10,18 +10,35 @@ from sparsewatch.schemas.alerts import Alert, MetricSample
 from sparsewatch.schemas.incidents import SEVERITIES, Incidents
 
 
-def window_metrics(alerts: Sequence[Alert], muted: int) -> list[MetricSample]:
+def window_metrics(alerts: Sequence[Alert], muted: int, came_s: float | None) -> list[MetricSample]:
     """Samples of a window that is committed.
 
     Args:
         alerts: Its alerts.
         muted: Findings that raise none, by order of a person.
+        came_s: See `newest_came_s`.
     """
+    now = time.time()
     return [
-        metrics.WINDOW_CLOSED.sample(time.time()),
+        metrics.WINDOW_CLOSED.sample(now),
+        *([] if came_s is None else [metrics.HEARTBEAT.sample(max(0.0, now - came_s))]),
         metrics.WINDOW_ALERTS.sample(len(alerts)),
         metrics.MUTED_FINDINGS.sample(muted),
     ]
+
+
+def newest_came_s(progress: Progress) -> float | None:
+    """When the newest record that was read came to the broker, seconds since the epoch.
+
+    Args:
+        progress: Behind a window.
+
+    Returns:
+        None where the window is part of a silence, or the broker gives records no time.
+    """
+    last = [point.last.timestamp_ms for point in progress.partitions.values() if point.last is not None]
+    newest_ms = max(last, default=-1)
+    return None if newest_ms < 0 or progress.stream.silent_since_us is not None else newest_ms / 1e3
 
 
 def incident_metrics(incidents: Incidents) -> list[MetricSample]:
@@ -40,6 +57,10 @@ def progress_metrics(progress: Progress) -> list[MetricSample]:
         *incident_metrics(progress.incidents),
         metrics.WINDOWS_CLOSED.sample(progress.windows),
         metrics.WINDOW_END.sample(progress.closed_end_us / 1e6),
+        *(
+            metrics.PARTITION_READ.sample(point.high, partition=str(partition))
+            for partition, point in sorted(progress.partitions.items())[: metrics.PARTITIONS]
+        ),
     ]
 
 

@@ -25,7 +25,7 @@ from sparsewatch.transforms.listening import WindowClosed, report_window
 from sparsewatch.transforms.window.alerts_file import AlertsFile
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.decide import Decided, DecideWindow, Taken, kept_panes
-from sparsewatch.transforms.window.job_metrics import progress_metrics, window_metrics
+from sparsewatch.transforms.window.job_metrics import newest_came_s, progress_metrics, window_metrics
 from sparsewatch.transforms.window.kept_panes import KeptPanes
 from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
 from sparsewatch.transforms.window.panes import Pane, PaneLog, load_kept, load_panes
@@ -127,7 +127,8 @@ class WindowWriter:
         committed = not taken.books.stopped
         self._moved |= committed
         if committed and not closed.is_preface:
-            samples = [*window_metrics(raised.alerts, raised.muted), taken.judged.silence, *whole.metrics]
+            came_s = newest_came_s(taken.books.progress)
+            samples = [*window_metrics(raised.alerts, raised.muted, came_s), taken.judged.silence, *whole.metrics]
             self._samples |= self._gauges.of_window(map(self._labelled, samples))
         return decided
 

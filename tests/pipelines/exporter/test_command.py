@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,15 +19,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from sparsewatch.pipelines.exporter.command import Exporter
 from sparsewatch.pipelines.exporter.command import exporter as exporter_command
 from sparsewatch.pipelines.exporter.series import MetricsCollector, Series
+from sparsewatch.pipelines.exporter.source_ends import SourceEnds
 from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.jobs import KafkaSettings
-from sparsewatch.testing import EmbeddedBroker
+from sparsewatch.testing import EmbeddedBroker, FakeBroker
 from sparsewatch.transforms.kafka.follow_topic import Patience
 from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.handles import open_handles
 from tests.kit.services import KafkaBroker
-from tests.kit.topics import create_topic
+from tests.kit.topics import create_topic, produce
 from tests.kit.waiting import wait_for
 
 
@@ -268,3 +270,32 @@ def test_the_command_serves_until_it_is_told_to_stop(
 def test_wrong_options_are_named(options: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CliRunner().invoke(exporter_command, options, catch_exceptions=False)
+
+
+def test_the_ends_of_the_source_are_served_while_the_broker_tells_them(embedded_broker: EmbeddedBroker) -> None:
+    bootstrap = embedded_broker.bootstrap
+    for topic in ("ends", "ends.metrics"):
+        create_topic(bootstrap, topic)
+    kafka = KafkaSettings(bootstrap_servers=[bootstrap])
+    with Exporter(kafka, "ends.metrics", port=0, job=("clicks", "ends"), patience=IMPATIENT) as exporter:
+        at = 'sparsewatch_partition_end_offset{job="clicks",partition="0"}'
+        wait_for(serves(exporter, f"{at} 0.0"), 20, "the end of an empty topic")
+        produce(bootstrap, "ends", [(0, b"a"), (0, b"b")])
+        wait_for(serves(exporter, f"{at} 2.0"), 20, "the end behind two records")
+
+
+def test_a_source_that_tells_no_end_costs_no_other_series(caplog: pytest.LogCaptureFixture) -> None:
+    with FakeBroker() as broker:
+        for topic in ("clicks", "clicks.metrics"):
+            broker.create(topic)
+        ends, stop = SourceEnds(broker.settings, "a", "clicks", IMPATIENT), threading.Event()
+        asking = threading.Thread(target=ends.follow, args=(stop,))
+        asking.start()
+        wait_for(lambda: [sample.value for sample in ends.newest] == [0], 20, "the end of the topic")
+        broker.away = True
+        wait_for(lambda: not ends.newest, 20, "it to be gone")
+        stop.set()
+        asking.join()
+    assert [line for line in caplog.messages if "cannot be asked for" in line] == [
+        "the ends of topic 'clicks' cannot be asked for: the broker is away"
+    ]
