@@ -83,7 +83,7 @@ soak-kill: $(READY) services-prism services-kafka ## Twenty kills at random mome
 	$(BIN)/python -m benchmarks.soak kill
 lock: $(UV) ## Resolve all dependencies anew into requirements.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --extra confluent --extra demo --group pyproject.toml:dev pyproject.toml -o requirements.lock
+	  --extra confluent --extra console --extra demo --group pyproject.toml:dev pyproject.toml -o requirements.lock
 clean: ## Remove the environment and all caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
 	find -L sparsewatch -name '*.so' -delete

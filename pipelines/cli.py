@@ -69,6 +69,10 @@ _COMMANDS = {
     ),
     "exporter": ("sparsewatch.pipelines.exporter.command:exporter", "Serve a job's metrics to Prometheus."),
     "notify": ("sparsewatch.pipelines.notify.command:notify", "Tell an Alertmanager of incidents."),
+    "console": (
+        "sparsewatch.pipelines.web_console.command:console",
+        "Jobs in a browser: what is wrong, and why.",
+    ),
     "demo": ("sparsewatch.pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
 _TRAIN = {
@@ -100,6 +104,7 @@ _STOPPED_IN_ORDER = (
     "run",
     "exporter",
     "notify",
+    "console",
     "windows",
     "alerts",
     "incidents",

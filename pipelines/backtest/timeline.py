@@ -7,27 +7,19 @@ import numpy as np
 
 from sparsewatch.pipelines.backtest.labels import Label
 from sparsewatch.pipelines.backtest.outcome import Outcome, Span, WindowTold
+from sparsewatch.pipelines.report.over_time import marks, usual
 from sparsewatch.pipelines.report.wording import quantity, share, shortened
 from sparsewatch.schemas.alerts import Severity
 from sparsewatch.schemas.incidents import IncidentRecord
-from sparsewatch.schemas.units import DAY_US, HOUR_US, moment_text
+from sparsewatch.schemas.units import moment_text
 
 #: Units of the picture: its width, the room left of it for numbers, heights.
 WIDTH, LEFT = 1_100, 70
 _PANEL, _GAP, _LANE = 120, 34, 20
 #: More windows than these are drawn as means of as many in a row as it takes.
 _MOST_POINTS = 1_000
-#: Windows without an alert at the same hour of the day from which on these are a band; share that it leaves out.
-_LEAST, _OUTSIDE = 8, 0.05
 #: Multiple of what all but one window in a hundred stay below, up to which is drawn.
 _ROOM = 1.5
-#: Steps between two marks of time, and most marks.
-_STEPS_US = (
-    *(minutes * 60_000_000 for minutes in (1, 5, 10, 30)),
-    *(hours * HOUR_US for hours in (1, 3, 6, 12)),
-    *(days * DAY_US for days in (1, 2, 7, 14, 28, 91, 182, 364)),
-)
-_MARKS = 9
 #: A letter's width, about.
 _LETTER = 6.5
 
@@ -106,7 +98,7 @@ def timeline(outcome: Outcome, labels: Sequence[Label]) -> Timeline:
         for one in labels
         if one.span.meets(*span)
     )
-    return Timeline(height, panels, bars, shades, tuple(_marks(span, x)), lanes_top, each)
+    return Timeline(height, panels, bars, shades, tuple(marks(span.start_us, span.end_us, x)), lanes_top, each)
 
 
 def _told(label: Label) -> str:
@@ -134,7 +126,8 @@ def _panel(
     known = values[~np.isnan(values)]
     # A window of a few rows may be far off all others.
     highest = min(float(known.max(initial=0.0)), _ROOM * float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
-    low, high = usual(windows, values)
+    clean = np.array([window.complete and not window.alerts for window in windows])
+    low, high = usual(np.array([window.start_us for window in windows]), clean, values)
     places = [x((window.start_us + window.end_us) // 2) for window in windows]
 
     def points(of: np.ndarray) -> list[str]:
@@ -153,28 +146,6 @@ def _panel(
 
 def _path(points: Sequence[str]) -> str:
     return f"M{' L'.join(points)}" if points else ""
-
-
-def usual(windows: Sequence[WindowTold], values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Between what most windows without an alert lie, those of the same hour of the day where there are enough.
-
-    Args:
-        windows: All of them, n.
-        values: A figure of each, shape (n,); nan for none.
-
-    Returns:
-        Lower and upper bound for each window, shape (n,); nan where too few windows are without an alert.
-    """
-    hours = np.array([window.start_us % DAY_US // HOUR_US for window in windows])
-    clean = np.array([window.complete and not window.alerts for window in windows]) & ~np.isnan(values)
-    bounds = np.full((2, len(windows)), np.nan)
-    if clean.sum() >= _LEAST:
-        bounds[:] = np.quantile(values[clean], [_OUTSIDE, 1 - _OUTSIDE])[:, None]
-    for hour in np.unique(hours).tolist():
-        own = clean & (hours == hour)
-        if own.sum() >= _LEAST:
-            bounds[:, hours == hour] = np.quantile(values[own], [_OUTSIDE, 1 - _OUTSIDE])[:, None]
-    return bounds[0], bounds[1]
 
 
 def _bars(incidents: Sequence[IncidentRecord], span: Span, x: Callable[[int], float], top: float) -> tuple[Bar, ...]:
@@ -196,12 +167,3 @@ def _bars(incidents: Sequence[IncidentRecord], span: Span, x: Callable[[int], fl
         place = start - 4 if before else start + width + 4
         bars.append(Bar(start, top + lane * _LANE, width, incident.severity, place, before, name, told))
     return tuple(bars)
-
-
-def _marks(span: Span, x: Callable[[int], float]) -> Iterator[tuple[float, str]]:
-    length = span.end_us - span.start_us
-    step = next((step for step in _STEPS_US if length // step <= _MARKS), _STEPS_US[-1])
-    first = -(-span.start_us // step) * step
-    for time_us in range(first, span.end_us, step):
-        text = moment_text(time_us)
-        yield x(time_us), text[:10] if step >= DAY_US else text[5:16]

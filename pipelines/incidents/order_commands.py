@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.job.job_file import load_job
-from sparsewatch.pipelines.orders.desk import Asker, Desk, names_of, who_and_why
+from sparsewatch.pipelines.orders.desk import Asker, Desk, who_and_why
+from sparsewatch.pipelines.orders.making import ack_order, close_order, mute_order, unmute_order
 from sparsewatch.pipelines.records.reading import Record
-from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.units import moment_text
 
@@ -44,7 +43,7 @@ def ack(job_file: Path, ids: tuple[str, ...], by: str, why: str) -> None:
     Nothing else changes: what is found is told. ID is an id such as clicks-17, or its number.
     """
     desk = Desk.of(load_job(job_file))
-    _give(desk, ids, lambda record: desk.order("ack", Asker(by, why), incident=_firing(record)["id"]), "is yours")
+    _give(desk, ids, lambda record: ack_order(desk, record, Asker(by, why)), "is yours")
 
 
 @click.command(epilog=_EXAMPLES)
@@ -60,13 +59,7 @@ def mute(job_file: Path, ids: tuple[str, ...], by: str, why: str, span: str | No
     desk = Desk.of(load_job(job_file))
     until_us = None if span is None else desk.from_us + duration_us("--for", span)
     until = "until it is unmuted" if until_us is None else f"until {moment_text(until_us)} UTC"
-
-    def order(record: Record) -> Order:
-        # The newest holds: it may be shorter than one before.
-        before = tuple(one.id for one in desk.silencing() if (one.verb, one.incident) == ("mute", record["id"]))
-        return desk.order("mute", Asker(by, why), until_us=until_us, cancels=before, **_silenced(desk, record))
-
-    _give(desk, ids, order, f"is muted {until}")
+    _give(desk, ids, lambda record: mute_order(desk, record, Asker(by, why), until_us), f"is muted {until}")
 
 
 @click.command(epilog=_EXAMPLES)
@@ -77,16 +70,7 @@ def unmute(job_file: Path, ids: tuple[str, ...], by: str, why: str) -> None:
     From the job's next window on they raise alerts: in their incident if that goes on, else in a new one.
     """
     desk = Desk.of(load_job(job_file))
-    silent = desk.silencing()
-
-    def order(record: Record) -> Order:
-        own = tuple(one.id for one in silent if one.incident == record["id"])
-        if not own and not record.get("closed"):
-            others = ", ".join(dict.fromkeys(one.incident for one in silent if one.incident)) or "none"
-            raise ConfigError(f"nothing of {record['id']} is muted; muted are: {others}")
-        return desk.order("unmute", Asker(by, why), incident=record["id"], cancels=own)
-
-    _give(desk, ids, order, "is told again")
+    _give(desk, ids, lambda record: unmute_order(desk, record, Asker(by, why)), "is told again")
 
 
 @click.command(epilog=_EXAMPLES)
@@ -99,11 +83,7 @@ def close(job_file: Path, ids: tuple[str, ...], by: str, why: str) -> None:
     it is the new normal, `sparsewatch baseline accept` is the right order.
     """
     desk = Desk.of(load_job(job_file))
-
-    def order(record: Record) -> Order:
-        return desk.order("close", Asker(by, why), **_silenced(desk, _firing(record)))
-
-    _give(desk, ids, order, "is closed")
+    _give(desk, ids, lambda record: close_order(desk, record, Asker(by, why)), "is closed")
 
 
 def _give(desk: Desk, ids: tuple[str, ...], make: Callable[[Record], Order], what: str) -> None:
@@ -113,15 +93,3 @@ def _give(desk: Desk, ids: tuple[str, ...], make: Callable[[Record], Order], wha
     for record in records:
         found = f"{record['rule']} {record['subject']}"
         click.echo(printable(f"{record['id']} ({found}) {what}, {desk.from_text}"))
-
-
-def _firing(record: Record) -> Record:
-    if record["state"] != "firing":
-        raise ConfigError(f"{record['id']} is resolved: what it found ended {moment_text(record['ended_us'])} UTC")
-    return record
-
-
-def _silenced(desk: Desk, record: Record) -> dict[str, Any]:
-    if not names_of(record):
-        raise ConfigError(f"{record['id']}: accounts that do not balance cannot be silenced: the job commits nothing")
-    return desk.about(record)

@@ -11,9 +11,10 @@ from sparsewatch.pipelines.console.printable import printable
 from sparsewatch.pipelines.console.tables import output, table
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
-from sparsewatch.pipelines.job.ready import compared_with, ready
+from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.orders.compared import OwnBaseline, compared_lines, own_baseline, own_lines
 from sparsewatch.pipelines.orders.desk import Asker, Desk, committed, names_of, who_and_why
+from sparsewatch.pipelines.orders.making import accept_order
 from sparsewatch.pipelines.orders.wording import held_until, stretch_text, subjects_text
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.schemas.alerts import counted
@@ -111,7 +112,7 @@ def accept(
         [desk.incident(named) for named in incidents] if since_us is None else _found_since(desk, since_us, subjects)
     )
     asker = Asker(by, why)
-    orders = [_accepted(desk, record, asker) for record in records]
+    orders = [accept_order(desk, record, asker) for record in records]
     if since_us is not None and desk.made.job.learns:
         orders.append(desk.order("accept", asker, since_us=since_us, subjects=_checked(subjects)))
     if not orders:
@@ -179,14 +180,6 @@ def _found_since(desk: Desk, since_us: int, subjects: tuple[str, ...]) -> list[R
         )
 
     return [record for record in desk.incidents.values() if wanted(record)]
-
-
-def _accepted(desk: Desk, record: Record, asker: Asker) -> Order:
-    job = desk.made.job
-    if not names_of(record):
-        raise ConfigError(f"{record['id']}: accounts that do not balance cannot be accepted: the job commits nothing")
-    compares = () if job.learns else compared_with(job)
-    return desk.order("accept", asker, since_us=record["started_us"], compares=compares, **desk.about(record))
 
 
 def _accept_lines(desk: Desk, records: list[Record], orders: list[Order]) -> Iterator[str]:

@@ -48,14 +48,15 @@ class Asker(NamedTuple):
 def who_and_why(command: Callable[..., None]) -> Callable[..., None]:
     """Options of every command that gives an order."""
     for option in (
-        click.option("--by", metavar="NAME", default=_user, help="Who gives the order. [default: your user name]"),
+        click.option("--by", metavar="NAME", default=user_name, help="Who gives the order. [default: your user name]"),
         click.option("--why", metavar="TEXT", default="", help="The reason, for whoever looks at it later."),
     ):
         command = option(command)
     return command
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Name of whoever runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

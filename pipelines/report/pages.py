@@ -8,7 +8,7 @@ from base64 import b64encode
 from functools import cache
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sparsewatch.pipelines.console.printable import printable
@@ -59,8 +59,13 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _templates() -> Environment:
+    return environment(__package__)
+
+
+def environment(*packages: str) -> Environment:
+    """Templates that lie in these packages, in folders `templates`; of two of a name that of the first counts."""
     templates = Environment(
-        loader=PackageLoader("sparsewatch.pipelines.report"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_harmless,

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sparsewatch.pipelines.backtest.labels import Label, LabelFound, read_labels, score
 from sparsewatch.pipelines.backtest.outcome import Outcome, Span, WindowTold
-from sparsewatch.pipelines.backtest.timeline import LEFT, WIDTH, timeline, usual
+from sparsewatch.pipelines.backtest.timeline import LEFT, WIDTH, timeline
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.incidents import Change, Incident, IncidentRecord, Member, incident_record
 from sparsewatch.schemas.units import DAY_US, HOUR_US
@@ -77,17 +76,6 @@ def test_labels_are_read_from_any_of_the_forms(tmp_path: Path, text: str) -> Non
     file = tmp_path / "labels"
     file.write_text(text)
     assert read_labels(file) == [Label(hour(5), "", "loss")]
-
-
-def test_the_band_is_what_clean_windows_of_the_hour_hold() -> None:
-    rng = np.random.default_rng(1)
-    rows = [int(rng.integers(1_000, 2_000)) if at % 24 < 12 else 100 for at in range(24 * 20)]
-    outcome = outcome_of([told(30, "opened")], rows=rows)
-    low, high = usual(outcome.windows, np.array(rows, float))
-    day = [n for at, n in enumerate(rows) if at % 24 == 6 and at != 30]
-    assert (low[30], high[30]) == (np.quantile(day, 0.05), np.quantile(day, 0.95))
-    assert (low[23], high[23]) == (100, 100)
-    assert np.isnan(usual(outcome.windows[:5], np.ones(5))[0]).all()
 
 
 def test_all_is_drawn_inside_of_the_picture_and_bars_do_not_meet() -> None:

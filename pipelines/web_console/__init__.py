@@ -1,0 +1,1 @@
+"""A console of jobs in a browser: `sparsewatch console`."""

@@ -1,0 +1,165 @@
+"""One incident: the value over time, where it is, what changed, what else was found, and what people ordered."""
+
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from sparsewatch.pipelines.orders.desk import names_of
+from sparsewatch.pipelines.records.reading import Record
+from sparsewatch.pipelines.web_console import history
+from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, Shown
+from sparsewatch.pipelines.web_console.drawings import Chart, chart
+from sparsewatch.pipelines.web_console.figure_of import FIGURES, series_of
+from sparsewatch.pipelines.web_console.views.decide import SPANS
+from sparsewatch.pipelines.web_console.watched import Watched
+from sparsewatch.schemas.units import DAY_US
+from sparsewatch.transforms.kafka.open import open_quick_reader
+
+#: Windows of a chart, alerts of a page, values that are listed.
+_WINDOWS, _ALERTS, _VALUES = 600, 100, 10
+#: How long before an incident its chart begins, in windows, and at most.
+_BEFORE, _MOST_BEFORE_US = 96, 14 * DAY_US
+_AFTER = 24
+_FETCH_S = 3.0
+
+
+class Values(NamedTuple):
+    """Shares of values before and now."""
+
+    value: str
+    before: float
+    now: float
+
+
+def incident_page(asked: Asked) -> Shown:
+    """One incident."""
+    watched = asked.job
+    record = _incident(asked)
+    alert = _evident(watched, record)
+    evidence = alert["evidence"] if alert else {}
+    return Shown(
+        "incident.html",
+        {
+            "incident": record,
+            "chart": _chart(watched, record),
+            "figure": FIGURES.get(record["rule"]),
+            "alert": alert,
+            "slice": evidence.get("slice"),
+            "moved": _moved(evidence),
+            "new_values": _listed(evidence, "top_values"),
+            "wafers": _listed(evidence, "wafers"),
+            "worst": _listed(evidence, "worst"),
+            "carried_by": _shares(evidence),
+            "offsets": _offsets(evidence),
+            "alerts": history.alerts_of(watched.store, record["id"], _ALERTS),
+            "orders": history.orders_about(watched.store, record["id"]),
+            "can_decide": bool(names_of(record)),
+            "is_new": asked.text("done") == "yes",
+            "spans": SPANS,
+        },
+    )
+
+
+def records_page(asked: Asked) -> Shown:
+    """Records of the source topic that show an incident, as the broker has them."""
+    watched, record = asked.job, _incident(asked)
+    alert = _evident(watched, record)
+    offsets = _offsets(alert["evidence"]) if alert else []
+    return Shown("records.html", {"incident": record, "records": _originals(watched, offsets)})
+
+
+def _incident(asked: Asked) -> Record:
+    id_ = asked.names["incident"]
+    found = history.incident(asked.job.store, id_)
+    if found is None:
+        raise NotThereError(f"job {asked.job.name!r} has no incident {id_!r}, or it is older than what is remembered")
+    return found
+
+
+def _evident(watched: Watched, record: Record) -> Record | None:
+    """The first alert of the root suspect: its evidence is what led here."""
+    return history.first_alert(watched.store, record["id"], record["rule"], record["subject"])
+
+
+def _chart(watched: Watched, record: Record) -> Chart | None:
+    """The figure that the root suspect's rule judges; where windows state none, what its alerts told."""
+    length_us = watched.made.windows.length_us
+    until_us = record["ended_us"] or record["window_end_us"]
+    start_us = record["started_us"] - min(_BEFORE * length_us, _MOST_BEFORE_US)
+    end_us = until_us + _AFTER * length_us
+    dots = [
+        (one["window_start_us"], float(one["value"]), one["message"])
+        for one in history.alerts_of(watched.store, record["id"], _ALERTS)
+        if (one["rule"], one["subject"]) == (record["rule"], record["subject"])
+    ]
+    figure = FIGURES.get(record["rule"])
+    if figure is None:
+        series = history.series([(start, value, False) for start, value, _ in dots])
+    else:
+        series = series_of(watched.store, figure, record["subject"], start_us, end_us, _WINDOWS)
+    if not len(series):
+        return None
+    return chart(
+        series,
+        max(until_us, int(series.starts_us[-1]) + length_us),
+        is_share=figure is not None and figure.is_share,
+        threshold=float(record["threshold"]),
+        baseline=float(record["baseline"]),
+        shade_us=(record["started_us"], until_us),
+        alerts=[] if record["rule"] == "no_data" else dots,
+    )
+
+
+def _moved(evidence: Record) -> list[Values]:
+    """Values whose shares changed, those that changed most first."""
+    found = [Values(str(one["value"]), float(one["before"]), float(one["now"])) for one in evidence.get("moved") or ()]
+    return sorted(found, key=lambda one: -abs(one.now - one.before))[:_VALUES]
+
+
+def _listed(evidence: Record, key: str) -> list[Record]:
+    found = evidence.get(key)
+    return [one for one in found if isinstance(one, dict)][:_VALUES] if isinstance(found, list) else []
+
+
+def _shares(evidence: Record) -> list[tuple[str, float]]:
+    found = evidence.get("carried_by")
+    return sorted(found.items(), key=lambda one: -one[1])[:_VALUES] if isinstance(found, dict) else []
+
+
+def _offsets(evidence: Record) -> list[tuple[int, int]]:
+    """Partition and offset of records that show it."""
+    found: list[Any] = list(evidence.get("sample_offsets") or ())
+    for key in ("examples", "worst"):
+        found += [(one["partition"], one["offset"]) for one in _listed(evidence, key) if "offset" in one]
+    return list(dict.fromkeys((int(partition), int(offset)) for partition, offset in found))[:_VALUES]
+
+
+class Original(NamedTuple):
+    """A record of the source topic."""
+
+    partition: int
+    offset: int
+    #: None if the broker no longer has it.
+    value: bytes | None
+
+    @property
+    def text(self) -> str:
+        """Its value as text, as far as it is."""
+        return "" if self.value is None else self.value.decode(errors="backslashreplace")
+
+
+def _originals(watched: Watched, offsets: list[tuple[int, int]]) -> list[Original]:
+    made = watched.made
+    if not offsets:
+        return []
+    with closing(open_quick_reader(made.job.kafka, made.topics.source, made.events.max_record_bytes)) as reader:
+        return [_original(reader, partition, offset) for partition, offset in offsets]
+
+
+def _original(reader: Any, partition: int, offset: int) -> Original:
+    reader.assign({partition: offset})
+    if not reader.begin_offsets()[partition] <= offset < reader.end_offsets()[partition]:
+        return Original(partition, offset, None)
+    for fetched in reader.fetch(_FETCH_S, 1):
+        if len(fetched) and fetched.offsets[0] == offset:
+            return Original(partition, offset, fetched.values[0])
+    return Original(partition, offset, None)

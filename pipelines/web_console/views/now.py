@@ -1,0 +1,43 @@
+"""What is wrong now, at all jobs; the incidents of one; and what the words mean."""
+
+import time
+
+from sparsewatch.pipelines.status.command import status_lines
+from sparsewatch.pipelines.web_console import history
+from sparsewatch.pipelines.web_console.asked import Asked, Shown
+from sparsewatch.pipelines.web_console.watched import Watched
+
+#: Characters of a status line before what it says.
+_COLUMN = 11
+#: Incidents of a page.
+A_PAGE = 50
+
+
+def now_page(asked: Asked) -> Shown:
+    """Incidents that fire, of each job: what is to be looked at first comes first."""
+    found = [(watched, history.firing(watched.store), _state(watched)) for watched in asked.jobs.values()]
+    # A job with the most urgent incident stands above the others.
+    found.sort(key=lambda one: (not one[1], history.urgency(one[1][0]) if one[1] else (0, 0, 0.0, 0)))
+    total = sum(len(firing) for _, firing, _ in found)
+    return Shown("now.html", {"found": found, "total": total})
+
+
+def _state(watched: Watched) -> list[tuple[str, str]]:
+    """How a job stands: what, and what of it."""
+    status = watched.standing.status
+    if status is None:
+        return []
+    lines = ((line[:_COLUMN].strip(), line[_COLUMN:]) for line in status_lines(status, time.time()))
+    return [(what, rest) for what, rest in lines if what not in ("job", "incidents")]
+
+
+def incidents_page(asked: Asked) -> Shown:
+    """All incidents that are remembered, those that changed last first."""
+    number = asked.page()
+    found = history.incidents(asked.job.store, A_PAGE, (number - 1) * A_PAGE)
+    return Shown("incidents.html", {"found": found, "page": number, "a_page": A_PAGE})
+
+
+def words_page(_asked: Asked) -> Shown:
+    """What the words of the pages mean."""
+    return Shown("words.html")
