@@ -1,8 +1,10 @@
-"""The table of metrics in docs/metrics.md, between two marks; what stands around it is written by hand."""
+"""The tables of docs/metrics.md, each between two marks; what stands around them is written by hand."""
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+from deploy.generate.rules import ALERTS, RECORDINGS
 from sparsewatch.schemas.metric import EVERY_JOB, Metric, Owner
 from sparsewatch.schemas.metrics import METRICS
 
@@ -10,12 +12,14 @@ _OWNERS: dict[Owner, str] = {"ctr": "clicks", "rows": "rows", "wafer": "wafers",
 
 
 def with_tables(page: str) -> str:
-    """The page, its table written anew.
+    """The page, its tables written anew.
 
     Raises:
         ValueError: If its marks are not there.
     """
-    return _between(page, "metrics", "\n".join(_metrics()))
+    page = _between(page, "metrics", "\n".join(_metrics()))
+    page = _between(page, "recorded", "\n".join(_recorded()))
+    return _between(page, "alerts", "\n".join(_alerts()))
 
 
 def _between(page: str, name: str, content: str) -> str:
@@ -41,3 +45,20 @@ def _metric(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
     needs = f" Only {metric.needs}." if metric.needs else ""
     return f"| `{metric.name}` | {labels} | {metric.unit} | {metric.series} | {metric.help}{needs} |"
+
+
+def _recorded() -> Iterator[str]:
+    yield "| series | holds |"
+    yield "|---|---|"
+    for rule in RECORDINGS:
+        yield f"| `{rule.name}` | {rule.help} |"
+
+
+def _alerts() -> Iterator[str]:
+    yield "| alert | severity | fires when | do |"
+    yield "|---|---|---|---|"
+    for rule in ALERTS:
+        lasts = "" if rule.lasts == "0s" else f", for {rule.lasts}"
+        file, _, rule_of = rule.runbook.partition("#")
+        more = f" [Runbook]({Path(file).name}#{rule_of})." if file.endswith("runbook.md") else ""
+        yield f"| `{rule.name}` | {rule.severity} | {rule.when}{lasts} | {rule.description}{more} |"
