@@ -75,7 +75,7 @@ sanitize: $(READY) ## Parts in C under their tests and fuzz, with checks of addr
 	  $(abspath $(BIN))/python -W ignore -c 'import setuptools; setuptools.setup()' -q build_ext --inplace
 	$(SANITIZED_PYTHON) -c '$(foreach part,$(basename $(filter %.c,$(C_SOURCES))),import sparsewatch.$(subst /,.,$(part));)'
 	$(SANITIZED_PYTHON) -m pytest -n $(WORKERS) tests/transforms/codecs tests/detectors/counts/test_distinct.py \
-	  tests/transforms/kafka/test_record_walk.py tests/transforms/kafka/test_record_batches.py
+	  tests/detectors/counts/test_gathered.py tests/transforms/kafka/test_record_walk.py tests/transforms/kafka/test_record_batches.py
 	$(SANITIZED_PYTHON) -m benchmarks.fuzz --only 'events json' --inputs 4000 --no-write
 soak-prism: $(READY) services-prism services-kafka ## Ten minutes on Prism at 2,000 rows a second
 	$(BIN)/python -m benchmarks.soak continuous

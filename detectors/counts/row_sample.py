@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sparsewatch.detectors.counts.gathered import gather
+from sparsewatch.detectors.counts.packed_rows import Packed
 from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, HASH_RANGE, STEP, Hashes, kind_of, mix
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.settings import Count, check_range
@@ -48,6 +50,8 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     capacity: int
     rows_seen: int
     kinds: tuple[str | None, ...]
+    #: Rows, where they are packed; not written where they are not, as ever.
+    packed: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def sampled_rows(rows: int, columns: int, cells: int = _WINDOW_CELLS) -> int:
@@ -115,6 +119,8 @@ class RowSample:
         #: Of the last batch, which was checked, and of rows that were copied.
         self._seen: pa.Schema | None = None
         self._copied: pa.Schema | None = None
+        #: Rows that were copied, and the same packed, while they are known.
+        self._packed: tuple[pa.Table, Packed] | None = None
 
     def update(self, rows: pa.RecordBatch, identities: Identities) -> None:
         """Add rows.
@@ -161,8 +167,11 @@ class RowSample:
 
     def rows(self, most: int | None = None) -> pa.RecordBatch:
         """The sample, `min(capacity, rows_seen)` rows, by ascending identity; or its first, a smaller sample."""
-        whole = self._lowest().slice(0, most).combine_chunks()
-        (batch,) = whole.to_batches() or [pa.RecordBatch.from_pylist([], schema=whole.schema)]
+        whole = self._lowest().slice(0, most)
+        batches = whole.to_batches()
+        if len(batches) > 1:
+            batches = whole.combine_chunks().to_batches()
+        (batch,) = batches or [pa.RecordBatch.from_pylist([], schema=whole.schema)]
         return batch.select(list(self.columns))
 
     def identities(self) -> Identities:
@@ -176,17 +185,19 @@ class RowSample:
         Args:
             small: Whether it is made small, to be kept: that takes several times as long as to write it.
         """
+        table = self._lowest()
         header = _Header(
             columns=self.columns,
             capacity=self.capacity,
             rows_seen=self.rows_seen,
             kinds=tuple(self._kinds.values()),
+            packed=msgspec.UNSET if small else table.num_rows,
         )
-        table = self._lowest()
-        if small:
-            table = pa.table([_small(column) for column in table.columns], names=table.column_names)
-        table = table.replace_schema_metadata({_HEADER: msgspec.json.encode(header)})
-        return table_to_bytes(table.combine_chunks(), compression="lz4" if small else None)
+        metadata = {_HEADER: msgspec.json.encode(header)}
+        if not small:
+            return table_to_bytes(self._packed_batch(table).replace_schema_metadata(metadata))
+        table = pa.table([_small(column) for column in table.columns], names=table.column_names)
+        return table_to_bytes(table.replace_schema_metadata(metadata).combine_chunks(), compression="lz4")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -198,14 +209,17 @@ class RowSample:
         with FORMAT.reading(data):
             table = table_from_bytes(data)
             header = FORMAT.parse(table.schema.metadata[_HEADER], _Header)
-            if table.num_columns != len(header.columns) + 1:
-                raise FORMAT.other_bytes(data, f"{table.num_columns} columns for {len(header.columns)} names")
             sample = cls(header.columns, header.capacity)
             sample.rows_seen = header.rows_seen
             sample._kinds = dict(zip(header.columns, header.kinds, strict=True))
-            if table.num_rows:
+            if header.packed is not msgspec.UNSET:
+                sample._keep(*_unpacked(table, header, header.packed))
+            elif table.num_columns != len(header.columns) + 1:
+                raise FORMAT.other_bytes(data, f"{table.num_columns} columns for {len(header.columns)} names")
+            elif table.num_rows:
                 sample._parts = [table.replace_schema_metadata()]
-                sample._limit = sample._limit_of([table.column(0).to_numpy()])
+            if sample._parts:
+                sample._limit = sample._limit_of([sample._parts[0].column(0).to_numpy()])
                 sample._lowest()
         return sample
 
@@ -245,15 +259,33 @@ class RowSample:
     def _copy(self) -> None:
         """Copy what waits."""
         self._lower_limit()
-        schema = self._schema()
-        self._parts += [_cast(one.taken(), schema) for one in self._waiting]
+        for one in self._waiting:
+            # What waits alone need not be ordered again.
+            order = np.argsort(one.identities)
+            packed = gather(one.rows, tuple(self._kinds.values()), one.low[order])
+            self._keep(one.identities[order], packed)
         self._waiting = []
+
+    def _keep(self, identities: Identities, packed: Packed) -> None:
+        table = pa.Table.from_arrays([pa.array(identities), *packed.columns()], schema=self._schema())
+        self._parts.append(table)
+        self._packed = table, packed
+
+    def _packed_batch(self, table: pa.Table) -> pa.RecordBatch:
+        """The sample as one row of lists, its identities among them."""
+        known = self._packed
+        if known is not None and known[0] is table:
+            packed = known[1]
+        else:
+            packed = Packed.of([_array(column) for column in table.columns[1:]], list(self._kinds.values()))
+        identities = _array(table.column(0))
+        return packed.batch().append_column(_IDENTITY, pa.LargeListArray.from_arrays([0, len(identities)], identities))
 
     def _joined(self) -> pa.Table:
         """The parts as one, in the order they came in, without rows that are out of the sample."""
         schema = self._schema()
         parts = [_cast(part, schema) for part in self._parts] or [schema.empty_table()]
-        table = pa.concat_tables(parts)
+        table = parts[0] if len(parts) == 1 else pa.concat_tables(parts)
         low = np.flatnonzero(table.column(0).to_numpy() <= np.uint64(self._limit))
         return table if low.size == table.num_rows else table.take(pa.array(low))
 
@@ -295,10 +327,14 @@ class _Waiting(NamedTuple):
         kept = np.flatnonzero(self.identities <= np.uint64(limit))
         return self if kept.size == self.low.size else _Waiting(self.rows, self.low[kept], self.identities[kept])
 
-    def taken(self) -> pa.Table:
-        """The rows, identities first."""
-        rows = self.rows.take(pa.array(self.low))
-        return pa.table([pa.array(self.identities), *rows.columns], names=[_IDENTITY, *rows.schema.names])
+
+def _unpacked(table: pa.Table, header: _Header, rows: int) -> tuple[Identities, Packed]:
+    """Identities and rows of `RowSample._packed_batch`."""
+    (batch,) = table.to_batches()
+    identities = batch.column(_IDENTITY).values
+    if (identities.type, len(identities)) != (pa.uint64(), rows):
+        raise ValueError(f"expected {rows} identities, got {len(identities)} of {identities.type}")
+    return identities.to_numpy(), Packed.of_batch(batch, header.kinds, rows)
 
 
 def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:

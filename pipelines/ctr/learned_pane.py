@@ -16,11 +16,12 @@ from sparsewatch.detectors.clicks.repeated_rows import (
     telling_columns,
 )
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.packed_rows import rows_from_bytes, rows_to_bytes
 from sparsewatch.detectors.counts.row_sample import RowSample
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.schemas.block import OFFSET, PARTITION
-from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
+from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Accumulated
 from sparsewatch.transforms.window.panes import PaneState
 
@@ -43,7 +44,8 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
     #: Start, rows and clicks of the last windows with nothing wrong on the stream, this one among them: int64, shape
     #: (n_windows, 3).
     history: bytes
-    #: A sample of its rows, an Arrow IPC stream: features and label; empty where rows are not sampled.
+    #: A sample of its rows: features and label, packed (an Arrow IPC stream of them in earlier releases); empty where
+    #: rows are not sampled.
     sample: bytes = b""
     #: Rows of the sample and pairs of equal ones among them; None where they were not counted.
     pairs: tuple[int, int] | None = None
@@ -56,8 +58,7 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
         Raises:
             StateError: If it is damaged.
         """
-        with FORMAT.reading(self.sample):
-            return table_from_bytes(self.sample)
+        return rows_from_bytes(self.sample, FORMAT)
 
     def repeats(self, start_us: int) -> WindowPairs:
         """Equal rows of the sample of this window, which begins then."""
@@ -96,7 +97,7 @@ def learnable(pane: ClickPane, measured: Accumulated[RowSample] | None) -> bytes
     return msgspec.structs.replace(
         pane,
         sample=measured.to_bytes(),
-        learned_rows=table_to_bytes(kept, compression="lz4"),
+        learned_rows=rows_to_bytes(kept),
         repeated=repeats_of(alike, rows, columns),
         learned_pairs=(kept.num_rows, alike.pairs_among(kept.num_rows)),
     ).to_bytes()

@@ -52,7 +52,7 @@ class ClickPane(PaneState, frozen=True, array_like=True, kw_only=True):
     counts: bytes
     #: Bytes of a `RowSample` of its rows; empty where there is none.
     sample: bytes = b""
-    #: The first of these rows that are kept to be learned, an Arrow IPC stream: features and label.
+    #: The first of these rows that are kept to be learned, packed: features and label.
     learned_rows: bytes = b""
     #: Rows of the sample that repeat others; of those kept to be learned how many there are, and pairs of equal ones.
     repeated: RepeatedRows | None = None
