@@ -11,6 +11,7 @@ import pyarrow as pa
 from benchmarks.decisions_job import Measured, WindowedJob, block_of
 from benchmarks.decisions_streams import LABEL, WINDOW_US, Stream
 from benchmarks.faults.stretch import TIME
+from sparsewatch.detectors.clicks.determined import fit_determined, sought
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.clicks.repeated_rows import fit_repeats
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
@@ -49,14 +50,20 @@ def rows_job(stream: Stream, learned: Sequence[pl.DataFrame], folder: Path, seen
 
 
 def _with_rows(reference: Reference, stream: Stream, rows: pl.DataFrame) -> Reference:
-    """With as many rows as `train reference` keeps, and how they repeat one another."""
+    """With as many rows as `train reference` keeps, how they repeat one another, and what they say of one another."""
     columns = [*stream.features, LABEL]
     sample = RowSample((*columns, TIME), DEFAULT_SAMPLE_ROWS)
     cells = block_of(rows, stream.columns, {}).rows.select(columns)
     sample.update(cells.append_column(TIME, rows[TIME].to_arrow()), row_identities(np.arange(rows.height)))
     starts = sample.rows().column(TIME).to_numpy() // WINDOW_US * WINDOW_US
     kept = sample.rows().select(columns)
-    return msgspec.structs.replace(reference, sample=kept, repeats=fit_repeats(kept, columns, starts))
+    signals = {name: feature.normalised.mean for name, feature in reference.features.items()}
+    return msgspec.structs.replace(
+        reference,
+        sample=kept,
+        repeats=fit_repeats(kept, columns, starts),
+        determined=fit_determined(kept, starts, sought(signals)),
+    )
 
 
 def some_rows(rows: pl.DataFrame, windows: int) -> pl.DataFrame:

@@ -17,7 +17,7 @@ whole baseline was learned.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -158,6 +158,30 @@ def _last(good: Sequence[Marked], size: Size, renewed: Renewed) -> tuple[int, ..
         if before >= least:
             return starts[max(before - size.most, 0) : before]
     return starts[: size.least]
+
+
+def good_windows(
+    marked: Sequence[Marked], of: Mapping[str, tuple[int, ...]], starts: Sequence[int]
+) -> dict[str, tuple[int, ...]]:
+    """Of the windows that are chosen for any subject, those in which nothing is wrong with one.
+
+    What two subjects have in common is learned of windows that are good for both, though other windows may be chosen
+    for either.
+
+    Args:
+        marked: All windows that are kept.
+        of: Starts of the chosen windows, by subject, see `chosen`.
+        starts: Of all of them.
+
+    Returns:
+        Starts by subject, of those with which something was wrong in any of these windows.
+    """
+    chosen_ones = [one for one in marked if one.start_us in set(starts)]
+    found = {
+        name: tuple(one.start_us for one in chosen_ones if one.start_us in of[name] or one.is_good(name))
+        for name in _marks(chosen_ones, of)
+    }
+    return {name: good for name, good in found.items() if len(good) < len(chosen_ones)}
 
 
 def spare(marked: Sequence[Marked], subjects: Iterable[str], most: int) -> int:

@@ -13,6 +13,7 @@
 | `feature_numbers_moved` | share of numbers that moved across a border | it is large |
 | `value_vanished` | share of a known value | it is gone |
 | `feature_values_moved` | share of values that moved | known values got or lost rows |
+| `feature_link_lost` | share of rows that break a link | it rises of a feature that others say |
 | `label_signal_lost` | evidence that labels go with values | it is lost of all features |
 | `feature_signal_lost`, `feature_signal_gained` | share of the label's entropy explained | it falls or rises |
 

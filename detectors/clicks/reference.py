@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
 from sparsewatch.detectors.clicks.calibration_checks import CalibrationBefore, fit_calibration
+from sparsewatch.detectors.clicks.determined import Broken, Link, fit_determined, sought
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.flat_reference import FlatReference
 from sparsewatch.detectors.clicks.inflation import of_figures, of_new_values, of_shares, of_signal, pooled, within_reach
@@ -87,6 +88,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     calibration: CalibrationBefore | None = None
     #: How labels go with the values of features; none in references of earlier releases.
     links: LabelLinks = NO_LINKS
+    #: Features that others determine; none in references of earlier releases, and where no rows are kept.
+    determined: Sequence[Link] = ()
 
     def __repr__(self) -> str:
         """In a line: windows, features, volume."""
@@ -124,6 +127,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         for name, link in self.links.features.items():
             tensors[f"linked/{name}"] = _to_tensor(link.values)
             tensors[f"evidence/{name}"] = link.evidence
+        for number, said in enumerate(self.determined):
+            tensors[f"says/{number}"], tensors[f"said/{number}"] = _to_tensor(said.keys), _to_tensor(said.values)
         meta = {
             "label": self.label,
             "windows": self.windows,
@@ -145,6 +150,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "calibration": self.calibration,
             "links": {name: link.over for name, link in self.links.features.items()},
             "all_links": self.links.whole,
+            "determined": [(said.by, said.feature, said.over) for said in self.determined],
         }
         return save_artefact(folder, kind=KIND, tensors=tensors, meta=msgspec.to_builtins(meta), version=version)
 
@@ -202,6 +208,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                         for name, over in msgspec.convert(meta.get("links", {}), dict[str, LinkOver]).items()
                     },
                     msgspec.convert(meta.get("all_links"), LinkOver | None),
+                ),
+                determined=tuple(
+                    Link(by, feature, _from_tensor(tensors[f"says/{at}"]), _from_tensor(tensors[f"said/{at}"]), over)
+                    for at, (by, feature, over) in enumerate(
+                        msgspec.convert(meta.get("determined", ()), list[tuple[str, str, Broken]])
+                    )
                 ),
                 shares={
                     name: ValueShares(_from_tensor(tensors[f"frequent/{name}"]), tensors[f"shares/{name}"], over)
@@ -290,6 +302,7 @@ def fit_stretch(
         span_us=_span(level.starts_us, window_us),
         sample=None if rows_kept is None else rows_kept.drop_columns([EVENT_TIME_US]),
         repeats=None if rows_kept is None else _repeats(rows_kept, kept, window_us),
+        determined=() if rows_kept is None else _determined(rows_kept, signals, window_us),
         calibration=_calibration(kept, places, without, without_level),
         links=fit_links({name: _by_place(own, kept) for name, own in stretches.items()}, signals),
         bins=bins,
@@ -334,6 +347,10 @@ def _starts(sample: pa.RecordBatch, window_us: int | None) -> NDArray[np.int64]:
 def _repeats(sample: pa.RecordBatch, stretch: Stretch, window_us: int | None) -> Repeats | None:
     first = stretch.windows[0].counts
     return fit_repeats(sample, (*first.features, first.label), _starts(sample, window_us))
+
+
+def _determined(sample: pa.RecordBatch, signals: Mapping[str, float], window_us: int | None) -> tuple[Link, ...]:
+    return fit_determined(sample, _starts(sample, window_us), sought(signals))
 
 
 def _with_rows(

@@ -12,7 +12,7 @@ from sparsewatch.schemas.units import DAY_US
 
 #: Families of tests on the stream, one test a window each, and on features, one a feature.
 STREAM_FAMILIES = ("volume", "click_rate", "repeated_rows", "slow_changes")
-FEATURE_FAMILIES = ("missing_values", "unseen_values", "cardinality", "value_shares", "signal")
+FEATURE_FAMILIES = ("missing_values", "unseen_values", "cardinality", "value_shares", "signal", "links")
 #: Of the calibration of a prediction, where one is named.
 CALIBRATION = "calibration"
 #: Without a budget; no budget allows more false alarms of rankings and over many windows than so.
@@ -69,6 +69,8 @@ class ClickThresholds(Settings, frozen=True, kw_only=True):
     value_left: _Part = 0.05
     #: Rise of the share of rows that repeat another one of their window in all columns.
     rows_duplicated: _Part = 0.015
+    #: Rise of the share of rows in which a feature has another value than that which a second one says.
+    links_broken: _Part = 0.08
     #: Cardinality, divided by that expected of the window's rows.
     cardinality_low: _Part = 0.5
     cardinality_high: _Multiple = 2.0

@@ -46,6 +46,7 @@ RULES: dict[str, Kind] = {
     "value_vanished": "data",
     "leakage_suspected": "data",
     "feature_values_moved": "data",
+    "feature_link_lost": "data",
     "label_signal_lost": "data",
     "feature_signal_lost": "data",
     "feature_signal_gained": "data",

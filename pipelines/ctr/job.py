@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
 from sparsewatch.detectors.clicks.checks import check_volume, check_window
+from sparsewatch.detectors.clicks.determined_checks import check_determined
 from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
@@ -149,6 +150,7 @@ class ConcludeClicks:
             sample = None if measure.rows is None else measure.rows.state
             whole += conclude_samples(measure.samples, sample, counts, ranking, self.ranking, self.thresholds, window)
         whole += Conclusion(findings=self._repeated(measure))
+        whole += Conclusion(findings=self._linked(measure, whole.findings))
         checks = self.checks
         changes = type_findings(
             types, self.declared, least_share=checks.mistyped_share, least_cells=checks.mistyped_cells
@@ -170,6 +172,14 @@ class ConcludeClicks:
         repeated = repeated_rows(measure.rows.state.rows(), (*self.features, self.label))
         found = check_repeats(repeated, measure.counts.state.rows, reference.repeats, self.checks)
         return [] if found is None else self._by(reference, [found])
+
+    def _linked(self, measure: ClickMeasure, found: Sequence[Finding]) -> list[Finding]:
+        """Features that no longer determine one another, where rows are sampled."""
+        reference = None if self.reference is None else self.reference.now()
+        if reference is None or not reference.determined or measure.rows is None:
+            return []
+        rows, told = measure.rows.state.rows(), {one.subject for one in found}
+        return self._by(reference, check_determined(rows, reference.determined, self.checks, told, reference.name))
 
     def _located(self, findings: list[Finding], measure: ClickMeasure) -> list[Finding]:
         """The findings with the rows that each is about, where rows are sampled."""

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
 from sparsewatch.detectors.clicks.calibration import calibration_of
 from sparsewatch.detectors.clicks.checks import check_window
+from sparsewatch.detectors.clicks.determined import Link, fit_determined, sought
+from sparsewatch.detectors.clicks.determined_checks import check_determined
 from sparsewatch.detectors.clicks.learned import LearnedWindow, fit_learned
 from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.past import Past
@@ -39,6 +41,7 @@ from sparsewatch.detectors.learned_windows import (
     Renewed,
     Size,
     chosen,
+    good_windows,
     ordered,
     spare,
     suspects,
@@ -117,8 +120,9 @@ class LearnedBaseline:
 
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        of = self._chosen(window, kept, orders)
-        baseline = self._baseline(window, of)
+        marked = ordered(self._marked(kept), orders)
+        of = self._chosen(window, marked)
+        baseline = self._baseline(window, marked, of)
         state = {"windows": len(of[STREAM]), "needed": self.settings.least}
         metrics = baseline_metrics(len(of[STREAM]), self.settings.least)
         if baseline is None:
@@ -187,6 +191,9 @@ class LearnedBaseline:
             start_us=window.start_us,
         )
         findings += self._repeated([*found.findings, *findings], own, reference)
+        if reference.determined and own.pane.sample:
+            subjects = {one.subject for one in (*found.findings, *findings)}
+            findings += check_determined(own.rows, reference.determined, self.checks, subjects, reference.name)
         explained = {(finding.rule, finding.subject) for finding in found.findings}
         if reference.volume_by_hour is None:
             # Few rows are found by the job's own volume, which remembers more windows, but no hours.
@@ -216,20 +223,27 @@ class LearnedBaseline:
         baseline_told = told_of(baseline.slow, "learned", None)
         return observed(own.counts, baseline.slow, settings, (window.start_us, window.end_us), baseline_told)
 
-    def _chosen(self, window: Window, kept: Sequence[Pane], orders: Sequence[Order]) -> dict[str, tuple[int, ...]]:
+    def _chosen(self, window: Window, marked: Sequence[Marked]) -> dict[str, tuple[int, ...]]:
         renewed = Renewed.at(window.start_us, window.end_us - window.start_us)
         size = Size(self.settings.least, self.settings.windows)
-        return chosen(ordered(self._marked(kept), orders), self.features, size, renewed)
+        return chosen(marked, self.features, size, renewed)
 
-    def _baseline(self, window: Window, of: dict[str, tuple[int, ...]]) -> "_Baseline | None":
+    def _baseline(self, window: Window, marked: Sequence[Marked], of: dict[str, tuple[int, ...]]) -> "_Baseline | None":
         starts = sorted({start for own in of.values() for start in own})
-        key = tuple(of.values())
+        good = good_windows(marked, of, starts)
+        key = (tuple(of.values()), *good.items())
         if key not in self._fitted:
             self._fitted.clear()
-            self._fitted[key] = self._fit(window, of, starts)
+            self._fitted[key] = self._fit(window, of, starts, good)
         return self._fitted[key]
 
-    def _fit(self, window: Window, of: dict[str, tuple[int, ...]], starts: Sequence[int]) -> "_Baseline | None":
+    def _fit(
+        self,
+        window: Window,
+        of: dict[str, tuple[int, ...]],
+        starts: Sequence[int],
+        good: dict[str, tuple[int, ...]],
+    ) -> "_Baseline | None":
         if len(of[STREAM]) < self.settings.least:
             return None
         for gone in set(self._windows) - set(starts):
@@ -246,6 +260,7 @@ class LearnedBaseline:
             volume_by_hour=fit_rhythm(past.volume, length_us),
             click_rate_by_hour=fit_rhythm(past.click_rate, length_us),
             repeats=rows.repeats(),
+            determined=self._determined(starts, good, reference),
         )
         return _Baseline(reference, past.of_click_rate(reference), rows)
 
@@ -255,6 +270,19 @@ class LearnedBaseline:
         good = [one for one in panes if not one[1].suspect]
         chosen_panes = good if 2 * len(good) >= len(panes) else panes
         return _Rows([one for one in chosen_panes if one[1].sample])
+
+    def _determined(
+        self, starts: Sequence[int], good: dict[str, tuple[int, ...]], reference: Reference
+    ) -> tuple[Link, ...]:
+        signals = {name: feature.normalised.mean for name, feature in reference.features.items()}
+        names = sought(signals)
+        sampled = [start for start in starts if self._kept[start].pane.sample]
+        if not sampled:
+            return ()
+        tables = [self._kept[start].pane.rows().select(names) for start in sampled]
+        rows = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        begun = np.repeat(np.array(sampled, np.int64), [table.num_rows for table in tables])
+        return fit_determined(rows.to_batches()[0], begun, names, good) if rows.num_rows else ()
 
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane

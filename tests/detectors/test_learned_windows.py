@@ -15,6 +15,7 @@ from sparsewatch.detectors.learned_windows import (
     Renewed,
     Size,
     chosen,
+    good_windows,
     ordered,
     spare,
     suspects,
@@ -173,3 +174,16 @@ def test_what_is_let_go_is_in_no_baseline_if_any_window_is_not(
         assert gone not in newest
         assert gone not in of(marked, "a", count)
         assert gone not in of(marked, "b", count)
+
+
+def test_what_two_subjects_have_in_common_is_learned_of_windows_good_for_both() -> None:
+    marked = [
+        Marked(0, frozenset()),
+        Marked(1, frozenset({"site"})),
+        Marked(2, frozenset({"ad"})),
+        Marked(3, frozenset({"site"})),
+        Marked(4, frozenset({"user"})),
+    ]
+    # The change of window 3 outlasted what was before it and is learned; window 4 is chosen for none.
+    of = {STREAM: (0, 1, 2, 3), "site": (0, 2, 3), "ad": (0, 1, 3), "user": (0, 1, 2, 3)}
+    assert good_windows(marked, of, (0, 1, 2, 3)) == {"site": (0, 2, 3), "ad": (0, 1, 3)}

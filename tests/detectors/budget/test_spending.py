@@ -106,7 +106,7 @@ def test_what_a_job_file_sets_wins_over_the_budget(per_day: float) -> None:
 
 
 def test_what_a_job_file_leaves_open_follows_from_the_budget() -> None:
-    allowance = of(1.0)
+    allowance = of(2.0)
     clicks = ClickThresholds().within(allowance)
     assert (clicks.of_features, clicks.of_stream) == (allowance.z("missing_values"), allowance.z("volume"))
     # What the budget only makes stricter.

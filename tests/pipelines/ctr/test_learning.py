@@ -165,6 +165,26 @@ def test_rows_sent_twice_are_found_and_rows_that_lose_a_value_are_no_copies() ->
     assert subjects(run.reads(lacking(numbered(usual(1, 4)), "ad", 0.5))) == [{"ad"}]
 
 
+def test_values_in_other_rows_than_theirs_are_found_and_not_learned() -> None:
+    rng = np.random.default_rng(10)
+
+    def determined(windows: Iterable[pl.DataFrame], share: float = 0.0) -> list[pl.DataFrame]:
+        """The windows with an advertisement of each site, some of them in other rows."""
+        return [rows.with_columns(ad=_dealt(pl.lit("ad of ") + rows["site"], share)) for rows in windows]
+
+    def _dealt(values: pl.Expr, share: float) -> pl.Series:
+        own = pl.select(values).to_series()
+        some = np.flatnonzero(rng.random(own.len()) < share)
+        return own.scatter(some, own.gather(rng.permutation(some)))
+
+    run = Run()
+    assert is_silent(run.reads(determined(usual(WHOLE, 1))))
+    told = run.reads(determined(usual(40, 2), 0.3))
+    assert [{alert.rule for alert in alerts} for alerts in told] == [{"feature_link_lost"}] * 40
+    assert len(run.opened) == 1
+    assert is_silent(run.reads(determined(usual(4, 3))))
+
+
 def test_a_fault_that_lasts_is_one_incident_and_is_not_learned() -> None:
     run = Run()
     run.reads(usual(WHOLE, 1))
