@@ -303,6 +303,7 @@ def build_graph(pipeline: beam.Pipeline, made: Ready, prepared: Prepared, specs:
         stream,
         job.incidents,
         prepared.learning,
+        len(specs),
     )
     # Labels stay as they are, whatever the classes are called: an update of a running job matches them.
     _ = (measures, aside, markers) | "AllParts" >> beam.Flatten() | "CloseBooks" >> close

@@ -87,6 +87,8 @@ class CloseWindows(beam.PTransform):
     incidents: IncidentSettings = field(default_factory=IncidentSettings)
     #: The baseline that the job learns, if it does.
     learning: Learning | None = None
+    #: Readers of the job; 0 where that is not known.
+    readers: int = 0
 
     def __post_init__(self) -> None:
         beam.PTransform.__init__(self)
@@ -103,5 +105,11 @@ class CloseWindows(beam.PTransform):
 
     def _commit_in_order(self) -> CommitInOrder:
         return CommitInOrder(
-            self.identity, self.look_back, self.alerts_file, self.stream, self.incidents, self.learning
+            self.identity,
+            self.look_back,
+            self.alerts_file,
+            self.stream,
+            self.incidents,
+            self.learning,
+            self.readers,
         )

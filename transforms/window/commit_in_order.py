@@ -1,9 +1,9 @@
 """The one step of a job that keeps the order of windows: it writes them, saves panes, commits and states the metrics.
 
 Closed windows arrive in any order. One is taken when no earlier one can come any more: at once where it begins where
-the last one ended, else when the watermark has passed it. Until then it is held in Beam's state, as is the progress: a
-runner may give each bundle to another instance. What an instance remembers is a copy, valid only while the state shows
-its mark.
+the last one ended or where each reader's marker of it follows that reader's last one, else when the watermark has
+passed it. Until then it is held in Beam's state, as is the progress: a runner may give each bundle to another instance.
+What an instance remembers is a copy, valid only while the state shows its mark.
 
 Windows are committed behind their durable results and in the order of their markers. From a window on that cannot be
 committed (its account and results differ, or a marker before its own is missing) all are written and none is
@@ -11,7 +11,8 @@ committed. That is an alert, raised once, and a metric.
 """
 
 import secrets
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
@@ -21,11 +22,11 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from apache_beam.utils.timestamp import Timestamp
 
 from sparsewatch.detectors.incidents.settings import IncidentSettings
-from sparsewatch.schemas.accounts import NEVER_US, Progress
+from sparsewatch.schemas.accounts import NEVER_US, Marker, Progress
 from sparsewatch.schemas.jobs import JobIdentity
 from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.kafka.presence import patiently
-from sparsewatch.transforms.kafka.progress import is_committed, load_progress
+from sparsewatch.transforms.kafka.progress import is_committed, is_next, load_progress
 from sparsewatch.transforms.window.books import FORMAT, Books, books_of
 from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.decide import take_window
@@ -42,6 +43,18 @@ _INCIDENT_SETTINGS = IncidentSettings()
 _WINDOWS_A_COMMIT = 16
 
 
+class _Held(NamedTuple):
+    """A window that waits for its turn, as it came: decoded it takes several times the memory."""
+
+    markers: Sequence[Marker]
+    end_us: int
+    data: bytes
+
+    @classmethod
+    def of(cls, closed: Closed, data: bytes) -> "_Held":
+        return cls(closed.markers, closed.window.end_us, data)
+
+
 class CommitInOrder(beam.DoFn):
     """Closed windows of a job in, keyed by its name, in the global window.
 
@@ -52,6 +65,7 @@ class CommitInOrder(beam.DoFn):
         stream: How the stream as such is judged.
         incidents: When an incident is over.
         learning: The baseline that it learns, if it does.
+        readers: Readers of the job; 0 where that is not known.
     """
 
     HELD = BagStateSpec("held", BytesCoder())
@@ -66,8 +80,10 @@ class CommitInOrder(beam.DoFn):
         stream: StreamRules = _STREAM_RULES,
         incidents: IncidentSettings = _INCIDENT_SETTINGS,
         learning: Learning | None = None,
+        readers: int = 0,
     ) -> None:
         self._identity = identity
+        self._readers = readers
         self._at_once = 1 if look_back is not None else _WINDOWS_A_COMMIT if learning is None else LEARNED_A_COMMIT
         self._stream = stream
         self._writer = WindowWriter(identity, look_back, alerts_file, incidents, learning)
@@ -79,7 +95,7 @@ class CommitInOrder(beam.DoFn):
         #: What was committed with them: what was found in them is not looked for again.
         self._committed = no_progress(identity)
         #: Windows held, by start; what the bag holds besides them was taken.
-        self._held: dict[int, Closed] = {}
+        self._held: dict[int, _Held] = {}
         self._in_bag = 0
 
     def start_bundle(self) -> None:
@@ -96,8 +112,8 @@ class CommitInOrder(beam.DoFn):
         """Hold a window, or take it with those that waited for it."""
         self._look(held, books)
         closed = Closed.from_bytes(keyed[1])
-        self._held[closed.window.start_us] = closed
-        self._take_until(NEVER_US)
+        self._held[closed.window.start_us] = _Held.of(closed, keyed[1])
+        self._take_until(NEVER_US, closed)
         if closed.window.start_us in self._held:
             held.add(keyed[1])
             self._in_bag += 1
@@ -144,20 +160,28 @@ class CommitInOrder(beam.DoFn):
         if not self._books.stopped and self._books.progress.windows == durable.windows:
             # A start may have told of the source topic since.
             self._behind(durable)
-        windows = [Closed.from_bytes(data) for data in held.read()]
-        self._in_bag = len(windows)
-        self._held = {w.window.start_us: w for w in windows if w.window.start_us >= self._books.taken_us}
+        self._held, self._in_bag = {}, 0
+        for data in held.read():
+            self._in_bag += 1
+            closed = Closed.from_bytes(data)
+            if closed.window.start_us >= self._books.taken_us:
+                self._held[closed.window.start_us] = _Held.of(closed, data)
         self._writer.forget()
 
-    def _take_until(self, watermark_us: int) -> None:
-        """Take windows in order, as long as no earlier one can come."""
+    def _take_until(self, watermark_us: int, news: Closed | None = None) -> None:
+        """Take windows in order, as long as no earlier one can come; `news` is one of them, decoded."""
         for start_us in sorted(self._held):
-            if start_us > max(self._books.taken_us, watermark_us):
+            if start_us > max(self._books.taken_us, watermark_us) and not self._follows(self._held[start_us].markers):
                 return
-            closed = self._held.pop(start_us)
+            data = self._held.pop(start_us).data
+            closed = news if news is not None and news.window.start_us == start_us else Closed.from_bytes(data)
             # A bundle that a runner delivers again.
             if not is_committed(self._books.progress, closed.markers):
                 self._take(closed)
+
+    def _follows(self, markers: Sequence[Marker]) -> bool:
+        """Whether every reader has closed the window and none before it: each closes its windows in their order."""
+        return len({one.reader for one in markers}) == self._readers and is_next(self._books.progress, markers)
 
     def _take(self, closed: Closed) -> None:
         taken = take_window(self._books, closed, self._stream, self._identity.topics.source)
@@ -181,12 +205,12 @@ class CommitInOrder(beam.DoFn):
     def _remember(self, held: Any, books: Any, due: Any) -> None:
         if self._in_bag > 2 * len(self._held):
             held.clear()
-            for closed in self._held.values():
-                held.add(closed.to_bytes())
+            for one in self._held.values():
+                held.add(one.data)
             self._in_bag = len(self._held)
         first = min(self._held, default=None)
         if first is not None and (self._books.due_us is None or first < self._books.due_us):
-            due.set(Timestamp(micros=self._held[first].window.end_us - 1))
+            due.set(Timestamp(micros=self._held[first].end_us - 1))
             self._books = msgspec.structs.replace(self._books, due_us=first)
         self._books = msgspec.structs.replace(self._books, mark=secrets.token_hex(8))
         books.write(msgspec.msgpack.encode(self._books))

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import apache_beam as beam
@@ -163,8 +163,10 @@ class Broker(FakeBroker):
     def of(self, topic: str) -> list[Any]:
         return [msgspec.json.decode(value or b"null") for value in self.values(topic)]
 
-    def step(self, look_back: LookBack | None = None, learning: Learning | None = None) -> CommitInOrder:
-        return CommitInOrder(self.identity, look_back, None, learning=learning)
+    def step(
+        self, look_back: LookBack | None = None, learning: Learning | None = None, readers: int = 0
+    ) -> CommitInOrder:
+        return CommitInOrder(self.identity, look_back, None, learning=learning, readers=readers)
 
     def commits(self) -> list[Progress]:
         """What was committed, but for the stream's history and its incidents."""
@@ -267,15 +269,22 @@ def view(windows: Sequence[Closing], number: int) -> list[int]:
 
 
 # The state of before comes back to the very instance that had written it, while another one has committed since.
-@example(windows=[Closing(n, {0: 0}, {0: 0}) for n in range(1, 10)], seed=0, views=True, orders=[])
-@given(windows=WINDOWS, seed=st.integers(0, 2**32 - 1), views=st.booleans(), orders=ORDERS)
+@example(windows=[Closing(n, {0: 0}, {0: 0}) for n in range(1, 10)], seed=0, views=True, orders=[], readers=1)
+@given(windows=WINDOWS, seed=st.integers(0, 2**32 - 1), views=st.booleans(), orders=ORDERS, readers=st.integers(0, 3))
 def test_any_order_over_any_instances_gives_what_the_windows_give_in_their_order(
-    windows: list[Closing], seed: int, views: bool, orders: list[Order]
+    windows: list[Closing], seed: int, views: bool, orders: list[Order], readers: int
 ) -> None:
     rng = random.Random(seed)
+    if readers:
+        windows = [replace(w, rows={r % readers: n for r, n in w.rows.items()}) for w in windows]
+        windows = [replace(w, late={min(w.rows): sum(w.late.values())}) for w in windows]
     with Broker() as broker:
         broker.give(*orders)
-        instances = [broker.step(Rows() if views else None) for _ in range(3)]
+
+        def instance_of() -> CommitInOrder:
+            return broker.step(Rows() if views else None, readers=readers)
+
+        instances = [instance_of() for _ in range(3)]
         runner, left = KeyedStep(), list(zip(windows, closed_of(windows), strict=True))
         rng.shuffle(left)
         while left:
@@ -285,7 +294,7 @@ def test_any_order_over_any_instances_gives_what_the_windows_give_in_their_order
             if rng.random() < 0.3:
                 # The runner lost the bundle's end and delivers it again, to an instance that knows nothing.
                 runner.restore(saved)
-                instances[rng.randrange(3)] = broker.step(Rows() if views else None)
+                instances[rng.randrange(3)] = instance_of()
                 runner.deliver(rng.choice(instances), [data for _, data in bundle])
             behind = min((w.start_us for w, _ in left), default=FIRST_US + 100 * LENGTH_US)
             runner.pass_watermark(rng.choice(instances), behind - 1)
@@ -395,6 +404,32 @@ def test_a_window_is_not_taken_while_an_earlier_one_of_another_reader_may_come(b
     runner.deliver(step, closed[:1])
     runner.pass_watermark(step, later.start_us + LENGTH_US)
     assert broker.commits()[-1] == progress_after(windows)
+
+
+def test_a_window_that_all_readers_have_closed_next_does_not_wait_for_the_watermark(broker: Broker) -> None:
+    windows = [Closing(0, {0: 1, 1: 2}), Closing(3, {0: 1, 1: 2}), Closing(4, {0: 1}), Closing(9, {0: 1, 1: 2})]
+    runner, step, closed = KeyedStep(), broker.step(readers=2), closed_of(windows)
+    runner.deliver(step, closed[1:2])
+    # The one before it, which this one's markers count, is not there yet.
+    assert (broker.waiting()[-1], broker.commits()) == (1, [])
+    runner.deliver(step, closed[:1])
+    assert broker.waiting()[-1] == 0
+    runner.deliver(step, closed[3:])
+    # It follows where the last one ended; of what the other reader may still have closed before 9 nothing is known.
+    runner.deliver(step, closed[2:3])
+    assert broker.waiting()[-1] == 0
+    assert broker.commits()[-1] == progress_after(windows)
+    assert [commit.windows for commit in broker.commits()] == [2, 4]
+
+
+def test_windows_that_wait_are_held_as_they_came(broker: Broker) -> None:
+    closed = closed_of(windows_of(5))
+    runner, step = KeyedStep(), broker.step(readers=1)
+    runner.deliver(step, closed[1:])
+    assert runner.held.values == closed[1:]
+    assert [one.data for one in step._held.values()] == closed[1:]
+    runner.deliver(step, closed[:1])
+    assert step._held == {}
 
 
 def test_windows_that_follow_each_other_do_not_wait_for_the_watermark(broker: Broker) -> None:
