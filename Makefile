@@ -24,10 +24,10 @@ SANITIZED_PYTHON = cd $(SANITIZED) && PYTHONPATH=$(CURDIR)/$(SANITIZED) ASAN_OPT
   ARROW_DEFAULT_MEMORY_POOL=system LD_PRELOAD="$(foreach check,asan ubsan,$(shell gcc -print-file-name=lib$(check).so))" \
   $(abspath $(BIN))/python
 
-.PHONY: help init native demo test test-fast test-all test-install fmt lint type imports check house bench-report metrics docs-api fuzz sanitize soak-prism soak-kill lock clean
+.PHONY: help init native demo test test-fast test-all test-observability test-install fmt lint type imports check house bench-report metrics docs-api fuzz sanitize soak-prism soak-kill lock clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z%_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 init: $(READY) ## Set up .venv from the lock file (done by itself where a target needs it)
 native: $(NATIVE) ## Build the parts in C in place (done by itself where a target needs it)
@@ -40,6 +40,9 @@ test-fast: $(READY) ## Tests that need neither torch nor a broker, within a minu
 	$(BIN)/pytest --fast
 test-all: $(READY) ## All tests, also those that take minutes
 	$(BIN)/pytest -n $(WORKERS) --slow
+test-observability: $(READY) ## Alerts from topic to person with real Prometheus and Alertmanagers, over kills of each process
+	$(BIN)/pytest --slow tests/observability tests/test_prometheus_rules.py tests/test_alertmanager_docs.py \
+	  tests/pipelines/notify tests/pipelines/exporter
 test-install: $(READY) ## README's first job in an environment into which the wheel is installed, 6 GB
 	$(BIN)/pytest --slow tests/test_first_job.py
 fmt: $(READY) ## Format and mend what ruff can

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +20,13 @@ _CONFIG = """
 route:
   receiver: hook
   group_by: [job, incident]
-  group_wait: 0s
+  group_wait: {group_wait}
   group_interval: 1s
   repeat_interval: 1h
+inhibit_rules:
+  - source_matchers: [severity="critical"]
+    target_matchers: [severity=~"warning|info"]
+    equal: [job, incident]
 receivers:
   - name: hook
     webhook_configs:
@@ -77,21 +82,23 @@ class AlertmanagerProcess:
 
     Args:
         receiver: Is told of groups of alerts, one a job and incident.
+        group_wait: Before the first notification of a group.
+        gossip: Ports of those that gossip, its own first; none if it stands alone.
     """
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, group_wait: str = "0s", gossip: Sequence[int] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = Path(tempfile.mkdtemp(prefix="sparsewatch-alertmanager-"))
         config = self._folder / "alertmanager.yml"
-        config.write_text(_CONFIG.format(port=receiver.port))
+        config.write_text(_CONFIG.format(port=receiver.port, group_wait=group_wait))
         self._process = ChildProcess(
             [
                 alertmanager_binary(),
                 f"--config.file={config}",
                 f"--storage.path={self._folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{self.port}",
-                "--cluster.listen-address=",
+                *_gossiping(gossip),
             ],
             log=self._folder / "log",
             cwd=self._folder,
@@ -139,3 +146,12 @@ class AlertmanagerProcess:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+
+def _gossiping(ports: Sequence[int]) -> list[str]:
+    if not ports:
+        return ["--cluster.listen-address="]
+    own, *others = (f"127.0.0.1:{port}" for port in ports)
+    # A tenth of the usual times: those that joined agree within a second or two.
+    timing = ["--cluster.gossip-interval=50ms", "--cluster.pushpull-interval=1s", "--cluster.peer-timeout=3s"]
+    return [f"--cluster.listen-address={own}", *(f"--cluster.peer={other}" for other in others), *timing]
