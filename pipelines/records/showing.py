@@ -34,6 +34,8 @@ class Shown:
     since_us: int
     #: Whether the newest record of a key says how something stands, and those before it do not count.
     stands: bool = False
+    #: Adds to a record what others say of it.
+    added: Callable[[Record], Record] = dict
 
     def newest(self, topic: Compacted, chosen: Callable[[Record], bool]) -> Iterable[Record]:
         """Records to show that there are now."""
@@ -90,10 +92,10 @@ def show_records(job: Job, shown: Shown, noun: str, wanted: Callable[[Record], b
         return shown.wants(record) and wanted(record)
 
     with Compacted(job.kafka, shown.topic, MAX_BYTES) as topic:
-        number = _print(shown, shown.newest(topic, chosen))
+        number = _print(shown, map(shown.added, shown.newest(topic, chosen)))
         if shown.follow:
             for record in following_records(topic, chosen):
-                click.echo(_line(shown, record))
+                click.echo(_line(shown, shown.added(record)))
     click.echo(f"{counted(number, noun)} of job {job.name!r}, topic {shown.topic!r}", err=True)
 
 

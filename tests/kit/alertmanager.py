@@ -21,7 +21,7 @@ route:
   receiver: hook
   group_by: [job, incident]
   group_wait: {group_wait}
-  group_interval: 1s
+  group_interval: {group_interval}
   repeat_interval: 1h
 inhibit_rules:
   - source_matchers: [severity="critical"]
@@ -83,15 +83,19 @@ class AlertmanagerProcess:
     Args:
         receiver: Is told of groups of alerts, one a job and incident.
         group_wait: Before the first notification of a group.
+        group_interval: Before a change of a group is told.
         gossip: Ports of those that gossip, its own first; none if it stands alone.
     """
 
-    def __init__(self, receiver: Receiver, group_wait: str = "0s", gossip: Sequence[int] = ()) -> None:
+    def __init__(
+        self, receiver: Receiver, group_wait: str = "0s", group_interval: str = "1s", gossip: Sequence[int] = ()
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = Path(tempfile.mkdtemp(prefix="sparsewatch-alertmanager-"))
         config = self._folder / "alertmanager.yml"
-        config.write_text(_CONFIG.format(port=receiver.port, group_wait=group_wait))
+        settings = {"port": receiver.port, "group_wait": group_wait, "group_interval": group_interval}
+        config.write_text(_CONFIG.format(**settings))
         self._process = ChildProcess(
             [
                 alertmanager_binary(),
@@ -152,6 +156,6 @@ def _gossiping(ports: Sequence[int]) -> list[str]:
     if not ports:
         return ["--cluster.listen-address="]
     own, *others = (f"127.0.0.1:{port}" for port in ports)
-    # A tenth of the usual times: those that joined agree within a second or two.
-    timing = ["--cluster.gossip-interval=50ms", "--cluster.pushpull-interval=1s", "--cluster.peer-timeout=3s"]
+    # As usual, the second waits a fraction of the interval of groups for the first to say that it told.
+    timing = ["--cluster.gossip-interval=50ms", "--cluster.pushpull-interval=1s", "--cluster.peer-timeout=600ms"]
     return [f"--cluster.listen-address={own}", *(f"--cluster.peer={other}" for other in others), *timing]

@@ -78,7 +78,7 @@ def observed_job(bootstrap: str, name: str, folder: Path, times: int) -> Iterato
     port = free_port()
     with Receiver() as on_call, Receiver() as tickets, ExitStack() as stack:
         gossip = [free_port(), free_port()]
-        first, second = (AlertmanagerProcess(on_call, "1s", ports) for ports in (gossip, gossip[::-1]))
+        first, second = (AlertmanagerProcess(on_call, "1s", "6s", ports) for ports in (gossip, gossip[::-1]))
         urls = [first.url, second.url]
         prometheus = PrometheusProcess([f"127.0.0.1:{port}"], [url.removeprefix("http://") for url in urls], times)
         notify = ["--resend", "10s", "--webhook", f"tickets={tickets.url}"]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sparsewatch.pipelines.cli import cli
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
 from sparsewatch.schemas.errors import ConfigError, SourceError
-from sparsewatch.schemas.incidents import IncidentRecord
+from sparsewatch.schemas.incidents import DecidedRecord, IncidentRecord
 from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.secrets import Secret
 from sparsewatch.testing import EmbeddedBroker
@@ -147,18 +147,22 @@ def test_a_refusal_is_told_with_the_answer_and_a_busy_one_is_asked_again(receive
     assert {headers["authorization"] for headers in receiver.headers} == {"Bearer a-bearer-token"}
 
 
-def test_silences_are_read_by_incident(told: Told, receiver: Receiver) -> None:
+def test_silences_are_read_by_incident_and_listed_beside_acks(told: Told, receiver: Receiver) -> None:
+    ack = DecidedRecord(by="ada", at_us=1, why="ticket 4711", until_us=None)
     with AlertmanagerProcess(receiver) as manager, told.notifying(manager.url):
-        told.write(incident(1), incident(2))
-        wait_for(lambda: len(manager.alerts()) == 2, 60, "both alerts")
+        told.write(incident(1), incident(2), incident(3, change="acked", acked=ack))
+        wait_for(lambda: len(manager.alerts()) == 3, 60, "all alerts")
         manager.silence("ann", "known", incident="clicks-2")
         asked = Alertmanager(manager.url)
         wait_for(lambda: bool(asked.silenced("clicks")), 30, "the silence holds")
         ((silenced, silence),) = asked.silenced("clicks").items()
         assert (silenced, silence.by, silence.why) == ("clicks-2", "ann", "known")
         assert asked.silenced('an"other') == {}
-        listed = CliRunner().invoke(cli, ["incidents", "list", str(told.job), "--alertmanager", manager.url])
-        assert (listed.exit_code, listed.output.count("silenced by ann")) == (0, 1)
+        call = ["incidents", "list", str(told.job), "--alertmanager", manager.url]
+        table, lines = (CliRunner().invoke(cli, [*call, *more]) for more in ([], ["--json"]))
+    assert (table.exit_code, table.output.count("silenced by ann"), table.output.count("acked by ada")) == (0, 1, 1)
+    records = [msgspec.json.decode(line) for line in lines.stdout.splitlines()]
+    assert [record.get("silenced", {}).get("why") for record in records] == [None, "known", None]
 
 
 @pytest.mark.parametrize(
