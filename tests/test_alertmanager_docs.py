@@ -31,6 +31,12 @@ def test_an_example_is_taken_and_holds_no_secret(file: Path) -> None:
     assert not any(f"{key}:" in text for key in ("api_url", "routing_key", "smtp_auth_password"))
 
 
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_what_always_fires_reaches_nobody(file: Path) -> None:
+    labels = ["alertname=SparsewatchWatchdog", "severity=none"]
+    amtool("config", "routes", "test", f"--config.file={file}", "--verify.receivers=nobody", *labels)
+
+
 @pytest.mark.parametrize(
     ("file", "labels", "receiver"),
     [

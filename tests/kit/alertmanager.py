@@ -23,11 +23,15 @@ route:
   group_wait: {group_wait}
   group_interval: {group_interval}
   repeat_interval: 1h
+  routes:
+    - matchers: [alertname="SparsewatchWatchdog"]
+      receiver: nobody
 inhibit_rules:
   - source_matchers: [severity="critical"]
     target_matchers: [severity=~"warning|info"]
     equal: [job, incident]
 receivers:
+  - name: nobody
   - name: hook
     webhook_configs:
       - url: http://127.0.0.1:{port}/

@@ -36,10 +36,10 @@ def faster(rules: str, times: int) -> str:
     """
 
     def shorter(found: re.Match[str]) -> str:
-        return f"{found[1]}{max(1, int(found[2]) * _SECONDS[found[3]] // times)}s"
+        return f"{found[1]}{-(-int(found[2]) * _SECONDS[found[3]] // times)}s"
 
     scaled = re.sub(r"(\[|for: )(\d+)([smhd])\b", shorter, rules)
-    return re.sub(r"(timestamp_seconds\S* > )(\d+)", lambda found: f"{found[1]}{int(found[2]) // times}", scaled)
+    return re.sub(r"(_seconds\S* > )(\d+)", lambda found: f"{found[1]}{int(found[2]) // times}", scaled)
 
 
 class PrometheusProcess:

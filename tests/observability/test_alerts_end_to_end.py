@@ -71,7 +71,8 @@ def test_an_incident_and_a_job_that_stopped_are_one_notification_each(topics: To
             scraped = 'sparsewatch_incidents_firing{job="observed", severity="warning"}'
             wait_for(lambda: prometheus.value(scraped) == 1, 30, "the incident is scraped")
             # Nothing more is closed: after 2 s, which stand for 15 minutes, the job is missed.
-            wait_for(lambda: prometheus.firing() == {"SparsewatchNoWindowClosed"}, 30, "the job is missed")
+            missed = {"SparsewatchWatchdog", "SparsewatchNoWindowClosed"}
+            wait_for(lambda: prometheus.firing() == missed, 30, "the job is missed")
             wait_for(lambda: len(receiver.bodies) == 2, 30, "both are told")
             topics.stands(0, time.time() + 3600)
             wait_for(lambda: len(receiver.bodies) == 4, 30, "both are over")
