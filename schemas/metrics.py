@@ -197,6 +197,13 @@ ROW_MODEL_VERSION = _gauge(
     series=2,
     needs=_SCORED,
 )
+USUAL_FINDINGS = _gauge(
+    name="sparsewatch_row_findings_usual",
+    unit="findings",
+    help="What the row model finds in the last closed window as in those before, told no more.",
+    of=("rows",),
+    needs="with `rows.learning`",
+)
 
 WINDOW_WAFERS = _gauge(
     name="sparsewatch_window_wafers",

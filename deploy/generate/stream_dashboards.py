@@ -104,6 +104,7 @@ ROWS = Dashboard(
                 ),
                 of_metric(metrics.ROW_STABILITY, "Population stability index", unit="none"),
                 of_metric(metrics.ROW_MODEL_VERSION, "Version of the model"),
+                of_metric(metrics.USUAL_FINDINGS, "Findings that are as usual"),
             ],
         ),
     ],

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparsewatch.detectors.budget.settings import AlertSettings
-from sparsewatch.pipelines.ctr.settings import LearningSettings
 from sparsewatch.pipelines.init.draft import Draft, Findings, column_tables
 from sparsewatch.pipelines.init.pace import EVENTS_A_WINDOW
 from sparsewatch.pipelines.init.sample import Column, words_of
 from sparsewatch.pipelines.init.toml_text import Entry, Lines, comment, table, toml
+from sparsewatch.pipelines.job.learning import LearningSettings
 from sparsewatch.pipelines.tables.columns import listed
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import nearest

@@ -47,7 +47,7 @@ from sparsewatch.detectors.learned_windows import (
     suspects,
 )
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow
-from sparsewatch.pipelines.ctr.settings import LearningSettings
+from sparsewatch.pipelines.job.learning import LearningSettings
 from sparsewatch.schemas.alerts import Finding, counted
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.orders import Order

@@ -15,27 +15,12 @@ from sparsewatch.detectors.counts.feature_counts import Bits
 from sparsewatch.detectors.counts.number_bins import BITS, Counted, NumberBins, Numbers
 from sparsewatch.detectors.counts.row_sample import DEFAULT_SAMPLE_ROWS, sampled_rows
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
+from sparsewatch.pipelines.job.learning import LearningSettings
 from sparsewatch.pipelines.rows.settings import RowSettings, check_scoring_settings, learned_rows, row_tests, row_topics
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
 from sparsewatch.schemas.settings import Range, Settings, nearest
 from sparsewatch.transforms.codecs.events import EventColumns, named_fields
-
-
-class LearningSettings(Settings, frozen=True, kw_only=True):
-    """The baseline that a job without a reference learns of its own windows; see docs/alerts.md."""
-
-    #: Whether it learns one.
-    enabled: bool = True
-    #: Windows of the baseline: the last ones in which nothing was wrong.
-    windows: Annotated[int, Range(at_least=10, at_most=500)] = 24
-    #: Windows that are learned before the first is checked.
-    least: Annotated[int, Range(at_least=4, at_most=500)] = 12
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.least > self.windows:
-            raise SettingError(f"least: expected at most windows ({self.windows}), got {self.least}")
 
 
 class CheckSettings(Settings, frozen=True, kw_only=True):

@@ -60,6 +60,8 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     #: Whether rows are scored by a row model, which `sparsewatch train rows --job` trains for `scored_columns`.
     scores_rows: ClassVar[bool] = False
+    #: Whether what it learns stands beside a row model, by which every window is checked.
+    learns_beside_model: ClassVar[bool] = False
 
     @property
     def counted_numbers(self) -> Numbers:

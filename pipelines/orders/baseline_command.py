@@ -225,7 +225,8 @@ def _known(desk: Desk, subjects: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         ConfigError: If one is neither the stream nor a column of the job: the order would do nothing.
     """
-    known = [STREAM, *desk.made.events.columns.names]
+    made = desk.made
+    known = [STREAM, *(["rows"] if made.job.learns_beside_model else []), *made.events.columns.names]
     for name in subjects:
         if name not in known:
             raise ConfigError(f"--subject: expected one of {', '.join(known)}, got {name!r}{nearest(name, known)}")

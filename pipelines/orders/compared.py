@@ -33,6 +33,8 @@ class OwnBaseline(msgspec.Struct, frozen=True, kw_only=True):
     learning: list[str] = []
     #: Features whose values are not checked, since they follow the time.
     timely: list[str] = []
+    #: What a model found in that window and is as usual, where it learns beside one: rule and subject.
+    usual: list[str] | None = None
     #: Incidents that fire, and the subjects that are not learned meanwhile; `stream` for all.
     held: dict[str, list[str]] = {}
 
@@ -51,7 +53,9 @@ def own_baseline(made: Ready, progress: Progress | None) -> OwnBaseline | None:
         newest = next(iter(newest_records(topic, 1, lambda record: "baseline" in record)), None)
     if newest is None:
         return None
-    told = {key: newest["baseline"].get(key) for key in ("windows", "needed", "since_us", "learning", "timely")}
+    told = {
+        key: newest["baseline"].get(key) for key in ("windows", "needed", "since_us", "learning", "timely", "usual")
+    }
     return OwnBaseline(
         window_start_us=newest["window_start_us"],
         held=_held(progress, own.job),
@@ -67,7 +71,11 @@ def _held(progress: Progress, job: str) -> dict[str, list[str]]:
 
 def own_lines(own: OwnBaseline) -> Iterator[str]:
     """What a job has learned so far, a line each."""
-    if own.since_us is None:
+    if own.usual is not None:
+        yield f"{counted(own.windows, 'window')} learned beside the model, {own.needed} with a finding make it usual"
+        if own.usual:
+            yield f"as usual, and not told: {', '.join(own.usual)}"
+    elif own.since_us is None:
         yield f"it is learning: {own.windows} of {counted(own.needed, 'window')} so far; none is checked before"
     else:
         since = moment_text(own.since_us)

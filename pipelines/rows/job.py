@@ -17,6 +17,7 @@ from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.rows.findable import findable_rows
 from sparsewatch.pipelines.rows.kept_rows import KeepRows, RowPane
+from sparsewatch.pipelines.rows.learning import LearnedUsual, learnable
 from sparsewatch.pipelines.rows.scoring import (
     ConcludeScores,
     RowScoring,
@@ -60,6 +61,8 @@ class ConcludeRows:
     scores: ConcludeScores
     #: Type of each column, as the job declares it.
     declared: Mapping[str, str]
+    #: Whether it learns of its windows what is usual.
+    learns: bool = False
     results_per_row: bool = False
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
@@ -74,7 +77,13 @@ class ConcludeRows:
         whole = Conclusion(rows=rows, metrics=[WINDOW_ROWS.sample(rows)]) + self.scores(measure.scores)
         if measure.sample is not None:
             whole += self._of_sample(rows, measure.sample.state)
-        return self._with_types(whole, measure.types.counts)
+        return self._to_learn(self._with_types(whole, measure.types.counts))
+
+    def _to_learn(self, whole: Conclusion) -> Conclusion:
+        if not self.learns:
+            return whole
+        told, state = learnable(whole.findings)
+        return replace(whole, findings=told, learnable=state)
 
     def _with_types(self, whole: Conclusion, types: TypeCounts) -> Conclusion:
         """Columns of which the type changed; they explain what else is found."""
@@ -105,7 +114,8 @@ def prepare_rows(job: RowsJob, made: Ready) -> Prepared:
     return Prepared(
         events="Rows",
         measure="ScoreRows" >> MeasureWindows(job.name, new),
-        conclude=ConcludeRows(new, scores, job.columns),
+        conclude=ConcludeRows(new, scores, job.columns, job.learns),
         look_back=KeepRows(job.rows.panes) if job.rows.keeps_panes else None,
+        learning=LearnedUsual(job.scored_columns, job.rows.learning, check) if job.learns else None,
         findable=tuple(findable_rows(len(model.calibration), model.score_blocks, job.rows.alarm_rate, check)),
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from sparsewatch.detectors.rows.windows.thresholds import FAMILIES, RowCheck
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
+from sparsewatch.pipelines.job.learning import LearningSettings
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.jobs import ColumnType, check_columns
 from sparsewatch.schemas.settings import AlarmRate, Range, Settings
@@ -38,6 +39,8 @@ class RowStreamSettings(RowSettings, frozen=True, kw_only=True):
     sample_rows: Annotated[int, Range(at_least=0, at_most=1 << 20)] = 2_000
     #: Newest windows of which rows are saved; 0 for none.
     panes: Annotated[int, Range(at_least=0, at_most=10_000)] = 48
+    #: What it learns of its own windows beside the model.
+    learning: LearningSettings = LearningSettings()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,10 +59,16 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
     prepared_by: ClassVar[str] = "sparsewatch.pipelines.rows.job:prepare_rows"
     drafted_by: ClassVar[str] = "sparsewatch.pipelines.rows.draft:draft_rows"
     scores_rows: ClassVar[bool] = True
+    learns_beside_model: ClassVar[bool] = True
 
     #: Type of each column of an event, but the time column.
     columns: dict[str, ColumnType]
     rows: RowStreamSettings
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns what is usual of its own windows, beside its model."""
+        return self.rows.learning.enabled
 
     @property
     def scored_columns(self) -> tuple[str, ...]:
@@ -88,7 +97,8 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""
         panes = [SideTopic("panes", state=True)] if self.rows.keeps_panes else []
-        return row_topics(self.rows) + panes
+        baseline = [SideTopic("baseline", state=True)] if self.learns else []
+        return row_topics(self.rows) + panes + baseline
 
 
 def learned_rows(rows: RowSettings) -> list[Learned]:

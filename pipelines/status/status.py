@@ -125,7 +125,7 @@ def status_of(made: Ready) -> Status:
 
 def _baseline(made: Ready) -> tuple[int, int] | None:
     own = made.identity
-    if own.topics.baseline not in {topic.name for topic in state_topics(made)}:
+    if made.job.learns_beside_model or own.topics.baseline not in {topic.name for topic in state_topics(made)}:
         return None
     with Compacted(own.kafka, own.topics.metrics, _MAX_RECORD_BYTES, prefix=BASELINE_WINDOWS.name.encode()) as records:
         samples = [SAMPLE.parse(value, MetricSample) for value in records.newest().values()]

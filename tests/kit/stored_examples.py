@@ -22,6 +22,7 @@ from sparsewatch.detectors.rows.windows.checks import Drift
 from sparsewatch.detectors.rows.windows.monitored_inference import InferenceReport, OddRow, WatchedRows
 from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow
+from sparsewatch.detectors.rows.windows.usual import Level
 from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
 from sparsewatch.detectors.wafers.window_counts import NovelWafer, WaferCounts
 from sparsewatch.pipelines.ctr import whole_rows
@@ -29,6 +30,7 @@ from sparsewatch.pipelines.ctr.learned_pane import LearnedPane
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.pipelines.retrain.log import LOG, Entry, note
 from sparsewatch.pipelines.rows.kept_rows import RowPane
+from sparsewatch.pipelines.rows.learning import LearnedRows
 from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
@@ -493,6 +495,9 @@ def _learned_pane_said(data: bytes) -> Any:
 
 def _row_pane() -> RowPane:
     return RowPane(rows=120, sample=row_sample().to_bytes())
+
+
+LEARNED_ROWS = LearnedRows(suspect=("flow",), levels=(Level("columns_moved", "flow", 0.3),))
 
 
 def _pane(pane: Pane = PANE) -> bytes:

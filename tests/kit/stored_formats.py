@@ -31,6 +31,8 @@ from sparsewatch.pipelines.rejects import replay_log
 from sparsewatch.pipelines.retrain import window_records
 from sparsewatch.pipelines.retrain.log import Entry
 from sparsewatch.pipelines.rows import kept_rows
+from sparsewatch.pipelines.rows import learning as row_learning
+from sparsewatch.pipelines.rows.learning import LearnedRows
 from sparsewatch.pipelines.train import file_sample as file_sample_module
 from sparsewatch.pipelines.wafer import kept_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
@@ -77,6 +79,7 @@ from tests.kit.stored_examples import (
     BOOKS,
     CLOSED,
     DECISION,
+    LEARNED_ROWS,
     MARKER,
     MEASURES,
     METRIC,
@@ -329,6 +332,12 @@ STORED: tuple[Stored, ...] = (
         encode=lambda: _row_pane().to_bytes(),
         decode=_row_pane_said,
         exact=False,
+    ),
+    Stored(
+        file="learned-rows-1.msgpack",
+        of=row_learning.FORMAT,
+        encode=lambda: LEARNED_ROWS.to_bytes(),
+        decode=LearnedRows.from_bytes,
     ),
     Stored(
         file="wafer-pane-1.msgpack",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from sparsewatch.detectors.artefacts.versions import mark_candidate
 from sparsewatch.detectors.counts.row_sample import RowSample
@@ -19,6 +20,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.model_in_use import FollowedModel, ShadowModel
 from sparsewatch.pipelines.job.ready import prepare, ready
+from sparsewatch.pipelines.orders.baseline_command import baseline
 from sparsewatch.pipelines.rows.kept_rows import RowPane
 from sparsewatch.pipelines.rows.settings import RowsJob
 from sparsewatch.pipelines.run.run import load_job_progress, run_job
@@ -145,6 +147,21 @@ def test_a_stream_is_accounted_and_scored_as_recomputed(publish: Publish, folder
     assert metrics["sparsewatch_row_p_value_drift_chance"]["value"] > 0.001
     assert metrics["sparsewatch_row_model_version"]["value"] == 1
     assert metrics["sparsewatch_row_model_version"]["labels"] == {"job": job.name, "model": "rows"}
+
+
+def test_a_change_that_was_there_from_the_beginning_is_usual_when_it_has_lasted_over_a_restart(
+    publish: Publish, tmp_path: Path
+) -> None:
+    job = publish(events(dict.fromkeys(range(9), 0.3)))
+    run_job(job, "latest", "inprocess")
+    more = events({**dict.fromkeys(range(9, 15), 0.3), 15: 0.8})
+    produce(job.kafka.bootstrap_servers[0], job.source.topic, ((0, line) for line in more))
+    run_job(job, "latest", "inprocess")
+    # The first window of a job and the last of a run may be incomplete, and are not learned; twelve others are.
+    assert [bool(record["alerts"]) for record in windows_of(job)] == [True] * 14 + [False] + [True]
+    shown = CliRunner().invoke(baseline, ["show", str(tmp_path / f"{job.name}.toml"), "--json"])
+    learned = json.loads(shown.output)["learned"]
+    assert (learned["windows"], learned["usual"]) == (13, [])
 
 
 def test_no_more_results_than_asked_for_are_written_and_they_are_the_worst(publish: Publish, folder: Path) -> None:
