@@ -37,16 +37,14 @@ PEERS = {
     "whylogs_viz": "drift scores beside a profile of all learned rows; no verdict on a data set",
 }
 OURS = "sparsewatch"
-#: What to know of figures by the bounds below.
-_SHORT = (
-    "Judged are the few windows right behind those learned: in longer stretches of avazu and elec2, which go on "
-    "changing, ours alerts in nearly all windows."
-)
+#: What to know of figures of faults.
 _SHARED = "All faults share the windows before: a tool that alarms there finds nothing by this count."
 KINDS: dict[Kind, str] = {"ctr": "clicks", "rows": "rows"}
 _PART: Part = "choose"
 #: Rows a window, and most windows that are learned and judged of a stretch without a fault.
-_ROWS, _MOST_LEARNED, _JUDGED = 500, 16, 8
+_ROWS, _MOST_LEARNED, _JUDGED = 500, 24, 24
+#: What to know of false alarms by these bounds.
+_BEHIND = f"Judged are up to {_JUDGED} windows right behind those learned; an incident that lasts alerts in each."
 _SEEDED = ("steady", "autocorrelated", "day_cycle")
 #: Windows that are learned before faults, those before the fault, and those in which it lasts.
 _LEARNED, _BEFORE, _DURING = 16, 2, 2
@@ -186,7 +184,7 @@ def clean_results(kind: str, order: str, cases: Sequence[Case], said: dict[str, 
             f"{case.name} {sum(own)} of {len(own)}" for case, own in zip(cases, alarms, strict=True) if any(own)
         )
         note = f"{false} of {windows} windows, per 1,000 95 % bounds {low:.1f} to {high:.1f}: {named or 'none'}."
-        note = f"{note} {_SHORT}" if order == "in_order" and tool.startswith(OURS) else note
+        note = f"{note} {_BEHIND}" if order == "in_order" and tool.startswith(OURS) else note
         yield cost(f"false_alarms_{kind}_{order}_{tool}", false / windows, "of windows", note=note)
 
 
