@@ -94,6 +94,15 @@ PARTITION_READ = _gauge(
     labels=("partition",),
     series=PARTITIONS,
 )
+PARTITION_END = _gauge(
+    name="sparsewatch_partition_end_offset",
+    unit="offset",
+    help="Offset behind the last record of a partition of the source, as the broker says now.",
+    of=_EXPORTER,
+    labels=("job", "partition"),
+    series=PARTITIONS,
+    needs="with a job file",
+)
 
 WINDOW_ROWS = _gauge(name="sparsewatch_window_rows", unit="rows", help="Rows of the last closed window.", of=_WITH_ROWS)
 CLICK_RATIO = _gauge(
@@ -311,14 +320,17 @@ EXPORTER_BAD_SAMPLES = _counter(
     help="Records of the metrics topic that cannot be read as a sample.",
     of=_EXPORTER,
 )
-PARTITION_END = _gauge(
-    name="sparsewatch_partition_end_offset",
-    unit="offset",
-    help="Offset behind the last record of a partition of the source, as the broker says now.",
+EXPORTER_SERIES = _gauge(
+    name="sparsewatch_exporter_series",
+    unit="series",
+    help="Series of jobs that are served.",
     of=_EXPORTER,
-    labels=("job", "partition"),
-    series=PARTITIONS,
-    needs="with a job file",
+)
+EXPORTER_SERIES_CUT = _gauge(
+    name="sparsewatch_exporter_series_cut",
+    unit="series",
+    help="Series that are not served, since there are more of their metric, or in all, than is allowed.",
+    of=_EXPORTER,
 )
 
 #: All of them, in their order.

@@ -130,6 +130,14 @@ HEALTH = Dashboard(
                     unit="s",
                 ),
                 Panel(
+                    title="Series",
+                    targets=[
+                        (metrics.EXPORTER_SERIES.name, "{{instance}} served"),
+                        (metrics.EXPORTER_SERIES_CUT.name, "{{instance}} cut"),
+                    ],
+                    description="Series of jobs that an exporter serves, and those that are more than allowed.",
+                ),
+                Panel(
                     title="Records that are no sample",
                     targets=[(f"increase({metrics.EXPORTER_BAD_SAMPLES.name}[1h])", "{{instance}}")],
                     description="Records of the metrics topic that cannot be read as a sample, in an hour.",

@@ -213,6 +213,15 @@ ALERTS = (
         description="The alerts are in their topic. Look at the file's disk and rights.",
     ),
     Alerting(
+        name="SparsewatchSeriesCut",
+        expr=f"{metrics.EXPORTER_SERIES_CUT.name} > 0",
+        lasts="15m",
+        severity="warning",
+        when="there are more series than an exporter serves",
+        summary="The exporter {{ $labels.instance }} leaves out {{ $value }} series.",
+        description="Its log names the metrics. If they are meant, raise --max-series.",
+    ),
+    Alerting(
         name="SparsewatchBadSamples",
         expr=f"increase({metrics.EXPORTER_BAD_SAMPLES.name}[1h]) > 0",
         severity="warning",

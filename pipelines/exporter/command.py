@@ -13,6 +13,7 @@ import click
 from prometheus_client import CollectorRegistry
 
 from sparsewatch.pipelines.console.numbers import ranged
+from sparsewatch.pipelines.exporter.guard import MAX_SERIES
 from sparsewatch.pipelines.exporter.pages import Pages
 from sparsewatch.pipelines.exporter.series import MetricsCollector
 from sparsewatch.pipelines.exporter.source_ends import SourceEnds
@@ -37,6 +38,7 @@ class Exporter:
         host: Address to listen on.
         port: Port to listen on, a free one if 0.
         job: Name and source topic of the job, where they are known: the ends of the source are served, too.
+        max_series: Series of jobs that it serves at most.
         patience: How long it waits for the broker.
     """
 
@@ -48,10 +50,11 @@ class Exporter:
         port: int = 9464,
         *,
         job: tuple[str, str] | None = None,
+        max_series: int = MAX_SERIES,
         patience: Patience = PATIENCE,
     ) -> None:
         self._ends = None if job is None else SourceEnds(kafka, *job, patience)
-        self._collector = MetricsCollector(lambda: () if self._ends is None else self._ends.newest)
+        self._collector = MetricsCollector(lambda: () if self._ends is None else self._ends.newest, max_series)
         self._follower = TopicFollower(kafka, topic, _MAX_RECORD_BYTES, self._collector, patience)
         #: The topic that is followed.
         self.topic = topic
@@ -125,7 +128,16 @@ class Exporter:
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
-def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | None, host: str, port: int) -> None:
+@click.option(
+    "--max-series",
+    type=ranged(Annotated[int, Range(at_least=100, at_most=1_000_000)]),
+    default=MAX_SERIES,
+    show_default=True,
+    help="Series of jobs to serve at most.",
+)
+def exporter(
+    job_file: Path | None, bootstrap: tuple[str, ...], topic: str | None, host: str, port: int, max_series: int
+) -> None:
     """Serve a job's metrics to Prometheus until stopped.
 
     Reads the job's compacted metrics topic from the beginning and serves the newest sample of each series on
@@ -143,7 +155,7 @@ def exporter(job_file: Path | None, bootstrap: tuple[str, ...], topic: str | Non
     if topic is None:
         raise ConfigError("expected --topic PREFIX.metrics with --bootstrap")
     try:
-        with Exporter(kafka, topic, host, port, job=job) as running:
+        with Exporter(kafka, topic, host, port, job=job, max_series=max_series) as running:
             click.echo(f"serving {running.topic} on {running.url}")
             # Under the SIGINT handler that Polars installs, a wait without end goes on before Python sees the signal.
             while running.refused is None:

@@ -4,13 +4,21 @@ import logging
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from sparsewatch.schemas.alerts import SAMPLE, MetricSample
+from sparsewatch.pipelines.exporter.guard import MAX_SERIES, within_bounds
+from sparsewatch.schemas.alerts import SAMPLE, MetricSample, number
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.metrics import EXPORTER_BAD_SAMPLES, EXPORTER_LAST_READ, EXPORTER_UP
+from sparsewatch.schemas.metrics import (
+    EXPORTER_BAD_SAMPLES,
+    EXPORTER_LAST_READ,
+    EXPORTER_SERIES,
+    EXPORTER_SERIES_CUT,
+    EXPORTER_UP,
+)
 from sparsewatch.transforms.kafka.follow_topic import Records
 
 _logger = logging.getLogger(__name__)
@@ -71,10 +79,14 @@ class MetricsCollector:
 
     Args:
         ends: Where the source ends, if that is known.
+        max_series: Series of jobs that are served at most.
     """
 
-    def __init__(self, ends: Callable[[], Sequence[MetricSample]] = tuple) -> None:
+    def __init__(self, ends: Callable[[], Sequence[MetricSample]] = tuple, max_series: int = MAX_SERIES) -> None:
         self._series = Series()
+        self._max_series = max_series
+        #: Metrics of which not all series are served.
+        self._cut: frozenset[str] = frozenset()
         self._ends = ends
         self._up = False
         self._last_read = 0.0
@@ -105,20 +117,25 @@ class MetricsCollector:
         self._up = False
 
     def collect(self) -> Iterable[Metric]:
-        """All series, grouped by name, and the exporter's own."""
+        """All series within bounds, grouped by name, and the exporter's own."""
         newest, bad = self._series.newest()
-        families: dict[str, list[MetricSample]] = {}
-        for sample in newest:
-            families.setdefault(sample.name, []).append(sample)
-        yield from (_family(samples) for samples in families.values())
+        served, cut = within_bounds([*newest, *self._ends()], self._max_series)
+        self._tell(cut)
+        yield from map(_family, served.values())
         own = (
             EXPORTER_UP.sample(self._up),
             EXPORTER_LAST_READ.sample(self._last_read),
             EXPORTER_BAD_SAMPLES.sample(bad),
+            EXPORTER_SERIES.sample(sum(map(len, served.values()))),
+            EXPORTER_SERIES_CUT.sample(cut.total()),
         )
         yield from (_family([sample]) for sample in own)
-        if ends := self._ends():
-            yield _family(ends)
+
+    def _tell(self, cut: Counter[str]) -> None:
+        if new := cut.keys() - self._cut:
+            said = ", ".join(f"{number(cut[name])} of {name}" for name in sorted(new))
+            _logger.warning("series that are not served, since there are more than allowed: %s", said)
+        self._cut = frozenset(cut)
 
 
 def _family(samples: Sequence[MetricSample]) -> Metric:
