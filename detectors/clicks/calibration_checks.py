@@ -71,8 +71,8 @@ def _part(over: Floats, rows: Floats, factor: float, *, is_judged: bool = True) 
     gaps = over[some] / rows[some]
     if gaps.size < 2:
         return CurvePart(factor, 0.0, gaps.size, gaps.size, 0.0, is_judged=False)
-    (sd,), independent = spread(gaps[:, None])
-    return CurvePart(factor, float(sd), gaps.size, independent, float(rows[some].mean()), is_judged)
+    (sd,), (independent,) = spread(gaps[:, None])
+    return CurvePart(factor, float(sd), gaps.size, float(independent), float(rows[some].mean()), is_judged)
 
 
 class _Seen(NamedTuple):

@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
+from sparsewatch.detectors.clicks.flat_abundances import FlatAbundances
 from sparsewatch.detectors.clicks.known_values import KnownValues
 from sparsewatch.detectors.clicks.tolerances import Abundances, Floats
 from sparsewatch.detectors.clicks.value_shares import ValueShares
@@ -55,29 +56,6 @@ class FlatShares(NamedTuple):
             independent=independent,
             variances=smoothed * (1 - smoothed),
             looks=looks,
-        )
-
-
-class FlatAbundances(NamedTuple):
-    """How often the values of features occur, feature after feature; see `Abundances`."""
-
-    sizes: Floats
-    times: Floats
-    #: Number of the feature of each, shape (n_sizes,).
-    feature: Counts
-    #: Rows of the whole stretch, and values that each one stands for; shape (n_features,).
-    rows: Floats
-    scale: Floats
-
-    @classmethod
-    def of(cls, abundances: Sequence[Abundances]) -> Self:
-        """Of features."""
-        return cls(
-            sizes=np.concatenate([np.zeros(0), *(one.sizes for one in abundances)]),
-            times=np.concatenate([np.zeros(0), *(one.times for one in abundances)]),
-            feature=np.repeat(np.arange(len(abundances)), [one.sizes.size for one in abundances]),
-            rows=np.array([one.rows for one in abundances], np.float64),
-            scale=np.array([one.scale for one in abundances]),
         )
 
 

@@ -13,7 +13,7 @@ ten. Where most features of a job stray in one figure, so do the others: their f
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from statistics import median
 from typing import NamedTuple, TypeVar
@@ -24,16 +24,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import bdtri, ndtri, stdtrit
 
 from sparsewatch.detectors.clicks.outlying import PART
-from sparsewatch.detectors.clicks.profile import WindowProfile
 from sparsewatch.detectors.clicks.tolerances import (
     Floats,
-    Information,
     SharesOver,
     Statistic,
     chance_bounds,
-    information_sd,
     share_tolerance,
 )
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.sequential.steadiness import PRIOR_WINDOWS
 
 #: Windows below which none is held back: of three nothing is known that the sampling error does not say.
@@ -52,9 +50,10 @@ class _Strict(NamedTuple):
 
     #: The largest deviation but so many is judged.
     place: int
-    #: Deviation that it exceeds with a probability of `_LEVEL`: of Student's distribution, and of a Gaussian.
-    student: float
-    z: float
+    #: Deviation that it exceeds with a probability of `_LEVEL`: of Student's distribution, and of a Gaussian; of all
+    #: figures or of each.
+    student: float | Floats
+    z: float | Floats
 
 
 def of_shares(shares: Floats, rows: Floats) -> float:
@@ -64,51 +63,49 @@ def of_shares(shares: Floats, rows: Floats) -> float:
         shares: Over windows in the order of time, shape (n_windows, n).
         rows: Of each window, > 0, shape (n_windows,).
     """
-    half = len(shares) // 2
-    return _of_shares(shares[:half], shares[half:], half, rows, np.abs)
+    return float(np.max(of_each_share(shares, rows[:, None], np.full(shares.shape[1], shares.shape[1])), initial=1.0))
 
 
-def of_new_values(new: Floats, late: Floats, listed: Floats) -> float:
-    """Of the share of rows whose value is new.
+def of_each_share(shares: Floats, rows: Floats, figures: Counts) -> Floats:
+    """Of shares of rows of several features, shape (n,).
 
     Args:
-        new: Rows of each window whose value no window before it has, shape (n_windows,).
+        shares: Over windows in the order of time, shape (n_windows, n).
+        rows: Of each share's windows, > 0; of that shape, or (n_windows, 1).
+        figures: How many of the shares are of the same feature, shape (n,).
+    """
+    half = len(shares) // 2
+    return _of_shares(shares[:half], shares[half:], half, rows, figures, np.abs)
+
+
+def of_new_values(new: Floats, late: Floats, listed: Floats) -> Floats:
+    """Of the share of rows whose value is new, of several features, shape (n,).
+
+    Args:
+        new: Rows of each window whose value no window before it has, shape (n_windows, n).
         late: Those whose value none of the earlier half has; 0 in that half.
         listed: Rows with a value, > 0.
     """
     half = len(new) // 2
     before, after = (new / listed)[half // 2 : half], (late / listed)[half:]
     # The more windows are known the fewer values are new, which is no sign of change.
-    return _of_shares(before[:, None], after[:, None], half, listed, lambda changes: np.maximum(changes, 0.0))
+    alone = np.ones(new.shape[1], np.int64)
+    return _of_shares(before, after, half, listed, alone, lambda changes: np.maximum(changes, 0.0))
 
 
-def of_figures(values: Floats, chance: Floats) -> float:
-    """Of a figure with a sampling error.
+def of_figures(values: Floats, chance: Floats) -> Floats:
+    """Of figures with a sampling error, shape (n,).
 
     Args:
-        values: Of windows in the order of time, shape (n_windows,).
+        values: Of windows in the order of time, shape (n_windows, n).
         chance: Standard deviation of each by chance alone.
     """
     half = len(values) // 2
     if half < LEAST_WINDOWS // 2:
-        return 1.0
-    before, after = values[:half, None], values[half:, None]
+        return np.ones(values.shape[1])
+    before, after = values[:half], values[half:]
     strict = _strict(half, len(after), 1)
-    return _factor(np.abs(after - before.mean(0)), _between(before, half, chance[half:, None], strict), half, strict)
-
-
-def of_signal(name: str, profiles: Sequence[WindowProfile]) -> float:
-    """Of the share of the label's entropy that a feature explains, over the windows that have both labels."""
-    some = [profile for profile in profiles if 0 < profile.click_rate < 1]
-    figures = [profile.features[name] for profile in some]
-    if not some:
-        return 1.0
-    score = float(np.mean([figure.score for figure in figures]))
-    chance = [
-        information_sd(score, Information(profile.rows, profile.click_rate, figure.noise))
-        for profile, figure in zip(some, figures, strict=True)
-    ]
-    return of_figures(np.array([figure.normalised for figure in figures]), np.array(chance))
+    return _factor(np.abs(after - before.mean(0)), _between(before, half, chance[half:], strict), half, strict)
 
 
 def of_past(values: Floats, chance: Callable[[Floats], Floats], known: int) -> float:
@@ -127,7 +124,7 @@ def of_past(values: Floats, chance: Callable[[Floats], Floats], known: int) -> f
     means, strict = before.mean(1), _strict(known, held_back, 1)
     variance = (PRIOR_WINDOWS * chance(means) + (known - 1) * before.var(axis=1, ddof=1)) / (known - 1 + PRIOR_WINDOWS)
     tolerances = strict.student * np.sqrt(variance)
-    return _factor(np.abs(values[known:] - means)[:, None], tolerances[:, None], known, strict)
+    return float(_factor(np.abs(values[known:] - means)[:, None], tolerances[:, None], known, strict)[0])
 
 
 def within_reach(figure: Statistic, inflation: float, most: float, windows: int, rows: float) -> Statistic:
@@ -155,13 +152,15 @@ def pooled(figures: Mapping[str, Inflated]) -> dict[str, Inflated]:
     }
 
 
-def _of_shares(before: Floats, after: Floats, half: int, rows: Floats, deviations: Callable[[Floats], Floats]) -> float:
-    if half < LEAST_WINDOWS // 2 or not before.shape[1]:
-        return 1.0
-    strict = _strict(half, len(after), before.shape[1])
-    means, total = before.mean(0), float(rows[:half].sum())
+def _of_shares(
+    before: Floats, after: Floats, half: int, rows: Floats, figures: Counts, deviations: Callable[[Floats], Floats]
+) -> Floats:
+    if half < LEAST_WINDOWS // 2:
+        return np.ones(before.shape[1])
+    strict = _strict_of_each(half, len(after), figures)
+    means, total = before.mean(0), rows[:half].sum(0)
     smoothed = (means * total + 1) / (total + 2)
-    variances, later = smoothed * (1 - smoothed), rows[half:, None]
+    variances, later = smoothed * (1 - smoothed), rows[half:]
     tolerances = np.maximum(
         _between(before, half, np.sqrt(variances / later), strict), chance_bounds(variances, later, strict.z)
     )
@@ -176,11 +175,10 @@ def _between(before: Floats, half: int, chance: Floats, strict: _Strict) -> Floa
     return tolerance
 
 
-def _factor(deviations: Floats, tolerances: Floats, half: int, strict: _Strict) -> float:
-    """By what the tolerances are to be multiplied, at least 1: the most of several figures."""
+def _factor(deviations: Floats, tolerances: Floats, half: int, strict: _Strict) -> Floats:
+    """By what the tolerances of each figure are to be multiplied, at least 1; shape (n,)."""
     widened = tolerances * math.sqrt(1 + 1 / half)
-    beyond = np.divide(deviations, widened, out=np.zeros_like(deviations), where=widened > 0)
-    return float(np.max(_factors(beyond, strict)))
+    return _factors(np.divide(deviations, widened, out=np.zeros_like(deviations), where=widened > 0), strict)
 
 
 def _factors(beyond: Floats, strict: _Strict) -> Floats:
@@ -196,6 +194,14 @@ def _factors(beyond: Floats, strict: _Strict) -> Floats:
     squares = PRIOR_WINDOWS / strict.student**2 + (ordered**2).sum(0)
     spread = strict.student * np.sqrt(squares / (PRIOR_WINDOWS + held_back))
     return np.where(ordered[-1] > 1, np.maximum(ordered[-1], spread), 1.0)
+
+
+def _strict_of_each(known: int, held_back: int, figures: Counts) -> _Strict:
+    """As `_strict`, of shares of features that have so many of them, shape (n,)."""
+    some, places = np.unique(figures, return_inverse=True)
+    found = [_strict(known, held_back, one) for one in some.tolist()]
+    student, z = (np.array([getattr(one, name) for one in found])[places] for name in ("student", "z"))
+    return _Strict(held_back // PART, student, z)
 
 
 @lru_cache(maxsize=1024)

@@ -98,14 +98,22 @@ def fit_links(windows: Mapping[str, Mapping[int, WindowValues]], signals: Mappin
         windows: Those of a baseline in which nothing was wrong with the feature, by place, by feature.
         signals: Share of the label's entropy that each explains.
     """
-    order = sorted((name for name in windows if signals[name] >= LEAST_SIGNAL), key=lambda name: -signals[name])
-    fitted = {name: one for name in order[:MOST_FEATURES] if (one := _fit(windows[name], name)) is not None}
+    own = {name: signals[name] for name in windows}
+    fitted = {name: one for name in strongest(own) if (one := _fit(windows[name], name)) is not None}
     places = set.intersection(*(set(one.gains) for one in fitted.values())) if len(fitted) > 1 else set()
     if len(places) < _LEAST_WINDOWS:
         return LabelLinks({name: one.link for name, one in fitted.items()}, None)
     totals = [sum(one.gains[place] for one in fitted.values()) for place in sorted(places)]
     rows = next(iter(fitted.values())).link.over.rows
     return LabelLinks({name: one.link for name, one in fitted.items()}, LinkOver(statistic(totals), len(places), rows))
+
+
+def strongest(signals: Mapping[str, float]) -> list[str]:
+    """The features whose links are fitted, of most signal first."""
+    order = sorted(
+        (name for name, signal in signals.items() if signal >= LEAST_SIGNAL), key=lambda name: -signals[name]
+    )
+    return order[:MOST_FEATURES]
 
 
 def _fit(windows: Mapping[int, WindowValues], name: str) -> _Fitted | None:

@@ -6,7 +6,7 @@ Which windows these are is said in `sparsewatch.detectors.learned_windows`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsewatch.detectors.clicks.profile import WindowProfile
+from sparsewatch.detectors.clicks.profile import WindowFigures
 from sparsewatch.detectors.clicks.reference import Reference, fit_stretch
 from sparsewatch.detectors.clicks.stretch import Stretch
 from sparsewatch.detectors.counts.window_values import WindowValues
@@ -19,7 +19,7 @@ class LearnedWindow:
 
     start_us: int
     values: WindowValues
-    profile: WindowProfile
+    figures: WindowFigures
     #: Subjects on which something was wrong in it.
     suspect: frozenset[str] = frozenset()
 
@@ -40,6 +40,6 @@ def fit_learned(
         for name, starts in ((name, set(starts)) for name, starts in of.items())
     }
     stretch = Stretch(
-        [one.values for one in windows], [one.profile for one in windows], [one.start_us for one in windows]
+        [one.values for one in windows], [one.figures for one in windows], [one.start_us for one in windows]
     )
     return fit_stretch(stretch, window_us, without, without.pop(STREAM))

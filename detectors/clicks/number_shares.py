@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from sparsewatch.detectors.clicks.inflation import of_shares
 from sparsewatch.detectors.clicks.tolerances import Floats, SharesOver, share_tolerances
-from sparsewatch.detectors.clicks.value_shares import odd_shares, spread
+from sparsewatch.detectors.clicks.value_shares import ONE, odd_shares, spread
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import groups_of
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
@@ -99,13 +99,15 @@ def fit_numbers(windows: Sequence[FeatureCounts], feature: str) -> NumberShares 
     borders = bins[np.append(np.flatnonzero(np.diff(groups)), bins.size - 1)]
     listed = np.array([rows.sum() for _, rows in held], np.float64)
     below = np.stack([_below(*one, borders) for one in held])
-    kept = np.delete(np.arange(listed.size), odd_shares(np.diff(below, axis=1, prepend=0.0), listed))
+    shares = np.diff(below, axis=1, prepend=0.0)
+    odd = odd_shares(shares, np.broadcast_to(listed[:, None], shares.shape), ONE)
+    kept = np.flatnonzero(~odd[:, 0])
     if not kept.size:
         return None
-    sds, independent = spread(below[kept])
+    sds, (independent,) = spread(below[kept])
     over = SharesOver(
         windows=kept.size,
-        independent=independent,
+        independent=float(independent),
         rows=float(listed[kept].mean()),
         inflation=of_shares(below[kept], listed[kept]),
     )

@@ -4,26 +4,34 @@ A window is left out as a whole where its volume or click rate is outlying, and 
 of missing values, its values, their number or its signal are (see `sparsewatch.detectors.clicks.outlying`).
 """
 
-import functools
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.clicks.outlying import OUTLYING_VOLUME_Z, OUTLYING_Z, PART, outlying
-from sparsewatch.detectors.clicks.profile import FeatureProfile
-from sparsewatch.detectors.clicks.rhythm import usual_levels
-from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
-from sparsewatch.detectors.clicks.tolerances import (
-    Information,
-    Statistic,
-    distinct_surprise,
-    distinct_tolerance,
-    information_tolerance,
-    share_tolerance,
+from sparsewatch.detectors.clicks.outlying import (
+    OUTLYING_VOLUME_Z,
+    OUTLYING_Z,
+    PART,
+    Places,
+    Robust,
+    outlying,
+    outlying_of_each,
 )
+from sparsewatch.detectors.clicks.own_windows import Alike, Yes, alike
+from sparsewatch.detectors.clicks.rhythm import usual_levels
+from sparsewatch.detectors.clicks.stretch import FeatureTables, Stretch
+from sparsewatch.detectors.clicks.tolerances import (
+    Floats,
+    Informations,
+    Statistic,
+    distinct_surprises,
+    distinct_tolerances,
+    information_tolerances,
+    share_tolerance,
+    share_tolerances,
+)
+from sparsewatch.detectors.clicks.values_over import ValuesOver
 from sparsewatch.detectors.clicks.volume import volume_tolerance
 from sparsewatch.detectors.counts.counts import Counts
 
@@ -72,86 +80,69 @@ def _odd_by_hour(
     return outlying((np.asarray(values) / levels).tolist(), relative, weights=weights, starts_us=starts_us)
 
 
-def odd_windows_of(name: str, stretch: Stretch, values: StretchValues) -> frozenset[int]:
-    """Places of the windows that are left out of a feature.
+def odd_windows_of(tables: FeatureTables, values: ValuesOver, own: Yes) -> Yes:
+    """Which windows are left out of each feature, shape (n_features, n_windows).
 
     Args:
-        name: The feature.
-        stretch: Windows of about the same volume.
-        values: The feature's values in them.
+        tables: The features' figures, in windows of about the same volume.
+        values: Their values in these.
+        own: Which windows are each feature's own.
     """
-    starts_us = None if stretch.starts_us is None else tuple(stretch.starts_us)
-    nulls = tuple(profile.features[name].null_share for profile in stretch.profiles)
-    missing = _odd_nulls(nulls, tuple(profile.rows for profile in stretch.profiles), starts_us)
-    some = np.flatnonzero(values.listed)
-    if some.size < PART:
-        return frozenset(missing)
-    whole = some.size == len(stretch.windows)
-    part = _Part(name, stretch if whole else stretch.at(some.tolist()), values.listed[some].tolist(), some, values)
-    rare = _odd_shares((values.rare[some] / values.listed[some]).tolist(), part.listed, part.stretch.starts_us)
-    return frozenset([*missing, *some[[*{*rare, *part.odd_numbers(), *part.odd_signals()}]].tolist()])
+    odd = np.zeros(own.shape, np.bool_)
+    for some in alike(own, PART):
+        some.marked(
+            _odd_shares(some.of(tables.null_shares), some.of(tables.rows), some.of_known(tables.starts_us)), odd
+        )
+    for some in alike(own & (values.listed > 0), PART):
+        listed, starts_us = some.of(values.listed), some.of_known(tables.starts_us)
+        some.marked(_odd_shares(some.of(values.rare) / listed, listed, starts_us), odd)
+        some.marked(_odd_numbers(some, tables, values), odd)
+        some.marked(_odd_signals(some, tables), odd)
+    return odd
 
 
-# Most features of a stream miss no value, or all of them in the same rows.
-@functools.lru_cache(maxsize=256)
-def _odd_nulls(shares: tuple[float, ...], rows: tuple[int, ...], starts_us: tuple[int, ...] | None) -> tuple[int, ...]:
-    return _odd_shares(shares, rows, starts_us)
+def _odd_shares(shares: Floats, rows: Counts, starts_us: Counts | None) -> Yes:
+    """Of shares of rows, shape (n_windows, n)."""
+    listed, mean_rows = rows.astype(np.float64), rows.mean(0)
+
+    def tolerance(robust: Robust, places: Places, of: Places) -> Floats:
+        return share_tolerances(
+            robust.mean[of], robust.sd[of], len(rows), listed[places, of], mean_rows[of], OUTLYING_Z
+        )
+
+    return outlying_of_each(shares, tolerance, rows, starts_us)
 
 
-def _odd_shares(shares: Sequence[float], rows: Sequence[int], starts_us: Sequence[int] | None) -> tuple[int, ...]:
-    mean_rows = float(np.mean(rows))
+def _odd_numbers(some: Alike, tables: FeatureTables, values: ValuesOver) -> Yes:
+    """Which windows have an odd number of distinct values."""
+    seen, listed = some.of(tables.cardinalities), some.of(values.listed)
+    distinct, lacking = some.of(values.expected.distinct), some.of(values.expected.missing)
+    known = values.flat_abundances.values[some.features]
 
-    def tolerance(robust: Statistic, place: int) -> float:
-        return share_tolerance(robust, len(rows), rows[place], mean_rows, OUTLYING_Z)
+    def tolerance(robust: Robust, places: Places, of: Places) -> Floats:
+        mean, missing = robust.mean[of], lacking[places, of]
+        expected = distinct[places, of] * mean
+        surprise = distinct_surprises(seen[places, of].astype(np.float64), expected, missing, known[of])
+        beyond = mean * distinct_tolerances(expected, missing, robust.sd[of] / mean, len(seen), OUTLYING_Z)
+        return np.where(surprise < OUTLYING_Z**2 / 2, np.inf, beyond)
 
-    return outlying(shares, tolerance, weights=rows, starts_us=starts_us)
+    return outlying_of_each(seen / distinct, tolerance, listed, some.of_known(tables.starts_us))
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The windows in which a feature has a value."""
+def _odd_signals(some: Alike, tables: FeatureTables) -> Yes:
+    """Which windows have an odd share of the label's entropy."""
+    rows, shares = some.of(tables.rows).astype(np.float64), some.of(tables.normalised)
+    rates, noises = some.of(tables.click_rate), some.of(tables.noises)
+    mean_rows, scores = rows.mean(0), np.median(some.of(tables.scores), axis=0)
 
-    name: str
-    stretch: Stretch
-    #: Rows with a value.
-    listed: Sequence[int]
-    #: Their places among all windows.
-    places: Counts
-    values: StretchValues
+    def tolerance(robust: Robust, places: Places, of: Places) -> Floats:
+        rate = rates[places, of]
+        both = (rate > 0) & (rate < 1)
+        window = Informations(rows[places, of], np.where(both, rate, 0.5), noises[places, of])
+        upwards = shares[places, of] > robust.mean[of]
+        found = information_tolerances(
+            robust.sd[of], scores[of], len(rows), mean_rows[of], window, OUTLYING_Z, upwards=upwards
+        )
+        return np.where(both, found, np.inf)
 
-    @property
-    def figures(self) -> list[FeatureProfile]:
-        """Of the feature in each window."""
-        return [profile.features[self.name] for profile in self.stretch.profiles]
-
-    def odd_numbers(self) -> tuple[int, ...]:
-        """Places of the windows with an odd number of distinct values."""
-        abundances, figures = self.values.abundances, self.figures
-
-        def tolerance(robust: Statistic, place: int) -> float:
-            rows, seen = self.listed[place], figures[place].cardinality
-            expected, missing = abundances.expected_distinct(rows) * robust.mean, abundances.expected_missing(rows)
-            if distinct_surprise(seen, expected, missing, abundances.values) < OUTLYING_Z**2 / 2:
-                return math.inf
-            spread = robust.sd / robust.mean
-            return robust.mean * distinct_tolerance(expected, missing, spread, len(figures), OUTLYING_Z)
-
-        ratios = np.array([figure.cardinality for figure in figures]) / self.values.expected.distinct[self.places]
-        return outlying(ratios.tolist(), tolerance, weights=self.listed, starts_us=self.stretch.starts_us)
-
-    def odd_signals(self) -> tuple[int, ...]:
-        """Places of the windows with an odd share of the label's entropy."""
-        profiles, figures = self.stretch.profiles, self.figures
-        rows = [profile.rows for profile in profiles]
-        mean_rows = float(np.mean(rows))
-        score = float(np.median([figure.score for figure in figures]))
-
-        def tolerance(robust: Statistic, place: int) -> float:
-            of = Information(rows[place], profiles[place].click_rate, figures[place].noise)
-            if not 0 < of.click_rate < 1:
-                return math.inf
-            upwards = figures[place].normalised > robust.mean
-            return information_tolerance(robust, score, len(rows), mean_rows, of, OUTLYING_Z, upwards=upwards)
-
-        shares = [figure.normalised for figure in figures]
-        return outlying(shares, tolerance, weights=rows, starts_us=self.stretch.starts_us)
+    return outlying_of_each(shares, tolerance, rows, some.of_known(tables.starts_us))

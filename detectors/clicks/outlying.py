@@ -12,6 +12,7 @@ more than `MOST_STRETCHES` stretches, or at the same time of day of different da
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,17 @@ OUTLYING_Z = 4.0
 #: The same for volumes, which scatter more widely upwards than Gaussian values.
 OUTLYING_VOLUME_Z = 5.0
 
+Places = NDArray[np.int64]
+
+
+class Robust(NamedTuple):
+    """Of several figures, what values far out cannot move far; shape (n,) each, as in `Statistic`."""
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    min: NDArray[np.float64]
+    max: NDArray[np.float64]
+
 
 def outlying(
     values: Sequence[float],
@@ -45,20 +57,53 @@ def outlying(
         weights: Rows behind each value, > 0; equal ones if absent.
         starts_us: Start of each window, if it is known.
     """
-    x = np.asarray(values, dtype=np.float64)
-    most = x.size // PART
+
+    def of_column(robust: Robust, places: Places, _: Places) -> NDArray[np.float64]:
+        figure = Statistic(**{name: float(one[0]) for name, one in robust._asdict().items()})
+        return np.array([tolerance(figure, place) for place in places.tolist()])
+
+    x = np.asarray(values, dtype=np.float64)[:, None]
+    weighted = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)[:, None]
+    starts = None if starts_us is None else np.asarray(starts_us, dtype=np.int64)[:, None]
+    return tuple(np.flatnonzero(outlying_of_each(x, of_column, weighted, starts)).tolist())
+
+
+def outlying_of_each(
+    values: NDArray[np.float64],
+    tolerance: Callable[[Robust, Places, Places], NDArray[np.float64]],
+    weights: NDArray[np.float64] | Places,
+    starts_us: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_]:
+    """As `outlying`, of several figures.
+
+    Args:
+        values: Of each figure in each of its windows, shape (n_windows, n).
+        tolerance: How far the values at some places of some figures may lie from the robust means; of all these, and
+            the places and the numbers of these figures, of one length.
+        weights: Rows behind each value, > 0, of that shape.
+        starts_us: Starts of the windows of each figure, of that shape, if they are known.
+
+    Returns:
+        Which are to be left out, of that shape.
+    """
+    found, most = np.zeros(values.shape, np.bool_), len(values) // PART
     if not most:
-        return ()
-    robust = winsorised(x, most)
-    distances = np.abs(x - robust.mean)
-    order = np.argsort(-distances * np.sqrt(1.0 if weights is None else np.asarray(weights)), kind="stable")
-    found: list[int] = []
-    for place in order[: most + 1].tolist():
-        if distances[place] <= tolerance(robust, place):
-            break
-        found.append(place)
-    found.sort()
-    return () if len(found) > most or _comes_again(found, starts_us) else tuple(found)
+        return found
+    robust = winsorised_of_each(values, most)
+    distances = np.abs(values - robust.mean)
+    order = np.argsort(-distances * np.sqrt(weights), axis=0, kind="stable")
+    left = np.arange(values.shape[1])
+    for at in range(most + 1):
+        places = order[at, left]
+        beyond = distances[places, left] > tolerance(robust, places, left)
+        left = left[beyond]
+        found[places[beyond], left] = True
+    found[:, found.sum(0) > most] = False
+    for figure in np.flatnonzero(found.any(0)).tolist():
+        starts = None if starts_us is None else starts_us[:, figure].tolist()
+        if _comes_again(np.flatnonzero(found[:, figure]).tolist(), starts):
+            found[:, figure] = False
+    return found
 
 
 def winsorised(values: NDArray[np.float64], most: int) -> Statistic:
@@ -70,13 +115,15 @@ def winsorised(values: NDArray[np.float64], most: int) -> Statistic:
         values: At least 2 * most + 1 values.
         most: Values at each end that are replaced by the nearest one further in.
     """
+    robust = winsorised_of_each(values[:, None], most)
+    return Statistic(**{name: float(one[0]) for name, one in robust._asdict().items()})
+
+
+def winsorised_of_each(values: NDArray[np.float64], most: int) -> Robust:
+    """As `winsorised`, of several figures, shape (n_windows, n)."""
     ordered = clipped(values, most)
-    return Statistic(
-        mean=float(ordered.mean()),
-        sd=float(ordered.std(ddof=1)) / consistency(most / ordered.size),
-        min=float(ordered[0]),
-        max=float(ordered[-1]),
-    )
+    sds = ordered.std(axis=0, ddof=1) / consistency(most / len(ordered))
+    return Robust(ordered.mean(0), sds, ordered[0], ordered[-1])
 
 
 def clipped(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:

@@ -1,14 +1,19 @@
 """Profile of a window of clicks: figures of the stream and of each feature, for checks and metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from sparsewatch.detectors.clicks.calibration import Calibration, calibration_of
+from sparsewatch.detectors.clicks.tolerances import Floats
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
+from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.detectors.outrank.ranking import RankedFeature
 from sparsewatch.schemas.mistyped import NONE_MISTYPED, MistypedCells
 
@@ -44,6 +49,45 @@ class WindowProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     features: dict[str, FeatureProfile]
     #: Of the prediction, where one is named.
     calibration: Calibration | None = None
+
+
+class WindowFigures(NamedTuple):
+    """Figures of one window that a baseline is fitted to; those of its features have the shape (n_features,)."""
+
+    rows: int
+    click_rate: float
+    null_shares: Floats
+    cardinalities: Counts
+    scores: Floats
+    #: Standard deviations of the scores by chance.
+    noises: Floats
+    normalised: Floats
+    calibration: Calibration | None = None
+
+    @classmethod
+    def of(
+        cls, window: WindowValues, ranking: Iterable[RankedFeature], calibration: Calibration | None = None
+    ) -> "WindowFigures":
+        """Of a window with rows.
+
+        Args:
+            window: The window.
+            ranking: Of its features by `rank_features`.
+            calibration: Of the prediction, where one is named.
+        """
+        ranked = {one.feature: (one.cardinality, one.score, one.noise, one.normalised) for one in ranking}
+        counts = window.counts
+        cardinalities, scores, noises, normalised = zip(*(ranked[name] for name in counts.features), strict=True)
+        return cls(
+            counts.rows,
+            counts.clicks / counts.rows,
+            window.nulls / counts.rows,
+            np.array(cardinalities, np.int64),
+            np.array(scores, np.float64),
+            np.array(noises, np.float64),
+            np.array(normalised, np.float64),
+            calibration,
+        )
 
 
 def profile_window(

@@ -3,12 +3,11 @@
 Fitted once, stored as a model artefact, compared with each new window by `sparsewatch.detectors.clicks.checks`.
 """
 
-import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -17,27 +16,29 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.artefacts.artefact import load_artefact, reading_parts, save_artefact
+from sparsewatch.detectors.clicks.calibration import calibration_of
 from sparsewatch.detectors.clicks.calibration_checks import CalibrationBefore, fit_calibration
 from sparsewatch.detectors.clicks.determined import Broken, Link, fit_determined, sought
+from sparsewatch.detectors.clicks.feature_fit import fit_features
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.flat_reference import FlatReference
-from sparsewatch.detectors.clicks.inflation import of_figures, of_new_values, of_shares, of_signal, pooled, within_reach
+from sparsewatch.detectors.clicks.inflation import of_shares, pooled
 from sparsewatch.detectors.clicks.known_values import KnownValues, as_arrow
-from sparsewatch.detectors.clicks.label_links import NO_LINKS, LabelLink, LabelLinks, LinkOver, fit_links
+from sparsewatch.detectors.clicks.label_links import NO_LINKS, LabelLink, LabelLinks, LinkOver, fit_links, strongest
 from sparsewatch.detectors.clicks.number_shares import NumberShares, fit_numbers
-from sparsewatch.detectors.clicks.odd_windows import odd_windows, odd_windows_of
-from sparsewatch.detectors.clicks.profile import profile_window
+from sparsewatch.detectors.clicks.odd_windows import odd_windows
+from sparsewatch.detectors.clicks.own_windows import Yes
+from sparsewatch.detectors.clicks.profile import WindowFigures
 from sparsewatch.detectors.clicks.repeated_rows import Repeats, fit_repeats
 from sparsewatch.detectors.clicks.rhythm import Rhythm, fit_rhythm
-from sparsewatch.detectors.clicks.strays import null_steadiness, rate_steadiness
-from sparsewatch.detectors.clicks.stretch import Stretch, StretchValues
-from sparsewatch.detectors.clicks.timely import follows_time
-from sparsewatch.detectors.clicks.tolerances import Abundances, SharesOver, Statistic, distinct_sds, statistic
-from sparsewatch.detectors.clicks.value_shares import ValueShares, fit_shares
+from sparsewatch.detectors.clicks.strays import rate_steadiness
+from sparsewatch.detectors.clicks.stretch import Stretch
+from sparsewatch.detectors.clicks.tolerances import Abundances, SharesOver, Statistic, statistic
+from sparsewatch.detectors.clicks.value_shares import ValueShares
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_mark
-from sparsewatch.detectors.counts.window_values import WindowValues, weigh
+from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.detectors.outrank.ranking import rank_features
 from sparsewatch.detectors.sequential.steadiness import Steadiness
 from sparsewatch.schemas.block import EVENT_TIME_US
@@ -244,8 +245,12 @@ def fit_reference(
         ConfigError: If no window has rows.
     """
     whole, times = _with_rows(windows, starts_us)
-    profiles = [profile_window(window, rank_features(window), prediction=prediction) for window in whole]
-    return fit_stretch(Stretch([WindowValues(one) for one in whole], profiles, times), window_us, sample=sample)
+    values = [WindowValues(window) for window in whole]
+    figures = [
+        WindowFigures.of(one, rank_features(window), calibration_of(window, prediction))
+        for window, one in zip(whole, values, strict=True)
+    ]
+    return fit_stretch(Stretch(values, figures, times), window_us, sample=sample)
 
 
 def fit_stretch(
@@ -270,30 +275,23 @@ def fit_stretch(
     # Odd windows are few, so some of these are left.
     level = kept.without({at for at, place in enumerate(places) if place in without_level})
     first = kept.windows[0].counts
-    stretches = {
-        name: own
-        for name in first.features
-        if (own := kept.without({at for at, place in enumerate(places) if place in without.get(name, ())})).windows
-    }
-    _weigh(stretches)
-    fitted = {name: _fit(name, own, len(level.windows) - len(own.windows)) for name, own in stretches.items()}
+    own = _own(kept, places, without)
+    fitted = fit_features(kept, own, len(level.windows))
     bins = first.bins
     rows_kept = None if sample is None else _of_windows(sample, kept, window_us)
     rates, rows = [one.click_rate for one in level.profiles], [one.rows for one in level.profiles]
     rates_by_hour = _rhythm(rates, level, window_us, share=True)
-    signals = {name: feature.normalised.mean for name, (feature, _) in fitted.items()}
+    signals = {name: of.figures.normalised.mean for name, of in fitted.items()}
     return Reference(
         label=first.label,
         windows=len(level.windows),
         volume=statistic(rows),
         click_rate=statistic(rates, of_shares(np.array(rates)[:, None], np.array(rows, np.float64))),
-        features=_placed(_pooled({name: feature for name, (feature, _) in fitted.items()})),
-        known_values={name: values.values for name, (_, values) in fitted.items()},
-        hash_limits={name: values.limit for name, (_, values) in fitted.items() if values.limit < HASH_RANGE},
-        abundances={name: values.abundances for name, (_, values) in fitted.items()},
-        shares=_pooled_shares(
-            {name: fit_shares(values) for name, (of, values) in fitted.items() if not of.follows_time}
-        ),
+        features=_placed(_pooled({name: of.figures for name, of in fitted.items()})),
+        known_values={name: of.values for name, of in fitted.items()},
+        hash_limits={name: of.limit for name, of in fitted.items() if of.limit < HASH_RANGE},
+        abundances={name: of.abundances for name, of in fitted.items()},
+        shares=_pooled_shares({name: of.shares for name, of in fitted.items() if of.shares is not None}),
         window_us=window_us,
         left_out=len(odd),
         volume_by_hour=_rhythm(rows, level, window_us, share=False),
@@ -304,21 +302,38 @@ def fit_stretch(
         repeats=None if rows_kept is None else _repeats(rows_kept, kept, window_us),
         determined=() if rows_kept is None else _determined(rows_kept, signals, window_us),
         calibration=_calibration(kept, places, without, without_level),
-        links=fit_links({name: _by_place(own, kept) for name, own in stretches.items()}, signals),
+        links=_links(signals, kept, own),
         bins=bins,
         numbers={
             name: numbers
-            for name, (of, values) in fitted.items()
+            for name, of in fitted.items()
             if name in bins.features
-            and not of.follows_time
-            and (numbers := fit_numbers(values.windows, name)) is not None
+            and not of.figures.follows_time
+            and (numbers := fit_numbers([kept.windows[place].counts for place in of.windows], name)) is not None
         },
     )
 
 
-def _by_place(own: Stretch, kept: Stretch) -> dict[int, WindowValues]:
-    places = {id(window): place for place, window in enumerate(kept.windows)}
-    return {places[id(window)]: window for window in own.windows}
+def _own(kept: Stretch, places: Sequence[int], without: Mapping[str, Collection[int]]) -> Yes:
+    """Which windows are each feature's own: those with values of the type that it has now."""
+    types = np.stack([window.flat.types for window in kept.windows], axis=1)
+    own = np.ones(types.shape, np.bool_)
+    for number, name in enumerate(kept.windows[0].counts.features):
+        if barred := without.get(name):
+            own[number] = [place not in barred for place in places]
+    newest = np.zeros(len(types), np.int64)
+    for window in range(types.shape[1]):
+        newest = np.where(own[:, window] & (types[:, window] >= 0), types[:, window], newest)
+    own &= (types < 0) | (types == newest[:, None])
+    return own
+
+
+def _links(signals: Mapping[str, float], kept: Stretch, own: Yes) -> LabelLinks:
+    number = {name: at for at, name in enumerate(kept.windows[0].counts.features)}
+    windows = {
+        name: {at: kept.windows[at] for at in np.flatnonzero(own[number[name]]).tolist()} for name in strongest(signals)
+    }
+    return fit_links(windows, signals)
 
 
 def _calibration(
@@ -370,80 +385,6 @@ def _span(starts_us: Sequence[int] | None, window_us: int | None) -> tuple[int, 
 def _rhythm(values: Sequence[float], stretch: Stretch, window_us: int | None, *, share: bool) -> Rhythm | None:
     figures = stretch.figures(values, share=share)
     return None if figures is None or window_us is None else fit_rhythm(figures, window_us)
-
-
-def _weigh(stretches: Mapping[str, Stretch]) -> None:
-    """Weigh the values of all features at once, feature by feature where their windows differ."""
-    alike: dict[tuple[int, ...], list[str]] = {}
-    for name, stretch in stretches.items():
-        alike.setdefault(tuple(map(id, stretch.windows)), []).append(name)
-    for names in alike.values():
-        windows = stretches[names[0]].windows
-        weigh(windows, {name: min(window.hash_limit(name) for window in windows) for name in names})
-
-
-def _fit(name: str, stretch: Stretch, left_out: int) -> tuple[FeatureReference, StretchValues]:
-    values = StretchValues(stretch.windows, name)
-    odd = odd_windows_of(name, stretch, values)
-    if odd:
-        stretch = stretch.without(odd)
-        values = StretchValues(stretch.windows, name)
-    return _feature(name, stretch, values, left_out + len(odd)), values
-
-
-def _feature(name: str, stretch: Stretch, values: StretchValues, left_out: int) -> FeatureReference:
-    profiles = stretch.profiles
-    figures = [profile.features[name] for profile in profiles]
-    cardinalities = [figure.cardinality for figure in figures]
-    some, timed = values.listed > 0, follows_time(values, stretch.starts_us)
-    # In a stream whose values change the windows to come have more new ones than those between others: a window is
-    # compared with those before it. Of the first half few are known.
-    new = (values.new[some] / values.listed[some])[int(some.sum()) // 2 :].tolist()
-    nulls = _of_nulls(tuple(figure.null_share for figure in figures), tuple(profile.rows for profile in profiles))
-    return FeatureReference(
-        null_share=nulls.share,
-        cardinality=statistic(cardinalities),
-        cardinality_ratio=_distinct(cardinalities, values),
-        score=statistic([figure.score for figure in figures]),
-        normalised=statistic([figure.normalised for figure in figures], of_signal(name, profiles)),
-        unseen_share=_unseen_share(new, values) if len(new) > 1 and not timed else None,
-        rank=0,
-        listed=int(values.listed.sum()),
-        left_out=left_out,
-        null_steadiness=nulls.steadiness,
-        follows_time=timed,
-    )
-
-
-def _distinct(cardinalities: Sequence[int], values: StretchValues) -> Statistic:
-    """Distinct values of windows, divided by those expected."""
-    some = values.listed > 0
-    if not some.any():
-        return statistic([1.0])
-    ratios, expected = values.distinct_ratios(cardinalities)[some], values.expected
-    chance = distinct_sds(expected.distinct[some], expected.missing[some])
-    return statistic(ratios.tolist(), of_figures(ratios, chance))
-
-
-class _Nulls(NamedTuple):
-    share: Statistic
-    steadiness: Steadiness | None
-
-
-# Most features of a stream miss no value, or all of them in the same rows.
-@functools.lru_cache(maxsize=256)
-def _of_nulls(shares: tuple[float, ...], rows: tuple[int, ...]) -> _Nulls:
-    missing, sizes = np.array(shares), np.array(rows, np.float64)
-    inflation, most = of_shares(missing[:, None], sizes), float(missing.max())
-    share = within_reach(statistic(shares), inflation, most, missing.size, float(sizes.mean()))
-    return _Nulls(share, null_steadiness(shares, rows))
-
-
-def _unseen_share(new: Sequence[float], values: StretchValues) -> Statistic:
-    some = values.listed > 0
-    late, listed = values.late[some], values.listed[some].astype(np.float64)
-    inflation, most = of_new_values(values.new[some], late, listed), float((late / listed).max())
-    return within_reach(statistic(new), inflation, most, listed.size, float(listed.mean()))
 
 
 def _pooled(features: Mapping[str, FeatureReference]) -> Mapping[str, FeatureReference]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from sparsewatch.detectors.clicks.flat_reference import FlatAbundances, FlatReference, FlatShares
+from sparsewatch.detectors.clicks.flat_abundances import FlatAbundances
+from sparsewatch.detectors.clicks.flat_reference import FlatReference, FlatShares
 from sparsewatch.detectors.clicks.known_values import Matched
 from sparsewatch.detectors.clicks.number_shares import numbers_now
 from sparsewatch.detectors.clicks.profile import WindowProfile

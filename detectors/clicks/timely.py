@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from sparsewatch.detectors.clicks.feature_reference import FeatureReference
 from sparsewatch.detectors.clicks.inflation import LEAST_WINDOWS
-from sparsewatch.detectors.clicks.stretch import StretchValues
+from sparsewatch.detectors.clicks.own_windows import Yes
+from sparsewatch.detectors.clicks.values_over import ValuesOver
 from sparsewatch.schemas.units import DAY_US, HOUR_US
 
 #: Share of the rows with a value whose value comes and goes.
@@ -24,26 +27,33 @@ _UNITS_US = (DAY_US, HOUR_US, 60_000_000, 1_000_000, 1_000, 1)
 _DATE = re.compile(r"(?:(\d\d)?(\d\d))[-/.]?(0\d|1[0-2])[-/.]?([0-2]\d|3[01])")
 
 
-def follows_time(values: StretchValues, starts_us: Sequence[int] | None) -> bool:
+def follow_time(values: ValuesOver, own: Yes, starts_us: Sequence[int] | None) -> Yes:
     """Whether nearly all values of a feature live in a few windows in a row, or are what a clock shows.
 
     *A few* are half of all at most. A clock shows dates or times, or what changes at whole hours alone and never back.
 
     Args:
-        values: Of windows in the order of time.
+        values: Of features over windows in the order of time.
+        own: Which of these are each feature's own, shape (n_features, n_windows).
         starts_us: Start of each window, microseconds since the epoch; None if they are not known.
+
+    Returns:
+        Shape (n_features,).
     """
-    if len(values.listed) < LEAST_WINDOWS or not (values.listed > 0).all():
-        return False
-    if (values.passing >= _NEARLY_ALL * values.listed).all():
-        return True
-    if starts_us is None or values.leading is None:
-        return False
-    leading = values.leading.tolist()
-    shown = values.values.gather(leading).to_list()
-    if all(reads_as_time(value, start_us) for value, start_us in zip(shown, starts_us, strict=True)):
-        return True
-    return _changes_by_the_hour(leading, starts_us)
+    listed = values.listed
+    judged = (own.sum(1) >= LEAST_WINDOWS) & ((listed > 0) | ~own).all(1)
+    follow: Yes = judged & ((values.passing >= _NEARLY_ALL * listed) | ~own).all(1)
+    if starts_us is None:
+        return follow
+    for feature in np.flatnonzero(judged & ~follow & ((values.leading >= 0) | ~own).all(1)).tolist():
+        starts = np.asarray(starts_us)[own[feature]].tolist()
+        follow[feature] = _shows_time(values, feature, values.leading[feature, own[feature]].tolist(), starts)
+    return follow
+
+
+def _shows_time(values: ValuesOver, feature: int, leading: Sequence[int], starts_us: Sequence[int]) -> bool:
+    shown = zip(values.leading_values(feature), starts_us, strict=True)
+    return all(reads_as_time(value, start_us) for value, start_us in shown) or _changes_by_the_hour(leading, starts_us)
 
 
 def reads_as_time(value: Any, start_us: int) -> bool:

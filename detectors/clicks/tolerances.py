@@ -60,6 +60,27 @@ class SharesOver(msgspec.Struct, frozen=True, kw_only=True):
     inflation: float = 1.0
 
 
+def statistics(values: Floats | Counts, inflations: Floats | None = None) -> list[Statistic]:
+    """As `statistic`, of several figures.
+
+    Args:
+        values: Of each figure in each window, shape (n_windows, n).
+        inflations: Of each figure, shape (n,); 1 if absent.
+    """
+    sds = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
+    figures = (
+        values.mean(0),
+        sds,
+        values.min(0),
+        values.max(0),
+        np.ones(sds.size) if inflations is None else inflations,
+    )
+    return [
+        Statistic(mean=mean, sd=sd, min=float(low), max=float(high), inflation=inflation)
+        for mean, sd, low, high, inflation in zip(*(figure.tolist() for figure in figures), strict=True)
+    ]
+
+
 def statistic(values: Sequence[float], inflation: float = 1.0) -> Statistic:
     """The figure over windows, of its value in each, and how far it falls short of windows to come."""
     x = np.asarray(values, dtype=np.float64)
@@ -93,17 +114,21 @@ def chance_bounds(variances: float | Floats, rows: float | Floats, z: float | Fl
     return bounds
 
 
-def between_windows(sd: float, sampling_sd: float, windows: int, z: float) -> float:
+def between_windows(sd: _Deviations, sampling_sd: _Deviations, windows: int, z: float) -> _Deviations:
     """Bound on a deviation from a mean over windows, as unlikely as `z` standard deviations of a Gaussian.
 
     Args:
-        sd: Standard deviation between the reference's windows; not used for a single window.
+        sd: Standard deviation between the reference's windows, of one figure or of several; not used for a single
+            window.
         sampling_sd: Standard error of the figure by its rows alone.
         windows: Windows of the reference.
         z: Strictness, in standard deviations.
     """
     variance, freedom = _shrunken(sd, sampling_sd, windows)
-    return float(-stdtrit(freedom, ndtr(-z))) * math.sqrt(variance)
+    # Student's quantile of few degrees of freedom overflows at the smallest probabilities.
+    with np.errstate(invalid="ignore"):
+        bound: _Deviations = float(-stdtrit(freedom, ndtr(-z))) * variance**0.5
+        return bound
 
 
 def _shrunken(sd: _Deviations, sampling_sd: _Deviations, windows: int) -> tuple[_Deviations, int]:
@@ -173,21 +198,22 @@ def share_tolerances(
     sds: float | Floats,
     windows: int,
     rows: float | Floats,
-    reference_rows: float,
-    z: float,
+    reference_rows: float | Floats,
+    z: float | Floats,
     *,
     backing: float | None = None,
     freedom: float | None = None,
 ) -> Floats:
-    """As `share_tolerance`, of several shares of the same rows.
+    """As `share_tolerance`, of several shares.
 
     Args:
         means: Of each share over the reference's windows, shape (n,).
         sds: Its deviation between them, shape (n,).
         windows: As there, and so are the others.
-        rows: Rows; shape (n_windows, 1) for several windows, and a row of tolerances each.
-        reference_rows: Rows.
-        z: Standard deviations.
+        rows: Rows, of all shares or of each; shape (n_windows, 1) or (n_windows, n) for several windows, and a row of
+            tolerances each.
+        reference_rows: Rows, of all shares or of each.
+        z: Standard deviations, of all shares or of each.
         backing: Windows.
         freedom: Degrees of freedom of the deviation, where its windows depend on one another.
     """
@@ -202,9 +228,19 @@ def share_tolerances(
         # Of a sum of two variances (Satterthwaite, Biometrics Bulletin 2, 1946); one window has no deviation.
         prior = PRIOR_WINDOWS * variances / rows / most / shrunken
         degrees = 1 / (prior**2 / PRIOR_WINDOWS + (1 - prior) ** 2 / max(freedom, 1.0))
-    between = -stdtrit(degrees, ndtr(-z)) * np.sqrt(shrunken)
+    between = _student(degrees, z) * np.sqrt(shrunken)
     widened: Floats = widen(1.0, known) * np.maximum(chance_bounds(variances, rows, z), between)
     return widened
+
+
+def _student(degrees: float | Floats, z: float | Floats) -> Floats:
+    """Student's quantiles of as many standard deviations of a Gaussian; found once for equal ones."""
+    if np.ndim(z) and not np.ndim(degrees):
+        some, places = np.unique(z, return_inverse=True)
+        of_each: Floats = -stdtrit(degrees, ndtr(-some))[places]
+        return of_each
+    quantiles: Floats = -stdtrit(degrees, ndtr(-z))
+    return quantiles
 
 
 class Information(NamedTuple):
@@ -220,6 +256,20 @@ class Information(NamedTuple):
     def label_entropy(self) -> float:
         """Of the label, nats."""
         return float(entr(self.click_rate) + entr(1 - self.click_rate))
+
+
+class Informations(NamedTuple):
+    """As `Information`, of several features and windows; arrays of one shape."""
+
+    rows: Floats
+    click_rate: Floats
+    noise: Floats
+
+    @property
+    def label_entropy(self) -> Floats:
+        """Of the label, nats."""
+        entropies: Floats = entr(self.click_rate) + entr(1 - self.click_rate)
+        return entropies
 
 
 def information_tolerance(
@@ -246,23 +296,40 @@ def information_tolerance(
         z: Strictness, in standard deviations.
         upwards: Whether a rise is judged.
     """
-    sampling_sd = information_sd(score, of)
-    sampling = z * sampling_sd + (z**2 / 2 / of.rows / of.label_entropy if upwards else 0.0)
-    spread = before.sd * math.sqrt(max(1.0, reference_rows / of.rows))
-    return before.inflation * widen(max(sampling, between_windows(spread, sampling_sd, windows, z)), windows)
+    tolerance = information_tolerances(before.sd, score, windows, reference_rows, of, z, upwards=upwards)
+    return before.inflation * float(tolerance)
 
 
-def information_sd(score: float, of: Information) -> float:
-    """Standard deviation by chance of the share of the label's entropy.
+def information_tolerances(
+    sds: float | Floats,
+    scores: float | Floats,
+    windows: int,
+    reference_rows: float | Floats,
+    of: "Information | Informations",
+    z: float,
+    *,
+    upwards: bool | NDArray[np.bool_],
+) -> Floats:
+    """As `information_tolerance` without a factor, of several shares; shape (n,), and so may be the others."""
+    sampling_sds, entropies = information_sds(scores, of), of.label_entropy
+    sampling = z * sampling_sds + np.where(upwards, z**2 / 2 / of.rows / entropies, 0.0)
+    spreads: Floats = np.multiply(sds, np.sqrt(np.maximum(1.0, reference_rows / of.rows)))
+    widened: Floats = widen(1.0, windows) * np.fmax(sampling, between_windows(spreads, sampling_sds, windows, z))
+    return widened
+
+
+def information_sds(scores: float | Floats, of: "Information | Informations") -> Floats:
+    """Standard deviations by chance of shares of the label's entropy.
 
     With a signal, n times mutual information is half a noncentral chi-square: its variance is that of chance plus
     2 n times the signal.
 
     Args:
-        score: The signal, nats.
-        of: The window; its click rate neither 0 nor 1.
+        scores: The signals, nats.
+        of: The windows; their click rates neither 0 nor 1.
     """
-    return math.sqrt(of.noise**2 + 2 * max(score, 0.0) / of.rows) / of.label_entropy
+    sds: Floats = np.sqrt(of.noise**2 + 2 * np.maximum(scores, 0.0) / of.rows) / of.label_entropy
+    return sds
 
 
 def distinct_tolerance(expected: float, missing: float, spread: float, windows: int, z: float) -> float:
@@ -275,8 +342,15 @@ def distinct_tolerance(expected: float, missing: float, spread: float, windows: 
         windows: Their number.
         z: Strictness, in standard deviations.
     """
-    sampling_sd = float(distinct_sds(np.float64(expected), np.float64(missing)))
-    return widen(between_windows(spread, sampling_sd, windows, z), windows)
+    return float(distinct_tolerances(np.float64(expected), np.float64(missing), np.float64(spread), windows, z))
+
+
+def distinct_tolerances(
+    expected: Floats | np.float64, missing: Floats | np.float64, spreads: Floats | np.float64, windows: int, z: float
+) -> Floats:
+    """As `distinct_tolerance`, of several numbers; shape (n,) each."""
+    sampling_sds = distinct_sds(expected, missing)
+    return widen(1.0, windows) * between_windows(np.asarray(spreads), sampling_sds, windows, z)
 
 
 def distinct_sds(expected: Floats | np.float64, missing: Floats | np.float64) -> Floats:
@@ -300,24 +374,23 @@ def distinct_surprise(seen: float, expected: float, missing: float, known: float
         missing: Number of the reference's values that are expected to be missing.
         known: Values of the reference.
     """
-    if seen > expected:
-        return _excess(seen, expected)
-    return max((expected - seen) ** 2 / (2 * expected), _excess(known - seen, missing))
+    return float(distinct_surprises(*(np.array([one], np.float64) for one in (seen, expected, missing, known)))[0])
 
 
-def _excess(seen: float, expected: float) -> float:
-    """Chernoff's bound: -ln of the probability that a count of `expected` reaches `seen`; 0 if that is no excess."""
-    if seen <= expected:
-        return 0.0
-    return seen * math.log(seen / expected) - seen + expected if expected > 0 else math.inf
+def distinct_surprises(seen: Floats, expected: Floats, missing: Floats, known: Floats) -> Floats:
+    """As `distinct_surprise`, of several numbers; shape (n,) each."""
+    fewer = np.maximum((expected - seen) ** 2 / (2 * expected), _excess(known - seen, missing))
+    found: Floats = np.where(seen > expected, _excess(seen, expected), fewer)
+    return found
 
 
-class Expected(NamedTuple):
-    """Values expected of rows drawn from the source of a sample, shape (n,) each."""
-
-    distinct: Floats
-    #: Those of the sample that are missing.
-    missing: Floats
+def _excess(seen: Floats, expected: Floats) -> Floats:
+    """Chernoff's bound: -ln of the probability that counts of `expected` reach `seen`; 0 if that is no excess."""
+    beyond = seen > expected
+    with np.errstate(divide="ignore"):
+        ratios = np.divide(seen, expected, out=np.ones(seen.shape), where=beyond)
+    bounds: Floats = np.where(beyond, np.where(expected > 0, seen * np.log(ratios) - seen + expected, np.inf), 0.0)
+    return bounds
 
 
 class Abundances(NamedTuple):
@@ -356,26 +429,12 @@ class Abundances(NamedTuple):
             return self.scale * float(self.times @ (1 - self._absence(rows)))
         return self.values + self._extrapolated(rows - self.rows)
 
-    def expected_of(self, rows: Counts) -> "Expected":
-        """As `expected_distinct` and `expected_missing`, of several numbers of rows."""
-        if not self.sizes.size:
-            return Expected(np.zeros(rows.size), np.zeros(rows.size))
-        absent = self._absence(np.minimum(rows, self.rows)[:, None])
-        distinct: Floats = self.scale * (self.times * (1 - absent)).sum(1)
-        beyond = np.flatnonzero(rows > self.rows)
-        distinct[beyond] = [self.expected_distinct(one) for one in rows[beyond].tolist()]
-        return Expected(distinct, self.scale * (self.times * absent).sum(1))
-
     def expected_missing(self, rows: int) -> float:
         """Expected number of the sample's values that `rows` rows lack."""
         return self.scale * float(self.times @ self._absence(min(rows, self.rows)))
 
-    def _absence(self, rows: int | Counts) -> NDArray[np.float64]:
-        """Probability that a value of each size is not among `rows` rows drawn without replacement.
-
-        Args:
-            rows: A number, or numbers of shape (n, 1); then the result has a row for each.
-        """
+    def _absence(self, rows: int) -> NDArray[np.float64]:
+        """Probability that a value of each size is not among `rows` rows drawn without replacement."""
         total = self.rows
         left = total - self.sizes
         possible = left >= rows

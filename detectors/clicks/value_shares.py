@@ -12,7 +12,7 @@ of all others (cross-validation of dependent data: Burman, Chow and Nolan, Biome
 independent that is the ordinary deviation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +20,13 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtr, ndtri
 
-from sparsewatch.detectors.clicks.inflation import of_shares
+from sparsewatch.detectors.clicks.inflation import of_each_share
 from sparsewatch.detectors.clicks.known_values import places_in
-from sparsewatch.detectors.clicks.outlying import PART, clipped, consistency, outlying
-from sparsewatch.detectors.clicks.stretch import StretchValues
+from sparsewatch.detectors.clicks.outlying import PART, outlying_of_each, winsorised_of_each
+from sparsewatch.detectors.clicks.own_windows import Alike, Yes, alike
 from sparsewatch.detectors.clicks.tolerances import Floats, SharesOver, share_tolerances
+from sparsewatch.detectors.clicks.values_over import ValuesOver
+from sparsewatch.detectors.counts.counts import Counts
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 
@@ -34,6 +36,10 @@ BLOCKS, _FEWEST_BLOCKS = 4, 2
 STEADY, _MANY_WINDOWS = 0.2, 12
 #: Share of rows that moved in a window of the reference which is left out of its shares, and how sure that is.
 _ODD_MOVED, _ODD_Z = 0.05, 4.0
+#: Where the values of one feature begin.
+ONE = np.zeros(1, np.int64)
+#: Instead of the square of nothing, by which nothing is divided.
+_SMALLEST = 1e-300
 
 
 class ValueShares(NamedTuple):
@@ -118,25 +124,59 @@ class Movement(NamedTuple):
         return np.flatnonzero(gone & sure & (moved | steady))
 
 
-def fit_shares(values: StretchValues) -> ValueShares:
-    """Shares of a feature over the windows of a reference in which it has a value."""
-    some = np.flatnonzero(values.listed)
-    listed = values.listed[some].astype(np.float64)
-    shares = _with_others(values.frequent_rows[some] / listed[:, None])
-    kept = np.delete(np.arange(len(shares)), odd_shares(shares, listed))
-    shares, listed = shares[kept], listed[kept]
-    if not kept.size:
-        return ValueShares(
-            values.frequent, np.zeros((3, shares.shape[1])), SharesOver(windows=0, independent=0, rows=0)
-        )
-    sds, independent = spread(shares)
-    over = SharesOver(
-        windows=kept.size,
-        independent=independent,
-        rows=float(listed.mean()),
-        inflation=of_shares(shares, listed),
-    )
-    return ValueShares(values.frequent, np.stack([shares.mean(0), sds, shares.min(0)]), over)
+def fit_shares(values: ValuesOver, own: Yes) -> dict[int, ValueShares]:
+    """Shares of features over the windows of a reference in which they have a value.
+
+    Args:
+        values: Of the features.
+        own: Which windows are each feature's own; features without any are left out.
+
+    Returns:
+        By the number of the feature.
+    """
+    some = own & (values.listed > 0)
+    shares: dict[int, ValueShares] = {}
+    for group in alike(some):
+        moved = np.zeros(some.shape, np.bool_)
+        group.marked(odd_shares(*_shares_of(values, group)), moved)
+        kept = np.zeros(some.shape, np.bool_)
+        kept[group.features] = some[group.features] & ~moved[group.features]
+        for rest in alike(kept):
+            shares.update(_fitted(values, rest))
+    for feature in np.flatnonzero(own.any(1) & ~some.any(1)).tolist():
+        nothing = SharesOver(windows=0, independent=0, rows=0)
+        shares[feature] = ValueShares(values.frequent_values(feature), np.zeros((3, 1)), nothing)
+    return shares
+
+
+def _shares_of(values: ValuesOver, group: Alike) -> tuple[Floats, Floats, Counts]:
+    """Shares of the frequent values of features, behind them that of all others, as `odd_shares` takes them."""
+    bounds = values.frequent.bounds
+    sizes = (bounds[1:] - bounds[:-1])[group.features] + 1
+    begins = np.cumsum(sizes) - sizes
+    feature, others = np.repeat(np.arange(sizes.size), sizes), begins + sizes - 1
+    place = np.arange(feature.size) - begins[feature] + bounds[group.features][feature]
+    listed = group.of(values.listed).astype(np.float64)[:, feature]
+    is_frequent = np.ones(feature.size, np.bool_)
+    is_frequent[others] = False
+    shares = np.zeros(listed.shape)
+    shares[:, is_frequent] = values.frequent.rows[place[is_frequent], group.windows[:, feature[is_frequent]]]
+    shares /= listed
+    shares[:, others] = np.maximum(1 - np.add.reduceat(shares, begins, axis=1), 0.0)
+    return shares, listed, begins
+
+
+def _fitted(values: ValuesOver, group: Alike) -> Iterator[tuple[int, ValueShares]]:
+    shares, listed, begins = _shares_of(values, group)
+    sizes = np.diff(begins, append=shares.shape[1])
+    sds, independent = spread(shares, begins)
+    inflations = np.maximum.reduceat(of_each_share(shares, listed, np.repeat(sizes, sizes)), begins)
+    figures = np.stack([shares.mean(0), sds, shares.min(0)])
+    rows = listed[:, begins].mean(0)
+    of_each = (group.features, begins, sizes, independent, rows, inflations)
+    for feature, begin, size, alone, mean_rows, inflation in zip(*(one.tolist() for one in of_each), strict=True):
+        over = SharesOver(windows=len(shares), independent=alone, rows=mean_rows, inflation=inflation)
+        yield feature, ValueShares(values.frequent_values(feature), figures[:, begin : begin + size], over)
 
 
 def movement(shares: ValueShares, counts: FeatureCounts, feature: str) -> Movement | None:
@@ -160,21 +200,22 @@ def movement(shares: ValueShares, counts: FeatureCounts, feature: str) -> Moveme
     return Movement(shares, _with_others(_rows_of(counts, feature, shares.values) / listed), listed)
 
 
-def spread(shares: Floats) -> tuple[Floats, float]:
+def spread(shares: Floats, begins: Counts = ONE) -> tuple[Floats, Floats]:
     """Deviation of each value's share between windows, the larger one of two (see the module).
 
     Args:
-        shares: Of the windows in the order of time, shape (n_windows, n_values).
+        shares: Of the windows in the order of time, feature after feature; shape (n_windows, n_values).
+        begins: Where the values of each feature begin, shape (n_features,).
 
     Returns:
-        The deviations, and how many windows that do not depend on one another tell as much.
+        The deviations, and of each feature how many windows that do not depend on one another tell as much.
     """
     windows = len(shares)
     if windows < 2:
-        return np.zeros(shares.shape[1]), windows
+        return np.zeros(shares.shape[1]), np.full(begins.size, float(windows))
     sds: Floats = shares.std(axis=0, ddof=1)
     if windows < 2 * _FEWEST_BLOCKS:
-        return sds, windows
+        return sds, np.full(begins.size, float(windows))
     blocks = np.array_split(shares, min(BLOCKS, windows // 2))
     total, squares = shares.sum(0), np.zeros(shares.shape[1])
     for block in blocks:
@@ -182,43 +223,52 @@ def spread(shares: Floats) -> tuple[Floats, float]:
         apart = block - (total - block.sum(0)) / others
         # The mean of the other windows has an error of its own.
         squares += (apart**2).sum(0) / (1 + 1 / others)
-    return np.maximum(sds, np.sqrt(squares / windows)), windows / _inflation(shares, blocks)
+    return np.maximum(sds, np.sqrt(squares / windows)), windows / _inflation(shares, blocks, begins)
 
 
-def _inflation(shares: Floats, blocks: Sequence[Floats]) -> float:
-    """By how much more a mean of the windows varies than one of as many independent ones; 1 at least.
+def _inflation(shares: Floats, blocks: Sequence[Floats], begins: Counts) -> Floats:
+    """By how much more a mean of the windows varies than one of as many independent ones, of each feature; 1 at least.
 
     The larger one of two estimates, of all values together: from the means of blocks, and from what a window has in
     common with the one before it, as an autoregression of the first order (Bayley and Hammersley, JRSS Supplement 8,
     1946).
     """
     means = np.array([block.mean(0) for block in blocks])
-    within = sum(float(((block - block.mean(0)) ** 2).sum()) for block in blocks)
+    within = np.add.reduceat(
+        sum(((block - mean) ** 2).sum(0) for block, mean in zip(blocks, means, strict=True)), begins
+    )
     within /= sum(len(block) - 1 for block in blocks)
-    if not within:
-        return 1.0
-    between = float(means.var(axis=0, ddof=1).sum()) * len(blocks[0])
+    between = np.add.reduceat(means.var(axis=0, ddof=1), begins) * len(blocks[0])
     apart = shares - shares.mean(0)
-    common = float((apart[1:] * apart[:-1]).sum() / (apart**2).sum())
-    return min(max(1.0, between / within, (1 + common) / (1 - common)), len(blocks[0]))
+    products, own = (apart[1:] * apart[:-1]).sum(0), (apart**2).sum(0)
+    common = np.add.reduceat(products, begins) / np.maximum(np.add.reduceat(own, begins), _SMALLEST)
+    varies = within > 0
+    by_blocks = np.divide(between, within, out=np.ones(begins.size), where=varies)
+    found: Floats = np.where(varies, np.maximum(np.maximum(by_blocks, (1 + common) / (1 - common)), 1.0), 1.0)
+    return np.minimum(found, len(blocks[0]))
 
 
-def odd_shares(shares: Floats, listed: Floats) -> tuple[int, ...]:
-    """Places of the windows in which values have moved, by what is usual in most windows.
+def odd_shares(shares: Floats, listed: Floats, begins: Counts) -> Yes:
+    """The windows in which values of a feature have moved, by what is usual in most windows.
 
     Args:
-        shares: Of each value in each window, shape (n_windows, n_values).
-        listed: Rows with a value in each window, shape (n_windows,).
+        shares: Of each value in each window, feature after feature; shape (n_windows, n_values).
+        listed: Rows of the window with a value of the feature, of that shape.
+        begins: Where the values of each feature begin, shape (n_features,).
+
+    Returns:
+        Shape (n_windows, n_features).
     """
     most = len(shares) // PART
     if not most:
-        return ()
-    ordered = clipped(shares, most)
-    means, sds = ordered.mean(0), ordered.std(0, ddof=1) / consistency(most / len(shares))
-    strict = float(-ndtri(ndtr(-_ODD_Z) / means.size))
-    mean_rows = float(listed.mean())
-    moved = _moved(shares - means, share_tolerances(means, sds, len(shares), listed[:, None], mean_rows, strict))
-    return outlying(moved.tolist(), lambda _usual, _place: _ODD_MOVED)
+        return np.zeros((len(shares), begins.size), np.bool_)
+    robust, sizes = winsorised_of_each(shares, most), np.diff(begins, append=shares.shape[1])
+    strict = np.repeat(-ndtri(ndtr(-_ODD_Z) / sizes), sizes)
+    tolerances = share_tolerances(robust.mean, robust.sd, len(shares), listed, listed.mean(0), strict)
+    beyond = np.where(np.abs(shares - robust.mean) > tolerances, shares - robust.mean, 0.0)
+    up, down = (np.add.reduceat(np.maximum(way, 0.0), begins, axis=1) for way in (beyond, -beyond))
+    moved = np.maximum(up, down)
+    return outlying_of_each(moved, lambda _robust, places, _of: np.full(places.size, _ODD_MOVED), np.ones_like(moved))
 
 
 def _moved(changes: Floats, tolerances: Floats) -> Floats:

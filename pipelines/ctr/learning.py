@@ -24,7 +24,7 @@ from sparsewatch.detectors.clicks.determined_checks import check_determined
 from sparsewatch.detectors.clicks.learned import LearnedWindow, fit_learned
 from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.past import Past
-from sparsewatch.detectors.clicks.profile import profile_window
+from sparsewatch.detectors.clicks.profile import WindowFigures, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, fit_pairs
 from sparsewatch.detectors.clicks.rhythm import fit_rhythm
@@ -286,9 +286,8 @@ class LearnedBaseline:
 
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane
-        counts = FeatureCounts.from_bytes(pane.counts)
-        profile = msgspec.structs.replace(profile_window(counts, pane.ranking), calibration=pane.calibration)
-        return LearnedWindow(start_us, WindowValues(counts), profile)
+        values = WindowValues(FeatureCounts.from_bytes(pane.counts))
+        return LearnedWindow(start_us, values, WindowFigures.of(values, pane.ranking, pane.calibration))
 
     def _marked(self, kept: Sequence[Pane]) -> list[Marked]:
         return [Marked(start_us, frozenset(pane.suspect)) for start_us, pane in self._panes(kept)]

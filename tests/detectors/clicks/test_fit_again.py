@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.clicks.learned import LearnedWindow, fit_learned
-from sparsewatch.detectors.clicks.profile import profile_window
+from sparsewatch.detectors.clicks.profile import WindowFigures
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
@@ -40,8 +40,8 @@ def counted(seed: int, *, odd: bool) -> FeatureCounts:
 
 def learned(windows: dict[int, FeatureCounts]) -> dict[int, LearnedWindow]:
     return {
-        start: LearnedWindow(start, WindowValues(counts), profile_window(counts, rank_features(counts)))
-        for start, counts in windows.items()
+        start: LearnedWindow(start, values, WindowFigures.of(values, rank_features(values.counts)))
+        for start, values in ((start, WindowValues(counts)) for start, counts in windows.items())
     }
 
 

@@ -35,11 +35,11 @@ def test_few_baselines_of_independent_windows_are_widened(windows: int) -> None:
     shares = [
         rng.binomial(rows.astype(int)[:, None], [0.02, 0.2, 0.5], (windows, 3)) / rows[:, None] for _ in range(400)
     ]
-    figures = [rng.normal(1, 0.1, windows) for _ in range(400)]
+    figures = np.stack([rng.normal(1, 0.1, windows) for _ in range(400)], axis=1)
     assert beyond([of_shares(one, rows) for one in shares]) <= 0.02
-    assert beyond([of_figures(one, np.full(windows, 0.1)) for one in figures]) <= 0.06
-    assert beyond([of_figures(one, np.full(windows, 0.001)) for one in figures]) <= 0.25
-    past = [of_past(one, lambda means: 0.01 + 0 * means, windows // 2) for one in figures]
+    assert beyond(of_figures(figures, np.full(figures.shape, 0.1)).tolist()) <= 0.06
+    assert beyond(of_figures(figures, np.full(figures.shape, 0.001)).tolist()) <= 0.25
+    past = [of_past(one, lambda means: 0.01 + 0 * means, windows // 2) for one in figures.T]
     assert beyond(past) <= 0.05
 
 
@@ -49,7 +49,7 @@ def test_a_walk_is_widened_by_about_how_far_windows_to_come_stray() -> None:
         figure = walk(rng, 36, 0.95)
         first, later = figure[:24], figure[24:]
         beyond_it = np.abs(later - first.mean()).max() > 3.5 * first.std(ddof=1)
-        widened = 3.5 * of_figures(first, np.full(24, 0.05))
+        widened = 3.5 * of_figures(first[:, None], np.full((24, 1), 0.05))[0]
         fell_short += int(beyond_it)
         fall_short += int(np.abs(later - first.mean()).max() > widened * first.std(ddof=1))
     assert fell_short > 60
@@ -65,17 +65,17 @@ def test_a_bad_window_among_those_held_back_widens_nothing() -> None:
 
 
 def test_too_few_windows_widen_nothing() -> None:
-    assert of_figures(np.arange(5.0), np.full(5, 1e-6)) == 1.0
+    assert of_figures(np.arange(5.0)[:, None], np.full((5, 1), 1e-6)).tolist() == [1.0]
     assert of_shares(np.linspace(0, 1, 5)[:, None], np.full(5, 1e6)) == 1.0
     assert of_past(np.arange(5.0), lambda means: means * 0 + 1e-12, 2) == 1.0
     assert of_shares(np.empty((12, 0)), np.full(12, 1e6)) == 1.0
 
 
 def test_fewer_new_values_are_no_sign_of_change() -> None:
-    listed, new = np.full(12, 1_000.0), np.full(12, 500.0)
-    late = np.r_[np.zeros(6), np.full(6, 100.0)]
-    assert of_new_values(new, late, listed) == 1.0
-    assert of_new_values(late / 100, np.r_[np.zeros(6), np.full(6, 300.0)], listed) > 2
+    listed, new = np.full((12, 1), 1_000.0), np.full((12, 1), 500.0)
+    late = np.r_[np.zeros((6, 1)), np.full((6, 1), 100.0)]
+    assert of_new_values(new, late, listed).tolist() == [1.0]
+    assert of_new_values(late / 100, 3 * late, listed)[0] > 2
 
 
 def test_past_windows_are_judged_by_those_before_each() -> None:

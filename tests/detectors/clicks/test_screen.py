@@ -8,7 +8,7 @@ import pytest
 
 from sparsewatch.detectors.clicks.feature_checks import RULES
 from sparsewatch.detectors.clicks.feature_view import View
-from sparsewatch.detectors.clicks.flat_reference import FlatAbundances
+from sparsewatch.detectors.clicks.flat_abundances import FlatAbundances
 from sparsewatch.detectors.clicks.profile import profile_window
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
 from sparsewatch.detectors.clicks.screen import distinct_bounds, suspects

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsewatch.detectors.clicks.reference import Reference, fit_reference
-from sparsewatch.detectors.clicks.stretch import MOST_FREQUENT, StretchValues
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import SharesOver, Statistic, share_tolerance, share_tolerances
 from sparsewatch.detectors.clicks.value_shares import Movement, ValueShares, fit_shares, movement, spread
+from sparsewatch.detectors.clicks.values_over import MOST_FREQUENT, ValuesOver
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.schemas.alerts import Finding
@@ -63,8 +63,9 @@ def found_in(sites: Sites, values: np.ndarray, reference: Reference) -> Finding:
     return found
 
 
-def values_of(windows: Sequence[FeatureCounts], feature: str) -> StretchValues:
-    return StretchValues([WindowValues(one) for one in windows], feature)
+def shares_of(windows: Sequence[FeatureCounts]) -> ValueShares:
+    own = np.ones((1, len(windows)), np.bool_)
+    return fit_shares(ValuesOver([WindowValues(one) for one in windows], range(1), own), own)[0]
 
 
 def test_shares_are_means_over_windows_and_the_rest_is_all_other_values() -> None:
@@ -73,7 +74,7 @@ def test_shares_are_means_over_windows_and_the_rest_is_all_other_values() -> Non
         counts = FeatureCounts(["x"], "click")
         counts.update(pa.record_batch({"x": pa.array(texts, pa.string()), "click": [0, 1, 0, 0]}))
         windows.append(counts)
-    shares = fit_shares(values_of(windows, "x"))
+    shares = shares_of(windows)
     assert shares.values.to_list() == ["a", "b", "c"] or shares.values.to_list() == ["b", "a", "c"]
     by_value = dict(zip(shares.values.to_list(), shares.means.tolist(), strict=False))
     assert by_value["a"] == pytest.approx((2 / 3 + 1 / 4 + 1 / 4) / 3)
@@ -88,7 +89,7 @@ def test_only_the_most_frequent_values_are_known() -> None:
     counts = FeatureCounts(["x"], "click")
     values = np.concatenate([np.repeat(np.arange(100), np.arange(100, 0, -1)), np.arange(1_000, 11_000)])
     counts.update(pa.record_batch({"x": values, "click": values % 2}))
-    shares = fit_shares(values_of([counts], "x"))
+    shares = shares_of([counts])
     # One of 15,050 rows in a thousand.
     assert shares.values.to_list() == list(range(MOST_FREQUENT))
     assert shares.means[-1] == pytest.approx(1 - sum(range(100, 100 - MOST_FREQUENT, -1)) / values.size)
@@ -97,10 +98,10 @@ def test_only_the_most_frequent_values_are_known() -> None:
 def test_a_feature_without_values_has_no_shares_and_no_movement(sites: Sites) -> None:
     counts = FeatureCounts(["site"], "click")
     counts.update(pa.record_batch({"site": pa.array([None, None], pa.string()), "click": [0, 1]}))
-    none = fit_shares(values_of([counts], "site"))
+    none = shares_of([counts])
     assert (none.values.len(), none.over.windows) == (0, 0)
     assert movement(none, sites.window(), "site") is None
-    assert movement(fit_shares(values_of(sites.windows(2), "site")), counts, "site") is None
+    assert movement(shares_of(sites.windows(2)), counts, "site") is None
 
 
 def test_tolerances_of_several_shares_are_those_of_each() -> None:
@@ -134,13 +135,13 @@ def test_without_tolerance_the_share_moved_is_the_total_variation(rows: list[int
 def test_windows_that_depend_on_one_another_tell_as_much_as_fewer() -> None:
     rng = np.random.default_rng(3)
     steps = rng.normal(size=(64, 200))
-    sds, independent = spread(steps)
+    sds, (independent,) = spread(steps)
     assert sds == pytest.approx(np.ones(200), rel=0.4)
     assert independent > 55
     persistent = np.zeros_like(steps)
     for at in range(1, 64):
         persistent[at] = 0.95 * persistent[at - 1] + steps[at]
-    wide, few = spread(persistent)
+    wide, (few,) = spread(persistent)
     assert (wide > persistent.std(axis=0, ddof=1) * (1 - 1e-9)).all()
     assert wide.mean() > 1.1 * persistent.std(axis=0, ddof=1).mean()
     assert few < 8

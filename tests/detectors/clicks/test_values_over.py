@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sparsewatch.detectors.clicks.known_values import is_known
 from sparsewatch.detectors.clicks.outlying import PART
-from sparsewatch.detectors.clicks.stretch import LEAST_SHARE, MOST_FREQUENT, StretchValues
+from sparsewatch.detectors.clicks.values_over import LEAST_SHARE, MOST_FREQUENT, ValuesOver
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
 
@@ -55,27 +55,27 @@ def test_values_are_counted_as_a_table_of_them_says(
         for _ in range(number)
     ]
     windows = [window(kind, values, most) for values in drawn]
-    found = StretchValues([WindowValues(one) for one in windows], "x")
-    tables = [one.sampled_values("x", found.limit).table for one in windows]
+    own = np.ones((1, number), np.bool_)
+    found = ValuesOver([WindowValues(one) for one in windows], range(1), own)
+    [abundances] = found.abundances
+    tables = [one.sampled_values("x", found.limits[0]).table for one in windows]
     held = [set(table["value"].to_list()) for table in tables]
     times = Counter(value for one in held for value in one)
     rows: Counter[Any] = Counter()
     for table in tables:
         rows.update(dict(table.select("value", "rows").iter_rows()))
 
-    assert found.values.to_list() == sorted(times)
-    assert found.abundances.sizes @ found.abundances.times == sum(rows.values())
-    few = {value for value, count in times.items() if count <= 1}
+    assert found.values(0).to_list() == sorted(times)
+    assert abundances.sizes @ abundances.times == sum(rows.values())
     rare = {value for value, count in times.items() if count <= max(number // PART, 1)}
-    assert found.alone.tolist() == pytest.approx(expected_rows(tables, [few] * number), rel=1e-12)
-    assert found.rare.tolist() == pytest.approx(expected_rows(tables, [rare] * number), rel=1e-12)
+    assert found.rare[0].tolist() == pytest.approx(expected_rows(tables, [rare] * number), rel=1e-12)
     new = [one - set().union(*held[:place]) for place, one in enumerate(held)]
-    assert found.new.tolist() == pytest.approx(expected_rows(tables, new), rel=1e-12)
+    assert found.new[0].tolist() == pytest.approx(expected_rows(tables, new), rel=1e-12)
     frequent = sorted((value for value, count in rows.items() if count >= max(LEAST_SHARE * found.listed.sum(), 1)))
     frequent = sorted(frequent, key=lambda value: -rows[value])[:MOST_FREQUENT]
-    assert found.frequent.to_list() == frequent
+    assert found.frequent_values(0).to_list() == frequent
     by_window = [dict(table.select("value", "rows").iter_rows()) for table in tables]
-    assert found.frequent_rows.tolist() == [[one.get(value, 0.0) for value in frequent] for one in by_window]
+    assert found.frequent.rows.T.tolist() == [[one.get(value, 0.0) for value in frequent] for one in by_window]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
