@@ -6,8 +6,8 @@ from typing import Literal
 
 from sparsewatch.schemas.alerts import MetricKind, MetricSample
 
-#: Whose metric it is: a kind of job, as in job files, or the exporter.
-Owner = Literal["ctr", "rows", "wafer", "exporter"]
+#: Whose metric it is: a kind of job, as in job files, the exporter or `notify`.
+Owner = Literal["ctr", "rows", "wafer", "exporter", "notify"]
 EVERY_JOB: tuple[Owner, ...] = ("ctr", "rows", "wafer")
 _NAME = re.compile(r"sparsewatch_[a-z][a-z_]*[a-z]")
 
@@ -26,7 +26,7 @@ class Metric:
     of: tuple[Owner, ...] = EVERY_JOB
     #: Besides `job`, which every metric of a job has.
     labels: tuple[str, ...] = ()
-    #: Most series that one job, or one exporter, has of it.
+    #: Most series that one job, or one process of another owner, has of it.
     series: int = 1
     #: With or without which setting a job states it, in words; empty if any does.
     needs: str = ""

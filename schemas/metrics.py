@@ -333,5 +333,33 @@ EXPORTER_SERIES_CUT = _gauge(
     of=_EXPORTER,
 )
 
+#: Receivers that one `notify` tells.
+RECEIVERS = 20
+_of_receivers = partial(Metric, of=("notify",), labels=("receiver",), series=RECEIVERS)
+NOTIFY_SENT = _of_receivers(
+    name="sparsewatch_notify_sent_total",
+    kind="counter",
+    unit="updates",
+    help="What a receiver took: updates of incidents; an Alertmanager alerts, each send of one.",
+)
+NOTIFY_REFUSED = _of_receivers(
+    name="sparsewatch_notify_refused_total",
+    kind="counter",
+    unit="updates",
+    help="Updates of incidents that a webhook refused for good; the log names each.",
+)
+NOTIFY_FAILED = _of_receivers(
+    name="sparsewatch_notify_failed_total",
+    kind="counter",
+    unit="tries",
+    help="Tries to tell a receiver that failed and are repeated.",
+)
+NOTIFY_WAITING = _of_receivers(
+    name="sparsewatch_notify_waiting",
+    kind="gauge",
+    unit="updates",
+    help="What a receiver has not taken yet.",
+)
+
 #: All of them, in their order.
 METRICS = tuple(declared for declared in list(globals().values()) if isinstance(declared, Metric))

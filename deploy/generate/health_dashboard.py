@@ -145,5 +145,28 @@ HEALTH = Dashboard(
                 ),
             ],
         ),
+        (
+            "Notifications",
+            [
+                Panel(
+                    title="Told",
+                    targets=[
+                        (f"max by (receiver) (increase({one.name}[1h]))", f"{{{{receiver}}}} {word}")
+                        for one, word in (
+                            (metrics.NOTIFY_SENT, "sent"),
+                            (metrics.NOTIFY_FAILED, "failed"),
+                            (metrics.NOTIFY_REFUSED, "refused"),
+                        )
+                    ],
+                    description="What receivers of incidents took, did not take yet, and refused, in an hour.",
+                ),
+                Panel(
+                    title="Waiting",
+                    targets=[(f"max by (receiver) ({metrics.NOTIFY_WAITING.name})", "{{receiver}}")],
+                    description=metrics.NOTIFY_WAITING.help,
+                    thresholds=BAD,
+                ),
+            ],
+        ),
     ],
 )

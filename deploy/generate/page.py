@@ -8,7 +8,13 @@ from deploy.generate.rules import ALERTS, RECORDINGS
 from sparsewatch.schemas.metric import EVERY_JOB, Metric, Owner
 from sparsewatch.schemas.metrics import METRICS
 
-_OWNERS: dict[Owner, str] = {"ctr": "clicks", "rows": "rows", "wafer": "wafers", "exporter": "the exporter"}
+_OWNERS: dict[Owner, str] = {
+    "ctr": "clicks",
+    "rows": "rows",
+    "wafer": "wafers",
+    "exporter": "the exporter",
+    "notify": "`notify`",
+}
 
 
 def with_tables(page: str) -> str:

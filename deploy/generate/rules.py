@@ -11,6 +11,7 @@ from typing import Literal
 from deploy.generate.promql import of_jobs, summed
 from sparsewatch.schemas import metrics
 from sparsewatch.schemas.alerts import runbook_of
+from sparsewatch.schemas.metric import Metric
 
 _TABLE = "docs/metrics.md#rules"
 
@@ -74,6 +75,10 @@ RECORDINGS = (
 def _too_many(outcome: str) -> str:
     every = f"sum by (job) ({RATE})"
     return f'{RATE}{{outcome="{outcome}"}}\n> on (job) group_left () 0.05 * {every}'
+
+
+def _of_receivers(metric: Metric, over: str = "{}") -> str:
+    return f"max by (receiver) ({over.format(metric.name)})"
 
 
 ALERTS = (
@@ -228,6 +233,23 @@ ALERTS = (
         when="something else writes to a metrics topic",
         summary="Something else writes to the metrics topic that {{ $labels.instance }} reads.",
         description="Give the job an output.prefix of its own.",
+    ),
+    Alerting(
+        name="SparsewatchNotificationsWait",
+        expr=f"{_of_receivers(metrics.NOTIFY_WAITING)} > 0",
+        lasts="15m",
+        severity="critical",
+        when="a receiver of incidents takes none",
+        summary="{{ $value }} notifications wait for the receiver {{ $labels.receiver }}.",
+        description="It is away: the log of `sparsewatch notify` says why. They are sent once it is back.",
+    ),
+    Alerting(
+        name="SparsewatchNotificationsRefused",
+        expr=f"{_of_receivers(metrics.NOTIFY_REFUSED, 'increase({}[1h])')} > 0",
+        severity="warning",
+        when="a webhook refused an update for good",
+        summary="The receiver {{ $labels.receiver }} refused notifications.",
+        description="The log of `sparsewatch notify` names them. Mend address or token and restart it: it tries again.",
     ),
 )
 

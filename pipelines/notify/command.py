@@ -1,24 +1,31 @@
 """`sparsewatch notify`: incidents of jobs, at an Alertmanager and at webhooks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import click
+from prometheus_client import CollectorRegistry
 
 from sparsewatch.pipelines.console.durations import duration_us
+from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.stopping import asked, gracefully
+from sparsewatch.pipelines.exporter.pages import Pages
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import name_of_kind
 from sparsewatch.pipelines.job.ready import Ready, ready
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
-from sparsewatch.pipelines.notify.follow import Incidents, Notifier, Replica
+from sparsewatch.pipelines.notify.follow import Incidents, Informed, Notifier, Replica
 from sparsewatch.pipelines.notify.outbox import Outbox
 from sparsewatch.pipelines.notify.places import named_webhooks, secret_of
+from sparsewatch.pipelines.notify.tally import TallyCollector
 from sparsewatch.pipelines.notify.webhooks import MARK_BYTES, Delivery, Marks, Webhook
 from sparsewatch.pipelines.records.reading import MAX_BYTES
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
-from sparsewatch.schemas.settings import US_PER_SECOND
+from sparsewatch.schemas.metrics import RECEIVERS
+from sparsewatch.schemas.settings import US_PER_SECOND, Range
 from sparsewatch.transforms.kafka.follow_topic import TopicFollower
 
 _EXAMPLES = """
@@ -68,6 +75,12 @@ _LEAST_RESEND_S, _MOST_RESEND_S = 1, 3_600
 @click.option("--token-env", metavar="NAME", help="Environment variable that holds the Alertmanager's bearer token.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="File that holds it.")
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Certificates to trust.")
+@click.option(
+    "--port",
+    type=ranged(Annotated[int, Range(at_least=0, at_most=65_535)]),
+    help="Serve /metrics, /-/healthy and /-/ready here; 0 takes a free one. [default: serve nothing]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve them on; 0.0.0.0 for all.")
 def notify(
     job_files: tuple[Path, ...],
     urls: tuple[str, ...],
@@ -78,6 +91,8 @@ def notify(
     token_env: str | None,
     token_file: Path | None,
     ca_file: str | None,
+    port: int | None,
+    host: str,
 ) -> None:
     """Tell an Alertmanager or webhooks of the incidents of jobs until stopped.
 
@@ -88,19 +103,37 @@ def notify(
     """
     if not urls and not webhooks:
         raise ConfigError("expected --alertmanager or --webhook, got neither")
+    if len(urls) + len(webhooks) > RECEIVERS:
+        raise ConfigError(f"expected at most {RECEIVERS} receivers, got {len(urls) + len(webhooks)}")
     resend_s, token = _seconds(resend), secret_of(("--token-env", token_env), ("--token-file", token_file))
     replicas = [Replica(Alertmanager(_address(url), token, ca_file), Outbox(resend_s, docs)) for url in urls]
     hooks = named_webhooks(webhooks, webhook_tokens, ca_file)
     jobs = [ready(load_job(path)) for path in job_files]
     deliveries = [[Delivery(hook, made, name_of_kind(made.job), docs) for hook in hooks] for made in jobs]
     followers = [one for made, own in zip(jobs, deliveries, strict=True) for one in followers_of(made, replicas, own)]
-    with (
-        gracefully("stopped"),
-        Notifier(followers, [*replicas, *(one for own in deliveries for one in own)]) as running,
-    ):
+    told: list[Informed] = [*replicas, *(delivery for own in deliveries for delivery in own)]
+    with gracefully("stopped"), Notifier(followers, told) as running, _served(running, told, host, port):
         click.echo(f"telling {_receivers(urls, hooks)} of {', '.join(made.topics.incidents for made in jobs)}")
         running.wait(asked)
     click.echo("stopped")
+
+
+@contextmanager
+def _served(running: Notifier, told: Sequence[Informed], host: str, port: int | None) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(TallyCollector(told))
+    try:
+        pages = Pages(host, port, registry, lambda: running.has_read)
+    except OSError as error:
+        raise ConfigError(f"--port {port} on {host}: {error.strerror}") from error
+    click.echo(f"serving metrics on port {pages.port}")
+    try:
+        yield
+    finally:
+        pages.close()
 
 
 def followers_of(made: Ready, replicas: Sequence[Replica], deliveries: Sequence[Delivery]) -> list[TopicFollower]:

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
 from sparsewatch.pipelines.notify.outbox import Outbox
+from sparsewatch.pipelines.notify.tally import Tallied, Tally
 from sparsewatch.pipelines.records.reading import Record, read_record, standing
 from sparsewatch.schemas.errors import SparsewatchError
 from sparsewatch.transforms.kafka.follow_topic import Records, TopicFollower
@@ -22,7 +23,7 @@ _LOOK_S, _RETRY_S = 0.1, 2.0
 _JOIN_S = 5.0
 
 
-class Informed(Protocol):
+class Informed(Tallied, Protocol):
     """Is told of incidents."""
 
     def begin(self, incidents: Sequence[Record]) -> None:
@@ -80,6 +81,14 @@ class Replica:
         self._outbox = outbox
         self._lock = threading.Lock()
         self._said = ""
+        self.tally = Tally()
+        #: Alerts of the last send, if it failed.
+        self.waiting = 0
+
+    @property
+    def receiver(self) -> str:
+        """See `sparsewatch.pipelines.notify.tally.Tallied`."""
+        return self._manager.url.partition("://")[2]
 
     def begin(self, incidents: Sequence[Record]) -> None:
         """Take the incidents of a job as they stand."""
@@ -105,9 +114,11 @@ class Replica:
             if str(error) != self._said:
                 _logger.warning("%d alerts are not sent, tried again until they are: %s", len(alerts), error)
             self._said = str(error)
+            self.tally.failed, self.waiting = self.tally.failed + 1, len(alerts)
             with self._lock:
                 self._outbox.again([alert["labels"] for alert in alerts], time.time())
             return False
+        self.tally.sent, self.waiting = self.tally.sent + len(alerts), 0
         if self._said and alerts:
             _logger.warning("the Alertmanager at %s takes alerts again", self._manager.url)
             self._said = ""
@@ -129,6 +140,11 @@ class Notifier:
             threading.Thread(target=work, args=(self._over,), daemon=True)
             for work in (*(one.follow for one in followers), *(one.deliver for one in informed))
         ]
+
+    @property
+    def has_read(self) -> bool:
+        """Whether all topics were read once."""
+        return all(one.has_read for one in self._followers)
 
     def wait(self, is_over: Callable[[], bool]) -> None:
         """Return when told to.

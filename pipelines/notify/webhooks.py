@@ -9,13 +9,13 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.pipelines.notify.http import Remote
 from sparsewatch.pipelines.notify.ledger import Due, Ledger
+from sparsewatch.pipelines.notify.tally import Tally
 from sparsewatch.pipelines.notify.update import Update, update_of
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.schemas.errors import ConfigError, SparsewatchError, StateError
@@ -67,17 +67,6 @@ class Webhook:
         self._remote.asked("POST", "", msgspec.json.encode(update), {"idempotency-key": update.key})
 
 
-@dataclass(slots=True)
-class Tally:
-    """What became of the updates of a receiver."""
-
-    sent: int = 0
-    #: For good.
-    refused: int = 0
-    #: Tries that failed, to tell it or to mark what it took.
-    failed: int = 0
-
-
 class Delivery:
     """Tells one webhook of the incidents of one job.
 
@@ -96,6 +85,11 @@ class Delivery:
         self._unwritten: dict[str, Mark] = {}
         self._failures = 0
         self._said = ""
+
+    @property
+    def receiver(self) -> str:
+        """See `sparsewatch.pipelines.notify.tally.Tallied`."""
+        return self.webhook.name
 
     @property
     def waiting(self) -> int:

@@ -4,13 +4,17 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from prometheus_client.samples import Sample
 
 from deploy.generate.__main__ import generated
 from deploy.generate.rules import ALERTS, RECORDINGS
+from sparsewatch.pipelines.notify.tally import Tally, TallyCollector
 from sparsewatch.schemas.metrics import METRICS
 from tests.kit.exported_jobs import all_exported
 from tests.kit.promql import Selector, named_in
@@ -38,14 +42,20 @@ each_panel = pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
 UP = ("up", {"job": "sparsewatch", "instance": "x"})
 
 
+def told_series() -> Iterator[Sample]:
+    """Series of `sparsewatch notify`."""
+    sender = SimpleNamespace(receiver="tickets", tally=Tally(), waiting=0)
+    yield from (sample for family in TallyCollector([sender]).collect() for sample in family.samples)
+
+
 @cache
 def served() -> tuple[tuple[str, dict[str, str]], ...]:
     """Series of all kinds of jobs with the labels that Prometheus has of them, and those that it records of them."""
-    own = {metric.name for metric in METRICS if "exporter" in metric.of}
+    own = {metric.name for metric in METRICS if {"exporter", "notify"} & {*metric.of}}
     scraped = [
         UP,
         *((s.name, s.labels | ({"instance": "x", "job": s.labels.get("job", "sparsewatch")} if s.name in own else {}))
-          for s in all_exported()),
+          for s in (*all_exported(), *told_series())),
     ]  # fmt: skip
     recorded = []
     for rule in RECORDINGS:

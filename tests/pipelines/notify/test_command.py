@@ -1,6 +1,7 @@
 """Incidents reach a real Alertmanager and what it tells, over crashes of each part."""
 
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,8 +47,9 @@ class Told:
             (raw.key or b"").decode() for raw in read_all(self.bootstrap, self.topic.replace("incidents", "notified"))
         }
 
-    def notifying(self, *urls: str, webhooks: tuple[str, ...] = ()) -> ChildProcess:
+    def notifying(self, *urls: str, webhooks: tuple[str, ...] = (), port: int | None = None) -> ChildProcess:
         options = [option for url in urls for option in ("--alertmanager", url)]
+        options += [] if port is None else ["--port", str(port)]
         options += [option for webhook in webhooks for option in ("--webhook", webhook)]
         command = [
             str(Path(sys.executable).parent / "sparsewatch"),
@@ -74,6 +76,11 @@ def receiver() -> Iterator[Receiver]:
 def statuses(receiver: Receiver) -> list[tuple[str, str]]:
     """What was told of: incident and status of each notification."""
     return [(body["groupLabels"]["incident"], body["status"]) for body in receiver.bodies]
+
+
+def page(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+        return str(answer.read().decode())
 
 
 def test_an_incident_is_told_once_and_resolved_once_over_a_crash_between(told: Told, receiver: Receiver) -> None:
@@ -120,12 +127,16 @@ def test_each_replica_is_told_though_one_is_away_and_comes_later(told: Told) -> 
 
 def test_a_webhook_is_told_once_over_a_kill_of_the_command(told: Told, receiver: Receiver) -> None:
     told.write(incident(1))
-    with told.notifying(webhooks=(f"tickets={receiver.url}",)) as notifying:
+    port = free_port()
+    with told.notifying(webhooks=(f"tickets={receiver.url}",), port=port) as notifying:
         wait_for(lambda: "tickets/clicks-1" in told.marks(), 60, "the mark of the first")
         notifying.kill()
         told.write(incident(1, "resolved", "resolved"), incident(2))
         notifying.start()
         wait_for(lambda: len(receiver.bodies) == 3, 60, "the end of one, and the other")
+        sent = 'sparsewatch_notify_sent_total{receiver="tickets"} 2.0'
+        wait_for(lambda: sent in page(port, "metrics"), 30, "what this process sent")
+        assert page(port, "-/ready") == "the topic is read\n"
     assert [(body["incident"], body["state"]) for body in receiver.bodies] == [
         ("clicks-1", "firing"),
         ("clicks-1", "resolved"),
@@ -170,6 +181,7 @@ def test_silences_are_read_by_incident_and_listed_beside_acks(told: Told, receiv
     [
         ([], "expected --alertmanager or --webhook, got neither"),
         (["--alertmanager", "am:9093"], "--alertmanager: expected http://HOST:PORT"),
+        (["--alertmanager", "http://am:9093"] * 21, "expected at most 20 receivers, got 21"),
         (["--alertmanager", "http://am:9093", "--resend", "soon"], "--resend: "),
         (["--alertmanager", "http://am:9093", "--resend", "2h"], "--resend: expected from 1s to 1h"),
         (["--alertmanager", "http://am:9093", "--token-env", "NO_SUCH_TOKEN"], "--token-env: the environment has no"),
