@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.open_set.emerging import Cluster, Floats, compactness, reach_of
-from sparsewatch.detectors.wafers.novel_wafers import drawn, embeddings_of
+from sparsewatch.detectors.wafers.novel_wafers import drawn, embeddings_of, total_map
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking, Pattern, WaferMap
 
@@ -107,11 +107,6 @@ def joined(pattern: Pattern, wafers: Sequence[NovelLooking], whitening: Floats, 
 def centre(pattern: Pattern, whitening: Floats) -> Floats:
     """Mean of the members after whitening, float64 of shape (d,)."""
     return np.asarray((embeddings_of(pattern.members) @ whitening).mean(axis=0))
-
-
-def total_map(pattern: Pattern) -> NDArray[np.float32]:
-    """Defects of all its wafers by cell, float32 of shape (MAP_SIDE, MAP_SIDE)."""
-    return np.frombuffer(pattern.total_map, dtype="<f4").reshape(MAP_SIDE, MAP_SIDE)
 
 
 def nearest_known(pattern: Pattern) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.sparse_net.data import to_sites
 from sparsewatch.detectors.sparse_net.points import WaferPoints, read_points
-from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking, WaferMap
+from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking, Pattern, WaferMap
 from sparsewatch.schemas.wafers import MISFIT, WaferResult
 
 _MOST_DEFECTS = 255
@@ -76,3 +76,8 @@ def drawn(small: WaferMap) -> NDArray[np.float32]:
     at = np.arange(MAP_SIDE)
     rows, columns = at * small.rows // MAP_SIDE, at * small.columns // MAP_SIDE
     return grid.reshape(small.rows, small.columns)[np.ix_(rows, columns)]
+
+
+def total_map(pattern: Pattern) -> NDArray[np.float32]:
+    """Defects of all wafers of a pattern by cell, float32 of shape (MAP_SIDE, MAP_SIDE)."""
+    return np.frombuffer(pattern.total_map, dtype="<f4").reshape(MAP_SIDE, MAP_SIDE)

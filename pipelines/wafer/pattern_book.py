@@ -6,7 +6,7 @@ window on; commands read it whole.
 
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -16,7 +16,9 @@ from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.patterns import DECISION, DECISION_KEY, PATTERN, PATTERN_KEY, Decision, Pattern, Status
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.kafka.compacted import Compacted, TopicRecreatedError
-from sparsewatch.transforms.window.measure import Record
+
+if TYPE_CHECKING:
+    from sparsewatch.transforms.window.measure import Record
 
 _logger = logging.getLogger(__name__)
 
@@ -88,14 +90,21 @@ def _put(records: dict[str, Any], id_: str, value: bytes | None, stored: Format,
         records[id_] = stored.parse(value, kind)
 
 
-def pattern_record(topic: str, pattern: Pattern) -> Record:
+def pattern_record(topic: str, pattern: Pattern) -> "Record":
     """A pattern as a record of its topic."""
-    return Record(topic, f"{PATTERN_KEY}{pattern.id}".encode(), msgspec.json.encode(pattern))
+    return _record(topic, f"{PATTERN_KEY}{pattern.id}", pattern)
 
 
-def decision_record(topic: str, decision: Decision) -> Record:
+def decision_record(topic: str, decision: Decision) -> "Record":
     """A decision as a record of its topic."""
-    return Record(topic, f"{DECISION_KEY}{decision.id}".encode(), msgspec.json.encode(decision))
+    return _record(topic, f"{DECISION_KEY}{decision.id}", decision)
+
+
+def _record(topic: str, key: str, content: Pattern | Decision) -> "Record":
+    # It comes with Beam: time and memory that those who only look at patterns do without.
+    from sparsewatch.transforms.window.measure import Record
+
+    return Record(topic, key.encode(), msgspec.json.encode(content))
 
 
 class ReadBook(Protocol):

@@ -15,6 +15,8 @@ from sparsewatch.schemas.units import moment_text
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 220, 64, 12, 24
 #: Units of a sparkline.
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
+#: More windows than these are drawn as means of as many in a row as it takes.
+_MOST_POINTS = 450
 #: Part of the largest value that is left free above it.
 _ROOM = 0.08
 
@@ -48,6 +50,8 @@ class Chart:
     lowest: str
     #: The same in words, for those who do not see it.
     told: str
+    #: Windows whose mean a point of the line is.
+    windows_a_point: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def chart(
         shade_us: The stretch of the incident.
         alerts: Start of the window, value and words of each alert.
     """
+    all_windows, each = series, -(-len(series) // _MOST_POINTS)
+    series = means(series, each)
     low, high = usual(series.starts_us, series.is_clean, series.values)
     levels = [level for level in (threshold, baseline) if level is not None]
     known = np.concatenate([series.values, high, low, np.array([*levels, *(v for _, v, _ in alerts)], np.float64)])
@@ -107,8 +113,21 @@ def chart(
         marks=tuple(marks(axes.start_us, axes.end_us, axes.x)),
         highest=shown(axes.highest),
         lowest=shown(axes.lowest),
-        told=_told(series, shown),
+        told=_told(all_windows, shown),
+        windows_a_point=each,
     )
+
+
+def means(series: Series, each: int) -> Series:
+    """Means of so many windows in a row; such a mean is clean if all of them are."""
+    if each == 1:
+        return series
+    begins = np.arange(0, len(series), each)
+    is_known = ~np.isnan(series.values)
+    sums = np.add.reduceat(np.where(is_known, series.values, 0.0), begins)
+    numbers = np.add.reduceat(is_known.astype(np.float64), begins)
+    values = np.divide(sums, numbers, out=np.full(len(begins), np.nan), where=numbers > 0)
+    return Series(series.starts_us[begins], values, np.logical_and.reduceat(series.is_clean, begins))
 
 
 def sparkline(values: NDArray[np.float64]) -> str:

@@ -1,5 +1,6 @@
 """Pages of a console as HTML, and the two files that they use."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -38,6 +39,7 @@ def page(shown: Shown, asked: Asked, token: str, *, can_leave: bool = False) -> 
         "docs": asked.docs,
         "now_s": time.time(),
         "words": WORDS,
+        "edition": _edition(),
     }
     return _templates().get_template(shown.template).render({**frame, **shown.values})
 
@@ -46,6 +48,13 @@ def page(shown: Shown, asked: Asked, token: str, *, can_leave: bool = False) -> 
 def static(name: str) -> tuple[str, str] | None:
     """Text and kind of a file that pages use; None if there is none of that name."""
     return (_templates().get_template(name).render(), _KINDS[name]) if name in _KINDS else None
+
+
+@cache
+def _edition() -> str:
+    """Of the files that pages use: a browser that holds those of another release asks for them again."""
+    texts = [found[0] for name in _KINDS if (found := static(name)) is not None]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:8]
 
 
 @cache

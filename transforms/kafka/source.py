@@ -25,10 +25,10 @@ from sparsewatch.transforms.codecs.events import EventSchema
 from sparsewatch.transforms.coders import Aside, ReaderStateCoder
 from sparsewatch.transforms.kafka.closing import WindowsClosed
 from sparsewatch.transforms.kafka.presence import STOP, patiently
-from sparsewatch.transforms.kafka.progress import ReaderTracker
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, initial_state
 from sparsewatch.transforms.kafka.reading import Reading
 from sparsewatch.transforms.kafka.routing import Step
+from sparsewatch.transforms.kafka.tracker import ReaderTracker
 
 ASIDE = "aside"
 MARKERS = "markers"

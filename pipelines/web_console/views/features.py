@@ -10,8 +10,8 @@ from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, Shown
 from sparsewatch.pipelines.web_console.drawings import Chart, chart, sparkline
 from sparsewatch.schemas.units import DAY_US
 
-#: Features of a page; points of a sparkline; windows of a chart.
-_A_PAGE, _POINTS, _WINDOWS = 50, 60, 1_500
+#: Features of a page; points of a sparkline; windows of a chart, more than a store has of a feature.
+_A_PAGE, _POINTS, _WINDOWS = 50, 60, 100_000
 _ORDERS = ("rank", "null_share", "unseen_share", "cardinality", "feature")
 #: Stretches that a feature's page can show, in days.
 DAYS = (1, 7, 30, 90)

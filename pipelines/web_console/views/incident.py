@@ -3,6 +3,8 @@
 from contextlib import closing
 from typing import Any, NamedTuple
 
+import msgspec
+
 from sparsewatch.pipelines.orders.desk import names_of
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.pipelines.web_console import history
@@ -19,7 +21,7 @@ _WINDOWS, _ALERTS, _VALUES = 600, 100, 10
 #: How long before an incident its chart begins, in windows, and at most.
 _BEFORE, _MOST_BEFORE_US = 96, 14 * DAY_US
 _AFTER = 24
-_FETCH_S = 3.0
+_FETCH_S, _PATIENCE = 3.0, "5s"
 
 
 class Values(NamedTuple):
@@ -47,7 +49,7 @@ def incident_page(asked: Asked) -> Shown:
             "moved": _moved(evidence),
             "new_values": _listed(evidence, "top_values"),
             "wafers": _listed(evidence, "wafers"),
-            "worst": _listed(evidence, "worst"),
+            "worst": _rows(watched, evidence),
             "carried_by": _shares(evidence),
             "offsets": _offsets(evidence),
             "alerts": history.alerts_of(watched.store, record["id"], _ALERTS),
@@ -120,6 +122,16 @@ def _listed(evidence: Record, key: str) -> list[Record]:
     return [one for one in found if isinstance(one, dict)][:_VALUES] if isinstance(found, list) else []
 
 
+def _rows(watched: Watched, evidence: Record) -> list[Record]:
+    """The oddest rows, each with the id of its result."""
+    source = watched.made.topics.source
+    return [
+        {**one, "id": f"{source}/{one['partition']}/{one['offset']}/{one['row']}"}
+        for one in _listed(evidence, "worst")
+        if one.keys() >= {"partition", "offset", "row", "event_time_us", "score", "columns", "identity"}
+    ]
+
+
 def _shares(evidence: Record) -> list[tuple[str, float]]:
     found = evidence.get("carried_by")
     return sorted(found.items(), key=lambda one: -one[1])[:_VALUES] if isinstance(found, dict) else []
@@ -151,7 +163,9 @@ def _originals(watched: Watched, offsets: list[tuple[int, int]]) -> list[Origina
     made = watched.made
     if not offsets:
         return []
-    with closing(open_quick_reader(made.job.kafka, made.topics.source, made.events.max_record_bytes)) as reader:
+    # A person waits for it.
+    kafka = msgspec.structs.replace(made.job.kafka, timeout=_PATIENCE)
+    with closing(open_quick_reader(kafka, made.topics.source, made.events.max_record_bytes)) as reader:
         return [_original(reader, partition, offset) for partition, offset in offsets]
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.wafers.emerging_pattern import total_map
-from sparsewatch.detectors.wafers.novel_wafers import drawn
+from sparsewatch.detectors.wafers.novel_wafers import drawn, total_map
 from sparsewatch.pipelines.patterns.listing import about
 from sparsewatch.pipelines.report.pages import Photo, photo
 from sparsewatch.pipelines.wafer.pattern_book import PatternBook

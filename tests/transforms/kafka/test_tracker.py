@@ -5,7 +5,7 @@ import pytest
 
 from sparsewatch.schemas.accounts import OpenWindow, PartitionState, ReaderState
 from sparsewatch.transforms.coders import ReaderStateCoder
-from sparsewatch.transforms.kafka.progress import ReaderTracker
+from sparsewatch.transforms.kafka.tracker import ReaderTracker
 
 START = ReaderState((PartitionState(0, 5, 100, 0), PartitionState(1, 7, 90, 0)))
 
