@@ -141,7 +141,8 @@ def bench_json(bench: Bench, rows: int) -> Iterator[Result]:
 def bench_arrow(bench: Bench, rows: int) -> Iterator[Result]:
     """`arrow`: records of 1,024 to 4,096 rows."""
     topic = bench.fill(Topic("clicks-arrow", "arrow"), click_values(rows, "arrow"), rows)
-    yield from measure(bench, "arrow", topic, click_job(bench, topic, "kafka-python"), 350_000)
+    job = click_job(bench, topic, "kafka-python")
+    yield from measure(bench, "arrow", topic, job, 350_000, targets={"memory": 1_200.0})
 
 
 def train_model(folder: Path) -> Path:

@@ -22,12 +22,12 @@ _CODEC = "zstd"
 
 
 def packed(state: bytes) -> bytes:
-    """A state, packed if it is large; equal states give equal bytes.
+    """A state, packed if it is large; one that is packed stays as it is. Equal states give equal bytes.
 
     >>> len(packed(bytes(100_000))) < 100
     True
     """
-    if len(state) < _LEAST_BYTES:
+    if len(state) < _LEAST_BYTES or state[:1] == _PACKED:
         return state
     small: bytes = pa.compress(state, codec=_CODEC, asbytes=True)
     return _PACKED + len(state).to_bytes(_HEAD_BYTES - 1, "little") + small

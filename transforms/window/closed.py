@@ -5,7 +5,7 @@ import msgspec
 from sparsewatch.schemas.accounts import Marker
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.other_fields import NO_OTHERS, OtherFields
-from sparsewatch.schemas.packed import packed, unpacked
+from sparsewatch.schemas.packed import unpacked
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Conclusion, Window
@@ -39,11 +39,11 @@ class Closed(msgspec.Struct, frozen=True, array_like=True):
 
     def to_bytes(self) -> bytes:
         """The window as it travels between steps."""
-        return packed(msgspec.msgpack.encode(self))
+        return msgspec.msgpack.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Closed":
-        """The inverse of `to_bytes`.
+        """The inverse of `to_bytes`, for bytes that were packed since, too.
 
         Raises:
             StateError: If the bytes are no closed window.

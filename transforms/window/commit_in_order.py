@@ -24,6 +24,7 @@ from apache_beam.utils.timestamp import Timestamp
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.schemas.accounts import NEVER_US, Marker, Progress
 from sparsewatch.schemas.jobs import JobIdentity
+from sparsewatch.schemas.packed import packed
 from sparsewatch.transforms.kafka.instances import no_progress
 from sparsewatch.transforms.kafka.presence import patiently
 from sparsewatch.transforms.kafka.progress import is_committed, is_next, load_progress
@@ -44,7 +45,7 @@ _WINDOWS_A_COMMIT = 16
 
 
 class _Held(NamedTuple):
-    """A window that waits for its turn, as it came: decoded it takes several times the memory."""
+    """A window that waits for its turn, packed if it has to: decoded it takes several times the memory."""
 
     markers: Sequence[Marker]
     end_us: int
@@ -114,8 +115,9 @@ class CommitInOrder(beam.DoFn):
         closed = Closed.from_bytes(keyed[1])
         self._held[closed.window.start_us] = _Held.of(closed, keyed[1])
         self._take_until(NEVER_US, closed)
-        if closed.window.start_us in self._held:
-            held.add(keyed[1])
+        if (waits := self._held.get(closed.window.start_us)) is not None:
+            self._held[closed.window.start_us] = small = waits._replace(data=packed(waits.data))
+            held.add(small.data)
             self._in_bag += 1
         self._remember(held, books, due)
 

@@ -37,6 +37,7 @@ from sparsewatch.transforms.kafka.instances import write_standing
 from sparsewatch.transforms.kafka.orders import send_order
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.window.close_windows import CloseWindows, close_window
+from sparsewatch.transforms.window.closed import Closed
 from sparsewatch.transforms.window.commit_in_order import CommitInOrder
 from sparsewatch.transforms.window.measure import Conclusion, Learning, LookBack, Window
 from sparsewatch.transforms.window.panes import CHUNK_BYTES, Pane
@@ -422,14 +423,17 @@ def test_a_window_that_all_readers_have_closed_next_does_not_wait_for_the_waterm
     assert [commit.windows for commit in broker.commits()] == [2, 4]
 
 
-def test_windows_that_wait_are_held_as_they_came(broker: Broker) -> None:
-    closed = closed_of(windows_of(5))
+def test_windows_that_wait_are_held_packed(broker: Broker) -> None:
+    whole = [Closed.from_bytes(data) for data in closed_of(windows_of(5))]
+    large = [msgspec.structs.replace(one, conclusion=replace(one.conclusion, pane=b"1" * 100_000)) for one in whole]
     runner, step = KeyedStep(), broker.step(readers=1)
-    runner.deliver(step, closed[1:])
-    assert runner.held.values == closed[1:]
-    assert [one.data for one in step._held.values()] == closed[1:]
-    runner.deliver(step, closed[:1])
+    runner.deliver(step, [one.to_bytes() for one in large[1:]])
+    assert [Closed.from_bytes(data) for data in runner.held.values] == large[1:]
+    assert runner.held.values == [one.data for one in step._held.values()]
+    assert max(map(len, runner.held.values)) < 2_000
+    runner.deliver(step, [large[0].to_bytes()])
     assert step._held == {}
+    assert broker.commits()[-1] == progress_after(windows_of(5))
 
 
 def test_windows_that_follow_each_other_do_not_wait_for_the_watermark(broker: Broker) -> None:
