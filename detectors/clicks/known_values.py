@@ -17,7 +17,6 @@ from sparsewatch.detectors.counts.counts import Counts, Part
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.hash_index import HashIndex
 from sparsewatch.detectors.counts.value_hashes import (
-    ARROW_TYPES,
     HASH_RANGE,
     Hashes,
     counters_of,
@@ -25,12 +24,8 @@ from sparsewatch.detectors.counts.value_hashes import (
     hashes_of_columns,
 )
 
-#: Type of a column of values, by the type in which they are counted.
-_POLARS_TYPES: dict[Any, pl.DataType] = {
-    ARROW_TYPES["int"]: pl.Int64(),
-    ARROW_TYPES["float"]: pl.Float64(),
-    ARROW_TYPES["str"]: pl.String(),
-}
+#: Type of a column of values, by the kind in which they are counted.
+_POLARS_TYPES: dict[str, pl.DataType] = {"int": pl.Int64(), "float": pl.Float64(), "str": pl.String()}
 
 
 class Matched(NamedTuple):
@@ -55,8 +50,9 @@ class KnownValues:
     def __init__(self, values: Mapping[str, pl.Series], limits: Mapping[str, int] | None = None) -> None:
         self.values, self.limits = values, limits or {}
         self.features = tuple(values)
-        types = {dtype: type_ for type_, dtype in _POLARS_TYPES.items()}
-        self._types = {name: types.get(series.dtype) for name, series in values.items()}
+        kinds = {dtype: kind for kind, dtype in _POLARS_TYPES.items()}
+        self._kinds = {name: kinds.get(series.dtype) for name, series in values.items()}
+        self._numbers = {name: number for number, name in enumerate(self.features)}
         self._highest = np.array([self.limit(name) - 1 for name in self.features], np.uint64)
         #: Where the values of each feature begin among all, and the end of the last.
         self.starts: Counts = np.cumsum([0, *(len(series) for series in values.values())])
@@ -74,18 +70,18 @@ class KnownValues:
 
     def match(self, counts: FeatureCounts) -> Matched:
         """Find the values of a window."""
-        here = set(counts.features)
-        columns = [place for place, name in enumerate(self.features) if name in here]
-        names = [self.features[place] for place in columns]
-        parts = counts.stored(names)
-        apart = {
+        flat, hashes = counts.flat(), counts.hashes()
+        header, sizes = flat.header, flat.sizes
+        apart = frozenset(
             name
-            for name, part in zip(names, parts, strict=True)
-            if counts.hash_limit(name) < HASH_RANGE or not self._comparable(name, part)
-        }
-        own = [(place, part) for place, name, part in zip(columns, names, parts, strict=True) if name not in apart]
-        hashes = counts.hashes([self.features[place] for place, _ in own])
-        return Matched(*self._found(own, hashes), frozenset(apart))
+            for name, kind, size, hashed in zip(header.features, header.kinds, header.sizes, header.hashed, strict=True)
+            if name in self._numbers and (hashed or (size and kind != self._kinds[name]))
+        )
+        numbers = np.array([-1 if name in apart else self._numbers.get(name, -1) for name in header.features], np.int64)
+        # Of a feature of which a sample is known, those of a window's values that can be in it: few.
+        below = hashes <= np.repeat(np.append(self._highest, np.uint64(0))[numbers], sizes)
+        at = np.flatnonzero(below & np.repeat(numbers >= 0, sizes))
+        return Matched(*self._found(np.repeat(numbers, sizes)[at], hashes[at], flat.rows[at]), apart)
 
     def unseen_shares(self, counts: FeatureCounts, matched: Matched) -> dict[str, float | None]:
         """Share of the rows with a value whose value is not known, by feature; None without a value.
@@ -110,30 +106,12 @@ class KnownValues:
                 shares[name] = min(unknown / listed, 1.0)
         return shares
 
-    def _comparable(self, name: str, part: Part) -> bool:
-        return not part.rows.size or part.values.type == self._types[name]
-
-    def _found(self, parts: Sequence[tuple[int, Part]], by_column: Sequence[Hashes]) -> tuple[Counts, Counts]:
-        """The figures of `Matched` of the values of some features and their hashes."""
-        kept = [self._below(place, part.rows, own) for (place, part), own in zip(parts, by_column, strict=True)]
-        of, sizes = np.array([(place, own.size) for place, own, _ in kept], np.int64).reshape(-1, 2).T
-        columns, hashes = np.repeat(of, sizes), _joined([own for _, own, _ in kept], np.uint64)
-        held = _joined([rows for _, _, rows in kept], np.int64)
+    def _found(self, columns: Counts, hashes: Hashes, held: Counts) -> tuple[Counts, Counts]:
+        """The figures of `Matched` of some values: the number of the feature of each, its hash and its rows."""
         places = self._index.find(hashes_of_columns(hashes, columns))
         found, rows = places >= 0, np.zeros(self.starts[-1], np.int64)
         rows[places[found]] = held[found]
         return rows, np.bincount(columns[~found], held[~found], len(self.features)).astype(np.int64)
-
-    def _below(self, feature: int, rows: Counts, hashes: Hashes) -> tuple[int, Hashes, Counts]:
-        """Of a feature of which a sample is known, those of a window's values that can be in it: few."""
-        if self.features[feature] not in self.limits:
-            return feature, hashes, rows
-        below = np.flatnonzero(hashes <= self._highest[feature])
-        return feature, hashes[below], rows[below]
-
-
-def _joined(arrays: Sequence[Any], dtype: type) -> Any:
-    return np.concatenate([np.zeros(0, dtype), *arrays])
 
 
 def _keys(columns: Sequence[int], values: Sequence[pl.Series]) -> Hashes:

@@ -19,11 +19,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparsewatch.detectors.counts.capped_counts import HashedCounters
 from sparsewatch.detectors.counts.counts import Bucket, Part
 from sparsewatch.detectors.counts.distinct import Clicks
-from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, Header, decode, encode
-from sparsewatch.detectors.counts.many_columns import hash_columns, thin_columns
+from sparsewatch.detectors.counts.feature_counts_codec import FORMAT, FlatCounts, Header, decode, encode, flattened
 from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bin_text, binned, is_number
+from sparsewatch.detectors.counts.thinned import thin
 from sparsewatch.detectors.counts.value_counts import PARTS_VALUES, Held, ValueCounts
 from sparsewatch.detectors.counts.value_estimates import (
     Marginals,
@@ -100,11 +101,13 @@ class FeatureCounts:
         self._buffer: list[pa.RecordBatch] = []
         self._buffered = 0
         self._schema: pa.Schema | None = None
-        pending = min(PARTS_VALUES, PENDING_VALUES // len(self.features))
-        self._columns = {
-            name: ValueCounts(max_values, pending, number_bits if name in binned_features else None)
-            for name in self.features
-        }
+        #: By name, made when they are first needed.
+        self._columns: dict[str, ValueCounts] = {}
+        self._places = {name: place for place, name in enumerate(self.features)}
+        #: All that is counted, as it was read, while nothing is added; where features begin in it, and its hashes.
+        self._flat: FlatCounts | None = None
+        self._starts: tuple[list[int], list[int]] = ([], [])
+        self._hashes: Hashes | None = None
 
     def __repr__(self) -> str:
         """In a line: rows, clicks, features."""
@@ -140,9 +143,13 @@ class FeatureCounts:
         """
         if self._identity() != other._identity():
             raise StateError(f"expected counts of {self._identity()} to merge, got {other._identity()}")
-        self._expect({name: column.kind for name, column in other._columns.items()})
-        for name, column in self._columns.items():
-            column.merge(other._columns[name])
+        if other._flat is not None and self._is_new():
+            self._take_over(other._flat)
+            return
+        self._expect(other._kinds())
+        self._unfold()
+        for name in self.features:
+            self._column(name).merge(other._column(name))
         self.rows += other.rows
         self.clicks += other.clicks
         for batch in tuple(other._buffer):
@@ -151,7 +158,7 @@ class FeatureCounts:
     def without_rows(self) -> Self:
         """Counts of no rows that take the same features, label and kinds of values."""
         counts = self._empty(self.max_values)
-        counts._expect({name: column.kind for name, column in self._columns.items()})
+        counts._expect(self._kinds())
         return counts
 
     def thinned(self, cells: int) -> Self:
@@ -159,15 +166,26 @@ class FeatureCounts:
 
         A feature with more has a sample of its values and hashed counters, as above `max_values`.
         """
-        self._count_buffer()
-        sizes = np.array([column.merged().rows.size for column in self._columns.values()])
-        most = self.max_values
+        flat = self.flat()
+        sizes, most = flat.sizes, self.max_values
         while most > LEAST_VALUES and np.minimum(sizes, most).sum() > cells:
             most //= 2
         counts = self._empty(most)
-        counts.rows, counts.clicks = self.rows, self.clicks
-        counts._columns = dict(zip(self.features, thin_columns(self._columns.values(), most), strict=True))
+        counts._take_over(thin(flat, self.hashes(), most) if most < self.max_values else flat)
         return counts
+
+    def flat(self) -> FlatCounts:
+        """All that is counted, as it is written."""
+        self._count_buffer()
+        return self._flattened() if self._flat is None else self._flat
+
+    def hashes(self) -> Hashes:
+        """Of the values of `flat`; found once while nothing is added."""
+        if self._flat is None:
+            return self.flat().hashes()
+        if self._hashes is None:
+            self._hashes = self._flat.hashes()
+        return self._hashes
 
     def table(self, feature: str) -> pl.DataFrame:
         """Counts of one feature: columns value, rows, clicks by ascending value, the missing value first.
@@ -186,12 +204,6 @@ class FeatureCounts:
         """Stored values of some features with their counts, each value once, in no order."""
         return [self._counted(feature).merged() for feature in features]
 
-    def hashes(self, features: Sequence[str]) -> list[Hashes]:
-        """Of the values of `stored`, of each feature; found once."""
-        columns = [self._counted(feature) for feature in features]
-        hash_columns(columns)
-        return [column.hashes() for column in columns]
-
     def ascending(self, feature: str) -> Part:
         """Stored values of a feature with their counts, by ascending value."""
         return self._counted(feature).sorted()
@@ -206,6 +218,8 @@ class FeatureCounts:
 
     def hash_limit(self, feature: str) -> int:
         """The hashes of the values in `sampled_values` are below it; `HASH_RANGE` where all values are stored."""
+        if self._flat is not None and not self._flat.header.hashed[self._place(feature)]:
+            return HASH_RANGE
         return self._counted(feature).limit()
 
     def held(self, feature: str) -> Held:
@@ -236,12 +250,36 @@ class FeatureCounts:
 
     def nulls(self, feature: str) -> int:
         """Rows without a value."""
+        if self._flat is not None:
+            return self._flat.header.nulls[self._place(feature)].rows
         return self._counted(feature).nulls.rows
 
     def to_bytes(self) -> bytes:
         """The state as one Arrow IPC stream; equal states give equal bytes."""
-        self._count_buffer()
-        columns = self._columns.values()
+        return encode(self.flat())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The state that `to_bytes` wrote.
+
+        Raises:
+            StateError: If the bytes are damaged or of another version.
+        """
+        flat = decode(data)
+        with FORMAT.reading(data):
+            header = flat.header
+            counts = cls(
+                header.features,
+                header.label,
+                max_values=header.max_values,
+                numbers=header.numbers or (),
+                number_bits=header.number_bits or BITS,
+            )
+            counts._take_over(flat)
+        return counts
+
+    def _flattened(self) -> FlatCounts:
+        columns = [self._column(name) for name in self.features]
         parts = tuple(column.sorted() for column in columns)
         header = Header(
             features=self.features,
@@ -257,29 +295,45 @@ class FeatureCounts:
             numbers=self.bins.features or msgspec.UNSET,
             number_bits=self.bins.bits if self.bins.features else msgspec.UNSET,
         )
-        return encode(header, parts, [column.hashed for column in columns if column.hashed is not None])
+        return flattened(header, parts, [column.hashed for column in columns])
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """The state that `to_bytes` wrote.
+    def _take_over(self, flat: FlatCounts) -> None:
+        """Have these counts, of a state without any."""
+        self._flat, self._starts, self._hashes = flat, flat.starts(), None
+        self.rows, self.clicks = flat.header.rows, flat.header.clicks
 
-        Raises:
-            StateError: If the bytes are damaged or of another version.
-        """
-        header, parts, tails = decode(data)
-        with FORMAT.reading(data):
-            counts = cls(
-                header.features,
-                header.label,
-                max_values=header.max_values,
-                numbers=header.numbers or (),
-                number_bits=header.number_bits or BITS,
-            )
-            counts.rows, counts.clicks = header.rows, header.clicks
-            for i, column in enumerate(counts._columns.values()):
-                column.kind = header.kinds[i]
-                column.restore(parts[i], header.nulls[i], tails[i])
-        return counts
+    def _is_new(self) -> bool:
+        return self._flat is None and not self._columns and not self._buffer
+
+    def _unfold(self) -> None:
+        """Make all columns, before something is added to them."""
+        if self._flat is None:
+            return
+        for name in self.features:
+            self._column(name)
+        self._flat, self._hashes = None, None
+
+    def _column(self, name: str) -> ValueCounts:
+        if name not in self._columns:
+            self._columns[name] = self._made(name)
+        return self._columns[name]
+
+    def _made(self, name: str) -> ValueCounts:
+        pending = min(PARTS_VALUES, PENDING_VALUES // len(self.features))
+        column = ValueCounts(self.max_values, pending, self.bins.bits if name in self.bins.features else None)
+        if self._flat is not None:
+            place, header = self._places[name], self._flat.header
+            hashed = self._flat.counters[place]
+            column.kind = header.kinds[place]
+            # Rows are added to counters in place.
+            own = None if hashed is None else HashedCounters(hashed.rows.copy(), hashed.clicks.copy())
+            column.restore(self._flat.part(place, self._starts), header.nulls[place], own)
+        return column
+
+    def _kinds(self) -> dict[str, str | None]:
+        if self._flat is not None:
+            return dict(zip(self.features, self._flat.header.kinds, strict=True))
+        return {name: self._column(name).kind for name in self.features}
 
     def _empty(self, max_values: int) -> Self:
         bins = self.bins
@@ -300,17 +354,24 @@ class FeatureCounts:
     def _expect(self, kinds: dict[str, str | None]) -> None:
         """Take note of kinds, of all or of none; None says nothing."""
         news = {name: kind for name, kind in kinds.items() if kind is not None}
+        known = self._kinds() if news else {}
         for name, kind in news.items():
-            if (before := self._columns[name].kind) not in (None, kind):
+            if (before := known[name]) not in (None, kind):
                 raise SchemaError(f"feature {name!r}: expected values of kind {before!r} as before, got {kind!r}")
-        for name, kind in news.items():
-            self._columns[name].kind = kind
+        if any(known[name] is None for name in news):
+            self._unfold()
+            for name, kind in news.items():
+                self._column(name).kind = kind
 
     def _counted(self, feature: str) -> ValueCounts:
-        if feature not in self._columns:
-            raise ConfigError(f"expected one of the features {self.features}, got {feature!r}")
+        self._place(feature)
         self._count_buffer()
-        return self._columns[feature]
+        return self._column(feature)
+
+    def _place(self, feature: str) -> int:
+        if feature not in self._places:
+            raise ConfigError(f"expected one of the features {self.features}, got {feature!r}")
+        return self._places[feature]
 
     def _push(self, batch: pa.RecordBatch) -> None:
         """Buffer a batch; all that is buffered has one schema."""
@@ -327,6 +388,7 @@ class FeatureCounts:
     def _count_buffer(self) -> None:
         if not self._buffer:
             return
+        self._unfold()
         buffer = pa.Table.from_batches(self._buffer)
         if len(self._buffer) > 1:
             buffer = buffer.combine_chunks()
@@ -341,7 +403,7 @@ class FeatureCounts:
 
     def _count_columns(self, rows: pa.Table, clicks: Clicks, features: Sequence[str]) -> None:
         for name in features:
-            self._columns[name].count(rows.column(name), clicks)
+            self._column(name).count(rows.column(name), clicks)
 
 
 def _number_kind(name: str, arrow_type: Any) -> str | None:

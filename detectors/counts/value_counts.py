@@ -77,8 +77,6 @@ class ValueCounts:
         self._parts: list[Part] = []
         #: The one of these whose values ascend, if that is known.
         self._in_order: Part | None = None
-        #: A part and the hashes of its values, once they were asked for.
-        self._hashes: tuple[Part, Hashes] | None = None
 
     def count(self, column: Any, clicks: Clicks) -> None:
         """Add rows.
@@ -105,25 +103,17 @@ class ValueCounts:
         part: Part,
         nulls: Bucket,
         hashed: HashedCounters | None,
-        *,
-        limit: int | None = None,
-        in_order: bool = True,
     ) -> None:
         """Restore a state.
 
         Args:
-            part: From the values of `merged`.
+            part: From the values of `sorted`.
             nulls: As they were.
             hashed: As they were.
-            limit: As of `limit`; found here if absent.
-            in_order: Whether the values of the part ascend.
         """
         self.nulls, self.hashed = nulls, hashed
-        self._parts, self._in_order = [part] if part.rows.size else [], part if in_order else None
-        if hashed is None:
-            self._limit = HASH_RANGE
-        else:
-            self._limit = highest_stored(hash_values(part.values, repeats=False)) if limit is None else limit
+        self._parts, self._in_order = [part] if part.rows.size else [], part
+        self._limit = HASH_RANGE if hashed is None else _highest_stored(hash_values(part.values, repeats=False))
 
     def merge(self, other: "ValueCounts") -> None:
         """Add the counts of a column of the same kind, which is not changed."""
@@ -140,22 +130,6 @@ class ValueCounts:
                 self._append(part)
         self.nulls = self.nulls.plus(other.nulls)
 
-    def empty(self, max_values: int) -> "ValueCounts":
-        """A column of the same kind without rows, of which so many values are stored."""
-        column = ValueCounts(max_values, self._pending, self.bits)
-        column.kind = self.kind
-        return column
-
-    def thinned(self, max_values: int) -> "ValueCounts":
-        """The same counts with at most so many values stored, no more than `self.max_values`."""
-        thin = self.empty(max_values)
-        thin.nulls, thin._limit = self.nulls, self._limit
-        thin.hashed = None if self.hashed is None else self.hashed.folded(max_values)
-        part = self.merged()
-        thin._parts, thin._in_order = [part] if part.rows.size else [], self._in_order
-        thin.merged()
-        return thin
-
     def merged(self) -> Part:
         """Counts of the stored values, each once, in no order."""
         if not self._parts:
@@ -170,29 +144,14 @@ class ValueCounts:
             self._in_order = self._parts[0] if in_order else None
         return self._parts[0]
 
-    def keep_hashes(self, hashes: Hashes) -> None:
-        """Keep the hashes of the values of `merged` for `hashes`."""
-        self._hashes = self.merged(), hashes
-
-    def knows_hashes(self) -> bool:
-        """Whether `hashes` are known."""
-        return self._hashes is not None and self._hashes[0] is self.merged()
-
     def hashes(self) -> Hashes:
         """Of the values of `merged`."""
-        part = self.merged()
-        if self._hashes is None or self._hashes[0] is not part:
-            return hash_values(part.values, repeats=False)
-        return self._hashes[1]
+        return hash_values(self.merged().values, repeats=False)
 
     def sorted(self) -> Part:
         """As `merged`, by ascending value."""
         part = self.merged()
-        return part if self.is_in_order() else part.take(ascending(part.values))
-
-    def is_in_order(self) -> bool:
-        """Whether the values of `merged` are known to ascend."""
-        return self.merged() is self._in_order
+        return part if part is self._in_order else part.take(ascending(part.values))
 
     def sample(self) -> tuple[Part, Hashes, int]:
         """Values whose hash is below a limit, their hashes, and the limit.
@@ -275,11 +234,11 @@ class ValueCounts:
         """The `max_values` values of the smallest hash."""
         hashes = hash_values(part.values, repeats=False)
         keep = np.argpartition(hashes, self.max_values - 1)[: self.max_values]
-        self._limit = highest_stored(hashes[keep])
+        self._limit = _highest_stored(hashes[keep])
         return part.take(np.sort(keep))
 
 
-def highest_stored(hashes: Hashes) -> int:
+def _highest_stored(hashes: Hashes) -> int:
     """The limit of a column that stores the values of these hashes, at least one, and no others."""
     # The hash of the empty text is 0; with it alone no hash would be below the limit.
     return max(1, int(hashes.max()))

@@ -190,4 +190,4 @@ def test_heavy_bins_beyond_the_cap_have_names() -> None:
 
 
 def test_no_bins_are_no_groups() -> None:
-    assert grouped(FeatureCounts(["x"], "click")._columns["x"].merged())[0].size == 0
+    assert grouped(*FeatureCounts(["x"], "click").stored(["x"]))[0].size == 0
