@@ -2,9 +2,9 @@
 
 import functools
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -18,22 +18,39 @@ from sparsewatch.pipelines.job.kinds import KINDS, parse_job
 from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.alerts import MetricSample
 from sparsewatch.testing import FakeBroker
-from tests.kit.kind_examples import example_of, job_file
+from tests.kit.kind_examples import SHARED, example_of, job_file
 
 MINUTE_MS = 60_000
 START_MS = 1_700_000_040_000
 WINDOWS, A_WINDOW = 6, 200
+#: Name of every such job.
+JOB = str(SHARED["name"])
+
+
+class Stated(NamedTuple):
+    """What a job has left for exporters."""
+
+    #: Its metrics topic, also what a later window no longer states.
+    topic: tuple[tuple[bytes, bytes], ...]
+    #: Offsets behind the source, by partition.
+    ends: dict[int, int]
+
+
+@functools.cache
+def stated(kind: str) -> tuple[Stated, ...]:
+    """Of jobs of a kind: of one with all settings, and of one with the fewest where that can run."""
+    example = example_of(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        everything = _run(kind, _everything(kind, Path(folder)))
+    return (everything,) if "none/" in str(example.settings) else (everything, _run(kind, example.settings))
 
 
 @functools.cache
 def exported(kind: str) -> tuple[Sample, ...]:
-    """Series of jobs of a kind: of one with all settings, and of one with the fewest where that can run."""
-    example = example_of(kind)
-    with tempfile.TemporaryDirectory() as folder:
-        everything = [*_run(kind, _everything(kind, Path(folder)))]
-        if "none/" not in str(example.settings):
-            everything += _run(kind, example.settings)
-    return tuple(everything)
+    """Series that exporters serve of them."""
+    pages = [page_of(job.topic, end_samples(JOB, job.ends)) for job in stated(kind)]
+    families = [family for page in pages for family in text_string_to_metric_families(page)]
+    return tuple(sample for family in families for sample in family.samples)
 
 
 def all_exported() -> tuple[Sample, ...]:
@@ -55,20 +72,18 @@ def _everything(kind: str, folder: Path) -> dict[str, Any]:
     return {**settings, "output": {"alerts_file": str(folder / "alerts.jsonl")}}
 
 
-def _run(kind: str, settings: Mapping[str, Any]) -> Iterator[Sample]:
+def _run(kind: str, settings: Mapping[str, Any]) -> Stated:
     with FakeBroker() as broker:
         broker.create("events", 2)
         job = parse_job(job_file(kind, dict(settings)), "x.toml")
         source = msgspec.structs.replace(job.source, time_format="epoch_ms")
         _publish(broker, kind)
         run_job(msgspec.structs.replace(job, kafka=broker.settings, source=source), "latest", "inprocess")
-        # Also what a later window no longer states.
-        stated = [(one.key or b"", one.value) for one in broker.records(f"{job.name}.metrics") if one.value]
+        records = broker.records(f"{JOB}.metrics")
         reader = broker.reader("events")
         reader.assign(dict.fromkeys(reader.partitions(), 0))
-        page = page_of(stated, end_samples(job.name, reader.end_offsets()))
-    for family in text_string_to_metric_families(page):
-        yield from family.samples
+        ends = reader.end_offsets()
+    return Stated(tuple((one.key or b"", one.value) for one in records if one.value), ends)
 
 
 def _publish(broker: FakeBroker, kind: str) -> None:

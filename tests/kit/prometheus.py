@@ -94,6 +94,10 @@ class PrometheusProcess:
         found = self._asked(f"query?{urllib.parse.urlencode({'query': query})}")["result"]
         return float(found[0]["value"][1]) if found else None
 
+    def labels(self, query: str) -> list[dict[str, str]]:
+        """The labels of each series that an expression gives."""
+        return [one["metric"] for one in self._asked(f"query?{urllib.parse.urlencode({'query': query})}")["result"]]
+
     def firing(self) -> set[str]:
         """Names of the rules that fire."""
         return {one["labels"]["alertname"] for one in self._asked("alerts")["alerts"] if one["state"] == "firing"}
