@@ -68,7 +68,7 @@ _COMMANDS = {
         "Retrain a row model; it is promoted if it passes a shadow run.",
     ),
     "exporter": ("sparsewatch.pipelines.exporter.command:exporter", "Serve a job's metrics to Prometheus."),
-    "notify": ("sparsewatch.pipelines.notify.command:notify", "Tell an Alertmanager of incidents."),
+    "notify": ("sparsewatch.pipelines.notify.command:notify", "Tell an Alertmanager or webhooks of incidents."),
     "console": (
         "sparsewatch.pipelines.web_console.command:console",
         "Jobs in a browser: what is wrong, and why.",

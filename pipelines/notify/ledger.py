@@ -97,6 +97,11 @@ class Ledger:
             return Due(incident, digest_of(incident), "" if taken is None else taken.digest)
         return None
 
+    def put_off(self, due: Due) -> None:
+        """It could not be told: all else comes before it, so that one that is never taken holds up no other."""
+        if (incident := self._due.pop(due.incident["id"], None)) is not None:
+            self._due[due.incident["id"]] = incident
+
     def settled(self, due: Due, at_us: int) -> dict[str, Mark]:
         """The receiver took it, or refused it for good; gives its mark."""
         id_ = due.incident["id"]

@@ -18,7 +18,7 @@ from sparsewatch.pipelines.notify.ledger import Due, Ledger
 from sparsewatch.pipelines.notify.tally import Tally
 from sparsewatch.pipelines.notify.update import Update, update_of
 from sparsewatch.pipelines.records.reading import Record
-from sparsewatch.schemas.errors import ConfigError, SparsewatchError, StateError
+from sparsewatch.schemas.errors import ConfigError, SourceError, SparsewatchError, StateError
 from sparsewatch.schemas.notified import MARK, Mark, Marked, marked_of
 from sparsewatch.transforms.kafka.follow_topic import Records
 from sparsewatch.transforms.kafka.open import kept_writers, lent_writer
@@ -143,6 +143,10 @@ class Delivery:
             _logger.warning("%s of %s is not sent again before a restart: %s", update.change, update.incident, error)
             self.tally.refused += 1
             self._settled(due, now_us)
+        except SourceError:
+            with self._lock:
+                self._ledger.put_off(due)
+            raise
         else:
             self.tally.sent += 1
             self._unwritten |= self._settled(due, now_us)

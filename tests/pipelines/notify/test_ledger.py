@@ -148,6 +148,20 @@ def test_over_any_crashes_nothing_is_lost_and_what_doubles_has_its_key(steps: li
         assert len(set(digests)) == len(digests)
 
 
+def test_one_that_is_never_taken_holds_up_no_other() -> None:
+    ledger, _ = begun(OLD, [record(1), record(2), record(3)])
+    tried = []
+    for _ in range(4):
+        due = ledger.next()
+        assert due is not None
+        tried.append(due.incident["id"])
+        if due.incident["id"] == "clicks-1":
+            ledger.put_off(due)
+        else:
+            ledger.settled(due, 3)
+    assert tried == ["clicks-1", "clicks-2", "clicks-3", "clicks-1"]
+
+
 def test_findings_in_another_order_are_the_same_update() -> None:
     one, other = record(), record()
     other["findings"] = other["findings"][::-1]
