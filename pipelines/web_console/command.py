@@ -23,7 +23,7 @@ _EXAMPLES = """
 \b
 Examples:
   sparsewatch console clicks.toml wafers.toml
-  sparsewatch console clicks.toml --port 8080 --docs https://wiki.example.org/sparsewatch/docs
+  sparsewatch console clicks.toml --port 8080 --docs https://wiki.example.org/sparsewatch
   sparsewatch console clicks.toml --host 0.0.0.0 --certificate cert.pem --key key.pem --users users.txt
 """
 _LOOK_S = 0.5
@@ -64,7 +64,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Windows, alerts and results that are kept at most, of each kind and job.",
 )
-@click.option("--docs", default="", metavar="URL", help="Address of the folder docs, for links to what to do.")
+@click.option("--docs", default="", metavar="URL", help="Address of this project's files, for links to what to do.")
 def console(
     job_files: tuple[Path, ...],
     port: int,
