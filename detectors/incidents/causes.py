@@ -85,6 +85,8 @@ SHARES = frozenset(
 _WHOLES = frozenset({"stream", "rows", "wafers"})
 #: Share of a feature's rows from which on unseen values are no news.
 _MOSTLY_UNSEEN = 0.5
+#: Rules on a model's columns; that its row scores drift says no column, and follows from these.
+_OF_COLUMNS = frozenset({"columns_moved", "column_out_of_range", "column_link_lost", "rows_unlike_training"})
 #: Share of the rows that are outliers from which on a row model does not describe the stream.
 _LARGELY_UNLIKE = 0.25
 _ORDER = {rule: place for place, rule in enumerate(RULES)}
@@ -118,6 +120,11 @@ def is_news(found: Finding | Member) -> bool:
 def is_of_stream(found: Finding) -> bool:
     """Whether what the rows of the same window show follows from it."""
     return found.rule in STREAM_RULES or (found.rule == "rows_unlike_training" and found.value >= _LARGELY_UNLIKE)
+
+
+def follows(found: Finding, other: Finding) -> bool:
+    """Whether a finding follows from another one of the same window."""
+    return is_of_stream(other) or (found.rule == "row_scores_drift" and other.rule in _OF_COLUMNS)
 
 
 def cause_key(found: Finding) -> tuple[str, ...]:

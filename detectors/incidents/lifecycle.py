@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sparsewatch.detectors.incidents.causes import by_suspicion, cause_key, is_about, is_news, is_of_stream, kind_of
+from sparsewatch.detectors.incidents.causes import by_suspicion, cause_key, follows, is_about, is_news, kind_of
 from sparsewatch.detectors.incidents.follow_orders import follow, name_of, silent_names
 from sparsewatch.detectors.incidents.settings import IncidentSettings
 from sparsewatch.detectors.incidents.weight import weight_of
@@ -130,7 +130,7 @@ def _home(finding: Finding, known: Sequence[Incident], window: Seen, findings: S
         if is_news(finding) and all(is_news(one) and one.rule == finding.rule for one in incident.members):
             return incident.number
     for incident in reversed(known):
-        if kind_of(finding.rule) == "data" and _explains(incident, window, findings):
+        if kind_of(finding.rule) == "data" and _explains(incident, window, finding, findings):
             return incident.number
     return None
 
@@ -143,13 +143,13 @@ def _silent_home(finding: Finding, known: Sequence[Incident]) -> int | None:
     return None
 
 
-def _explains(incident: Incident, window: Seen, findings: Sequence[Finding]) -> bool:
+def _explains(incident: Incident, window: Seen, finding: Finding, findings: Sequence[Finding]) -> bool:
     """Whether what a window shows for the first time follows from an incident."""
     if incident.is_resolved or any(kind_of(member.rule) != "data" for member in incident.members):
         return False
     if 0 <= window.start_us - incident.started_us <= window.end_us - window.start_us:
         return True
-    still = {finding.rule for finding in findings if is_of_stream(finding)}
+    still = {other.rule for other in findings if follows(finding, other)}
     return any(member.rule in still for member in incident.members)
 
 

@@ -117,6 +117,19 @@ def test_what_columns_show_while_the_model_describes_few_rows_follows_from_that(
     assert (told, change) == (number, "grew" if number == 1 else "opened")
 
 
+def test_row_scores_that_drift_while_a_column_is_wrong_follow_from_it() -> None:
+    stream, drift = Stream(), finding("row_scores_drift", "rows")
+    moved = finding("columns_moved", "pressure")
+    for _ in range(3):
+        stream.see(moved)
+    assert stream.told(moved, drift) == [(1, "grew")]
+    alone = Stream()
+    for _ in range(3):
+        alone.see(finding("volume_low", "stream"))
+    # Nothing is wrong with a column, nor with the stream any more.
+    assert alone.told(drift) == [(2, "opened")]
+
+
 def test_each_pattern_is_an_incident_of_its_own_and_the_source_and_the_books_are() -> None:
     stream = Stream()
     first, second = finding("emerging_pattern", "p1"), finding("emerging_pattern", "p2")
