@@ -19,7 +19,9 @@ def now_page(asked: Asked) -> Shown:
     # A job with the most urgent incident stands above the others.
     found.sort(key=lambda one: (not one[1], history.urgency(one[1][0]) if one[1] else (0, 0, 0.0, 0)))
     total = sum(len(firing) for _, firing, _ in found)
-    return Shown("now.html", {"found": found, "total": total})
+    # What cannot be read may hold more.
+    is_all = not any(watched.absent() for watched in asked.jobs.values())
+    return Shown("now.html", {"found": found, "total": total, "is_all": is_all})
 
 
 def _state(watched: Watched) -> list[tuple[str, str]]:

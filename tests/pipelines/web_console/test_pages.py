@@ -52,9 +52,13 @@ def with_incident(watched: Watched, evidence: dict[str, Any], **given: Any) -> A
 
 def test_the_first_page_names_what_is_wrong_since_when_and_where(tmp_path: Path) -> None:
     with watched_clicks(tmp_path) as watched:
+        unread = shown(now_page, Asked({"clicks": watched}, user="ada"))
+        for what in ("windows", "incidents", "alerts", "orders"):
+            fill(watched, what, {})
         quiet = shown(now_page, Asked({"clicks": watched}, user="ada"))
         fill(watched, "incidents", {"clicks-1": incident(1), "clicks-2": incident(2, "resolved", "resolved")})
         text = shown(now_page, Asked({"clicks": watched}, user="ada"))
+    assert "No incident is known: not all topics can be read" in unread
     assert "Nothing is wrong now" in quiet
     assert "1 incident now" in text
     for said in ("feature_nulls", "site", "half of it is gone", "2027-01-15 08:00:00", "sdk = 3.2", "not tested"):
