@@ -113,7 +113,7 @@ class ValueCounts:
         """
         self.nulls, self.hashed = nulls, hashed
         self._parts, self._in_order = [part] if part.rows.size else [], part
-        self._limit = HASH_RANGE if hashed is None else _highest_stored(hash_values(part.values, repeats=False))
+        self._limit = HASH_RANGE if hashed is None else highest_stored(hash_values(part.values, repeats=False))
 
     def merge(self, other: "ValueCounts") -> None:
         """Add the counts of a column of the same kind, which is not changed."""
@@ -234,11 +234,11 @@ class ValueCounts:
         """The `max_values` values of the smallest hash."""
         hashes = hash_values(part.values, repeats=False)
         keep = np.argpartition(hashes, self.max_values - 1)[: self.max_values]
-        self._limit = _highest_stored(hashes[keep])
+        self._limit = highest_stored(hashes[keep])
         return part.take(np.sort(keep))
 
 
-def _highest_stored(hashes: Hashes) -> int:
+def highest_stored(hashes: Hashes) -> int:
     """The limit of a column that stores the values of these hashes, at least one, and no others."""
     # The hash of the empty text is 0; with it alone no hash would be below the limit.
     return max(1, int(hashes.max()))

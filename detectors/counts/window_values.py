@@ -1,22 +1,21 @@
 """Values of a window that are compared with those of other windows: each is hashed once, each sample weighted once."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import pyarrow as pa
 
 from sparsewatch.detectors.counts.capped_counts import Floats, HashedCounters
 from sparsewatch.detectors.counts.counts import Counts, Part
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
+from sparsewatch.detectors.counts.feature_counts_codec import FlatCounts
 from sparsewatch.detectors.counts.sample_weights import Sample, sample_weights
-from sparsewatch.detectors.counts.value_counts import Held
-from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, Hashes, hash_values
+from sparsewatch.detectors.counts.value_counts import highest_stored
+from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, HASH_RANGE, Hashes
 
 #: Of values.
 TYPES: tuple[Any, ...] = tuple(ARROW_TYPES.values())
-_NUMBERS = {arrow: number for number, arrow in enumerate(TYPES)}
 
 
 class FlatValues(NamedTuple):
@@ -51,26 +50,19 @@ class FlatValues(NamedTuple):
         )
 
     @classmethod
-    def of(cls, held: Sequence[Held]) -> Self:
-        """Of the values of features."""
-        parts = [one.part for one in held]
-        sizes = np.array([part.rows.size for part in parts], np.int64)
-        types = np.array([_NUMBERS.get(part.values.type, -1) for part in parts], np.int64)
-        of_value = np.repeat(types, sizes)
-        hashes, values = np.zeros(of_value.size, np.uint64), []
-        for number, arrow in enumerate(TYPES):
-            own = [part.values for part, type_ in zip(parts, types.tolist(), strict=True) if type_ == number]
-            values.append(pa.concat_arrays(own) if own else pa.array([], arrow))
-            hashes[of_value == number] = hash_values(values[-1], repeats=False)
-        return cls(
-            begins=np.cumsum(sizes) - sizes,
-            sizes=sizes,
-            types=types,
-            highest=np.array([one.limit - 1 for one in held], np.uint64),
-            rows=np.concatenate([np.zeros(0, np.int64), *(part.rows for part in parts)]),
-            hashes=hashes,
-            values=tuple(values),
-        )
+    def of(cls, counts: FlatCounts, hashes: Hashes) -> Self:
+        """Of the counts of all features, and the hashes of their values."""
+        sizes = counts.sizes
+        begins = np.cumsum(sizes) - sizes
+        types = np.full(sizes.size, -1)
+        for number, kind in enumerate(ARROW_TYPES):
+            types[counts.are_of(kind)] = number
+        highest = np.full(sizes.size, HASH_RANGE - 1, np.uint64)
+        for place in np.flatnonzero(counts.header.hashed).tolist():
+            own = hashes[begins[place] : begins[place] + sizes[place]]
+            highest[place] = highest_stored(own) - 1
+        values = tuple(counts.values[kind] for kind in ARROW_TYPES)
+        return cls(begins, sizes, types, highest, counts.rows, hashes, values)
 
 
 class WindowValues:
@@ -82,7 +74,6 @@ class WindowValues:
 
     def __init__(self, counts: FeatureCounts) -> None:
         self.counts = counts
-        self._held = {name: counts.held(name) for name in counts.features}
         self._number = {name: number for number, name in enumerate(counts.features)}
         #: By feature, of the limit that was asked for last.
         self._weights: dict[str, tuple[int, Floats]] = {}
@@ -90,25 +81,28 @@ class WindowValues:
     @functools.cached_property
     def nulls(self) -> Counts:
         """Rows without a value of each feature, shape (n_features,)."""
-        return np.array([self.counts.nulls(name) for name in self.counts.features], np.int64)
-
-    def part(self, feature: str) -> Part:
-        """Counts of the stored values, in no order."""
-        return self._held[feature].part
-
-    def hash_limit(self, feature: str) -> int:
-        """The hashes of the values that may be compared are below it; `HASH_RANGE` where all values are stored."""
-        return self._held[feature].limit
+        return np.array([nulls.rows for nulls in self._counted.header.nulls], np.int64)
 
     @functools.cached_property
     def flat(self) -> FlatValues:
         """The values of all features, in their order."""
-        return FlatValues.of(list(self._held.values()))
+        return FlatValues.of(self._counted, self.counts.hashes())
 
-    def hashes(self, feature: str) -> Hashes:
-        """Of the values of `part`."""
-        first = self.flat.begins[self._number[feature]]
-        return self.flat.hashes[first : first + self.part(feature).rows.size]
+    @functools.cached_property
+    def _counted(self) -> FlatCounts:
+        return self.counts.flat()
+
+    @functools.cached_property
+    def _starts(self) -> tuple[list[int], list[int]]:
+        return self._counted.starts()
+
+    def part(self, feature: str) -> Part:
+        """Counts of the stored values, ascending."""
+        return self._counted.part(self._number[feature], self._starts)
+
+    def hash_limit(self, feature: str) -> int:
+        """The hashes of the values that may be compared are below it; `HASH_RANGE` where all values are stored."""
+        return int(self.flat.highest[self._number[feature]]) + 1
 
     def weights(self, limits: Mapping[str, int]) -> Floats:
         """How many values each value of some features stands for whose hash is below a limit; feature after feature.
@@ -126,13 +120,15 @@ class WindowValues:
         return {name: self._sample(name, limit) for name, limit in limits.items() if not self._knows(name, limit)}
 
     def _sample(self, feature: str, limit: int) -> Sample:
-        part, hashed, _ = self._held[feature]
-        hashes = self.hashes(feature)
+        number, flat = self._number[feature], self.flat
+        own = slice(int(flat.begins[number]), int(flat.begins[number] + flat.sizes[number]))
+        hashes, rows, clicks = flat.hashes[own], flat.rows[own], self._counted.clicks[own]
+        hashed = self._counted.counters[number]
         if hashed is None:
             hashed = HashedCounters.empty(self.counts.max_values)
-            hashed.add(hashes, part.rows, part.clicks)
+            hashed.add(hashes, rows, clicks)
         below = hashes < np.uint64(limit)
-        return Sample(hashed, hashes[below], part.rows[below], part.clicks[below], limit)
+        return Sample(hashed, hashes[below], rows[below], clicks[below], limit)
 
     def learn(self, feature: str, limit: int, weights: Floats) -> None:
         """Keep weights of a sample of `samples`."""

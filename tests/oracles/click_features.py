@@ -32,7 +32,7 @@ from sparsewatch.detectors.clicks.tolerances import (
 from sparsewatch.detectors.clicks.value_shares import ValueShares
 from sparsewatch.detectors.clicks.values_over import LEAST_SHARE, MOST_FREQUENT
 from sparsewatch.detectors.counts.counts import Counts
-from sparsewatch.detectors.counts.value_hashes import HASH_RANGE
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 from sparsewatch.detectors.counts.value_order import ascending
 from sparsewatch.detectors.counts.window_values import WindowValues, weigh
 
@@ -96,7 +96,7 @@ class _Values(NamedTuple):
         window = np.repeat(np.arange(len(windows)), [part.rows.size for part in parts])
         rows = np.concatenate([part.rows for part in parts])
         if limit < HASH_RANGE:
-            some = np.concatenate([window.hashes(feature) for window in windows]) < np.uint64(limit)
+            some = np.concatenate([hash_values(part.values, repeats=False) for part in parts]) < np.uint64(limit)
             codes, window, rows = codes[some], window[some], rows[some]
             order = order[np.bincount(codes, minlength=order.size)[order] > 0]
         place = np.empty(len(encoded.dictionary), np.int64)
