@@ -19,8 +19,8 @@ from sparsewatch.schemas.metrics import METRICS
 from tests.kit.exported_jobs import all_exported
 from tests.kit.promql import Selector, named_in
 
-#: The jobs have models, and run once for all tests that look at what they export.
-pytestmark = [pytest.mark.torch, pytest.mark.xdist_group("exported jobs")]
+#: The jobs have models.
+pytestmark = pytest.mark.torch
 BOARDS = {path.stem: json.loads(text) for path, text in generated().items() if path.suffix == ".json"}
 PANELS = {
     f"{name}: {panel['title']}": panel

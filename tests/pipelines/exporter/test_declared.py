@@ -6,8 +6,8 @@ from sparsewatch.pipelines.job.kinds import KINDS
 from sparsewatch.schemas.metrics import METRICS
 from tests.kit.exported_jobs import exported
 
-#: The jobs have models, and run once for all tests that look at what they export.
-pytestmark = [pytest.mark.torch, pytest.mark.xdist_group("exported jobs")]
+#: The jobs have models.
+pytestmark = pytest.mark.torch
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,8 +17,8 @@ from tests.kit.prometheus import PrometheusProcess
 from tests.kit.topics import create_topic
 from tests.kit.waiting import wait_for
 
-#: The jobs have models, and run once for all tests that look at what they export.
-pytestmark = [pytest.mark.torch, pytest.mark.xdist_group("exported jobs")]
+#: The jobs have models.
+pytestmark = pytest.mark.torch
 Start = Callable[[], Exporter]
 
 
