@@ -58,6 +58,8 @@ OTHER_DECODING = {
     "pipelines/wafer_files/klarf/version18.py": "a user's file",
     "pipelines/demo/command.py": "records of this process's own jobs",
     "pipelines/demo/watch.py": "records of this process's own jobs",
+    "pipelines/web_console/history.py": "records as they came, of the console's own store",
+    "pipelines/web_console/views/decide.py": "an order that was just written",
 }
 
 
