@@ -20,7 +20,7 @@ JOB = """
 kind = "ctr"
 name = "clicks"
 label = "click"
-columns = {{ amount = "float", weight = "float", site = "{site}", click = "int", other = "int" }}
+columns = {{ amount = "float", weight = "float", site = "{site}", guess = "float", click = "int", other = "int" }}
 features = {features}
 kafka.bootstrap_servers = ["nowhere:1"]
 source = {{ topic = "clicks", time_column = "time", time_format = "epoch_ms" }}
@@ -73,7 +73,7 @@ def test_a_reference_of_other_settings_is_refused_before_the_broker_is_asked(
 @pytest.mark.parametrize(
     ("bins", "message"),
     [
-        ({"numbers": ["weight"]}, "column 'amount': expected counts in bins, got counts by value"),
+        ({"numbers": ["weight", "guess"]}, "column 'amount': expected counts in bins, got counts by value"),
         ({"numbers": NUMBERS, "number_bits": 6}, "expected bins of 5 bits, got 6"),
     ],
 )
