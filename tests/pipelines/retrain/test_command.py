@@ -121,17 +121,17 @@ class Stream:
     def close(self, windows: int, shift: float = 0.0) -> None:
         """Close windows as the job would."""
         forget_models()
-        topics, writer, conclude = (
-            ready(self.job).topics,
-            open_writer(self.job.kafka),
-            prepare(ready(self.job)).conclude,
-        )
+        topics, writer, prepared = ready(self.job).topics, open_writer(self.job.kafka), prepare(ready(self.job))
+        conclude, learning = prepared.conclude, prepared.learning
         assert isinstance(conclude, ConcludeRows)
+        assert learning is not None
         for number in self._next(windows):
             start, end = ((START_MS + (number + i) * WINDOW_MS) * 1000 for i in (0, 1))
             measure = conclude.new()
             measure.add(block(table(ROWS, number, shift), number))
             told = conclude(Window(start, end), [measure.to_bytes()])
+            # Of no earlier windows: nothing is usual yet.
+            told += learning(Window(start, end), told, [], ())
             alerts = [raise_alert(finding, self.topic, start, end).id for finding in told.findings]
             record = {"job": self.topic, "window_start_us": start, "complete": True, "alerts": alerts, **told.summary}
             assert told.pane is not None
