@@ -122,7 +122,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     venv.create(home / "venv", with_pip=uv is None)
     python = str(home / "venv" / "bin" / "python")
     pip = [python, "-m", "pip", "-q", "install"] if uv is None else [uv, "pip", "install", "-q", "--python", python]
-    subprocess.run([*pip, str(made)], check=True)
+    subprocess.run([*pip, f"{made}[console]"], check=True)
     yield home / "venv" / "bin"
     # Gigabytes.
     shutil.rmtree(home)
@@ -133,9 +133,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("clean", ["away", pytest.param("installed", marks=pytest.mark.slow)], indirect=True)
 def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_broker: KafkaBroker, clean: Clean) -> None:
     job, commands = first_job()
-    init, check, run, train, backtest, run_bounded, status, windows, incidents, *orders, exporter, notify, rejects = (
-        commands
-    )
+    init, check, run, train, backtest, run_bounded, status, windows, incidents, *orders = commands[:-4]
+    exporter, notify, console, rejects = commands[-4:]
     assert run == "sparsewatch run clicks.toml"
     bootstrap = kafka_broker.bootstrap
     create_topic(bootstrap, "clicks", 2)
@@ -184,6 +183,10 @@ def test_the_first_job_runs_without_end_where_there_is_only_the_wheel(kafka_brok
         wait_for(lambda: b'outcome="rejected"} 1.0' in scraped(url), 30, "the metrics")
     with clean.running(notify) as log:
         wait_for(lambda: "telling 1 Alertmanager of clicks.incidents" in log.read_text(), 60, "the notifications")
+    with clean.running(f"{console} --port 0") as log:
+        wait_for(lambda: "http://" in log.read_text(), 60, "the console")
+        [url] = re.findall(r"http://[\w.:]+", log.read_text())
+        wait_for(lambda: known.encode() in scraped(url), 30, "the incident in the console")
     assert "1 reject" in clean.run(rejects)
 
 
