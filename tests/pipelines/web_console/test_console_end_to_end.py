@@ -76,7 +76,9 @@ def test_what_is_wrong_with_its_options_is_said(
     assert_refused(sparsewatch("console", job, "--host", "0.0.0.0"), "also --certificate and --key and --users")
     assert_refused(sparsewatch("console", job, "--key", job), "expected both --certificate and --key")
     assert_refused(sparsewatch("console", job, job), "two jobs are called 'odd'")
-    assert_refused(sparsewatch("console", job, "--certificate", job, "--key", job), "--certificate .* --key ")
+    assert_refused(
+        sparsewatch("console", job, "--state", tmp_path, "--certificate", job, "--key", job), "--certificate .* --key "
+    )
     assert_refused(
         sparsewatch("console", job, "--state", tmp_path, "--port", kafka_broker.port), "Address already in use"
     )
