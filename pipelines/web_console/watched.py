@@ -91,6 +91,11 @@ class Watched:
         return all(one.follower.has_read for one in self.followed[:2])
 
     @property
+    def is_known(self) -> bool:
+        """Whether its incidents are known: its topics of windows and incidents can be read now."""
+        return all(one.taking.is_up for one in self.followed[:2])
+
+    @property
     def refused(self) -> Exception | None:
         """Why the broker refuses us, before anything was read."""
         return next((one.follower.refused for one in self.followed if one.follower.refused is not None), None)
@@ -98,6 +103,14 @@ class Watched:
     def absent(self) -> list[str]:
         """Topics that cannot be read now."""
         return [one.name for one in self.followed if not one.taking.is_up]
+
+    def unread_since_s(self) -> float | None:
+        """Since when not all of its topics can be read, seconds since the epoch.
+
+        Returns:
+            0 if one was not read yet since the console was started; None if all can be read.
+        """
+        return min((one.taking.seen_s for one in self.followed if not one.taking.is_up), default=None)
 
     def ask(self) -> None:
         """Ask how the job stands."""

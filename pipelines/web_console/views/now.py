@@ -15,13 +15,23 @@ A_PAGE = 50
 
 def now_page(asked: Asked) -> Shown:
     """Incidents that fire, of each job: what is to be looked at first comes first."""
-    found = [(watched, history.firing(watched.store), _state(watched)) for watched in asked.jobs.values()]
+    found = [
+        (watched, history.firing(watched.store), _state(watched), _known_until_us(watched))
+        for watched in asked.jobs.values()
+    ]
     # A job with the most urgent incident stands above the others.
-    found.sort(key=lambda one: (not one[1], history.urgency(one[1][0]) if one[1] else (0, 0, 0.0, 0)))
-    total = sum(len(firing) for _, firing, _ in found)
+    # Of those without one, a job that cannot be read does: it may have incidents that nobody sees.
+    found.sort(key=lambda one: (not one[1], history.urgency(one[1][0]) if one[1] else (0, 0, 0.0, 0), one[0].is_known))
+    total = sum(len(firing) for _, firing, _, _ in found)
     # What cannot be read may hold more.
-    is_all = not any(watched.absent() for watched in asked.jobs.values())
+    is_all = not any(watched.absent() or watched.standing.fault for watched in asked.jobs.values())
     return Shown("now.html", {"found": found, "total": total, "is_all": is_all})
+
+
+def _known_until_us(watched: Watched) -> int:
+    """End of the last window that is known; 0 if none is."""
+    newest = history.newest_window(watched.store) if not watched.is_known else None
+    return int(newest["window_end_us"]) if newest else 0
 
 
 def _state(watched: Watched) -> list[tuple[str, str]]:

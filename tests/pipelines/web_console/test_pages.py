@@ -19,7 +19,7 @@ from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.pipelines.web_console.words import WORDS
 from sparsewatch.schemas.incidents import IncidentRecord
 from tests.pipelines.notify.incident_records import found, incident
-from tests.pipelines.web_console.filled import alert, fill, watched_clicks, windows
+from tests.pipelines.web_console.filled import START_US, alert, fill, watched_clicks, windows
 
 HOSTILE = "</title><script>alert('x')</script><img src=x onerror=\"y\">{{ 7 * 7 }}\x00\x1b\u202e" + "A" * 10_000
 SLICE = {
@@ -65,6 +65,55 @@ def test_the_first_page_names_what_is_wrong_since_when_and_where(tmp_path: Path)
         assert said in text
     assert 'href="/jobs/clicks/incidents/clicks-1"' in text
     assert "clicks-2" not in text
+
+
+def test_a_job_that_cannot_be_read_says_so_in_its_own_place_since_when_and_what_was_last_known(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with watched_clicks(tmp_path / "other", name="other") as fine, watched_clicks(tmp_path) as watched:
+        jobs = {"other": fine, "clicks": watched}
+        unread = part_of(watched, shown(now_page, Asked(jobs, user="ada")))
+        for one in jobs.values():
+            for what in ("windows", "incidents", "alerts", "orders"):
+                fill(one, what, {})
+        fill(watched, "windows", windows(range(3)))
+        for followed in watched.followed:
+            followed.taking.seen_s = START_US / 1e6
+            followed.taking.lost()
+        text = shown(now_page, Asked(jobs, user="ada"))
+        listed = shown(incidents_page, asked_of(watched))
+        fill(watched, "incidents", {"clicks-1": incident(1)})
+        watched.followed[1].taking.lost()
+        firing = shown(now_page, Asked(jobs, user="ada"))
+    assert "nor at any time since this console was started" in unread
+    assert "Nothing is known of it." in unread
+    assert text.index("<bdi>clicks</bdi> <span") < text.index("<bdi>other</bdi> <span")
+    mine = part_of(watched, text)
+    assert "cannot be read</span>" in mine
+    assert "no incident</span>" not in mine
+    assert "no incident</span>" in part_of(fine, text)
+    assert "cannot be read since 2027-01-15 08:00:00" in mine
+    assert "of windows until 2027-01-15 08:03:00: no incident." in mine
+    assert "None is known: not all topics can be read." in listed
+    assert "1 incident known: not all topics can be read" in firing
+    assert "of windows until 2027-01-15 08:03:00: 1 incident." in firing
+
+
+def test_a_job_that_cannot_be_asked_is_no_all_clear(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as watched:
+        for what in ("windows", "incidents", "alerts"):
+            fill(watched, what, {})
+        without_orders = shown(now_page, Asked({"clicks": watched}, user="ada"))
+        fill(watched, "orders", {})
+        watched.standing.fault = "no broker answers"
+        text = shown(now_page, Asked({"clicks": watched}, user="ada"))
+    assert "Its incidents can be read." in without_orders
+    assert "It cannot be known" not in without_orders
+    assert "Nothing is wrong now" not in text
+
+
+def part_of(watched: Watched, text: str) -> str:
+    """The place of a job on the first page."""
+    return text.partition(f"<bdi>{watched.name}</bdi> <span")[2].partition("</section>")[0]
 
 
 def test_an_incident_shows_its_value_over_time_where_it_is_and_what_changed(tmp_path: Path) -> None:
