@@ -71,6 +71,9 @@ class Samples:
         )
 
 
+SamplesOf = Callable[[Finding], Samples]
+
+
 @dataclass(frozen=True)
 class _Rows:
     """One of the two samples, for indicators."""
@@ -223,19 +226,25 @@ _ONE_KIND = 0.5
 _LOSSES = frozenset({"feature_type_changed", "feature_vanished", "feature_nulls"})
 
 
-def locate(findings: Sequence[Finding], samples: Samples) -> list[Finding]:
+def locate(findings: Sequence[Finding], samples: SamplesOf) -> list[Finding]:
     """The findings with `slice` and `sample_offsets` in their evidence, and the slice in the message.
 
     Args:
         findings: Of a window. All but `MOST_LOCATED` that explain most, and those of other rules, stay as they are.
-        samples: Of the window and its baseline.
+        samples: Of the window and its baseline, by finding.
     """
-    places = [at for at, one in enumerate(findings) if one.rule in INDICATORS and _is_sampled(one, samples)]
+    places = [at for at, one in enumerate(findings) if one.rule in INDICATORS and _is_sampled(one, samples(one))]
     places.sort(key=lambda at: explains(findings[at]))
-    if not places or not samples.now.num_rows:
+    if not places or not samples(findings[places[0]]).now.num_rows:
         return list(findings)
-    search = _Search(samples, [one.subject for one in findings if one.rule in _LOSSES])
-    located = {at: search.located(findings[at]) for at in places[:MOST_LOCATED]}
+    lost, searches = [one.subject for one in findings if one.rule in _LOSSES], dict[int, _Search]()
+    located: dict[int, Finding] = {}
+    for at in places[:MOST_LOCATED]:
+        own = samples(findings[at])
+        # Most findings of a window have the same baseline.
+        if id(own.before) not in searches:
+            searches[id(own.before)] = _Search(own, lost)
+        located[at] = searches[id(own.before)].located(findings[at])
     return [located.get(at, finding) for at, finding in enumerate(findings)]
 
 

@@ -186,7 +186,8 @@ class ConcludeClicks:
         if not findings or not self.sample_rows or measure.rows is None or self.reference is None:
             return findings
         reference = self.reference.now()
-        return locate(findings, Samples.of(measure.counts.state, measure.rows.state.rows(), reference))
+        samples = Samples.of(measure.counts.state, measure.rows.state.rows(), reference)
+        return locate(findings, lambda _: samples)
 
     def _of_counts(
         self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature], types: TypeCounts

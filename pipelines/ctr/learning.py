@@ -7,7 +7,7 @@ are kept, too: hours of the day, or of the week, are learned of them.
 """
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.determined import Link, fit_determined, sought
 from sparsewatch.detectors.clicks.determined_checks import check_determined
 from sparsewatch.detectors.clicks.learned import LearnedWindow, fit_learned
-from sparsewatch.detectors.clicks.located import Samples, locate
+from sparsewatch.detectors.clicks.located import Samples, SamplesOf, locate
 from sparsewatch.detectors.clicks.past import Past
 from sparsewatch.detectors.clicks.profile import WindowFigures, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
@@ -88,6 +88,17 @@ class _Baseline(NamedTuple):
     #: The same with the click rate of the whole history, for changes that many windows show.
     slow: Reference
     rows: _Rows
+    #: Rows of the windows of a subject of which others are learned than of the stream: during a fault those before it.
+    own_rows: Mapping[str, _Rows]
+
+    def samples(self, own: OwnWindow) -> SamplesOf:
+        """The rows of a window beside those that a finding's subject was learned of."""
+
+        def of(finding: Finding) -> Samples:
+            rows = self.own_rows.get(finding.subject, self.rows)
+            return Samples.of(own.counts, own.rows, msgspec.structs.replace(self.reference, sample=rows.whole))
+
+        return of
 
 
 class _Kept(NamedTuple):
@@ -213,8 +224,7 @@ class LearnedBaseline:
     def _located(self, findings: list[Finding], own: OwnWindow, baseline: "_Baseline") -> list[Finding]:
         if not findings or not own.pane.sample:
             return findings
-        reference = msgspec.structs.replace(baseline.reference, sample=baseline.rows.whole)
-        return locate(findings, Samples.of(own.counts, own.rows, reference))
+        return locate(findings, baseline.samples(own))
 
     def _watched(self, window: Window, own: OwnWindow, baseline: "_Baseline") -> Observed | None:
         if not window.complete:
@@ -262,10 +272,11 @@ class LearnedBaseline:
             repeats=rows.repeats(),
             determined=self._determined(starts, good, reference),
         )
-        return _Baseline(reference, past.of_click_rate(reference), rows)
+        own = {name: self._rows(starts) for name, starts in of.items() if starts != of[STREAM]}
+        return _Baseline(reference, past.of_click_rate(reference), rows, own)
 
     def _rows(self, starts: Sequence[int]) -> _Rows:
-        """Rows of the windows in which nothing was wrong; of all, if these are fewer than half."""
+        """Rows of the windows in which nothing was wrong with anything; of all, if these are fewer than half."""
         panes = [(start, self._kept[start].pane) for start in starts]
         good = [one for one in panes if not one[1].suspect]
         chosen_panes = good if 2 * len(good) >= len(panes) else panes

@@ -185,6 +185,16 @@ def test_values_in_other_rows_than_theirs_are_found_and_not_learned() -> None:
     assert is_silent(run.reads(determined(usual(4, 3))))
 
 
+def test_where_a_fault_is_stays_known_while_it_lasts() -> None:
+    run = Run()
+    run.reads(usual(WHOLE, 1))
+    faulty = [rows.with_columns(ad=pl.when(pl.col("site") != "site-0").then(pl.col("ad"))) for rows in usual(60, 2)]
+    alerts = [one for told in run.reads(faulty) for one in told if one.rule == "feature_nulls"]
+    assert len(alerts) == 60
+    slices = [one.evidence["slice"] for one in alerts]
+    assert {(one["where"], one["before"]) for one in slices} == {("site = site-0", 0.0)}
+
+
 def test_a_fault_that_lasts_is_one_incident_and_is_not_learned() -> None:
     run = Run()
     run.reads(usual(WHOLE, 1))
