@@ -84,7 +84,8 @@ class View:
         """The values whose shares of the rows with a value changed most, with these before and now."""
         if self.movement is None:
             return []
-        return [self.told(one) for one in most_moved(self.movement, self.held)]
+        known, limit = self.reference.known_values[self.name], self.reference.hash_limit(self.name)
+        return [self.told(one) for one in most_moved(self.movement, self.held, known, limit)]
 
     def told(self, moved: Moved) -> Moved:
         """With the value as alerts show it."""

@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from sparsewatch.detectors.clicks.known_values import is_known
 from sparsewatch.detectors.clicks.value_shares import Movement
 from sparsewatch.detectors.counts.counts import Counts, Part
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 from sparsewatch.detectors.counts.value_order import ascending
 
 #: Values an alert shows, and characters of each; those of a value in a message.
@@ -26,7 +28,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """A value, and its shares of the rows with a value."""
 
     value: Any
-    #: Mean of the reference; 0 where the value is none of its more frequent ones.
+    #: Mean of the reference; 0 of a value that it does not know.
     before: float
     now: float
 
@@ -35,18 +37,23 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
         return f"`{str(self.value)[:_MESSAGE_CHARACTERS]}` went from {self.before:.1%} to {self.now:.1%}"
 
 
-def most_moved(movement: Movement, held: Part) -> list[Moved]:
-    """The values whose shares changed most, the furthest first.
+def most_moved(movement: Movement, held: Part, known: pl.Series, hash_limit: int = HASH_RANGE) -> list[Moved]:
+    """The values whose shares changed most, the furthest first: the reference's more frequent ones, and new ones.
 
     Args:
         movement: Of the feature in the window.
         held: Its values there.
+        known: Values that the reference knows: of those beside the more frequent ones it knows no share.
+        hash_limit: Of all values whose hashes are below.
     """
-    known = [moved_at(movement, place) for place in _furthest(movement)]
-    news = np.flatnonzero(~is_known(held.values, movement.shares.values))
+    frequent = [moved_at(movement, place) for place in _furthest(movement)]
+    is_new = ~is_known(held.values, movement.shares.values) & ~is_known(held.values, known)
+    if hash_limit < HASH_RANGE:
+        is_new &= hash_values(held.values, repeats=False) < np.uint64(hash_limit)
+    news = np.flatnonzero(is_new)
     found = most_frequent(held.values.take(pa.array(news)), held.rows[news])
     new = [Moved(value=value, before=0.0, now=rows / movement.listed) for value, rows in found]
-    return sorted([*known, *new], key=lambda one: -abs(one.now - one.before))[:EXAMPLES]
+    return sorted([*frequent, *new], key=lambda one: -abs(one.now - one.before))[:EXAMPLES]
 
 
 def most_frequent(values: Any, rows: Counts) -> list[tuple[Any, int]]:
