@@ -1,5 +1,7 @@
 """The example routes in deploy/alertmanager are taken by Alertmanager, and lead where they say."""
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,6 +54,19 @@ def test_what_always_fires_reaches_nobody(file: Path) -> None:
 def test_an_alert_goes_where_it_should(file: Path, labels: dict[str, str], receiver: str) -> None:
     words = [f"{name}={value}" for name, value in labels.items()]
     amtool("config", "routes", "test", f"--config.file={file}", f"--verify.receivers={receiver}", *words)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_a_message_leads_to_the_incident_in_the_console(file: Path, tmp_path: Path) -> None:
+    template = re.search(r"\{\{[^{}]*\.console[^{}]*\}\}", file.read_text())
+    assert template is not None
+    annotations = {"console": "https://console.test/jobs/clicks/incidents/clicks-1"}
+    alert = {"status": "firing", "annotations": annotations}
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps({"alerts": [alert], "commonAnnotations": annotations}))
+    text = template[0] if "Common" in template[0] else f"{{{{ range .Alerts }}}}{template[0]}{{{{ end }}}}"
+    words = ("--template.glob=", f"--template.text={text}", f"--template.data={data}")
+    assert amtool("template", "render", *words).strip() == annotations["console"]
 
 
 def test_the_docs_name_each_example() -> None:

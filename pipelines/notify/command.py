@@ -15,10 +15,11 @@ from sparsewatch.pipelines.exporter.pages import Pages
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kinds import name_of_kind
 from sparsewatch.pipelines.job.ready import Ready, ready
+from sparsewatch.pipelines.notify.alert import Leads
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
 from sparsewatch.pipelines.notify.follow import Incidents, Informed, Notifier, Replica
 from sparsewatch.pipelines.notify.outbox import Outbox
-from sparsewatch.pipelines.notify.places import named_webhooks, secret_of
+from sparsewatch.pipelines.notify.places import named_webhooks, page_address, secret_of
 from sparsewatch.pipelines.notify.tally import TallyCollector
 from sparsewatch.pipelines.notify.webhooks import MARK_BYTES, Delivery, Marks, Webhook
 from sparsewatch.pipelines.records.reading import MAX_BYTES
@@ -31,7 +32,7 @@ from sparsewatch.transforms.kafka.follow_topic import TopicFollower
 _EXAMPLES = """
 \b
 Examples:
-  sparsewatch notify clicks.toml --alertmanager http://localhost:9093
+  sparsewatch notify clicks.toml --alertmanager http://localhost:9093 --console http://localhost:8470
   sparsewatch notify clicks.toml wafers.toml --alertmanager http://am-0:9093 --alertmanager http://am-1:9093
   sparsewatch notify clicks.toml --webhook tickets=https://tickets.example.org/hook --webhook-token tickets=env:TICKETS
 """
@@ -72,6 +73,7 @@ _LEAST_RESEND_S, _MOST_RESEND_S = 1, 3_600
     help="Between two sends of what fires; an alert ends by itself three times as long after the last.",
 )
 @click.option("--docs", default="", metavar="URL", help="Address of this project's files, for links to what to do.")
+@click.option("--console", default="", metavar="URL", help="Address of a console, for links to incidents' pages.")
 @click.option("--token-env", metavar="NAME", help="Environment variable that holds the Alertmanager's bearer token.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="File that holds it.")
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Certificates to trust.")
@@ -88,6 +90,7 @@ def notify(
     webhook_tokens: tuple[str, ...],
     resend: str,
     docs: str,
+    console: str,
     token_env: str | None,
     token_file: Path | None,
     ca_file: str | None,
@@ -106,10 +109,13 @@ def notify(
     if len(urls) + len(webhooks) > RECEIVERS:
         raise ConfigError(f"expected at most {RECEIVERS} receivers, got {len(urls) + len(webhooks)}")
     resend_s, token = _seconds(resend), secret_of(("--token-env", token_env), ("--token-file", token_file))
-    replicas = [Replica(Alertmanager(_address(url), token, ca_file), Outbox(resend_s, docs)) for url in urls]
     hooks = named_webhooks(webhooks, webhook_tokens, ca_file)
+    console = page_address("--console", console)
     jobs = [ready(load_job(path)) for path in job_files]
-    deliveries = [[Delivery(hook, made, name_of_kind(made.job), docs) for hook in hooks] for made in jobs]
+    files = {made.identity.job: str(path) for made, path in zip(jobs, job_files, strict=True)}
+    leads = Leads(docs, console, files)
+    replicas = [Replica(Alertmanager(_address(url), token, ca_file), Outbox(resend_s, leads)) for url in urls]
+    deliveries = [[Delivery(hook, made, name_of_kind(made.job), leads) for hook in hooks] for made in jobs]
     followers = [one for made, own in zip(jobs, deliveries, strict=True) for one in followers_of(made, replicas, own)]
     told: list[Informed] = [*replicas, *(delivery for own in deliveries for delivery in own)]
     with gracefully("stopped"), Notifier(followers, told) as running, _served(running, told, host, port):

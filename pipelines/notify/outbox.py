@@ -11,7 +11,7 @@ the same one, so that nothing doubles.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sparsewatch.pipelines.notify.alert import Alert, Labels, alert_of, is_silent, labels_of
+from sparsewatch.pipelines.notify.alert import NO_LEADS, Alert, Labels, Leads, alert_of, is_silent, labels_of
 from sparsewatch.pipelines.records.reading import Record
 
 #: An alert ends after so many times between two sends.
@@ -37,11 +37,11 @@ class Outbox:
 
     Args:
         resend_s: Seconds between two sends of an alert.
-        docs: See `sparsewatch.pipelines.notify.alert.alert_of`.
+        leads: See `sparsewatch.pipelines.notify.alert.alert_of`.
     """
 
-    def __init__(self, resend_s: float, docs: str = "") -> None:
-        self._resend_s, self._docs = resend_s, docs
+    def __init__(self, resend_s: float, leads: Leads = NO_LEADS) -> None:
+        self._resend_s, self._leads = resend_s, leads
         #: By labels.
         self._told: dict[tuple[str, ...], _Told] = {}
 
@@ -76,7 +76,7 @@ class Outbox:
             elif now_s >= one.due_s:
                 one.due_s = now_s + self._resend_s
                 ends_s = now_s + _ENDS_AFTER * self._resend_s if one.over_s is None else one.ended_s
-                alerts.append(alert_of(one.incident, ends_s, self._docs))
+                alerts.append(alert_of(one.incident, ends_s, self._leads))
         return alerts
 
     def again(self, labels: Iterable[Labels], now_s: float) -> None:

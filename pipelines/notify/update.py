@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from sparsewatch.detectors.incidents.causes import Kind, kind_of
-from sparsewatch.pipelines.notify.alert import rfc3339, runbook_url, show_command
+from sparsewatch.pipelines.notify.alert import NO_LEADS, Leads, console_url, rfc3339, runbook_url, show_command
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.schemas.alerts import Severity
 from sparsewatch.schemas.incidents import Change, State
@@ -91,22 +91,22 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     closed: Decision | None
     #: Section of the docs that says what to do.
     runbook: str
-    #: Addresses by name: `runbook` where `--docs` gives one.
+    #: Addresses by name: `runbook` where `--docs` gives one, `console` where `--console` does.
     links: dict[str, str]
     #: Command that shows the rest.
     show: str
 
 
-def update_of(incident: Record, kind: str, before: str = "", docs: str = "") -> Update:
+def update_of(incident: Record, kind: str, before: str = "", leads: Leads = NO_LEADS) -> Update:
     """What a webhook is told of an incident as it stands.
 
     Args:
         incident: Its record.
         kind: Of its job.
         before: Digest of the update that the webhook took before; empty if there is none.
-        docs: Address of the folder that holds `docs`; none if empty.
+        leads: Where its links lead.
     """
-    url = runbook_url(incident, docs)
+    links = {"runbook": runbook_url(incident, leads), "console": console_url(incident, leads)}
     return Update(
         version=VERSION,
         key=update_key(incident, before),
@@ -126,8 +126,8 @@ def update_of(incident: Record, kind: str, before: str = "", docs: str = "") -> 
         muted=_decision(incident.get("muted")),
         closed=_decision(incident.get("closed")),
         runbook=incident.get("runbook", ""),
-        links={"runbook": url} if url else {},
-        show=show_command(incident),
+        links={name: url for name, url in links.items() if url},
+        show=show_command(incident, leads),
         **_named(incident, "job state change severity message left_out windows reopened"),
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from sparsewatch.pipelines.job.ready import Ready
+from sparsewatch.pipelines.notify.alert import NO_LEADS, Leads
 from sparsewatch.pipelines.notify.http import Remote
 from sparsewatch.pipelines.notify.ledger import Due, Ledger
 from sparsewatch.pipelines.notify.tally import Tally
@@ -74,12 +75,12 @@ class Delivery:
         webhook: Who is told.
         made: The job.
         kind: Its kind.
-        docs: See `update_of`.
+        leads: See `update_of`.
     """
 
-    def __init__(self, webhook: Webhook, made: Ready, kind: str, docs: str = "") -> None:
+    def __init__(self, webhook: Webhook, made: Ready, kind: str, leads: Leads = NO_LEADS) -> None:
         self.webhook, self.job, self.tally = webhook, made.identity.job, Tally()
-        self._made, self._kind, self._docs = made, kind, docs
+        self._made, self._kind, self._leads = made, kind, leads
         self._ledger, self._lock = Ledger(), threading.Lock()
         #: Marks that are not written yet, by id.
         self._unwritten: dict[str, Mark] = {}
@@ -136,7 +137,7 @@ class Delivery:
         return 0.0 if due is not None else _LOOK_S
 
     def _tell(self, due: Due, now_us: int) -> None:
-        update = update_of(due.incident, self._kind, due.before, self._docs)
+        update = update_of(due.incident, self._kind, due.before, self._leads)
         try:
             self.webhook.send(update)
         except ConfigError as error:

@@ -58,6 +58,8 @@ class Told:
             *options,
             "--resend",
             "2s",
+            "--console",
+            "https://console.test:8470/",
         ]
         return ChildProcess(command, log=self.folder / "log")
 
@@ -88,7 +90,11 @@ def test_an_incident_is_told_once_and_resolved_once_over_a_crash_between(told: T
         told.write(incident(1))
         wait_for(lambda: statuses(receiver) == [("clicks-1", "firing")], 60, "the notification")
         (body,) = receiver.bodies
-        assert body["alerts"][0]["annotations"]["where"] == "sdk = 3.2"
+        (alert,) = body["alerts"]
+        assert alert["annotations"]["where"] == "sdk = 3.2"
+        assert alert["annotations"]["show"] == f"sparsewatch incidents show {told.job} clicks-1"
+        page = "https://console.test:8470/jobs/clicks/incidents/clicks-1"
+        assert (alert["generatorURL"], alert["annotations"]["console"]) == (page, page)
         notifying.kill()
         told.write(incident(1, "resolved", "resolved"), incident(2))
         notifying.start()
@@ -182,6 +188,12 @@ def test_silences_are_read_by_incident_and_listed_beside_acks(told: Told, receiv
         ([], "expected --alertmanager or --webhook, got neither"),
         (["--alertmanager", "am:9093"], "--alertmanager: expected http://HOST:PORT"),
         (["--alertmanager", "http://am:9093"] * 21, "expected at most 20 receivers, got 21"),
+        (["--alertmanager", "http://am:9093", "--console", "console:8470"], "--console: expected http://HOST:PORT"),
+        (["--alertmanager", "http://am:9093", "--console", "ftp://console"], "--console: expected http://HOST:PORT"),
+        (["--alertmanager", "http://am:9093", "--console", "http:///jobs"], "--console: expected http://HOST:PORT"),
+        (["--alertmanager", "http://am:9093", "--console", "http://c/?a=b"], "--console: expected http://HOST:PORT"),
+        (["--alertmanager", "http://am:9093", "--console", "http://[c"], "--console: 'http://[c': Invalid IPv6 URL"),
+        (["--alertmanager", "http://am:9093", "--console", "http://a:b@c"], "--console: the address holds a password"),
         (["--alertmanager", "http://am:9093", "--resend", "soon"], "--resend: "),
         (["--alertmanager", "http://am:9093", "--resend", "2h"], "--resend: expected from 1s to 1h"),
         (["--alertmanager", "http://am:9093", "--token-env", "NO_SUCH_TOKEN"], "--token-env: the environment has no"),

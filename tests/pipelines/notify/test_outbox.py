@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sparsewatch.pipelines.notify.alert import alert_of
+from sparsewatch.pipelines.notify.alert import Leads, alert_of
 from sparsewatch.pipelines.notify.outbox import Outbox
 from sparsewatch.schemas.incidents import DecidedRecord
 from tests.pipelines.notify.incident_records import START_US, record
@@ -26,16 +26,24 @@ def told(alerts: list[dict[str, Any]], now_s: float) -> set[tuple[str, str, bool
 def test_labels_are_the_same_over_the_life_of_an_incident_and_annotations_tell_the_rest() -> None:
     opened, later = record(), record(change="lasts")
     assert alert_of(opened, NOW)["labels"] == alert_of(later, NOW)["labels"]
-    alert = alert_of(opened, NOW, docs="https://example.org/sparsewatch/")
+    alert = alert_of(opened, NOW, Leads("https://example.org/sparsewatch/", files={"clicks": "clicks.toml"}))
     assert alert["annotations"] == {
         "summary": "feature_nulls site: half of it is gone",
         "where": "sdk = 3.2",
         "also": "feature_signal_lost site and 2 more",
         "since": "2027-01-15 08:00:00 UTC, 3 windows",
         "runbook_url": "https://example.org/sparsewatch/docs/runbook.md#feature_nulls",
-        "show": "sparsewatch incidents show JOB.toml clicks-1",
+        "show": "sparsewatch incidents show clicks.toml clicks-1",
     }
     assert alert["startsAt"] == "2027-01-15T08:00:00.000+00:00"
+
+
+def test_an_alert_leads_to_its_page_of_a_console_and_to_the_command_however_things_are_named() -> None:
+    leads = Leads(console="https://example.org/watch/", files={"fab 1/ä": "jobs of fab.toml"})
+    alert = alert_of(record(job="fab 1/ä"), NOW, leads)
+    page = "https://example.org/watch/jobs/fab%201%2F%C3%A4/incidents/fab%201%2F%C3%A4-1"
+    assert (alert["generatorURL"], alert["annotations"]["console"]) == (page, page)
+    assert alert["annotations"]["show"] == "sparsewatch incidents show 'jobs of fab.toml' 'fab 1/ä-1'"
 
 
 def test_what_fires_is_sent_at_once_and_again_long_before_it_ends() -> None:

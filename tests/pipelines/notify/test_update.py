@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from sparsewatch.pipelines.notify.alert import Leads
 from sparsewatch.pipelines.notify.update import Update, digest_of, update_key, update_of
 from sparsewatch.schemas.incidents import DecidedRecord
 from sparsewatch.testing import golden
@@ -19,7 +20,8 @@ MUTE = DecidedRecord(by="bob", at_us=START_US, why="", until_us=START_US + 3_600
 
 def test_the_body_of_an_update_is_what_it_was() -> None:
     incident = record(17, "resolved", "resolved", "critical", acked=ACK, muted=MUTE)
-    body = msgspec.json.encode(update_of(incident, "ctr", "before", "https://example.org/sparsewatch"))
+    leads = Leads("https://example.org/sparsewatch", "https://console.example.org", {"clicks": "clicks.toml"})
+    body = msgspec.json.encode(update_of(incident, "ctr", "before", leads))
     golden(BODY, msgspec.json.format(body, indent=2))
 
 

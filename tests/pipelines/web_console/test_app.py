@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from sparsewatch.pipelines.notify.alert import Leads, console_url
 from sparsewatch.pipelines.web_console.access import SESSION_S, Guard, read_users
 from sparsewatch.pipelines.web_console.server import Server
 from sparsewatch.schemas.errors import ConfigError
@@ -24,7 +25,8 @@ def test_every_page_answers_and_says_where_its_parts_may_come_from(tmp_path: Pat
         fill(watched, "windows", windows(range(3)))
         fill(watched, "incidents", {"clicks-1": incident(1)})
         with browsing(watched) as browser:
-            for path in (*paths, "/jobs/clicks/incidents/clicks-1", "/jobs/clicks/feature?name=site"):
+            told = console_url({"job": "clicks", "id": "clicks-1"}, Leads(console="https://console.example.org"))
+            for path in (*paths, told.removeprefix("https://console.example.org"), "/jobs/clicks/feature?name=site"):
                 answer = browser.get(path)
                 assert answer.status == 200, path
                 assert "default-src 'none'" in answer.headers["content-security-policy"]
