@@ -149,19 +149,19 @@ def series(points: Sequence[tuple[int, float | None, bool]]) -> Series:
     )
 
 
-def results(store: Store, kind: str, label: str, words: str, limit: int, offset: int = 0) -> Page:
+def results(store: Store, kind: str, label: str | None, words: str, limit: int, offset: int = 0) -> Page:
     """Rows or wafers, newest first.
 
     Args:
         store: Of the job.
         kind: `rows` or `wafers`.
-        label: Only of this verdict or main column; all if empty.
+        label: Only of this verdict or main column, which is empty of a row without columns; all if None.
         words: Only those that have all of these words; all if empty.
         limit: Records at most.
         offset: Newer ones to pass over.
     """
     where, given = ["kind = ?"], [kind]
-    if label:
+    if label is not None:
         where.append("label = ?")
         given.append(label)
     for word in words.lower().split()[:_WORDS]:

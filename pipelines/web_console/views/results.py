@@ -6,7 +6,9 @@ from sparsewatch.pipelines.web_console import history
 from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, Shown
 from sparsewatch.pipelines.web_console.views.patterns import patterns_of
 
-_A_PAGE = 60
+#: Results of a page, and verdicts or columns that can be chosen.
+_A_PAGE, _LABELS = 60, 200
+_MARK = "="
 
 
 def rows_page(asked: Asked) -> Shown:
@@ -34,10 +36,12 @@ def result_page(asked: Asked) -> Shown:
 
 def _list(asked: Asked, kind: str) -> dict[str, Any]:
     number, label, words = asked.page(), asked.text("label"), asked.text("q")
-    found = history.results(asked.job.store, kind, label, words, _A_PAGE, (number - 1) * _A_PAGE)
+    # Behind a mark: a row may have no column at all, and nothing chosen is any.
+    only = label.removeprefix(_MARK) if label.startswith(_MARK) else None
+    found = history.results(asked.job.store, kind, only, words, _A_PAGE, (number - 1) * _A_PAGE)
     return {
         "found": found,
-        "labels": history.labels(asked.job.store, kind),
+        "labels": [(f"{_MARK}{key}", key, n) for key, n in history.labels(asked.job.store, kind)[:_LABELS]],
         "label": label,
         "q": words,
         "page": number,

@@ -130,3 +130,23 @@ def test_an_odd_sensor_is_two_clicks_from_a_row_that_shows_it(tmp_path: Path) ->
         with browsing(watched) as browser:
             assert clicks_to(browser, "96.4 %") == 1
             assert clicks_to(browser, "how far the score falls") == 2
+
+
+def test_rows_are_chosen_by_their_main_column_also_those_without_one(tmp_path: Path) -> None:
+    with watched_rows(tmp_path) as watched:
+        bare = {**ROW, "id": "sensors/0/8/0", "columns": {}}
+        fill(watched, "rows", {str(one["id"]): one for one in (ROW, bare)})
+        with browsing(watched) as browser:
+            texts = [
+                browser.get(f"/jobs/sensors/rows{query}").data.decode()
+                for query in ("", "?q=&label=", "?label=%3D", "?label=%3Dbid_price")
+            ]
+    any_, asked_for_any, without, priced = texts
+    for text in (any_, asked_for_any):
+        assert "2 rows, newest first" in text
+        assert " selected>" not in text
+    assert "1 row, newest first" in without
+    assert '<option value="=" selected>none (1)</option>' in without
+    assert "sensors/0/8/0" in without
+    assert '<option value="=bid_price" selected>bid_price (1)</option>' in priced
+    assert "sensors/0/7/0" in priced
