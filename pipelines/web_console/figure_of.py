@@ -33,6 +33,17 @@ class OfWindow:
     is_share: bool = True
 
 
+@dataclass(frozen=True)
+class OfAlerts:
+    """A figure that windows do not state: alerts alone tell it."""
+
+    name: str
+    is_share: bool = False
+
+
+Figure = OfFeature | OfWindow | OfAlerts
+
+
 def _part(record: Record, of: str, key: str) -> float | None:
     """Part of a window's wafers."""
     counts, wafers = record.get(of), record.get("wafers")
@@ -49,8 +60,10 @@ PATTERN = OfWindow(lambda record, subject: _part(record, "patterns", subject), "
 NULLS = OfFeature("null_share", "share of rows without a value")
 FILLED = OfFeature("null_share", "share of rows with a value", is_rest=True)
 SIGNAL = OfFeature("normalised", "what the feature tells of clicks, as a share of all there is to tell")
+LINKS = OfAlerts("how well clicks go with the values, nats of evidence a row")
 
-FIGURES: dict[str, OfFeature | OfWindow] = {
+#: By rule; see `figure_of` for rules that judge one of several.
+FIGURES: dict[str, Figure] = {
     "volume_low": ROWS,
     "volume_high": ROWS,
     "no_data": ROWS,
@@ -67,7 +80,20 @@ FIGURES: dict[str, OfFeature | OfWindow] = {
     "feature_signal_lost": SIGNAL,
     "feature_signal_gained": SIGNAL,
     "rank_drift": SIGNAL,
+    "label_signal_lost": LINKS,
 }
+#: What a rule judges instead, by its name and the `test` that its evidence names.
+_BY_TEST: dict[tuple[str, str], Figure] = {("feature_signal_lost", "links"): LINKS}
+
+
+def figure_of(rule: str, evidence: Record) -> Figure | None:
+    """What a rule judged, by the evidence of its alert; None if it is not known."""
+    return _BY_TEST.get((rule, str(evidence.get("test"))), FIGURES.get(rule))
+
+
+def judges_several(rule: str) -> bool:
+    """Whether only the evidence of an alert tells which figure a rule judged."""
+    return any(rule == one for one, _ in _BY_TEST)
 
 
 def series_of(

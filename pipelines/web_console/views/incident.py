@@ -10,7 +10,7 @@ from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.pipelines.web_console import history
 from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, Shown
 from sparsewatch.pipelines.web_console.drawings import Chart, chart
-from sparsewatch.pipelines.web_console.figure_of import FIGURES, series_of
+from sparsewatch.pipelines.web_console.figure_of import Figure, OfAlerts, figure_of, judges_several, series_of
 from sparsewatch.pipelines.web_console.views.decide import SPANS
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.units import DAY_US
@@ -38,12 +38,16 @@ def incident_page(asked: Asked) -> Shown:
     record = _incident(asked)
     alert = _evident(watched, record)
     evidence = alert["evidence"] if alert else {}
+    alerts = history.alerts_of(watched.store, record["id"], _ALERTS)
+    own = [one for one in alerts if (one["rule"], one["subject"]) == (record["rule"], record["subject"])]
+    figure = figure_of(record["rule"], own[-1]["evidence"] if own else {})
     return Shown(
         "incident.html",
         {
             "incident": record,
-            "chart": _chart(watched, record),
-            "figure": FIGURES.get(record["rule"]),
+            "chart": _chart(watched, record, figure, own),
+            "figure": figure,
+            "is_of_alerts": figure is None or isinstance(figure, OfAlerts),
             "alert": alert,
             "slice": evidence.get("slice"),
             "moved": _moved(evidence),
@@ -52,7 +56,7 @@ def incident_page(asked: Asked) -> Shown:
             "worst": _rows(watched, evidence),
             "carried_by": _shares(evidence),
             "offsets": _offsets(evidence),
-            "alerts": history.alerts_of(watched.store, record["id"], _ALERTS),
+            "alerts": alerts,
             "orders": history.orders_about(watched.store, record["id"]),
             "can_decide": bool(names_of(record)),
             "is_new": asked.text("done") == "yes",
@@ -82,30 +86,38 @@ def _evident(watched: Watched, record: Record) -> Record | None:
     return history.first_alert(watched.store, record["id"], record["rule"], record["subject"])
 
 
-def _chart(watched: Watched, record: Record) -> Chart | None:
-    """The figure that the root suspect's rule judges; where windows state none, what its alerts told."""
+def _chart(watched: Watched, record: Record, figure: Figure | None, alerts: list[Record]) -> Chart | None:
+    """The figure that the root suspect's rule judges; where windows state none, what its alerts told.
+
+    Args:
+        watched: The job.
+        record: The incident.
+        figure: What was judged in its last window.
+        alerts: Those of the root suspect; what they told of another figure is left out.
+    """
     length_us = watched.made.windows.length_us
     until_us = record["ended_us"] or record["window_end_us"]
     start_us = record["started_us"] - min(_BEFORE * length_us, _MOST_BEFORE_US)
     end_us = until_us + _AFTER * length_us
     dots = [
         (one["window_start_us"], float(one["value"]), one["message"])
-        for one in history.alerts_of(watched.store, record["id"], _ALERTS)
-        if (one["rule"], one["subject"]) == (record["rule"], record["subject"])
+        for one in alerts
+        if figure_of(one["rule"], one["evidence"]) == figure
     ]
-    figure = FIGURES.get(record["rule"])
-    if figure is None:
+    if figure is None or isinstance(figure, OfAlerts):
         series = history.series([(start, value, False) for start, value, _ in dots])
     else:
         series = series_of(watched.store, figure, record["subject"], start_us, end_us, _WINDOWS)
     if not len(series):
         return None
+    # Levels of another figure would lie anywhere.
+    are_of_it = bool(dots) or not judges_several(record["rule"])
     return chart(
         series,
         max(until_us, int(series.starts_us[-1]) + length_us),
         is_share=figure is not None and figure.is_share,
-        threshold=float(record["threshold"]),
-        baseline=float(record["baseline"]),
+        threshold=float(record["threshold"]) if are_of_it else None,
+        baseline=float(record["baseline"]) if are_of_it else None,
         shade_us=(record["started_us"], until_us),
         alerts=[] if record["rule"] == "no_data" else dots,
     )

@@ -144,6 +144,55 @@ def test_an_incident_whose_rule_judges_no_figure_of_windows_shows_what_its_alert
     assert text.count('<circle class="dot"') == 1
 
 
+def lost_signal(watched: Watched, *tests: str | None) -> str:
+    """The page of an incident of a lost signal: a window by each test, the last of them told by the incident, too."""
+    fill(watched, "windows", windows(range(-20, 0)) | windows(range(3), alerts=1))
+    judged = {None: (0.01, 0.1, 0.2), "links": (-0.004, 0.001, 0.006)}
+    value, threshold, baseline = judged[tests[-1] if tests else None]
+    record = msgspec.structs.replace(
+        incident(1), rule="feature_signal_lost", value=value, threshold=threshold, baseline=baseline
+    )
+    fill(watched, "incidents", {"clicks-1": record})
+    ones = [
+        msgspec.structs.replace(
+            alert(minute, "clicks-1", {"test": test} if test else {}), rule="feature_signal_lost", value=judged[test][0]
+        )
+        for minute, test in enumerate(tests)
+    ]
+    fill(watched, "alerts", {one.id: one for one in ones})
+    return shown(incident_page, asked_of(watched, incident="clicks-1"))
+
+
+def test_evidence_of_links_is_not_drawn_over_the_share_of_what_there_is_to_tell(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as watched:
+        text = lost_signal(watched, None, "links", "links")
+    assert "nats of evidence a row, over time" in text
+    assert "<dd>-0.004; " in text
+    assert text.count("nats of evidence a row") == 2
+    assert 'class="band"' not in text
+    assert 'class="threshold"' in text
+    assert text.count('<circle class="dot"') == 2
+    assert "the last is -0.004, the least -0.004, the most -0.004" in text
+
+
+def test_a_lost_share_of_what_there_is_to_tell_is_drawn_with_its_own_levels(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as watched:
+        text = lost_signal(watched, "links", None)
+    assert "as a share of all there is to tell, over time" in text
+    assert 'class="band"' in text
+    assert 'class="threshold"' in text
+    assert text.count('<circle class="dot"') == 1
+
+
+def test_levels_are_not_drawn_where_no_alert_tells_of_which_figure_they_are(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as watched:
+        text = lost_signal(watched)
+    assert "as a share of all there is to tell, over time" in text
+    assert 'class="threshold"' not in text
+    assert 'class="expected"' not in text
+    assert "Dashed" not in text
+
+
 def test_an_incident_that_is_not_there_is_named(tmp_path: Path) -> None:
     with watched_clicks(tmp_path) as watched, pytest.raises(NotThereError, match="no incident 'clicks-9'"):
         incident_page(asked_of(watched, incident="clicks-9"))
