@@ -1,11 +1,9 @@
 """One incident: the value over time, where it is, what changed, what else was found, and what people ordered."""
 
-from contextlib import closing
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from sparsewatch.pipelines.orders.desk import names_of
+from sparsewatch.pipelines.records.originals import MOST_LISTED, listed, offsets_of, originals
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.pipelines.web_console import history
 from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, Shown
@@ -14,14 +12,12 @@ from sparsewatch.pipelines.web_console.figure_of import Figure, OfAlerts, figure
 from sparsewatch.pipelines.web_console.views.decide import SPANS
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.units import DAY_US
-from sparsewatch.transforms.kafka.open import open_quick_reader
 
-#: Windows of a chart, alerts of a page, values that are listed.
-_WINDOWS, _ALERTS, _VALUES = 600, 100, 10
+#: Windows of a chart, alerts of a page.
+_WINDOWS, _ALERTS = 600, 100
 #: How long before an incident its chart begins, in windows, and at most.
 _BEFORE, _MOST_BEFORE_US = 96, 14 * DAY_US
 _AFTER = 24
-_FETCH_S, _PATIENCE = 3.0, "5s"
 
 
 class Values(NamedTuple):
@@ -51,11 +47,11 @@ def incident_page(asked: Asked) -> Shown:
             "alert": alert,
             "slice": evidence.get("slice"),
             "moved": _moved(evidence),
-            "new_values": _listed(evidence, "top_values"),
-            "wafers": _listed(evidence, "wafers"),
+            "new_values": listed(evidence, "top_values"),
+            "wafers": listed(evidence, "wafers"),
             "worst": _rows(watched, evidence),
             "carried_by": _shares(evidence),
-            "offsets": _offsets(evidence),
+            "offsets": offsets_of(evidence),
             "alerts": alerts,
             "orders": history.orders_about(watched.store, record["id"]),
             "can_decide": bool(names_of(record)),
@@ -69,8 +65,8 @@ def records_page(asked: Asked) -> Shown:
     """Records of the source topic that show an incident, as the broker has them."""
     watched, record = asked.job, _incident(asked)
     alert = _evident(watched, record)
-    offsets = _offsets(alert["evidence"]) if alert else []
-    return Shown("records.html", {"incident": record, "records": _originals(watched, offsets)})
+    offsets = offsets_of(alert["evidence"]) if alert else []
+    return Shown("records.html", {"incident": record, "records": originals(watched.made, offsets)})
 
 
 def _incident(asked: Asked) -> Record:
@@ -126,12 +122,7 @@ def _chart(watched: Watched, record: Record, figure: Figure | None, alerts: list
 def _moved(evidence: Record) -> list[Values]:
     """Values whose shares changed, those that changed most first."""
     found = [Values(str(one["value"]), float(one["before"]), float(one["now"])) for one in evidence.get("moved") or ()]
-    return sorted(found, key=lambda one: -abs(one.now - one.before))[:_VALUES]
-
-
-def _listed(evidence: Record, key: str) -> list[Record]:
-    found = evidence.get(key)
-    return [one for one in found if isinstance(one, dict)][:_VALUES] if isinstance(found, list) else []
+    return sorted(found, key=lambda one: -abs(one.now - one.before))[:MOST_LISTED]
 
 
 def _rows(watched: Watched, evidence: Record) -> list[Record]:
@@ -139,53 +130,11 @@ def _rows(watched: Watched, evidence: Record) -> list[Record]:
     source = watched.made.topics.source
     return [
         {**one, "id": f"{source}/{one['partition']}/{one['offset']}/{one['row']}"}
-        for one in _listed(evidence, "worst")
+        for one in listed(evidence, "worst")
         if one.keys() >= {"partition", "offset", "row", "event_time_us", "score", "columns", "identity"}
     ]
 
 
 def _shares(evidence: Record) -> list[tuple[str, float]]:
     found = evidence.get("carried_by")
-    return sorted(found.items(), key=lambda one: -one[1])[:_VALUES] if isinstance(found, dict) else []
-
-
-def _offsets(evidence: Record) -> list[tuple[int, int]]:
-    """Partition and offset of records that show it."""
-    found: list[Any] = list(evidence.get("sample_offsets") or ())
-    for key in ("examples", "worst"):
-        found += [(one["partition"], one["offset"]) for one in _listed(evidence, key) if "offset" in one]
-    return list(dict.fromkeys((int(partition), int(offset)) for partition, offset in found))[:_VALUES]
-
-
-class Original(NamedTuple):
-    """A record of the source topic."""
-
-    partition: int
-    offset: int
-    #: None if the broker no longer has it.
-    value: bytes | None
-
-    @property
-    def text(self) -> str:
-        """Its value as text, as far as it is."""
-        return "" if self.value is None else self.value.decode(errors="backslashreplace")
-
-
-def _originals(watched: Watched, offsets: list[tuple[int, int]]) -> list[Original]:
-    made = watched.made
-    if not offsets:
-        return []
-    # A person waits for it.
-    kafka = msgspec.structs.replace(made.job.kafka, timeout=_PATIENCE)
-    with closing(open_quick_reader(kafka, made.topics.source, made.events.max_record_bytes)) as reader:
-        return [_original(reader, partition, offset) for partition, offset in offsets]
-
-
-def _original(reader: Any, partition: int, offset: int) -> Original:
-    reader.assign({partition: offset})
-    if not reader.begin_offsets()[partition] <= offset < reader.end_offsets()[partition]:
-        return Original(partition, offset, None)
-    for fetched in reader.fetch(_FETCH_S, 1):
-        if len(fetched) and fetched.offsets[0] == offset:
-            return Original(partition, offset, fetched.values[0])
-    return Original(partition, offset, None)
+    return sorted(found.items(), key=lambda one: -one[1])[:MOST_LISTED] if isinstance(found, dict) else []
