@@ -94,6 +94,25 @@ def orders_about(store: Store, incident_id: str) -> list[Order]:
     return [msgspec.json.decode(row["record"], type=Order) for row in found]
 
 
+def orders_by_incident(store: Store) -> dict[str, list[Order]]:
+    """Orders about each incident, in turn."""
+    with store.reading() as connection:
+        found = connection.execute(
+            "SELECT incident, record FROM orders WHERE incident IS NOT NULL ORDER BY at_us, id"
+        ).fetchall()
+    orders: dict[str, list[Order]] = {}
+    for row in found:
+        orders.setdefault(row["incident"], []).append(msgspec.json.decode(row["record"], type=Order))
+    return orders
+
+
+def newest_start_us(store: Store) -> int:
+    """Start of the newest window, microseconds since the epoch; 0 before the first."""
+    with store.reading() as connection:
+        found = connection.execute("SELECT time_us FROM newest WHERE what = 'window'").fetchone()
+    return 0 if found is None else int(found["time_us"])
+
+
 def newest_window(store: Store) -> Record | None:
     """The newest window's record, whole."""
     with store.reading() as connection:

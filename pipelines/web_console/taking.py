@@ -14,6 +14,7 @@ import msgspec
 from sparsewatch.pipelines.records.reading import Record, read_record
 from sparsewatch.pipelines.web_console.store import Store
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.follow_topic import Records
 
 _logger = logging.getLogger(__name__)
@@ -175,7 +176,8 @@ def _put_figures(connection: sqlite3.Connection, record: Record, start_us: int) 
 
 
 def put_order(connection: sqlite3.Connection, record: Record, value: bytes, _key: str) -> None:
-    """Remember an order."""
+    """Remember an order, if it is one that pages can show."""
+    msgspec.convert(record, Order)
     about = (record["id"], record.get("incident"), record["at_us"])
     connection.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?)", (*about, value))
 

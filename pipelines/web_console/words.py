@@ -39,7 +39,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "What is new is the new normal. A job that learns takes it into its baseline; beside a fixed reference or "
         "model it is silent until the job compares with another version.",
     ),
-    "unmute": ("unmute", "What the incident found is told again."),
+    "unmute": ("tell again", "What the incident found is told again."),
     "rank": ("rank", "Place in the ranking, 1 is best."),
     "signal": (
         "of label",

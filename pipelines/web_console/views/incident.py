@@ -9,6 +9,7 @@ from sparsewatch.pipelines.web_console import history
 from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, Shown
 from sparsewatch.pipelines.web_console.drawings import Chart, chart
 from sparsewatch.pipelines.web_console.figure_of import Figure, OfAlerts, figure_of, judges_several, series_of
+from sparsewatch.pipelines.web_console.ordered import ordered
 from sparsewatch.pipelines.web_console.views.decide import SPANS
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.units import DAY_US
@@ -36,6 +37,7 @@ def incident_page(asked: Asked) -> Shown:
     evidence = alert["evidence"] if alert else {}
     alerts = history.alerts_of(watched.store, record["id"], _ALERTS)
     own = [one for one in alerts if (one["rule"], one["subject"]) == (record["rule"], record["subject"])]
+    orders = history.orders_about(watched.store, record["id"])
     figure = figure_of(record["rule"], own[-1]["evidence"] if own else {})
     return Shown(
         "incident.html",
@@ -53,7 +55,8 @@ def incident_page(asked: Asked) -> Shown:
             "carried_by": _shares(evidence),
             "offsets": offsets_of(evidence),
             "alerts": alerts,
-            "orders": history.orders_about(watched.store, record["id"]),
+            "orders": orders,
+            "ordered": ordered(record, orders, history.newest_start_us(watched.store), asked.user),
             "can_decide": bool(names_of(record)),
             "is_new": asked.text("done") == "yes",
             "spans": SPANS,

@@ -2,9 +2,11 @@
 
 import time
 
+from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.pipelines.status.command import status_lines
 from sparsewatch.pipelines.web_console import history
 from sparsewatch.pipelines.web_console.asked import Asked, Shown
+from sparsewatch.pipelines.web_console.ordered import ordered
 from sparsewatch.pipelines.web_console.watched import Watched
 
 #: Characters of a status line before what it says.
@@ -22,10 +24,18 @@ def now_page(asked: Asked) -> Shown:
     # A job with the most urgent incident stands above the others.
     # Of those without one, a job that cannot be read does: it may have incidents that nobody sees.
     found.sort(key=lambda one: (not one[1], history.urgency(one[1][0]) if one[1] else (0, 0, 0.0, 0), one[0].is_known))
+    ahead = {watched.name: _ahead(watched, firing, asked.user) for watched, firing, _, _ in found}
     total = sum(len(firing) for _, firing, _, _ in found)
     # What cannot be read may hold more.
     is_all = not any(watched.absent() or watched.standing.fault for watched in asked.jobs.values())
-    return Shown("now.html", {"found": found, "total": total, "is_all": is_all})
+    return Shown("now.html", {"found": found, "total": total, "is_all": is_all, "ahead": ahead})
+
+
+def _ahead(watched: Watched, incidents: list[Record], user: str) -> dict[str, tuple[str, ...]]:
+    """What people ordered about each of some incidents ahead of the job, in words."""
+    orders = history.orders_by_incident(watched.store) if incidents else {}
+    known_us = history.newest_start_us(watched.store) if orders else 0
+    return {one["id"]: ordered(one, orders.get(one["id"], ()), known_us, user).ahead for one in incidents}
 
 
 def _known_until_us(watched: Watched) -> int:
@@ -47,7 +57,8 @@ def incidents_page(asked: Asked) -> Shown:
     """All incidents that are remembered, those that changed last first."""
     number = asked.page()
     found = history.incidents(asked.job.store, A_PAGE, (number - 1) * A_PAGE)
-    return Shown("incidents.html", {"found": found, "page": number, "a_page": A_PAGE})
+    ahead = _ahead(asked.job, found.records, asked.user)
+    return Shown("incidents.html", {"found": found, "page": number, "a_page": A_PAGE, "ahead": ahead})
 
 
 def words_page(_asked: Asked) -> Shown:
