@@ -90,8 +90,22 @@ def incident_state(record: Record) -> str:
     'firing, acked by ada'
     """
     decided = ("closed",) if record["state"] == "resolved" else ("acked", "muted", "silenced")
-    said = [f"{what} by {by['by']}" for what in decided if (by := record.get(what))]
+    said = [f"{decision(record, what)} by {by['by']}" for what in decided if (by := record.get(what))]
     return ", ".join([record["state"], *said])
+
+
+def decision(record: Record, what: str) -> str:
+    """What people did of whom an incident tells in one of its fields: those who closed one may have accepted it.
+
+    Args:
+        record: The incident.
+        what: `acked`, `muted`, `closed` or `silenced`.
+
+    >>> decision({"change": "accepted", "closed": {"by": "ada"}}, "closed")
+    'accepted'
+    """
+    # What resolved it is the last that is told of it, until it comes back: then nobody closed it.
+    return "accepted" if what == "closed" and record.get("change") == "accepted" else what
 
 
 def finding_cells(found: Record) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sparsewatch.pipelines.orders.wording import held_until
+from sparsewatch.pipelines.records.listing import decision
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.schemas.orders import Order, in_force, in_turn
 
@@ -54,7 +55,9 @@ def _offered(incident: Record, given: Sequence[Order], last: dict[str, Order], u
     goes_on = incident["state"] == "firing" and end is None
     acked_by = last["ack"].by if "ack" in last else (incident.get("acked") or {}).get("by")
     is_muted = silence.verb == "mute" if silence is not None else bool(incident.get("muted"))
-    is_accepted = (end is not None and end.verb == "accept") or (bool(closed) and incident["change"] == "accepted")
+    is_accepted = (end is not None and end.verb == "accept") or (
+        bool(closed) and decision(incident, "closed") == "accepted"
+    )
     is_told_again = closed and any(order.verb == "unmute" and order.at_us > closed["at_us"] for order in given)
     found = {
         "ack": goes_on and acked_by != user,

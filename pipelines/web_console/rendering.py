@@ -11,6 +11,7 @@ from jinja2 import Environment
 
 from sparsewatch.pipelines.console.spans import span
 from sparsewatch.pipelines.orders.wording import described
+from sparsewatch.pipelines.records.listing import decision
 from sparsewatch.pipelines.report.pages import environment
 from sparsewatch.pipelines.report.wording import shortened
 from sparsewatch.pipelines.web_console.asked import Asked, Shown
@@ -60,7 +61,13 @@ def _edition() -> str:
 @cache
 def _templates() -> Environment:
     templates = environment(__package__, "sparsewatch.pipelines.report")
-    templates.filters |= {"moment": moment_text, "brief": shortened, "span": span, "described": described}
+    templates.filters |= {
+        "moment": moment_text,
+        "brief": shortened,
+        "span": span,
+        "described": described,
+        "decision": decision,
+    }
     templates.globals |= {"query": _query}
     return templates
 

@@ -32,6 +32,8 @@ def test_what_is_accepted_beside_a_reference_is_silent_until_a_run_uses_another(
     assert job.goes_on(range(4, 8)) == []
     [*_, record] = job.incidents()
     assert (record["change"], record["state"]) == ("accepted", "resolved")
+    for command in (["list", str(job.file)], ["show", str(job.file), "clicks-1"]):
+        assert "resolved, accepted by ada" in job.asked(incidents, *command)
     assert "while compared with checks.reference reference/0001: ads are gone" in job.asked(status, str(job.file))
     assert "clicks-1" in job.asked(incidents, "list", str(job.file), "--muted")
     job.use_version("0002")

@@ -1,5 +1,6 @@
 """What people ordered is shown at once, and not offered again."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,16 @@ def test_pages_say_at_once_what_was_ordered(tmp_path: Path) -> None:
     assert "next window on" not in after
     assert 'value="mute"' not in before[2]
     assert ">tell again</button>" in before[2]
+
+
+def test_an_accepted_incident_is_called_so(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as watched:
+        given = {"state": "resolved", "ended_us": NEXT_US, "closed": BY_BOB}
+        for change in ("accepted", "closed"):
+            fill(watched, "incidents", {"clicks-1": {**record(1), **given, "change": change}})
+            asked = Asked({"clicks": watched}, {"job": "clicks", "incident": "clicks-1"}, user="ada")
+            for view in (incidents_page, incident_page):
+                assert re.search(f"resolved, {change} by <bdi>bob</bdi>", page(view(asked), asked, "token"))
 
 
 def test_an_order_that_no_console_can_read_is_left_out(tmp_path: Path) -> None:
