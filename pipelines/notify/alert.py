@@ -78,13 +78,24 @@ def annotations_of(incident: Record, leads: Leads = NO_LEADS) -> Labels:
         "summary": f"{incident['rule']} {incident['subject']}: {incident['message']}",
         "where": incident.get("where", ""),
         "also": ", ".join(others) + (f" and {left} more" if left > 0 else ""),
-        "since": f"{moment_text(incident['started_us'])} UTC, {counted(incident['windows'], 'window')}",
+        "since": since_text(incident),
         "acked": _decided(incident.get("acked")),
         "runbook_url": runbook_url(incident, leads),
         "console": console_url(incident, leads),
         "show": show_command(incident, leads),
     }
     return {name: text for name, text in told.items() if text}
+
+
+def since_text(incident: Record) -> str:
+    """Since when there is an incident, and whether it goes on: its number of windows is told of one that is over.
+
+    A job tells of one that lasts only now and then, so that the number of windows that it last told of is too low.
+    """
+    since = f"{moment_text(incident['started_us'])} UTC"
+    if incident["ended_us"] is None:
+        return f"{since}, still firing"
+    return f"{since}, until {moment_text(incident['ended_us'])} UTC, {counted(incident['windows'], 'window')}"
 
 
 def runbook_url(incident: Record, leads: Leads) -> str:

@@ -82,7 +82,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     #: Event time; the end is null while it fires.
     started: str
     ended: str | None
-    #: Windows that show it.
+    #: Windows that showed it when the job told of it; there may be more since while it fires.
     windows: int
     #: How often it was resolved and came back.
     reopened: int

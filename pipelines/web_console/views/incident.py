@@ -95,7 +95,7 @@ def _chart(watched: Watched, record: Record, figure: Figure | None, alerts: list
         alerts: Those of the root suspect; what they told of another figure is left out.
     """
     length_us = watched.made.windows.length_us
-    until_us = record["ended_us"] or record["window_end_us"]
+    until_us = record["ended_us"] or _known_until_us(watched, record)
     start_us = record["started_us"] - min(_BEFORE * length_us, _MOST_BEFORE_US)
     end_us = until_us + _AFTER * length_us
     dots = [
@@ -120,6 +120,12 @@ def _chart(watched: Watched, record: Record, figure: Figure | None, alerts: list
         shade_us=(record["started_us"], until_us),
         alerts=[] if record["rule"] == "no_data" else dots,
     )
+
+
+def _known_until_us(watched: Watched, record: Record) -> int:
+    """Until when an incident that fires is known to: jobs do not tell of each window, and tell of its end."""
+    newest = history.newest_window(watched.store)
+    return int(max(record["window_end_us"], newest["window_end_us"] if newest else 0))
 
 
 def _moved(evidence: Record) -> list[Values]:

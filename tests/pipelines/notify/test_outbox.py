@@ -31,11 +31,13 @@ def test_labels_are_the_same_over_the_life_of_an_incident_and_annotations_tell_t
         "summary": "feature_nulls site: half of it is gone",
         "where": "sdk = 3.2",
         "also": "feature_signal_lost site and 2 more",
-        "since": "2027-01-15 08:00:00 UTC, 3 windows",
+        "since": "2027-01-15 08:00:00 UTC, still firing",
         "runbook_url": "https://example.org/sparsewatch/docs/runbook.md#feature_nulls",
         "show": "sparsewatch incidents show clicks.toml clicks-1",
     }
     assert alert["startsAt"] == "2027-01-15T08:00:00.000+00:00"
+    over = alert_of(record(state="resolved", change="resolved"), NOW)["annotations"]["since"]
+    assert over == "2027-01-15 08:00:00 UTC, until 2027-01-15 08:01:00 UTC, 3 windows"
 
 
 def test_an_alert_leads_to_its_page_of_a_console_and_to_the_command_however_things_are_named() -> None:

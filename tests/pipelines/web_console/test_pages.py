@@ -61,6 +61,7 @@ def test_the_first_page_names_what_is_wrong_since_when_and_where(tmp_path: Path)
     assert "No incident is known: not all topics can be read" in unread
     assert "Nothing is wrong now" in quiet
     assert "1 incident now" in text
+    assert "still firing" in text
     for said in ("feature_nulls", "site", "half of it is gone", "2027-01-15 08:00:00", "sdk = 3.2", "not tested"):
         assert said in text
     assert 'href="/jobs/clicks/incidents/clicks-1"' in text
@@ -96,6 +97,7 @@ def test_a_job_that_cannot_be_read_says_so_in_its_own_place_since_when_and_what_
     assert "None is known: not all topics can be read." in listed
     assert "1 incident known: not all topics can be read" in firing
     assert "of windows until 2027-01-15 08:03:00: 1 incident." in firing
+    assert "fired when last known" in firing
 
 
 def test_a_job_that_cannot_be_asked_is_no_all_clear(tmp_path: Path) -> None:
@@ -130,6 +132,25 @@ def test_an_incident_shows_its_value_over_time_where_it_is_and_what_changed(tmp_
     assert text.index(">a</bdi>") < text.index(">b</bdi>")
     assert "Show 2 records" in text
     assert "clicks-1/orders" in text
+
+
+def test_windows_of_an_incident_are_counted_once_it_is_over(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as watched:
+        firing = shown(incident_page, with_incident(watched, {}))
+        over = shown(incident_page, with_incident(watched, {}, state="resolved", change="resolved"))
+    assert "2027-01-15 08:00:00, still firing" in firing
+    assert "with a finding" not in firing
+    assert "at least to" in firing
+    assert "2027-01-15 08:00:00 until 2027-01-15 08:01:00, 3 windows with a finding" in over
+    assert "at least to" not in over
+    # It was told of in its first window; there are three by now.
+    assert shaded(firing) == pytest.approx(3 * shaded(over), rel=0.05)
+
+
+def shaded(text: str) -> float:
+    """Width of the stretch of an incident in its chart."""
+    (width,) = re.findall(r'class="shade"[^>]* width="([\d.]+)"', text)
+    return float(width)
 
 
 def test_an_incident_whose_rule_judges_no_figure_of_windows_shows_what_its_alerts_told(tmp_path: Path) -> None:
