@@ -9,6 +9,7 @@ import msgspec
 from sparsewatch.pipelines.job.ready import Ready
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.transforms.kafka.open import open_quick_reader
+from sparsewatch.transforms.records import Fetched
 
 #: Records of an incident that are named, and other things that an alert lists.
 MOST_LISTED = 10
@@ -20,8 +21,13 @@ class Original(NamedTuple):
 
     partition: int
     offset: int
-    #: None if the broker no longer has it.
-    value: bytes | None
+    #: The run of records that begins with it; None if the broker no longer has it.
+    fetched: Fetched | None
+
+    @property
+    def value(self) -> bytes | None:
+        """Its bytes; None if it is gone."""
+        return None if self.fetched is None else self.fetched.values[0]
 
     @property
     def text(self) -> str:
@@ -67,5 +73,5 @@ def _original(reader: Any, partition: int, offset: int) -> Original:
         return Original(partition, offset, None)
     for fetched in reader.fetch(_FETCH_S, 1):
         if len(fetched) and fetched.offsets[0] == offset:
-            return Original(partition, offset, fetched.values[0])
+            return Original(partition, offset, fetched.before(offset + 1))
     return Original(partition, offset, None)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sparsewatch.pipelines.web_console.asked import Asked, Shown
 from sparsewatch.pipelines.web_console.views.accounts import accounts_page
 from sparsewatch.pipelines.web_console.views.decide import decide
+from sparsewatch.pipelines.web_console.views.event import event_page
 from sparsewatch.pipelines.web_console.views.features import feature_page, features_page
 from sparsewatch.pipelines.web_console.views.incident import incident_page, records_page
 from sparsewatch.pipelines.web_console.views.models import models_page
@@ -31,6 +32,7 @@ VIEWS: Mapping[str, Callable[[Asked], Shown]] = {
     "/jobs/{job}/rows": rows_page,
     "/jobs/{job}/wafers": wafers_page,
     "/jobs/{job}/result": result_page,
+    "/jobs/{job}/event": event_page,
     "/jobs/{job}/accounts": accounts_page,
     "/jobs/{job}/models": models_page,
 }

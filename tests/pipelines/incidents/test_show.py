@@ -10,6 +10,7 @@ from rich.console import Console
 from sparsewatch.pipelines.incidents.command import incidents, print_originals
 from sparsewatch.pipelines.records.originals import Original
 from sparsewatch.schemas.errors import ConfigError
+from sparsewatch.transforms.records import Fetched
 from tests.kit.watched_jobs import FaultyJob, faulty_job
 
 __all__ = ["faulty_job"]
@@ -40,11 +41,16 @@ def test_a_record_that_is_gone_says_so_and_the_others_are_printed(job: FaultyJob
     assert shown.count('"ad":null') == len(named) - 1
 
 
+def original(offset: int, value: bytes | None) -> Original:
+    records = Fetched(0, [offset], [0], [value], (), lambda _: None, offset + 1)
+    return Original(0, offset, None if value is None else records)
+
+
 def test_a_value_ends_where_the_terminal_does_and_moves_no_cursor() -> None:
     values = [b"{}\n\x1b[2J", "漢字".encode() * 20, b"\xff[b]x[/b]", None]
     console = Console(file=StringIO(), width=40, force_terminal=True, color_system=None)
     with console.capture() as shown:
-        print_originals([Original(0, at, value) for at, value in enumerate(values)], console)
+        print_originals([original(at, value) for at, value in enumerate(values)], console)
     first, wide, odd, gone = shown.get().splitlines()
     assert (first, odd) == (r"0:0  {}\n\x1b[2J", r"0:2  \xff[b]x[/b]")
     assert gone == "0:3  gone: the broker no longer has it"
