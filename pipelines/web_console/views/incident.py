@@ -10,6 +10,7 @@ from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, Shown
 from sparsewatch.pipelines.web_console.drawings import Chart, chart
 from sparsewatch.pipelines.web_console.figure_of import Figure, OfAlerts, figure_of, judges_several, series_of
 from sparsewatch.pipelines.web_console.ordered import ordered
+from sparsewatch.pipelines.web_console.runbook import section
 from sparsewatch.pipelines.web_console.views.decide import SPANS
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.units import DAY_US
@@ -55,6 +56,7 @@ def incident_page(asked: Asked) -> Shown:
             "carried_by": _shares(evidence),
             "offsets": offsets_of(evidence),
             "alerts": alerts,
+            "to_do": section(record["rule"]),
             "orders": orders,
             "ordered": ordered(record, orders, history.newest_start_us(watched.store), asked.user),
             "can_decide": bool(names_of(record)),
