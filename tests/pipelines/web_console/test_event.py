@@ -71,8 +71,9 @@ def test_the_defects_of_a_wafer_are_a_picture_beside_its_values(
 def test_a_row_is_shown_with_the_values_that_its_score_is_of(
     embedded_broker: EmbeddedBroker, topic: str, tmp_path: Path
 ) -> None:
-    rows = [{"t": 1_700_000_000_000, "bid_price": 54.75, "machine": "press 7"}, {"t": 1_800_000_000_000}]
-    produce(embedded_broker.bootstrap, topic, [(0, json.dumps(one).encode()) for one in (*rows, {"t": "never"})])
+    row = {"t": 1_700_000_000_000, "bid_price": 54.75, "machine": "press 7"}
+    rows = (row, {**row, "bid_price": None}, {"t": "never"})
+    produce(embedded_broker.bootstrap, topic, [(0, json.dumps(one).encode()) for one in rows])
     columns = {"bid_price": "float", "machine": "str"}
     job = write_rows_job(tmp_path, embedded_broker.bootstrap, topic, columns, tmp_path / "model")
     ids = [f"{topic}/0/{offset}/0" for offset in range(4)]
