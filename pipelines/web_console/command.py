@@ -12,6 +12,7 @@ from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.stopping import asked, gracefully, wait_asked
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
+from sparsewatch.pipelines.notify.places import page_address
 from sparsewatch.pipelines.orders.desk import user_name
 from sparsewatch.pipelines.web_console.access import Guard, read_users
 from sparsewatch.pipelines.web_console.store import Bounds
@@ -88,6 +89,7 @@ def console(
     """
     guard = Guard({} if users is None else read_users(users), user_name())
     tls = _tls(certificate, key)
+    docs = page_address("--docs", docs)
     _check_open(host, has_tls=tls is not None, has_users=guard.asks)
     bounds = Bounds(duration_us("--keep", keep), most)
     jobs = _named([load_job(path) for path in job_files])
@@ -104,6 +106,8 @@ def console(
             if refused is not None:
                 raise refused
             wait_asked(_LOOK_S)
+        for one in watched.values():
+            one.stop()
     click.echo("stopped")
 
 

@@ -14,6 +14,8 @@ from sparsewatch.schemas.errors import ConfigError
 _JOIN_S = 5.0
 _GRACE_S = 2
 _LARGEST_BACKLOG = 128
+#: What begins and ends the parts of a PEM file.
+_CERTIFICATE, _KEY = b"CERTIFICATE-----", b"PRIVATE KEY-----"
 
 
 class Server:
@@ -78,6 +80,22 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def _check(certificate: Path, key: Path) -> None:
     try:
+        found = certificate.read_bytes(), key.read_bytes()
+        if fault := _fault(*found):
+            raise ConfigError(f"--certificate {certificate}, --key {key}: {fault}")
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        does_not_fit = "the key is of another certificate, or one of the two is damaged"
+        raise ConfigError(f"--certificate {certificate}, --key {key}: {does_not_fit} ({error.reason})") from error
     except OSError as error:
         raise ConfigError(f"--certificate {certificate}, --key {key}: {error.strerror or error}") from error
+
+
+def _fault(certificate: bytes, key: bytes) -> str:
+    """What is wrong with the contents of two files, as far as their first lines tell; empty if nothing is."""
+    if _CERTIFICATE not in certificate:
+        swapped = "; are the two swapped?" if _CERTIFICATE in key and _KEY in certificate else ""
+        return f"the first holds no certificate (PEM){swapped}"
+    if _KEY not in key:
+        return "the second holds no key (PEM)"
+    return "the key has a password, expected one without" if b"ENCRYPTED" in key else ""

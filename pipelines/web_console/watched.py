@@ -4,7 +4,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,8 @@ from sparsewatch.transforms.kafka.follow_topic import PATIENCE, Patience, TopicF
 _logger = logging.getLogger(__name__)
 #: Between two questions how a job stands.
 _ASK_S = 5.0
-_JOIN_S = 5.0
+#: Threads of all jobs have so long to end; one that waits for a broker which is away ends by itself later.
+_JOIN_S = 1.0
 #: Side topics of kinds, by what they hold.
 _SIDES = {"rows": taking.ROWS, "wafers": taking.WAFERS, "patterns": taking.PATTERNS}
 
@@ -70,7 +71,7 @@ class Watched:
         self.store = Store(self.folder / f"{store_name(self.made)}.sqlite", self.bounds)
         self.standing = Standing()
         self.followed = [self._follow(topic, place) for topic, place in _places(self.made)]
-        self._over = threading.Event()
+        self._over, self._until_s = threading.Event(), 0.0
         self._threads: Sequence[threading.Thread] = ()
 
     @property
@@ -120,6 +121,12 @@ class Watched:
             before = self.standing
             self.standing = Standing(before.status, before.asked_s, str(error))
 
+    def stop(self) -> None:
+        """Ask its threads to end: of many jobs first all are asked, then their ends are waited for together."""
+        if not self._over.is_set():
+            self._until_s = time.monotonic() + _JOIN_S
+            self._over.set()
+
     def _follow(self, topic: str, place: Place) -> Followed:
         sink = Taking(self.store, self.job.name, topic, place)
         return Followed(topic, sink, TopicFollower(self.made.job.kafka, topic, MAX_BYTES, sink, self.patience))
@@ -140,11 +147,17 @@ class Watched:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._over.set()
-        for thread in self._threads:
-            # A thread that waits for a broker which is away ends by itself when that wait is over.
-            thread.join(timeout=_JOIN_S)
+        self.stop()
+        join_until(self._threads, self._until_s)
         self.store.close()
+
+
+def join_until(
+    threads: Sequence[threading.Thread], until_s: float, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Wait for threads to end, for all of them until one moment."""
+    for thread in threads:
+        thread.join(timeout=max(0.0, until_s - clock()))
 
 
 def store_name(made: Ready) -> str:

@@ -86,6 +86,9 @@ class TopicFollower:
             try:
                 self._read(stop)
             except Exception as error:  # noqa: BLE001  whatever a client raises: a thread that ended would say it is up
+                if stop.is_set():
+                    # What is read for may be closed by now.
+                    return
                 self._sink.lost()
                 self._say(error)
                 waits = self._patience.retry_s

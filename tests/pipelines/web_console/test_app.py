@@ -1,6 +1,7 @@
 """Addresses, headers, sessions and forms of a console, by HTTP."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import urllib3
 from sparsewatch.pipelines.notify.alert import Leads, console_url
 from sparsewatch.pipelines.web_console.access import SESSION_S, Guard, read_users
 from sparsewatch.pipelines.web_console.server import Server
+from sparsewatch.pipelines.web_console.watched import join_until
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.secrets import Secret
+from tests.kit.certificates import make_certificates
 from tests.pipelines.notify.incident_records import incident
 from tests.pipelines.web_console.browsing import browsing
 from tests.pipelines.web_console.filled import fill, watched_clicks, windows
@@ -149,6 +152,44 @@ def test_a_file_of_users_that_others_may_read_is_refused(tmp_path: Path) -> None
         read_users(path)
     path.chmod(0o600)
     assert {name: password.reveal() for name, password in read_users(path).items()} == {"ada": PASSWORD}
+
+
+def test_certificate_and_key_that_do_not_go_together_are_named(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    whole, other = made.broker.read_text(), made.expired.read_text()
+    texts = {
+        "cert": whole[whole.index("-----BEGIN CERT") :],
+        "key": whole[: whole.index("-----BEGIN CERT")],
+        "other": other[: other.index("-----BEGIN CERT")],
+        "closed": "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+
+    def refused(certificate: str, key: str) -> str:
+        with pytest.raises(ConfigError) as error:
+            Server(None, "127.0.0.1", 0, (tmp_path / certificate, tmp_path / key))
+        return str(error.value)
+
+    assert refused("key", "cert").endswith("the first holds no certificate (PEM); are the two swapped?")
+    assert refused("key", "key").endswith("the first holds no certificate (PEM)")
+    assert refused("cert", "cert").endswith("the second holds no key (PEM)")
+    assert refused("cert", "closed").endswith("the key has a password, expected one without")
+    assert "the key is of another certificate, or one of the two is damaged" in refused("cert", "other")
+    assert refused("cert", "absent").endswith("No such file or directory")
+
+
+def test_all_threads_are_waited_for_until_one_moment() -> None:
+    now_s, waits = [100.0], []
+
+    class Stuck(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            assert timeout is not None
+            waits.append(timeout)
+            now_s[0] += timeout
+
+    join_until([Stuck() for _ in range(6)], 101.0, lambda: now_s[0])
+    assert (waits, now_s) == ([1.0, 0.0, 0.0, 0.0, 0.0, 0.0], [101.0])
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_what_is_wrong_with_its_options_is_said(
     job = write_click_job(tmp_path, kafka_broker.bootstrap, "odd", {"ad": "int", "label": "int"})
     assert_refused(sparsewatch("console", job, "--host", "0.0.0.0"), "also --certificate and --key and --users")
     assert_refused(sparsewatch("console", job, "--key", job), "expected both --certificate and --key")
+    assert_refused(sparsewatch("console", job, "--docs", "wiki"), "--docs: expected http://HOST:PORT or https://")
     assert_refused(sparsewatch("console", job, job), "two jobs are called 'odd'")
     assert_refused(
         sparsewatch("console", job, "--state", tmp_path, "--certificate", job, "--key", job), "--certificate .* --key "

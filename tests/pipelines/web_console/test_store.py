@@ -1,5 +1,6 @@
 """What a console remembers: as it stands in the topics, within its bounds, and over a restart."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from sparsewatch.pipelines.web_console import history
 from sparsewatch.pipelines.web_console.store import Bounds, Store
 from sparsewatch.pipelines.web_console.taking import light
+from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.units import DAY_US, HOUR_US
 from tests.pipelines.notify.incident_records import incident
@@ -128,3 +130,19 @@ def test_a_store_of_another_version_is_filled_anew(tmp_path: Path) -> None:
     store = Store(path)
     assert history.pattern_records(store) == []
     store.close()
+
+
+def test_two_consoles_with_one_store_do_each_other_no_harm(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as one, watched_clicks(tmp_path) as other, ThreadPoolExecutor(2) as pool:
+
+        def filled(watched: Watched) -> int:
+            for minute in range(20):
+                fill(watched, "windows", windows(range(minute, minute + 3)))
+                fill(watched, "incidents", {f"clicks-{i}": incident(i) for i in range(1, 4)})
+            return sum(followed.taking.bad for followed in watched.followed)
+
+        assert list(pool.map(filled, (one, other))) == [0, 0]
+        assert one.store.path == other.store.path
+        for watched in (one, other):
+            assert times(watched.store) == [START_US + minute * MINUTE_US for minute in range(22)]
+            assert len(history.firing(watched.store)) == 3
