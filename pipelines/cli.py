@@ -243,6 +243,7 @@ def run(
     reasons = f" (rejected in this run: {report.reasons()})" if report.reasons() else ""
     report.say(f"stopped; {summary}{reasons}; the next run resumes there" if asked() else f"{summary}{reasons}")
     report.warn_of_rejects()
+    report.warn_of_columns()
 
 
 @cli.group(cls=lazy_group(_TRAIN))

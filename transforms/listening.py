@@ -29,6 +29,8 @@ class WindowClosed:
     complete: bool = True
     #: What it did to the incidents of the job.
     incidents: tuple[IncidentRecord, ...] = ()
+    #: Declared columns of which no row had a value.
+    without_value: tuple[str, ...] = ()
 
 
 class Listener(Protocol):

@@ -51,6 +51,11 @@ class WindowProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     calibration: Calibration | None = None
 
 
+def without_value(profile: WindowProfile) -> tuple[str, ...]:
+    """Features that no row has a value of, of whichever type."""
+    return tuple(name for name, one in profile.features.items() if one.null_share == 1.0 and one.mistyped_share == 0.0)
+
+
 class WindowFigures(NamedTuple):
     """Figures of one window that a baseline is fitted to; those of its features have the shape (n_features,)."""
 

@@ -16,7 +16,7 @@ from sparsewatch.detectors.clicks.baselines import told_of, with_baseline
 from sparsewatch.detectors.clicks.checks import check_volume, check_window
 from sparsewatch.detectors.clicks.determined_checks import check_determined
 from sparsewatch.detectors.clicks.located import Samples, locate
-from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window
+from sparsewatch.detectors.clicks.profile import WindowProfile, profile_window, without_value
 from sparsewatch.detectors.clicks.reference import Reference
 from sparsewatch.detectors.clicks.repeated_rows import check_repeats, repeated_rows
 from sparsewatch.detectors.clicks.slow_changes import observed
@@ -216,6 +216,7 @@ class ConcludeClicks:
             ),
             metrics=click_metrics(ranking, profile) + mistyped_metrics(types, exported),
             observed=None if reference is None else self._watched(window, counts, reference),
+            without_value=without_value(profile),
         )
 
     def _watched(self, window: Window, counts: FeatureCounts, reference: Reference) -> Observed | None:

@@ -42,6 +42,8 @@ _NUMBERS = _COLUMNS[1:5]
 #: Windows of the live table; partitions and reasons that are named.
 _SHOWN = 12
 _NAMED = 6
+#: Windows after which a run says which columns had no value in any; a shorter one says so at its end.
+_SURE_AFTER = 12
 
 
 def start_lines(
@@ -135,6 +137,10 @@ class RunReport:
         self._reasons: Counter[str] = Counter()
         self._last: deque[tuple[str, ...]] = deque(maxlen=_SHOWN)
         self._live: Live | None = None
+        #: Windows with rows, and the columns that had no value in any of them; None before the first.
+        self._windows = 0
+        self._unfilled: set[str] | None = None
+        self._has_named = False
 
     def say(self, line: str) -> None:
         """A line of its own."""
@@ -159,6 +165,7 @@ class RunReport:
             if window.end_us == PREFACE_US:
                 # What was set aside outside of windows.
                 return
+            self._look_at_columns(window)
             if self._live is None:
                 self.say(window_line(window, time.time()))
                 for incident in window.incidents:
@@ -175,6 +182,30 @@ class RunReport:
             for record in records:
                 if record.kind == "reject":
                     self._reasons[record.code] += record.events
+
+    def _look_at_columns(self, window: WindowClosed) -> None:
+        if not window.account.counted:
+            return
+        self._windows += 1
+        found = set(window.without_value)
+        self._unfilled = found if self._unfilled is None else self._unfilled & found
+        if self._windows == _SURE_AFTER:
+            self.warn_of_columns()
+
+    def warn_of_columns(self) -> None:
+        """Say once which columns had no value in any window; a name that no event has is most often misspelt."""
+        if not self._unfilled or self._has_named:
+            return
+        self._has_named = True
+        named = sorted(self._unfilled)
+        is_one, left = len(named) == 1, len(named) - _NAMED
+        _logger.warning(
+            "%s %s had no value in any of %s: %s spelled as in the events?",
+            "column" if is_one else "columns",
+            ", ".join(map(repr, named[:_NAMED])) + (f" and {left} more" if left > 0 else ""),
+            counted(self._windows, "window"),
+            "is it" if is_one else "are they",
+        )
 
     def reasons(self) -> str:
         """Rejects of this run by reason, the commonest first; empty without any."""

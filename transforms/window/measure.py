@@ -77,6 +77,8 @@ class Conclusion:
     observed: Observed | None = None
     #: State of which the baseline of later windows is learned, where the job learns one.
     learnable: bytes | None = None
+    #: Declared columns of which no row had a value, of a window with rows.
+    without_value: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if taken := sorted(RECORD_KEYS & self.summary.keys()):
@@ -93,6 +95,7 @@ class Conclusion:
             records=[*self.records, *other.records],
             observed=self.observed if other.observed is None else other.observed,
             learnable=self.learnable if other.learnable is None else other.learnable,
+            without_value=self.without_value + other.without_value,
         )
 
 

@@ -267,4 +267,5 @@ def _heard(closed: Closed, raised: Raised) -> WindowClosed:
         tuple(alert.rule for alert in raised.alerts),
         window.complete,
         tuple(raised.incidents),
+        closed.conclusion.without_value,
     )

@@ -1,6 +1,7 @@
 """What a run says: what it reads and with what, its windows, and that rejects do not end in silence."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,15 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.ready import ready
 from sparsewatch.pipelines.run import report
 from sparsewatch.pipelines.run.report import RunReport, incident_line, start_lines, window_line
+from sparsewatch.pipelines.run.run import run_job
 from sparsewatch.schemas.accounts import Account, Progress, ResumePoint
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Decided, Incident, incident_record, member_of
 from sparsewatch.schemas.side_records import SideRecord
+from sparsewatch.testing import FakeBroker
 from sparsewatch.transforms.listening import WindowClosed, listening, report_aside, report_window
 from tests.kit.job_files import write_click_job, write_rows_job
+from tests.kit.watched_jobs import WatchedJob
 
 MINUTE_US = 60_000_000
 START_US = 1_767_225_600_000_000
@@ -119,6 +123,45 @@ def test_a_run_of_rejects_does_not_end_in_silence(
         shown.warn_of_rejects()
     expected = [] if says is None else [f"{says}: see `sparsewatch rejects list --job clicks.toml`"]
     assert [record.getMessage() for record in caplog.records] == expected
+
+
+def test_columns_without_a_value_in_any_window_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    shown = RunReport("clicks.toml", quiet=True)
+    unfilled = [("ad", "countri"), ("countri",), ("ad", "countri", "z")]
+    with caplog.at_level(logging.WARNING):
+        for number, columns in enumerate(unfilled):
+            shown.on_window(replace(window(number), without_value=columns))
+        # It says nothing of columns.
+        shown.on_window(window(3, counted=0))
+        assert caplog.records == []
+        for _ in range(2):
+            shown.warn_of_columns()
+    [record] = caplog.records
+    assert record.getMessage() == "column 'countri' had no value in any of 3 windows: is it spelled as in the events?"
+
+
+def test_a_run_without_end_names_columns_once_it_may_be_sure(caplog: pytest.LogCaptureFixture) -> None:
+    filled, unfilled = RunReport("clicks.toml", quiet=True), RunReport("clicks.toml", quiet=True)
+    names = tuple(f"column-{number}" for number in range(8))
+    with caplog.at_level(logging.WARNING):
+        for number in range(30):
+            unfilled.on_window(replace(window(number), without_value=names))
+            filled.on_window(replace(window(number), without_value=names if number != 5 else ()))
+    [record] = caplog.records
+    assert "'column-5' and 2 more had no value in any of 12 windows: are they" in record.getMessage()
+
+
+def test_a_column_that_no_event_has_is_named_by_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with FakeBroker() as broker:
+        job = WatchedJob(broker, tmp_path)
+        columns = {"ad": "int", "countri": "str", "label": "int"}
+        file = write_click_job(tmp_path, broker.settings.bootstrap_servers[0], "clicks", columns)
+        job.send(range(3))
+        shown = RunReport("clicks.toml", quiet=True)
+        with caplog.at_level(logging.WARNING):
+            run_job(load_job(file), "latest", "inprocess", report=shown)
+            shown.warn_of_columns()
+    assert "column 'countri' had no value in any of 3 windows: is it spelled as in the events?" in caplog.messages
 
 
 def test_a_terminal_shows_a_table_of_the_last_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
