@@ -50,9 +50,10 @@ def parts_in_c() -> set[str]:
 
 def tree_copy(to: Path) -> Path:
     """What a build reads, links as links: a build leaves its own folders beside what it reads."""
-    to.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPO_ROOT / name, to)
+    # The console has the page on what to do by a link.
+    (to / "docs").mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "docs/runbook.md"):
+        shutil.copy(REPO_ROOT / name, to / name)
     for name in ("sparsewatch", *FOLDERS):
         shutil.copytree(
             REPO_ROOT / name, to / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so")
