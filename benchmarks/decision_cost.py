@@ -178,6 +178,8 @@ def cost_of(features: int) -> list[Result]:
 def state_of(features: int, history: int) -> list[Result]:
     """What a wide job remembers, every slot taken."""
     bench = Bench(features)
+    # The first window imports and allocates what is no state.
+    bench.pass_windows(1)
     before = _resident_mb()
     while bench.slots[0] < bench.slots[1]:
         bench.pass_windows(1)
@@ -205,11 +207,10 @@ def _resident_mb() -> float:
 @click.option("--no-write", is_flag=True, help="Print only.")
 def main(quick: bool, only: str | None, no_write: bool) -> None:
     """What decisions cost, and what a job remembers for them."""
-    results: list[Result] = []
-    if only != "state":
-        results += [result for features in FEATURES[: 2 if quick else 3] for result in cost_of(features)]
-    if only != "share":
-        results += state_of(FEATURES[1] if quick else WIDE, HISTORY)
+    # First: memory that was taken before is let go of meanwhile.
+    state = [] if only == "share" else state_of(FEATURES[1] if quick else WIDE, HISTORY)
+    shapes = () if only == "state" else FEATURES[: 2 if quick else 3]
+    results = [result for features in shapes for result in cost_of(features)] + state
     if no_write or quick:
         print_table("decision_cost", results)
     else:
