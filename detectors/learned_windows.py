@@ -36,6 +36,11 @@ _OUTLASTS, _LEAST_LASTING = 2, 12
 KEPT_NEWEST = 24
 
 
+def slots(most: int) -> int:
+    """Windows that are kept for baselines of so many."""
+    return 2 * most + RENEWAL + KEPT_NEWEST
+
+
 def suspects(wrong: Iterable[Finding | Member]) -> frozenset[str]:
     """Subjects that a window is not learned of, of what was found in it and what incidents still fire on."""
     return frozenset(one.subject for one in wrong if not is_news(one))
@@ -176,7 +181,8 @@ def good_windows(
     Returns:
         Starts by subject, of those with which something was wrong in any of these windows.
     """
-    chosen_ones = [one for one in marked if one.start_us in set(starts)]
+    among = set(starts)
+    chosen_ones = [one for one in marked if one.start_us in among]
     found = {
         name: tuple(one.start_us for one in chosen_ones if one.start_us in of[name] or one.is_good(name))
         for name in _marks(chosen_ones, of)

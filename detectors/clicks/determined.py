@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sparsewatch.detectors.clicks.known_values import as_arrow
-from sparsewatch.detectors.clicks.outlying import OUTLYING_Z, outlying
+from sparsewatch.detectors.clicks.outlying import usual_share
 from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
 from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, kind_of
 
@@ -244,24 +244,7 @@ def _over(pairs: _Pairs, starts_us: NDArray[np.int64], by_chance: float) -> Brok
     some = rows >= _LEAST_ROWS
     if some.sum() < _LEAST_WINDOWS:
         return None
-    share = _usual(rows[some].astype(np.float64), broken[some].astype(np.float64), starts[some])
+    share = usual_share(broken[some].astype(np.float64), rows[some].astype(np.float64), starts[some].tolist()).share
     if share.mean > MOST_BROKEN or by_chance - share.mean < LEAST_TELLING:
         return None
     return Broken(share, int(some.sum()), float(rows[some].mean()), by_chance)
-
-
-def _usual(rows: NDArray[np.float64], broken: NDArray[np.float64], starts_us: NDArray[np.int64]) -> Statistic:
-    """The share of the rows over windows, but for the odd one."""
-    shares = broken / rows
-
-    def tolerance(usual: Statistic, place: int) -> float:
-        return share_tolerance(usual, shares.size, rows[place], float(rows.mean()), OUTLYING_Z)
-
-    odd = outlying(shares.tolist(), tolerance, weights=rows.tolist(), starts_us=starts_us.tolist())
-    rows, broken, shares = (np.delete(one, odd) for one in (rows, broken, shares))
-    return Statistic(
-        mean=float(broken.sum() / rows.sum()),
-        sd=float(shares.std(ddof=1)),
-        min=float(shares.min()),
-        max=float(shares.max()),
-    )

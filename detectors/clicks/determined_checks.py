@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.determined import Judged, Link
+from sparsewatch.detectors.clicks.located import sample_offsets
 from sparsewatch.detectors.clicks.moved_values import shown
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.block import OFFSET, PARTITION
 
 RULE = "feature_link_lost"
-#: Rows whose place is told, and pairs of values.
-_MOST_OFFSETS, _MOST_EXAMPLES = 10, 3
+#: Pairs of values that are told.
+_MOST_EXAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ def _finding(subject: str, own: Sequence[_Now], rows: pa.RecordBatch, settings: 
                 for one in own
             ],
             "broken": _examples(most, rows),
-            "sample_offsets": _offsets(most.judged, rows),
+            "sample_offsets": sample_offsets(rows, most.judged.broken),
         },
         p_value=p_value(most.is_beyond, settings.of_features),
     )
@@ -125,9 +125,3 @@ def _examples(one: _Now, rows: pa.RecordBatch) -> list[dict[str, Any]]:
         }
         for (key, value), times in most
     ]
-
-
-def _offsets(judged: Judged, rows: pa.RecordBatch) -> list[list[int]]:
-    places = np.flatnonzero(judged.broken)[:_MOST_OFFSETS]
-    columns = [rows.column(name).to_numpy()[places].tolist() for name in (PARTITION, OFFSET)]
-    return sorted([partition, offset] for partition, offset in zip(*columns, strict=True))

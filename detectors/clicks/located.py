@@ -5,7 +5,7 @@ reference does not know, a click. The slice is searched by `sparsewatch.detector
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -69,9 +69,6 @@ class Samples:
             hash_limits=reference.hash_limits,
             bins=reference.bins,
         )
-
-
-SamplesOf = Callable[[Finding], Samples]
 
 
 @dataclass(frozen=True)
@@ -226,25 +223,28 @@ _ONE_KIND = 0.5
 _LOSSES = frozenset({"feature_type_changed", "feature_vanished", "feature_nulls"})
 
 
-def locate(findings: Sequence[Finding], samples: SamplesOf) -> list[Finding]:
+def locate(
+    findings: Sequence[Finding], samples: Samples, before: Callable[[str], pa.RecordBatch | None] | None = None
+) -> list[Finding]:
     """The findings with `slice` and `sample_offsets` in their evidence, and the slice in the message.
 
     Args:
         findings: Of a window. All but `MOST_LOCATED` that explain most, and those of other rules, stay as they are.
-        samples: Of the window and its baseline, by finding.
+        samples: Of the window and its baseline.
+        before: Rows of the baseline of a subject; those of `samples` for all if absent.
     """
-    places = [at for at, one in enumerate(findings) if one.rule in INDICATORS and _is_sampled(one, samples(one))]
+    places = [at for at, one in enumerate(findings) if one.rule in INDICATORS and _is_sampled(one, samples)]
     places.sort(key=lambda at: explains(findings[at]))
-    if not places or not samples(findings[places[0]]).now.num_rows:
+    if not places or not samples.now.num_rows:
         return list(findings)
     lost, searches = [one.subject for one in findings if one.rule in _LOSSES], dict[int, _Search]()
     located: dict[int, Finding] = {}
     for at in places[:MOST_LOCATED]:
-        own = samples(findings[at])
+        own = samples.before if before is None else before(findings[at].subject)
         # Most findings of a window have the same baseline.
-        if id(own.before) not in searches:
-            searches[id(own.before)] = _Search(own, lost)
-        located[at] = searches[id(own.before)].located(findings[at])
+        if id(own) not in searches:
+            searches[id(own)] = _Search(replace(samples, before=own), lost)
+        located[at] = searches[id(own)].located(findings[at])
     return [located.get(at, finding) for at, finding in enumerate(findings)]
 
 
@@ -317,6 +317,16 @@ class _Search:
             if found is None:
                 return []
             shows = shows if found.is_more else ~shows
-        places = np.flatnonzero(shows if found is None else shows & found.inside)[:MOST_OFFSETS]
-        columns = [self._samples.now.column(name).to_numpy()[places].tolist() for name in (PARTITION, OFFSET)]
-        return sorted([partition, offset] for partition, offset in zip(*columns, strict=True))
+        return sample_offsets(self._samples.now, shows if found is None else shows & found.inside)
+
+
+def sample_offsets(rows: pa.RecordBatch, shows: Mask) -> list[list[int]]:
+    """Partition and offset of the first rows that show something, ascending.
+
+    Args:
+        rows: Of a sample, with partition and offset.
+        shows: Shape (n_rows,).
+    """
+    places = np.flatnonzero(shows)[:MOST_OFFSETS]
+    columns = [rows.column(name).to_numpy()[places].tolist() for name in (PARTITION, OFFSET)]
+    return sorted([partition, offset] for partition, offset in zip(*columns, strict=True))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from sparsewatch.detectors.clicks.tolerances import Statistic
+from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
 from sparsewatch.schemas.units import DAY_US, HOUR_US
 
 #: One window in so many may be left out; of fewer windows none is.
@@ -104,6 +104,40 @@ def outlying_of_each(
         if _comes_again(np.flatnonzero(found[:, figure]).tolist(), starts):
             found[:, figure] = False
     return found
+
+
+class UsualShare(NamedTuple):
+    """A share over windows, the odd ones left out."""
+
+    #: Its mean is that of all their rows together.
+    share: Statistic
+    windows: int
+    #: Rows of a window, on average.
+    rows: float
+
+
+def usual_share(part: NDArray[np.float64], rows: NDArray[np.float64], starts_us: Sequence[int]) -> UsualShare:
+    """The share of rows over windows but for outlying ones.
+
+    Args:
+        part: Of the rows of each window, in the order of time, shape (n_windows,).
+        rows: Of each window, > 0, likewise.
+        starts_us: Start of each window.
+    """
+    shares, mean_rows = part / rows, float(rows.mean())
+
+    def tolerance(usual: Statistic, place: int) -> float:
+        return share_tolerance(usual, shares.size, rows[place], mean_rows, OUTLYING_Z)
+
+    odd = outlying(shares.tolist(), tolerance, weights=rows.tolist(), starts_us=starts_us)
+    part, rows, shares = (np.delete(values, odd) for values in (part, rows, shares))
+    share = Statistic(
+        mean=float(part.sum() / rows.sum()),
+        sd=float(shares.std(ddof=1)),
+        min=float(shares.min()),
+        max=float(shares.max()),
+    )
+    return UsualShare(share, shares.size, float(rows.mean()))
 
 
 def winsorised(values: NDArray[np.float64], most: int) -> Statistic:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.moved_values import shown
-from sparsewatch.detectors.clicks.outlying import OUTLYING_Z, outlying
+from sparsewatch.detectors.clicks.outlying import usual_share
 from sparsewatch.detectors.clicks.tolerances import Statistic, share_tolerance
 from sparsewatch.detectors.counts.value_hashes import STEP, Hashes, hash_values, mix
 from sparsewatch.schemas.alerts import Finding, counted
@@ -158,21 +158,8 @@ def fit_pairs(windows: Sequence[WindowPairs]) -> Repeats | None:
     if len(some) < _LEAST_WINDOWS:
         return None
     equal, pairs = np.array([float(one.equal) for one in some]), np.array([_pairs(one.rows) for one in some])
-    rates = equal / pairs
-    mean_pairs = float(pairs.mean())
-
-    def tolerance(usual: Statistic, place: int) -> float:
-        return share_tolerance(usual, rates.size, pairs[place], mean_pairs, OUTLYING_Z)
-
-    odd = outlying(rates.tolist(), tolerance, weights=pairs.tolist(), starts_us=[one.start_us for one in some])
-    equal, pairs, rates = (np.delete(values, odd) for values in (equal, pairs, rates))
-    rate = Statistic(
-        mean=float(equal.sum() / pairs.sum()),
-        sd=float(rates.std(ddof=1)),
-        min=float(rates.min()),
-        max=float(rates.max()),
-    )
-    return Repeats(rate=rate, windows=rates.size, pairs=float(pairs.mean()))
+    usual = usual_share(equal, pairs, [one.start_us for one in some])
+    return Repeats(rate=usual.share, windows=usual.windows, pairs=usual.rows)
 
 
 def check_repeats(found: RepeatedRows, rows: int, before: Repeats, settings: RepeatThresholds) -> Finding | None:

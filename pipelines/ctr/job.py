@@ -186,8 +186,7 @@ class ConcludeClicks:
         if not findings or not self.sample_rows or measure.rows is None or self.reference is None:
             return findings
         reference = self.reference.now()
-        samples = Samples.of(measure.counts.state, measure.rows.state.rows(), reference)
-        return locate(findings, lambda _: samples)
+        return locate(findings, Samples.of(measure.counts.state, measure.rows.state.rows(), reference))
 
     def _of_counts(
         self, window: Window, counts: FeatureCounts, ranking: list[RankedFeature], types: TypeCounts

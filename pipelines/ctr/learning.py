@@ -22,7 +22,7 @@ from sparsewatch.detectors.clicks.checks import check_window
 from sparsewatch.detectors.clicks.determined import Link, fit_determined, sought
 from sparsewatch.detectors.clicks.determined_checks import check_determined
 from sparsewatch.detectors.clicks.learned import LearnedWindow, fit_learned
-from sparsewatch.detectors.clicks.located import Samples, SamplesOf, locate
+from sparsewatch.detectors.clicks.located import Samples, locate
 from sparsewatch.detectors.clicks.past import Past
 from sparsewatch.detectors.clicks.profile import WindowFigures, profile_window
 from sparsewatch.detectors.clicks.reference import Reference
@@ -34,8 +34,6 @@ from sparsewatch.detectors.clicks.timely import timely
 from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.window_values import WindowValues
 from sparsewatch.detectors.learned_windows import (
-    KEPT_NEWEST,
-    RENEWAL,
     STREAM,
     Marked,
     Renewed,
@@ -43,6 +41,7 @@ from sparsewatch.detectors.learned_windows import (
     chosen,
     good_windows,
     ordered,
+    slots,
     spare,
     suspects,
 )
@@ -91,14 +90,9 @@ class _Baseline(NamedTuple):
     #: Rows of the windows of a subject of which others are learned than of the stream: during a fault those before it.
     own_rows: Mapping[str, _Rows]
 
-    def samples(self, own: OwnWindow) -> SamplesOf:
-        """The rows of a window beside those that a finding's subject was learned of."""
-
-        def of(finding: Finding) -> Samples:
-            rows = self.own_rows.get(finding.subject, self.rows)
-            return Samples.of(own.counts, own.rows, msgspec.structs.replace(self.reference, sample=rows.whole))
-
-        return of
+    def rows_of(self, subject: str) -> pa.RecordBatch | None:
+        """Rows of the windows that a subject was learned of; None without one."""
+        return self.own_rows.get(subject, self.rows).whole
 
 
 class _Kept(NamedTuple):
@@ -127,7 +121,7 @@ class LearnedBaseline:
     @property
     def size(self) -> int:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        return 2 * self.settings.windows + RENEWAL + KEPT_NEWEST
+        return slots(self.settings.windows)
 
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Learning`."""
@@ -224,7 +218,7 @@ class LearnedBaseline:
     def _located(self, findings: list[Finding], own: OwnWindow, baseline: "_Baseline") -> list[Finding]:
         if not findings or not own.pane.sample:
             return findings
-        return locate(findings, baseline.samples(own))
+        return locate(findings, Samples.of(own.counts, own.rows, baseline.reference), baseline.rows_of)
 
     def _watched(self, window: Window, own: OwnWindow, baseline: "_Baseline") -> Observed | None:
         if not window.complete:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sparsewatch.detectors.learned_windows import (
-    KEPT_NEWEST,
-    RENEWAL,
     STREAM,
     Marked,
     Renewed,
     Size,
     chosen,
     ordered,
+    slots,
     spare,
     suspects,
 )
@@ -74,7 +73,7 @@ class LearnedUsual:
     @property
     def size(self) -> int:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        return 2 * self.settings.windows + RENEWAL + KEPT_NEWEST
+        return slots(self.settings.windows)
 
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Learning`."""

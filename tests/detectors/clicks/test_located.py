@@ -63,7 +63,7 @@ def finding(rule: str, subject: str = "ad", value: float = 0.05, baseline: float
 
 
 def located(found: Finding, now: pa.RecordBatch, **other: Any) -> Finding:
-    (told,) = locate([found], lambda _: samples(now, **other))
+    (told,) = locate([found], samples(now, **other))
     return told
 
 
@@ -110,9 +110,7 @@ def test_numbers_in_bins_that_the_baseline_does_not_know_are_located() -> None:
     bins = NumberBins(("price",), BITS)
     (told,) = locate(
         [of_price],
-        lambda _: dataclasses.replace(
-            samples(now, before), known_values=known, bins=bins, features=(*FEATURES, "price")
-        ),
+        dataclasses.replace(samples(now, before), known_values=known, bins=bins, features=(*FEATURES, "price")),
     )
     assert told.evidence["slice"]["where"] == "site = 4 and sdk = 3.2"
 
@@ -126,7 +124,7 @@ def test_numbers_that_moved_across_a_border_are_located(factor: float, below: fl
     )
     evidence = {"border": 1.0, "below": below, "below_before": 0.5}
     found = msgspec.structs.replace(finding("feature_numbers_moved", "price"), evidence=evidence)
-    (told,) = locate([found], lambda _: dataclasses.replace(samples(now, before), features=(*FEATURES, "price")))
+    (told,) = locate([found], dataclasses.replace(samples(now, before), features=(*FEATURES, "price")))
     assert told.evidence["slice"]["where"] == "site = 4"
     places = [offset - 1_000 for _, offset in told.evidence["sample_offsets"]]
     assert (moved[places] >= 1).tolist() == [factor > 1] * len(places)
@@ -196,7 +194,7 @@ def test_a_value_that_became_another_is_located_in_other_columns() -> None:
 def test_a_slice_names_neither_the_feature_itself_nor_another_that_is_lost() -> None:
     now = with_values("ad", None)
     now = now.set_column(0, "site", pa.array([None if hit else 1 for hit in INSIDE], pa.int64()))
-    told = locate([finding("feature_nulls"), finding("feature_nulls", "site")], lambda _: samples(now))
+    told = locate([finding("feature_nulls"), finding("feature_nulls", "site")], samples(now))
     for one in told:
         assert "missing" not in one.evidence["slice"]["where"]
 
@@ -256,7 +254,7 @@ def test_the_findings_that_explain_most_are_located() -> None:
     now = with_values("ad", None)
     found = [*[finding("feature_nulls")] * MOST_LOCATED, finding("feature_nulls"), finding("feature_vanished")]
     found[-2] = msgspec.structs.replace(found[-2], severity="critical")
-    told = locate(found, lambda _: samples(now))
+    told = locate(found, samples(now))
     assert ["slice" in one.evidence for one in told] == [True] * (MOST_LOCATED - 2) + [False, False, True, True]
 
 
