@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 #: Seconds that a command has to end gracefully: containers wait ten before they kill.
@@ -67,6 +68,14 @@ def asked() -> bool:
 def wait_asked(timeout_s: float) -> bool:
     """Wait for so many seconds, or until the command is asked to end; whether it was."""
     return _asked.wait(timeout_s)
+
+
+def join_until(
+    threads: Sequence[threading.Thread], until_s: float, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Wait for threads to end, for all of them until one moment."""
+    for thread in threads:
+        thread.join(timeout=max(0.0, until_s - clock()))
 
 
 def _handle(_number: int, _frame: object) -> None:

@@ -5,6 +5,7 @@ beginning and serves the newest sample of each series. Restarted, it recovers fr
 """
 
 import threading
+import time
 from pathlib import Path
 from threading import Thread
 from typing import Annotated, Self
@@ -12,7 +13,9 @@ from typing import Annotated, Self
 import click
 from prometheus_client import CollectorRegistry
 
+from sparsewatch.pipelines.console.addresses import PORT
 from sparsewatch.pipelines.console.numbers import ranged
+from sparsewatch.pipelines.console.stopping import join_until
 from sparsewatch.pipelines.exporter.guard import MAX_SERIES
 from sparsewatch.pipelines.exporter.pages import Pages
 from sparsewatch.pipelines.exporter.series import MetricsCollector
@@ -86,10 +89,7 @@ class Exporter:
         """
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
-        try:
-            self._server = Pages(self._host, self._port, registry, lambda: self._follower.has_read)
-        except OSError as error:
-            raise ConfigError(f"--port {self._port} on {self._host}: {error.strerror}") from error
+        self._server = Pages(self._host, self._port, registry, lambda: self._follower.has_read)
         self._port = self._server.port
         followers = [("metrics-topic", self._follower.follow)]
         if self._ends is not None:
@@ -106,8 +106,7 @@ class Exporter:
         self._stop.set()
         self._server.close()
         # A thread that waits for a broker which is away ends by itself when that wait is over.
-        for thread in self._threads:
-            thread.join(timeout=_JOIN_S)
+        join_until(self._threads, time.monotonic() + _JOIN_S)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -123,7 +122,7 @@ class Exporter:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option(
     "--port",
-    type=ranged(Annotated[int, Range(at_least=0, at_most=65_535)]),
+    type=PORT,
     default=9464,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",

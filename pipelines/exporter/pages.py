@@ -10,6 +10,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from sparsewatch.schemas.errors import ConfigError
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -40,13 +42,16 @@ class Pages:
         is_ready: Whether that is all there is.
 
     Raises:
-        OSError: If the port cannot be bound.
+        ConfigError: If the port cannot be bound.
     """
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> None:
         self._metrics, self._is_ready = make_wsgi_app(registry), is_ready
         server = _ServerOnIPv6 if ":" in host else _Server
-        self._server = make_server(host, port, self._page, server, handler_class=_Silent)
+        try:
+            self._server = make_server(host, port, self._page, server, handler_class=_Silent)
+        except OSError as error:
+            raise ConfigError(f"--port {port} on {host}: {error.strerror}") from error
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, name="exporter-pages", daemon=True).start()
 

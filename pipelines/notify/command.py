@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import click
 from prometheus_client import CollectorRegistry
 
+from sparsewatch.pipelines.console.addresses import PORT, page_address
 from sparsewatch.pipelines.console.durations import duration_us
-from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.stopping import asked, gracefully
 from sparsewatch.pipelines.exporter.pages import Pages
 from sparsewatch.pipelines.job.job_file import load_job
@@ -19,14 +18,14 @@ from sparsewatch.pipelines.notify.alert import Leads
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
 from sparsewatch.pipelines.notify.follow import Incidents, Informed, Notifier, Replica
 from sparsewatch.pipelines.notify.outbox import Outbox
-from sparsewatch.pipelines.notify.places import named_webhooks, page_address, secret_of
+from sparsewatch.pipelines.notify.places import named_webhooks, secret_of
 from sparsewatch.pipelines.notify.tally import TallyCollector
 from sparsewatch.pipelines.notify.webhooks import MARK_BYTES, Delivery, Marks, Webhook
 from sparsewatch.pipelines.records.reading import MAX_BYTES
 from sparsewatch.schemas.alerts import counted
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.metrics import RECEIVERS
-from sparsewatch.schemas.settings import US_PER_SECOND, Range
+from sparsewatch.schemas.settings import US_PER_SECOND
 from sparsewatch.transforms.kafka.follow_topic import TopicFollower
 
 _EXAMPLES = """
@@ -79,7 +78,7 @@ _LEAST_RESEND_S, _MOST_RESEND_S = 1, 3_600
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Certificates to trust.")
 @click.option(
     "--port",
-    type=ranged(Annotated[int, Range(at_least=0, at_most=65_535)]),
+    type=PORT,
     help="Serve /metrics, /-/healthy and /-/ready here; 0 takes a free one. [default: serve nothing]",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve them on; 0.0.0.0 for all.")
@@ -131,10 +130,7 @@ def _served(running: Notifier, told: Sequence[Informed], host: str, port: int | 
         return
     registry = CollectorRegistry(auto_describe=False)
     registry.register(TallyCollector(told))
-    try:
-        pages = Pages(host, port, registry, lambda: running.has_read)
-    except OSError as error:
-        raise ConfigError(f"--port {port} on {host}: {error.strerror}") from error
+    pages = Pages(host, port, registry, lambda: running.has_read)
     click.echo(f"serving metrics on port {pages.port}")
     try:
         yield

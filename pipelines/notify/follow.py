@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from sparsewatch.pipelines.console.stopping import join_until
 from sparsewatch.pipelines.notify.alertmanager import Alertmanager
 from sparsewatch.pipelines.notify.outbox import Outbox
 from sparsewatch.pipelines.notify.tally import Tallied, Tally
 from sparsewatch.pipelines.records.reading import Record, read_record, standing
 from sparsewatch.schemas.errors import SparsewatchError
-from sparsewatch.transforms.kafka.follow_topic import Records, TopicFollower
+from sparsewatch.transforms.kafka.follow_topic import Records, TopicFollower, first_refusal
 
 _logger = logging.getLogger(__name__)
 #: Between two looks at what is due; between two tries after one that failed.
@@ -153,8 +154,7 @@ class Notifier:
             Exception: Why a broker refuses us, before anything was read.
         """
         while not is_over():
-            refused = next((one.refused for one in self._followers if one.refused is not None), None)
-            if refused is not None:
+            if (refused := first_refusal(self._followers)) is not None:
                 raise refused
             time.sleep(_LOOK_S)
 
@@ -165,6 +165,5 @@ class Notifier:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
-        for thread in self._threads:
-            # A thread that waits for a broker which is away ends by itself when that wait is over.
-            thread.join(timeout=_JOIN_S)
+        # A thread that waits for a broker which is away ends by itself when that wait is over.
+        join_until(self._threads, time.monotonic() + _JOIN_S)

@@ -33,27 +33,6 @@ def named_webhooks(addresses: Iterable[str], tokens: Iterable[str], ca_file: str
     return [Webhook(name, _remote(name, where, places.get(name), ca_file)) for name, where in urls.items()]
 
 
-def page_address(option: str, url: str) -> str:
-    """An address below which pages lie, for links; empty if none is given.
-
-    Args:
-        option: Names it in messages.
-        url: As it was given.
-
-    Raises:
-        ConfigError: If no page can lie below it, or it holds a password, which all who are told would see.
-    """
-    try:
-        address = urlsplit(url)
-    except ValueError as error:
-        raise ConfigError(f"{option}: {url!r}: {error}") from None
-    if url and (address.scheme not in ("http", "https") or not address.hostname or address.query or address.fragment):
-        raise ConfigError(f"{option}: expected http://HOST:PORT or https://…, got {url!r}")
-    if address.password:
-        raise ConfigError(f"{option}: the address holds a password, which all who are told would see")
-    return url
-
-
 def _remote(name: str, where: str, token: str | None, ca_file: str | None) -> Remote:
     url = _placed("--webhook", where)
     address = urlsplit(url or where)

@@ -7,18 +7,19 @@ from typing import Annotated, Any
 
 import click
 
+from sparsewatch.pipelines.console.addresses import PORT, page_address
 from sparsewatch.pipelines.console.durations import duration_us
 from sparsewatch.pipelines.console.numbers import ranged
 from sparsewatch.pipelines.console.stopping import asked, gracefully, wait_asked
 from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.job.kind import Job
-from sparsewatch.pipelines.notify.places import page_address
 from sparsewatch.pipelines.orders.desk import user_name
 from sparsewatch.pipelines.web_console.access import Guard, read_users
 from sparsewatch.pipelines.web_console.store import Bounds
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.settings import Range
+from sparsewatch.transforms.kafka.follow_topic import first_refusal
 
 _EXAMPLES = """
 \b
@@ -35,7 +36,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("job_files", metavar="JOB.toml...", nargs=-1, required=True, type=_FILE)
 @click.option(
     "--port",
-    type=ranged(Annotated[int, Range(at_least=0, at_most=65_535)]),
+    type=PORT,
     default=8470,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
@@ -102,8 +103,7 @@ def console(
             stack.enter_context(one)
         click.echo(f"showing {', '.join(watched)} on {running.url}")
         while not asked():
-            refused = next((one.refused for one in watched.values() if one.refused is not None), None)
-            if refused is not None:
+            if (refused := first_refusal(watched.values())) is not None:
                 raise refused
             wait_asked(_LOOK_S)
         for one in watched.values():

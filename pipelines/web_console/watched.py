@@ -4,12 +4,13 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sparsewatch.pipelines.console.stopping import join_until
 from sparsewatch.pipelines.job.kind import Job
 from sparsewatch.pipelines.job.ready import Ready, ready
 from sparsewatch.pipelines.records.reading import MAX_BYTES
@@ -19,7 +20,7 @@ from sparsewatch.pipelines.web_console.history import has_features
 from sparsewatch.pipelines.web_console.store import Bounds, Store
 from sparsewatch.pipelines.web_console.taking import Place, Taking
 from sparsewatch.schemas.errors import SparsewatchError
-from sparsewatch.transforms.kafka.follow_topic import PATIENCE, Patience, TopicFollower
+from sparsewatch.transforms.kafka.follow_topic import PATIENCE, Patience, TopicFollower, first_refusal
 
 _logger = logging.getLogger(__name__)
 #: Between two questions how a job stands.
@@ -99,7 +100,7 @@ class Watched:
     @property
     def refused(self) -> Exception | None:
         """Why the broker refuses us, before anything was read."""
-        return next((one.follower.refused for one in self.followed if one.follower.refused is not None), None)
+        return first_refusal(one.follower for one in self.followed)
 
     def absent(self) -> list[str]:
         """Topics that cannot be read now."""
@@ -150,14 +151,6 @@ class Watched:
         self.stop()
         join_until(self._threads, self._until_s)
         self.store.close()
-
-
-def join_until(
-    threads: Sequence[threading.Thread], until_s: float, clock: Callable[[], float] = time.monotonic
-) -> None:
-    """Wait for threads to end, for all of them until one moment."""
-    for thread in threads:
-        thread.join(timeout=max(0.0, until_s - clock()))
 
 
 def store_name(made: Ready) -> str:

@@ -122,3 +122,16 @@ class TopicFollower:
                 records.check_ends()
                 self._sink.seen()
                 checked = time.monotonic()
+
+
+class Refusable(Protocol):
+    """Follows something that a broker may refuse."""
+
+    @property
+    def refused(self) -> Exception | None:
+        """Why it does, before anything was read."""
+
+
+def first_refusal(followers: Iterable[Refusable]) -> Exception | None:
+    """Why a broker refuses one of several; None if none is refused."""
+    return next((refused for one in followers if (refused := one.refused) is not None), None)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from sparsewatch.pipelines.console.stopping import join_until
 from sparsewatch.pipelines.notify.alert import Leads, console_url
 from sparsewatch.pipelines.web_console.access import SESSION_S, Guard, read_users
 from sparsewatch.pipelines.web_console.server import Server
-from sparsewatch.pipelines.web_console.watched import join_until
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.secrets import Secret
 from tests.kit.certificates import make_certificates
