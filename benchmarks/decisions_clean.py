@@ -33,6 +33,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     alerting: int = 0
     incidents: int = 0
     episodes: int = 0
+    #: Incidents that the labels of a stream confirm, where it has any.
+    confirmed: int = 0
     #: Of the stream's own time; 0 where it has none.
     days: float = 0.0
 

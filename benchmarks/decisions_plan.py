@@ -26,7 +26,7 @@ from benchmarks.decisions_streams import (
     read_table,
     shuffled,
 )
-from benchmarks.decisions_wafers import STREAMS, Wafers, clean_wafers, sizes
+from benchmarks.decisions_wafers import STREAMS, WITH_PATTERNS, Wafers, clean_wafers, sizes
 from benchmarks.faults.library import plantable
 from benchmarks.faults.stretch import Target
 
@@ -126,7 +126,11 @@ Only = Literal["clean", "faults", "delay"]
 
 def tasks(part: Part, *, quick: bool = False, only: Only | None = None) -> list[Task]:
     """The tasks of a part; a quick run has a stretch of each kind, one seed and no wide stream."""
-    clean_ones = [*_real(part), *_seeded(part), *wafer_tasks(part)] if only in (None, "clean") else []
+    clean_ones = (
+        [*_real(part), *_seeded(part), *wafer_tasks(part), *_wafers_of(WITH_PATTERNS, part)]
+        if only in (None, "clean")
+        else []
+    )
     faults = list(_faults(part)) if only in (None, "faults") else []
     delayed = delay_tasks(part, quick=quick) if only in (None, "delay") else []
     if not quick:
@@ -168,9 +172,13 @@ def _seeded(part: Part) -> Iterator[CleanTask]:
 def wafer_tasks(part: Part) -> Iterator[CleanTask]:
     """Wafers without a fault, in their order and shuffled."""
     for stream in STREAMS:
-        for a_window in sizes(stream, part):
-            one = CleanTask(stream=stream, kind="wafer", part=part, a_window=a_window)
+        for one in _wafers_of(stream, part):
             yield from (one, msgspec.structs.replace(one, shuffled=True))
+
+
+def _wafers_of(stream: str, part: Part) -> Iterator[CleanTask]:
+    for a_window in sizes(stream, part):
+        yield CleanTask(stream=stream, kind="wafer", part=part, a_window=a_window)
 
 
 def wafers_of(task: CleanTask, folder: Path) -> Wafers:

@@ -7,16 +7,18 @@ of them. A model recognises each wafer once, whatever the windows and the order.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks.decisions_clean import Running, Tally, tally
-from benchmarks.decisions_job import Measured, WindowedJob
+from benchmarks.decisions_job import Decided, Measured, WindowedJob
 from benchmarks.decisions_streams import SEEDS, START_US, WINDOW_US, Part, span_of
 from sparsewatch.detectors.sparse_net.train import TrainConfig
 from sparsewatch.detectors.wafers.drawn import make_wafers
@@ -24,13 +26,15 @@ from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.training import WaferTrainingConfig, train_wafer_model
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
 from sparsewatch.pipelines.wafer_files.labelled import read_labelled_wafers
+from sparsewatch.schemas.alerts import Alert
 from sparsewatch.schemas.block import META, Block, Span
 
 #: Wafers a window, windows that are judged, and wafers of a seeded lot.
 WINDOWS = {25: 240, 100: 96, 500: 48}
 _LOT = 25
-#: Drawn as they are needed, and read from `SPARSEWATCH_DATA`.
+#: Drawn as they are needed, and read from `SPARSEWATCH_DATA`: those without a fault, and all, with their patterns.
 STREAMS = ("drawn", "wm811k")
+WITH_PATTERNS = "wm811k_patterns"
 _KNOWN = ("normal", "center", "edge_ring", "scratch", "cluster", "donut")
 #: Share of each known pattern but the first, and how far it wanders from window to window and between lots.
 _SHARE, _PERSISTENCE, _WANDER, _OF_LOTS = 0.05, 0.95, 0.3, 0.5
@@ -38,6 +42,10 @@ _TRAINING = 1_200
 #: Of real wafers: the file of each part, and windows below which a size is left out.
 FILES: dict[Part, str] = {"choose": "wm811k_dev_small.npz", "report": "wm811k_train_37348.npz"}
 _LEAST_WINDOWS = 6
+#: Label of a real wafer without a pattern.
+NO_PATTERN = "none"
+#: Times as many wafers with a pattern as before that confirm an alert on it.
+_MORE = 2.0
 #: Of real wafers the first are learned, so many, and more until there are so many of each pattern.
 _LEARNED, _OF_EACH = 2_000, 10
 
@@ -46,7 +54,7 @@ class Wafers:
     """Wafers behind those that a model learned, as the job of it sees them.
 
     Args:
-        stream: `drawn` or `wm811k`.
+        stream: One of `STREAMS`, or `WITH_PATTERNS`.
         part: Of the streams.
         a_window: Wafers a window.
         is_shuffled: Whether they are dealt out anew over all windows.
@@ -54,12 +62,15 @@ class Wafers:
     """
 
     def __init__(self, stream: str, part: Part, a_window: int, *, is_shuffled: bool, folder: Path) -> None:
-        model, wafers = (_drawn if stream == "drawn" else _real)(part, a_window)
+        model, wafers, labels = (
+            _drawn(part, a_window) if stream == "drawn" else _real(part, a_window, all_of=stream == WITH_PATTERNS)
+        )
         self.count = wafers.num_rows // a_window
         order = np.arange(self.count * a_window)
         if is_shuffled:
             order = np.random.default_rng(SEEDS[part][0]).permutation(order)
         self._wafers, self._order, self._a_window = wafers, order, a_window
+        self._labels = np.array(labels)
         self._settings = {
             "kind": "wafer",
             "wafers": {"model": str(model.save(folder / "wafers", metrics={}, training={}))},
@@ -81,11 +92,44 @@ class Wafers:
                 start_us=start_us, end_us=end_us, state=counts.to_bytes(), rows=at.size, results=len(found.results)
             )
 
+    def labels(self, number: int) -> dict[str, str]:
+        """Patterns of the wafers of a window by their names, and of those before it."""
+        at = self._order[: (number + 1) * self._a_window]
+        return dict(
+            zip(self._wafers["wafer_id"].take(pa.array(at)).to_pylist(), self._labels[at].tolist(), strict=True)
+        )
+
 
 def clean_wafers(wafers: Wafers) -> Tally:
     """What the job at its defaults makes of them."""
-    running = wafers.job()
-    return tally([running.next(window) for window in wafers.windows(running.job)])
+    running, decided, confirmed = wafers.job(), list[Decided](), 0
+    for number, window in enumerate(wafers.windows(running.job)):
+        decided.append(one := running.next(window))
+        labels = wafers.labels(number) if one.opened else {}
+        true = {alert.incident for alert in one.alerts if is_confirmed(alert, labels, window.rows)}
+        confirmed += len(true.intersection(one.opened))
+    return msgspec.structs.replace(tally(decided), confirmed=confirmed)
+
+
+def is_confirmed(alert: Alert, labels: Mapping[str, str], rows: int) -> bool:
+    """Whether labels say what an alert says: most wafers that it names have a pattern, or more have that one.
+
+    Args:
+        alert: Of a window.
+        labels: Patterns of its wafers, the last ones, and of those before it, by their names.
+        rows: Wafers of the window.
+    """
+    named = [one if isinstance(one, str) else one["wafer_id"] for one in _named(alert)]
+    if named:
+        return 2 * sum(labels.get(one, NO_PATTERN) != NO_PATTERN for one in named) > len(named)
+    patterns = list(labels.values())
+    before, now = patterns[:-rows], patterns[-rows:]
+    return now.count(alert.subject) > _MORE * rows * before.count(alert.subject) / max(len(before), 1)
+
+
+def _named(alert: Alert) -> Sequence[Any]:
+    wafers = alert.evidence.get("members", alert.evidence.get("wafers", ()))
+    return wafers if isinstance(wafers, Sequence) else ()
 
 
 def opened(wafers: Wafers, budgets: Sequence[float]) -> tuple[Counter[float], int]:
@@ -103,8 +147,7 @@ def sizes(stream: str, part: Part) -> list[int]:
         return list(WINDOWS)
     if not _file(part).exists():
         return []
-    labels = _labelled(part)[1]
-    left = len(labels) - learned_of(labels)
+    left = len(_behind(part, all_of=stream == WITH_PATTERNS))
     return [a_window for a_window in WINDOWS if left // a_window >= _LEAST_WINDOWS]
 
 
@@ -140,10 +183,16 @@ def _real_model(part: Part) -> WaferModel:
     return _trained(rows.slice(0, learned), labels[:learned])
 
 
-def _real(part: Part, a_window: int) -> tuple[WaferModel, pa.RecordBatch]:
+def _real(part: Part, a_window: int, *, all_of: bool) -> tuple[WaferModel, pa.RecordBatch, Sequence[str]]:
     rows, labels = _labelled(part)
-    rows = rows.slice(learned_of(labels))
-    return _real_model(part), rows.slice(0, WINDOWS[a_window] * a_window)
+    at = _behind(part, all_of=all_of)[: WINDOWS[a_window] * a_window]
+    return _real_model(part), rows.take(pa.array(at)), [labels[place] for place in at]
+
+
+def _behind(part: Part, *, all_of: bool) -> list[int]:
+    """Places of the wafers behind those that are learned: all, or those without a pattern."""
+    labels = _labelled(part)[1]
+    return [place for place in range(learned_of(labels), len(labels)) if all_of or labels[place] == NO_PATTERN]
 
 
 @lru_cache(maxsize=1)
@@ -153,10 +202,10 @@ def _drawn_model(part: Part) -> WaferModel:
     return _trained(make_wafers(labels, rng, defects=(120, 260)), labels)
 
 
-def _drawn(part: Part, a_window: int) -> tuple[WaferModel, pa.RecordBatch]:
+def _drawn(part: Part, a_window: int) -> tuple[WaferModel, pa.RecordBatch, Sequence[str]]:
     rng = np.random.default_rng([SEEDS[part][0], a_window])
     labels = lots(rng, WINDOWS[a_window], a_window)
-    return _drawn_model(part), make_wafers(labels, rng, defects=(120, 260), first=_TRAINING)
+    return _drawn_model(part), make_wafers(labels, rng, defects=(120, 260), first=_TRAINING), labels
 
 
 def _trained(rows: pa.RecordBatch, labels: Sequence[str]) -> WaferModel:

@@ -79,6 +79,16 @@ class Concentration(NamedTuple):
         }
 
 
+def place_told(place: Concentration | None) -> str:
+    """Where a pattern is, for the end of a message; empty where that is not known."""
+    return "" if place is None else f"; {place.text}"
+
+
+def place_shown(place: Concentration | None) -> dict[str, Any]:
+    """Where a pattern is, for evidence; empty where that is not known."""
+    return {} if place is None else {"slice": place.evidence()}
+
+
 def concentrations(lots: Sequence[LotCounts], attribute: Attribute, normal: str) -> dict[str, Concentration]:
     """Where each pattern is most concentrated, by pattern; patterns that are nowhere are left out.
 

@@ -9,13 +9,19 @@ step, is said in `sparsewatch.detectors.wafers.concentration`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from scipy.stats import binom
 
 from sparsewatch.detectors.counts.type_counts import TypeCounts
-from sparsewatch.detectors.wafers.concentration import Concentration, concentration_findings, concentrations
+from sparsewatch.detectors.wafers.concentration import (
+    Concentration,
+    concentration_findings,
+    concentrations,
+    place_shown,
+    place_told,
+)
 from sparsewatch.detectors.wafers.lots import UNKNOWN, LotCounts, lots_of, merged
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.schemas.alerts import Finding, counted, number
@@ -25,6 +31,8 @@ from sparsewatch.schemas.stored import Format
 from sparsewatch.schemas.wafers import ATTRIBUTES, MISFIT, WaferResult
 
 FORMAT = Format("counts of wafers")
+#: Rules on how many wafers are novel and show a pattern, and the subject of the former and of rules on all wafers.
+NOVEL, HIGH, SUBJECT = "novel_pattern", "pattern_rate_high", "wafers"
 #: A tool or step is named as the place of a pattern that is found where chance explains it less than this.
 _EXPLAINS = 0.01
 #: Novel wafers stored as evidence, the most novel first.
@@ -193,17 +201,40 @@ def _worst(wafers: Iterable[OutsideWafer]) -> list[OutsideWafer]:
     return ordered[:_MOST_NOVEL]
 
 
-def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list[Finding]:
+class Where(NamedTuple):
+    """Patterns that lots of one tool, or of one step, show and others do not."""
+
+    by_tool: dict[str, Concentration]
+    by_step: dict[str, Concentration]
+
+    @classmethod
+    def of(cls, counts: WaferCounts, normal: str) -> "Where":
+        """Of the wafers of a window.
+
+        Args:
+            counts: The wafers.
+            normal: See `check_wafers`.
+        """
+        return cls(*(concentrations(counts.lots, attribute, normal) for attribute in ("tool", "step")))
+
+    @property
+    def places(self) -> dict[str, Concentration]:
+        """Where each pattern is, where chance does not explain it."""
+        return {pattern: one for pattern, one in (self.by_step | self.by_tool).items() if one.p_value < _EXPLAINS}
+
+
+def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str, where: Where | None = None) -> list[Finding]:
     """Rules on a window: `novel_pattern`, `pattern_rate_high`, `pattern_concentrated`, and on what cannot be judged.
 
     Args:
         counts: A window's wafers.
         settings: Rates and levels.
         normal: Name of the pattern of normal wafers, never reported; empty if the model has no such pattern.
+        where: The patterns are, if that was found already.
     """
     findings = []
-    by_tool, by_step = (concentrations(counts.lots, attribute, normal) for attribute in ("tool", "step"))
-    places = {pattern: one for pattern, one in (by_step | by_tool).items() if one.p_value < _EXPLAINS}
+    where = Where.of(counts, normal) if where is None else where
+    places = where.places
     novel = counts.verdicts.get("novel", 0)
     by_chance = counts.false_novel_rate if settings.false_novel_rate is None else settings.false_novel_rate
     if (threshold := _alarming(novel, counts.wafers, by_chance, settings)) is not None:
@@ -213,8 +244,10 @@ def check_wafers(counts: WaferCounts, settings: WaferCheck, normal: str) -> list
         threshold = _alarming(number, counts.wafers, rate, settings)
         if pattern != normal and threshold is not None:
             findings.append(_rate_finding(pattern, number, counts.wafers, rate, threshold, places.get(pattern)))
-    told = {UNKNOWN if finding.rule == "novel_pattern" else finding.subject for finding in findings}
-    findings += concentration_findings({of: one for of, one in by_tool.items() if of not in told}, settings.of_tools)
+    told = {UNKNOWN if finding.rule == NOVEL else finding.subject for finding in findings}
+    findings += concentration_findings(
+        {of: one for of, one in where.by_tool.items() if of not in told}, settings.of_tools
+    )
     return [*findings, *_outside_findings(counts, settings), *_misfit_findings(counts)]
 
 
@@ -227,7 +260,7 @@ def _outside_findings(counts: WaferCounts, settings: WaferCheck) -> Iterator[Fin
     all_outside = f"{number(counts.outside)} of {counted(counts.outside + counts.defects, 'defect')}"
     yield Finding(
         rule="defects_outside",
-        subject="wafers",
+        subject=SUBJECT,
         severity="warning",
         value=told[0].share,
         threshold=settings.outside,
@@ -253,7 +286,7 @@ def _misfit_findings(counts: WaferCounts) -> Iterator[Finding]:
     models = ", ".join(sorted(counts.models))
     yield Finding(
         rule="model_does_not_fit",
-        subject="wafers",
+        subject=SUBJECT,
         severity="critical",
         value=wafers / counts.wafers,
         threshold=1 / counts.wafers,
@@ -293,40 +326,32 @@ def _novel_finding(
     lots = sorted({wafer.lot for wafer in counts.novel})
     evidence: Mapping[str, Any] = {"wafers": [msgspec.structs.asdict(w) for w in counts.novel], "lots": lots}
     return Finding(
-        rule="novel_pattern",
-        subject="wafers",
+        rule=NOVEL,
+        subject=SUBJECT,
         severity="critical",
         value=novel / counts.wafers,
         threshold=threshold,
         baseline=by_chance,
         message=(
             f"{novel} of {counts.wafers} wafers show an unknown pattern "
-            f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s){_told(place)}"
+            f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s){place_told(place)}"
         ),
-        evidence={"of": counts.wafers, "effect": novel / counts.wafers - by_chance, **evidence, **_shown(place)},
+        evidence={"of": counts.wafers, "effect": novel / counts.wafers - by_chance, **evidence, **place_shown(place)},
         p_value=float(binom.sf(novel - 1, counts.wafers, by_chance)),
     )
-
-
-def _told(place: Concentration | None) -> str:
-    return "" if place is None else f"; {place.text}"
-
-
-def _shown(place: Concentration | None) -> dict[str, Any]:
-    return {} if place is None else {"slice": place.evidence()}
 
 
 def _rate_finding(
     pattern: str, number: int, wafers: int, rate: float, threshold: float, place: Concentration | None
 ) -> Finding:
     return Finding(
-        rule="pattern_rate_high",
+        rule=HIGH,
         subject=pattern,
         severity="warning",
         value=number / wafers,
         threshold=threshold,
         baseline=rate,
-        message=f"{number} of {wafers} wafers show {pattern!r} ({rate:.2%} expected){_told(place)}",
-        evidence={"wafers": number, "of": wafers, "effect": number / wafers - rate, **_shown(place)},
+        message=f"{number} of {wafers} wafers show {pattern!r} ({rate:.2%} expected){place_told(place)}",
+        evidence={"wafers": number, "of": wafers, "effect": number / wafers - rate, **place_shown(place)},
         p_value=float(binom.sf(number - 1, wafers, rate)),
     )

@@ -78,6 +78,14 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether it learns its baseline from its own windows."""
         return False
 
+    def learned_beside(self) -> tuple[str, ...]:
+        """Subjects of what it learns beside its model, columns left out; none of a job that learns a whole baseline.
+
+        Raises:
+            ModelError: If they are the model's, and it is missing.
+        """
+        return ()
+
     def check(self) -> None:
         """Rules across the kind's own keys; those that every job has are checked already.
 

@@ -72,7 +72,7 @@ def _held(progress: Progress, job: str) -> dict[str, list[str]]:
 def own_lines(own: OwnBaseline) -> Iterator[str]:
     """What a job has learned so far, a line each."""
     if own.usual is not None:
-        yield f"{counted(own.windows, 'window')} learned beside the model, {own.needed} with a finding make it usual"
+        yield f"{counted(own.windows, 'window')} learned beside the model; what {own.needed} of them show is usual"
         if own.usual:
             yield f"as usual, and not told: {', '.join(own.usual)}"
     elif own.since_us is None:

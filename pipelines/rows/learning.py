@@ -22,7 +22,7 @@ from sparsewatch.detectors.learned_windows import (
 from sparsewatch.detectors.rows.windows.checks import SUBJECT
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.detectors.rows.windows.usual import JUDGED, Level, levels_of, usual_findings
-from sparsewatch.pipelines.job.learning import LearningSettings
+from sparsewatch.pipelines.job.learning import BESIDE_MODEL, LearningSettings
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.metrics import USUAL_FINDINGS
@@ -32,8 +32,6 @@ from sparsewatch.transforms.window.measure import Conclusion, Window
 from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
 
 FORMAT = Format("a learned window of rows")
-#: Kind of the baseline in a window's record.
-BESIDE_MODEL = "beside the model"
 
 
 class LearnedRows(PaneState, frozen=True, array_like=True, kw_only=True):

@@ -70,6 +70,10 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
         """Whether it learns what is usual of its own windows, beside its model."""
         return self.rows.learning.enabled
 
+    def learned_beside(self) -> tuple[str, ...]:
+        """See `Job`."""
+        return ("rows",)
+
     @property
     def scored_columns(self) -> tuple[str, ...]:
         """Columns that a model may score, in a fixed order: all but those that only identify a row."""

@@ -11,12 +11,14 @@ from sparsewatch.detectors.type_changes import type_findings
 from sparsewatch.detectors.wafers.model import WaferModel
 from sparsewatch.detectors.wafers.novel_wafers import novel_looking
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
-from sparsewatch.detectors.wafers.window_counts import WaferCounts, check_wafers
+from sparsewatch.detectors.wafers.usual_rates import shown_of
+from sparsewatch.detectors.wafers.window_counts import WaferCounts, Where, check_wafers
 from sparsewatch.pipelines.job.model_in_use import ModelInUse
 from sparsewatch.pipelines.job.ready import Prepared, Ready
 from sparsewatch.pipelines.wafer.emerging import PatternsView
 from sparsewatch.pipelines.wafer.findable import findable_wafers
 from sparsewatch.pipelines.wafer.kept_wafers import pane_state
+from sparsewatch.pipelines.wafer.learning import LearnedRates, learnable
 from sparsewatch.pipelines.wafer.pattern_book import PatternTopic
 from sparsewatch.pipelines.wafer.settings import PatternSettings, WaferJob
 from sparsewatch.schemas import metrics
@@ -109,6 +111,8 @@ class ConcludeWafers:
 
     check: WaferCheck
     normal: str
+    #: Whether it learns of its windows what is usual.
+    learns: bool = False
     results_per_row: bool = True
 
     def __call__(self, window: Window, measures: Sequence[bytes]) -> Conclusion:
@@ -124,12 +128,16 @@ class ConcludeWafers:
             least_share=self.check.mistyped_share,
             least_cells=self.check.mistyped_cells,
         )
+        where = Where.of(counts, self.normal)
+        findings = [*changes, *check_wafers(counts, self.check, self.normal, where)]
+        told, state = learnable(findings, shown_of(counts), where.places) if self.learns else (findings, None)
         return Conclusion(
             counts.wafers,
             counts.summary() | {"mistyped": mistyped_summary(types)},
-            [*changes, *check_wafers(counts, self.check, self.normal)],
+            told,
             [*wafer_metrics(counts), *mistyped_metrics(types, ATTRIBUTES)],
             pane_state(counts),
+            learnable=state,
         )
 
 
@@ -155,8 +163,9 @@ def prepare_wafers(job: WaferJob, made: Ready) -> Prepared:
     return Prepared(
         events="Wafers",
         measure="RecogniseWafers" >> RecogniseWafers(job.name, job.kafka, made.topics.named("wafers"), recognise),
-        conclude=ConcludeWafers(check, found.normal or ""),
+        conclude=ConcludeWafers(check, found.normal or "", job.learns),
         look_back=_patterns_view(job, made, model, patterns) if patterns.windows else None,
+        learning=LearnedRates(job.wafers.learning, check, found.normal or "") if job.learns else None,
         findable=tuple(findable_wafers(rate, check)),
     )
 

@@ -4,10 +4,13 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from sparsewatch.detectors.artefacts.artefact import read_manifest
+from sparsewatch.detectors.artefacts.versions import resolve_version
 from sparsewatch.detectors.budget.spending import Allowance
 from sparsewatch.detectors.sparse_net.points import validate_wafers
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.pipelines.job.kind import Job, Learned, SideTopic
+from sparsewatch.pipelines.job.learning import LearningSettings
 from sparsewatch.schemas.errors import ConfigError, SettingError
 from sparsewatch.schemas.settings import AlarmRate, Positive, Range, Settings
 from sparsewatch.schemas.wafers import ATTRIBUTES, WAFER_COLUMNS
@@ -68,6 +71,8 @@ class WaferSettings(Settings, frozen=True, kw_only=True):
     false_novel_rate: AlarmRate | None = None
     thresholds: WaferCheck = WaferCheck()
     patterns: PatternSettings = PatternSettings()
+    #: What it learns of its own windows beside the model.
+    learning: LearningSettings = LearningSettings()
 
 
 class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="wafer"):
@@ -76,7 +81,19 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     prepared_by: ClassVar[str] = "sparsewatch.pipelines.wafer.job:prepare_wafers"
     drafted_by: ClassVar[str] = "sparsewatch.pipelines.wafer.draft:draft_wafers"
 
+    learns_beside_model: ClassVar[bool] = True
+
     wafers: WaferSettings
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns what share of wafers usually shows each pattern, beside its model."""
+        return self.wafers.learning.enabled
+
+    def learned_beside(self) -> tuple[str, ...]:
+        """See `Job`."""
+        meta = read_manifest(resolve_version(self.wafers.model))[0].meta
+        return tuple(dict.fromkeys(("wafers", *meta["outputs"], *meta["novelty"]["patterns"])))
 
     def check(self) -> None:
         """See `Job`."""
@@ -100,12 +117,14 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     def tests(self) -> dict[str, int]:
         """See `Job`."""
         patterns = {"patterns": 1} if self.wafers.patterns.windows else {}
-        wafers = {"wafers": 1 + len(self.wafers.thresholds.expected_rates), "tools": 1}
+        # One for unknown patterns, and one for all shares that are compared with what is learned.
+        looks = 1 + len(self.wafers.thresholds.expected_rates) + self.learns
+        wafers = {"wafers": looks, "tools": 1}
         return {**super().tests(), **wafers, **patterns}
 
     def side_topics(self) -> list[SideTopic]:
         """See `Job`."""
-        results = [SideTopic("wafers")]
+        results = [SideTopic("wafers"), *([SideTopic("baseline", state=True)] if self.learns else [])]
         if not self.wafers.patterns.windows:
             return results
         patterns = SideTopic("patterns", state=True, max_record_bytes=PATTERN_RECORD_BYTES)

@@ -33,7 +33,7 @@ from benchmarks.decisions_streams import (
     span_of,
     timed,
 )
-from benchmarks.decisions_wafers import FILES, STREAMS
+from benchmarks.decisions_wafers import FILES, STREAMS, WITH_PATTERNS
 from benchmarks.faults.library import FAULTS
 from benchmarks.faults.stretch import TIME, Stretch, Target
 from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
@@ -86,7 +86,7 @@ def test_no_table_and_no_seed_is_in_both_parts() -> None:
         part: {task.stream for task in tasks(part) if isinstance(task, CleanTask | FaultTask)}
         - {recipe.name for recipe in RECIPES}
         # Drawn by the seeds of a part, and of another file in each.
-        - set(STREAMS)
+        - {*STREAMS, WITH_PATTERNS}
         for part in SEEDS
     }
     assert len(set(FILES.values())) == len(SEEDS)

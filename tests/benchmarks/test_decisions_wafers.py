@@ -17,7 +17,7 @@ from tests.kit.wafer_models import fresh_wafers, tiny_model
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six windows of ten wafers, and a model that takes a second to train."""
     wafers = fresh_wafers("center", 60)
-    monkeypatch.setattr(decisions_wafers, "_drawn", lambda _part, _a_window: (tiny_model(), wafers))
+    monkeypatch.setattr(decisions_wafers, "_drawn", lambda _part, _a_window: (tiny_model(), wafers, ["center"] * 60))
 
 
 def windows_of(folder: Path, *, is_shuffled: bool) -> list[list[str]]:

@@ -24,6 +24,7 @@ from sparsewatch.detectors.rows.windows.shadow import Shadows, ShadowScores
 from sparsewatch.detectors.rows.windows.summary import ModelScores, RowScores, WorstRow
 from sparsewatch.detectors.rows.windows.usual import Level
 from sparsewatch.detectors.sparse_net.checkpoint import Checkpoint
+from sparsewatch.detectors.wafers.usual_rates import Shown
 from sparsewatch.detectors.wafers.window_counts import NovelWafer, WaferCounts
 from sparsewatch.pipelines.ctr import whole_rows
 from sparsewatch.pipelines.ctr.learned_pane import LearnedPane
@@ -34,6 +35,7 @@ from sparsewatch.pipelines.rows.learning import LearnedRows
 from sparsewatch.pipelines.train.checkpoint_file import CheckpointFile
 from sparsewatch.pipelines.train.file_sample import FileSample
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
+from sparsewatch.pipelines.wafer.learning import LearnedWafers
 from sparsewatch.schemas.accounts import (
     Account,
     Marker,
@@ -497,6 +499,15 @@ def _row_pane() -> RowPane:
     return RowPane(rows=120, sample=row_sample().to_bytes())
 
 
+LEARNED_WAFERS = LearnedWafers(
+    shown=(
+        Shown("", "", 50, {"": 2, "scratch": 3, "normal": 45}),
+        Shown("tool", "T1", 20, {"scratch": 3, "normal": 17}),
+        Shown("tool", "T2", 30, {"": 2, "normal": 28}),
+    ),
+    suspect=("scratch", "wafers"),
+    found=("scratch",),
+)
 LEARNED_ROWS = LearnedRows(suspect=("flow",), levels=(Level("columns_moved", "flow", 0.3),))
 
 

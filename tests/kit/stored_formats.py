@@ -35,7 +35,9 @@ from sparsewatch.pipelines.rows import learning as row_learning
 from sparsewatch.pipelines.rows.learning import LearnedRows
 from sparsewatch.pipelines.train import file_sample as file_sample_module
 from sparsewatch.pipelines.wafer import kept_wafers
+from sparsewatch.pipelines.wafer import learning as wafer_learning
 from sparsewatch.pipelines.wafer.kept_wafers import WaferPane
+from sparsewatch.pipelines.wafer.learning import LearnedWafers
 from sparsewatch.pipelines.wafer.pattern_book import decision_record, pattern_record
 from sparsewatch.schemas import accounts, mistyped, other_fields
 from sparsewatch.schemas import packed as packed_state
@@ -80,6 +82,7 @@ from tests.kit.stored_examples import (
     CLOSED,
     DECISION,
     LEARNED_ROWS,
+    LEARNED_WAFERS,
     MARKER,
     MEASURES,
     METRIC,
@@ -338,6 +341,12 @@ STORED: tuple[Stored, ...] = (
         of=row_learning.FORMAT,
         encode=lambda: LEARNED_ROWS.to_bytes(),
         decode=LearnedRows.from_bytes,
+    ),
+    Stored(
+        file="learned-wafers-1.msgpack",
+        of=wafer_learning.FORMAT,
+        encode=lambda: LEARNED_WAFERS.to_bytes(),
+        decode=LearnedWafers.from_bytes,
     ),
     Stored(
         file="wafer-pane-1.msgpack",

@@ -85,7 +85,7 @@ def test_the_topics_of_state_are_those_that_a_kind_reads_back(tmp_path: Path) ->
     assert [topic.name for topic in views] == ["c.progress", "c.orders", "c.panes", "c.baseline"]
     wafers = state_topics(ready(load_job(write_wafer_job(tmp_path, "b:9092", "w", tmp_path))))
     sizes = {t.name: t.max_record_bytes for t in wafers}
-    assert sizes == {"w.progress": 0, "w.orders": 0, "w.patterns": 4 << 20, "w.panes": 0}
+    assert sizes == {"w.progress": 0, "w.orders": 0, "w.baseline": 0, "w.patterns": 4 << 20, "w.panes": 0}
     assert all(topic.compact and topic.partitions == 1 for topic in wafers)
 
 
