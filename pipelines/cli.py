@@ -73,6 +73,10 @@ _COMMANDS = {
         "sparsewatch.pipelines.web_console.command:console",
         "Jobs in a browser: what is wrong, and why.",
     ),
+    "completion": (
+        "sparsewatch.pipelines.completion.command:completion",
+        "Print the script by which a shell completes commands, options and files.",
+    ),
     "demo": ("sparsewatch.pipelines.demo.command:demo", "See it all: a broker, two streams, planted faults, alerts."),
 }
 _TRAIN = {

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Mapping
 
 import click
+from click.shell_completion import CompletionItem
 
 from sparsewatch.schemas.settings import nearest
 
@@ -41,14 +42,21 @@ class LazyGroup(click.Group):
             message = f"no command {args[0]!r}, expected one of {', '.join(known)}{nearest(args[0], known)}"
             raise click.UsageError(message, ctx) from error
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options that begin so, without importing anything."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self._line(name)) for name in names]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview, without importing anything."""
-        rows = []
-        for name in self.list_commands(ctx):
-            known = self.commands.get(name)
-            rows.append((name, self.lazy[name][1] if known is None else known.get_short_help_str(limit=90)))
+        rows = [(name, self._line(name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def _line(self, name: str) -> str:
+        known = self.commands.get(name)
+        return self.lazy[name][1] if known is None else known.get_short_help_str(limit=90)
 
 
 def lazy_group(lazy: Mapping[str, tuple[str, str]]) -> type[LazyGroup]:

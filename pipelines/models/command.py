@@ -53,14 +53,14 @@ def models() -> None:
 
 @models.command("list", short_help="Versions, the latest, and how it moved.")
 @_MODEL
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def list_versions(folder: Path, form: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One line a version, with all its metrics.")
+def list_versions(folder: Path, as_json: bool) -> None:
     """List the versions in FOLDER, which is the latest, which a candidate, and what was latest before.
 
     JSON is one line a version, with all its metrics; the changes of latest go to standard error.
     """
     found = about(folder)
-    if form == "json":
+    if as_json:
         for version in found:
             click.echo(json_line(version))
     else:
@@ -68,9 +68,9 @@ def list_versions(folder: Path, form: str) -> None:
     moves = history(folder)[-_MOVES:]
     if moves:
         heading = f"The last {len(moves)} changes of latest:" if len(moves) > 1 else "The change of latest:"
-        click.echo(heading, err=form == "json")
+        click.echo(heading, err=as_json)
     for move in moves:
-        click.echo(f"  {printable(_move_text(move))}", err=form == "json")
+        click.echo(f"  {printable(_move_text(move))}", err=as_json)
 
 
 @models.command(short_help="Digests, loading, smoke scores.")

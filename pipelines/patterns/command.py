@@ -41,14 +41,14 @@ def patterns() -> None:
 @patterns.command("list")
 @_JOB
 @click.option("--all", "everything", is_flag=True, help="Also patterns that were named or dismissed.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One line a pattern, with its first 200 wafers.")
 @click.option(
     "--pictures",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Draw each pattern into FOLDER/ID.png: the mean map, and some of its wafers.",
 )
-def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | None) -> None:
+def list_patterns(job_file: Path, everything: bool, as_json: bool, pictures: Path | None) -> None:
     """What the job found: wafers, lots, when, nearest known pattern.
 
     JSON is one line per pattern, with its first 200 wafers.
@@ -59,7 +59,7 @@ def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | 
     job = _wafer_job(job_file)
     book = _read(job)
     chosen = [id_ for id_ in book.roots() if everything or book.status(id_) == "open"]
-    if form == "json":
+    if as_json:
         for id_ in chosen:
             click.echo(json_line(book, id_))
     else:
@@ -68,8 +68,8 @@ def list_patterns(job_file: Path, everything: bool, form: str, pictures: Path | 
         from sparsewatch.pipelines.patterns.pictures import write_pictures
 
         for path in write_pictures(book, chosen, pictures):
-            click.echo(f"wrote {path}", err=form == "json")
-    click.echo(f"{len(chosen)} of {counted(len(book.roots()), 'pattern')} of job {job.name!r}", err=form == "json")
+            click.echo(f"wrote {path}", err=as_json)
+    click.echo(f"{len(chosen)} of {counted(len(book.roots()), 'pattern')} of job {job.name!r}", err=as_json)
 
 
 @patterns.command("name")
@@ -81,7 +81,7 @@ def name_pattern(job_file: Path, id_: str, name: str) -> None:
 
     The model gets a new version that knows it, by a Gaussian about the pattern's wafers; nothing is trained. A running
     job takes the new version up by itself: the next wafers like these are recognised as NAME. To fold the pattern in
-    for good, train again with its wafers under that label (`patterns list --all --format json` names them).
+    for good, train again with its wafers under that label (`patterns list --all --json` names them).
     """
     job = _wafer_job(job_file)
     book = _read(job)

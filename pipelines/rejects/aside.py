@@ -56,20 +56,20 @@ def place_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def list_aside(where: Where, codes: tuple[str, ...], limit: int | None, form: str) -> None:
+def list_aside(where: Where, codes: tuple[str, ...], limit: int | None, *, as_json: bool) -> None:
     """Print the records set aside of a topic.
 
     Args:
         where: Broker and origin.
         codes: Only records with these codes; all if empty.
         limit: Only the newest; None for the command's default.
-        form: `table` or `json`.
+        as_json: One line a record instead of a table.
     """
     done = read_log(where.kafka, where.origin).replayed
     counts = RejectCounts(done)
     with SetAsideTopic(where.kafka, where.origin) as aside:
         found = counts.watch(r for r in aside.read() if not codes or r.record.code in codes)
-        if form == "json":
+        if as_json:
             for line in _newest((json_line(r, r.id in done) for r in found), limit):
                 click.echo(line)
         else:
@@ -78,7 +78,7 @@ def list_aside(where: Where, codes: tuple[str, ...], limit: int | None, form: st
             if counts.total:
                 output().print(records, counts.table(where.origin.noun))
     total = f"{counted(counts.total, where.origin.noun)} ({counted(counts.events, 'event')})"
-    click.echo(f"{total} of {where.origin.topic!r}{counts.by_code}", err=form == "json")
+    click.echo(f"{total} of {where.origin.topic!r}{counts.by_code}", err=as_json)
 
 
 def replay_aside(

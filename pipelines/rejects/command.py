@@ -23,7 +23,7 @@ _EXAMPLES = """
 \b
 Examples:
   sparsewatch rejects replay clicks.toml --code broken_json --repair "sed 's/,}/}/'"
-  sparsewatch rejects list clicks.toml --format json > bad.jsonl    # edit it, then
+  sparsewatch rejects list clicks.toml --json > bad.jsonl    # edit it, then
   sparsewatch rejects replay clicks.toml --repair-file bad.jsonl
 """
 
@@ -42,7 +42,7 @@ _CODES = click.option("--code", "codes", multiple=True, metavar="C", help="Only 
 @click.option(
     "--limit", type=ranged(Count), metavar="N", help=f"Only the newest N. [default: {TABLE_RECORDS}; all in JSON]"
 )
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One line a reject, with its whole value.")
 def list_rejects(
     topic: str | None,
     job: Path | None,
@@ -50,7 +50,7 @@ def list_rejects(
     client: str,
     codes: tuple[str, ...],
     limit: int | None,
-    form: str,
+    as_json: bool,
 ) -> None:
     """List records that could not be used, and why.
 
@@ -58,7 +58,7 @@ def list_rejects(
     a crash are counted once. JSON is one line per reject with its whole value (`value`, or `value_base64` where it is
     no UTF-8); the counts go to standard error. Edited, these lines are a --repair-file.
     """
-    list_aside(where_of("reject", topic, job, bootstrap, client), codes, limit, form)
+    list_aside(where_of("reject", topic, job, bootstrap, client), codes, limit, as_json=as_json)
 
 
 @rejects.command("replay", epilog=_EXAMPLES)

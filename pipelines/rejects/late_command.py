@@ -37,9 +37,9 @@ def late() -> None:
 @click.option(
     "--limit", type=ranged(Count), metavar="N", help=f"Only the newest N. [default: {TABLE_RECORDS}; all in JSON]"
 )
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One line a record, with its whole value.")
 def list_late(
-    topic: str | None, job: Path | None, bootstrap: tuple[str, ...], client: str, limit: int | None, form: str
+    topic: str | None, job: Path | None, bootstrap: tuple[str, ...], client: str, limit: int | None, as_json: bool
 ) -> None:
     """List records that came after their window had closed.
 
@@ -48,7 +48,7 @@ def list_late(
     Duplicates that a job wrote after a crash are counted once. JSON is one line per record with its whole value; the
     counts go to standard error. Many late records ask for a longer `windows.disorder`.
     """
-    list_aside(where_of("late", topic, job, bootstrap, client), (), limit, form)
+    list_aside(where_of("late", topic, job, bootstrap, client), (), limit, as_json=as_json)
 
 
 @late.command("replay", epilog=_EXAMPLES)

@@ -15,7 +15,7 @@ Repair = Callable[[str, bytes | None], bytes]
 
 
 class RepairLine(msgspec.Struct):
-    """One line of a repair file; lines of `rejects list --format json` are of this form, too."""
+    """One line of a repair file; lines of `rejects list --json` are of this form, too."""
 
     id: str
     value: str | None = None

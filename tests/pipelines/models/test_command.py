@@ -67,7 +67,7 @@ def test_a_list_says_what_there_is_and_which_is_taken(folder: Path) -> None:
 def test_a_list_as_json_is_a_line_for_each_version(folder: Path) -> None:
     (folder / "0002" / "manifest.json").write_text("{")
     mark_candidate(folder, "0001", lambda _: None)
-    answer = models("list", folder, "--format", "json")
+    answer = models("list", folder, "--json")
     first, second, third = (json.loads(line) for line in answer.stdout.splitlines())
     assert (first["version"], first["status"], first["kind"]) == ("0001", "candidate", "wafer")
     assert first["metrics"] == {"macro_f1": 0.8765, "confusion": [[1]], "accuracy": 0.5}

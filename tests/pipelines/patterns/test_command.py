@@ -128,7 +128,7 @@ def test_a_dismissed_pattern_is_listed_only_if_asked_for(job: tuple[Path, Patter
 def test_the_list_as_json_holds_every_wafer(job: tuple[Path, PatternBook]) -> None:
     path, book = job
     [id_] = add(book, pattern(10))
-    line = json.loads(invoke("list", path, "--format", "json").stdout)
+    line = json.loads(invoke("list", path, "--json").stdout)
     assert (line["id"], line["status"], line["wafers"], line["nearest"]) == (id_, "open", 5, {"edge_ring": 5})
     assert [member["wafer_id"] for member in line["members"]] == [f"W{10 + i}" for i in range(5)]
 

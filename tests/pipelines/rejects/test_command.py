@@ -130,7 +130,7 @@ def test_what_was_sent_before_a_replay_was_cut_off_is_not_sent_again(
     assert len(replayed_ids(bootstrap, topic)) == 2
     assert len(read_all(bootstrap, topic)) == 2 + 4
     produce(bootstrap, topic, [(0, b"from elsewhere")])
-    listed = [json.loads(line) for line in command(bootstrap, "list", topic, "--format", "json").stdout.splitlines()]
+    listed = [json.loads(line) for line in command(bootstrap, "list", topic, "--json").stdout.splitlines()]
     assert [line["replayed"] for line in listed] == [True, True, True, True, False]
     result = command(bootstrap, "replay", topic, "--force")
     assert "1 reject (1 event) replayed" in result.output
@@ -181,7 +181,7 @@ def test_edited_lines_of_the_list_are_a_repair_file(embedded_broker: EmbeddedBro
     bootstrap, topic = embedded_broker.bootstrap, "replay-file"
     content: list[bytes | None] = [b'{"a": "x"}', b"\xff\xfe", None, b"as it was"]
     set_aside(bootstrap, topic, [reject(topic, i, value=value) for i, value in enumerate(content)])
-    listed = [json.loads(line) for line in command(bootstrap, "list", topic, "--format", "json").stdout.splitlines()]
+    listed = [json.loads(line) for line in command(bootstrap, "list", topic, "--json").stdout.splitlines()]
     assert [line.get("value") for line in listed] == ['{"a": "x"}', None, None, "as it was"]
     assert base64.b64decode(listed[1]["value_base64"]) == b"\xff\xfe"
     listed[0]["value"] = '{"a": 1}'
@@ -272,7 +272,7 @@ def test_the_list_counts_by_code_and_shows_no_control_characters(embedded_broker
     assert not {"\x1b", "\x07", "\u202e"} & set(output)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
     assert [row for row in rows if len(row) == 4] == [["wrong_type", "3", "3", "0"], ["bad_label", "1", "7", "1"]]
-    newest = command(bootstrap, "list", topic, "--limit", "1", "--format", "json")
+    newest = command(bootstrap, "list", topic, "--limit", "1", "--json")
     assert [json.loads(line)["id"] for line in newest.stdout.splitlines()] == [evil.id]
     assert "4 rejects" in newest.stderr
 

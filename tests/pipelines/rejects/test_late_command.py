@@ -54,7 +54,7 @@ def test_late_records_of_a_job_are_listed_once(embedded_broker: EmbeddedBroker, 
     result = ask("list", job)
     assert "Late records, newest last" in result.output
     assert "3 late records (3 events) of 'listed-late': late 3" in result.output
-    lines = [json.loads(line) for line in ask("list", job, "--format", "json").stdout.splitlines()]
+    lines = [json.loads(line) for line in ask("list", job, "--json").stdout.splitlines()]
     assert [line["value"] for line in lines] == ['{"a": 0}', '{"a": 1}', '{"a": 2}']
 
 

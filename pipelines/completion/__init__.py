@@ -1,0 +1,1 @@
+"""`sparsewatch completion`: commands, options and files completed by the shell."""
