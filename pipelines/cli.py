@@ -45,6 +45,7 @@ _COMMANDS = {
     "score": ("sparsewatch.pipelines.score.command:score", "Score the rows or wafers of files with a model."),
     "mend": ("sparsewatch.pipelines.mend.command:mend", "Repair topics that would lose a job's state."),
     "status": ("sparsewatch.pipelines.status.command:status", "One screen: what is wrong, how far the job is."),
+    "report": ("sparsewatch.pipelines.day_report.command:report", "Write a day of a job as a page."),
     "windows": ("sparsewatch.pipelines.records.command:windows", "Windows that a job has closed."),
     "alerts": ("sparsewatch.pipelines.records.command:alerts", "Alerts that a job has raised."),
     "incidents": (

@@ -1,0 +1,1 @@
+"""`sparsewatch report`: a day of a job as a page."""
