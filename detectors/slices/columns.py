@@ -20,8 +20,8 @@ from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, kind_of
 RANGES_FROM = 64
 #: Quantile bins of the sample from before; ranges are of 1, 2, 4 and 8 of them, aligned.
 BINS = 16
-#: Characters of a value that are shown.
-_VALUE_CHARACTERS = 40
+#: Characters of a value that are shown: of a longer one its beginning and its end, in which long ones often differ.
+_VALUE_CHARACTERS, _BEGINNING = 40, 24
 
 Codes = NDArray[np.int64]
 
@@ -49,12 +49,20 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ('site = 14', 'price from 2 to below 3.5')
         """
         if not self.is_range:
-            shown = str(self.value)
-            shown = shown if len(shown) <= _VALUE_CHARACTERS else f"{shown[: _VALUE_CHARACTERS - 1]}…"
-            return f"{self.column} is missing" if self.value is None else f"{self.column} = {shown}"
+            return f"{self.column} is missing" if self.value is None else f"{self.column} = {_shown(str(self.value))}"
         low = "" if self.at_least is None else f" from {self.at_least:g}"
         high = "" if self.below is None else f"{' to' if low else ''} below {self.below:g}"
         return f"{self.column}{low}{high}"
+
+
+def _shown(value: str) -> str:
+    """A value, of a long one its ends.
+
+    >>> _shown("https://shop.example/item/0001/colour/blue?id=77")
+    'https://shop.example/ite…lour/blue?id=77'
+    """
+    ending = _VALUE_CHARACTERS - _BEGINNING - 1
+    return value if len(value) <= _VALUE_CHARACTERS else f"{value[:_BEGINNING]}…{value[-ending:]}"
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ def status_lines(found: Status, now_s: float) -> Iterator[str]:
     )
     yield f"behind     {_lag(found.lag)}"
     yield f"compares   {_learned(found.learned, found.baseline)}"
+    if found.usual:
+        yield f"usual      {', '.join(found.usual)}: found in the last window as in those before, and not told"
     if found.silent_us:
         yield f"silent     no event for {span(found.silent_us / 1e6)}"
     for muted in found.muted:

@@ -6,6 +6,7 @@ from contextlib import closing
 import msgspec
 
 from sparsewatch.pipelines.job.ready import Ready, state_topics
+from sparsewatch.pipelines.orders.compared import own_baseline
 from sparsewatch.pipelines.orders.desk import silencing
 from sparsewatch.pipelines.orders.wording import held_until
 from sparsewatch.schemas.accounts import PREFACE_US, Account, Progress
@@ -81,6 +82,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     firing: list[Firing]
     #: What is silent, in the order in which people said so.
     muted: list[Muted] = []
+    #: What a model found in the last window and is as usual, where the job learns beside one: rule and subject.
+    usual: list[str] = []
 
 
 def status_of(made: Ready) -> Status:
@@ -120,7 +123,13 @@ def status_of(made: Ready) -> Status:
         baseline=_baseline(made),
         firing=[] if progress is None else firing(progress, own.job),
         muted=[] if progress is None else [_muted(o) for o in silencing(made.job, orders, progress.closed_end_us)],
+        usual=_usual(made, progress),
     )
+
+
+def _usual(made: Ready, progress: Progress | None) -> list[str]:
+    own = own_baseline(made, progress) if made.job.learns_beside_model else None
+    return [] if own is None or own.usual is None else own.usual
 
 
 def _baseline(made: Ready) -> tuple[int, int] | None:

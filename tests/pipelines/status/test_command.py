@@ -38,6 +38,28 @@ def test_a_job_that_never_ran_says_so(watched: WatchedJob) -> None:
     ]
 
 
+def test_what_a_model_finds_as_usual_is_named() -> None:
+    found = Status(
+        job="fab",
+        topic="wafers",
+        instance=None,
+        windows=30,
+        closed_end_us=0,
+        counted=0,
+        rejected=0,
+        late=0,
+        lost=0,
+        lag={},
+        silent_us=0,
+        learned={"wafers.model": "models/fab"},
+        baseline=None,
+        firing=[],
+        usual=["novel_pattern wafers"],
+    )
+    line = "usual      novel_pattern wafers: found in the last window as in those before, and not told"
+    assert line in list(status_lines(found, 0.0))
+
+
 def test_what_fires_is_shown_and_what_is_over_is_not(watched: WatchedJob) -> None:
     watched.send(range(3))
     watched.send(range(3, 5), broken=12)
