@@ -122,15 +122,15 @@ BASELINE_WINDOWS = _gauge(
     name="sparsewatch_baseline_windows",
     unit="windows",
     help="Windows that the baseline is learned of.",
-    of=_CLICKS,
-    needs="without `checks.reference`",
+    of=(*_CLICKS, "wafer"),
+    needs="without `checks.reference`, or with `wafers.learning`",
 )
 BASELINE_NEEDED = _gauge(
     name="sparsewatch_baseline_windows_needed",
     unit="windows",
     help="Windows that a baseline needs before one is checked.",
-    of=_CLICKS,
-    needs="without `checks.reference`",
+    of=(*_CLICKS, "wafer"),
+    needs="without `checks.reference`, or with `wafers.learning`",
 )
 RANK_OVERLAP = _gauge(
     name="sparsewatch_rank_overlap_ratio",

@@ -3,7 +3,7 @@
 To write, read, check and compress hundreds of short columns one by one takes far longer than the work itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -42,15 +42,22 @@ class Packed(NamedTuple):
 
     def columns(self) -> list[Any]:
         """The columns; their cells are not copied."""
-        done = dict.fromkeys(ARROW_TYPES, 0)
-        found = []
+        return [self.column(kind, begin) for kind, begin in zip(self.kinds, self._begins(), strict=True)]
+
+    def some(self, places: Sequence[int]) -> list[Any]:
+        """As `columns`, those at some places."""
+        begins = list(self._begins())
+        return [self.column(self.kinds[place], begins[place]) for place in places]
+
+    def column(self, kind: str | None, begin: int) -> Any:
+        """The column whose cells begin there among those of its kind."""
+        return pa.nulls(self.n_rows) if kind is None else self.lists[kind].slice(begin, self.n_rows)
+
+    def _begins(self) -> Iterator[int]:
+        done = dict.fromkeys((*ARROW_TYPES, None), 0)
         for kind in self.kinds:
-            if kind is None:
-                found.append(pa.nulls(self.n_rows))
-            else:
-                found.append(self.lists[kind].slice(done[kind], self.n_rows))
-                done[kind] += self.n_rows
-        return found
+            yield done[kind]
+            done[kind] += self.n_rows
 
     def batch(self) -> pa.RecordBatch:
         """As one row of lists."""
@@ -80,12 +87,13 @@ def rows_to_bytes(rows: pa.RecordBatch) -> bytes:
     return table_to_bytes(batch, compression="lz4")
 
 
-def rows_from_bytes(data: bytes, stored: Format) -> pa.Table:
+def rows_from_bytes(data: bytes, stored: Format, names: Sequence[str] | None = None) -> pa.Table:
     """The rows, also of their own Arrow IPC stream, as earlier releases wrote.
 
     Args:
         data: The bytes.
         stored: Format that they are part of.
+        names: Columns to give, in this order; all if None.
 
     Raises:
         StateError: If they are damaged.
@@ -94,7 +102,11 @@ def rows_from_bytes(data: bytes, stored: Format) -> pa.Table:
         batch = batch_from_bytes(data)
         metadata = batch.schema.metadata or {}
         if _HEADER not in metadata:
-            return table_from_bytes(data)
+            table = table_from_bytes(data)
+            return table if names is None else table.select(list(names))
         header = stored.parse(metadata[_HEADER], _Header)
         packed = Packed.of_batch(batch, header.kinds, header.rows)
-        return pa.Table.from_arrays(packed.columns(), names=list(header.columns))
+        if names is None:
+            return pa.Table.from_arrays(packed.columns(), names=list(header.columns))
+        places = {name: place for place, name in enumerate(header.columns)}
+        return pa.Table.from_arrays(packed.some([places[name] for name in names]), names=list(names))

@@ -1,6 +1,7 @@
 """What a window of clicks leaves to be learned, and what is kept of it once it is."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,13 +53,16 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
     #: Of the prediction, where one is named: thinned counts no longer tell it.
     calibration: Calibration | None = None
 
-    def rows(self) -> pa.Table:
+    def rows(self, names: Sequence[str] | None = None) -> pa.Table:
         """The sample of its rows.
+
+        Args:
+            names: Columns to give; all if None.
 
         Raises:
             StateError: If it is damaged.
         """
-        return rows_from_bytes(self.sample, FORMAT)
+        return rows_from_bytes(self.sample, FORMAT, names)
 
     def repeats(self, start_us: int) -> WindowPairs:
         """Equal rows of the sample of this window, which begins then."""

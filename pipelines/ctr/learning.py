@@ -284,7 +284,7 @@ class LearnedBaseline:
         sampled = [start for start in starts if self._kept[start].pane.sample]
         if not sampled:
             return ()
-        tables = [self._kept[start].pane.rows().select(names) for start in sampled]
+        tables = [self._kept[start].pane.rows(names) for start in sampled]
         rows = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
         begun = np.repeat(np.array(sampled, np.int64), [table.num_rows for table in tables])
         return fit_determined(rows.to_batches()[0], begun, names, good) if rows.num_rows else ()

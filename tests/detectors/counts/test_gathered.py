@@ -72,12 +72,15 @@ def test_rows_are_taken_as_row_by_row(data: Any, columns: list[Any], cut: int) -
     assert [column.type for column in found.columns()] == [ARROW_TYPES.get(kind or "", pa.null()) for kind in kinds]
     named = pa.RecordBatch.from_arrays(found.columns(), names=rows.schema.names)
     assert rows_from_bytes(rows_to_bytes(named), FORMAT).to_pylist() == named.to_pylist()
+    some = data.draw(st.permutations(rows.schema.names))[: data.draw(st.integers(1, len(arrays)))]
+    assert rows_from_bytes(rows_to_bytes(named), FORMAT, some).equals(pa.Table.from_batches([named]).select(some))
     assert Packed.of_batch(found.batch(), kinds, len(places)) == found
 
 
 def test_rows_that_an_earlier_release_wrote_are_read() -> None:
     rows = pa.record_batch({"site": pa.array(["a", None], pa.large_string()), "n": [1, 2]})
     assert rows_from_bytes(table_to_bytes(rows, compression="lz4"), FORMAT).to_pylist() == rows.to_pylist()
+    assert rows_from_bytes(table_to_bytes(rows, compression="lz4"), FORMAT, ["n"]).to_pydict() == {"n": [1, 2]}
 
 
 def test_damaged_rows_are_refused() -> None:
