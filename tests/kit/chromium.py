@@ -18,8 +18,8 @@ class Seen(NamedTuple):
     complaints: list[str]
 
 
-def seen(url: str) -> Seen:
-    """What the browser makes of a page; the test is skipped where there is no Chromium."""
+def seen(url: str, *options: str) -> Seen:
+    """What the browser makes of a page, with options of its own; the test is skipped where there is no Chromium."""
     binary = shutil.which("chromium")
     if binary is None:
         pytest.skip("needs Chromium (Debian package chromium)")
@@ -31,6 +31,7 @@ def seen(url: str) -> Seen:
             "--disable-gpu",
             "--enable-logging=stderr",
             f"--user-data-dir={profile}",
+            *options,
             "--dump-dom",
             url,
         ]

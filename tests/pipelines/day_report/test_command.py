@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import msgspec
@@ -19,6 +19,7 @@ from sparsewatch.schemas.orders import Order, identified
 from sparsewatch.schemas.units import DAY_US, HOUR_US
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_writer
+from tests.kit.axe import grave_faults
 from tests.kit.job_files import write_click_job, write_rows_job, write_wafer_job
 from tests.kit.topics import create_topic
 
@@ -128,6 +129,12 @@ def test_the_page_tells_it_and_shows_hostile_names_harmlessly(clicks: Path, tmp_
     assert "1 window had no row" in page.text
     assert "ack by ada" in page.text
     assert "Features at the end of the day" in page.text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(clicks: Path, tmp_path: Path, scheme: Literal["light", "dark"]) -> None:
+    ask(clicks, *DAY, "--out", str(tmp_path / "day.html"))
+    assert grave_faults((tmp_path / "day.html").read_text(encoding="utf-8"), {}, scheme) == []
 
 
 def test_a_day_begins_at_midnight_of_a_time_zone(clicks: Path) -> None:
