@@ -58,7 +58,7 @@ def application(console: Console) -> ASGIApp:
     """The application of a console."""
     routes = [
         *(Route(path, _viewed(console, view), methods=["GET"]) for path, view in VIEWS.items()),
-        Route(DECIDE.path, _decided(console), methods=["POST"]),
+        *(Route(one.path, _decided(console, one.view), methods=["POST"]) for one in DECIDE),
         Route("/login", _login_page(console), methods=["GET"]),
         Route("/login", _login(console), methods=["POST"]),
         Route("/logout", _logout(console), methods=["POST"]),
@@ -167,19 +167,19 @@ async def _form(console: Console, request: Request) -> dict[str, str] | None:
     return form if is_here and console.guard.is_own(_session(request), form.get("token", "")) else None
 
 
-def _decided(console: Console) -> Answer:
+def _decided(console: Console, view: Callable[[Asked], str]) -> Answer:
     async def answer(request: Request) -> Response:
         form = await _form(console, request)
         if form is None:
             return await run_in_threadpool(_stale, console, request)
-        return await run_in_threadpool(_decide, console, request, form)
+        return await run_in_threadpool(_decide, console, request, form, view)
 
     return answer
 
 
-def _decide(console: Console, request: Request, form: Mapping[str, str]) -> Response:
+def _decide(console: Console, request: Request, form: Mapping[str, str], view: Callable[[Asked], str]) -> Response:
     try:
-        return RedirectResponse(DECIDE.view(_asked(console, request, form)), status_code=303)
+        return RedirectResponse(view(_asked(console, request, form)), status_code=303)
     except (NotThereError, RefusedError, SparsewatchError) as error:
         fault = Shown("fault.html", {"heading": "This was not done", "says": str(error)})
         return _shown(console, request, lambda: fault, 409)

@@ -25,7 +25,8 @@ class Versions(NamedTuple):
 def models_page(asked: Asked) -> Shown:
     """Versions of all that the job names."""
     job = asked.job.job
-    return Shown("models.html", {"models": [_versions(one) for one in job.learned()], "compared": _compared(asked)})
+    values = {"models": [_versions(one) for one in job.learned()], "compared": _compared(asked)}
+    return Shown("models.html", {**values, "done": asked.query.get("done") == "yes"})
 
 
 def _versions(learned: Learned) -> Versions:

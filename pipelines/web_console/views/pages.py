@@ -10,12 +10,13 @@ from sparsewatch.pipelines.web_console.views.event import event_page
 from sparsewatch.pipelines.web_console.views.features import feature_page, features_page
 from sparsewatch.pipelines.web_console.views.incident import incident_page, records_page
 from sparsewatch.pipelines.web_console.views.models import models_page
+from sparsewatch.pipelines.web_console.views.move import move
 from sparsewatch.pipelines.web_console.views.now import incidents_page, now_page, words_page
 from sparsewatch.pipelines.web_console.views.results import result_page, rows_page, wafers_page
 
 
 class Decide(NamedTuple):
-    """Where a form of orders is sent; the view gives the address to go on to."""
+    """Where a form that changes something is sent; the view gives the address to go on to."""
 
     path: str
     view: Callable[[Asked], str]
@@ -36,4 +37,7 @@ VIEWS: Mapping[str, Callable[[Asked], Shown]] = {
     "/jobs/{job}/accounts": accounts_page,
     "/jobs/{job}/models": models_page,
 }
-DECIDE = Decide("/jobs/{job}/incidents/{incident}/orders", decide)
+DECIDE = (
+    Decide("/jobs/{job}/incidents/{incident}/orders", decide),
+    Decide("/jobs/{job}/models/moves", move),
+)
