@@ -94,9 +94,11 @@ def console(
     _check_open(host, has_tls=tls is not None, has_users=guard.asks)
     bounds = Bounds(duration_us("--keep", keep), most)
     jobs = _named([load_job(path) for path in job_files])
+    files = dict(zip(jobs, job_files, strict=True))
     with gracefully("stopped"), ExitStack() as stack:
         app, server = _web()
-        watched = {name: Watched(job, state or _default_state(), bounds) for name, job in jobs.items()}
+        folder = state or _default_state()
+        watched = {name: Watched(job, folder, bounds, file=files[name]) for name, job in jobs.items()}
         pages = app.application(app.Console(watched, guard, docs.rstrip("/"), is_secure=tls is not None))
         running = stack.enter_context(server.Server(pages, host, port, tls))
         for one in watched.values():

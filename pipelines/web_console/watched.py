@@ -60,12 +60,14 @@ class Watched:
         folder: Where its store lies.
         bounds: How much the store may hold.
         patience: How long topics are waited for.
+        file: Of the job, for commands about it.
     """
 
     job: Job
     folder: Path
     bounds: Bounds = field(default_factory=Bounds)
     patience: Patience = PATIENCE
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         self.made: Ready = ready(self.job)

@@ -11,6 +11,7 @@ from sparsewatch.pipelines.web_console.views.features import feature_page, featu
 from sparsewatch.pipelines.web_console.views.incident import incident_page, records_page
 from sparsewatch.pipelines.web_console.views.models import models_page
 from sparsewatch.pipelines.web_console.views.move import move
+from sparsewatch.pipelines.web_console.views.naming import name_pattern
 from sparsewatch.pipelines.web_console.views.now import incidents_page, now_page, words_page
 from sparsewatch.pipelines.web_console.views.results import result_page, rows_page, wafers_page
 
@@ -40,4 +41,5 @@ VIEWS: Mapping[str, Callable[[Asked], Shown]] = {
 DECIDE = (
     Decide("/jobs/{job}/incidents/{incident}/orders", decide),
     Decide("/jobs/{job}/models/moves", move),
+    Decide("/jobs/{job}/patterns/{pattern}", name_pattern),
 )

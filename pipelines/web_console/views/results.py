@@ -18,7 +18,8 @@ def rows_page(asked: Asked) -> Shown:
 
 def wafers_page(asked: Asked) -> Shown:
     """Verdicts on wafers, newest first, and patterns that emerge among them."""
-    return Shown("wafers.html", {**_list(asked, "wafers"), "patterns": patterns_of(asked.job.store)})
+    acts = {"can_name": asked.job.file is not None, "done": asked.text("done") == "yes"}
+    return Shown("wafers.html", {**_list(asked, "wafers"), **acts, "patterns": patterns_of(asked.job.store)})
 
 
 def result_page(asked: Asked) -> Shown:

@@ -1,0 +1,87 @@
+"""An emerging pattern is named by mouse: the model knows it, and the job's own topic says so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sparsewatch.detectors.wafers.model import WaferModel
+from sparsewatch.pipelines.job.job_file import load_job
+from sparsewatch.pipelines.wafer.pattern_book import pattern_record, read_patterns
+from sparsewatch.pipelines.web_console.watched import Watched
+from sparsewatch.schemas.jobs import KafkaSettings
+from sparsewatch.testing import EmbeddedBroker
+from sparsewatch.transforms.kafka.open import open_writer
+from tests.kit.topics import create_topic
+from tests.kit.wafer_models import tiny_model
+from tests.pipelines.patterns.test_command import job_file, pattern
+from tests.pipelines.web_console.browsing import Browser, browsing
+from tests.pipelines.web_console.filled import fill
+
+pytestmark = pytest.mark.torch
+TOPIC, PAGE = "fab.patterns", "/jobs/fab/wafers"
+KNOWN, OTHER = pattern(10), pattern(20)
+
+
+@pytest.fixture(scope="module")
+def watched(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A job with two patterns that nobody has named."""
+    folder = tmp_path_factory.mktemp("fab")
+    tiny_model().save(folder / "model", metrics={}, training={})
+    path = job_file(folder, embedded_broker.bootstrap)
+    records = [pattern_record(TOPIC, one) for one in (KNOWN, OTHER)]
+    create_topic(embedded_broker.bootstrap, TOPIC)
+    writer = open_writer(KafkaSettings(bootstrap_servers=[embedded_broker.bootstrap]))
+    for record in records:
+        writer.send(*record)
+    writer.close()
+    watched = Watched(load_job(path), folder / "state", file=path)
+    fill(watched, "patterns", {record.key.decode(): msgspec.Raw(record.value or b"") for record in records})
+    yield watched
+    watched.store.close()
+
+
+def decide(browser: Browser, id_: str, **form: str) -> tuple[int, str]:
+    answer = browser.post(f"/jobs/fab/patterns/{id_}", {"token": browser.token(PAGE), **form})
+    return answer.status, answer.data.decode()
+
+
+def test_a_pattern_is_named_and_another_dismissed(watched: Watched) -> None:
+    with browsing(watched) as browser:
+        page = browser.get(PAGE).data.decode()
+        assert page.count(">name it</button>") == 2
+        assert decide(browser, KNOWN.id, verb="name", name='moon "new"')[0] == 303
+        assert decide(browser, OTHER.id, verb="dismiss")[0] == 303
+        assert "the job follows" in browser.get(f"{PAGE}?done=yes").data.decode()
+        status, says = decide(browser, OTHER.id, verb="dismiss")
+    assert status == 409
+    assert "is dismissed already" in says
+    book = read_patterns(watched.job.kafka, TOPIC)
+    assert [book.status(one.id) for one in (KNOWN, OTHER)] == ["named", "dismissed"]
+    assert 'moon "new"' in WaferModel.load(watched.folder.parent / "model").classes
+
+
+@pytest.mark.parametrize(
+    ("id_", "form", "says"),
+    [
+        ("Pffff", {"verb": "dismiss"}, "Pffff"),
+        (OTHER.id, {"verb": "name", "name": "  "}, "expected a name"),
+        (OTHER.id, {"verb": "forget"}, "expected one of name, dismiss"),
+        ("--help", {"verb": "dismiss"}, "--help"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_words(watched: Watched, id_: str, form: dict[str, str], says: str) -> None:
+    with browsing(watched) as browser:
+        status, told = decide(browser, id_, **form)
+    assert status == 409
+    assert says in told
+
+
+def test_a_console_without_the_jobs_file_offers_no_naming(watched: Watched, tmp_path: Path) -> None:
+    bare = Watched(watched.job, tmp_path)
+    record = pattern_record(TOPIC, KNOWN)
+    fill(bare, "patterns", {record.key.decode(): msgspec.Raw(record.value or b"")})
+    with browsing(bare) as browser:
+        assert ">name it</button>" not in browser.get(PAGE).data.decode()
+    bare.store.close()
