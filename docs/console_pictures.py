@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parent / "console"
 #: What Chromium prefers, by the ending of a picture's name.
 _THEMES = {"": "1", "-dark": "0"}
 _FEATURES = ("site", "ad", "device", "sdk", "hour", "campaign", "country", "carrier")
-_WIDTH, _COLOURS = 1_100, 32
+_WIDTH, _COLOURS = 1_100, 96
 #: Address and height of each page.
 PAGES = {
     "now": ("/", 760),
@@ -58,7 +58,9 @@ def draw(url: str, path: Path, height: int, scheme: str) -> None:
         command = [binary, *fixed, *options, f"--screenshot={path}", url]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
     # Of few colours, which a page has anyway, they are a third as large.
-    Image.open(path).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
 
 
 @contextmanager
