@@ -93,6 +93,10 @@ class SharesBefore:
         return self.rate + share_tolerance(share, self.windows, wafers, self._usual.rows, z)
 
 
+#: What a window shows, by `Shown.group`.
+Groups = Mapping[tuple[str, str], Shown]
+
+
 class Unusual(NamedTuple):
     """A pattern that more wafers show than is usual."""
 
@@ -132,7 +136,7 @@ def _groups(lots: Sequence[LotCounts], of: Literal["tool", "step"]) -> Iterator[
 
 def unusual(
     shown: Sequence[Shown],
-    before: Callable[[str], Mapping[int, Sequence[Shown]]],
+    before: Callable[[str], Mapping[int, Groups]],
     least: int,
     check: WaferCheck,
     normal: str,
@@ -160,7 +164,7 @@ def unusual(
     return found
 
 
-def shares_before(one: Shown, pattern: str, before: Mapping[int, Sequence[Shown]], least: int) -> SharesBefore | None:
+def shares_before(one: Shown, pattern: str, before: Mapping[int, Groups], least: int) -> SharesBefore | None:
     """The share of a pattern in earlier windows among the same wafers; None if too few have any.
 
     Args:
@@ -169,7 +173,8 @@ def shares_before(one: Shown, pattern: str, before: Mapping[int, Sequence[Shown]
         before: As of `unusual`, of this pattern.
         least: Windows.
     """
-    same = {start: old for start, shown in before.items() for old in shown if old.group == one.group and old.wafers}
+    groups = ((start, shown.get(one.group)) for start, shown in before.items())
+    same = {start: old for start, old in groups if old is not None and old.wafers}
     if len(same) < least:
         return None
     numbers = [old.patterns.get(pattern, 0) for old in same.values()]

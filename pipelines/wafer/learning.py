@@ -33,7 +33,7 @@ from sparsewatch.detectors.learned_windows import (
 from sparsewatch.detectors.wafers.concentration import Concentration
 from sparsewatch.detectors.wafers.lots import UNKNOWN
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
-from sparsewatch.detectors.wafers.usual_rates import Shown, Unusual, shares_before, unusual, unusual_finding
+from sparsewatch.detectors.wafers.usual_rates import Groups, Shown, Unusual, shares_before, unusual, unusual_finding
 from sparsewatch.detectors.wafers.window_counts import NOVEL, SUBJECT
 from sparsewatch.pipelines.job.learning import BESIDE_MODEL, LearningSettings
 from sparsewatch.schemas.alerts import Finding
@@ -97,8 +97,10 @@ class LearnedRates:
         own, panes = _own(found), _decoded(kept)
         of = self._chosen(window, panes, orders)
 
-        def before(pattern: str) -> dict[int, tuple[Shown, ...]]:
-            return {start: panes[start].shown for start in of.get(subject_of(pattern), of[STREAM])}
+        groups = {start: {one.group: one for one in pane.shown} for start, pane in panes.items()}
+
+        def before(pattern: str) -> dict[int, Groups]:
+            return {start: groups[start] for start in of.get(subject_of(pattern), of[STREAM])}
 
         more = unusual(own.shown, before, self.settings.least, self.check, self.normal)
         is_learned = shares_before(own.shown[0], UNKNOWN, before(UNKNOWN), self.settings.least) is not None

@@ -12,6 +12,7 @@ from sparsewatch.detectors.wafers.lots import UNKNOWN, LotCounts
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
 from sparsewatch.detectors.wafers.usual_rates import (
     MOST_GROUPS,
+    Groups,
     SharesBefore,
     Shown,
     shown_of,
@@ -27,11 +28,11 @@ def all_of(wafers: int, **patterns: int) -> Shown:
     return Shown("", "", wafers, patterns)
 
 
-def before(windows: Sequence[Sequence[Shown]]) -> Mapping[int, Sequence[Shown]]:
-    return dict(enumerate(windows))
+def before(windows: Sequence[Sequence[Shown]]) -> Mapping[int, Groups]:
+    return {number: {one.group: one for one in window} for number, window in enumerate(windows)}
 
 
-def steady(count: int = 24, wafers: int = 100, scratch: int = 3) -> Mapping[int, Sequence[Shown]]:
+def steady(count: int = 24, wafers: int = 100, scratch: int = 3) -> Mapping[int, Groups]:
     return before([[all_of(wafers, scratch=scratch, normal=wafers - scratch)]] * count)
 
 
@@ -64,7 +65,7 @@ def test_where_lots_differ_the_same_share_is_usual() -> None:
 
 
 def test_one_window_among_them_that_is_unlike_the_others_hides_nothing() -> None:
-    marred = dict(steady()) | {7: [all_of(100, scratch=80)]}
+    marred = dict(steady()) | {7: {("", ""): all_of(100, scratch=80)}}
     found = unusual([all_of(100, scratch=30)], lambda _: marred, LEAST, CHECK, "normal")
     assert found["scratch"].before.rate == pytest.approx(0.03)
 
