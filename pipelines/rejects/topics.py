@@ -1,7 +1,7 @@
 """Topics of records set aside: rejects or late records, the ids already replayed, originals in the source topic."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -85,11 +85,13 @@ class SetAsideTopic:
 
     def read(self) -> Iterator[SetAside]:
         """Every record once; a duplicate that a job wrote after a crash has the same id and is skipped."""
-        seen: set[str] = set()
-        for reject in self._all():
-            if reject.id not in seen:
-                seen.add(reject.id)
-                yield reject
+        yield from _once(self._all())
+
+    def newest(self, records: int) -> list[SetAside]:
+        """As many of the newest of each partition at most, each once, in the order of their partitions."""
+        self._reader.assign(dict.fromkeys(self._partitions, 0))
+        begins, ends = self._reader.begin_offsets(), self._reader.end_offsets()
+        return list(_once(self._all({p: max(begins[p], ends[p] - records) for p in self._partitions})))
 
     def read_again(self, places: Collection[tuple[int, int]]) -> Iterator[SetAside]:
         """Records at these places, found by an earlier reading; later ones are not read."""
@@ -101,8 +103,8 @@ class SetAsideTopic:
             if not missing:
                 return
 
-    def _all(self) -> Iterator[SetAside]:
-        positions = dict.fromkeys(self._partitions, 0)
+    def _all(self, begin: Mapping[int, int] | None = None) -> Iterator[SetAside]:
+        positions = dict(begin or dict.fromkeys(self._partitions, 0))
         self._reader.assign(positions)
         for fetched in until_ends(self._reader, self.origin.side_topic, positions, self._reader.end_offsets()):
             for i, offset in enumerate(fetched.offsets.tolist()):
@@ -118,6 +120,14 @@ class SetAsideTopic:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._reader.close()
+
+
+def _once(found: Iterable[SetAside]) -> Iterator[SetAside]:
+    seen: set[str] = set()
+    for reject in found:
+        if reject.id not in seen:
+            seen.add(reject.id)
+            yield reject
 
 
 class Originals:

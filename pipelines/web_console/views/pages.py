@@ -13,6 +13,7 @@ from sparsewatch.pipelines.web_console.views.models import models_page
 from sparsewatch.pipelines.web_console.views.move import move
 from sparsewatch.pipelines.web_console.views.naming import name_pattern
 from sparsewatch.pipelines.web_console.views.now import incidents_page, now_page, words_page
+from sparsewatch.pipelines.web_console.views.rejects import rejects_page, replay
 from sparsewatch.pipelines.web_console.views.results import result_page, rows_page, wafers_page
 
 
@@ -36,10 +37,12 @@ VIEWS: Mapping[str, Callable[[Asked], Shown]] = {
     "/jobs/{job}/result": result_page,
     "/jobs/{job}/event": event_page,
     "/jobs/{job}/accounts": accounts_page,
+    "/jobs/{job}/rejects": rejects_page,
     "/jobs/{job}/models": models_page,
 }
 DECIDE = (
     Decide("/jobs/{job}/incidents/{incident}/orders", decide),
     Decide("/jobs/{job}/models/moves", move),
     Decide("/jobs/{job}/patterns/{pattern}", name_pattern),
+    Decide("/jobs/{job}/rejects/replays", replay),
 )
