@@ -11,7 +11,7 @@ def test_every_page_is_measured_and_is_there(tmp_path: Path) -> None:
     results = {result.name: result for result in measure(tmp_path, 1)}
     assert {f"page {name}" for name in PAGES} < set(results)
     assert results["memory"].value > 0
-    # By the last part of their addresses; rows have the page of wafers; records, events and rejects are read of the broker.
+    # By the last part of their addresses; rows have the page of wafers; others ask the broker.
     measured = {path.partition("?")[0].split("/")[-1].partition("-")[0] for path in PAGES.values()}
     named = {path.split("/")[-1].strip("{}") for path in VIEWS}
     assert named - measured - {"incident", "rows", "records", "event", "rejects"} == set()

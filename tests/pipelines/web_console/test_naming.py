@@ -20,8 +20,10 @@ from tests.pipelines.web_console.browsing import Browser, browsing
 from tests.pipelines.web_console.filled import fill
 
 pytestmark = pytest.mark.torch
-TOPIC, PAGE = "fab.patterns", "/jobs/fab/wafers"
-KNOWN, OTHER = pattern(10), pattern(20)
+#: Another test has the job `fab` on the same broker.
+JOB = "fab-by-mouse"
+TOPIC, PAGE = f"{JOB}.patterns", f"/jobs/{JOB}/wafers"
+KNOWN, OTHER = (msgspec.structs.replace(pattern(number), job=JOB) for number in (10, 20))
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,7 @@ def watched(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("fab")
     tiny_model().save(folder / "model", metrics={}, training={})
     path = job_file(folder, embedded_broker.bootstrap)
+    path.write_text(path.read_text().replace('"fab"', f'"{JOB}"'))
     records = [pattern_record(TOPIC, one) for one in (KNOWN, OTHER)]
     create_topic(embedded_broker.bootstrap, TOPIC)
     writer = open_writer(KafkaSettings(bootstrap_servers=[embedded_broker.bootstrap]))
@@ -43,7 +46,7 @@ def watched(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFa
 
 
 def decide(browser: Browser, id_: str, **form: str) -> tuple[int, str]:
-    answer = browser.post(f"/jobs/fab/patterns/{id_}", {"token": browser.token(PAGE), **form})
+    answer = browser.post(f"/jobs/{JOB}/patterns/{id_}", {"token": browser.token(PAGE), **form})
     return answer.status, answer.data.decode()
 
 
