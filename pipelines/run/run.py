@@ -40,8 +40,8 @@ from sparsewatch.transforms.kafka.open import kept_writers, lent_writer, partiti
 from sparsewatch.transforms.kafka.presence import STOP
 from sparsewatch.transforms.kafka.progress import load_progress
 from sparsewatch.transforms.kafka.reader_start import ReadSpec, Until
-from sparsewatch.transforms.kafka.side_topics import WriteSideRecords
 from sparsewatch.transforms.kafka.source import ASIDE, MARKERS, ReadKafka
+from sparsewatch.transforms.kafka.write_side_records import WriteSideRecords
 from sparsewatch.transforms.listening import listening
 from sparsewatch.transforms.window.close_windows import CloseWindows
 from sparsewatch.transforms.window.judge_stream import StreamRules
