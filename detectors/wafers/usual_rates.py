@@ -156,32 +156,23 @@ def unusual(
     for one, pattern in looks:
         if one.patterns[pattern] < check.min_wafers or (one.of and one.wafers < _LEAST_WAFERS):
             continue
-        past = shares_before(one, pattern, before(pattern), least)
-        told = None if past is None else _beyond(one, pattern, past, check, z)
+        same = same_before(one, before(pattern))
+        told = _beyond(one, pattern, same, check, z) if len(same) >= least else None
         other = found.get(pattern)
         if told is not None and (other is None or (other.of and told.p_value < other.p_value)):
             found[pattern] = told
     return found
 
 
-def shares_before(one: Shown, pattern: str, before: Mapping[int, Groups], least: int) -> SharesBefore | None:
-    """The share of a pattern in earlier windows among the same wafers; None if too few have any.
-
-    Args:
-        one: The wafers, of all tools or of one tool or step.
-        pattern: A pattern, or `UNKNOWN`.
-        before: As of `unusual`, of this pattern.
-        least: Windows.
-    """
+def same_before(one: Shown, before: Mapping[int, Groups]) -> dict[int, Shown]:
+    """What the same wafers, of all tools or of one tool or step, show in earlier windows in which there are any."""
     groups = ((start, shown.get(one.group)) for start, shown in before.items())
-    same = {start: old for start, old in groups if old is not None and old.wafers}
-    if len(same) < least:
-        return None
+    return {start: old for start, old in groups if old is not None and old.wafers}
+
+
+def _beyond(one: Shown, pattern: str, same: Mapping[int, Shown], check: WaferCheck, z: float) -> Unusual | None:
     numbers = [old.patterns.get(pattern, 0) for old in same.values()]
-    return SharesBefore(numbers, [old.wafers for old in same.values()], list(same))
-
-
-def _beyond(one: Shown, pattern: str, past: SharesBefore, check: WaferCheck, z: float) -> Unusual | None:
+    past = SharesBefore(numbers, [old.wafers for old in same.values()], list(same))
     number = one.patterns[pattern]
     share = number / one.wafers
     least = max(check.min_lift * past.rate, check.min_wafers / one.wafers)

@@ -5,6 +5,7 @@ the settings alone. Every command that reads a job file imports it, so it must b
 the function that it names as `prepared_by`, which loads its models and gives the parts of its graph.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,13 +79,13 @@ class Job(JobSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether it learns its baseline from its own windows."""
         return False
 
-    def learned_beside(self) -> tuple[str, ...]:
-        """Subjects of what it learns beside its model, columns left out; none of a job that learns a whole baseline.
+    def learned_subjects(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """What it learns something of, the stream apart, by the columns of its events.
 
         Raises:
-            ModelError: If they are the model's, and it is missing.
+            ModelError: If that is in its model, and the model is missing.
         """
-        return ()
+        return tuple(columns)
 
     def check(self) -> None:
         """Rules across the kind's own keys; those that every job has are checked already.

@@ -5,9 +5,6 @@ from typing import Annotated
 from sparsewatch.schemas.errors import SettingError
 from sparsewatch.schemas.settings import Range, Settings
 
-#: Kind of a baseline in a window's record that stands beside a model.
-BESIDE_MODEL = "beside the model"
-
 
 class LearningSettings(Settings, frozen=True, kw_only=True):
     """The baseline that a job learns of its own windows; see docs/alerts.md."""

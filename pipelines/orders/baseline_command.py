@@ -226,9 +226,7 @@ def _known(desk: Desk, subjects: tuple[str, ...]) -> tuple[str, ...]:
         ConfigError: If one is neither the stream nor a column of the job: the order would do nothing.
     """
     made = desk.made
-    own, columns = made.job.learned_beside(), made.events.columns.names
-    # What is learned of wafers are patterns, and not their columns.
-    known = [STREAM, *own, *([] if len(own) > 1 else columns)]
+    known = [STREAM, *made.job.learned_subjects(made.events.columns.names)]
     for name in subjects:
         if name not in known:
             raise ConfigError(f"--subject: expected one of {', '.join(known)}, got {name!r}{nearest(name, known)}")

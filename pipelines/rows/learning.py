@@ -8,28 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sparsewatch.detectors.learned_windows import (
-    STREAM,
-    Marked,
-    Renewed,
-    Size,
-    chosen,
-    ordered,
-    slots,
-    spare,
-    suspects,
-)
+from sparsewatch.detectors.learned_windows import STREAM, Marked, slots, suspects
 from sparsewatch.detectors.rows.windows.checks import SUBJECT
 from sparsewatch.detectors.rows.windows.thresholds import RowCheck
 from sparsewatch.detectors.rows.windows.usual import JUDGED, Level, levels_of, usual_findings
-from sparsewatch.pipelines.job.learning import BESIDE_MODEL, LearningSettings
+from sparsewatch.pipelines.job.beside_model import baseline_record, chosen_beside, decoded, own_state, spare_pane
+from sparsewatch.pipelines.job.learning import LearningSettings
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.metrics import USUAL_FINDINGS
 from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.measure import Conclusion, Window
-from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
+from sparsewatch.transforms.window.panes import Pane, PaneState
 
 FORMAT = Format("a learned window of rows")
 
@@ -75,15 +66,14 @@ class LearnedUsual:
 
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        panes = _decoded(kept)
-        of = self._chosen(window, panes, orders)
+        panes = decoded(kept, LearnedRows)
+        of = chosen_beside(window, _marked(panes), self._subjects, self.settings, orders)
         learned = {name: [panes[start].levels for start in starts] for name, starts in of.items()}
-        findings, needed = _findings(found), self.settings.least
-        usual = usual_findings(findings, learned, needed, self.check)
-        state = {"windows": len(of[STREAM]), "needed": needed, "since_us": min(of[STREAM], default=None)}
+        findings = own_state(found, LearnedRows).findings
+        usual = usual_findings(findings, learned, self.settings.least, self.check)
         named = [f"{one.rule} {one.subject}" for one in usual]
         return Conclusion(
-            summary={"baseline": {"kind": BESIDE_MODEL, **state, "usual": named}},
+            summary={"baseline": baseline_record(of, self.settings, named)},
             metrics=[USUAL_FINDINGS.sample(len(usual))],
             findings=[one for one in findings if one not in usual],
         )
@@ -96,31 +86,17 @@ class LearnedUsual:
         if not window.complete:
             return None
         own = suspects(wrong) & {STREAM, *self._subjects}
-        return LearnedRows(suspect=tuple(sorted(own)), levels=levels_of(_findings(found))).to_bytes()
+        return LearnedRows(
+            suspect=tuple(sorted(own)), levels=levels_of(own_state(found, LearnedRows).findings)
+        ).to_bytes()
 
     def spare(self, kept: Sequence[Pane]) -> Pane:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        start_us = spare(_marked(_decoded(kept)), self._subjects, self.settings.windows)
-        return next((pane for pane in kept if pane.start_us == start_us), kept[0])
+        return spare_pane(kept, _marked(decoded(kept, LearnedRows)), self._subjects, self.settings)
 
     @property
     def _subjects(self) -> tuple[str, ...]:
         return (SUBJECT, *self.columns)
-
-    def _chosen(
-        self, window: Window, panes: dict[int, LearnedRows], orders: Sequence[Order]
-    ) -> dict[str, tuple[int, ...]]:
-        # Levels are a few numbers: their baseline is renewed with every window.
-        size, renewed = Size(self.settings.least, self.settings.windows), Renewed(window.start_us, window.start_us)
-        return chosen(ordered(_marked(panes), orders), self._subjects, size, renewed)
-
-
-def _findings(found: Conclusion) -> tuple[Finding, ...]:
-    return LearnedRows.from_bytes(found.learnable or b"").findings
-
-
-def _decoded(kept: Sequence[Pane]) -> dict[int, LearnedRows]:
-    return {pane.start_us: state for pane, state in decode_panes(kept, LearnedRows)}
 
 
 def _marked(panes: dict[int, LearnedRows]) -> list[Marked]:

@@ -1,6 +1,6 @@
 """Settings of the rows job, `kind = "rows"`, and of the scoring of rows in any job."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -70,9 +70,9 @@ class RowsJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="r
         """Whether it learns what is usual of its own windows, beside its model."""
         return self.rows.learning.enabled
 
-    def learned_beside(self) -> tuple[str, ...]:
+    def learned_subjects(self, columns: Sequence[str]) -> tuple[str, ...]:
         """See `Job`."""
-        return ("rows",)
+        return ("rows", *columns)
 
     @property
     def scored_columns(self) -> tuple[str, ...]:

@@ -19,30 +19,21 @@ from typing import ClassVar
 
 import msgspec
 
-from sparsewatch.detectors.learned_windows import (
-    STREAM,
-    Marked,
-    Renewed,
-    Size,
-    chosen,
-    ordered,
-    slots,
-    spare,
-    suspects,
-)
+from sparsewatch.detectors.learned_windows import STREAM, Marked, slots, suspects
 from sparsewatch.detectors.wafers.concentration import Concentration
 from sparsewatch.detectors.wafers.lots import UNKNOWN
 from sparsewatch.detectors.wafers.thresholds import WaferCheck
-from sparsewatch.detectors.wafers.usual_rates import Groups, Shown, Unusual, shares_before, unusual, unusual_finding
+from sparsewatch.detectors.wafers.usual_rates import Groups, Shown, Unusual, same_before, unusual, unusual_finding
 from sparsewatch.detectors.wafers.window_counts import NOVEL, SUBJECT
-from sparsewatch.pipelines.job.learning import BESIDE_MODEL, LearningSettings
+from sparsewatch.pipelines.job.beside_model import baseline_record, chosen_beside, decoded, own_state, spare_pane
+from sparsewatch.pipelines.job.learning import LearningSettings
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.incidents import Member
 from sparsewatch.schemas.orders import Order
 from sparsewatch.schemas.stored import Format
 from sparsewatch.transforms.window.job_metrics import baseline_metrics
 from sparsewatch.transforms.window.measure import Conclusion, Window
-from sparsewatch.transforms.window.panes import Pane, PaneState, decode_panes
+from sparsewatch.transforms.window.panes import Pane, PaneState
 
 FORMAT = Format("a learned window of wafers")
 #: Windows in a row in which an excess was found and that are learned all the same, once it is over.
@@ -94,22 +85,20 @@ class LearnedRates:
 
     def __call__(self, window: Window, found: Conclusion, kept: Sequence[Pane], orders: Sequence[Order]) -> Conclusion:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        own, panes = _own(found), _decoded(kept)
-        of = self._chosen(window, panes, orders)
-
+        own, panes = own_state(found, LearnedWafers), decoded(kept, LearnedWafers)
+        of = chosen_beside(window, _marked(panes), _subjects(panes.values()), self.settings, orders)
         groups = {start: {one.group: one for one in pane.shown} for start, pane in panes.items()}
 
         def before(pattern: str) -> dict[int, Groups]:
             return {start: groups[start] for start in of.get(subject_of(pattern), of[STREAM])}
 
         more = unusual(own.shown, before, self.settings.least, self.check, self.normal)
-        is_learned = shares_before(own.shown[0], UNKNOWN, before(UNKNOWN), self.settings.least) is not None
+        is_learned = len(same_before(own.shown[0], before(UNKNOWN))) >= self.settings.least
         is_more = UNKNOWN in more and not more[UNKNOWN].of
         novel = [own.novel] if own.novel is not None and (is_more or not is_learned) else []
         usual = [] if own.novel is None or novel else [f"{NOVEL} {SUBJECT}"]
-        state = {"windows": len(of[STREAM]), "needed": self.settings.least, "since_us": min(of[STREAM], default=None)}
         return Conclusion(
-            summary={"baseline": {"kind": BESIDE_MODEL, **state, "usual": usual}},
+            summary={"baseline": baseline_record(of, self.settings, usual)},
             metrics=baseline_metrics(len(of[STREAM]), self.settings.least),
             findings=novel + self._told(own, [*found.findings, *novel], more),
         )
@@ -118,26 +107,18 @@ class LearnedRates:
         self, window: Window, found: Conclusion, kept: Sequence[Pane], wrong: Sequence[Finding | Member]
     ) -> bytes | None:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        own = _own(found)
+        own = own_state(found, LearnedWafers)
         if not window.complete or not own.shown[0].wafers:
             return None
-        subjects = {STREAM, *_subjects([own, *_decoded(kept).values()])}
+        subjects = {STREAM, *_subjects([own, *decoded(kept, LearnedWafers).values()])}
         in_it = [one for one in wrong if isinstance(one, Finding)]
         suspect, of_it = (tuple(sorted(suspects(some) & subjects)) for some in (wrong, in_it))
         return LearnedWafers(shown=own.shown, suspect=suspect, found=of_it).to_bytes()
 
     def spare(self, kept: Sequence[Pane]) -> Pane:
         """See `sparsewatch.transforms.window.measure.Learning`."""
-        panes = _decoded(kept)
-        start_us = spare(_marked(panes), _subjects(panes.values()), self.settings.windows)
-        return next((pane for pane in kept if pane.start_us == start_us), kept[0])
-
-    def _chosen(
-        self, window: Window, panes: dict[int, LearnedWafers], orders: Sequence[Order]
-    ) -> dict[str, tuple[int, ...]]:
-        # Counts are a few numbers: their baseline is renewed with every window.
-        size, renewed = Size(self.settings.least, self.settings.windows), Renewed(window.start_us, window.start_us)
-        return chosen(ordered(_marked(panes), orders), _subjects(panes.values()), size, renewed)
+        panes = decoded(kept, LearnedWafers)
+        return spare_pane(kept, _marked(panes), _subjects(panes.values()), self.settings)
 
     def _told(self, own: LearnedWafers, found: Sequence[Finding], more: Mapping[str, Unusual]) -> list[Finding]:
         """Of what is unusual, what is to be told beside what was found by the model and the rates that are stated."""
@@ -154,14 +135,6 @@ class LearnedRates:
 def subject_of(pattern: str) -> str:
     """What findings on a pattern are about, and orders: of novel wafers all wafers."""
     return pattern or SUBJECT
-
-
-def _own(found: Conclusion) -> LearnedWafers:
-    return LearnedWafers.from_bytes(found.learnable or b"")
-
-
-def _decoded(kept: Sequence[Pane]) -> dict[int, LearnedWafers]:
-    return {pane.start_us: state for pane, state in decode_panes(kept, LearnedWafers)}
 
 
 def _subjects(panes: Iterable[LearnedWafers]) -> list[str]:

@@ -1,5 +1,6 @@
 """Settings of the wafer job, `kind = "wafer"`, and what follows from them."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -90,8 +91,9 @@ class WaferJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
         """Whether it learns what share of wafers usually shows each pattern, beside its model."""
         return self.wafers.learning.enabled
 
-    def learned_beside(self) -> tuple[str, ...]:
-        """See `Job`."""
+    def learned_subjects(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """See `Job`: all wafers, and the patterns that the model knows."""
+        del columns
         meta = read_manifest(resolve_version(self.wafers.model))[0].meta
         return tuple(dict.fromkeys(("wafers", *meta["outputs"], *meta["novelty"]["patterns"])))
 

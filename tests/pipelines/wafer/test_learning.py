@@ -140,3 +140,7 @@ def test_the_same_windows_give_the_same_alerts_when_they_are_read_again(model: s
     again = Run(model)
     again.state, again.count = other.state, other.count
     assert [a.alerts for a in one.reads(5, edge_ring=40)] == [b.alerts for b in again.reads(5, edge_ring=40)]
+
+
+def test_orders_are_about_all_wafers_or_a_pattern_of_the_model(model: str) -> None:
+    assert Run(model).job.job.learned_subjects(["lot"]) == ("wafers", "center", "edge_ring", "normal")
