@@ -1,6 +1,7 @@
 """The page of a backtest: its figures, the timeline, incidents with what was found, rules, labelled stretches."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,21 +27,31 @@ def page(job: str, source: str, outcome: Outcome, scored: Scored | None, sentenc
         sentences: What stands above all.
     """
     labels: list[Label] = [] if scored is None else [one.label for one in scored.labels]
-    incidents = list(outcome.incidents.values())
     return render(
         "backtest.html",
+        **told(outcome, labels),
         job=job,
         source=source,
         sentences=sentences,
-        picture=timeline(outcome, labels),
-        left=LEFT,
-        width=WIDTH,
-        incidents=[
-            (msgspec.to_builtins(one), INCIDENTS.cells(msgspec.to_builtins(one))) for one in incidents[-_LISTED:]
-        ],
-        incident_columns=INCIDENTS.columns,
-        findings=FINDINGS,
-        left_out=max(0, len(incidents) - _LISTED),
-        rules=[(rule, outcome.roots[rule], alerts) for rule, alerts in outcome.alerts.most_common()],
-        labels=[] if scored is None else [label_cells(one, outcome) for one in scored.labels],
+        labelled=[] if scored is None else [label_cells(one, outcome) for one in scored.labels],
     ).encode()
+
+
+def told(outcome: Outcome, labels: Sequence[Label], most: int = _LISTED) -> dict[str, Any]:
+    """What was told over a stretch, for a template: the timeline, incidents and rules.
+
+    Args:
+        outcome: With at least one window.
+        labels: Labelled stretches.
+        most: Incidents that are listed, the newest; all are drawn.
+    """
+    incidents = [msgspec.to_builtins(one) for one in outcome.incidents.values()]
+    return {
+        "picture": timeline(outcome, labels),
+        "left": LEFT,
+        "width": WIDTH,
+        "incidents": [(one, INCIDENTS.cells(one)) for one in incidents[-most:]],
+        "findings": FINDINGS,
+        "left_out": max(0, len(incidents) - most),
+        "rules": [(rule, outcome.roots[rule], alerts) for rule, alerts in outcome.alerts.most_common()],
+    }

@@ -1,10 +1,10 @@
 """What a job wrote of a day: its windows in numbers, incidents, orders of people, and how it stood at both ends."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -18,6 +18,30 @@ from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.compacted import Compacted
 from sparsewatch.transforms.kafka.orders import read_orders
 
+Ranking = Sequence[Mapping[str, Any]]
+
+
+class _Window(NamedTuple):
+    """What is kept of a window's record: a few numbers."""
+
+    told: WindowTold
+    verdicts: Mapping[str, int]
+    patterns: Mapping[str, int]
+    rows_above: int | None
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        told = WindowTold(
+            record["window_start_us"],
+            record["window_end_us"],
+            Account(counted=record["rows"]),
+            record["complete"],
+            len(record["alerts"]),
+            record.get("profile", {}).get("click_rate"),
+        )
+        above = record.get("row_scores", {}).get("above")
+        return cls(told, record.get("verdicts", {}), record.get("patterns", {}), above)
+
 
 @dataclass
 class Day:
@@ -26,9 +50,9 @@ class Day:
     span: Span
     #: Windows that begin in it, incidents that lasted in it, alerts of its windows.
     outcome: Outcome = field(default_factory=Outcome)
-    #: The first and the last of its windows with rows, as the job wrote them.
-    first: Record | None = None
-    last: Record | None = None
+    #: The first ranking of the day, and the last.
+    first: Ranking = ()
+    last: Ranking = ()
     #: Of a job of wafers: by verdict, and by pattern those that are not novel.
     verdicts: Counter[str] = field(default_factory=Counter)
     patterns: Counter[str] = field(default_factory=Counter)
@@ -37,29 +61,14 @@ class Day:
     #: What people decided on the day, in turn.
     orders: tuple[Order, ...] = ()
 
-    def add(self, record: Record) -> None:
-        """The window that follows; one that was written again counts anew, see `read_day`."""
-        account = Account(counted=record["rows"])
-        rate = record.get("profile", {}).get("click_rate")
-        self.outcome.windows.append(
-            WindowTold(
-                record["window_start_us"],
-                record["window_end_us"],
-                account,
-                record["complete"],
-                len(record["alerts"]),
-                rate,
-            )
-        )
-        self.outcome.totals += account
-        if not record["rows"]:
-            return
-        self.first = self.first or record
-        self.last = record
-        self.verdicts.update(record.get("verdicts", {}))
-        self.patterns.update(record.get("patterns", {}))
-        if "above" in (scores := record.get("row_scores", {})):
-            self.rows_above = (self.rows_above or 0) + scores["above"]
+    def add(self, window: "_Window") -> None:
+        """The window that follows."""
+        self.outcome.windows.append(window.told)
+        self.outcome.totals += window.told.account
+        self.verdicts.update(window.verdicts)
+        self.patterns.update(window.patterns)
+        if window.rows_above is not None:
+            self.rows_above = (self.rows_above or 0) + window.rows_above
 
     def record(self) -> dict[str, Any]:
         """All of it but the windows, JSON types only."""
@@ -70,7 +79,7 @@ class Day:
             "verdicts": dict(self.verdicts),
             "patterns": dict(self.patterns),
             "rows_above": self.rows_above,
-            "ranking": [] if self.last is None else self.last.get("ranking", []),
+            "ranking": list(self.last),
             "orders": [msgspec.to_builtins(order) for order in self.orders],
         }
 
@@ -97,14 +106,20 @@ def read_day(made: Ready, span: Span) -> Day:
         SourceError: If the broker does not answer.
     """
     day = Day(span)
-    windows: dict[int, Record] = {}
-    ends: list[Record] = []
+    windows: dict[int, _Window] = {}
+    rankings: dict[int, Ranking] = {}
     for record in _of_day(made, made.topics.windows, span):
         # A window that was written again takes the place of the one before.
-        windows[record["window_start_us"]] = record
-        ends = _forget_rankings(ends, record) if record["rows"] else ends
-    for _, record in sorted(windows.items()):
-        day.add(record)
+        windows[start_us := record["window_start_us"]] = _Window.of(record)
+        if ranking := record.get("ranking"):
+            rankings[start_us] = ranking
+            # Of thousands of features they are long.
+            for between in sorted(rankings)[1:-1]:
+                del rankings[between]
+    for _, window in sorted(windows.items()):
+        day.add(window)
+    if rankings:
+        day.first, day.last = rankings[min(rankings)], rankings[max(rankings)]
     alerts = {alert["id"]: alert["rule"] for alert in _of_day(made, made.topics.alerts, span)}
     day.outcome.alerts.update(alerts.values())
     told = sorted(incidents_of(made).values(), key=lambda record: (record["started_us"], record["id"]))
@@ -114,16 +129,6 @@ def read_day(made: Ready, span: Span) -> Day:
     given = read_orders(made.identity)
     day.orders = tuple(order for order in given if span.start_us <= order.at_us < span.end_us)
     return day
-
-
-def _forget_rankings(ends: list[Record], record: Record) -> list[Record]:
-    """The first and the last of some windows and one more; rankings are long, and those between them lose theirs."""
-    others = [one for one in ends if one["window_start_us"] != record["window_start_us"]]
-    first, *between, last = sorted([*others, record, record], key=lambda one: one["window_start_us"])
-    for one in between:
-        if one is not first and one is not last:
-            one.pop("ranking", None)
-    return [first, last]
 
 
 def _of_day(made: Ready, topic: str, span: Span) -> Iterator[Record]:

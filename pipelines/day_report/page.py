@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
-from sparsewatch.pipelines.backtest.timeline import LEFT, WIDTH, timeline
+from sparsewatch.pipelines.backtest.page import told
 from sparsewatch.pipelines.day_report.day import Day
 from sparsewatch.pipelines.orders.wording import described, stretch_text, subjects_text
-from sparsewatch.pipelines.records.listing import FINDINGS, INCIDENTS
 from sparsewatch.pipelines.report.pages import render
 from sparsewatch.schemas.alerts import counted, number
 from sparsewatch.schemas.orders import Order
@@ -37,25 +34,15 @@ def page(job: str, source: str, day: Day) -> bytes:
         source: Which day, and whose records.
         day: With at least one window.
     """
-    incidents = [msgspec.to_builtins(one) for one in day.outcome.incidents.values()]
-    wafers = day.verdicts.total()
     return render(
         "day.html",
+        **told(day.outcome, [], most=len(day.outcome.incidents)),
         job=job,
         source=source,
         sentences=list(sentences(job, day)),
-        picture=timeline(day.outcome, []),
-        left=LEFT,
-        width=WIDTH,
-        incidents=[(one, INCIDENTS.cells(one)) for one in incidents],
-        incident_columns=INCIDENTS.columns,
-        findings=FINDINGS,
-        left_out=0,
-        rules=[(rule, day.outcome.roots[rule], alerts) for rule, alerts in day.outcome.alerts.most_common()],
-        labels=[],
         orders=[_told(order) for order in day.orders],
         features=list(moved(day))[:_FEATURES],
-        wafers=wafers,
+        wafers=day.verdicts.total(),
         verdicts=day.verdicts.most_common(),
         patterns=day.patterns.most_common(),
     ).encode()
@@ -81,9 +68,8 @@ def sentences(job: str, day: Day) -> Iterator[str]:
 
 def moved(day: Day) -> Iterator[Moved]:
     """Features as they were ranked last, beside the first ranking of the day."""
-    first, last = (([] if one is None else one.get("ranking") or []) for one in (day.first, day.last))
-    before = {one["feature"]: (rank, one["normalised"]) for rank, one in enumerate(first, 1)}
-    for rank, one in enumerate(last, 1):
+    before = {one["feature"]: (rank, one["normalised"]) for rank, one in enumerate(day.first, 1)}
+    for rank, one in enumerate(day.last, 1):
         rank_before, share = before.get(one["feature"], (None, None))
         yield Moved(rank, one["feature"], one["normalised"], share, rank_before)
 
