@@ -5,7 +5,6 @@ named, rows that one column makes odd. Needs Chromium.
 """
 
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from sparsewatch.pipelines.job.job_file import load_job
 from sparsewatch.pipelines.status.status import Status
 from sparsewatch.pipelines.wafer.pattern_book import pattern_record
 from sparsewatch.pipelines.web_console.watched import Standing, Watched
+from tests.kit.chromium import BINARY, Scheme, open_page, preferring
 from tests.kit.wafer_models import tiny_model
 from tests.pipelines.notify.incident_records import MINUTE_US, START_US, incident
 from tests.pipelines.patterns.test_command import job_file, pattern
@@ -28,8 +28,8 @@ from tests.pipelines.web_console.filled import alert, fill, watched_clicks, wind
 from tests.pipelines.web_console.test_clicks import ROW, SLICE, WAFER, watched_rows
 
 FOLDER = Path(__file__).parent / "console"
-#: What Chromium prefers, by the ending of a picture's name.
-_THEMES = {"": "1", "-dark": "0"}
+#: What the reader prefers, by the ending of a picture's name.
+_THEMES: dict[str, Scheme] = {"": "light", "-dark": "dark"}
 _FEATURES = ("site", "ad", "device", "sdk", "hour", "campaign", "country", "carrier")
 _WIDTH, _COLOURS = 1_100, 96
 #: Address and height of each page.
@@ -47,16 +47,9 @@ PAGES = {
 }
 
 
-def draw(url: str, path: Path, height: int, scheme: str) -> None:
+def draw(url: str, path: Path, height: int, scheme: Scheme) -> None:
     """A picture of a page."""
-    binary = shutil.which("chromium")
-    if binary is None:
-        raise SystemExit("needs Chromium (Debian package chromium)")
-    with tempfile.TemporaryDirectory() as profile:
-        options = (f"--window-size={_WIDTH},{height}", f"--blink-settings=preferredColorScheme={scheme}")
-        fixed = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}")
-        command = [binary, *fixed, *options, f"--screenshot={path}", url]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    open_page(url, "--hide-scrollbars", f"--window-size={_WIDTH},{height}", preferring(scheme), f"--screenshot={path}")
     # Of few colours, which a page has anyway, they are a third as large.
     Image.open(path).convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
         path, optimize=True
@@ -133,6 +126,8 @@ def _row(number: int) -> dict[str, object]:
 
 def main() -> None:
     """Draw all of them."""
+    if shutil.which(BINARY) is None:
+        raise SystemExit("needs Chromium (Debian package chromium)")
     # Pictures name no folder of this machine.
     with tempfile.TemporaryDirectory() as name, chdir(name), _jobs(Path(name)) as jobs, browsing(*jobs) as browser:
         for page, (path, height) in PAGES.items():

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sparsewatch.pipelines.web_console.watched import Watched
 
@@ -45,6 +47,27 @@ class Asked:
         except KeyError:
             known = ", ".join(self.jobs)
             raise NotThereError(f"no job {self.names.get('job', '')!r} is watched here; there are {known}") from None
+
+    @property
+    def file(self) -> Path:
+        """File of that job, for commands about it.
+
+        Raises:
+            NotThereError: If this console was not given it.
+        """
+        if self.job.file is None:
+            raise NotThereError("this console knows no file of the job")
+        return self.job.file
+
+    def done(self, *parts: str) -> str:
+        """Address of a page of that job that says that something was done, by the parts behind its name."""
+        path = "/".join(quote(part, safe="") for part in (self.job.name, *parts))
+        return f"/jobs/{path}?done=yes"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the page is asked for by an address of `done`."""
+        return self.text("done") == "yes"
 
     def text(self, key: str) -> str:
         """A text of the query; empty without one."""

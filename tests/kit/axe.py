@@ -3,18 +3,17 @@
 import re
 import tempfile
 from collections.abc import Mapping
+from html import unescape
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from tests.kit.chromium import seen
+from tests.kit.chromium import Scheme, preferring, seen
 
 #: Impacts that keep somebody from using a page.
 _GRAVE = ("serious", "critical")
-#: What Chromium prefers, by name.
-_SCHEMES = {"dark": "0", "light": "1"}
 _RUN = """
 axe.run(document, {resultTypes: ["violations"]}).then(
   found => { document.body.innerHTML = ""; document.body.append(JSON.stringify(found.violations.map(
@@ -38,7 +37,7 @@ class _Violation(msgspec.Struct):
     nodes: list[str]
 
 
-def grave_faults(html: str, styles: Mapping[str, str], scheme: Literal["dark", "light"]) -> list[Fault]:
+def grave_faults(html: str, styles: Mapping[str, str], scheme: Scheme) -> list[Fault]:
     """Serious and critical faults of a page; the test is skipped where there is no Chromium.
 
     The page's own script is left out: it is whole without, and its policy would refuse axe.
@@ -57,15 +56,8 @@ def grave_faults(html: str, styles: Mapping[str, str], scheme: Literal["dark", "
         path = Path(folder) / "page.html"
         whole = html.replace("</body>", f"<script>{axe}</script><script>{_RUN}</script></body>")
         path.write_text(whole, encoding="utf-8")
-        options = (f"--blink-settings=preferredColorScheme={_SCHEMES[scheme]}", "--virtual-time-budget=10000")
-        dom = seen(path.as_uri(), *options).dom
+        dom = seen(path.as_uri(), preferring(scheme), "--virtual-time-budget=10000").dom
     told = re.search(r"<body[^>]*>(.*?)</body>", dom, flags=re.DOTALL)
     assert told is not None
-    found = msgspec.json.decode(_unescaped(told[1]), type=list[_Violation])
+    found = msgspec.json.decode(unescape(told[1]), type=list[_Violation])
     return [Fault(one.id, one.impact, tuple(one.nodes)) for one in found if one.impact in _GRAVE]
-
-
-def _unescaped(text: str) -> str:
-    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", "\u00a0"), ("&amp;", "&")):
-        text = text.replace(entity, character)
-    return text

@@ -4,9 +4,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
+
+BINARY = "chromium"
+Scheme = Literal["dark", "light"]
 
 
 class Seen(NamedTuple):
@@ -20,20 +23,23 @@ class Seen(NamedTuple):
 
 def seen(url: str, *options: str) -> Seen:
     """What the browser makes of a page, with options of its own; the test is skipped where there is no Chromium."""
-    binary = shutil.which("chromium")
-    if binary is None:
+    if shutil.which(BINARY) is None:
         pytest.skip("needs Chromium (Debian package chromium)")
-    with tempfile.TemporaryDirectory(prefix="sparsewatch-chromium-") as profile:
-        command = [
-            binary,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--enable-logging=stderr",
-            f"--user-data-dir={profile}",
-            *options,
-            "--dump-dom",
-            url,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = open_page(url, "--enable-logging=stderr", *options, "--dump-dom")
     return Seen(done.stdout, re.findall(r"CONSOLE[:(]\d+\)?\] (.*)", done.stderr))
+
+
+def preferring(scheme: Scheme) -> str:
+    """The option of a reader who prefers a scheme."""
+    return f"--blink-settings=preferredColorScheme={('dark', 'light').index(scheme)}"
+
+
+def open_page(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Open a page with a profile of its own.
+
+    Raises:
+        FileNotFoundError: Where there is no Chromium.
+    """
+    with tempfile.TemporaryDirectory(prefix="sparsewatch-chromium-") as profile:
+        command = [BINARY, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", *options]
+        return subprocess.run([*command, url], capture_output=True, text=True, timeout=60, check=True)

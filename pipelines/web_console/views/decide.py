@@ -1,7 +1,6 @@
 """Orders about an incident, given by a form: the same that `sparsewatch incidents` and `sparsewatch baseline` give."""
 
 from collections.abc import Callable
-from urllib.parse import quote
 
 import msgspec
 
@@ -48,7 +47,7 @@ def decide(asked: Asked) -> str:
         # Shown at once: it comes back from its topic a moment later.
         value = msgspec.json.encode(order)
         put_order(connection, msgspec.json.decode(value), value, "")
-    return f"/jobs/{quote(watched.name, safe='')}/incidents/{quote(record['id'], safe='')}?done=yes"
+    return asked.done("incidents", record["id"])
 
 
 def _mute(desk: Desk, record: Record, asker: Asker, span: str) -> Order:

@@ -60,7 +60,7 @@ def incident_page(asked: Asked) -> Shown:
             "orders": orders,
             "ordered": ordered(record, orders, history.newest_start_us(watched.store), asked.user),
             "can_decide": bool(names_of(record)),
-            "is_new": asked.text("done") == "yes",
+            "is_new": asked.is_done,
             "spans": SPANS,
         },
     )

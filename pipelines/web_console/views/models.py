@@ -26,7 +26,7 @@ def models_page(asked: Asked) -> Shown:
     """Versions of all that the job names."""
     job = asked.job.job
     values = {"models": [_versions(one) for one in job.learned()], "compared": _compared(asked)}
-    return Shown("models.html", {**values, "done": asked.text("done") == "yes"})
+    return Shown("models.html", {**values, "done": asked.is_done})
 
 
 def _versions(learned: Learned) -> Versions:

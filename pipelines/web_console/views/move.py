@@ -1,7 +1,6 @@
 """The latest version of a model, moved by a form: what `sparsewatch models promote` and `rollback` do."""
 
 import logging
-from urllib.parse import quote
 
 from sparsewatch.pipelines.job.kind import Learned
 from sparsewatch.pipelines.web_console.asked import Asked, RefusedError
@@ -25,7 +24,7 @@ def move(asked: Asked) -> str:
     else:
         raise RefusedError(f"expected one of promote, rollback, got {verb[:40]!r}")
     _logger.info("%s: %s %s of %s", asked.user, verb, version, learned.path)
-    return f"/jobs/{quote(asked.job.name, safe='')}/models?done=yes"
+    return asked.done("models")
 
 
 def _named(asked: Asked) -> Learned:

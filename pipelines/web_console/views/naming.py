@@ -1,9 +1,8 @@
 """What a person makes of an emerging pattern, by a form: what `sparsewatch patterns name` and `dismiss` do."""
 
 import logging
-from urllib.parse import quote
 
-from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, RefusedError
+from sparsewatch.pipelines.web_console.asked import Asked, RefusedError
 from sparsewatch.pipelines.web_console.commanded import run_command
 
 _logger = logging.getLogger(__name__)
@@ -16,9 +15,7 @@ def name_pattern(asked: Asked) -> str:
         NotThereError: If this console was not given the job as a file.
         RefusedError: If the form asks for no such thing, or the command refuses it.
     """
-    file, id_ = asked.job.file, asked.names["pattern"]
-    if file is None:
-        raise NotThereError("this console knows no file of the job")
+    file, id_ = asked.file, asked.names["pattern"]
     verb, name = asked.form.get("verb", ""), asked.form.get("name", "").strip()
     if verb == "name":
         if not name:
@@ -29,4 +26,4 @@ def name_pattern(asked: Asked) -> str:
     else:
         raise RefusedError(f"expected one of name, dismiss, got {verb[:40]!r}")
     _logger.info("%s: %s %s %s", asked.user, verb, id_, name)
-    return f"/jobs/{quote(asked.job.name, safe='')}/wafers?done=yes"
+    return asked.done("wafers")

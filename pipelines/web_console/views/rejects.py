@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 from typing import NamedTuple
-from urllib.parse import quote
 
 from sparsewatch.pipelines.rejects.replay_log import read_log
 from sparsewatch.pipelines.rejects.topics import Origin, SetAside, SetAsideTopic
-from sparsewatch.pipelines.web_console.asked import Asked, NotThereError, RefusedError, Shown
+from sparsewatch.pipelines.web_console.asked import Asked, RefusedError, Shown
 from sparsewatch.pipelines.web_console.commanded import run_command
 
 #: Newest records of each partition that are read, and bytes of a value that are shown.
@@ -43,21 +42,16 @@ def rejects_page(asked: Asked) -> Shown:
         "is_late": is_late,
         "topic": origin.side_topic,
         "can_replay": asked.job.file is not None and not is_late,
-        "done": asked.text("done") == "yes",
+        "done": asked.is_done,
     }
     return Shown("rejects.html", values)
 
 
 def _shown(one: SetAside, done: set[str]) -> AsideShown:
-    record = one.record
-    value = (
-        "(too large for this topic)"
-        if one.left_out
-        else (record.value or b"")[:_BYTES].decode(errors="backslashreplace")
-    )
+    record, whole = one.record, one.record.value or b""
+    value = "(too large for this topic)" if one.left_out else whole[:_BYTES].decode(errors="backslashreplace")
     sent = datetime.fromtimestamp(record.timestamp_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    is_cut = not one.left_out and len(record.value or b"") > _BYTES
-    return AsideShown(one.id, record.code, record.message, sent, value, is_cut, one.id in done)
+    return AsideShown(one.id, record.code, record.message, sent, value, len(whole) > _BYTES, one.id in done)
 
 
 def replay(asked: Asked) -> str:
@@ -69,10 +63,8 @@ def replay(asked: Asked) -> str:
         NotThereError: If this console was not given the job as a file.
         RefusedError: If the form names none, or the command refuses it.
     """
-    file, id_ = asked.job.file, asked.form.get("id", "")
-    if file is None:
-        raise NotThereError("this console knows no file of the job")
+    file, id_ = asked.file, asked.form.get("id", "")
     if not id_:
         raise RefusedError("expected the id of a reject, got none")
     run_command("rejects", "replay", f"--only={id_}", "--force", "--", str(file))
-    return f"/jobs/{quote(asked.job.name, safe='')}/rejects?done=yes"
+    return asked.done("rejects")

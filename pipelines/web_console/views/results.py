@@ -18,7 +18,7 @@ def rows_page(asked: Asked) -> Shown:
 
 def wafers_page(asked: Asked) -> Shown:
     """Verdicts on wafers, newest first, and patterns that emerge among them."""
-    acts = {"can_name": asked.job.file is not None, "done": asked.text("done") == "yes"}
+    acts = {"can_name": asked.job.file is not None, "done": asked.is_done}
     return Shown("wafers.html", {**_list(asked, "wafers"), **acts, "patterns": patterns_of(asked.job.store)})
 
 

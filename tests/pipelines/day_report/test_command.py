@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import msgspec
@@ -20,6 +20,7 @@ from sparsewatch.schemas.units import DAY_US, HOUR_US
 from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.axe import grave_faults
+from tests.kit.chromium import Scheme
 from tests.kit.job_files import write_click_job, write_rows_job, write_wafer_job
 from tests.kit.topics import create_topic
 
@@ -132,7 +133,7 @@ def test_the_page_tells_it_and_shows_hostile_names_harmlessly(clicks: Path, tmp_
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(clicks: Path, tmp_path: Path, scheme: Literal["light", "dark"]) -> None:
+def test_axe_finds_no_serious_fault(clicks: Path, tmp_path: Path, scheme: Scheme) -> None:
     ask(clicks, *DAY, "--out", str(tmp_path / "day.html"))
     assert grave_faults((tmp_path / "day.html").read_text(encoding="utf-8"), {}, scheme) == []
 

@@ -3,11 +3,11 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from tests.kit.axe import Fault, grave_faults
+from tests.kit.chromium import Scheme
 from tests.pipelines.notify.incident_records import incident
 from tests.pipelines.web_console.browsing import Browser, browsing
 from tests.pipelines.web_console.filled import alert, fill, watched_clicks, windows
@@ -30,14 +30,14 @@ PATHS = (
 )
 
 
-def faults(browser: Browser, path: str, scheme: Literal["dark", "light"]) -> list[Fault]:
+def faults(browser: Browser, path: str, scheme: Scheme) -> list[Fault]:
     html = browser.get(path).data.decode()
     styles = re.findall(r'<link rel="stylesheet" href="([^"]+)">', html)
     return grave_faults(html, {one: browser.get(one).data.decode() for one in styles}, scheme)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(tmp_path: Path, scheme: Literal["dark", "light"]) -> None:
+def test_axe_finds_no_serious_fault(tmp_path: Path, scheme: Scheme) -> None:
     folders = [tmp_path / name for name in ("clicks", "wafers", "rows")]
     for folder in folders:
         folder.mkdir()
