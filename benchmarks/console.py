@@ -27,6 +27,7 @@ from sparsewatch.schemas.units import DAY_US
 from tests.kit.job_files import write_click_job, write_wafer_job
 from tests.pipelines.notify.incident_records import START_US, incident
 from tests.pipelines.web_console.filled import MINUTE_US, alert, fill, window
+from tests.pipelines.web_console.test_clicks import WAFER
 
 FEATURES, DAYS, WAFERS, INCIDENTS = 1_000, 90, 50_000, 500
 #: Minutes of a window; records that are taken at once.
@@ -69,27 +70,15 @@ def fill_stores(folder: Path, days: int, features: int = FEATURES, wafers: int =
 def _wafers(numbers: range) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number in numbers:
         id_ = f"wafers/0/{number}/0"
-        yield (
-            id_,
-            {
-                "id": id_,
-                "wafer_id": f"W{number:06d}",
-                "lot": f"L{number // 25:05d}",
-                "step": "etch",
-                "tool": f"T{number % 7}",
-                "event_time_us": START_US - number * MINUTE_US,
-                "defects": 99,
-                "verdict": _VERDICTS[number % 3],
-                "pattern": "scratch",
-                "parts": [],
-                "probability": 0.5,
-                "novelty": 85.4,
-                "p_value": 0.006,
-                "outside": 0,
-                "model": "wafer/0001",
-                "false_novel_rate": 0.02,
-            },
-        )
+        own = {
+            "id": id_,
+            "wafer_id": f"W{number:06d}",
+            "lot": f"L{number // 25:05d}",
+            "tool": f"T{number % 7}",
+            "event_time_us": START_US - number * MINUTE_US,
+            "verdict": _VERDICTS[number % 3],
+        }
+        yield id_, {**WAFER, **own}
 
 
 #: Pages by a name; those of a broker or a model folder are of what is not there.
@@ -103,7 +92,7 @@ PAGES = {
     "feature over 90 days": "/jobs/clicks/feature?name=feature+0500&days=90",
     "wafers": "/jobs/fab/wafers",
     "wafers searched": "/jobs/fab/wafers?q=W049",
-    "wafers of a verdict": "/jobs/fab/wafers?label=novel",
+    "wafers of a verdict": "/jobs/fab/wafers?label=%3Dnovel",
     "wafer": "/jobs/fab/result?id=wafers/0/77/0",
     "accounts": "/jobs/clicks/accounts",
     "models": "/jobs/clicks/models",

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -119,17 +118,12 @@ def is_confirmed(alert: Alert, labels: Mapping[str, str], rows: int) -> bool:
         labels: Patterns of its wafers, the last ones, and of those before it, by their names.
         rows: Wafers of the window.
     """
-    named = [one if isinstance(one, str) else one["wafer_id"] for one in _named(alert)]
-    if named:
-        return 2 * sum(labels.get(one, NO_PATTERN) != NO_PATTERN for one in named) > len(named)
+    # Of a share that is high it is their number.
+    if isinstance(named := alert.evidence.get("wafers"), list):
+        return 2 * sum(labels.get(one["wafer_id"], NO_PATTERN) != NO_PATTERN for one in named) > len(named)
     patterns = list(labels.values())
     before, now = patterns[:-rows], patterns[-rows:]
     return now.count(alert.subject) > _MORE * rows * before.count(alert.subject) / max(len(before), 1)
-
-
-def _named(alert: Alert) -> Sequence[Any]:
-    wafers = alert.evidence.get("members", alert.evidence.get("wafers", ()))
-    return wafers if isinstance(wafers, Sequence) else ()
 
 
 def opened(wafers: Wafers, budgets: Sequence[float]) -> tuple[Counter[float], int]:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import decisions_wafers
-from benchmarks.decisions_wafers import Wafers, clean_wafers, learned_of, lots, opened
+from benchmarks.decisions_wafers import Wafers, clean_wafers, is_confirmed, learned_of, lots, opened
 from sparsewatch.detectors.wafers.window_counts import WaferCounts
+from sparsewatch.schemas.alerts import Alert, Finding, raise_alert
 from tests.kit.wafer_models import fresh_wafers, tiny_model
 
 
@@ -74,3 +75,29 @@ def test_the_job_judges_each_window_and_a_larger_budget_opens_no_less(tmp_path: 
     assert windows == 6
     assert incidents[1.0] == found.incidents
     assert incidents[0.1] <= incidents[1.0] <= incidents[10.0]
+
+
+def alert(subject: str, evidence: dict[str, object]) -> Alert:
+    found = Finding(
+        rule="r", subject=subject, severity="info", value=1, threshold=1, baseline=0, message="", evidence=evidence
+    )
+    return raise_alert(found, "fab", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("subject", "evidence", "confirmed"),
+    [
+        # Two of the three wafers that it names show something.
+        ("P1", {"wafers": [{"wafer_id": name} for name in ("a", "g", "h")]}, True),
+        ("P1", {"wafers": [{"wafer_id": name} for name in ("a", "b", "h")]}, False),
+        # A quarter of the wafers before, two of four now; none before, one now.
+        ("Loc", {"wafers": 2}, False),
+        ("Donut", {"wafers": 1}, True),
+        ("Scratch", {"wafers": 0}, False),
+    ],
+)
+def test_labels_confirm_what_more_wafers_show_than_before(
+    subject: str, evidence: dict[str, object], confirmed: bool
+) -> None:
+    patterns = ["none", "none", "none", "Loc", "none", "Donut", "Loc", "Loc"]
+    assert is_confirmed(alert(subject, evidence), dict(zip("abcdefgh", patterns, strict=True)), 4) is confirmed

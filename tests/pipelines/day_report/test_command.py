@@ -1,7 +1,6 @@
 """A day of a job as a page and as JSON: what lies in its topics of that day, and nothing of another."""
 
 import json
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,17 @@ from click.testing import CliRunner, Result
 from sparsewatch.pipelines.day_report.command import report
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.incidents import Decided, Incident, Member, incident_record
-from sparsewatch.schemas.jobs import KafkaSettings
 from sparsewatch.schemas.orders import Order, identified
 from sparsewatch.schemas.units import DAY_US, HOUR_US
 from sparsewatch.testing import EmbeddedBroker
-from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.axe import grave_faults
 from tests.kit.chromium import Scheme
 from tests.kit.job_files import write_click_job, write_rows_job, write_wafer_job
-from tests.kit.topics import create_topic
+from tests.pipelines.records.test_command import write
 
 START_US = 1_767_225_600_000_000  # 2026-01-01
 DAY = ["--day", "2026-01-01"]
 HOSTILE = '<script>alert("x")</script>\u202e'
-
-
-def write(bootstrap: str, topic: str, records: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    create_topic(bootstrap, topic)
-    writer = open_writer(KafkaSettings(bootstrap_servers=[bootstrap]))
-    for key, record in records:
-        writer.send(topic, key.encode(), json.dumps(record).encode())
-    writer.close()
 
 
 def window(job: str, number: int, **found: Any) -> tuple[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,27 @@ def shown(watched: WatchedJob, *options: str) -> str:
     return watched.asked(status, str(watched.file), *options)
 
 
+def standing(**others: Any) -> Status:
+    """A job behind its second window, with nothing wrong."""
+    values: dict[str, Any] = {
+        "job": "j",
+        "topic": "t",
+        "instance": None,
+        "windows": 2,
+        "closed_end_us": 3_600_000_000,
+        "counted": 0,
+        "rejected": 0,
+        "late": 0,
+        "lost": 0,
+        "lag": {},
+        "silent_us": 0,
+        "learned": {},
+        "baseline": None,
+        "firing": [],
+    }
+    return Status(**{**values, **others})
+
+
 def test_a_job_that_never_ran_says_so(watched: WatchedJob) -> None:
     watched.send(range(2))
     lines = shown(watched).splitlines()
@@ -39,23 +61,7 @@ def test_a_job_that_never_ran_says_so(watched: WatchedJob) -> None:
 
 
 def test_what_a_model_finds_as_usual_is_named() -> None:
-    found = Status(
-        job="fab",
-        topic="wafers",
-        instance=None,
-        windows=30,
-        closed_end_us=0,
-        counted=0,
-        rejected=0,
-        late=0,
-        lost=0,
-        lag={},
-        silent_us=0,
-        learned={"wafers.model": "models/fab"},
-        baseline=None,
-        firing=[],
-        usual=["novel_pattern wafers"],
-    )
+    found = standing(learned={"wafers.model": "models/fab"}, usual=["novel_pattern wafers"])
     line = "usual      novel_pattern wafers: found in the last window as in those before, and not told"
     assert line in list(status_lines(found, 0.0))
 
@@ -84,12 +90,7 @@ def test_what_fires_is_shown_and_what_is_over_is_not(watched: WatchedJob) -> Non
 
 
 def test_the_furthest_behind_and_the_losses_are_named() -> None:
-    found = Status(
-        job="j",
-        topic="t",
-        instance=None,
-        windows=2,
-        closed_end_us=3_600_000_000,
+    found = standing(
         counted=1_000,
         rejected=20,
         late=3,
@@ -97,8 +98,6 @@ def test_the_furthest_behind_and_the_losses_are_named() -> None:
         lag={0: 1, 1: 0, 2: 5_000, 3: 9, 4: 2},
         silent_us=600_000_000,
         learned={"checks.reference": "models/reference"},
-        baseline=None,
-        firing=[],
     )
     lines = list(status_lines(found, 3 * 3_600.0))
     assert lines[2] == "windows    2 closed, the last ended 1970-01-01 01:00:00 UTC, 2 h ago"
