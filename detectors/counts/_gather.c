@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* A checkout may hold a part that was built from other sources: it goes up with every change of `gather`. */
-#define INTERFACE 1
+#define INTERFACE 2
 /* Rows that are asked for before they are needed. */
 #define AHEAD 24
 #define FIRST_BYTES (1 << 16)
@@ -33,6 +33,14 @@ typedef struct {
     const int64_t *rows, *to;
     int64_t count;
 } places;
+
+/* Which columns are taken, and a letter for the type of each: `n` and `i` for numbers of eight bytes and for integers
+ * of four, `s` and `l` for texts whose starts have four and eight bytes. */
+typedef struct {
+    const int32_t *columns;
+    const char *letters;
+    int64_t count;
+} choice;
 
 typedef struct {
     int64_t *numbers, *ends;
@@ -96,6 +104,14 @@ static void take_numbers(const struct ArrowArray *column, const places *at, outp
     }
 }
 
+static void take_short_numbers(const struct ArrowArray *column, const places *at, output *all)
+{
+    const int32_t *from = (const int32_t *)column->buffers[1] + column->offset;
+    int64_t *to = all->numbers + all->done[0];
+    for (int64_t i = 0; i < at->count; i++)
+        to[at->to[i]] = from[at->rows[i]];
+}
+
 static bool make_room(output *all, int64_t bytes)
 {
     int64_t held = all->held ? all->held : FIRST_BYTES;
@@ -135,15 +151,21 @@ static inline __attribute__((always_inline)) bool take_texts(
     return true;
 }
 
-/* Kinds: `n` for eight-byte numbers, `s` and `l` for texts whose starts have four and eight bytes. */
-static bool take_all(const struct ArrowArray *columns, const char *kinds, const places *at, output *all)
+static int is_text(char letter)
 {
-    for (int64_t place = 0; place < columns->n_children; place++) {
-        const struct ArrowArray *column = columns->children[place];
-        int kind = kinds[place] != 'n';
-        if (kinds[place] == 'n')
+    return letter != 'n' && letter != 'i';
+}
+
+static bool take_all(const struct ArrowArray *columns, const choice *of, const places *at, output *all)
+{
+    for (int64_t i = 0; i < of->count; i++) {
+        const struct ArrowArray *column = columns->children[of->columns[i]];
+        int kind = is_text(of->letters[i]);
+        if (of->letters[i] == 'n')
             take_numbers(column, at, all);
-        else if (!(kinds[place] == 's' ? take_texts(column, at, all, 4) : take_texts(column, at, all, 8)))
+        else if (of->letters[i] == 'i')
+            take_short_numbers(column, at, all);
+        else if (!(of->letters[i] == 's' ? take_texts(column, at, all, 4) : take_texts(column, at, all, 8)))
             return false;
         take_valid(column, at, all, kind);
         all->done[kind] += at->count;
@@ -165,11 +187,12 @@ static bool are_places(const places *at, int64_t rows)
     return whole;
 }
 
-static bool fits(const struct ArrowArray *columns, const char *kinds, Py_ssize_t n_kinds, const places *at)
+static bool fits(const struct ArrowArray *columns, const choice *of, const places *at)
 {
-    bool whole = columns->n_children == n_kinds && columns->offset == 0;
-    for (Py_ssize_t place = 0; whole && place < n_kinds; place++)
-        whole = strchr("nsl", kinds[place]) != NULL && columns->children[place]->length == columns->length;
+    bool whole = columns->offset == 0;
+    for (int64_t i = 0; whole && i < of->count; i++)
+        whole = of->letters[i] != 0 && strchr("nisl", of->letters[i]) != NULL && of->columns[i] >= 0 &&
+                of->columns[i] < columns->n_children && columns->children[of->columns[i]]->length == columns->length;
     return whole && are_places(at, columns->length);
 }
 
@@ -187,13 +210,13 @@ static PyObject *make_numbers(int64_t count, int64_t **at)
     return made;
 }
 
-static PyObject *gathered(const struct ArrowArray *columns, const char *kinds, const places *at)
+static PyObject *gathered(const struct ArrowArray *columns, const choice *of, const places *at)
 {
     output all = {0};
     int64_t texts = 0;
-    for (int64_t place = 0; place < columns->n_children; place++)
-        texts += kinds[place] != 'n';
-    int64_t cells[2] = {(columns->n_children - texts) * at->count, texts * at->count};
+    for (int64_t i = 0; i < of->count; i++)
+        texts += is_text(of->letters[i]);
+    int64_t cells[2] = {(of->count - texts) * at->count, texts * at->count};
     PyObject *numbers = make_numbers(cells[0], &all.numbers);
     PyObject *ends = make_numbers(cells[1] + 1, &all.ends), *made = NULL;
     all.valid[0] = malloc((size_t)(cells[0] + 7) / 8 + 1);
@@ -207,7 +230,7 @@ static PyObject *gathered(const struct ArrowArray *columns, const char *kinds, c
             all.valid[kind][cells[kind] / 8] = (uint8_t)((1 << (cells[kind] & 7)) - 1);
         }
         all.ends[0] = 0;
-        done = take_all(columns, kinds, at, &all);
+        done = take_all(columns, of, at, &all);
         Py_END_ALLOW_THREADS
     }
     if (done)
@@ -226,17 +249,19 @@ static PyObject *gathered(const struct ArrowArray *columns, const char *kinds, c
 static PyObject *gather(PyObject *Py_UNUSED(self), PyObject *arguments)
 {
     PyObject *capsule, *made = NULL;
-    const char *kinds;
-    Py_ssize_t n_kinds;
-    Py_buffer rows, to;
-    if (!PyArg_ParseTuple(arguments, "Oy#y*y*", &capsule, &kinds, &n_kinds, &rows, &to))
+    const char *letters;
+    Py_ssize_t n_letters;
+    Py_buffer chosen, rows, to;
+    if (!PyArg_ParseTuple(arguments, "Oy#y*y*y*", &capsule, &letters, &n_letters, &chosen, &rows, &to))
         return NULL;
     const struct ArrowArray *columns = PyCapsule_GetPointer(capsule, "arrow_array");
     places at = {rows.buf, to.buf, (int64_t)rows.len / 8};
-    if (columns != NULL && (rows.len != to.len || !fits(columns, kinds, n_kinds, &at)))
-        PyErr_SetString(PyExc_ValueError, "expected rows of these columns, of kinds n, s and l");
+    choice of = {chosen.buf, letters, (int64_t)n_letters};
+    if (columns != NULL && (rows.len != to.len || chosen.len != n_letters * 4 || !fits(columns, &of, &at)))
+        PyErr_SetString(PyExc_ValueError, "expected rows of these columns, of types n, i, s and l");
     else if (columns != NULL)
-        made = gathered(columns, kinds, &at);
+        made = gathered(columns, &of, &at);
+    PyBuffer_Release(&chosen);
     PyBuffer_Release(&rows);
     PyBuffer_Release(&to);
     return made;

@@ -7,8 +7,9 @@ needs columns together, as redundancy, combinations and the names of heavy value
 Rows are copied as rarely as can be: they wait in the batches they came in while fewer and fewer of them are below the
 bound of the sample, and are sorted once, when they are asked for.
 
-State: up to twice `capacity` rows of the columns, and up to `WAITING_CELLS` in the batches they came in, until the
-state is written; numbers take 8 bytes, texts 8 bytes and their own.
+State: up to three times `capacity` rows of the columns, and up to `WAITING_CELLS` in the batches they came in, until
+the state is written; numbers take 8 bytes, texts 8 bytes and their own. Written to be handed on (`small=False`) they
+take as few as they need.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sparsewatch.detectors.counts.gathered import gather
+from sparsewatch.detectors.counts.gathered import Gathering
 from sparsewatch.detectors.counts.packed_rows import Packed
-from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES, HASH_RANGE, STEP, Hashes, kind_of, mix
+from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, STEP, Hashes, kind_of, mix
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.settings import Count, check_range
 from sparsewatch.schemas.stored import Format, table_from_bytes, table_to_bytes
@@ -33,6 +34,8 @@ DEFAULT_SAMPLE_ROWS = 4_096
 _WINDOW_CELLS, REFERENCE_CELLS = 1 << 19, 1 << 21
 #: Batches or parts gathered before they are merged.
 PARTS = 64
+#: Copied rows that are held, in samples: of a long window two and a half are copied in all.
+_COPIED = 3
 #: Cells of the batches that wait.
 WAITING_CELLS = 1 << 20
 _HEADER = b"row_sample"
@@ -108,19 +111,17 @@ class RowSample:
         self._kinds: dict[str, str | None] = dict.fromkeys(self.columns)
         #: Rows whose identity is greater are not in the sample.
         self._limit = HASH_RANGE - 1
-        #: Rows that were copied: identities first, then the columns.
-        self._parts: list[pa.Table] = []
+        #: Rows that were copied.
+        self._parts: list[_Part] = []
         #: Rows that are still in the batches they came in: most are out of the sample again before they are copied.
         self._waiting: list[_Waiting] = []
         #: Rows that wait since the limit was lowered.
         self._news = 0
         #: The sample by ascending identity, while it is that of this state.
-        self._sorted: pa.Table | None = None
-        #: Of the last batch, which was checked, and of rows that were copied.
+        self._sorted: _Part | None = None
+        #: Of the last batch, which was checked, and how its rows are copied.
         self._seen: pa.Schema | None = None
-        self._copied: pa.Schema | None = None
-        #: Rows that were copied, and the same packed, while they are known.
-        self._packed: tuple[pa.Table, Packed] | None = None
+        self._gathering: Gathering | None = None
 
     def update(self, rows: pa.RecordBatch, identities: Identities) -> None:
         """Add rows.
@@ -141,7 +142,7 @@ class RowSample:
         low = np.flatnonzero(identities <= np.uint64(self._limit))
         if low.size:
             self._sorted = None
-            self._waiting.append(_Waiting(rows.select(list(self.columns)), low, identities[low]))
+            self._waiting.append(_Waiting(rows, low, identities[low]))
             self._news += low.size
             self._hold_few()
 
@@ -165,19 +166,19 @@ class RowSample:
         self._sorted = other._sorted if is_first else None
         self._hold_few()
 
-    def rows(self, most: int | None = None) -> pa.RecordBatch:
-        """The sample, `min(capacity, rows_seen)` rows, by ascending identity; or its first, a smaller sample."""
-        whole = self._lowest().slice(0, most)
-        batches = whole.to_batches()
-        if len(batches) > 1:
-            batches = whole.combine_chunks().to_batches()
-        (batch,) = batches or [pa.RecordBatch.from_pylist([], schema=whole.schema)]
-        return batch.select(list(self.columns))
+    def rows(self) -> pa.RecordBatch:
+        """The sample, `min(capacity, rows_seen)` rows, by ascending identity."""
+        return pa.RecordBatch.from_arrays(self._lowest().rows.columns(), names=list(self.columns))
+
+    def first(self, most: int, columns: Sequence[str]) -> Packed:
+        """Its first rows, a smaller sample; only some columns of them."""
+        rows = self._lowest().rows
+        places = {name: place for place, name in enumerate(self.columns)}
+        return rows.picked([places[name] for name in columns], np.arange(min(most, rows.n_rows)))
 
     def identities(self) -> Identities:
         """Identities of `rows`, ascending."""
-        found: Identities = self._lowest().column(0).to_numpy()
-        return found
+        return self._lowest().identities
 
     def to_bytes(self, *, small: bool = True) -> bytes:
         """The state as one Arrow IPC stream; equal states give equal bytes.
@@ -185,19 +186,22 @@ class RowSample:
         Args:
             small: Whether it is made small, to be kept: that takes several times as long as to write it.
         """
-        table = self._lowest()
+        lowest = self._lowest()
         header = _Header(
             columns=self.columns,
             capacity=self.capacity,
             rows_seen=self.rows_seen,
             kinds=tuple(self._kinds.values()),
-            packed=msgspec.UNSET if small else table.num_rows,
+            packed=msgspec.UNSET if small else lowest.rows.n_rows,
         )
         metadata = {_HEADER: msgspec.json.encode(header)}
-        if not small:
-            return table_to_bytes(self._packed_batch(table).replace_schema_metadata(metadata))
-        table = pa.table([_small(column) for column in table.columns], names=table.column_names)
-        return table_to_bytes(table.replace_schema_metadata(metadata).combine_chunks(), compression="lz4")
+        identities = pa.array(lowest.identities)
+        if small:
+            names = [_IDENTITY, *self.columns]
+            table = pa.table([identities, *map(_small, lowest.rows.columns())], names=names)
+            return table_to_bytes(table.replace_schema_metadata(metadata).combine_chunks(), compression="lz4")
+        cells = pa.LargeListArray.from_arrays([0, len(identities)], identities)
+        return table_to_bytes(lowest.rows.batch().append_column(_IDENTITY, cells).replace_schema_metadata(metadata))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -213,13 +217,14 @@ class RowSample:
             sample.rows_seen = header.rows_seen
             sample._kinds = dict(zip(header.columns, header.kinds, strict=True))
             if header.packed is not msgspec.UNSET:
-                sample._keep(*_unpacked(table, header, header.packed))
+                sample._parts = [_packed(table, header, header.packed)]
             elif table.num_columns != len(header.columns) + 1:
                 raise FORMAT.other_bytes(data, f"{table.num_columns} columns for {len(header.columns)} names")
             elif table.num_rows:
-                sample._parts = [table.replace_schema_metadata()]
+                identities, *columns = map(_array, table.columns)
+                sample._parts = [_Part(identities.to_numpy(), Packed.of(columns, header.kinds))]
             if sample._parts:
-                sample._limit = sample._limit_of([sample._parts[0].column(0).to_numpy()])
+                sample._limit = sample._limit_of([sample._parts[0].identities])
                 sample._lowest()
         return sample
 
@@ -229,7 +234,7 @@ class RowSample:
         if missing := set(self.columns) - set(schema.names):
             raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(schema.names)}")
         self._expect({name: kind_of(name, schema.field(name).type) for name in self.columns})
-        self._seen = schema
+        self._seen, self._gathering = schema, None
 
     def _expect(self, kinds: dict[str, str | None]) -> None:
         news = {name: kind for name, kind in kinds.items() if kind is not None}
@@ -237,7 +242,7 @@ class RowSample:
             if (before := self._kinds[name]) not in (None, kind):
                 raise SchemaError(f"column {name!r}: expected values of kind {before!r} as before, got {kind!r}")
         if any(self._kinds[name] is None for name in news):
-            self._sorted = self._copied = None
+            self._sorted = None
         self._kinds.update(news)
 
     def _hold_few(self) -> None:
@@ -247,57 +252,56 @@ class RowSample:
         cells = sum(one.rows.num_rows for one in self._waiting) * len(self.columns)
         if cells > WAITING_CELLS or len(self._waiting) > PARTS:
             self._copy()
-        if len(self._parts) > PARTS or sum(part.num_rows for part in self._parts) > 2 * self.capacity:
+        if len(self._parts) > PARTS or sum(part.rows.n_rows for part in self._parts) > _COPIED * self.capacity:
             self._parts = [self._joined()]
 
     def _lower_limit(self) -> None:
         self._news = 0
-        copied = [part.column(0).to_numpy() for part in self._parts]
+        copied = [part.identities for part in self._parts]
         self._limit = self._limit_of([*copied, *(one.identities for one in self._waiting)])
         self._waiting = [kept for one in self._waiting if (kept := one.up_to(self._limit)).low.size]
 
     def _copy(self) -> None:
         """Copy what waits."""
         self._lower_limit()
+        kinds = tuple(self._kinds.values())
         for one in self._waiting:
             # What waits alone need not be ordered again.
             order = np.argsort(one.identities)
-            packed = gather(one.rows, tuple(self._kinds.values()), one.low[order])
-            self._keep(one.identities[order], packed)
+            rows = self._taking(one.rows.schema)(one.rows, one.low[order])
+            self._parts.append(_Part(one.identities[order], rows.of_kinds(kinds)))
         self._waiting = []
 
-    def _keep(self, identities: Identities, packed: Packed) -> None:
-        table = pa.Table.from_arrays([pa.array(identities), *packed.columns()], schema=self._schema())
-        self._parts.append(table)
-        self._packed = table, packed
+    def _taking(self, schema: pa.Schema) -> Gathering:
+        """How rows of a batch that waits are copied."""
+        if self._gathering is None or not schema.equals(self._seen):
+            # A column may have been of nulls there, and have a kind since.
+            own = [kind_of(name, schema.field(name).type) for name in self.columns]
+            gathering = Gathering.of(schema, self.columns, own)
+            if not schema.equals(self._seen):
+                return gathering
+            self._gathering = gathering
+        return self._gathering
 
-    def _packed_batch(self, table: pa.Table) -> pa.RecordBatch:
-        """The sample as one row of lists, its identities among them."""
-        known = self._packed
-        if known is not None and known[0] is table:
-            packed = known[1]
-        else:
-            packed = Packed.of([_array(column) for column in table.columns[1:]], list(self._kinds.values()))
-        identities = _array(table.column(0))
-        return packed.batch().append_column(_IDENTITY, pa.LargeListArray.from_arrays([0, len(identities)], identities))
+    def _joined(self) -> "_Part":
+        """The parts as one, by ascending identity, without rows that are out of the sample."""
+        kinds = tuple(self._kinds.values())
+        parts = [_Part(part.identities, part.rows.of_kinds(kinds)) for part in self._parts]
+        if not parts:
+            return _Part(np.zeros(0, np.uint64), Packed.of([pa.nulls(0)] * len(kinds), kinds))
+        identities = np.concatenate([part.identities for part in parts])
+        low = np.flatnonzero(identities <= np.uint64(self._limit))
+        order = low[np.argsort(identities[low])]
+        if len(parts) == 1 and np.array_equal(order, np.arange(identities.size)):
+            return parts[0]
+        return _Part(identities[order], Packed.joined([part.rows for part in parts], order))
 
-    def _joined(self) -> pa.Table:
-        """The parts as one, in the order they came in, without rows that are out of the sample."""
-        schema = self._schema()
-        parts = [_cast(part, schema) for part in self._parts] or [schema.empty_table()]
-        table = parts[0] if len(parts) == 1 else pa.concat_tables(parts)
-        low = np.flatnonzero(table.column(0).to_numpy() <= np.uint64(self._limit))
-        return table if low.size == table.num_rows else table.take(pa.array(low))
-
-    def _lowest(self) -> pa.Table:
-        """The sample as one table, by ascending identity."""
+    def _lowest(self) -> "_Part":
+        """The sample as one, by ascending identity."""
         if self._sorted is None:
             self._copy()
-            table = self._joined()
-            identities = table.column(0).to_numpy()
-            if (identities[:-1] > identities[1:]).any():
-                table = table.take(pa.array(np.argsort(identities)))
-            self._sorted, self._parts = table, [table]
+            self._sorted = self._joined()
+            self._parts = [self._sorted]
         return self._sorted
 
     def _limit_of(self, identities: Sequence[Identities]) -> int:
@@ -306,12 +310,12 @@ class RowSample:
             return self._limit
         return min(self._limit, int(np.partition(whole, self.capacity - 1)[self.capacity - 1]))
 
-    def _schema(self) -> pa.Schema:
-        """Schema of rows that were copied."""
-        if self._copied is None:
-            types = [ARROW_TYPES.get(kind or "", pa.null()) for kind in self._kinds.values()]
-            self._copied = pa.schema([(_IDENTITY, pa.uint64()), *zip(self.columns, types, strict=True)])
-        return self._copied
+
+class _Part(NamedTuple):
+    """Some rows and their identities, shape (n,)."""
+
+    identities: Identities
+    rows: Packed
 
 
 class _Waiting(NamedTuple):
@@ -328,27 +332,18 @@ class _Waiting(NamedTuple):
         return self if kept.size == self.low.size else _Waiting(self.rows, self.low[kept], self.identities[kept])
 
 
-def _unpacked(table: pa.Table, header: _Header, rows: int) -> tuple[Identities, Packed]:
-    """Identities and rows of `RowSample._packed_batch`."""
+def _packed(table: pa.Table, header: _Header, rows: int) -> _Part:
+    """Identities and rows of a state that is not made small."""
     (batch,) = table.to_batches()
     identities = batch.column(_IDENTITY).values
     if (identities.type, len(identities)) != (pa.uint64(), rows):
         raise ValueError(f"expected {rows} identities, got {len(identities)} of {identities.type}")
-    return identities.to_numpy(), Packed.of_batch(batch, header.kinds, rows)
-
-
-def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns' types of a schema."""
-    if table.schema.equals(schema):
-        return table
-    pairs = zip(table.columns, schema.types, strict=True)
-    return pa.table([column if column.type == kind else column.cast(kind) for column, kind in pairs], schema=schema)
+    return _Part(identities.to_numpy(), Packed.of_batch(batch, header.kinds, rows))
 
 
 def _small(column: Any) -> Any:
-    """The one array of a column, with every text once."""
-    array = _array(column)
-    return array.dictionary_encode() if pa.types.is_large_string(array.type) else array
+    """A column with every text once."""
+    return column.dictionary_encode() if pa.types.is_large_string(column.type) else column
 
 
 def _array(column: Any) -> Any:

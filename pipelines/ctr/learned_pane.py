@@ -95,15 +95,14 @@ def learnable(pane: ClickPane, measured: Accumulated[RowSample] | None) -> bytes
     sample = measured.state
     most = min(SAMPLE_ROWS, -(-sample.capacity // _SAMPLE_PART))
     columns = [name for name in sample.columns if name not in (PARTITION, OFFSET)]
-    rows = sample.rows()
-    kept = rows.slice(0, most).select(columns)
+    rows, kept = sample.rows(), sample.first(most, columns)
     alike = alike_rows(rows, columns, telling_columns({one.feature: one.cardinality for one in pane.ranking}))
     return msgspec.structs.replace(
         pane,
         sample=measured.to_bytes(),
-        learned_rows=rows_to_bytes(kept),
+        learned_rows=rows_to_bytes(kept, columns),
         repeated=repeats_of(alike, rows, columns),
-        learned_pairs=(kept.num_rows, alike.pairs_among(kept.num_rows)),
+        learned_pairs=(kept.n_rows, alike.pairs_among(kept.n_rows)),
     ).to_bytes()
 
 
