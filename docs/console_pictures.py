@@ -39,6 +39,7 @@ PAGES = {
     "incident": ("/jobs/clicks/incidents/clicks-1", 1_500),
     "features": ("/jobs/clicks/features", 700),
     "feature": ("/jobs/clicks/feature?name=site&days=1", 900),
+    "redundancy": ("/jobs/clicks/redundancy", 700),
     "rows": ("/jobs/sensors/rows", 520),
     "wafers": ("/jobs/fab/wafers", 900),
     "wafer": (f"/jobs/fab/result?id={WAFER['id']}", 620),
@@ -112,12 +113,25 @@ def _fill_clicks(clicks: Watched) -> None:
         shares["site"] = 0.5 if minute >= 0 else shares["site"]
         rows = int(2_000 + 300 * random.standard_normal())
         one = window(minute, features=shares, alerts=int(minute >= 0), rows=rows)
-        found[f"clicks/{one['window_start_us']}"] = one
+        found[f"clicks/{one['window_start_us']}"] = one | _of_rows(random)
     fill(clicks, "windows", found)
     open_one = msgspec.structs.replace(incident(1), window_end_us=START_US + 4 * MINUTE_US)
     fill(clicks, "incidents", {"clicks-1": open_one, "clicks-2": incident(2, "resolved")})
     told = [alert(minute, "clicks-1", {"slice": SLICE}) for minute in range(4)]
     fill(clicks, "alerts", {one.id: one for one in told})
+
+
+def _of_rows(random: np.random.Generator) -> dict[str, object]:
+    """What a sample of rows and the sizes of columns say of the features: two of them are nearly one."""
+    order = ("hour", "carrier", "country", "sdk", "device", "campaign", "ad", "site")
+    percent = [random.integers(0, 30, place).tolist() for place in range(len(order))]
+    percent[order.index("ad")][-1] = 94
+    groups = [{"keep": "ad", "drop": ["campaign"], "redundancy": 0.94}]
+    sizes = dict(zip(_FEATURES, (12, 8, 22, 5, 8, 8, 2, 9), strict=True))
+    return {
+        "twins": {"rows": 2_000, "features": 8, "groups": groups, "map": {"features": order, "percent": percent}},
+        "costs": [{"feature": name, "bytes_a_row": size, "score_a_byte": 0.1 / size} for name, size in sizes.items()],
+    }
 
 
 def _row(number: int) -> dict[str, object]:

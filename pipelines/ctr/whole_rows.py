@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from sparsewatch.detectors.clicks.ranking_checks import leak_findings
@@ -29,9 +30,9 @@ from sparsewatch.detectors.outrank.feature_cost import (
     feature_costs,
 )
 from sparsewatch.detectors.outrank.leakage import LeakReport, suspect_leaks
-from sparsewatch.detectors.outrank.pairs.pairwise import pairwise_scores
+from sparsewatch.detectors.outrank.pairs.pairwise import PairScores, pairwise_scores
 from sparsewatch.detectors.outrank.pairs.time_matched_rows import STRETCH_US
-from sparsewatch.detectors.outrank.pairs.twins import Twins, find_twins
+from sparsewatch.detectors.outrank.pairs.twins import Twins, dendrogram, find_twins
 from sparsewatch.detectors.outrank.ranking import RankedFeature, in_order, rank_codes
 from sparsewatch.pipelines.ctr.sampled_rows import places
 from sparsewatch.pipelines.ctr.settings import RankingSettings
@@ -49,6 +50,8 @@ _SCORED_AT_A_TIME = 32
 _NAMED_VALUES = 20
 #: Features compared for twins, the best ranked: all pairs of them take seconds at 100,000 rows.
 _TWIN_FEATURES = 128
+#: Of these, features whose redundancy with one another is written down.
+_MAPPED_FEATURES = 40
 #: Rounds before windows of negative times meet those of positive ones.
 _ROUNDS = 1 << 40
 
@@ -196,7 +199,20 @@ def _twins(
     pairs = pairwise_scores({name: columns[name] for name in best})
     bytes_a_row = None if costs is None else {one.feature: one.bytes_a_row for one in costs}
     groups = find_twins(pairs, scores=best, costs=bytes_a_row, threshold=threshold)
-    return {"rows": next(iter(columns.values())).codes.size, "features": len(best), "groups": groups}
+    rows = next(iter(columns.values())).codes.size
+    return {"rows": rows, "features": len(best), "groups": groups, "map": _redundancy_map(pairs)}
+
+
+def _redundancy_map(pairs: PairScores) -> dict[str, Any]:
+    """Redundancy of each pair of the first features, in whole per cent: of each feature with those before it.
+
+    The features are in the order of the tree's leaves, so that twins are beside each other.
+    """
+    first = pairs.matrix[:_MAPPED_FEATURES, :_MAPPED_FEATURES]
+    leaves = dendrogram(PairScores(pairs.names[:_MAPPED_FEATURES], pairs.measure, first)).leaves
+    order = [pairs.names.index(name) for name in leaves]
+    percent = np.rint(100 * np.clip(first[np.ix_(order, order)], 0.0, 1.0)).astype(int)
+    return {"features": leaves, "percent": [percent[at, :at].tolist() for at in range(len(leaves))]}
 
 
 def _leaks(

@@ -51,6 +51,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "mistyped": ("of another type", "Share of rows whose value is of another type than the job declares."),
     "unseen": ("unseen", "Share of values that the baseline does not know."),
     "values": ("values", "Distinct values of a window."),
+    "bytes": (
+        "bytes a row",
+        "Bytes of a row on average: texts in UTF-8, numbers by width.",
+    ),
+    "signal-a-byte": ("signal a byte", "Information about clicks above chance, in nats, over bytes a row."),
+    "redundancy": (
+        "redundancy",
+        "How much two features say the same, above chance: 100 % where each determines the other; of a group that of "
+        "the two that are least alike.",
+    ),
     "score": ("score", "How unusual a row is; scores of two models cannot be compared."),
     "row-p": ("p", "Share of the model's calibration rows that are as unusual."),
     "columns": ("columns", "What makes the row an outlier: how far its score falls if the column's value is ordinary."),

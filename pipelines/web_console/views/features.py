@@ -12,7 +12,7 @@ from sparsewatch.schemas.units import DAY_US
 
 #: Features of a page; points of a sparkline; windows of a chart, more than a store has of a feature.
 _A_PAGE, _POINTS, _WINDOWS = 50, 60, 100_000
-_ORDERS = ("rank", "null_share", "unseen_share", "cardinality", "feature")
+_ORDERS = ("rank", "null_share", "unseen_share", "cardinality", "bytes_a_row", "score_a_byte", "feature")
 #: Stretches that a feature's page can show, in days.
 DAYS = (1, 7, 30, 90)
 _CHARTS = (
@@ -37,6 +37,7 @@ def features_page(asked: Asked) -> Shown:
         "features.html",
         {
             "window": window,
+            "has_costs": any("bytes_a_row" in one for one in shown),
             "found": [(one, _spark(asked, one["feature"])) for one in shown],
             "total": len(found),
             "page": number,
@@ -71,7 +72,15 @@ def feature_page(asked: Asked) -> Shown:
     found = [one for one in history.incidents(store, 500).records if _is_about(one, name)]
     return Shown(
         "feature.html",
-        {"feature": name, "about": about, "charts": charts, "days": span_days, "spans": DAYS, "incidents": found},
+        {
+            "feature": name,
+            "about": about,
+            "alike": _alike(window, name),
+            "charts": charts,
+            "days": span_days,
+            "spans": DAYS,
+            "incidents": found,
+        },
     )
 
 
@@ -91,7 +100,18 @@ def _rows(window: Record | None) -> list[dict[str, Any]]:
     if window is None:
         return []
     profile = (window.get("profile") or {}).get("features") or {}
-    return [{**profile.get(one["feature"], {}), **one} for one in window.get("ranking") or ()]
+    costs = {one["feature"]: one for one in window.get("costs") or ()}
+    return [
+        {**costs.get(one["feature"], {}), **profile.get(one["feature"], {}), **one}
+        for one in window.get("ranking") or ()
+    ]
+
+
+def _alike(window: Record | None, name: str) -> list[str]:
+    """Features that carry the same information as one."""
+    groups = (((window or {}).get("twins") or {}).get("groups")) or ()
+    members = [[group["keep"], *group["drop"]] for group in groups]
+    return [one for group in members if name in group for one in group if one != name]
 
 
 def _key(one: dict[str, Any], order: str) -> tuple[Any, ...]:

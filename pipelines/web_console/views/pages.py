@@ -13,6 +13,7 @@ from sparsewatch.pipelines.web_console.views.models import models_page
 from sparsewatch.pipelines.web_console.views.move import move
 from sparsewatch.pipelines.web_console.views.naming import name_pattern
 from sparsewatch.pipelines.web_console.views.now import incidents_page, now_page, words_page
+from sparsewatch.pipelines.web_console.views.redundancy import redundancy_page
 from sparsewatch.pipelines.web_console.views.rejects import rejects_page, replay
 from sparsewatch.pipelines.web_console.views.results import result_page, rows_page, wafers_page
 
@@ -32,6 +33,7 @@ VIEWS: Mapping[str, Callable[[Asked], Shown]] = {
     "/jobs/{job}/incidents/{incident}/records": records_page,
     "/jobs/{job}/features": features_page,
     "/jobs/{job}/feature": feature_page,
+    "/jobs/{job}/redundancy": redundancy_page,
     "/jobs/{job}/rows": rows_page,
     "/jobs/{job}/wafers": wafers_page,
     "/jobs/{job}/result": result_page,

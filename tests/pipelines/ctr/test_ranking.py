@@ -111,6 +111,13 @@ def test_twins_name_the_cheaper_one_and_raise_no_alert() -> None:
     conclusion = conclusion_of(columns, RankingSettings(sample_rows=5_000, costs=True))
     (group,) = conclusion.summary["twins"]["groups"]
     assert (group.keep, group.drop) == ("ad", ["ad_name"])
+    found = conclusion.summary["twins"]["map"]
+    places = {name: place for place, name in enumerate(found["features"])}
+    later, earlier = sorted((places["ad"], places["ad_name"]), reverse=True)
+    assert [len(row) for row in found["percent"]] == [0, 1, 2]
+    assert found["percent"][later][earlier] == 100
+    assert later - earlier == 1
+    assert sum(map(sum, found["percent"])) < 110
     assert not conclusion.findings
     costs = {cost.feature: cost.bytes_a_row for cost in conclusion.summary["costs"]}
     assert costs["ad"] == 8

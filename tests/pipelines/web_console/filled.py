@@ -66,6 +66,15 @@ def window(minute: int, *, features: Mapping[str, float] | None = None, alerts: 
     }
 
 
+#: What a window's record says of features that say the same.
+TWINS = {
+    "rows": 900,
+    "features": 3,
+    "groups": [{"keep": "site", "drop": ["site_copy"], "redundancy": 0.97}],
+    "map": {"features": ["ad", "site", "site_copy"], "percent": [[], [12], [9, 97]]},
+}
+
+
 def windows(minutes: range, **given: Any) -> dict[str, Any]:
     """Records of windows by key."""
     return {f"clicks/{START_US + minute * MINUTE_US}": window(minute, **given) for minute in minutes}

@@ -10,7 +10,7 @@ from tests.kit.axe import Fault, grave_faults
 from tests.kit.chromium import Scheme
 from tests.pipelines.notify.incident_records import incident
 from tests.pipelines.web_console.browsing import Browser, browsing
-from tests.pipelines.web_console.filled import alert, fill, watched_clicks, windows
+from tests.pipelines.web_console.filled import MINUTE_US, START_US, TWINS, alert, fill, watched_clicks, window, windows
 from tests.pipelines.web_console.test_clicks import ROW, WAFER, watched_rows, watched_wafers
 from tests.pipelines.web_console.test_pages import SLICE
 
@@ -21,6 +21,7 @@ PATHS = (
     "/jobs/clicks/incidents/clicks-1",
     "/jobs/clicks/features",
     "/jobs/clicks/feature?name=site",
+    "/jobs/clicks/redundancy",
     "/jobs/clicks/accounts",
     "/jobs/clicks/models",
     "/jobs/wafers/wafers",
@@ -43,6 +44,7 @@ def test_axe_finds_no_serious_fault(tmp_path: Path, scheme: Scheme) -> None:
         folder.mkdir()
     with watched_clicks(folders[0]) as clicks, watched_wafers(folders[1]) as wafers, watched_rows(folders[2]) as rows:
         fill(clicks, "windows", windows(range(-20, 3)))
+        fill(clicks, "windows", {f"clicks/{START_US + 3 * MINUTE_US}": {**window(3), "twins": TWINS}})
         fill(clicks, "incidents", {"clicks-1": incident(1), "clicks-2": incident(2, "resolved")})
         one = alert(0, "clicks-1", {"slice": SLICE})
         fill(clicks, "alerts", {one.id: one})

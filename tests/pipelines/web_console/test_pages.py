@@ -15,11 +15,12 @@ from sparsewatch.pipelines.web_console.views.features import feature_page, featu
 from sparsewatch.pipelines.web_console.views.incident import incident_page
 from sparsewatch.pipelines.web_console.views.models import models_page
 from sparsewatch.pipelines.web_console.views.now import incidents_page, now_page, words_page
+from sparsewatch.pipelines.web_console.views.redundancy import redundancy_page
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.pipelines.web_console.words import WORDS
 from sparsewatch.schemas.incidents import IncidentRecord
 from tests.pipelines.notify.incident_records import found, incident
-from tests.pipelines.web_console.filled import START_US, alert, fill, watched_clicks, windows
+from tests.pipelines.web_console.filled import MINUTE_US, START_US, TWINS, alert, fill, watched_clicks, window, windows
 
 HOSTILE = "</title><script>alert('x')</script><img src=x onerror=\"y\">{{ 7 * 7 }}\x00\x1b\u202e" + "A" * 10_000
 SLICE = {
@@ -241,9 +242,52 @@ def test_a_thousand_features_are_searched_and_paged(tmp_path: Path) -> None:
     assert "feature_000" in first
     assert "feature_999" not in first
     assert "feature_999" in last
-    assert "1 feature<" in one
+    assert "<p>1 feature." in one
     assert "feature_123" in one
     assert nulls.index("feature_999") < nulls.index("feature_998")
+
+
+def test_features_are_sorted_by_what_they_cost(tmp_path: Path) -> None:
+    costs = [
+        {"feature": name, "bytes_a_row": size, "score_a_byte": 1 / size} for name, size in (("site", 2.5), ("ad", 40.0))
+    ]
+    features = {"site": 0.0, "ad": 0.0, "price": 0.0}
+    with watched_clicks(tmp_path) as watched:
+        fill(watched, "windows", windows(range(1), features=features))
+        without = shown(features_page, asked_of(watched))
+        fill(watched, "windows", {f"clicks/{START_US + MINUTE_US}": {**window(1, features=features), "costs": costs}})
+        by_size = shown(features_page, asked_of(watched, {"by": "bytes_a_row"}))
+        by_worth = shown(features_page, asked_of(watched, {"by": "score_a_byte"}))
+        one = shown(feature_page, asked_of(watched, {"name": "ad"}))
+    assert "bytes a row</a>" not in without
+    assert "costs = true" in without
+    assert "bytes a row</a>" in by_size
+    assert by_size.index(">ad<") < by_size.index(">site<") < by_size.index(">price<")
+    assert by_worth.index(">site<") < by_worth.index(">ad<")
+    assert "<dd>40; " in one
+
+
+def test_features_that_say_the_same_are_shown_as_a_map_and_as_groups(tmp_path: Path) -> None:
+    with watched_clicks(tmp_path) as watched:
+        nothing = shown(redundancy_page, asked_of(watched))
+        fill(watched, "windows", windows(range(1)))
+        unasked = shown(redundancy_page, asked_of(watched))
+        fill(watched, "windows", {f"clicks/{START_US + MINUTE_US}": {**window(1), "twins": TWINS}})
+        text = shown(redundancy_page, asked_of(watched))
+        site = shown(feature_page, asked_of(watched, {"name": "site"}))
+        alone = {**TWINS, "groups": [], "map": {"features": ["site"], "percent": [[]]}}
+        fill(watched, "windows", {f"clicks/{START_US + 2 * MINUTE_US}": {**window(2), "twins": alone}})
+        one = shown(redundancy_page, asked_of(watched))
+    assert "sample_rows" in nothing
+    assert "sample_rows" in unasked
+    assert "3 features; most alike are site and site_copy: 97 %" in text
+    assert text.count('class="ground"') == 3
+    assert text.count('fill-opacity="0.97"') == 1
+    assert text.index(">site<") < text.index(">site_copy<")
+    assert "says the same as" in site
+    assert ">site_copy<" in site
+    assert "None: no two of them" in one
+    assert "<rect" not in one
 
 
 def test_a_feature_is_shown_over_time_with_its_incidents(tmp_path: Path) -> None:
