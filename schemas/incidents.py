@@ -184,6 +184,15 @@ def incident_id(job: str, number: int) -> str:
     return f"{job}-{number}"
 
 
+def headline(subject: str, message: str) -> str:
+    """What was found, and of what: a message that begins with its subject does not name it again.
+
+    >>> headline("site", "half of it is gone"), headline("site", "site: half of it is gone")
+    ('site: half of it is gone', 'site: half of it is gone')
+    """
+    return f"{subject}: {message.removeprefix(f'{subject}: ')}"
+
+
 def incident_record(
     incident: Incident, change: Change, job: str, window_start_us: int, window_end_us: int
 ) -> IncidentRecord:

@@ -16,7 +16,7 @@ from sparsewatch.pipelines.demo.faults import Fault, Verdict
 from sparsewatch.pipelines.demo.ledger import Ledger
 from sparsewatch.schemas.accounts import Account
 from sparsewatch.schemas.alerts import Alert, counted
-from sparsewatch.schemas.incidents import IncidentRecord
+from sparsewatch.schemas.incidents import IncidentRecord, headline
 
 _RANKS = 8
 #: Values that moved most, of those that an alert names.
@@ -48,7 +48,7 @@ def incident_line(incident: IncidentRecord, delay_s: float | None) -> str:
     color = "green" if incident.state == "resolved" else _COLORS[incident.severity]
     others = len(incident.findings) - 1 + incident.left_out
     more = f" [dim]and {counted(others, 'other finding')}[/dim]" if others else ""
-    about = f"[bold]{incident.rule}[/bold] {incident.subject}: {incident.message}"
+    about = f"[bold]{incident.rule}[/bold] {headline(incident.subject, incident.message)}"
     where = "" if incident.where in ("", "everywhere") else f" [dim]where[/dim] {incident.where}"
     told = f"[{color}]{incident.id} {incident.change}[/{color}] {clock(incident.window_start_us)}"
     return f"{told} {about}{where}{more}{delay}"

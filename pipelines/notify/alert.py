@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from sparsewatch.pipelines.records.reading import Record
 from sparsewatch.schemas.alerts import counted
+from sparsewatch.schemas.incidents import headline
 from sparsewatch.schemas.units import moment_text
 
 #: Label `alertname` of all incidents.
@@ -75,7 +76,7 @@ def annotations_of(incident: Record, leads: Leads = NO_LEADS) -> Labels:
     others = [f"{one['rule']} {one['subject']}" for one in findings[1 : _NAMED + 1]]
     left = len(findings) - 1 - len(others) + incident["left_out"]
     told = {
-        "summary": f"{incident['rule']} {incident['subject']}: {incident['message']}",
+        "summary": f"{incident['rule']} {headline(incident['subject'], incident['message'])}",
         "where": incident.get("where", ""),
         "also": ", ".join(others) + (f" and {left} more" if left > 0 else ""),
         "since": since_text(incident),

@@ -16,6 +16,8 @@ _STEPS_US = (
     *(days * DAY_US for days in (1, 2, 7, 14, 28, 91, 182, 364)),
 )
 _MARKS = 9
+#: Part of the line that the name of a moment takes.
+_NAME_ROOM = 0.08
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +46,7 @@ def usual(starts_us: NDArray[np.int64], is_clean: NDArray[np.bool_], values: Flo
 
 
 def marks(start_us: int, end_us: int, x: Callable[[int], float]) -> Iterator[tuple[float, str]]:
-    """Places and names of moments on a line of time.
+    """Places and names of moments on a line of time; none so near its end that the name would not fit.
 
     Args:
         start_us: Where it begins, microseconds since the epoch.
@@ -53,6 +55,6 @@ def marks(start_us: int, end_us: int, x: Callable[[int], float]) -> Iterator[tup
     """
     step = next((step for step in _STEPS_US if (end_us - start_us) // step <= _MARKS), _STEPS_US[-1])
     first = -(-start_us // step) * step
-    for time_us in range(first, end_us, step):
+    for time_us in range(first, end_us - int(_NAME_ROOM * (end_us - start_us)), step):
         text = moment_text(time_us)
         yield x(time_us), text[:10] if step >= DAY_US else text[5:16]

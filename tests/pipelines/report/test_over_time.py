@@ -19,4 +19,6 @@ def test_the_band_is_what_clean_windows_of_the_hour_hold() -> None:
 
 def test_moments_are_marked_by_the_day_where_there_are_many_and_by_the_minute_where_there_are_few() -> None:
     assert list(marks(HOUR_US, 9 * DAY_US, float)) == [(at * DAY_US, f"1970-01-0{at + 1}") for at in range(1, 9)]
+    # The name of the last one would be cut.
+    assert list(marks(HOUR_US, 8 * DAY_US + HOUR_US, float))[-1] == (7 * DAY_US, "1970-01-08")
     assert [name for _, name in marks(0, HOUR_US // 4, float)] == ["01-01 00:00", "01-01 00:05", "01-01 00:10"]
