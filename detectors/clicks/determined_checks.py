@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from sparsewatch.detectors.budget.chance import p_value
 from sparsewatch.detectors.clicks.determined import Judged, Link
-from sparsewatch.detectors.clicks.located import sample_offsets
 from sparsewatch.detectors.clicks.moved_values import shown
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
+from sparsewatch.detectors.sample_offsets import sample_offsets
 from sparsewatch.schemas.alerts import Finding
 
 RULE = "feature_link_lost"

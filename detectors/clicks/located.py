@@ -23,16 +23,15 @@ from sparsewatch.detectors.counts.feature_counts import FeatureCounts
 from sparsewatch.detectors.counts.number_bins import NO_BINS, NumberBins, binned
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, hash_values
 from sparsewatch.detectors.incidents.causes import explains
+from sparsewatch.detectors.sample_offsets import sample_offsets
 from sparsewatch.detectors.slices.columns import code_columns
 from sparsewatch.detectors.slices.scan import Change
 from sparsewatch.detectors.slices.search import Found, find_slice
 from sparsewatch.detectors.slices.told import evidence, text
 from sparsewatch.schemas.alerts import Finding
-from sparsewatch.schemas.block import OFFSET, PARTITION
 
-#: Findings of a window that are located, those that explain most first, and offsets of each.
+#: Findings of a window that are located, those that explain most first.
 MOST_LOCATED = 8
-MOST_OFFSETS = 10
 
 Mask = NDArray[np.bool_]
 
@@ -318,15 +317,3 @@ class _Search:
                 return []
             shows = shows if found.is_more else ~shows
         return sample_offsets(self._samples.now, shows if found is None else shows & found.inside)
-
-
-def sample_offsets(rows: pa.RecordBatch, shows: Mask) -> list[list[int]]:
-    """Partition and offset of the first rows that show something, ascending.
-
-    Args:
-        rows: Of a sample, with partition and offset.
-        shows: Shape (n_rows,).
-    """
-    places = np.flatnonzero(shows)[:MOST_OFFSETS]
-    columns = [rows.column(name).to_numpy()[places].tolist() for name in (PARTITION, OFFSET)]
-    return sorted([partition, offset] for partition, offset in zip(*columns, strict=True))

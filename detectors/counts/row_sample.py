@@ -176,6 +176,15 @@ class RowSample:
         places = {name: place for place, name in enumerate(self.columns)}
         return rows.picked([places[name] for name in columns], np.arange(min(most, rows.n_rows)))
 
+    def of_columns(self, columns: Sequence[str]) -> "RowSample":
+        """The same rows of some of the columns."""
+        lowest = self._lowest()
+        found = RowSample(columns, self.capacity)
+        found.rows_seen, found._limit = self.rows_seen, self._limit
+        found._kinds = {name: self._kinds[name] for name in columns}
+        found._parts = [_Part(lowest.identities, self.first(self.capacity, columns))]
+        return found
+
     def identities(self) -> Identities:
         """Identities of `rows`, ascending."""
         return self._lowest().identities

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sparsewatch.detectors.counts.row_sample import RowSample, row_identities
 from sparsewatch.detectors.counts.type_counts import TypeCounts
 from sparsewatch.detectors.rows.windows.column_checks import check_columns
+from sparsewatch.detectors.rows.windows.showing_rows import with_rows
 from sparsewatch.detectors.rows.windows.summary import positions_of
 from sparsewatch.detectors.type_changes import explained, type_findings
 from sparsewatch.pipelines.job.ready import Prepared, Ready
@@ -25,6 +26,7 @@ from sparsewatch.pipelines.rows.scoring import (
     row_scoring,
 )
 from sparsewatch.pipelines.rows.settings import RowsJob
+from sparsewatch.schemas.block import OFFSET, PARTITION
 from sparsewatch.schemas.metrics import FEATURES, ROWS_SCORED, WINDOW_ROWS
 from sparsewatch.transforms.window.measure import Accumulated, Composite, Conclusion, MeasureWindows, Window
 from sparsewatch.transforms.window.types import TypeMeasure, mistyped_metrics, mistyped_summary
@@ -35,7 +37,7 @@ class RowsJobMeasure(Composite):
 
     Args:
         scoring: How rows are scored.
-        columns: Columns of the sample.
+        columns: Columns of the sample, besides partition and offset.
         sample_rows: Rows of it; 0 for none.
         declared: Type of each column, as the job declares it.
     """
@@ -44,7 +46,8 @@ class RowsJobMeasure(Composite):
         self, scoring: RowScoring, columns: Sequence[str], sample_rows: int, declared: Mapping[str, str]
     ) -> None:
         self.scores = ScoreMeasure(scoring)
-        self.sample = Accumulated(RowSample(columns, sample_rows), _add_rows) if sample_rows else None
+        sampled = (*columns, PARTITION, OFFSET)
+        self.sample = Accumulated(RowSample(sampled, sample_rows), _add_rows) if sample_rows else None
         self.types = TypeMeasure(tuple(declared))
         super().__init__(scores=self.scores, sample=self.sample, types=self.types)
 
@@ -98,8 +101,11 @@ class ConcludeRows:
 
     def _of_sample(self, rows: int, sample: RowSample) -> Conclusion:
         """Columns whose distribution changed, and the pane with the sample."""
-        changed = check_columns(self.scores.scoring.model.now(), sample.rows(), rows, self.scores.check)
-        return Conclusion(findings=changed, pane=RowPane(rows=rows, sample=sample.to_bytes()).to_bytes())
+        model, whole = self.scores.scoring.model.now(), sample.rows()
+        changed = with_rows(check_columns(model, whole, rows, self.scores.check), model, whole)
+        # Where a row was read from is nothing to retrain from.
+        kept = sample.of_columns([name for name in sample.columns if name not in (PARTITION, OFFSET)])
+        return Conclusion(findings=changed, pane=RowPane(rows=rows, sample=kept.to_bytes()).to_bytes())
 
 
 def prepare_rows(job: RowsJob, made: Ready) -> Prepared:

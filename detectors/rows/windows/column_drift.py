@@ -33,6 +33,10 @@ class ColumnSpread:
     rows: int
 
 
+#: What may move of a column.
+VALUES, MISSING = "values", "missing values"
+
+
 class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     """How far a column lies from the held-out rows."""
 
@@ -130,7 +134,7 @@ def moved_columns(
     found: dict[int, ColumnDrift] = {}
     for feature in moved[np.argsort(-distance[moved], kind="stable")].tolist():
         column = int(owner[feature])
-        what = "values" if feature == first_features[column] else "missing values"
+        what = VALUES if feature == first_features[column] else MISSING
         figures = {
             name: float(values[feature])
             for name, values in (("distance", distance), ("chance", chance), ("stretch_chance", by_stretch))

@@ -7,12 +7,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sparsewatch.detectors.clicks.located import INDICATORS, MOST_LOCATED, MOST_OFFSETS, Samples, locate
+from sparsewatch.detectors.clicks.located import INDICATORS, MOST_LOCATED, Samples, locate
 from sparsewatch.detectors.clicks.repeated_rows import Repeats, check_repeats, repeated_rows
 from sparsewatch.detectors.clicks.thresholds import ClickThresholds
 from sparsewatch.detectors.clicks.tolerances import Statistic
 from sparsewatch.detectors.counts.number_bins import BITS, NumberBins, bins_of
 from sparsewatch.detectors.incidents.causes import RULES
+from sparsewatch.detectors.sample_offsets import MOST_OFFSETS
 from sparsewatch.schemas.alerts import Finding
 from sparsewatch.schemas.block import OFFSET, PARTITION
 

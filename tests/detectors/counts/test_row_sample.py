@@ -53,6 +53,17 @@ def test_any_split_and_order_gives_equal_bytes(rows: list[tuple[Any, Any]], capa
     assert merged.rows().num_rows == min(capacity, len(rows))
 
 
+@given(st.lists(ROW, max_size=20), st.integers(1, 12))
+def test_of_some_columns_it_is_as_if_no_others_had_come(rows: list[tuple[Any, Any]], capacity: int) -> None:
+    whole = sampled(list(enumerate(rows)), capacity)
+    alone = RowSample(["word"], capacity)
+    words = pa.record_batch({"word": pa.array([word for _, word in rows], pa.string())})
+    alone.update(words, row_identities(7, np.arange(len(rows))))
+    assert whole.of_columns(["word"]).to_bytes() == alone.to_bytes()
+    alone.merge(whole.of_columns(["word"]))
+    assert alone.rows_seen == 2 * len(rows)
+
+
 def test_a_sample_that_was_asked_for_has_a_kind_that_becomes_known_later() -> None:
     first = pa.record_batch({"x": pa.nulls(6)})
     later = pa.record_batch({"x": pa.array(list("abcdef"))})

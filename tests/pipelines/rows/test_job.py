@@ -139,6 +139,10 @@ def test_a_stream_is_accounted_and_scored_as_recomputed(publish: Publish, folder
     assert {alert["window_start_us"] for alert in alerts.values()} == {records[1]["window_start_us"]}
     assert len({alert["incident"] for alert in alerts.values()}) == 1
     assert alerts["rows_unlike_training"]["evidence"]["worst"][0]["identity"]["wafer_id"].startswith("w1-")
+    beyond = alerts["column_out_of_range"]
+    named = beyond["evidence"]["sample_offsets"]
+    assert named
+    assert all(json.loads(lines[offset])["flow"] > beyond["threshold"] for _, offset in named)
     metrics = {m["name"]: m for m in written(job, "metrics").values()}
     assert metrics["sparsewatch_rows_scored"]["value"] == A_WINDOW
     assert metrics["sparsewatch_row_alarm_ratio"]["value"] < 0.05
