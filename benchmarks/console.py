@@ -8,6 +8,7 @@ their beginning, as after any restart, and every page is asked for while it foll
 """
 
 import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -42,8 +43,10 @@ FEATURES, DAYS, WAFERS, INCIDENTS = 1_000, 90, 50_000, 500
 _MINUTES, _AT_ONCE = 5, 200
 _PAGE_S, _MEMORY_MB = 1.0, 300.0
 _VERDICTS = ("known", "normal", "novel")
-#: Days of windows that topics hold, and seconds without work after which they are read.
+#: Days of windows that topics hold. They are read once the process takes fewer ticks of the processor in so many
+#: seconds than a quarter of them: to ask brokers for more takes a tenth.
 _TOPIC_DAYS, _IDLE_S = 2, 3
+_BUSY_TICKS = _IDLE_S * os.sysconf("SC_CLK_TCK") // 4
 
 
 def job_files(folder: Path, broker: str) -> tuple[Path, Path]:
@@ -162,9 +165,10 @@ def following(folder: Path, broker: str, rounds: int) -> Result:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1].rstrip("/")
-        used = -1
-        while used != (used := _ticks(process.pid)):
+        before, used = -_BUSY_TICKS, _ticks(process.pid)
+        while used - before >= _BUSY_TICKS:
             time.sleep(_IDLE_S)
+            before, used = used, _ticks(process.pid)
         for path in PAGES.values():
             asked(url + path, rounds)
         peak = _peak_mb(process.pid)

@@ -16,6 +16,8 @@ import pyarrow as pa
 from sparsewatch.schemas.errors import SparsewatchError, StateError
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+#: What was read, or a part of it that is not copied.
+Bytes = bytes | memoryview
 
 #: What reading bytes of another origin raises: the decoders' own errors, those of parts that do not fit together, and
 #: of sizes that no memory holds.
@@ -60,6 +62,16 @@ class Format:
         """
         return self._decoded(msgspec.msgpack.decode, data, kind)
 
+    def unpack_list(self, data: Bytes, kind: type[Struct]) -> list[Struct]:
+        """A list of structs without versions, otherwise as `unpack`.
+
+        Raises:
+            StateError: As for `unpack`.
+        """
+        with self.reading(data):
+            found: list[Struct] = msgspec.msgpack.decode(data, type=list[kind])  # type: ignore[valid-type]
+        return found
+
     def parse(self, data: bytes, kind: type[Struct]) -> Struct:
         """A struct from JSON, otherwise as `unpack`.
 
@@ -69,7 +81,7 @@ class Format:
         return self._decoded(msgspec.json.decode, data, kind)
 
     @contextmanager
-    def reading(self, data: bytes) -> Iterator[None]:
+    def reading(self, data: Bytes) -> Iterator[None]:
         """Any error within means that `data` is not of this format: it becomes a `StateError` that names the format.
 
         Raises:
@@ -86,7 +98,7 @@ class Format:
         """The error for bytes of another version."""
         return StateError(f"expected {self.what} of version {self.version}, got {found!r}")
 
-    def other_bytes(self, data: bytes, why: object) -> StateError:
+    def other_bytes(self, data: Bytes, why: object) -> StateError:
         """The error for bytes that are not of this format and version."""
         return StateError(
             f"expected {self.what}, got {len(data)} other bytes (this release reads version {self.version}): {why}"
@@ -139,13 +151,13 @@ def table_to_bytes(rows: pa.RecordBatch | pa.Table, *, compression: str | None =
     return bytes(sink.getvalue())
 
 
-def table_from_bytes(data: bytes) -> pa.Table:
+def table_from_bytes(data: Bytes) -> pa.Table:
     """All rows of `table_to_bytes`; other bytes raise errors of Arrow or Python, see `Format.reading`."""
     with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
         return _sound(stream.read_all())
 
 
-def batch_from_bytes(data: bytes) -> pa.RecordBatch:
+def batch_from_bytes(data: Bytes) -> pa.RecordBatch:
     """The first record batch of `table_to_bytes`; other bytes as for `table_from_bytes`."""
     with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
         return _sound(stream.read_next_batch())

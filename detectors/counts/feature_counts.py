@@ -36,6 +36,7 @@ from sparsewatch.detectors.counts.value_estimates import (
 from sparsewatch.detectors.counts.value_hashes import HASH_RANGE, Hashes, hash_mark, kind_of
 from sparsewatch.schemas.errors import ConfigError, SchemaError, StateError
 from sparsewatch.schemas.settings import Count, Range, check_range
+from sparsewatch.schemas.stored import Bytes
 
 #: Rows gathered before they are counted: counting fewer at a time costs more a row.
 BUFFER_ROWS = 65_536
@@ -259,7 +260,7 @@ class FeatureCounts:
         return encode(self.flat())
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: Bytes) -> Self:
         """The state that `to_bytes` wrote.
 
         Raises:

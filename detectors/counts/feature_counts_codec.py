@@ -22,7 +22,7 @@ from sparsewatch.detectors.counts.value_hashes import (
     number_of_counters,
 )
 from sparsewatch.schemas.errors import StateError
-from sparsewatch.schemas.stored import Format, batch_from_bytes, table_to_bytes
+from sparsewatch.schemas.stored import Bytes, Format, batch_from_bytes, table_to_bytes
 
 FORMAT = Format("the bytes of feature counts", 2)
 _HEADER = b"feature_counts"
@@ -125,7 +125,7 @@ def encode(counts: FlatCounts) -> bytes:
     return table_to_bytes(batch, compression="lz4")
 
 
-def decode(data: bytes) -> FlatCounts:
+def decode(data: Bytes) -> FlatCounts:
     """The counts that `encode` wrote.
 
     Raises:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.counts.narrow_cells import narrow, of_narrow
 from sparsewatch.detectors.counts.value_hashes import ARROW_TYPES
-from sparsewatch.schemas.stored import Format, batch_from_bytes, table_from_bytes, table_to_bytes
+from sparsewatch.schemas.stored import Bytes, Format, batch_from_bytes, table_from_bytes, table_to_bytes
 
 _HEADER = b"packed_rows"
 
@@ -145,7 +145,7 @@ def rows_to_bytes(packed: Packed, names: Sequence[str]) -> bytes:
     return table_to_bytes(batch, compression="lz4")
 
 
-def rows_from_bytes(data: bytes, stored: Format, names: Sequence[str] | None = None) -> pa.Table:
+def rows_from_bytes(data: Bytes, stored: Format, names: Sequence[str] | None = None) -> pa.Table:
     """The rows, also of their own Arrow IPC stream, as earlier releases wrote.
 
     Args:

@@ -39,19 +39,28 @@ class LearnedPane(PaneState, frozen=True, array_like=True, kw_only=True):
 
     #: Subjects on which something was wrong.
     suspect: list[str]
-    ranking: list[RankedFeature]
-    #: Bytes of its `FeatureCounts`, thinned.
-    counts: bytes
+    #: List of `RankedFeature`, encoded: of a hundred windows they would take more memory than all the rest.
+    ranking: msgspec.Raw
+    #: Bytes of its `FeatureCounts`, thinned; of a pane that was read a view of its bytes, which are held anyway.
+    counts: memoryview
     #: Start, rows and clicks of the last windows with nothing wrong on the stream, this one among them: int64, shape
     #: (n_windows, 3).
     history: bytes
     #: A sample of its rows: features and label, packed (an Arrow IPC stream of them in earlier releases); empty where
     #: rows are not sampled.
-    sample: bytes = b""
+    sample: memoryview = memoryview(b"")
     #: Rows of the sample and pairs of equal ones among them; None where they were not counted.
     pairs: tuple[int, int] | None = None
     #: Of the prediction, where one is named: thinned counts no longer tell it.
     calibration: Calibration | None = None
+
+    def ranked(self) -> list[RankedFeature]:
+        """Its ranking.
+
+        Raises:
+            StateError: If it is damaged.
+        """
+        return FORMAT.unpack_list(memoryview(self.ranking), RankedFeature)
 
     def rows(self, names: Sequence[str] | None = None) -> pa.Table:
         """The sample of its rows.

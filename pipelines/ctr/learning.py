@@ -161,10 +161,10 @@ class LearnedBaseline:
         suspect = suspects(wrong) & {STREAM, *self.features}
         learned = LearnedPane(
             suspect=sorted(suspect),
-            ranking=own.pane.ranking,
-            counts=own.counts.thinned(_CELLS // self.size).to_bytes(),
+            ranking=msgspec.Raw(msgspec.msgpack.encode(own.pane.ranking)),
+            counts=memoryview(own.counts.thinned(_CELLS // self.size).to_bytes()),
             history=self._history(window, own.counts, kept, suspect).tobytes(),
-            sample=own.pane.learned_rows,
+            sample=memoryview(own.pane.learned_rows),
             pairs=own.pane.learned_pairs,
             calibration=calibration_of(own.counts, self.prediction),
         )
@@ -292,7 +292,7 @@ class LearnedBaseline:
     def _decoded(self, start_us: int) -> LearnedWindow:
         pane = self._kept[start_us].pane
         values = WindowValues(FeatureCounts.from_bytes(pane.counts))
-        return LearnedWindow(start_us, values, WindowFigures.of(values, pane.ranking, pane.calibration))
+        return LearnedWindow(start_us, values, WindowFigures.of(values, pane.ranked(), pane.calibration))
 
     def _marked(self, kept: Sequence[Pane]) -> list[Marked]:
         return [Marked(start_us, frozenset(pane.suspect)) for start_us, pane in self._panes(kept)]
@@ -307,7 +307,7 @@ class LearnedBaseline:
             if pane.start_us not in self._kept or self._kept[pane.start_us].state is not pane.state
         ]
         for pane, learned in decode_panes(news, LearnedPane):
-            if {one.feature for one in learned.ranking} == set(self.features):
+            if {one.feature for one in learned.ranked()} == set(self.features):
                 self._kept[pane.start_us] = _Kept(pane.state, learned)
                 self._windows.pop(pane.start_us, None)
         return [(pane.start_us, self._kept[pane.start_us].pane) for pane in kept if pane.start_us in self._kept]

@@ -55,7 +55,7 @@ from sparsewatch.schemas.patterns import Decision, NovelLooking, Pattern
 from sparsewatch.schemas.set_aside import Ack
 from sparsewatch.schemas.side_records import SideRecord
 from sparsewatch.schemas.slow_changes import Moved, Observation, Observed, Watched
-from sparsewatch.schemas.stored import table_to_bytes
+from sparsewatch.schemas.stored import Bytes, table_to_bytes
 from sparsewatch.transforms.coders import (
     Aside,
 )
@@ -443,7 +443,7 @@ CLOSED = Closed(
 BOOKS = Books(WATCHING, 2 * HOUR_US, stopped=2, due_us=3 * HOUR_US, mark="0123456789abcdef")
 
 
-def _counts_said(data: bytes) -> Any:
+def _counts_said(data: Bytes) -> Any:
     counts = FeatureCounts.from_bytes(data)
     tables = {name: counts.table(name).to_dicts() for name in counts.features}
     return counts.rows, counts.clicks, tables, [counts.others(name) for name in counts.features]
@@ -486,13 +486,19 @@ def _learned_pane() -> LearnedPane:
     history = np.array([[60_000_000, 1_000, 100]], np.int64).tobytes()
     counts = feature_counts(1_000).to_bytes()
     rows = table_to_bytes(pa.table({"site": ["a", None], "click": [0, 1]}), compression="lz4")
-    return LearnedPane(suspect=["site"], ranking=[RANKED], counts=counts, history=history, sample=rows)
+    return LearnedPane(
+        suspect=["site"],
+        ranking=msgspec.Raw(msgspec.msgpack.encode([RANKED])),
+        counts=memoryview(counts),
+        history=history,
+        sample=memoryview(rows),
+    )
 
 
 def _learned_pane_said(data: bytes) -> Any:
     pane = LearnedPane.from_bytes(data)
     rows = pane.rows().to_pylist()
-    return pane.suspect, pane.ranking, _counts_said(pane.counts), pane.history, rows
+    return pane.suspect, pane.ranked(), _counts_said(pane.counts), pane.history, rows
 
 
 def _row_pane() -> RowPane:

@@ -12,6 +12,7 @@ from sparsewatch.pipelines.ctr.learned_pane import LearnedPane, OwnWindow, learn
 from sparsewatch.pipelines.ctr.sampled_rows import SampleMeasure
 from sparsewatch.pipelines.ctr.sliding import ClickPane
 from sparsewatch.schemas.block import OFFSET, PARTITION, ROW, Block
+from sparsewatch.schemas.errors import StateError
 
 COLUMNS = ["site", "click"]
 
@@ -33,10 +34,10 @@ def kept(own: OwnWindow) -> LearnedPane:
     pane = own.pane
     return LearnedPane(
         suspect=[],
-        ranking=[],
-        counts=pane.counts,
+        ranking=msgspec.Raw(msgspec.msgpack.encode([])),
+        counts=memoryview(pane.counts),
         history=b"",
-        sample=pane.learned_rows,
+        sample=memoryview(pane.learned_rows),
         pairs=pane.learned_pairs,
     )
 
@@ -57,3 +58,10 @@ def test_what_was_kept_before_pairs_were_counted_says_the_same_of_them() -> None
     assert now.repeats(7) == (7, 170, repeated_rows(sample.rows().slice(0, 170), COLUMNS).pairs)
     assert now.repeats(7).equal > 0
     assert own.pane.repeated == repeated_rows(sample.rows(), COLUMNS)
+
+
+def test_a_damaged_ranking_is_refused_by_name() -> None:
+    own, _ = window(600)
+    pane = msgspec.structs.replace(kept(own), ranking=msgspec.Raw(msgspec.msgpack.encode([{"no": "feature"}])))
+    with pytest.raises(StateError, match="a learned window of clicks"):
+        LearnedPane.from_bytes(pane.to_bytes()).ranked()
