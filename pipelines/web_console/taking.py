@@ -18,8 +18,9 @@ from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.follow_topic import Records
 
 _logger = logging.getLogger(__name__)
-#: Records of a transaction, and transactions after which what is beyond the bounds is forgotten.
-_AT_ONCE, _TRIM_AFTER = 500, 8
+#: Records of a transaction and bytes from which on it has no further one; transactions after which what is beyond the
+#: bounds is forgotten.
+_AT_ONCE, _AT_ONCE_BYTES, _TRIM_AFTER = 500, 1 << 20, 8
 #: Largest part of a window's record that is remembered of every window, bytes.
 _LIGHT = 2_000
 _UNREADABLE = (ConfigError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, sqlite3.DataError)
@@ -82,7 +83,7 @@ class Taking:
         self.is_up = False
 
     def _take(self, records: Iterator[tuple[bytes, bytes | None]]) -> None:
-        while found := list(islice(records, _AT_ONCE)):
+        while found := list(_some(records)):
             with self._store.writing() as connection:
                 self._put_all(connection, found)
             self.seen()
@@ -108,6 +109,16 @@ class Taking:
         record = read_record(value, self._topic)
         if record.get("job", self._job) == self._job:
             self._place.put(connection, record, value, key)
+
+
+def _some(records: Iterator[tuple[bytes, bytes | None]]) -> Iterator[tuple[bytes, bytes | None]]:
+    """The next records, few enough to hold them all."""
+    taken = 0
+    for record in islice(records, _AT_ONCE):
+        yield record
+        taken += len(record[1] or b"")
+        if taken >= _AT_ONCE_BYTES:
+            return
 
 
 def put_incident(connection: sqlite3.Connection, record: Record, value: bytes, _key: str) -> None:

@@ -16,6 +16,9 @@ from sparsewatch.transforms.kafka.presence import broker_at
 
 _logger = logging.getLogger(__name__)
 _FETCH_S = 0.5
+#: Bytes that a broker is asked for at once. It gives a record that is larger all the same (KIP-74), and whoever follows
+#: many topics has memory for little of each.
+_FETCH_BYTES = 4 << 20
 
 #: Keys and values; None removes a key.
 Records = Iterable[tuple[bytes, bytes | None]]
@@ -103,7 +106,7 @@ class TopicFollower:
             self._said = str(error)
 
     def _read(self, stop: threading.Event) -> None:
-        with Compacted(self._kafka, self._topic, self._max_bytes) as records:
+        with Compacted(self._kafka, self._topic, min(self._max_bytes, _FETCH_BYTES)) as records:
             if not records.is_there:
                 raise SourceError("the broker has no such topic yet")
             self._sink.begin(records.changes())

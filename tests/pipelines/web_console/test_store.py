@@ -1,5 +1,6 @@
 """What a console remembers: as it stands in the topics, within its bounds, and over a restart."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from sparsewatch.pipelines.web_console import history
 from sparsewatch.pipelines.web_console.store import Bounds, Store
-from sparsewatch.pipelines.web_console.taking import light
+from sparsewatch.pipelines.web_console.taking import Taking, light
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.errors import ConfigError
 from sparsewatch.schemas.units import DAY_US, HOUR_US
@@ -146,3 +147,22 @@ def test_two_consoles_with_one_store_do_each_other_no_harm(tmp_path: Path) -> No
         for watched in (one, other):
             assert times(watched.store) == [START_US + minute * MINUTE_US for minute in range(22)]
             assert len(history.firing(watched.store)) == 3
+
+
+def test_a_transaction_holds_few_large_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    put_all = Taking._put_all
+
+    def counted(taking: Taking, connection: sqlite3.Connection, found: list[tuple[bytes, bytes | None]]) -> None:
+        held.append(len(found))
+        put_all(taking, connection, found)
+
+    monkeypatch.setattr(Taking, "_put_all", counted)
+    features = {f"feature {number}": 0.0 for number in range(1_000)}
+    with watched_clicks(tmp_path) as watched:
+        fill(watched, "windows", windows(range(40), features=features))
+        fill(watched, "windows", windows(range(40, 60)))
+        assert len(history.newest_window(watched.store) or {}) > 0
+    assert max(held[:-1]) < 10
+    assert sum(held[:-1]) == 40
+    assert held[-1] == 20
