@@ -18,9 +18,9 @@ from sparsewatch.schemas.orders import Order
 from sparsewatch.transforms.kafka.follow_topic import Records
 
 _logger = logging.getLogger(__name__)
-#: Records of a transaction and bytes from which on it has no further one; transactions after which what is beyond the
-#: bounds is forgotten.
-_AT_ONCE, _AT_ONCE_BYTES, _TRIM_AFTER = 500, 1 << 20, 8
+#: Records of a transaction and bytes from which on it has no further one; records after which what is beyond the bounds
+#: is forgotten.
+_AT_ONCE, _AT_ONCE_BYTES, _TRIM_AFTER = 500, 4 << 20, 4_000
 #: Largest part of a window's record that is remembered of every window, bytes.
 _LIGHT = 2_000
 _UNREADABLE = (ConfigError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, sqlite3.DataError)
@@ -51,7 +51,8 @@ class Taking:
 
     def __init__(self, store: Store, job: str, topic: str, place: Place) -> None:
         self._store, self._job, self._topic, self._place = store, job, topic, place
-        self._transactions = 0
+        #: Records since what is beyond the bounds was forgotten.
+        self._untrimmed = 0
         #: When the topic was read to its end, seconds since the epoch; 0 before. Whether it can be read now.
         self.seen_s = 0.0
         self.is_up = False
@@ -87,8 +88,9 @@ class Taking:
             with self._store.writing() as connection:
                 self._put_all(connection, found)
             self.seen()
-            self._transactions += 1
-            if self._transactions % _TRIM_AFTER == 0:
+            self._untrimmed += len(found)
+            if self._untrimmed >= _TRIM_AFTER:
+                self._untrimmed = 0
                 self._store.trim()
 
     def _put_all(self, connection: sqlite3.Connection, found: list[tuple[bytes, bytes | None]]) -> None:
