@@ -24,9 +24,8 @@ except ImportError:
 #: Of the part in C.
 _INTERFACE = 2
 #: Letters of the part in C, by the id of an Arrow type, for each kind.
-_NUMBERS = {pa.int64().id: b"n", pa.int32().id: b"i"}
 _LETTERS = {
-    "int": _NUMBERS,
+    "int": {pa.int64().id: b"n", pa.int32().id: b"i"},
     "float": {pa.float64().id: b"n"},
     "str": {pa.string().id: b"s", pa.large_string().id: b"l"},
 }

@@ -137,12 +137,12 @@ class RowSample:
         """
         if identities.shape != (rows.num_rows,):
             raise SchemaError(f"expected {rows.num_rows} identities, one a row, got shape {identities.shape}")
-        self._expect_columns(rows.schema)
+        gathering = self._expect_columns(rows.schema)
         self.rows_seen += rows.num_rows
         low = np.flatnonzero(identities <= np.uint64(self._limit))
         if low.size:
             self._sorted = None
-            self._waiting.append(_Waiting(rows, low, identities[low]))
+            self._waiting.append(_Waiting(rows, gathering, low, identities[low]))
             self._news += low.size
             self._hold_few()
 
@@ -237,13 +237,16 @@ class RowSample:
                 sample._lowest()
         return sample
 
-    def _expect_columns(self, schema: pa.Schema) -> None:
-        if self._seen is not None and schema.equals(self._seen):
-            return
+    def _expect_columns(self, schema: pa.Schema) -> Gathering:
+        """How rows of a batch of the schema are copied."""
+        if self._gathering is not None and schema.equals(self._seen):
+            return self._gathering
         if missing := set(self.columns) - set(schema.names):
             raise SchemaError(f"expected columns {sorted(missing)}, got only {sorted(schema.names)}")
-        self._expect({name: kind_of(name, schema.field(name).type) for name in self.columns})
-        self._seen, self._gathering = schema, None
+        kinds = {name: kind_of(name, schema.field(name).type) for name in self.columns}
+        self._expect(kinds)
+        self._seen, self._gathering = schema, Gathering.of(schema, self.columns, list(kinds.values()))
+        return self._gathering
 
     def _expect(self, kinds: dict[str, str | None]) -> None:
         news = {name: kind for name, kind in kinds.items() if kind is not None}
@@ -277,20 +280,9 @@ class RowSample:
         for one in self._waiting:
             # What waits alone need not be ordered again.
             order = np.argsort(one.identities)
-            rows = self._taking(one.rows.schema)(one.rows, one.low[order])
+            rows = one.gathering(one.rows, one.low[order])
             self._parts.append(_Part(one.identities[order], rows.of_kinds(kinds)))
         self._waiting = []
-
-    def _taking(self, schema: pa.Schema) -> Gathering:
-        """How rows of a batch that waits are copied."""
-        if self._gathering is None or not schema.equals(self._seen):
-            # A column may have been of nulls there, and have a kind since.
-            own = [kind_of(name, schema.field(name).type) for name in self.columns]
-            gathering = Gathering.of(schema, self.columns, own)
-            if not schema.equals(self._seen):
-                return gathering
-            self._gathering = gathering
-        return self._gathering
 
     def _joined(self) -> "_Part":
         """The parts as one, by ascending identity, without rows that are out of the sample."""
@@ -331,6 +323,8 @@ class _Waiting(NamedTuple):
     """Some rows of a batch and their identities."""
 
     rows: pa.RecordBatch
+    #: How they are copied: by their kinds in this batch, in which a column may be of nulls that has a kind since.
+    gathering: Gathering
     #: Places in the batch, shape (n,), and identities of these rows.
     low: NDArray[np.int64]
     identities: Identities
@@ -338,7 +332,9 @@ class _Waiting(NamedTuple):
     def up_to(self, limit: int) -> "_Waiting":
         """The rows whose identity is no greater."""
         kept = np.flatnonzero(self.identities <= np.uint64(limit))
-        return self if kept.size == self.low.size else _Waiting(self.rows, self.low[kept], self.identities[kept])
+        if kept.size == self.low.size:
+            return self
+        return self._replace(low=self.low[kept], identities=self.identities[kept])
 
 
 def _packed(table: pa.Table, header: _Header, rows: int) -> _Part:

@@ -3,7 +3,9 @@
 A value beyond the training data, a missing one, or, where a distribution moved, the rows furthest the way it moved.
 """
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -17,6 +19,7 @@ from sparsewatch.detectors.sample_offsets import MOST_OFFSETS, sample_offsets
 from sparsewatch.schemas.alerts import Finding
 
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.float32]
 
 
 def with_rows(findings: Sequence[Finding], model: RowModel, sample: pa.RecordBatch) -> list[Finding]:
@@ -27,28 +30,42 @@ def with_rows(findings: Sequence[Finding], model: RowModel, sample: pa.RecordBat
         model: That they were found by.
         sample: The sample that was checked, with partition and offset besides.
     """
-    return [_with_rows(one, model, sample) if one.rule in (BEYOND, MOVED) else one for one in findings]
+    checked = _Checked(model, sample)
+    return [checked.with_rows(one) if one.rule in (BEYOND, MOVED) else one for one in findings]
 
 
-def _with_rows(finding: Finding, model: RowModel, sample: pa.RecordBatch) -> Finding:
-    if finding.subject not in model.encoder.names:
-        return finding
-    offsets = sample_offsets(sample, _showing(finding, model, sample))
-    evidence = {**finding.evidence, "sample_offsets": offsets}
-    return msgspec.structs.replace(finding, evidence=evidence) if offsets else finding
+@dataclass(frozen=True)
+class _Checked:
+    """The sample that was checked, encoded once for all findings."""
 
+    model: RowModel
+    sample: pa.RecordBatch
 
-def _showing(finding: Finding, model: RowModel, sample: pa.RecordBatch) -> Mask:
-    column = model.encoder.names.index(finding.subject)
-    if finding.rule == BEYOND:
-        numbers = model.encoder.numbers(sample)[column]
-        assert numbers is not None
-        known = finding.threshold
-        return numbers > known if finding.value > known else numbers < known
-    if finding.evidence["what"] == MISSING:
-        return np.asarray(sample.column(finding.subject).is_null())
-    feature = int(model.encoder.first_features[column])
-    return _furthest(model.encoder.transform(sample)[:, feature], model.spread.cuts[feature])
+    @functools.cached_property
+    def encoded(self) -> Rows:
+        return self.model.encoder.transform(self.sample)
+
+    @functools.cached_property
+    def numbers(self) -> list[NDArray[np.float64] | None]:
+        return self.model.encoder.numbers(self.sample)
+
+    def with_rows(self, finding: Finding) -> Finding:
+        if finding.subject not in self.model.encoder.names:
+            return finding
+        offsets = sample_offsets(self.sample, self._showing(finding))
+        evidence = {**finding.evidence, "sample_offsets": offsets}
+        return msgspec.structs.replace(finding, evidence=evidence) if offsets else finding
+
+    def _showing(self, finding: Finding) -> Mask:
+        column = self.model.encoder.names.index(finding.subject)
+        if finding.rule == BEYOND:
+            numbers, known = self.numbers[column], finding.threshold
+            assert numbers is not None
+            return numbers > known if finding.value > known else numbers < known
+        if finding.evidence["what"] == MISSING:
+            return np.asarray(self.sample.column(finding.subject).is_null())
+        feature = int(self.model.encoder.first_features[column])
+        return _furthest(self.encoded[:, feature], self.model.spread.cuts[feature])
 
 
 def _furthest(values: NDArray[np.float32], cuts: NDArray[np.float32]) -> Mask:
