@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sparsewatch.detectors.open_set.emerging import Cluster, Floats, compactness, reach_of
 from sparsewatch.detectors.wafers.novel_wafers import drawn, embeddings_of, total_map
-from sparsewatch.schemas.alerts import Finding
+from sparsewatch.schemas.alerts import Finding, counted
 from sparsewatch.schemas.patterns import MAP_SIDE, NovelLooking, Pattern, WaferMap
 
 RULE = "emerging_pattern"
@@ -124,8 +124,8 @@ def emerging_finding(pattern: Pattern) -> Finding:
         threshold=pattern.threshold,
         baseline=0.0,
         message=(
-            f"{pattern.wafers} wafers of {len(pattern.lots)} lot(s) show the same unknown pattern, nearest "
-            f"to {nearest_known(pattern)!r}; {pattern.expected:.1f} such wafers are expected by chance"
+            f"{counted(pattern.wafers, 'wafer')} of {counted(len(pattern.lots), 'lot')} show the same unknown "
+            f"pattern, nearest to {nearest_known(pattern)!r}; {pattern.expected:.1f} such wafers are expected by chance"
         ),
         evidence={
             "pattern": pattern.id,

@@ -334,7 +334,7 @@ def _novel_finding(
         baseline=by_chance,
         message=(
             f"{novel} of {counts.wafers} wafers show an unknown pattern "
-            f"({by_chance:.2%} expected by chance), in {len(lots)} lot(s){place_told(place)}"
+            f"({by_chance:.2%} expected by chance), in {counted(len(lots), 'lot')}{place_told(place)}"
         ),
         evidence={"of": counts.wafers, "effect": novel / counts.wafers - by_chance, **evidence, **place_shown(place)},
         p_value=float(binom.sf(novel - 1, counts.wafers, by_chance)),

@@ -3,7 +3,7 @@
 A kind names a function as `drafted_by`; it takes `Findings` and gives a `Draft`, or says why there can be none.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +55,8 @@ class Draft:
     tables: Sequence[Lines]
     #: Events that a window is to hold.
     window_events: int = EVENTS_A_WINDOW
+    #: Columns that every job of the kind reads, though none could be declared: lists, for one.
+    reads: Collection[str] = ()
     #: For the user: what was chosen.
     told: Sequence[tuple[str, str]] = ()
     #: What must be there first, and how it comes there; empty if nothing is lacking.

@@ -77,7 +77,8 @@ class Drafted:
         for kind, why in self.choice.others.items():
             yield "no job of", f"kind {kind!r}: {why}"
         for name, why in found.left_out().items():
-            yield "left out", f"{name}: {why}"
+            if name not in self.choice.draft.reads:
+                yield "left out", f"{name}: {why}"
 
 
 def draft_job(kafka: KafkaSettings, topic: str, seen: Seen, wishes: Wishes, out: Path | None) -> Drafted:

@@ -8,6 +8,9 @@ from sparsewatch.schemas.wafers import ATTRIBUTES, WAFER_COLUMNS
 _SUITS = 4
 _REQUIRED = [field.name for field in WAFER_COLUMNS if not field.nullable and field.name not in ATTRIBUTES]
 _DEFECTS = ("x_um", "map")
+#: Wafers of a window. A new pattern is looked for in 20 windows together, and found soonest where these are a few
+#: hundred wafers (docs/patterns.md).
+_WINDOW_WAFERS = 20
 
 
 def draft_wafers(findings: Findings) -> Draft:
@@ -28,5 +31,7 @@ def draft_wafers(findings: Findings) -> Draft:
         suits=_SUITS,
         keys=[],
         tables=[table("wafers", [Entry("model", findings.model or "")])],
+        window_events=_WINDOW_WAFERS,
+        reads=[field.name for field in WAFER_COLUMNS],
         lacks="" if findings.model else lacks,
     )

@@ -12,6 +12,7 @@ from sparsewatch.pipelines.web_console.figure_of import Figure, OfAlerts, figure
 from sparsewatch.pipelines.web_console.ordered import ordered
 from sparsewatch.pipelines.web_console.runbook import section
 from sparsewatch.pipelines.web_console.views.decide import SPANS
+from sparsewatch.pipelines.web_console.views.patterns import pattern_of
 from sparsewatch.pipelines.web_console.watched import Watched
 from sparsewatch.schemas.units import DAY_US
 
@@ -52,6 +53,8 @@ def incident_page(asked: Asked) -> Shown:
             "moved": _moved(evidence),
             "new_values": listed(evidence, "top_values"),
             "wafers": listed(evidence, "wafers"),
+            "pattern": _pattern(watched, record),
+            "can_name": asked.job.file is not None,
             "worst": _rows(watched, evidence),
             "carried_by": _shares(evidence),
             "offsets": offsets_of(evidence),
@@ -134,6 +137,11 @@ def _moved(evidence: Record) -> list[Values]:
     """Values whose shares changed, those that changed most first."""
     found = [Values(str(one["value"]), float(one["before"]), float(one["now"])) for one in evidence.get("moved") or ()]
     return sorted(found, key=lambda one: -abs(one.now - one.before))[:MOST_LISTED]
+
+
+def _pattern(watched: Watched, record: Record) -> Record | None:
+    """The emerging pattern that an incident tells of."""
+    return pattern_of(watched.store, record["subject"]) if record["rule"] == "emerging_pattern" else None
 
 
 def _rows(watched: Watched, evidence: Record) -> list[Record]:

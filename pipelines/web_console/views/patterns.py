@@ -18,23 +18,38 @@ from sparsewatch.schemas.patterns import NovelLooking
 
 #: Maps of single wafers beside that of their pattern.
 _MOST_WAFERS = 8
+#: Patterns, the newest, that one can be said to be the same as.
+_MOST_OTHERS = 50
 #: Red, green, blue of a defect, to be seen on light and on dark.
 _INK = (0, 114, 178)
 
 
 def patterns_of(store: Store) -> list[dict[str, Any]]:
     """Patterns that were not merged into others, the newest first."""
+    book = _book(store)
+    return [_shown(book, id_) for id_ in reversed(book.roots())]
+
+
+def pattern_of(store: Store, id_: str) -> dict[str, Any] | None:
+    """The pattern of that id, or that it was merged into; None if it is not remembered."""
+    book = _book(store)
+    return _shown(book, book.root(id_)) if id_ in book.patterns else None
+
+
+def _book(store: Store) -> PatternBook:
     book = PatternBook()
     for key, value in history.pattern_records(store):
         book.take(key, value)
-    return [_shown(book, id_) for id_ in reversed(book.roots())]
+    return book
 
 
 def _shown(book: PatternBook, id_: str) -> dict[str, Any]:
     known, parts = about(book, id_), book.parts(id_)
     members = [member for part in parts for member in part.members if member.map.rows][:_MOST_WAFERS]
+    others = [other for other in reversed(book.roots()) if other != id_ and book.status(other) == "open"]
     return {
         **known,
+        "others": others[:_MOST_OTHERS],
         "map": photo(picture(np.sum([total_map(part) for part in parts], axis=0)), _alt(id_, known["wafers"])),
         "maps": [(member.id, _photo(member)) for member in members],
     }

@@ -25,6 +25,12 @@ def text_of(wishes: Wishes | None = None, **columns: list[Any]) -> str:
     return draft_job(KAFKA, "events", Seen(sample=sampled(events)), wishes or Wishes(), None).text
 
 
+def told(wishes: Wishes, every_ms: int, **columns: list[Any]) -> list[tuple[str, str]]:
+    """What the user is told of events that come so often."""
+    events = [{"ts": START_MS + i * every_ms, **{n: values[i] for n, values in columns.items()}} for i in range(N)]
+    return list(draft_job(KAFKA, "events", Seen(sample=sampled(events)), wishes, None).told())
+
+
 def drafted(wishes: Wishes | None = None, **columns: list[Any]) -> Mapping[str, Any]:
     return tomllib.loads(text_of(wishes, **columns))
 
@@ -143,6 +149,18 @@ def test_wafers_are_recognised_and_need_a_model() -> None:
     assert (job["kind"], job["wafers"]) == ("wafer", {"model": "models/wafer"})
     with pytest.raises(ConfigError, match="--kind wafer: wafers have the columns wafer_id, radius_um; missing: wafer"):
         drafted(Wishes(kind="wafer", model="m"), site=SITE)
+
+
+def test_a_window_of_wafers_is_short_and_lists_of_defects_are_not_left_out() -> None:
+    columns: dict[str, list[Any]] = {
+        "wafer_id": [f"w{i}" for i in range(N)],
+        "radius_um": [150_000.0] * N,
+        "map": [[0, 1, 2, 1]] * N,
+        "masks": [[1, 2]] * N,
+    }
+    found = told(Wishes(model="models/wafer"), 36_000, **columns)
+    assert [words for what, words in found if what == "windows"] == ["15m, about 25 events each; disorder 10s"]
+    assert [words for what, words in found if what == "left out"] == ["masks: a list: a column holds one value"]
 
 
 def test_where_no_kind_suits_each_says_why() -> None:

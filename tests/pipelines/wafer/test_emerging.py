@@ -110,7 +110,7 @@ def test_an_alert_names_what_a_person_needs() -> None:
     said = stream.close(stream.pane(new=ENOUGH))
     [finding] = said.findings
     assert (finding.rule, finding.severity) == ("emerging_pattern", "critical")
-    assert "8 wafers of 8 lot(s)" in finding.message
+    assert "8 wafers of 8 lots" in finding.message
     assert "'edge_ring'" in finding.message
     assert finding.value > finding.threshold
     assert len(finding.evidence["wafers"]) == ENOUGH

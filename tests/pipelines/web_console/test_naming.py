@@ -15,6 +15,7 @@ from sparsewatch.testing import EmbeddedBroker
 from sparsewatch.transforms.kafka.open import open_writer
 from tests.kit.topics import create_topic
 from tests.kit.wafer_models import tiny_model
+from tests.pipelines.notify.incident_records import incident
 from tests.pipelines.patterns.test_command import job_file, pattern
 from tests.pipelines.web_console.browsing import Browser, browsing
 from tests.pipelines.web_console.filled import fill
@@ -23,17 +24,17 @@ pytestmark = pytest.mark.torch
 #: Another test has the job `fab` on the same broker.
 JOB = "fab-by-mouse"
 TOPIC, PAGE = f"{JOB}.patterns", f"/jobs/{JOB}/wafers"
-KNOWN, OTHER = (msgspec.structs.replace(pattern(number), job=JOB) for number in (10, 20))
+KNOWN, OTHER, THIRD, FOURTH = (msgspec.structs.replace(pattern(number), job=JOB) for number in (10, 20, 30, 40))
 
 
 @pytest.fixture(scope="module")
 def watched(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A job with two patterns that nobody has named."""
+    """A job with four patterns that nobody has named."""
     folder = tmp_path_factory.mktemp("fab")
     tiny_model().save(folder / "model", metrics={}, training={})
     path = job_file(folder, embedded_broker.bootstrap)
     path.write_text(path.read_text().replace('"fab"', f'"{JOB}"'))
-    records = [pattern_record(TOPIC, one) for one in (KNOWN, OTHER)]
+    records = [pattern_record(TOPIC, one) for one in (KNOWN, OTHER, THIRD, FOURTH)]
     create_topic(embedded_broker.bootstrap, TOPIC)
     writer = open_writer(KafkaSettings(bootstrap_servers=[embedded_broker.bootstrap]))
     for record in records:
@@ -53,7 +54,7 @@ def decide(browser: Browser, id_: str, **form: str) -> tuple[int, str]:
 def test_a_pattern_is_named_and_another_dismissed(watched: Watched) -> None:
     with browsing(watched) as browser:
         page = browser.get(PAGE).data.decode()
-        assert page.count(">name it</button>") == 2
+        assert page.count(">name it</button>") == 4
         assert decide(browser, KNOWN.id, verb="name", name='moon "new"')[0] == 303
         assert decide(browser, OTHER.id, verb="dismiss")[0] == 303
         assert "the job follows" in browser.get(f"{PAGE}?done=yes").data.decode()
@@ -65,12 +66,33 @@ def test_a_pattern_is_named_and_another_dismissed(watched: Watched) -> None:
     assert 'moon "new"' in WaferModel.load(watched.folder.parent / "model").classes
 
 
+def test_an_emerging_patterns_incident_shows_it_and_lets_it_be_named(watched: Watched) -> None:
+    record = msgspec.structs.replace(incident(1, job=JOB), rule="emerging_pattern", subject=THIRD.id)
+    fill(watched, "incidents", {record.id: record})
+    with browsing(watched) as browser:
+        page = browser.get(f"/jobs/{JOB}/incidents/{record.id}").data.decode()
+    assert f"where the defects of 5 wafers of {THIRD.id} lie" in page
+    assert f'action="/jobs/{JOB}/patterns/{THIRD.id}"' in page
+    assert ">name it</button>" in page
+
+
+def test_a_pattern_is_said_to_be_the_same_as_another(watched: Watched) -> None:
+    with browsing(watched) as browser:
+        assert f"<option>{FOURTH.id}</option>" in browser.get(PAGE).data.decode()
+        assert decide(browser, THIRD.id, verb="merge", into=FOURTH.id)[0] == 303
+        status, says = decide(browser, FOURTH.id, verb="merge", into=KNOWN.id)
+    assert status == 409
+    assert "named" in says
+    assert read_patterns(watched.job.kafka, TOPIC).root(THIRD.id) == FOURTH.id
+
+
 @pytest.mark.parametrize(
     ("id_", "form", "says"),
     [
         ("Pffff", {"verb": "dismiss"}, "Pffff"),
         (OTHER.id, {"verb": "name", "name": "  "}, "expected a name"),
-        (OTHER.id, {"verb": "forget"}, "expected one of name, dismiss"),
+        (OTHER.id, {"verb": "forget"}, "expected one of name, merge, dismiss"),
+        (OTHER.id, {"verb": "merge"}, "expected another pattern"),
         ("--help", {"verb": "dismiss"}, "--help"),
     ],
 )
