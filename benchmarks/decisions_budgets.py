@@ -1,8 +1,9 @@
 """Do false incidents stay within the budget of a job? Streams without a fault, by budget, features and rows.
 
 `make bench-decisions_budgets`; `--quick` takes under a minute and writes no results. One reference is fitted to the
-first windows of each stream, and a job of each budget judges the others: `false_incidents_ratio` is the incidents a day
-over the budget, with the bounds of a Poisson count (`benchmarks.decisions_clean.rate_bounds`).
+first windows of each stream, and a job of each budget judges the others; `learning` are jobs without a reference, which
+learn of the windows before. `false_incidents_ratio` is the incidents a day over the budget, with the bounds of a
+Poisson count (`benchmarks.decisions_clean.rate_bounds`).
 """
 
 import argparse
@@ -10,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from benchmarks.decisions_clean import Running, rate_bounds
 from benchmarks.decisions_job import Measured, WindowedJob, measure_window
@@ -21,32 +23,46 @@ from benchmarks.harness import Result, cost, print_table, write_results
 from sparsewatch.schemas.units import DAY_US
 
 BUDGETS = (0.1, 1.0, 10.0)
+#: What a job compares with, as it stands in the names of results.
+REFERENCE, LEARNING = "", "learning_"
 _RECIPES = ("steady", "day_cycle", "heavy_tails", "autocorrelated")
 
 
-def opened(task: CleanTask, budgets: Sequence[float] = BUDGETS) -> tuple[Counter[float], int]:
-    """Incidents that a job of each budget opens in a stream without a fault, and the windows that were judged."""
+class Judged(NamedTuple):
+    """What jobs made of a stream without a fault."""
+
+    #: Incidents that the job of each budget opened.
+    incidents: Counter[float]
+    #: Windows that were compared.
+    windows: int
+
+
+def opened(task: CleanTask, budgets: Sequence[float] = BUDGETS) -> dict[str, Judged]:
+    """What jobs with a fixed reference or model, and of clicks jobs that learn, open in a stream without a fault."""
     if task.kind == "wafer":
         with tempfile.TemporaryDirectory() as folder:
-            return wafers_opened(wafers_of(task, Path(folder)), budgets)
+            return {REFERENCE: Judged(*wafers_opened(wafers_of(task, Path(folder)), budgets))}
     stream, learned = clean_stream(task)
-    new = learning_job(stream).new
-    found, first, jobs, judged = Counter[float](), list[Measured](), dict[float, Running](), 0
+    job = learning_job(stream)
+    windows = [
+        measure_window(job.new, stream.columns, rows, span_of(number)) for number, rows in enumerate(stream.windows())
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        for number, rows in enumerate(stream.windows()):
-            window = measure_window(new, stream.columns, rows, span_of(number))
-            if number < learned:
-                first.append(window)
-                continue
-            if not jobs:
-                settings = reference_job(stream, first, Path(folder)).settings
-                for budget in budgets:
-                    own = {**settings, "alerts": {"false_incidents_per_day": budget}}
-                    jobs[budget] = Running(WindowedJob(own, WINDOW_US))
-            for budget, job in jobs.items():
-                found[budget] += len(job.next(window).opened)
-            judged += 1
-    return found, judged
+        fixed = reference_job(stream, windows[:learned], Path(folder)).settings
+        return {
+            REFERENCE: _judged(fixed, windows[learned:], budgets),
+            LEARNING: _judged(job.settings, windows, budgets),
+        }
+
+
+def _judged(settings: dict[str, Any], windows: Sequence[Measured], budgets: Sequence[float]) -> Judged:
+    found, compared = Counter[float](), 0
+    for budget in budgets:
+        own = {**settings, "alerts": {"false_incidents_per_day": budget}}
+        decided = Running(WindowedJob(own, WINDOW_US)).through(windows)
+        found[budget] = sum(len(one.opened) for one in decided)
+        compared = sum(one.untold is None for one in decided)
+    return Judged(found, compared)
 
 
 def tasks(*, quick: bool = False) -> list[CleanTask]:
@@ -66,12 +82,12 @@ def ratios(planned: Sequence[CleanTask], budgets: Sequence[float] = BUDGETS) -> 
     incidents: Counter[tuple[str, float]] = Counter()
     windows: Counter[str] = Counter()
     for task in planned:
-        found, judged = opened(task, budgets)
-        shape = f"{task.features}_features_{task.a_window}_rows"
-        if task.kind == "wafer":
-            shape = f"{task.stream}_{task.a_window}_wafers"
-        windows[shape] += judged
-        incidents.update({(shape, budget): found[budget] for budget in budgets})
+        for job, judged in opened(task, budgets).items():
+            shape = f"{job}{task.features}_features_{task.a_window}_rows"
+            if task.kind == "wafer":
+                shape = f"{task.stream}_{task.a_window}_wafers"
+            windows[shape] += judged.windows
+            incidents.update({(shape, budget): judged.incidents[budget] for budget in budgets})
     return [_ratio(shape, budget, incidents[shape, budget], windows[shape]) for shape in windows for budget in budgets]
 
 
