@@ -171,8 +171,9 @@ def replay(parts: Parts, withheld: str, model: Path) -> Raised:
         panes.append(pane)
         for record in look.records:
             book.take(record.key, record.value)
-        alerts += [{"subject": f.subject, "evidence": f.evidence} for f in look.findings]
-        ends += [window.end_us // 1_000_000 // INTERVAL_S] * len(look.findings)
+        raised = [found for found in look.findings if found.subject in look.summary["emerging"]["raised"]]
+        alerts += [{"subject": f.subject, "evidence": f.evidence} for f in raised]
+        ends += [window.end_us // 1_000_000 // INTERVAL_S] * len(raised)
     return judge(parts, alerts, ends, withheld)
 
 

@@ -124,7 +124,9 @@ class Fab:
     def alerts(self) -> list[dict[str, Any]]:
         """Emerging patterns that were raised, each once, oldest first."""
         records = newest_by_key(read_all(self.bootstrap, f"{_TOPIC}.alerts")).values()
-        return sorted((a for a in records if a["rule"] == "emerging_pattern"), key=lambda a: a["window_end_us"])
+        told = sorted((a for a in records if a["rule"] == "emerging_pattern"), key=lambda a: a["window_end_us"])
+        first = {alert["subject"]: alert for alert in reversed(told)}
+        return sorted(first.values(), key=lambda a: a["window_end_us"])
 
 
 def _show(text: str) -> None:

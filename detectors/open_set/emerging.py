@@ -133,6 +133,21 @@ def largest_statistic(among: Floats, to_background: Floats, odds: float, fresh: 
     return float(np.where(fits, balls.statistic(odds), 0.0).max())
 
 
+def unlikeliness(wafers: NDArray[np.int64] | int, chance: NDArray[np.int64] | int, odds: float) -> Floats:
+    """S of balls: how unlikely so many wafers are, if those of the stream come as those of the background did.
+
+    Args:
+        wafers: Of the stream inside, at least 1.
+        chance: Of the background inside.
+        odds: n / m, all wafers of the stream for each wafer of the background.
+
+    Returns:
+        Nats, float64 of the shape of both.
+    """
+    p = betainc(wafers, np.asarray(chance) + 1.0, odds / (1 + odds))
+    return np.asarray(-np.log(np.maximum(p, np.finfo(np.float64).tiny)))
+
+
 @dataclass(frozen=True, slots=True)
 class Balls:
     """Balls about s wafers; the ball of column j ends at its (j + 1)-th neighbour of the stream."""
@@ -146,9 +161,7 @@ class Balls:
 
     def statistic(self, odds: float) -> Floats:
         """S of each ball, float64 of shape (s, k)."""
-        neighbours = np.arange(1, self.chance.shape[1] + 1)
-        p = betainc(neighbours, self.chance + 1.0, odds / (1 + odds))
-        return np.asarray(-np.log(np.maximum(p, np.finfo(np.float64).tiny)))
+        return unlikeliness(np.arange(1, self.chance.shape[1] + 1), self.chance, odds)
 
     def running_any(self, marked: Bools) -> Bools:
         """Whether a marked wafer is inside, bool of shape (s, k)."""

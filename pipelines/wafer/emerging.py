@@ -1,16 +1,20 @@
 """The wafer job's search over its last windows: novel-looking wafers that form a cluster are an emerging pattern.
 
-A wafer near a pattern found earlier joins it, or is skipped if a user has named or dismissed the pattern. The others
-of the last windows are searched for clusters (`sparsewatch.detectors.open_set.emerging`); the background are the
-model's calibration wafers and the windows before. Wafers embedded by another network are left out.
+A wafer near a pattern found earlier joins it, or is skipped if a user has named or dismissed the pattern. As long as
+nobody has, and wafers come more often than chance explains, the pattern is told again. The others of the last windows
+are searched for clusters (`sparsewatch.detectors.open_set.emerging`); the background are the model's calibration wafers
+and the windows before. Wafers embedded by another network are left out.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from sparsewatch.detectors.open_set.emerging import (
     Cluster,
@@ -20,6 +24,7 @@ from sparsewatch.detectors.open_set.emerging import (
     Sample,
     find_clusters,
     nearest_of,
+    unlikeliness,
     whitening,
     widest,
 )
@@ -30,7 +35,7 @@ from sparsewatch.detectors.wafers.novel_wafers import embeddings_of
 from sparsewatch.pipelines.wafer.kept_wafers import Look, look_over
 from sparsewatch.pipelines.wafer.pattern_book import BookInMemory, PatternBook, ReadBook, pattern_record
 from sparsewatch.pipelines.wafer.settings import PatternSettings
-from sparsewatch.schemas.alerts import MetricSample
+from sparsewatch.schemas.alerts import Finding, MetricSample
 from sparsewatch.schemas.metrics import OPEN_PATTERNS, UNEXPLAINED_WAFERS
 from sparsewatch.schemas.patterns import NovelLooking, Pattern
 from sparsewatch.schemas.units import DAY_US
@@ -43,6 +48,9 @@ _logger = logging.getLogger(__name__)
 _SEED = 5
 #: A threshold holds for numbers of wafers up to this factor apart.
 _STEP = 1.2
+#: Newest windows in which an open pattern still comes, and the statistic above which it does: a chance of a thousandth.
+#: Over all windows that are searched, one wafer by chance would fire again long after the pattern has gone.
+_STILL_WINDOWS, _STILL = 4, -math.log(1e-3)
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class PatternsView:
         # A window that is closed again after a crash raises the same alerts, with the same ids.
         raised = [p for p in (standing | changed).values() if p.raised_us == pane.start_us]
         raised = [p for p in raised if book.status(p.id) == "open" or p.id in changed]
+        newest = self._newest(pane, earlier, model.space, look.level)
         return Conclusion(
             rows=look.recent_wafers,
             summary={
@@ -121,10 +130,40 @@ class PatternsView:
                     "other_spaces": len(book.patterns) - len(standing),
                 }
             },
-            findings=[emerging_finding(pattern) for pattern in raised],
+            findings=[
+                *(emerging_finding(pattern) for pattern in raised),
+                *self._going_on(newest, standing | changed, known_wafers, pane.start_us),
+            ],
             metrics=_metrics(book, standing | changed, free),
             records=[pattern_record(self.topic, pattern) for pattern in changed.values()],
         )
+
+    def _newest(self, pane: Pane, earlier: Sequence[Pane], space: str, level: float) -> Look:
+        """A look at the few windows that tell whether a pattern still comes."""
+        windows = min(_STILL_WINDOWS, self.settings.windows)
+        settings = msgspec.structs.replace(self.settings, windows=windows)
+        newest = look_over(pane, earlier[len(earlier) + 1 - windows :], settings, space)
+        return replace(newest, recent=[wafer for wafer in newest.recent if wafer.p_value <= level])
+
+    def _going_on(
+        self, look: Look, patterns: Mapping[str, Pattern], known_wafers: KnownEmbeddings, start_us: int
+    ) -> Iterator[Finding]:
+        """Findings of open patterns that were raised before and still come more often than chance puts wafers there.
+
+        Chance is that of the calibration wafers alone: the pattern's own earlier wafers do not make it usual.
+        """
+        known, book = known_wafers.known, self.book()
+        old = [patterns[id_] for id_ in _open(book, patterns) if patterns[id_].raised_us < start_us]
+        of_recent = np.array(_nearest(look.recent, old, known_wafers), np.int64)
+        of_known = _places(known.embeddings, old, known_wafers)
+        fresh = np.array([wafer.id in look.fresh for wafer in look.recent], np.bool_)
+        for place, pattern in enumerate(old):
+            own = of_recent == place
+            if own.sum() >= self.settings.min_wafers and (own & fresh).any():
+                odds = look.recent_wafers / known.wafers
+                statistic = float(unlikeliness(int(own.sum()), int((of_known == place).sum()), odds))
+                if statistic > _STILL:
+                    yield emerging_finding(msgspec.structs.replace(pattern, statistic=statistic, threshold=_STILL))
 
     def close(self) -> None:
         """See `sparsewatch.transforms.window.measure.LookBack`."""
@@ -213,10 +252,14 @@ def _nearest(wafers: Sequence[NovelLooking], patterns: Sequence[Pattern], known_
     """Place of the pattern that each wafer belongs to, -1 for none."""
     if not wafers or not patterns:
         return [-1] * len(wafers)
-    centres = np.array([centre(pattern, known_wafers.whitening) for pattern in patterns])
-    reaches = np.array([pattern.reach for pattern in patterns])
-    nearest: list[int] = nearest_of(embeddings_of(wafers) @ known_wafers.whitening, centres, reaches).tolist()
+    nearest: list[int] = _places(embeddings_of(wafers) @ known_wafers.whitening, patterns, known_wafers).tolist()
     return nearest
+
+
+def _places(white: Floats, patterns: Sequence[Pattern], known_wafers: KnownEmbeddings) -> NDArray[np.int64]:
+    """Likewise, of embeddings after whitening, shape (n, d)."""
+    centres = np.array([centre(pattern, known_wafers.whitening) for pattern in patterns])
+    return nearest_of(white, centres, np.array([pattern.reach for pattern in patterns]))
 
 
 def _open(book: PatternBook, patterns: Iterable[str]) -> list[str]:

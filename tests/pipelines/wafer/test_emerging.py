@@ -71,11 +71,11 @@ class Stream:
         record = decision_record("fab.patterns", decision)
         self.book.take(record.key, record.value)
 
-    def raised(self) -> str:
-        """A pattern, raised after windows without one."""
+    def raised(self, new: int = ENOUGH) -> str:
+        """A pattern of so many wafers, raised after windows without one."""
         for _ in range(QUIET):
             assert self.close(self.pane()).findings == []
-        [finding] = self.close(self.pane(new=ENOUGH)).findings
+        [finding] = self.close(self.pane(new=new)).findings
         return finding.subject
 
 
@@ -89,14 +89,16 @@ def test_known_wafers_keep_to_the_false_patterns_stated() -> None:
     assert raised <= days + 3 * np.sqrt(days)
 
 
-def test_a_pattern_is_raised_once_with_its_wafers_and_then_grows() -> None:
+def test_a_pattern_is_raised_with_its_wafers_and_then_grows() -> None:
     stream = Stream()
     id_ = stream.raised()
     pattern = stream.book.patterns[id_]
     assert (pattern.wafers, len(pattern.lots), pattern.nearest) == (ENOUGH, ENOUGH, {"edge_ring": ENOUGH})
     assert pattern.compactness < 1
     for _ in range(3):
-        assert stream.close(stream.pane(new=2)).findings == []
+        said = stream.close(stream.pane(new=2))
+        assert {finding.subject for finding in said.findings} <= {id_}
+        assert said.summary["emerging"]["raised"] == []
     grown = stream.book.patterns[id_]
     assert (list(stream.book.patterns), grown.wafers, len(grown.members)) == ([id_], 14, 14)
     assert grown.last_seen_us > pattern.last_seen_us
@@ -135,7 +137,36 @@ def test_wafers_that_come_slowly_are_found_over_windows() -> None:
     for _ in range(QUIET):
         stream.close(stream.pane())
     found = [finding for _ in range(4) for finding in stream.close(stream.pane(new=3)).findings]
-    assert len(found) == 1
+    assert len({finding.subject for finding in found}) == 1
+
+
+def test_an_open_pattern_is_told_while_its_wafers_come() -> None:
+    # Windows that are searched hold it for long after it has gone.
+    stream = Stream(PatternSettings(windows=8, history=30, level=0.3))
+    id_ = stream.raised(new=24)
+    for _ in range(8):
+        [still] = stream.close(stream.pane(new=4)).findings
+        assert (still.subject, still.rule) == (id_, "emerging_pattern")
+        assert still.value > still.threshold
+    wafers = stream.book.patterns[id_].wafers
+    assert wafers > 24 + 8 * 3
+    assert f"{wafers} wafers of {wafers} lots" in still.message
+    told = [stream.close(stream.pane()).findings for _ in range(4)]
+    assert told == [[]] * 4
+    # One wafer alone is what chance may put there.
+    assert stream.close(stream.pane(new=1)).findings == []
+
+
+def test_a_window_of_an_open_pattern_closed_again_after_a_crash_says_the_same() -> None:
+    stream = Stream()
+    stream.raised()
+    pane = stream.pane(new=4)
+    first = stream.close(pane)
+    stream.kept.pop()
+    again = stream.close(pane)
+    assert len(first.findings) == 1
+    assert again.findings == first.findings
+    assert again.records == []
 
 
 @pytest.mark.parametrize("status", ["named", "dismissed"])
